@@ -1,0 +1,27 @@
+package registry
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// logChange writes one line per transition, none for other changes.
+func logChange(log *slog.Logger, c *health.Change) {
+	if !c.Transition() || (c.ID == health.ID{}) {
+		return
+	}
+	level := slog.LevelInfo
+	if c.Status == health.NotServing || c.Status == health.Unknown {
+		level = slog.LevelWarn
+	}
+	attrs := []any{"name", c.ID.String(), "from", c.From.String(), "to", c.Status.String(), "cause", c.Cause.String()}
+	if c.Reason != "" {
+		attrs = append(attrs, "reason", c.Reason)
+	}
+	if c.Removed {
+		attrs = append(attrs, "removed", true)
+	}
+	log.Log(context.Background(), level, "transition", attrs...)
+}

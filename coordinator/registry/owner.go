@@ -1,0 +1,140 @@
+package registry
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+)
+
+// message is one thing for the owner: an event, a renewal that wants an
+// answer, or news of the store.
+type message struct {
+	event health.Event
+	// since is when the wait began whose end without an answer the event
+	// tells; zero if it tells something else.
+	since time.Time
+	// renewal is answered instead of an event being applied.
+	renewal *renewal
+	// store is what the scribe says of its store; nil if nothing.
+	store *storeState
+	// done is closed when the message has been applied and published.
+	done chan struct{}
+}
+
+// owner is the only one who touches the mesh.
+type owner struct {
+	mesh    *health.Mesh
+	feed    *feed.Feed
+	log     *slog.Logger
+	inbox   chan message
+	stopped chan struct{} // closed when nobody reads the inbox any more
+	record  func([]health.Change)
+
+	clock    lateness
+	store    storeState
+	changes  []health.Change
+	acks     []chan struct{}
+	lastBeat time.Time
+	// forgivenAt is when it was last late; nil if never.
+	forgivenAt atomic.Pointer[time.Time]
+}
+
+// maxAtOnce bounds what one batch takes from the inbox, so that the first of
+// it need not wait for ever.
+const maxAtOnce = 2048
+
+func (o *owner) run(ctx context.Context) {
+	defer close(o.stopped)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	o.lastBeat = time.Now()
+	for {
+		next, _ := o.mesh.Deadline()
+		timer.Reset(o.clock.arm(time.Now(), next))
+		select {
+		case <-ctx.Done():
+			return
+		case m := <-o.inbox:
+			o.wake(&m)
+		case <-timer.C:
+			o.wake(nil)
+		}
+	}
+}
+
+// wake handles everything that waits. Lateness is forgiven first, then
+// evidence is applied, then time passes: evidence beats a deadline that is due
+// at the same wake.
+func (o *owner) wake(first *message) {
+	now := time.Now()
+	if late := o.clock.woke(now); late > 0 {
+		o.log.Warn("woke late; every deadline was moved", "late", late)
+		o.forgivenAt.Store(&now)
+		o.mesh.Forgive(late)
+	}
+	if first != nil {
+		o.take(now, first)
+		o.takeWaiting(now)
+	}
+	o.changes = o.mesh.Tick(o.changes, now)
+	o.changes = o.mesh.Self(o.changes, o.store.status, o.store.cause, o.store.reason)
+	o.publish()
+	o.beat(now)
+}
+
+func (o *owner) takeWaiting(now time.Time) {
+	for range maxAtOnce {
+		select {
+		case m := <-o.inbox:
+			o.take(now, &m)
+		default:
+			return
+		}
+	}
+}
+
+func (o *owner) take(now time.Time, m *message) {
+	switch {
+	case m.store != nil:
+		o.store = *m.store
+	case m.renewal != nil:
+		o.changes = o.renew(o.changes, now, m.renewal)
+	case o.clock.overlapped(m.since):
+		// The wait was ours to blame.
+	default:
+		o.changes = o.mesh.Apply(o.changes, now, &m.event)
+	}
+	if m.done != nil {
+		o.acks = append(o.acks, m.done)
+	}
+}
+
+// publish hands the changes to the readers and to the scribe, neither of whom
+// it waits for, and then answers.
+func (o *owner) publish() {
+	o.feed.Publish(o.changes)
+	o.record(o.changes)
+	for i := range o.changes {
+		logChange(o.log, &o.changes[i])
+	}
+	for _, done := range o.acks {
+		close(done)
+	}
+	clear(o.changes)
+	clear(o.acks)
+	o.changes, o.acks = o.changes[:0], o.acks[:0]
+}
+
+// beat drives the heartbeats: once a second, and no more than once after a
+// pause.
+func (o *owner) beat(now time.Time) {
+	if now.Sub(o.lastBeat) < time.Second {
+		return
+	}
+	o.lastBeat = o.lastBeat.Add(now.Sub(o.lastBeat).Truncate(time.Second))
+	o.feed.Beat()
+}

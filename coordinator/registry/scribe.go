@@ -1,0 +1,187 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// scribe is the only one who writes to the store.
+type scribe struct {
+	store        store.Store
+	log          *slog.Logger
+	queue        queue
+	inbox        chan<- message
+	ownerStopped <-chan struct{}
+	stopped      chan struct{}
+	newLease     func() uint64
+	maxInstances int
+
+	// committed is what the store holds, as far as we know.
+	committed map[health.ID]store.Registration
+	failing   bool
+	aliveAt   time.Time
+}
+
+const (
+	aliveEvery = time.Minute     // how often the store is told that we live
+	retryStore = 1 * time.Second // how long after a failure it is tried again
+)
+
+// storeState is what the coordinator says of itself by its store.
+type storeState struct {
+	status health.Status
+	cause  health.Cause
+	reason string
+}
+
+var storeFine = storeState{status: health.Serving, cause: health.CauseOK}
+
+func (s *scribe) init(cfg *Config, inbox chan<- message, ownerStopped <-chan struct{}) {
+	s.store, s.log, s.newLease, s.maxInstances = cfg.Store, cfg.Logger, cfg.NewLease, cfg.MaxInstances
+	s.inbox, s.ownerStopped = inbox, ownerStopped
+	s.stopped = make(chan struct{})
+	s.committed = map[health.ID]store.Registration{}
+	s.queue.init(cfg.QueueBytes)
+}
+
+// do hands a command to the scribe and waits for its end.
+func (s *scribe) do(ctx context.Context, c *command) error {
+	c.done = make(chan error, 1)
+	if !s.queue.command(c) {
+		return fmt.Errorf("%w: %d registrations and overrides wait for the store, the most that may", wire.ErrLimit, maxCommands)
+	}
+	select {
+	case err := <-c.done:
+		return err
+	case <-s.stopped:
+		return wire.ErrStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// run writes what waits, until ctx ends, and then once more.
+func (s *scribe) run(ctx context.Context) {
+	defer close(s.stopped)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			s.flush(context.WithoutCancel(ctx))
+			return
+		case <-s.queue.notify:
+		case <-timer.C:
+		}
+		s.flush(ctx)
+		timer.Reset(s.nextTry())
+	}
+}
+
+func (s *scribe) nextTry() time.Duration {
+	if s.failing {
+		return retryStore
+	}
+	return max(0, time.Until(s.aliveAt.Add(aliveEvery)))
+}
+
+// flush makes one commit of everything that waits.
+func (s *scribe) flush(ctx context.Context) {
+	w := s.queue.take()
+	b, d := s.batch(&w)
+	if empty(b) {
+		s.applied(d, w.commands)
+		return
+	}
+	if err := s.store.Commit(ctx, b); err != nil {
+		s.failed(ctx, d, &w, err)
+		return
+	}
+	if !b.AliveAt.IsZero() {
+		s.aliveAt = time.Now()
+	}
+	s.report(nil)
+	s.applied(d, w.commands)
+}
+
+func empty(b *store.Batch) bool {
+	return len(b.DeleteRegistrations)+len(b.DeleteOverrides)+len(b.PutRegistrations)+len(b.PutOverrides)+
+		len(b.PutStatuses)+len(b.Transitions) == 0 && b.AliveAt.IsZero()
+}
+
+// batch decides what each command comes to, and collects the records.
+func (s *scribe) batch(w *work) (*store.Batch, *draft) {
+	b := &store.Batch{}
+	for id, lease := range w.removed {
+		if reg, ok := s.committed[id]; ok && reg.Lease == lease {
+			b.DeleteRegistrations = append(b.DeleteRegistrations, id)
+		}
+	}
+	d := newDraft(s, b)
+	for _, c := range w.commands {
+		c.err = c.draft(d)
+	}
+	d.finish()
+	for _, st := range w.statuses {
+		b.PutStatuses = append(b.PutStatuses, st)
+	}
+	if w.lost > 0 {
+		b.Transitions = append(b.Transitions, store.Transition{At: time.Now(), Lost: w.lost})
+	}
+	b.Transitions = append(b.Transitions, w.transitions...)
+	if now := time.Now(); now.Sub(s.aliveAt) >= aliveEvery {
+		b.AliveAt = now
+	}
+	return b, d
+}
+
+// failed keeps what is only history for later, and reads back what has become
+// of the commands.
+func (s *scribe) failed(ctx context.Context, d *draft, w *work, cause error) {
+	s.report(cause)
+	commands := w.commands
+	w.commands = nil
+	s.queue.giveBack(w)
+	ids := map[health.ID]bool{}
+	for _, c := range commands {
+		c.names(ids)
+	}
+	found, err := s.store.Lookup(ctx, slices.Collect(maps.Keys(ids)))
+	if err != nil {
+		refuseAll(commands, cause)
+		return
+	}
+	s.unsure(d, commands, &found, cause)
+}
+
+// report tells the owner when the store's state has changed.
+func (s *scribe) report(err error) {
+	if s.failing == (err != nil) {
+		return
+	}
+	s.failing = err != nil
+	state := storeFine
+	if s.failing {
+		s.log.Error("the store does not take records", "error", err)
+		state = storeState{health.Degraded, health.CauseFailed, wire.Clean("store: " + err.Error())}
+	} else {
+		s.log.Info("the store takes records again")
+	}
+	s.send(message{store: &state})
+}
+
+// send hands a message to the owner, unless that has stopped.
+func (s *scribe) send(m message) {
+	select {
+	case s.inbox <- m:
+	case <-s.ownerStopped:
+	}
+}

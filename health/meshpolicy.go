@@ -1,0 +1,82 @@
+package health
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// MeshPolicy says how a Mesh judges. The zero value is the default.
+type MeshPolicy struct {
+	// RecoverHold is how long a stock target must hold SERVING before a better
+	// status is believed. 0 means 2 s; negative means not at all.
+	RecoverHold time.Duration
+	// RecoverAfter is how many polls must agree, beside RecoverHold, when the
+	// target is polled. 0 means 2.
+	RecoverAfter int
+	// UnreachableAfter is how long a path may be in doubt before the instance
+	// is NotServing. 0 means 15 s.
+	UnreachableAfter time.Duration
+	// StartupGrace is the age from which an instance counts although it never
+	// served. 0 means 60 s.
+	StartupGrace time.Duration
+	// DeregisterAfter is how long an instance whose lease has ended stays. 0
+	// means 10 min; negative means for ever.
+	DeregisterAfter time.Duration
+	// Amnesty is how long after the start no deadline of a loaded instance
+	// begins to run. 0 means 30 s; negative means none.
+	Amnesty time.Duration
+	// MinAvailable is the part of the counted instances, in percent, that must
+	// be routable. 0 means 50.
+	MinAvailable int
+	// Rules names the rule of single services; the others have Available.
+	Rules map[string]Rule
+}
+
+// The defaults of MeshPolicy.
+const (
+	DefaultRecoverHold      = 2 * time.Second
+	DefaultUnreachableAfter = 15 * time.Second
+	DefaultStartupGrace     = 60 * time.Second
+	DefaultDeregisterAfter  = 10 * time.Minute
+	DefaultAmnesty          = 30 * time.Second
+	DefaultMinAvailable     = 50
+)
+
+// WithDefaults returns p with its zero fields replaced.
+func (p MeshPolicy) WithDefaults() MeshPolicy {
+	p.RecoverHold = orDefaultTime(p.RecoverHold, DefaultRecoverHold)
+	p.RecoverAfter = orDefault(p.RecoverAfter, DefaultRecoverAfter)
+	p.UnreachableAfter = orDefaultTime(p.UnreachableAfter, DefaultUnreachableAfter)
+	p.StartupGrace = orDefaultTime(p.StartupGrace, DefaultStartupGrace)
+	p.DeregisterAfter = orDefaultTime(p.DeregisterAfter, DefaultDeregisterAfter)
+	p.Amnesty = orDefaultTime(p.Amnesty, DefaultAmnesty)
+	p.MinAvailable = orDefault(p.MinAvailable, DefaultMinAvailable)
+	return p
+}
+
+func orDefaultTime(v, otherwise time.Duration) time.Duration {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+// Validate reports everything that is wrong with p, by field.
+func (p MeshPolicy) Validate() error {
+	p = p.WithDefaults()
+	var errs []error
+	if p.RecoverAfter < 1 {
+		errs = append(errs, fmt.Errorf("RecoverAfter: %d is below 1", p.RecoverAfter))
+	}
+	if p.UnreachableAfter < time.Second {
+		errs = append(errs, fmt.Errorf("UnreachableAfter: %v is below 1s", p.UnreachableAfter))
+	}
+	if p.StartupGrace < 0 {
+		errs = append(errs, fmt.Errorf("StartupGrace: %v is negative", p.StartupGrace))
+	}
+	if p.MinAvailable < 1 || p.MinAvailable > 100 {
+		errs = append(errs, fmt.Errorf("MinAvailable: %d is not in 1..100", p.MinAvailable))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,146 @@
+package health
+
+import "time"
+
+// reach is layer 2: whether what the instance last said can still be believed.
+type reach struct {
+	doubt     bool   // the path is in doubt; the status is kept, unconfirmed
+	lost      Cause  // refused, unreachable or lease_expired; none if reached
+	worn      bool   // lost, but after more lateness of ours than may be forgiven
+	config    Cause  // only a change of configuration can mend it; none if fine
+	reason    string // of whichever of these holds
+	renewing  bool   // it renews its lease though we cannot reach it
+	refusedAt moment // the first of the refusals in a row
+}
+
+// secondRefusal is how far apart two refusals must be to count as two.
+const secondRefusal = time.Second
+
+// over puts layer 2 over layer 1's verdict. Draining and Maintenance pass it
+// untouched.
+func (r *reach) over(in *instance, v verdict) verdict {
+	if in.leaving() {
+		return v
+	}
+	switch {
+	case r.lost != CauseNone && r.worn:
+		return verdict{status: Unknown, cause: r.lost, reason: r.reason}
+	case r.lost != CauseNone:
+		return verdict{status: NotServing, cause: r.lost, reason: r.reason}
+	case r.config != CauseNone:
+		v = verdict{status: Unknown, cause: r.config, reason: r.reason}
+	}
+	if r.doubt {
+		v.unconfirmed = true
+		v.nextAt, v.nextCause = in.deadlines[dlUnreachable].at, CauseUnreachable
+		if v.reason == "" {
+			v.reason = r.reason
+		}
+	}
+	return v
+}
+
+// leaving reports whether the instance says it is on its way out.
+func (in *instance) leaving() bool {
+	return in.reported.status == Draining || in.reported.status == Maintenance
+}
+
+// reached ends every doubt: something came from the instance itself.
+func (m *Mesh) reached(in *instance) {
+	in.reach = reach{}
+	in.deadlines[dlUnreachable].disarm()
+	m.renewed(in)
+}
+
+// renewed starts the lease anew.
+func (m *Mesh) renewed(in *instance) {
+	if in.spec.Static {
+		return
+	}
+	in.deadlines[dlLease].arm(m.now, in.spec.TTL)
+	in.fresh.arm(m.now, in.spec.TTL/2)
+	if in.reach.lost == CauseLeaseExpired {
+		in.deadlines[dlRemove].disarm()
+		in.reach = reach{}
+		m.doubt(in, "")
+	}
+}
+
+// doubt begins, or goes on.
+func (m *Mesh) doubt(in *instance, reason string) {
+	if in.pushed || in.reach.lost != CauseNone {
+		return
+	}
+	in.stopWaiting()
+	if reason != "" && in.reach.config == CauseNone {
+		in.reach.reason = reason
+	}
+	if in.reach.doubt {
+		return
+	}
+	in.reach.doubt = true
+	in.deadlines[dlUnreachable].arm(m.now, m.policy.UnreachableAfter)
+}
+
+// refused counts a refusal; the second, a second later, decides.
+func (m *Mesh) refused(in *instance, reason string) {
+	if in.pushed {
+		return
+	}
+	if in.reach.refusedAt == 0 {
+		in.reach.refusedAt = m.now
+	}
+	if m.now-in.reach.refusedAt < moment(secondRefusal) {
+		m.doubt(in, reason)
+		return
+	}
+	m.lose(in, CauseRefused, reason)
+}
+
+// misconfigured makes the instance Unknown at once: it answered, but not in a
+// way that says anything about its health.
+func (m *Mesh) misconfigured(in *instance, cause Cause, reason string) {
+	if in.pushed || in.reach.lost == CauseLeaseExpired {
+		return
+	}
+	in.stopWaiting()
+	in.reach = reach{config: cause, reason: reason}
+	in.deadlines[dlUnreachable].disarm()
+}
+
+// unreachable ends doubt, unless the instance itself still renews.
+func (m *Mesh) unreachable(in *instance, worn bool) {
+	if in.fresh.at > m.now && !in.spec.Static {
+		in.deadlines[dlUnreachable].arm(m.now, time.Duration(in.fresh.at-m.now))
+		in.reach.renewing = true
+		return
+	}
+	m.lose(in, CauseUnreachable, in.reach.reason)
+	in.reach.worn = worn
+}
+
+// leaseEnded reports whether the instance must go now: one that was leaving
+// has left.
+func (m *Mesh) leaseEnded(in *instance, worn bool) (gone bool) {
+	if in.leaving() {
+		return true
+	}
+	m.lose(in, CauseLeaseExpired, "")
+	in.reach.worn = worn
+	if m.policy.DeregisterAfter >= 0 {
+		in.deadlines[dlRemove].arm(m.now, m.policy.DeregisterAfter)
+	}
+	return false
+}
+
+// lose settles layer 2. What a stock target says afterwards has to be held
+// anew: it may well be another process.
+func (m *Mesh) lose(in *instance, cause Cause, reason string) {
+	in.stopWaiting()
+	refusedAt := in.reach.refusedAt
+	in.reach = reach{lost: cause, reason: reason, refusedAt: refusedAt}
+	in.deadlines[dlUnreachable].disarm()
+	if in.reported.source.stock() && !in.leaving() {
+		in.reported.status, in.reported.cause, in.reported.reason = NotServing, cause, reason
+	}
+}

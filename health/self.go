@@ -1,0 +1,16 @@
+package health
+
+// Self publishes the status of who judges, under the empty name. It counts
+// nowhere.
+func (m *Mesh) Self(dst []Change, status Status, cause Cause, reason string) []Change {
+	s := &m.self
+	if s.Revision != 0 && s.Status == status && s.Cause == cause && s.Reason == reason {
+		return dst
+	}
+	from := s.Status
+	if s.Status != status {
+		s.Since = m.wall
+	}
+	s.Status, s.Cause, s.Reason = status, cause, reason
+	return m.change(dst, s, from)
+}

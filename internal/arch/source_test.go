@@ -1,0 +1,158 @@
+package arch
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const (
+	root       = "../.." // tests run in their own folder
+	modulePath = "github.com/meshhealth/meshhealth"
+)
+
+// source is one parsed Go file.
+type source struct {
+	path      string // from the root of the repository, with slashes
+	pkg       string // its folder
+	test      bool
+	generated bool
+	file      *ast.File
+	fset      *token.FileSet
+}
+
+// line returns the line a position is on.
+func (s source) line(pos token.Pos) int { return s.fset.Position(pos).Line }
+
+// lines returns how many lines the file has.
+func (s source) lines() int { return s.fset.File(s.file.Pos()).LineCount() }
+
+// parse makes a source of a file's text.
+func parse(name string, text []byte) (source, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
+	if err != nil {
+		return source{}, err
+	}
+	return source{
+		path:      name,
+		pkg:       path.Dir(name),
+		test:      strings.HasSuffix(name, "_test.go"),
+		generated: ast.IsGenerated(file),
+		file:      file,
+		fset:      fset,
+	}, nil
+}
+
+// load parses every Go file of the module, whatever its build tags.
+func load() ([]source, error) {
+	var sources []source
+	err := walk(func(name string, text []byte) error {
+		if !strings.HasSuffix(name, ".go") || outside(name) {
+			return nil
+		}
+		s, err := parse(name, text)
+		sources = append(sources, s)
+		return err
+	})
+	return sources, err
+}
+
+// outside tells what the go command leaves out of the module: test data, and
+// folders that are modules of their own.
+func outside(name string) bool {
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if base := path.Base(dir); base == "testdata" || base[0] == '.' || base[0] == '_' {
+			return true
+		}
+		if _, err := os.Stat(filepath.Join(root, dir, "go.mod")); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// notOurs are the names of what lies in a work tree without being part of the
+// repository: built, fetched, or the editor's own.
+var notOurs = map[string]bool{".git": true, ".idea": true, ".vscode": true, "bin": true, "node_modules": true}
+
+// walk calls visit with every regular file of the repository.
+func walk(visit func(name string, text []byte) error) error {
+	return filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case notOurs[d.Name()] && d.IsDir():
+			return fs.SkipDir
+		case notOurs[d.Name()] || !d.Type().IsRegular():
+			return nil
+		}
+		name, err := filepath.Rel(root, file)
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		return visit(filepath.ToSlash(name), text)
+	})
+}
+
+var loadOnce = sync.OnceValues(load)
+
+// module returns the files of the module.
+func module(t *testing.T) []source {
+	t.Helper()
+	sources, err := loadOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sources
+}
+
+// example makes a source of a line or two.
+func example(t *testing.T, name, text string) source {
+	t.Helper()
+	s, err := parse(name, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// report fails the test once per fault.
+func report(t *testing.T, faults []string) {
+	t.Helper()
+	for _, f := range faults {
+		t.Error(f)
+	}
+}
+
+// expect checks how many faults a rule finds in an example.
+func expect(t *testing.T, name string, want int, faults []string) {
+	t.Helper()
+	if len(faults) != want {
+		t.Errorf("%s: %d faults, want %d: %q", name, len(faults), want, faults)
+	}
+}
+
+func TestModuleIsRead(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "go.mod"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(string(text), "module "+modulePath+"\n") {
+		t.Errorf("go.mod does not declare %s", modulePath)
+	}
+	if len(module(t)) == 0 {
+		t.Error("no Go file found")
+	}
+}

@@ -1,0 +1,89 @@
+package wire
+
+import (
+	"time"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// ReportFromHealth reads what an instance says of itself on Watch or Check. It
+// is ok if the status is one at all; what is too large is cut. now is when it
+// was received.
+func ReportFromHealth(h *pb.Health, now time.Time) (health.Report, bool) {
+	status, ok := health.StatusFromWire(int32(h.GetStatus()))
+	if !ok {
+		return health.Report{}, false
+	}
+	r := health.Report{
+		Source: health.SourceMeshhealth, Status: status, Cause: health.CauseFromWire(int32(h.GetCause())),
+		Reason: Clean(h.GetReason()), Checks: checksFrom(h.GetChecks(), now), Metrics: metricsFrom(h.GetMetrics()),
+	}
+	if first := h.GetFirstFailure(); first.IsValid() {
+		// By the sender's clock; its age is what both agree on.
+		r.FirstFailure = now.Add(-max(0, h.GetAt().AsTime().Sub(first.AsTime())))
+	}
+	return r, true
+}
+
+// ReportFromPush reads one message of a Report stream.
+func ReportFromPush(m *pb.ReportRequest, now time.Time) (health.Report, bool) {
+	status, ok := health.StatusFromWire(int32(m.GetStatus()))
+	if !ok || status == health.Unknown {
+		return health.Report{}, false
+	}
+	return health.Report{
+		Source: health.SourcePush, Status: status, Cause: health.CauseFromWire(int32(m.GetCause())),
+		Reason: Clean(m.GetReason()), Checks: checksFrom(m.GetChecks(), now), Metrics: metricsFrom(m.GetMetrics()),
+	}, true
+}
+
+// Push makes one message of a Report stream of what an instance publishes.
+func Push(h *pb.Health) *pb.ReportRequest {
+	return &pb.ReportRequest{
+		Status: h.GetStatus(), Cause: h.GetCause(), Reason: h.GetReason(),
+		Checks: h.GetChecks(), Metrics: h.GetMetrics(),
+	}
+}
+
+func checksFrom(list []*pb.CheckHealth, now time.Time) []health.CheckState {
+	if len(list) == 0 {
+		return nil
+	}
+	list = list[:min(len(list), MaxChecks)]
+	out := make([]health.CheckState, len(list))
+	for i, c := range list {
+		out[i] = checkFrom(c, now)
+	}
+	return out
+}
+
+func checkFrom(c *pb.CheckHealth, now time.Time) health.CheckState {
+	status, _ := health.StatusFromWire(int32(c.GetStatus()))
+	s := health.CheckState{
+		Name: CleanTo(c.GetName(), MaxName), Status: status, Cause: health.CauseFromWire(int32(c.GetCause())),
+		Reason: Clean(c.GetReason()), ResponseTime: c.GetResponseTime().AsDuration(),
+		Passes: int(c.GetPasses()), Fails: int(c.GetFails()), Runs: c.GetRuns(), Failures: c.GetFailures(),
+		HasValue: c.ObservedValue != nil, Value: c.GetObservedValue(), Unit: CleanTo(c.GetObservedUnit(), MaxUnit),
+	}
+	if c.GetLastRunAge() != nil {
+		s.LastRun = now.Add(-max(0, c.GetLastRunAge().AsDuration()))
+	}
+	return s
+}
+
+func metricsFrom(m *pb.Metrics) *health.Metrics {
+	if m == nil {
+		return nil
+	}
+	gauges := make(map[string]float64, min(len(m.GetGauges()), MaxGauges))
+	for name, value := range m.GetGauges() {
+		if len(gauges) < MaxGauges && len(name) <= MaxName {
+			gauges[Clean(name)] = value
+		}
+	}
+	return &health.Metrics{
+		Runs: m.GetRuns(), Failures: m.GetFailures(), Gauges: gauges,
+		ResponseTimeP50: m.GetResponseTimeP50().AsDuration(), ResponseTimeP99: m.GetResponseTimeP99().AsDuration(),
+	}
+}

@@ -1,0 +1,172 @@
+package wire
+
+import (
+	"fmt"
+	"time"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Watch is a checked WatchRequest.
+type Watch struct {
+	IDs       []health.ID // exact names, each once
+	Selector  Selector
+	Token     Token
+	HasToken  bool // a token was given; an unreadable one is the zero Token
+	Heartbeat time.Duration
+	Scope     uint64
+}
+
+// WatchRequest checks a request to watch.
+func WatchRequest(req *pb.WatchRequest) (Watch, error) {
+	var v Violations
+	w := Watch{IDs: watchNames(&v, req.GetNames()), Scope: Scope(req)}
+	if len(req.GetNames()) > 0 && req.GetSelector() != nil {
+		v.Add("selector", "is given beside names; allowed: one of them")
+	}
+	w.Selector = selector(&v, req.GetSelector())
+	if len(w.Selector.Statuses) > 0 {
+		v.Add("selector.statuses", "is given; Watch follows every status")
+	}
+	v.MaxLen("resume_token", req.GetResumeToken(), MaxToken)
+	w.HasToken = req.GetResumeToken() != ""
+	if t, ok := DecodeToken(req.GetResumeToken()); ok && t.Scope == w.Scope {
+		w.Token = t
+	}
+	var err error
+	w.Heartbeat, err = Between(req.GetHeartbeat(), DefaultHeartbeat, MinHeartbeat, MaxHeartbeat)
+	v.Check("heartbeat", err)
+	if req.GetFiguresEvery() != nil {
+		_, err = Between(req.GetFiguresEvery(), 0, time.Second, time.Hour)
+		v.Check("figures_every", err)
+	}
+	return w, v.Err()
+}
+
+func watchNames(v *Violations, names []string) []health.ID {
+	if len(names) > MaxNames {
+		v.Add("names", "has %d; allowed: at most %d", len(names), MaxNames)
+		return nil
+	}
+	ids := make([]health.ID, 0, len(names))
+	seen := make(map[health.ID]bool, len(names))
+	for i, name := range names {
+		id, err := ParseName(name)
+		v.Check(fmt.Sprintf("names[%d]", i), err)
+		if seen[id] && err == nil {
+			v.Add(fmt.Sprintf("names[%d]", i), "%q is there twice", name)
+		}
+		seen[id] = true
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// Selector is a checked pb.Selector. The zero value selects everything.
+type Selector struct {
+	Services       map[string]bool
+	Labels         map[string]string
+	Zone           string
+	Statuses       map[health.Status]bool
+	AggregatesOnly bool
+}
+
+// Names returns the services selected, none for all.
+func (s *Selector) Names() []string {
+	names := make([]string, 0, len(s.Services))
+	for name := range s.Services {
+		names = append(names, name)
+	}
+	return names
+}
+
+// Matches reports whether st is selected.
+func (s *Selector) Matches(st *health.State) bool {
+	switch {
+	case s.Services != nil && !s.Services[st.ID.Service]:
+		return false
+	case s.Statuses != nil && !s.Statuses[st.Status]:
+		return false
+	case st.ID.Aggregate():
+		return len(s.Labels) == 0 && s.Zone == ""
+	case s.AggregatesOnly:
+		return false
+	}
+	return s.matchesSpec(st.Spec)
+}
+
+func (s *Selector) matchesSpec(spec *health.Spec) bool {
+	if len(s.Labels) == 0 && s.Zone == "" {
+		return true
+	}
+	if spec == nil || (s.Zone != "" && spec.Zone != s.Zone) {
+		return false
+	}
+	for key, value := range s.Labels {
+		if got, ok := spec.Labels[key]; !ok || got != value {
+			return false
+		}
+	}
+	return true
+}
+
+func selector(v *Violations, p *pb.Selector) Selector {
+	s := Selector{Labels: p.GetLabels(), Zone: p.GetZone(), AggregatesOnly: p.GetAggregatesOnly()}
+	v.Check("selector.labels", CheckLabels(p.GetLabels()))
+	v.MaxLen("selector.zone", p.GetZone(), MaxZone)
+	if len(p.GetServices()) > MaxNames {
+		v.Add("selector.services", "has %d; allowed: at most %d", len(p.GetServices()), MaxNames)
+		return s
+	}
+	for i, name := range p.GetServices() {
+		if name != health.MeshName && name != "" {
+			v.Check(fmt.Sprintf("selector.services[%d]", i), CheckService(name))
+		}
+		s.Services = put(s.Services, name)
+	}
+	for i, n := range p.GetStatuses() {
+		status, ok := health.StatusFromWire(int32(n))
+		if !ok {
+			v.Add(fmt.Sprintf("selector.statuses[%d]", i), "%d is not a status", n)
+		}
+		s.Statuses = put(s.Statuses, status)
+	}
+	return s
+}
+
+func put[K comparable](set map[K]bool, key K) map[K]bool {
+	if set == nil {
+		set = map[K]bool{}
+	}
+	set[key] = true
+	return set
+}
+
+// List is a checked ListRequest.
+type List struct {
+	Selector Selector
+	Size     int
+	After    health.ID // only what comes after it; zero for the first page
+	First    bool
+}
+
+// ListRequest checks a request for a page.
+func ListRequest(req *pb.ListRequest) (List, error) {
+	var v Violations
+	l := List{Selector: selector(&v, req.GetSelector()), Size: PageSize(&v, req.GetPageSize())}
+	l.After, l.First = pageToken(&v, req.GetPageToken())
+	return l, v.Err()
+}
+
+// PageSize checks the size of a page.
+func PageSize(v *Violations, n int32) int {
+	switch {
+	case n == 0:
+		return DefaultPage
+	case n < 0 || n > MaxPage:
+		v.Add("page_size", "is %d; allowed: 1 to %d, 0 for %d", n, MaxPage, DefaultPage)
+		return DefaultPage
+	}
+	return int(n)
+}

@@ -1,0 +1,153 @@
+package wire
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Health returns a state as it travels, its ages as of at. Without full it
+// carries classes and ages only: no text that came from a check, no address.
+func Health(s *health.State, at time.Time, full bool) *pb.Health {
+	h := &pb.Health{
+		Service: s.ID.Service, Instance: s.ID.Instance,
+		Status: Status(s.Status), Cause: pb.Cause(s.Cause), Reason: s.Reason,
+		Unconfirmed: s.Unconfirmed, Root: s.Root, NextCause: pb.Cause(s.NextCause),
+		Removed: s.Removed, Revision: s.Revision,
+		Since: stamp(s.Since), Age: age(at, s.Since), At: stamp(at),
+		NextAt: stamp(s.NextAt), FirstFailure: stamp(s.FirstFailure),
+		Counts: counts(s.Counts), Metrics: metrics(s.Metrics),
+		Checks: checks(s.Checks, at, full), Override: override(s.Override, full),
+	}
+	spec(h, s.Spec)
+	if !full {
+		h.Reason, h.Address = publicReason(s), ""
+	}
+	if s.Counts != nil {
+		h.Reason = countsReason(s.Counts)
+	}
+	return h
+}
+
+// Status returns the status's number on the wire.
+func Status(s health.Status) pb.Status { return pb.Status(s.Wire()) }
+
+func spec(h *pb.Health, s *health.Spec) {
+	if s == nil {
+		return
+	}
+	h.Address, h.Labels, h.Zone = s.Address, s.Labels, s.Zone
+	h.Version, h.Incarnation, h.Static = s.Version, s.Incarnation, s.Static
+}
+
+func checks(list []health.CheckState, at time.Time, full bool) []*pb.CheckHealth {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]*pb.CheckHealth, len(list))
+	for i := range list {
+		out[i] = check(&list[i], at, full)
+	}
+	return out
+}
+
+func check(c *health.CheckState, at time.Time, full bool) *pb.CheckHealth {
+	p := &pb.CheckHealth{
+		Name: c.Name, Status: Status(c.Status), Cause: pb.Cause(c.Cause),
+		LastRunAge: age(at, c.LastRun), ResponseTime: durationpb.New(c.ResponseTime),
+		Passes: clamp(c.Passes), Fails: clamp(c.Fails), Runs: c.Runs, Failures: c.Failures,
+	}
+	if full {
+		p.Reason = c.Reason
+	}
+	if c.HasValue {
+		value := c.Value
+		p.ObservedValue, p.ObservedUnit = &value, c.Unit
+	}
+	return p
+}
+
+// publicReason names the checks and their classes, nothing they said.
+func publicReason(s *health.State) string {
+	var parts []string
+	for i := range s.Checks {
+		if c := &s.Checks[i]; c.Status != health.Serving {
+			parts = append(parts, c.Name+": "+c.Cause.String())
+		}
+	}
+	return CleanTo(strings.Join(parts, ", "), MaxText)
+}
+
+// countsReason says how many are what, such as "2 of 4 routable, 2
+// NOT_SERVING".
+func countsReason(c *health.Counts) string {
+	if c.Total() == 0 {
+		return ""
+	}
+	routable := c.Of(health.Serving) + c.Of(health.Degraded)
+	var b strings.Builder
+	b.WriteString(strconv.Itoa(routable) + " of " + strconv.Itoa(c.Total()) + " routable")
+	for _, s := range health.Statuses() {
+		if n := c.Of(s); n > 0 && s != health.Serving {
+			b.WriteString(", " + strconv.Itoa(n) + " " + s.String())
+		}
+	}
+	return b.String()
+}
+
+func counts(c *health.Counts) *pb.Counts {
+	if c == nil {
+		return nil
+	}
+	return &pb.Counts{
+		Serving: clamp(c.Of(health.Serving)), Degraded: clamp(c.Of(health.Degraded)),
+		NotServing: clamp(c.Of(health.NotServing)), Unknown: clamp(c.Of(health.Unknown)),
+		Starting: clamp(c.Of(health.Starting)), Draining: clamp(c.Of(health.Draining)),
+		Maintenance: clamp(c.Of(health.Maintenance)),
+		Counted:     clamp(c.Counted), Unconfirmed: clamp(c.Unconfirmed),
+	}
+}
+
+func metrics(m *health.Metrics) *pb.Metrics {
+	if m == nil {
+		return nil
+	}
+	return &pb.Metrics{
+		Runs: m.Runs, Failures: m.Failures, Gauges: m.Gauges,
+		ResponseTimeP50: durationpb.New(m.ResponseTimeP50), ResponseTimeP99: durationpb.New(m.ResponseTimeP99),
+	}
+}
+
+func override(o *health.Override, full bool) *pb.Override {
+	if o == nil {
+		return nil
+	}
+	p := &pb.Override{Status: Status(o.Status), SetAt: stamp(o.SetAt), ExpiresAt: stamp(o.ExpiresAt)}
+	if full {
+		p.Author, p.Reason = o.Author, o.Reason
+	}
+	return p
+}
+
+func stamp(t time.Time) *timestamppb.Timestamp {
+	if t.IsZero() {
+		return nil
+	}
+	return timestamppb.New(t)
+}
+
+func age(at, since time.Time) *durationpb.Duration {
+	if since.IsZero() {
+		return nil
+	}
+	return durationpb.New(max(0, at.Sub(since)))
+}
+
+func clamp(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }

@@ -1,0 +1,61 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+// Token is what a resume token holds. Scope ties it to what was asked for: the
+// token of another stream is an unknown one.
+type Token struct {
+	Epoch    uint64
+	Revision uint64
+	Scope    uint64
+}
+
+const (
+	tokenVersion = 1
+	tokenLen     = 1 + 3*8
+)
+
+// Encode returns the token as it travels.
+func (t Token) Encode() string {
+	b := make([]byte, 0, tokenLen)
+	b = append(b, tokenVersion)
+	b = binary.BigEndian.AppendUint64(b, t.Epoch)
+	b = binary.BigEndian.AppendUint64(b, t.Revision)
+	b = binary.BigEndian.AppendUint64(b, t.Scope)
+	return base64.RawURLEncoding.EncodeToString(b)
+}
+
+// DecodeToken reads a token; anything that is not one of ours is not ok.
+func DecodeToken(s string) (t Token, ok bool) {
+	if len(s) > MaxToken {
+		return Token{}, false
+	}
+	b, err := base64.RawURLEncoding.DecodeString(s)
+	if err != nil || len(b) != tokenLen || b[0] != tokenVersion {
+		return Token{}, false
+	}
+	return Token{
+		Epoch:    binary.BigEndian.Uint64(b[1:]),
+		Revision: binary.BigEndian.Uint64(b[9:]),
+		Scope:    binary.BigEndian.Uint64(b[17:]),
+	}, true
+}
+
+// Scope digests what a Watch asks for.
+func Scope(req *pb.WatchRequest) uint64 {
+	asked := &pb.WatchRequest{Names: req.GetNames(), Selector: req.GetSelector()}
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(asked)
+	if err != nil {
+		return 0
+	}
+	sum := sha256.Sum256(b)
+	return binary.BigEndian.Uint64(sum[:])
+}
