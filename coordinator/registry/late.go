@@ -40,3 +40,16 @@ func (l *lateness) woke(now time.Time) time.Duration {
 func (l *lateness) overlapped(since time.Time) bool {
 	return !since.IsZero() && !l.forgivenAt.IsZero() && since.Before(l.forgivenAt)
 }
+
+// lateWakes is how often the owner was late, for the metrics.
+type lateWakes struct {
+	times uint64
+	last  time.Time
+}
+
+func (l *lateWakes) another(now time.Time) *lateWakes {
+	if l == nil {
+		l = &lateWakes{}
+	}
+	return &lateWakes{times: l.times + 1, last: now}
+}

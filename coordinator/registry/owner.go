@@ -39,8 +39,7 @@ type owner struct {
 	changes  []health.Change
 	acks     []chan struct{}
 	lastBeat time.Time
-	// forgivenAt is when it was last late; nil if never.
-	forgivenAt atomic.Pointer[time.Time]
+	late     atomic.Pointer[lateWakes] // nil: never late
 }
 
 // maxAtOnce bounds what one batch takes from the inbox, so that the first of
@@ -73,7 +72,7 @@ func (o *owner) wake(first *message) {
 	now := time.Now()
 	if late := o.clock.woke(now); late > 0 {
 		o.log.Warn("woke late; every deadline was moved", "late", late)
-		o.forgivenAt.Store(&now)
+		o.late.Store(o.late.Load().another(now))
 		o.mesh.Forgive(late)
 	}
 	if first != nil {

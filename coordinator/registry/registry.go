@@ -99,12 +99,13 @@ func (r *Registry) Feed() *feed.Feed { return r.feed }
 // lost since the start.
 func (r *Registry) Queue() (waiting int, lost uint64) { return r.scribe.queue.waiting() }
 
-// Forgiven returns when the owner was last late, zero if never.
-func (r *Registry) Forgiven() time.Time {
-	if at := r.owner.forgivenAt.Load(); at != nil {
-		return *at
+// Late returns how often the owner was late since the start, and when it last
+// was; zero if never.
+func (r *Registry) Late() (times uint64, last time.Time) {
+	if l := r.owner.late.Load(); l != nil {
+		return l.times, l.last
 	}
-	return time.Time{}
+	return 0, time.Time{}
 }
 
 // Run works until ctx ends; what waits for the store is written before it

@@ -1,6 +1,21 @@
-// Package watch follows every registered instance and reports what it sees.
+// Package watch follows every registered instance and tells the registry what
+// it sees. It never judges: a status that came, a refusal, a silence are
+// evidence, and what they mean is decided by package health.
+//
+// One follower per instance (follower.go) asks for its health over a
+// connection shared by all who live at the same address (endpoint.go):
+// meshhealth Watch (extended.go), where that is not implemented grpc.health.v1
+// Watch (standard.go), and where there is only Check, polls (poll.go). Every
+// reconnect begins at the top. classify.go is the table of what each error
+// says about the target, the path to it, its configuration, or ourselves.
+//
+// The watcher (watch.go) reads the feed, so that a registration is followed as
+// soon as it is published, and no longer than it is. What an instance pushes
+// itself is not followed.
 //
 // # Concurrency
 //
-// As each exported name says.
+// Run starts one goroutine for each follower, one that looks every second for
+// streams that have gone silent (liveness.go), and joins them all. A follower
+// that replaces another waits for its end first.
 package watch

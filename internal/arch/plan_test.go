@@ -52,6 +52,7 @@ var plan = []place{
 	{path: "cmd/meshhealth", floor: roof},
 
 	{path: "internal/testmesh", floor: beside},
+	{path: "coordinator/store/storetest", floor: beside},
 
 	{path: "internal/arch", floor: beside},
 	{path: "e2e", floor: beside},

@@ -67,6 +67,9 @@ func (h *Handlers) Register(r grpc.ServiceRegistrar) {
 // once, thousands of times a second. Check and List go on.
 func (h *Handlers) End() { h.end(wire.ErrStopping) }
 
+// Ended is closed by End.
+func (h *Handlers) Ended() <-chan struct{} { return h.ended.Done() }
+
 // Watchers returns the number of open Watch streams.
 func (h *Handlers) Watchers() int { return h.limiter.count() }
 

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// maxHistory bounds --limit.
+const maxHistory = 100_000
+
+func (a *app) historyCommand() *cobra.Command {
+	var (
+		t     target
+		out   output
+		limit int
+	)
+	cmd := &cobra.Command{
+		Use:   "history [SERVICE[/INSTANCE]]",
+		Short: "Print what has changed, newest first",
+		Long: `Print stored transitions, newest first: of an instance, of a service with its
+instances, of the mesh ("*"), or of everything.
+
+Where transitions could not be stored there is a line that says how many.`,
+		Args: atMostOne,
+		RunE: func(cmd *cobra.Command, names []string) error {
+			var wrong error
+			if limit < 1 || limit > maxHistory {
+				wrong = usage(cmd, "--limit: %d is out of range; allowed: 1 to %d", limit, maxHistory)
+			}
+			if err := errors.Join(out.check(cmd), wrong, checkNames(names)); err != nil {
+				return err
+			}
+			return a.ask(cmd, &t, func(ctx context.Context, q *asking) error {
+				return a.history(ctx, q, &out, append(names, "")[0], limit)
+			})
+		},
+	}
+	t.flags(cmd)
+	out.flags(cmd)
+	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "print at most so many")
+	return cmd
+}
+
+func (a *app) history(ctx context.Context, q *asking, out *output, name string, limit int) error {
+	list, err := q.transitions(ctx, name, limit)
+	if err != nil {
+		return err
+	}
+	if out.json() {
+		for _, t := range list {
+			if err := printJSON(a.stdout, t); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(list) == 0 {
+		a.say("Nothing has changed yet.")
+		return nil
+	}
+	return a.printHistory(out, list)
+}
+
+// transitions returns the newest ones.
+func (q *asking) transitions(ctx context.Context, name string, limit int) ([]*pb.Transition, error) {
+	var all []*pb.Transition
+	req := &pb.ListTransitionsRequest{Name: name}
+	for len(all) < limit {
+		req.PageSize = int32(min(limit-len(all), wire.MaxPage))
+		page, err := q.admin.ListTransitions(ctx, req)
+		if err != nil {
+			return nil, q.explain(err)
+		}
+		all = append(all, page.GetTransitions()...)
+		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+			break
+		}
+	}
+	return all, nil
+}
+
+// stamp is how a moment is shown: with its day, for history is longer than one.
+const stamp = "2006-01-02 15:04:05.000"
+
+func (a *app) printHistory(out *output, list []*pb.Transition) error {
+	p, now := a.pen(out.colour), a.now()
+	t := table{head: []string{"TIME", "AGO", "STATUS", "BEFORE", "NAME", "CAUSE", "WHY"}}
+	for _, tr := range list {
+		at := tr.GetAt().AsTime()
+		when := []cell{{at.In(a.zone).Format(stamp), faint}, {age(now.Sub(at)), plainText}}
+		t.add(append(when, transitionCells(p, tr)...)...)
+	}
+	return t.render(a.stdout, p, a.columns)
+}
+
+func transitionCells(p pen, t *pb.Transition) []cell {
+	if n := t.GetLost(); n > 0 {
+		what := fmt.Sprintf("%s not stored here", plural(int(min(n, 1<<31)), "transition"))
+		return []cell{{"! GAP", warning}, {}, {}, {}, {what, plainText}}
+	}
+	before := p.status(t.GetFrom())
+	to := p.status(t.GetTo())
+	why := t.GetReason()
+	if t.GetRemoved() {
+		to = cell{p.or("✂", "-") + " REMOVED", faint}
+	}
+	before.style = faint
+	name := nameOf(&pb.Health{Service: t.GetService(), Instance: t.GetInstance()})
+	return []cell{to, before, {name, plainText}, {causeOf(t.GetCause()), plainText}, {why, plainText}}
+}

@@ -1,0 +1,123 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, f := range families {
+		ch <- f.status
+		ch <- f.state
+	}
+	for _, d := range constant {
+		ch <- d
+	}
+	m.transitions.Describe(ch)
+	m.latency.Describe(ch)
+	m.gaps.Describe(ch)
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	v, out := m.model.view(), sink(ch)
+	totals(out, &v)
+	instances, leftOut := cut(v.rows[instance], m.cfg.MaxInstances)
+	out.gauge(instancesOmitted, float64(leftOut))
+	services, leftOut := cut(v.rows[service], m.cfg.MaxServices)
+	out.gauge(servicesOmitted, float64(leftOut))
+	for s, all := range [numScopes][]row{v.rows[self], v.rows[mesh], services, instances} {
+		for i := range all {
+			out.statuses(scope(s), &all[i])
+		}
+	}
+	for i := range services {
+		out.counts(serviceInstances, services[i].counts, services[i].id.Service)
+	}
+	m.collectStats(out)
+	m.transitions.Collect(ch)
+	m.latency.Collect(ch)
+	m.gaps.Collect(ch)
+}
+
+// totals sends what is added up over everything, omitted or not.
+func totals(out sink, v *view) {
+	var all health.Counts
+	for i := range v.rows[service] {
+		add(&all, v.rows[service][i].counts)
+	}
+	out.counts(meshInstances, &all)
+	out.gauge(unconfirmed, float64(all.Unconfirmed))
+	for i := range v.rows[mesh] {
+		out.counts(meshServices, v.rows[mesh][i].counts)
+	}
+	out.gauge(revision, float64(v.revision))
+}
+
+func add(to, c *health.Counts) {
+	if c == nil {
+		return
+	}
+	for s := range c.By {
+		to.By[s] += c.By[s]
+	}
+	to.Unconfirmed += c.Unconfirmed
+}
+
+// labelsOf returns the values of the labels families has for a scope.
+func labelsOf(s scope, id health.ID) []string {
+	switch s {
+	case service:
+		return []string{id.Service}
+	case instance:
+		return []string{id.Service, id.Instance}
+	}
+	return nil
+}
+
+// sink is where a scrape's series go.
+type sink chan<- prometheus.Metric
+
+func (out sink) gauge(d *prometheus.Desc, value float64, labels ...string) {
+	out.send(d, prometheus.GaugeValue, value, labels)
+}
+
+func (out sink) counter(d *prometheus.Desc, value float64) {
+	out.send(d, prometheus.CounterValue, value, nil)
+}
+
+// send makes what is wrong with a label an error of the scrape, not a panic.
+func (out sink) send(d *prometheus.Desc, t prometheus.ValueType, value float64, labels []string) {
+	metric, err := prometheus.NewConstMetric(d, t, value, labels...)
+	if err != nil {
+		metric = prometheus.NewInvalidMetric(d, err)
+	}
+	out <- metric
+}
+
+// statuses sends the two metrics of one row.
+func (out sink) statuses(s scope, r *row) {
+	labels := labelsOf(s, r.id)
+	if value, is := r.status.Metric(); is {
+		out.gauge(families[s].status, value, labels...)
+	}
+	for _, state := range health.Statuses() {
+		value := 0.0
+		if state == r.status {
+			value = 1
+		}
+		out.gauge(families[s].state, value, append(labels[:len(labels):len(labels)], state.String())...)
+	}
+}
+
+// counts sends how many are in each state, if that is known.
+func (out sink) counts(d *prometheus.Desc, c *health.Counts, labels ...string) {
+	if c == nil {
+		return
+	}
+	for _, state := range health.Statuses() {
+		out.gauge(d, float64(c.Of(state)), append(labels[:len(labels):len(labels)], state.String())...)
+	}
+}

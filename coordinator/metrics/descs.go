@@ -1,0 +1,76 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const namespace = "meshhealth"
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+// family is the two metrics every status has.
+type family struct{ status, state *prometheus.Desc }
+
+func newFamily(name, what string, labels ...string) family {
+	return family{
+		status: desc(name+"_status", "Status of "+what+": 2 serving, 1 degraded, 0 not serving; absent for all other states.", labels...),
+		state:  desc(name+"_state", "Whether "+what+" is in this state: 1 for one state, 0 for the others.", append(labels, "state")...),
+	}
+}
+
+// families has one per scope; their labels are those labelsOf fills.
+var families = [numScopes]family{
+	self:     newFamily("coordinator", "the coordinator itself"),
+	mesh:     newFamily("mesh", "the mesh as a whole"),
+	service:  newFamily("service", "a service", "service"),
+	instance: newFamily("instance", "an instance", "service", "instance"),
+}
+
+var (
+	serviceInstances = desc("service_instances", "Instances of a service, by state.", "service", "state")
+	meshInstances    = desc("mesh_instances", "Instances of all services, by state.", "state")
+	meshServices     = desc("mesh_services", "Services, by state.", "state")
+	unconfirmed      = desc("unconfirmed_instances", "Instances whose status is kept but cannot be confirmed at the moment.")
+	instancesOmitted = desc("instance_series_omitted", "Instances without series of their own, because there are more than the limit.")
+	servicesOmitted  = desc("service_series_omitted", "Services without series of their own, because there are more than the limit.")
+	revision         = desc("revision", "Revision of the last change these metrics contain. It begins anew with every start.")
+)
+
+// What Stats tells.
+var (
+	watchers     = desc("watchers", "Open Watch streams.")
+	followers    = desc("followers", "Instances being followed, by how.", "mode")
+	storeWaiting = desc("store_waiting_transitions", "Transitions that wait for the store.")
+	storeLost    = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
+	lateWakes    = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
+	lastLateWake = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
+)
+
+var constant = []*prometheus.Desc{
+	serviceInstances, meshInstances, meshServices, unconfirmed, instancesOmitted, servicesOmitted, revision,
+	watchers, followers, storeWaiting, storeLost, lateWakes, lastLateWake,
+}
+
+func newTransitions() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "transitions_total",
+		Help: "Changes of the status of instances. Several at once may count as one; removals do not count.",
+	}, []string{"cause", "to"})
+}
+
+func newLatency() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "publish_latency_seconds",
+		Help:    "Time from a change to its being read from the feed by these metrics, a reader like any other.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	})
+}
+
+func newGaps() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Name: "metrics_gaps_total",
+		Help: "Times these metrics fell behind the feed and began anew, missing transitions.",
+	})
+}

@@ -1,0 +1,51 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Stats is what the feed does not tell.
+type Stats struct {
+	// Watchers is the number of open Watch streams.
+	Watchers int
+	// Followers is how many instances are followed, by mode: the names of
+	// health.Source. Modes that are missing show as 0.
+	Followers map[string]int
+	// QueueWaiting is how many transitions wait for the store, QueueLost how
+	// many were dropped since the start.
+	QueueWaiting int
+	QueueLost    uint64
+	// LateWakes is how often the owner was late since the start, LateAt when it
+	// last was; zero if never.
+	LateWakes uint64
+	LateAt    time.Time
+}
+
+func (m *Metrics) collectStats(out sink) {
+	if m.cfg.Stats == nil {
+		return
+	}
+	s := m.cfg.Stats()
+	out.gauge(watchers, float64(s.Watchers))
+	for mode, n := range s.followers() {
+		out.gauge(followers, float64(n), mode)
+	}
+	out.gauge(storeWaiting, float64(s.QueueWaiting))
+	out.counter(storeLost, float64(s.QueueLost))
+	out.counter(lateWakes, float64(s.LateWakes))
+	if !s.LateAt.IsZero() {
+		out.gauge(lastLateWake, float64(s.LateAt.UnixMilli())/1000)
+	}
+}
+
+// followers has every mode there is. Others are not shown: the label stays
+// bounded whatever the caller does.
+func (s *Stats) followers() map[string]int {
+	all := map[string]int{}
+	for mode := health.SourceNone; mode <= health.SourcePoll; mode++ {
+		all[mode.String()] = s.Followers[mode.String()]
+	}
+	return all
+}

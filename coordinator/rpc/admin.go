@@ -1,0 +1,171 @@
+package rpc
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// adminService serves AdminService.
+type adminService struct {
+	pb.UnimplementedAdminServiceServer
+	s *Server
+}
+
+// Explain is for a later version.
+func (a adminService) Explain(context.Context, *pb.ExplainRequest) (*pb.ExplainResponse, error) {
+	return nil, wire.GRPC(fmt.Errorf("Explain: %w; Check returns cause, reason and checks", wire.ErrLater))
+}
+
+// ListTransitions returns a page of the journal, newest first.
+func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitionsRequest) (*pb.ListTransitionsResponse, error) {
+	q, err := query(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.s.allow(ctx, actionRead, q.ID); err != nil {
+		return nil, wire.GRPC(err)
+	}
+	page, err := a.s.cfg.Registry.Transitions(ctx, q)
+	if err != nil {
+		return nil, wire.GRPC(err)
+	}
+	resp := &pb.ListTransitionsResponse{}
+	for i := range page.Transitions {
+		resp.Transitions = append(resp.Transitions, transition(&page.Transitions[i]))
+	}
+	if page.Next > 0 {
+		resp.NextPageToken = journalToken(page.Next)
+	}
+	return resp, nil
+}
+
+func query(req *pb.ListTransitionsRequest) (store.Query, error) {
+	var v wire.Violations
+	id, err := wire.ParseName(req.GetName())
+	v.Check("name", err)
+	q := store.Query{ID: id, Limit: wire.PageSize(&v, req.GetPageSize())}
+	if req.GetPageToken() != "" {
+		q.Before, err = parseJournalToken(req.GetPageToken())
+		v.Check("page_token", err)
+	}
+	return q, v.Err()
+}
+
+const journalPrefix = "t1:"
+
+func journalToken(before uint64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(journalPrefix + strconv.FormatUint(before, 10)))
+}
+
+func parseJournalToken(token string) (uint64, error) {
+	if len(token) <= wire.MaxToken {
+		b, _ := base64.RawURLEncoding.DecodeString(token)
+		if n, ok := strings.CutPrefix(string(b), journalPrefix); ok {
+			if before, err := strconv.ParseUint(n, 10, 64); err == nil {
+				return before, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("is not one that was handed out")
+}
+
+func transition(t *store.Transition) *pb.Transition {
+	p := &pb.Transition{At: timestamppb.New(t.At), Lost: t.Lost}
+	if t.Lost > 0 {
+		return p
+	}
+	p.Service, p.Instance, p.Removed = t.ID.Service, t.ID.Instance, t.Removed
+	p.From, p.To, p.Cause, p.Reason = wire.Status(t.From), wire.Status(t.To), pb.Cause(t.Cause), t.Reason
+	if !t.FirstFailure.IsZero() {
+		p.FirstFailure = timestamppb.New(t.FirstFailure)
+	}
+	return p
+}
+
+// SetOverride forces the status of an instance.
+func (a adminService) SetOverride(ctx context.Context, req *pb.SetOverrideRequest) (*pb.SetOverrideResponse, error) {
+	id, o, err := overrideOf(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.override(ctx, id, o); err != nil {
+		return nil, err
+	}
+	return &pb.SetOverrideResponse{}, nil
+}
+
+// ClearOverride ends an override.
+func (a adminService) ClearOverride(ctx context.Context, req *pb.ClearOverrideRequest) (*pb.ClearOverrideResponse, error) {
+	var v wire.Violations
+	id, err := wire.ParseInstance(req.GetName())
+	v.Check("name", err)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	if err := a.override(ctx, id, nil); err != nil {
+		return nil, err
+	}
+	return &pb.ClearOverrideResponse{}, nil
+}
+
+func (a adminService) override(ctx context.Context, id health.ID, o *health.Override) error {
+	if err := a.s.allow(ctx, actionOverride, id); err != nil {
+		return wire.GRPC(err)
+	}
+	return wire.GRPC(a.s.cfg.Registry.SetOverride(ctx, id, o))
+}
+
+func overrideOf(req *pb.SetOverrideRequest) (health.ID, *health.Override, error) {
+	var v wire.Violations
+	id, err := wire.ParseInstance(req.GetName())
+	v.Check("name", err)
+	o := &health.Override{Author: text(&v, "author", req.GetAuthor(), wire.MaxAuthor), Reason: text(&v, "reason", req.GetReason(), wire.MaxText), SetAt: time.Now()}
+	switch s, ok := health.StatusFromWire(int32(req.GetStatus())); {
+	case ok && (s == health.Serving || s == health.Degraded || s == health.NotServing || s == health.Maintenance):
+		o.Status = s
+	default:
+		v.Add("status", "is %s; allowed: SERVING, DEGRADED, NOT_SERVING or MAINTENANCE", req.GetStatus())
+	}
+	ttl, err := wire.Between(req.GetTtl(), 0, wire.MinOverrideTTL, wire.MaxOverrideTTL)
+	v.Check("ttl", err)
+	if ttl > 0 {
+		o.ExpiresAt = o.SetAt.Add(ttl)
+	}
+	return id, o, v.Err()
+}
+
+// text checks one that must be there.
+func text(v *wire.Violations, field, value string, limit int) string {
+	if value == "" {
+		v.Add(field, "is empty; allowed: 1 to %d bytes", limit)
+	}
+	v.MaxLen(field, value, limit)
+	return wire.CleanTo(value, limit)
+}
+
+// GetCoordinator returns the coordinator's state of itself.
+func (a adminService) GetCoordinator(ctx context.Context, _ *pb.GetCoordinatorRequest) (*pb.GetCoordinatorResponse, error) {
+	if err := a.s.allow(ctx, actionRead, health.ID{}); err != nil {
+		return nil, wire.GRPC(err)
+	}
+	resp := &pb.GetCoordinatorResponse{
+		Build: a.s.cfg.Build, Epoch: a.s.cfg.Feed.Epoch(), Revision: a.s.cfg.Feed.Revision(),
+		Watchers: uint32(a.s.Watchers()),
+	}
+	if e, ok := a.s.cfg.Feed.Get(health.ID{}); ok {
+		resp.Status, resp.Reason = wire.Status(e.Status), e.Reason
+	}
+	a.s.cfg.Stats(resp)
+	return resp, nil
+}

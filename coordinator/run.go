@@ -1,0 +1,78 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Run works until ctx ends, which is no error, or until a part fails.
+//
+// At the end the doors close first, so that every watcher is told to come
+// again; then nobody is followed any more; then the registry writes what waits
+// for the store.
+func (c *Coordinator) Run(ctx context.Context) error {
+	owner := newGroup(context.WithoutCancel(ctx))
+	owner.run("registry", c.registry.Run)
+	doors := newGroup(ctx)
+	doors.run("static registrations", c.registerStatic)
+	doors.run("watch", c.watcher.Run)
+	doors.run("metrics", c.follower.Run)
+	doors.run("gRPC", func(ctx context.Context) error { return c.rpc.Serve(ctx, c.listener) })
+	if c.http != nil {
+		doors.run("HTTP", c.serveHTTP)
+	}
+	err := doors.wait()
+	owner.stop()
+	return errors.Join(err, owner.wait(), c.Close())
+}
+
+// registerStatic registers the configured targets. A store that fails does not
+// keep the coordinator from serving.
+func (c *Coordinator) registerStatic(ctx context.Context) error {
+	if len(c.static) == 0 {
+		return nil
+	}
+	if _, err := c.registry.Register(ctx, c.static); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("services of the configuration: %w", err)
+	}
+	return nil
+}
+
+// group is some parts that run together: the first that fails ends them all.
+type group struct {
+	ctx  context.Context
+	stop context.CancelFunc
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	errs []error
+}
+
+func newGroup(ctx context.Context) *group {
+	g := &group{}
+	g.ctx, g.stop = context.WithCancel(ctx)
+	return g
+}
+
+func (g *group) run(name string, part func(context.Context) error) {
+	g.wg.Go(func() {
+		if err := part(g.ctx); err != nil {
+			g.fail(fmt.Errorf("%s: %w", name, err))
+		}
+	})
+}
+
+func (g *group) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.errs = append(g.errs, err)
+	g.stop()
+}
+
+// wait returns what has failed, when all have ended.
+func (g *group) wait() error {
+	g.wg.Wait()
+	g.stop()
+	return errors.Join(g.errs...)
+}

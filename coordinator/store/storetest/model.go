@@ -1,0 +1,178 @@
+package storetest
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// model does what a store should do, in the plainest way.
+type model struct {
+	most          int
+	registrations map[health.ID]store.Registration
+	overrides     map[health.ID]store.Override
+	statuses      map[health.ID]store.Status
+	journal       []store.Transition // all that ever were
+	aliveAt       time.Time
+}
+
+func newModel(most int) *model {
+	return &model{
+		most:          most,
+		registrations: map[health.ID]store.Registration{},
+		overrides:     map[health.ID]store.Override{},
+		statuses:      map[health.ID]store.Status{},
+	}
+}
+
+func (m *model) commit(b *store.Batch) {
+	for _, id := range b.DeleteRegistrations {
+		delete(m.registrations, id)
+		delete(m.overrides, id)
+		delete(m.statuses, id)
+	}
+	for _, id := range b.DeleteOverrides {
+		delete(m.overrides, id)
+	}
+	for _, r := range b.PutRegistrations {
+		m.registrations[r.ID] = r
+	}
+	for _, o := range b.PutOverrides {
+		m.overrides[o.ID] = o
+	}
+	for _, s := range b.PutStatuses {
+		if _, ok := m.registrations[s.ID]; ok {
+			m.statuses[s.ID] = s
+		}
+	}
+	m.journal = append(m.journal, b.Transitions...)
+	if !b.AliveAt.IsZero() {
+		m.aliveAt = b.AliveAt
+	}
+}
+
+func (m *model) state() store.State {
+	return store.State{
+		Registrations: slices.Collect(maps.Values(m.registrations)),
+		Overrides:     slices.Collect(maps.Values(m.overrides)),
+		Statuses:      slices.Collect(maps.Values(m.statuses)),
+		AliveAt:       m.aliveAt,
+	}
+}
+
+// compare compares all records, and what one of the queries finds.
+func (m *model) compare(t *testing.T, s store.Store, step int) {
+	t.Helper()
+	what := fmt.Sprintf("step %d", step)
+	same(t, what, load(t, s), m.state())
+	kept := m.journal[max(0, len(m.journal)-m.most):]
+	q := queries[step%len(queries)]
+	q.Limit = 1 + step%9
+	sameJournal(t, what, journal(t, s, q), matching(kept, q))
+}
+
+// chance makes random batches about few names, so that they meet.
+type chance struct{ *rand.Rand }
+
+func (c chance) id() health.ID {
+	return id([]string{"pay", "cart", "pa"}[c.IntN(3)], []string{"1", "2", "11", ""}[c.IntN(4)])
+}
+
+func (c chance) ids() []health.ID {
+	ids := make([]health.ID, c.IntN(3))
+	for i := range ids {
+		ids[i] = c.id()
+	}
+	return ids
+}
+
+func (c chance) status() health.Status {
+	return health.Statuses()[c.IntN(len(health.Statuses()))]
+}
+
+// text is sometimes long: records then need pages of their own.
+func (c chance) text() string {
+	if c.IntN(20) == 0 {
+		return fmt.Sprintf("%01000d", c.IntN(1000))
+	}
+	return fmt.Sprint(c.IntN(1000))
+}
+
+func (c chance) batch() *store.Batch {
+	b := &store.Batch{}
+	if c.IntN(2) == 0 {
+		b.DeleteRegistrations, b.DeleteOverrides = c.ids(), c.ids()
+	}
+	for _, id := range c.ids() {
+		r := registration(id)
+		r.Lease, r.Address = c.Uint64(), c.text()
+		b.PutRegistrations = append(b.PutRegistrations, r)
+	}
+	for _, id := range c.ids() {
+		b.PutOverrides = append(b.PutOverrides, store.Override{ID: id, Status: c.status(), Reason: c.text(), SetAt: at(c.IntN(1000))})
+	}
+	for _, id := range c.ids() {
+		b.PutStatuses = append(b.PutStatuses, store.Status{ID: id, Status: c.status(), Reason: c.text(), Since: at(c.IntN(1000))})
+	}
+	b.Transitions = c.transitions()
+	if c.IntN(4) == 0 {
+		b.AliveAt = at(c.IntN(1000))
+	}
+	return b
+}
+
+func (c chance) transitions() []store.Transition {
+	all := make([]store.Transition, c.IntN(6))
+	for i := range all {
+		all[i] = store.Transition{ID: c.id(), From: c.status(), To: c.status(), At: at(c.IntN(1000)), Reason: c.text()}
+		if c.IntN(10) == 0 {
+			all[i] = store.Transition{At: at(i), Lost: 1 + c.Uint64N(9)}
+		}
+	}
+	return all
+}
+
+const modelSteps = 100
+
+// seeded names its seed when the test fails.
+func seeded(t *testing.T) chance {
+	seed := rand.Uint64()
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("seed %d", seed)
+		}
+	})
+	return chance{rand.New(rand.NewPCG(seed, 0))}
+}
+
+func testModel(t *testing.T, open Open, most int) {
+	s, m, c := open(t, most), newModel(most), seeded(t)
+	for step := range modelSteps {
+		b := c.batch()
+		commit(t, s, b)
+		m.commit(b)
+		m.compare(t, s, step)
+	}
+}
+
+func testModelReopening(t *testing.T, open OpenAt) {
+	const most = 30
+	folder, c := t.TempDir(), seeded(t)
+	s, m := open(t, folder, most), newModel(most)
+	for step := range modelSteps {
+		b := c.batch()
+		commit(t, s, b)
+		m.commit(b)
+		if c.IntN(3) == 0 {
+			s = reopen(t, s, open, folder, most)
+			m.compare(t, s, step)
+		}
+	}
+	m.compare(t, s, modelSteps)
+}

@@ -1,0 +1,181 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+func testEmpty(t *testing.T, open Open) {
+	s := open(t, 0)
+	same(t, "Load", load(t, s), store.State{})
+	same(t, "Lookup", lookup(t, s, pay1), store.State{})
+	if p := page(t, s, store.Query{Limit: 1}); len(p.Transitions) > 0 || p.Next != 0 {
+		t.Errorf("an empty journal has the page %+v", p)
+	}
+	commit(t, s, &store.Batch{})
+	same(t, "after an empty batch", load(t, s), store.State{})
+}
+
+// full is a batch in which no field is zero.
+func full() *store.Batch {
+	return &store.Batch{
+		PutRegistrations: []store.Registration{{
+			ID: pay1, Address: "[2001:db8::1]:443", HealthName: "pay.v1", Incarnation: "f00", Zone: "z", Version: "v1.2.3",
+			Labels: map[string]string{"tier": "gold", "": "empty", "<&>": "\u2028ü\x01"}, ServerName: "pay.example",
+			Static: true, TTL: 30*time.Second + 1, Lease: ^uint64(0), RegisteredAt: at(1),
+		}},
+		PutOverrides: []store.Override{{
+			ID: pay1, Status: health.Draining, Author: "ann", Reason: "\"quoted\"\n", SetAt: at(2), ExpiresAt: at(3),
+		}},
+		PutStatuses: []store.Status{{
+			ID: pay1, Status: health.Maintenance, Cause: health.CauseStarting, Reason: "r", Since: at(4), Proven: true,
+		}},
+		Transitions: []store.Transition{{
+			ID: pay1, From: health.Maintenance, To: health.NotServing, At: at(5), Cause: health.CauseStale, Reason: "why",
+			FirstFailure: at(6), Removed: true, Lost: ^uint64(0),
+		}},
+		AliveAt: at(7),
+	}
+}
+
+func testEveryField(t *testing.T, open Open) {
+	s, b := open(t, 0), full()
+	commit(t, s, b)
+	same(t, "Load", load(t, s), stateOf(full()))
+	same(t, "Lookup", lookup(t, s, pay1), stateOf(full()))
+	sameJournal(t, "journal", journal(t, s, store.Query{Limit: 1}), full().Transitions)
+	same(t, "the batch itself", stateOf(b), stateOf(full()))
+}
+
+func testPutReplaces(t *testing.T, open Open) {
+	s := open(t, 0)
+	commit(t, s, full())
+	b := whole(pay1)
+	twice := registration(pay1)
+	twice.Lease = 1
+	b.PutRegistrations = append([]store.Registration{twice}, b.PutRegistrations...)
+	b.AliveAt = at(9)
+	commit(t, s, b)
+	b.PutRegistrations = b.PutRegistrations[1:]
+	same(t, "after a second put", load(t, s), stateOf(b))
+
+	commit(t, s, &store.Batch{PutRegistrations: full().PutRegistrations})
+	b.PutRegistrations = full().PutRegistrations
+	same(t, "override and status outlast a new put", load(t, s), stateOf(b))
+}
+
+func testDeleteTakesAll(t *testing.T, open Open) {
+	s := open(t, 0)
+	commit(t, s, whole(pay1, pay2))
+	commit(t, s, &store.Batch{DeleteRegistrations: []health.ID{pay1, pay1}})
+	same(t, "after the deletion", load(t, s), stateOf(whole(pay2)))
+	commit(t, s, &store.Batch{PutRegistrations: []store.Registration{registration(pay1)}})
+	same(t, "put again, it has nothing of before", lookup(t, s, pay1),
+		store.State{Registrations: []store.Registration{registration(pay1)}})
+}
+
+func testDeleteUnknown(t *testing.T, open Open) {
+	s := open(t, 0)
+	b := whole(pay1)
+	b.DeleteRegistrations, b.DeleteOverrides = []health.ID{pay2}, []health.ID{cart1}
+	commit(t, s, b)
+	same(t, "Load", load(t, s), stateOf(b))
+
+	// An override needs no registration, and goes with one that is not there.
+	commit(t, s, &store.Batch{PutOverrides: []store.Override{override(cart1)}})
+	same(t, "an override alone", lookup(t, s, cart1), store.State{Overrides: []store.Override{override(cart1)}})
+	commit(t, s, &store.Batch{DeleteRegistrations: []health.ID{cart1}})
+	same(t, "and deleted", lookup(t, s, cart1), store.State{})
+}
+
+func testDeleteOverride(t *testing.T, open Open) {
+	s := open(t, 0)
+	commit(t, s, whole(pay1, pay2))
+	commit(t, s, &store.Batch{DeleteOverrides: []health.ID{pay1}})
+	want := stateOf(whole(pay1, pay2))
+	want.Overrides = want.Overrides[1:]
+	same(t, "Load", load(t, s), want)
+}
+
+func testDeletesComeFirst(t *testing.T, open Open) {
+	s := open(t, 0)
+	commit(t, s, whole(pay1))
+	b := full()
+	b.DeleteRegistrations, b.DeleteOverrides = []health.ID{pay1}, []health.ID{pay1}
+	commit(t, s, b)
+	same(t, "what a batch deletes and puts is there", load(t, s), stateOf(full()))
+
+	b = &store.Batch{DeleteRegistrations: []health.ID{pay1}, PutRegistrations: []store.Registration{registration(pay1)}}
+	commit(t, s, b)
+	same(t, "without the old override and status", load(t, s),
+		store.State{Registrations: b.PutRegistrations, AliveAt: full().AliveAt})
+}
+
+func testStatusOfUnknown(t *testing.T, open Open) {
+	s := open(t, 0)
+	commit(t, s, &store.Batch{PutStatuses: []store.Status{status(pay1)}})
+	same(t, "never known", load(t, s), store.State{})
+	b := whole(pay1)
+	commit(t, s, b)
+	same(t, "known by the same batch", load(t, s), stateOf(b))
+	commit(t, s, &store.Batch{DeleteRegistrations: []health.ID{pay1}, PutStatuses: []store.Status{status(pay1)}})
+	same(t, "deleted by the same batch", load(t, s), store.State{})
+	commit(t, s, &store.Batch{PutRegistrations: b.PutRegistrations})
+	same(t, "and not kept for later", load(t, s), store.State{Registrations: b.PutRegistrations})
+}
+
+func testAliveAt(t *testing.T, open Open) {
+	s := open(t, 0)
+	for _, c := range []struct{ put, want time.Time }{
+		{time.Time{}, time.Time{}},
+		{at(5), at(5)},
+		{time.Time{}, at(5)},
+		{at(3), at(3)}, // clocks are set back
+		{at(4).In(time.FixedZone("", 3600)), at(4)},
+	} {
+		commit(t, s, &store.Batch{AliveAt: c.put})
+		if got := load(t, s).AliveAt; !got.Equal(c.want) {
+			t.Errorf("after %v it is %v, want %v", c.put, got, c.want)
+		}
+	}
+}
+
+func testLookup(t *testing.T, open Open) {
+	s := open(t, 0)
+	commit(t, s, whole(pay1, pay2, cart1))
+	same(t, "one", lookup(t, s, pay2), stateOf(whole(pay2)))
+	same(t, "two", lookup(t, s, cart1, pay1), stateOf(whole(pay1, cart1)))
+	same(t, "one asked twice", lookup(t, s, pay1, pay1), stateOf(whole(pay1)))
+	same(t, "unknown", lookup(t, s, id("pay", "3")), store.State{})
+	same(t, "a service is no instance", lookup(t, s, id("pay", "")), store.State{})
+	same(t, "none", lookup(t, s), store.State{})
+}
+
+// testNames has names that are parts of others.
+func testNames(t *testing.T, open Open) {
+	s := open(t, 0)
+	ids := []health.ID{id("a", "b"), id("ab", ""), id("", "ab"), id("a", "bc"), id("a", ""), id("aa", "b"), id("a", "/b"), id("a/", "b")}
+	commit(t, s, whole(ids...))
+	same(t, "Load", load(t, s), stateOf(whole(ids...)))
+	for _, id := range ids {
+		same(t, id.String(), lookup(t, s, id), stateOf(whole(id)))
+		q := store.Query{ID: id, Limit: 2}
+		sameJournal(t, id.String(), journal(t, s, q), matching(whole(ids...).Transitions, q))
+	}
+}
+
+// testAliasing changes what went in and what came out.
+func testAliasing(t *testing.T, open Open) {
+	s, b := open(t, 0), full()
+	commit(t, s, b)
+	b.PutRegistrations[0].Labels["tier"] = "spoiled"
+	b.Transitions[0].Reason = "spoiled"
+	load(t, s).Registrations[0].Labels["tier"] = "spoiled"
+	lookup(t, s, pay1).Registrations[0].Labels["tier"] = "spoiled"
+	page(t, s, store.Query{Limit: 1}).Transitions[0].Reason = "spoiled"
+	same(t, "Load", load(t, s), stateOf(full()))
+	sameJournal(t, "journal", journal(t, s, store.Query{Limit: 1}), full().Transitions)
+}

@@ -1,0 +1,138 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+)
+
+// Config says whom to follow, how to reach them, and whom to tell.
+type Config struct {
+	// Feed names the instances; each is followed while it is published there.
+	Feed *feed.Feed
+	// Observe takes evidence. since is when the wait began whose end without
+	// an answer the evidence tells of; zero for other evidence.
+	Observe func(ctx context.Context, ev health.Event, since time.Time) error
+	// Dial makes connections; see Dialer.
+	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Credentials are for every service but those of ServiceCredentials; nil
+	// means plaintext.
+	Credentials        credentials.TransportCredentials
+	ServiceCredentials map[string]credentials.TransportCredentials
+	// DialOptions are added to ours, such as interceptors.
+	DialOptions []grpc.DialOption
+	// UnreachableAfter is the mesh's: a third of it is the heartbeat asked for.
+	UnreachableAfter time.Duration
+	// Logger is told of what only the operator can mend; nil means nobody is.
+	Logger *slog.Logger
+}
+
+// Watcher follows instances.
+type Watcher struct {
+	cfg  Config
+	pool *pool
+	wg   sync.WaitGroup
+
+	mu        sync.Mutex
+	followers map[health.ID]*follower
+}
+
+// New returns a watcher; Run makes it work.
+func New(cfg Config) *Watcher {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.UnreachableAfter == 0 {
+		cfg.UnreachableAfter = health.DefaultUnreachableAfter
+	}
+	return &Watcher{cfg: cfg, pool: newPool(&cfg), followers: map[health.ID]*follower{}}
+}
+
+// Modes returns the number of followers by what they use.
+func (w *Watcher) Modes() map[string]int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	modes := map[string]int{}
+	for _, f := range w.followers {
+		modes[f.source().String()]++
+	}
+	return modes
+}
+
+// Run follows what the feed names until ctx ends, and returns when every
+// follower has.
+func (w *Watcher) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer w.wg.Wait()
+	defer stop()
+	w.wg.Go(func() { w.listen(ctx) })
+	reader := w.cfg.Feed.NewReader(feed.Interest{})
+	for {
+		step, err := reader.Next(ctx)
+		if err != nil {
+			if errors.Is(err, context.Canceled) {
+				return nil
+			}
+			return err
+		}
+		w.apply(ctx, &step)
+	}
+}
+
+// apply makes the followers those that the feed now asks for.
+func (w *Watcher) apply(ctx context.Context, step *feed.Step) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	named := map[health.ID]bool{}
+	for _, e := range step.Entries {
+		if e.Spec == nil {
+			continue
+		}
+		named[e.ID] = true
+		w.desire(ctx, e)
+	}
+	if !step.Snapshot {
+		return
+	}
+	for id := range w.followers {
+		if !named[id] {
+			w.drop(id)
+		}
+	}
+}
+
+// desire starts, replaces or ends the follower of one instance.
+func (w *Watcher) desire(ctx context.Context, e *feed.Entry) {
+	old := w.followers[e.ID]
+	switch {
+	case e.Removed || e.Pushed:
+		w.drop(e.ID)
+	case old == nil:
+		w.start(ctx, newFollower(w, e, nil))
+	case !old.follows(e.Spec):
+		old.stop(nil)
+		w.start(ctx, newFollower(w, e, old))
+	}
+}
+
+func (w *Watcher) start(ctx context.Context, f *follower) {
+	w.followers[f.id] = f
+	ctx, f.stop = context.WithCancelCause(ctx)
+	w.wg.Go(func() { f.run(ctx) })
+}
+
+func (w *Watcher) drop(id health.ID) {
+	if f := w.followers[id]; f != nil {
+		f.stop(nil)
+		delete(w.followers, id)
+	}
+}

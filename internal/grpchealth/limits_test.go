@@ -1,0 +1,192 @@
+package grpchealth
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/peer"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+func TestWatchersAreLimited(t *testing.T) {
+	for what, cfg := range map[string]Config{"in all": {MaxWatchers: 2}, "a peer": {MaxWatchersPerPeer: 2}} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, cfg)
+			first := w.watchStock(t, "pay")
+			first.one()
+			w.watch(t, &pb.WatchRequest{}).one()
+			stock, mesh := w.watchStock(t, "pay"), w.watch(t, &pb.WatchRequest{})
+			stock.none()
+			stock.ends(codes.ResourceExhausted)
+			mesh.none()
+			mesh.ends(codes.ResourceExhausted)
+			if _, retry := wire.RetryDelay(mesh.err); !retry || wire.ReasonOf(mesh.err) != wire.ReasonLimit {
+				t.Errorf("%s: %v", what, mesh.err)
+			}
+			first.cancel()
+			w.watchStock(t, "pay").one() // there is room again
+		})
+	}
+}
+
+func TestPeersAreCountedByHost(t *testing.T) {
+	var l limiter
+	l.init(0, 2)
+	from := func(address string) context.Context {
+		tcp, err := net.ResolveTCPAddr("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return peer.NewContext(t.Context(), &peer.Peer{Addr: tcp})
+	}
+	var leaves []func()
+	for i, c := range []struct {
+		address string
+		refused bool
+	}{
+		{"192.0.2.1:1", false},
+		{"192.0.2.1:2", false},
+		{"192.0.2.1:3", true},
+		{"192.0.2.2:1", false},
+		{"[2001:db8::1]:1", false},
+	} {
+		leave, err := l.enter(from(c.address))
+		if (err != nil) != c.refused {
+			t.Errorf("%d: %s: %v, want refused %v", i, c.address, err, c.refused)
+		}
+		if err == nil {
+			leaves = append(leaves, leave)
+		}
+	}
+	if n := l.count(); n != 4 {
+		t.Errorf("%d open, want 4", n)
+	}
+	for _, leave := range leaves {
+		leave()
+	}
+	if l.count() != 0 || len(l.peers) != 0 {
+		t.Errorf("%d open, %d peers after all have left", l.count(), len(l.peers))
+	}
+}
+
+func TestEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		w.publish(is("self", health.Serving))
+		stock, mesh := w.watchStock(t, ""), w.watch(t, &pb.WatchRequest{})
+		stock.one()
+		mesh.one()
+		w.publish(is("self", health.Draining))
+		w.handlers.End()
+		w.handlers.End() // twice is fine
+		// What was published before the end still arrives.
+		if m := stock.one(); m.GetStatus() != notServing {
+			t.Errorf("stock: %v", m)
+		}
+		wantLines(t, mesh.one(), "self DRAINING")
+		stock.ends(codes.Unavailable)
+		mesh.ends(codes.Unavailable)
+		if reason := wire.ReasonOf(mesh.err); reason != wire.ReasonStopping {
+			t.Errorf("reason %q", reason)
+		}
+		if n := w.handlers.Watchers(); n != 0 {
+			t.Errorf("%d watchers", n)
+		}
+		stock, mesh = w.watchStock(t, ""), w.watch(t, &pb.WatchRequest{})
+		stock.none()
+		mesh.none()
+		stock.ends(codes.Unavailable)
+		mesh.ends(codes.Unavailable)
+		if r, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil || r.GetStatus() != notServing {
+			t.Errorf("Check: %v, %v", r, err)
+		}
+		if r, err := w.mesh.List(t.Context(), &pb.ListRequest{}); err != nil || len(r.GetEntries()) != 1 {
+			t.Errorf("List: %v, %v", r, err)
+		}
+	})
+}
+
+// brief is the server's side of a stream whose caller goes after one message.
+type brief[M any] struct {
+	grpc.ServerStream
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+func newBrief[M any](parent context.Context) *brief[M] {
+	ctx, cancel := context.WithCancel(parent)
+	return &brief[M]{ctx: ctx, cancel: cancel}
+}
+
+func (b *brief[M]) Context() context.Context { return b.ctx }
+func (b *brief[M]) Send(*M) error            { b.cancel(); return nil }
+
+func TestInventedNamesLeaveNothing(t *testing.T) {
+	h := New(Config{Feed: feed.New(1, 0), Self: self})
+	stock, mesh := standard{h: h}, extended{h: h}
+	const rounds, perRound = 10, 10_000
+	var heap [rounds]uint64
+	for round := range rounds {
+		for i := range perRound {
+			name := fmt.Sprintf("invented-%d-%d", round, i)
+			if _, err := stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); err == nil {
+				t.Fatal("it is known")
+			}
+			if _, err := mesh.Check(t.Context(), &pb.CheckRequest{Service: name}); err == nil {
+				t.Fatal("it is known")
+			}
+			_ = stock.Watch(&healthpb.HealthCheckRequest{Service: name}, newBrief[healthpb.HealthCheckResponse](t.Context()))
+			_ = mesh.Watch(&pb.WatchRequest{Names: []string{name}}, newBrief[pb.WatchResponse](t.Context()))
+		}
+		heap[round] = heapInUse()
+	}
+	if first, last := heap[1], heap[rounds-1]; last > first+1<<20 {
+		t.Errorf("%d KiB in use after round 2, %d after round %d", first>>10, last>>10, rounds)
+	}
+	if h.Watchers() != 0 || len(h.limiter.peers) != 0 {
+		t.Errorf("%d watchers, %d peers", h.Watchers(), len(h.limiter.peers))
+	}
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC() // what the first one freed by finalizers
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapInuse
+}
+
+func TestManyWatchersSeeOneFlip(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		w.publish(is("pay", health.Serving))
+		const n = 100
+		ins := make([]*inbox[*pb.WatchResponse], n)
+		for i := range ins {
+			ins[i] = w.watch(t, &pb.WatchRequest{Names: []string{"pay"}})
+		}
+		for _, in := range ins {
+			in.one()
+		}
+		begun := time.Now()
+		w.publish(is("pay", health.NotServing))
+		for _, in := range ins {
+			wantLines(t, in.one(), "pay NOT_SERVING")
+		}
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("it took %v: somebody polls", took)
+		}
+	})
+}

@@ -1,0 +1,196 @@
+package grpchealth
+
+import (
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+const (
+	unknown        = healthpb.HealthCheckResponse_UNKNOWN
+	serving        = healthpb.HealthCheckResponse_SERVING
+	notServing     = healthpb.HealthCheckResponse_NOT_SERVING
+	serviceUnknown = healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+)
+
+// numbers is what each status is to a stock client. It must have all of them.
+var numbers = map[health.Status]healthpb.HealthCheckResponse_ServingStatus{
+	health.Unknown: unknown, health.Serving: serving, health.Degraded: serving, health.NotServing: notServing,
+	health.Starting: notServing, health.Draining: notServing, health.Maintenance: notServing,
+}
+
+func TestStandardCheck(t *testing.T) {
+	w := newWorld(t, Config{})
+	if len(numbers) != len(health.Statuses()) {
+		t.Errorf("%d statuses are tested of %d", len(numbers), len(health.Statuses()))
+	}
+	for status, want := range numbers {
+		for _, name := range []string{"pay", "pay/1", "*", "self"} {
+			s := is(name, status)
+			s.Cause, s.Unconfirmed = health.CauseFailed, name == "pay/1"
+			w.publish(s)
+			var trailer metadata.MD
+			r, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}, grpc.Trailer(&trailer))
+			if err != nil || r.GetStatus() != want {
+				t.Errorf("%s %v: %v, %v, want %v", name, status, r, err, want)
+			}
+			for key, value := range map[string]string{
+				"meshhealth-status": status.String(), "meshhealth-cause": "failed",
+				"meshhealth-unconfirmed": fmt.Sprint(name == "pay/1"),
+			} {
+				if got := trailer.Get(key); len(got) != 1 || got[0] != value {
+					t.Errorf("%s %v: %s %q, want %q", name, status, key, got, value)
+				}
+			}
+		}
+		r, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{})
+		if err != nil || r.GetStatus() != want {
+			t.Errorf("the empty name: %v, %v, want that of self: %v", r, err, want)
+		}
+	}
+}
+
+func TestStandardDegradedNotServing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{DegradedNotServing: true})
+		w.publish(is("pay", health.Degraded))
+		var trailer metadata.MD
+		r, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "pay"}, grpc.Trailer(&trailer))
+		if err != nil || r.GetStatus() != notServing || trailer.Get(TrailerStatus)[0] != "DEGRADED" {
+			t.Errorf("%v, %v, %v", r, err, trailer)
+		}
+		in := w.watchStock(t, "pay")
+		if m := in.one(); m.GetStatus() != notServing {
+			t.Errorf("Watch: %v", m)
+		}
+		w.publish(is("pay", health.NotServing))
+		in.none() // the same number
+	})
+}
+
+func TestStandardCheckOfNamesNobodyKnows(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.publish(is("pay", health.Serving))
+	for _, name := range []string{"shop", "pay/1", "pay/", "/", "a b\x00", "*", "*/1", strings.Repeat("x", wire.MaxFullName)} {
+		want := codes.NotFound
+		if name == "pay/" {
+			want = codes.OK // an instance without a name is the service
+		}
+		_, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+		if wantCode(t, err, want); want == codes.NotFound && wire.ReasonOf(err) != wire.ReasonNotFound {
+			t.Errorf("%q: reason %q", name, wire.ReasonOf(err))
+		}
+	}
+	long := &healthpb.HealthCheckRequest{Service: strings.Repeat("x", wire.MaxFullName+1)}
+	_, err := w.stock.Check(t.Context(), long)
+	wantCode(t, err, codes.InvalidArgument)
+	stream, err := w.stock.Watch(t.Context(), long)
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	wantCode(t, err, codes.InvalidArgument)
+}
+
+func TestStandardWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		w.publish(is("self", health.Starting), is("pay", health.Serving), is("pay/1", health.Serving))
+		service, instance, empty := w.watchStock(t, "pay"), w.watchStock(t, "pay/1"), w.watchStock(t, "")
+		for in, want := range map[*inbox[*healthpb.HealthCheckResponse]]healthpb.HealthCheckResponse_ServingStatus{
+			service: serving, instance: serving, empty: notServing,
+		} {
+			if m := in.one(); m.GetStatus() != want {
+				t.Errorf("first %v, want %v", m, want)
+			}
+		}
+		w.publish(is("pay", health.Degraded)) // still SERVING: nothing to say
+		service.none()
+		w.publish(is("pay/1", health.NotServing), is("self", health.Serving))
+		service.none()
+		if m := instance.one(); m.GetStatus() != notServing {
+			t.Errorf("the instance: %v", m)
+		}
+		if m := empty.one(); m.GetStatus() != serving {
+			t.Errorf("the empty name: %v", m)
+		}
+		instance.cancel()
+		instance.ends(codes.Canceled)
+		service.cancel()
+		empty.cancel()
+		if synctest.Wait(); w.handlers.Watchers() != 0 {
+			t.Errorf("%d watchers after all have gone", w.handlers.Watchers())
+		}
+	})
+}
+
+func TestStandardWatchOfANameNobodyKnows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		in := w.watchStock(t, "shop/1")
+		if m := in.one(); m.GetStatus() != serviceUnknown {
+			t.Errorf("at first: %v", m)
+		}
+		w.publish(is("shop", health.Serving)) // not this one
+		in.none()
+		w.publish(is("shop/1", health.Serving))
+		if m := in.one(); m.GetStatus() != serving {
+			t.Errorf("when it appears: %v", m)
+		}
+		w.publish(gone("shop/1"))
+		if m := in.one(); m.GetStatus() != serviceUnknown {
+			t.Errorf("when it goes: %v", m)
+		}
+	})
+}
+
+func TestStandardNeverSends4(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		in := w.watchStock(t, "pay")
+		for _, from := range health.Statuses() {
+			for _, to := range health.Statuses() {
+				w.publish(is("pay", from))
+				synctest.Wait()
+				w.publish(is("pay", to))
+				synctest.Wait()
+			}
+		}
+		for _, m := range in.take() {
+			if m.GetStatus() > serviceUnknown {
+				t.Fatalf("%d was sent", m.GetStatus())
+			}
+		}
+	})
+}
+
+func TestStandardList(t *testing.T) {
+	w := newWorld(t, Config{})
+	w.publish(is("self", health.Serving), is("pay", health.Degraded), is("pay/1", health.Serving), is("*", health.Unknown))
+	r, err := w.stock.List(t.Context(), &healthpb.HealthListRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]healthpb.HealthCheckResponse_ServingStatus{}
+	for name, s := range r.GetStatuses() {
+		got[name] = s.GetStatus()
+	}
+	want := map[string]healthpb.HealthCheckResponse_ServingStatus{"": serving, "self": serving, "pay": serving, "*": unknown}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	for i := range maxStandardList {
+		w.publish(is(fmt.Sprintf("svc-%d", i), health.Serving))
+	}
+	_, err = w.stock.List(t.Context(), &healthpb.HealthListRequest{})
+	wantCode(t, err, codes.ResourceExhausted)
+}

@@ -1,0 +1,251 @@
+package testmesh
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"github.com/meshhealth/meshhealth/client"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Run runs a script: empty lines and what follows a # are left out. It returns
+// the first thing that went otherwise, with its line.
+//
+//	service NAME                     start one with our libraries, check passing
+//	stock NAME [poll]                start a stock health server, and register it
+//	pass|warn|fail|maintain|drain NAME [TEXT]
+//	kill NAME, restart NAME          end a process; start one in its place
+//	supersede NAME                   start a second one, elsewhere, under its name
+//	fail-old NAME TEXT, old-superseded NAME
+//	hang NAME, resume NAME           hold its traffic; NAME may be coordinator
+//	break NAME                       cut its connections, nothing else
+//	stop, crash, start               the coordinator
+//	pause D                          hold up the owner of the mesh, at its next log line
+//	wait D
+//	expect NAME STATUS [CAUSE] [unconfirmed|confirmed] within D
+//	gone NAME within D
+//	forget                           begin anew to note what is seen
+//	never NAME STATUS, once NAME STATUS
+//	gap                              a gap marker was seen
+//	journal NAME STATUS...           the stored transitions
+func (m *Mesh) Run(script string) error {
+	for i, line := range strings.Split(script, "\n") {
+		text, _, _ := strings.Cut(line, "#")
+		words := strings.Fields(text)
+		if len(words) == 0 {
+			continue
+		}
+		if err := m.command(words[0], words[1:]); err != nil {
+			return fmt.Errorf("line %d: %s: %w", i+1, strings.TrimSpace(text), err)
+		}
+		synctest.Wait()
+	}
+	return nil
+}
+
+func (m *Mesh) command(verb string, args []string) error {
+	if run, ok := map[string]func() error{
+		"stop":   func() error { return m.stopCoordinator(false) },
+		"crash":  func() error { return m.stopCoordinator(true) },
+		"start":  func() error { m.startCoordinator(); return nil },
+		"forget": func() error { m.watcher.forget(); return nil },
+		"gap":    m.wantGap,
+	}[verb]; ok {
+		return run()
+	}
+	if len(args) == 0 {
+		return errors.New("an argument is missing")
+	}
+	name, rest := args[0], args[1:]
+	if run, ok := map[string]func(string, []string) error{
+		"wait": m.wait, "pause": m.hold, "service": m.service, "stock": m.stock, "restart": m.restart,
+		"supersede": m.supersede, "fail-old": m.failOld, "old-superseded": m.oldSuperseded,
+		"kill": m.killed, "hang": m.hang, "resume": m.resume, "break": m.cut,
+		"expect": m.expect, "gone": m.gone, "never": m.never, "once": m.once, "journal": m.wantJournal,
+	}[verb]; ok {
+		return run(name, rest)
+	}
+	p, err := m.process(name)
+	if err != nil {
+		return err
+	}
+	if verb == "drain" {
+		delete(m.processes, name)
+	}
+	return p.act(verb, strings.Join(rest, " "))
+}
+
+func (m *Mesh) wait(d string, _ []string) error {
+	length, err := time.ParseDuration(d)
+	time.Sleep(length)
+	return err
+}
+
+func (m *Mesh) hold(d string, _ []string) error {
+	length, err := time.ParseDuration(d)
+	m.pause.Store(int64(length))
+	return err
+}
+
+func (m *Mesh) service(name string, _ []string) error {
+	s, err := m.startService(health.ParseID(name), m.address(name))
+	if err == nil {
+		m.processes[name] = s
+	}
+	return err
+}
+
+func (m *Mesh) restart(name string, _ []string) error { return m.service(name, nil) }
+
+// supersede moves the name to another process at another address.
+func (m *Mesh) supersede(name string, _ []string) error {
+	old, ok := m.processes[name].(*service)
+	if !ok {
+		return errors.New("there is none to supersede")
+	}
+	m.superseded[name] = old
+	m.addresses[name] = m.address(name + "'s successor")
+	return m.service(name, nil)
+}
+
+func (m *Mesh) failOld(name string, words []string) error {
+	return m.superseded[name].act("fail", strings.Join(words, " "))
+}
+
+func (m *Mesh) oldSuperseded(name string, _ []string) error {
+	select {
+	case <-m.superseded[name].lease.Done():
+	default:
+		return errors.New("it still tries")
+	}
+	if err := m.superseded[name].lease.Err(); !errors.Is(err, client.ErrSuperseded) {
+		return fmt.Errorf("it ended with %v", err)
+	}
+	return nil
+}
+
+func (m *Mesh) stock(name string, how []string) error {
+	m.processes[name] = m.startLegacy(m.address(name), slices.Contains(how, "poll"))
+	id := health.ParseID(name)
+	_, err := pb.NewRegistryServiceClient(m.client.Conn()).Register(m.t.Context(), &pb.RegisterRequest{
+		Registrations: []*pb.Registration{{
+			Service: id.Service, Instance: id.Instance, Address: m.address(name), Static: true,
+		}},
+	})
+	return err
+}
+
+func (m *Mesh) killed(name string, _ []string) error {
+	p, err := m.process(name)
+	if err == nil {
+		p.kill()
+		delete(m.processes, name)
+	}
+	return err
+}
+
+func (m *Mesh) at(name string) *host {
+	if name == "coordinator" {
+		return m.net.host(coordinatorAddress)
+	}
+	return m.net.host(m.address(name))
+}
+
+func (m *Mesh) hang(name string, _ []string) error   { m.at(name).hang(); return nil }
+func (m *Mesh) resume(name string, _ []string) error { m.at(name).resume(); return nil }
+func (m *Mesh) cut(name string, _ []string) error    { m.at(name).cut(); return nil }
+
+// within splits off "within D".
+func within(words []string) ([]string, time.Duration, error) {
+	i := slices.Index(words, "within")
+	if i < 0 || i+2 != len(words) {
+		return nil, 0, errors.New("must end with: within D")
+	}
+	d, err := time.ParseDuration(words[i+1])
+	return words[:i], d, err
+}
+
+// expect waits for a name to be described by all of the words.
+func (m *Mesh) expect(name string, words []string) error {
+	words, d, err := within(words)
+	if err != nil {
+		return err
+	}
+	return m.until(name, d, func(h *pb.Health) bool {
+		have := strings.Fields(describe(h))
+		if !h.GetUnconfirmed() {
+			have = append(have, "confirmed")
+		}
+		return h != nil && !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(have, w) })
+	})
+}
+
+func (m *Mesh) gone(name string, words []string) error {
+	_, d, err := within(words)
+	if err != nil {
+		return err
+	}
+	return m.until(name, d, func(h *pb.Health) bool { return h == nil })
+}
+
+func (m *Mesh) until(name string, d time.Duration, holds func(*pb.Health) bool) error {
+	late := time.NewTimer(d)
+	defer late.Stop()
+	for {
+		h, changed := m.watcher.current(name)
+		if holds(h) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-late.C:
+			return fmt.Errorf("it is %s", describe(h))
+		}
+	}
+}
+
+func (m *Mesh) never(name string, status []string) error {
+	for _, s := range status {
+		if m.watcher.everWas(name, s) {
+			return errors.New("it was")
+		}
+	}
+	return nil
+}
+
+func (m *Mesh) once(name string, status []string) error {
+	for _, s := range status {
+		if !m.watcher.everWas(name, s) {
+			return fmt.Errorf("it was not %s", s)
+		}
+	}
+	return nil
+}
+
+func (m *Mesh) wantGap() error {
+	if m.watcher.gapCount() == 0 {
+		return errors.New("there was none")
+	}
+	return nil
+}
+
+// wantJournal compares the statuses a name has gone through with the stored
+// transitions.
+func (m *Mesh) wantJournal(name string, want []string) error {
+	stored, err := m.journal(health.ParseID(name))
+	var have []string
+	for i := range stored {
+		if stored[i].ID.String() == name {
+			have = append(have, stored[i].To.String())
+		}
+	}
+	if err == nil && !slices.Equal(have, want) {
+		err = fmt.Errorf("stored are %v", have)
+	}
+	return err
+}

@@ -1,0 +1,32 @@
+package wire
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+)
+
+// CheckListen returns what is wrong with an address to listen on: host:port or
+// :port, where port 0 means any free one.
+func CheckListen(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is not HOST:PORT", CleanTo(address, MaxAddress))
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q is not in 0..65535", CleanTo(port, MaxAddress))
+	}
+	return checkHost(host)
+}
+
+// IsLoopback reports whether an address is on loopback for certain: a loopback
+// IP or "localhost".
+func IsLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}

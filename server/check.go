@@ -1,0 +1,120 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// The defaults of Check.
+const (
+	DefaultEvery   = 10 * time.Second
+	DefaultTimeout = 2 * time.Second
+)
+
+// MinEvery is the shortest Every: checks are for seconds, and one that is
+// always due would leave the others no room.
+const MinEvery = 100 * time.Millisecond
+
+// Check is one thing a service depends on. Name and Run are required; the zero
+// value of everything else is the default.
+type Check struct {
+	// Name is unique in its server: 1 to 255 bytes without control characters.
+	// Everybody may see it.
+	Name string
+	// Run returns nil if all is well, an error from health.Degrade or
+	// health.Warnf for a warning, any other error for a failure. Its context
+	// ends with Timeout, Remove and Run. It never runs twice at once.
+	Run func(context.Context) error
+	// Every is the time from one run to the next, give or take a tenth; 0 means
+	// 10 s. While the status is in doubt it is a fifth, but at least 1 s. At
+	// least half of it lies between the end of a run and the next.
+	Every time.Duration
+	// Timeout is how long a run may take; 0 means 2 s. One that has not returned
+	// 50 ms after it has failed, whatever it returns later.
+	Timeout time.Duration
+	// FailAfter consecutive failures make NOT_SERVING; 0 means 3.
+	FailAfter int
+	// RecoverAfter consecutive passes make SERVING; 0 means 2.
+	RecoverAfter int
+	// DegradeAfter consecutive warnings or failures make DEGRADED; 0 means 1.
+	DegradeAfter int
+	// MinHold is the least time from a change to an improvement after it; 0
+	// means none.
+	MinHold time.Duration
+	// StaleAfter is how long after the next run should have ended the last one
+	// still counts; 0 means Every, negative means for ever.
+	StaleAfter time.Duration
+	// OnFail says what a failure means for the service.
+	OnFail OnFail
+	// Priority orders who runs first when MaxConcurrent is reached: the higher
+	// first. Nothing else.
+	Priority int
+}
+
+// OnFail says what the failure of a check means for the service.
+type OnFail uint8
+
+// The zero value is Fail.
+const (
+	// Fail: the service is as bad as the check.
+	Fail OnFail = iota
+	// Degrade: the service is DEGRADED at worst, and does not wait for the
+	// check's first run.
+	Degrade
+	// Ignore: the check is shown, nothing more.
+	Ignore
+	numOnFail
+)
+
+func (c *Check) setDefaults() {
+	if c.Every == 0 {
+		c.Every = DefaultEvery
+	}
+	if c.Timeout == 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.StaleAfter == 0 {
+		c.StaleAfter = c.Every
+	}
+}
+
+// validate reports everything that is wrong, by field. Defaults are set.
+func (c *Check) validate() error {
+	var f faults
+	if c.Name == "" {
+		f.add("Name", "is empty")
+	}
+	f.text("Name", c.Name, wire.MaxName)
+	if c.Run == nil {
+		f.add("Run", "is nil")
+	}
+	if c.Every < MinEvery {
+		f.add("Every", "is %v; allowed: %v or more", c.Every, MinEvery)
+	}
+	f.notNegative("Timeout", c.Timeout)
+	if err := c.policy().Validate(); err != nil {
+		f.errs = append(f.errs, err)
+	}
+	if c.OnFail >= numOnFail {
+		f.add("OnFail", "is %d; allowed: Fail, Degrade, Ignore", c.OnFail)
+	}
+	return f.err()
+}
+
+func (c *Check) policy() health.Policy {
+	return health.Policy{
+		DegradeAfter: c.DegradeAfter, FailAfter: c.FailAfter, RecoverAfter: c.RecoverAfter,
+		MinHold: c.MinHold, StaleAfter: c.StaleAfter,
+	}
+}
+
+// again returns how long to wait for the next run, from the last one's start.
+func (c *Check) again(doubt bool) time.Duration {
+	if !doubt {
+		return c.Every
+	}
+	return min(c.Every, max(time.Second, c.Every/5))
+}

@@ -1,0 +1,84 @@
+package server_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+	"github.com/meshhealth/meshhealth/server"
+)
+
+func TestNewSaysEverythingThatIsWrong(t *testing.T) {
+	_, err := server.New(server.Config{
+		Service: "no spaces", Propagation: -1, OnDrain: []func(context.Context) error{nil},
+		MaxWatchers: -1, MaxWatchersPerPeer: -1, Build: "a\nb",
+	})
+	wantFields(t, err, "Service", "Propagation", "OnDrain[0]", "MaxWatchers", "MaxWatchersPerPeer", "Build")
+	if _, err := server.New(server.Config{}); err == nil {
+		t.Error("a config without a service was taken")
+	}
+}
+
+func TestAddSaysEverythingThatIsWrong(t *testing.T) {
+	s := newServer(t, server.Config{})
+	wantFields(t, s.Add(server.Check{
+		Name: "a\x00b", Every: -1, Timeout: -1, FailAfter: -1, RecoverAfter: -1, MinHold: -1, OnFail: 7,
+	}), "Name", "Run", "Every", "Timeout", "FailAfter", "RecoverAfter", "DegradeAfter", "MinHold", "OnFail")
+	wantFields(t, s.Add(server.Check{Run: pass}), "Name")
+	wantFields(t, s.Add(server.Check{Name: strings.Repeat("a", wire.MaxName+1), Run: pass}), "Name")
+	wantFields(t, s.Add(server.Check{Name: "a", Run: pass, Every: server.MinEvery - 1}), "Every")
+	wantFields(t, s.Add(server.Check{Name: "a", Run: pass, DegradeAfter: 3, FailAfter: 2}), "DegradeAfter")
+}
+
+func TestAddTakesSoManyChecks(t *testing.T) {
+	s := newServer(t, server.Config{})
+	for i := range wire.MaxChecks {
+		add(t, s, server.Check{Name: fmt.Sprint(i), Run: pass})
+	}
+	if err := s.Add(server.Check{Name: "0", Run: pass}); !errors.Is(err, server.ErrCheckExists) {
+		t.Errorf("a name twice: %v", err)
+	}
+	if err := s.Add(server.Check{Name: "one more", Run: pass}); !errors.Is(err, server.ErrTooManyChecks) {
+		t.Errorf("too many: %v", err)
+	}
+	if !s.Remove("0") || s.Remove("0") {
+		t.Error("Remove does not say what it did")
+	}
+	add(t, s, server.Check{Name: "one more", Run: pass})
+}
+
+func TestZeroCheckHasDefaults(t *testing.T) {
+	s := newServer(t, server.Config{})
+	add(t, s, server.Check{Name: "a", Run: pass, StaleAfter: -1, Every: time.Hour})
+	wantStatusNow(t, s, health.Starting)
+}
+
+func pass(context.Context) error { return nil }
+
+func wantStatusNow(t *testing.T, s *server.Server, want health.Status) {
+	t.Helper()
+	if got := s.Status(); got != want {
+		t.Errorf("status %v, want %v", got, want)
+	}
+}
+
+// wantFields checks that err names each field once, and no other.
+func wantFields(t *testing.T, err error, fields ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("no error, want one about %q", fields)
+	}
+	for _, f := range fields {
+		if n := strings.Count(err.Error(), f+": "); n != 1 {
+			t.Errorf("%s is named %d times in %q", f, n, err)
+		}
+	}
+	if n := strings.Count(err.Error(), "\n") + 1; n != len(fields) {
+		t.Errorf("%d faults, want %d: %v", n, len(fields), err)
+	}
+}

@@ -1,0 +1,197 @@
+package server
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// clockwork is a schedule whose time is what the test says.
+type clockwork struct {
+	t   *testing.T
+	s   schedule
+	now time.Time
+}
+
+func newClockwork(t *testing.T) *clockwork {
+	return &clockwork{t: t, now: time.Unix(1000, 0), s: schedule{cap: DefaultMaxConcurrent, live: map[*run]struct{}{}}}
+}
+
+func (c *clockwork) add(check Check) *task {
+	check.Run = func(context.Context) error { return nil }
+	check.setDefaults()
+	t := &task{check: check, machine: health.NewMachine(check.policy(), c.now)}
+	c.s.add(t, c.now)
+	return t
+}
+
+// after lets so much time pass, then wakes the schedule.
+func (c *clockwork) after(d time.Duration) []*run {
+	c.now = c.now.Add(d)
+	starts, next := c.s.step(c.t.Context(), c.now, c.now.Add(beatEvery))
+	c.t.Cleanup(func() {
+		for _, r := range starts {
+			r.cancel()
+		}
+	})
+	if !next.After(c.now) {
+		c.t.Errorf("wants to be woken at %v, which is past", next)
+	}
+	return starts
+}
+
+// until wakes the schedule in time, again and again, until t runs.
+func (c *clockwork) until(t *task) *run {
+	c.t.Helper()
+	for range 10_000 {
+		c.after(c.s.armed.Sub(c.now))
+		if t.phase == running {
+			return t.current
+		}
+	}
+	c.t.Fatal("it never runs")
+	return nil
+}
+
+func (c *clockwork) settle(r *run, res result) { c.s.settle(r, res, c.now) }
+
+func (c *clockwork) want(t *task, want health.Status) {
+	c.t.Helper()
+	if got := t.machine.Status(); got != want {
+		c.t.Errorf("%v, want %v", got, want)
+	}
+}
+
+var (
+	passed   = result{evidence: health.Pass}
+	timedOut = failed(health.CauseTimeout, "context deadline exceeded")
+)
+
+func TestLatenessIsForgiven(t *testing.T) {
+	c := newClockwork(t)
+	db := c.add(Check{Name: "db", Every: 10 * time.Second, StaleAfter: time.Second})
+	c.settle(c.after(0)[0], passed)
+	c.want(db, health.Serving)
+	// The process stood still for 30 s. All that time db's evidence got no older.
+	if starts := c.after(30 * time.Second); len(starts) != 1 {
+		t.Fatalf("%d starts, want the one that was missed", len(starts))
+	}
+	c.want(db, health.Serving)
+}
+
+func TestLatenessIsForgivenFourTimes(t *testing.T) {
+	c := newClockwork(t)
+	db := c.add(Check{Name: "db", Every: 10 * time.Second, StaleAfter: time.Second})
+	c.settle(c.after(0)[0], passed)
+	c.after(4*10*time.Second + 15*time.Second)
+	c.want(db, health.NotServing)
+	if db.machine.Cause() != health.CauseStale {
+		t.Errorf("cause %v", db.machine.Cause())
+	}
+}
+
+func TestLittleLatenessIsNotForgiven(t *testing.T) {
+	c := newClockwork(t)
+	db := c.add(Check{Name: "db"})
+	c.settle(c.after(0)[0], passed)
+	c.after(c.s.armed.Sub(c.now) + lateSlack)
+	if db.forgiven != 0 {
+		t.Errorf("forgiven %v", db.forgiven)
+	}
+	c.after(c.s.armed.Sub(c.now) + lateSlack + 1)
+	if db.forgiven != lateSlack+1 {
+		t.Errorf("forgiven %v, want all of it", db.forgiven)
+	}
+}
+
+func TestTimeoutInALatenessIsDropped(t *testing.T) {
+	c := newClockwork(t)
+	db := c.add(Check{Name: "db", Every: 10 * time.Second})
+	c.settle(c.after(0)[0], passed)
+	r := c.until(db)
+	for i := range maxExcused {
+		c.after(8 * time.Second) // its time-out passed while nobody ran
+		if db.phase != running {
+			t.Fatalf("%d: it was given up", i)
+		}
+		c.settle(r, timedOut)
+		c.want(db, health.Serving)
+		starts := c.after(0)
+		if len(starts) != 1 {
+			t.Fatalf("%d: it does not run again at once", i)
+		}
+		r = starts[0]
+	}
+	// For ever would be a blindfold.
+	c.after(8 * time.Second)
+	c.want(db, health.Degraded)
+	if db.machine.Cause() != health.CauseTimeout {
+		t.Errorf("cause %v", db.machine.Cause())
+	}
+}
+
+func TestEvidenceAfterALatenessCounts(t *testing.T) {
+	c := newClockwork(t)
+	db := c.add(Check{Name: "db"})
+	r := c.after(0)[0]
+	c.after(20 * time.Second)
+	c.settle(r, failed(health.CauseFailed, "down"))
+	c.want(db, health.NotServing)
+}
+
+func TestStuckAfterALatenessIsGivenUp(t *testing.T) {
+	c := newClockwork(t)
+	db := c.add(Check{Name: "db"})
+	r := c.after(0)[0]
+	c.after(20 * time.Second)
+	if db.phase != running {
+		t.Fatal("it was given up without the time it had left")
+	}
+	c.now = r.overdue
+	c.after(0)
+	if db.phase != stuck {
+		t.Errorf("phase %v, want stuck", db.phase)
+	}
+	c.want(db, health.NotServing)
+}
+
+func TestRemovedStuckRunLeavesRoom(t *testing.T) {
+	c := newClockwork(t)
+	c.s.cap = 1
+	a, b := c.add(Check{Name: "a"}), c.add(Check{Name: "b"})
+	r := c.after(0)[0]
+	c.s.remove(a)
+	if r.ctx.Err() == nil {
+		t.Error("its context goes on")
+	}
+	if len(c.after(time.Millisecond)) != 0 {
+		t.Error("it has lost its place, and may still run")
+	}
+	c.until(b)
+	if waited := c.now.Sub(r.began); waited != DefaultTimeout+grace {
+		t.Errorf("b waited %v", waited)
+	}
+	c.settle(r, passed) // long after
+	if len(c.s.tasks) != 1 || a.machine.Status() != health.Starting {
+		t.Errorf("%d tasks, a is %v", len(c.s.tasks), a.machine.Status())
+	}
+}
+
+func TestQuantile(t *testing.T) {
+	var all totals
+	if m := all.metrics(); m.ResponseTimeP50 != 0 || m.ResponseTimeP99 != 0 || m.Runs != 0 {
+		t.Errorf("of nothing: %+v", m)
+	}
+	for i := range 1000 {
+		all.add(time.Duration(1000-i), i < 10) // the last 256: 256 ... 1
+	}
+	m := all.metrics()
+	if m.Runs != 1000 || m.Failures != 10 || m.ResponseTimeP50 != 128 || m.ResponseTimeP99 != 254 {
+		t.Errorf("%+v", m)
+	}
+	if n := testing.AllocsPerRun(100, func() { all.add(1, false) }); n != 0 {
+		t.Errorf("%v allocations per run", n)
+	}
+}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// run is one run of a check.
+type run struct {
+	task   *task
+	check  *Check
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{}
+	meter  meter
+
+	// The server's lock guards what follows.
+	began   time.Time
+	overdue time.Time // when waiting for it ends
+	excused bool      // the scheduler was late while it ran
+}
+
+// result is what a run came to.
+type result struct {
+	evidence health.Evidence
+	cause    health.Cause
+	reason   string
+	value    reading
+	stack    string // of a panic
+	void     bool   // Run or Remove ended its context: it says nothing
+}
+
+func newRun(ctx context.Context, t *task, now time.Time) *run {
+	end := now.Add(t.check.Timeout)
+	r := &run{task: t, check: &t.check, done: make(chan struct{}), began: now, overdue: end.Add(grace)}
+	r.ctx, r.cancel = context.WithDeadline(context.WithValue(ctx, meterKey{}, &r.meter), end)
+	return r
+}
+
+// call runs the check and judges what it returns. A panic is a failure.
+func (r *run) call() (res result) {
+	defer func() {
+		if v := recover(); v != nil {
+			res = failed(health.CausePanic, fmt.Sprintf("panic: %v", v))
+			res.stack = string(debug.Stack())
+		}
+		res.value = r.meter.take()
+		res.void = r.ctx.Err() == context.Canceled
+	}()
+	return r.judge(r.check.Run(r.ctx))
+}
+
+// judge is part of the run: an error's own methods may panic too.
+func (r *run) judge(err error) result {
+	switch evidence := health.EvidenceOf(err); {
+	case evidence == health.Pass:
+		return result{evidence: health.Pass}
+	case r.ctx.Err() == context.DeadlineExceeded:
+		return failed(health.CauseTimeout, err.Error())
+	case evidence == health.Warn:
+		return result{evidence: health.Warn, reason: wire.Clean(err.Error())}
+	}
+	return failed(health.CauseFailed, err.Error())
+}
+
+func failed(cause health.Cause, reason string) result {
+	return result{evidence: health.Fail, cause: cause, reason: wire.Clean(reason)}
+}
+
+// stillRunning is the evidence of a run that is missed because this one has
+// not returned.
+func (r *run) stillRunning(now time.Time) health.Observation {
+	return health.Observation{
+		At: now, Evidence: health.Fail, Cause: health.CauseTimeout,
+		Reason: fmt.Sprintf("a run has not returned for %v", now.Sub(r.began).Round(time.Second)),
+	}
+}
+
+// reading is a value a check has observed.
+type reading struct {
+	set   bool
+	value float64
+	unit  string
+}
+
+// meter collects what one run observes, until the run is over.
+type meter struct {
+	mu   sync.Mutex
+	last reading
+	over bool
+}
+
+type meterKey struct{}
+
+// Observe tells what a check has measured, such as 42 "connections"; the last
+// one of a run is shown with the check. ctx is the one Run got. A unit has at
+// most 32 bytes, and everybody may see it. Outside a run it does nothing.
+func Observe(ctx context.Context, number float64, unit string) {
+	v, ok := ctx.Value(meterKey{}).(*meter)
+	if !ok {
+		return
+	}
+	unit = wire.CleanTo(unit, wire.MaxUnit)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if !v.over {
+		v.last = reading{set: true, value: number, unit: unit}
+	}
+}
+
+// take ends the run's observing.
+func (v *meter) take() reading {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.over = true
+	return v.last
+}

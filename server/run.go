@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// beatEvery is the feed's beat.
+const beatEvery = time.Second
+
+// Run runs the checks until ctx ends: all of them at once, then each at its
+// own time. It returns nil when they have returned, or ErrRanTwice. When ctx
+// ends without Drain the status becomes DRAINING: nothing looks after it any
+// more.
+func (s *Server) Run(ctx context.Context) error {
+	if !s.open() {
+		return ErrRanTwice
+	}
+	s.loop(ctx)
+	s.join(s.close())
+	return nil
+}
+
+func (s *Server) open() (first bool) {
+	s.update(func(time.Time) {
+		first = !s.schedule.started
+		s.schedule.started = true
+		s.touched = true
+	})
+	return first
+}
+
+// loop is the scheduler.
+func (s *Server) loop(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	beat := time.Now().Add(beatEvery)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-timer.C:
+		}
+		now := time.Now()
+		if !now.Before(beat) {
+			s.feed.Beat()
+			beat = now.Add(beatEvery)
+		}
+		timer.Reset(time.Until(s.step(ctx, now, beat)))
+	}
+}
+
+// step does what is due and returns when to come again, by beat at the latest.
+func (s *Server) step(ctx context.Context, now, beat time.Time) time.Time {
+	s.mu.Lock()
+	starts, next := s.schedule.step(ctx, now, beat)
+	c := s.refresh(now)
+	s.mu.Unlock()
+	s.log(c)
+	for _, r := range starts {
+		go s.execute(r)
+	}
+	return next
+}
+
+// execute runs a check to its end, whatever that is.
+func (s *Server) execute(r *run) {
+	// What stays if the check ends the goroutine (runtime.Goexit).
+	res := failed(health.CausePanic, "the check ended its goroutine")
+	defer func() {
+		r.cancel()
+		s.update(func(now time.Time) { s.schedule.settle(r, res, now) })
+		s.poke()
+		close(r.done)
+	}()
+	res = r.call()
+	if res.stack != "" {
+		s.cfg.Logger.Error("check panicked", "service", s.cfg.Service, "check", r.check.Name, "reason", res.reason, "stack", res.stack)
+	}
+}
+
+// close ends the schedule and returns what still runs, and until when to wait
+// for it.
+func (s *Server) close() map[*run]time.Time {
+	left := map[*run]time.Time{}
+	s.update(func(time.Time) {
+		s.schedule.closed, s.leaving, s.touched = true, true, true
+		for r := range s.schedule.live {
+			left[r] = r.overdue
+		}
+	})
+	return left
+}
+
+// join waits for runs, whose contexts have ended, no longer than they were
+// given anyway.
+func (s *Server) join(left map[*run]time.Time) {
+	for r, overdue := range left {
+		timer := time.NewTimer(time.Until(overdue))
+		select {
+		case <-r.done:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// poke makes the scheduler look again.
+func (s *Server) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
