@@ -84,7 +84,7 @@ func (m *Mesh) doubt(in *instance, reason string) {
 
 // refused counts a refusal; the second, a second later, decides.
 func (m *Mesh) refused(in *instance, reason string) {
-	if in.pushed {
+	if in.pushed || in.reach.lost == CauseLeaseExpired {
 		return
 	}
 	if in.reach.refusedAt == 0 {

@@ -211,6 +211,19 @@ func TestLocked(t *testing.T) {
 	}
 }
 
+// TestSyncs stands in for a power cut: killing a process loses nothing that it
+// has written, whether it waited for the disk or not.
+func TestSyncs(t *testing.T) {
+	s, err := Open(fileIn(t.TempDir()), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.db.NoSync || s.db.NoGrowSync || s.db.NoFreelistSync {
+		t.Error("a commit does not wait for the disk")
+	}
+}
+
 // TestCreate makes folders too, for nobody else's eyes.
 func TestCreate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a", "b", "c.db")

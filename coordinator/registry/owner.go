@@ -42,10 +42,6 @@ type owner struct {
 	late     atomic.Pointer[lateWakes] // nil: never late
 }
 
-// maxAtOnce bounds what one batch takes from the inbox, so that the first of
-// it need not wait for ever.
-const maxAtOnce = 2048
-
 func (o *owner) run(ctx context.Context) {
 	defer close(o.stopped)
 	timer := time.NewTimer(0)
@@ -77,8 +73,8 @@ func (o *owner) wake(first *message) {
 	}
 	if first != nil {
 		o.take(now, first)
-		o.takeWaiting(now)
 	}
+	o.takeWaiting(now)
 	o.changes = o.mesh.Tick(o.changes, now)
 	o.changes = o.mesh.Self(o.changes, o.store.status, o.store.cause, o.store.reason)
 	o.publish()
@@ -86,7 +82,7 @@ func (o *owner) wake(first *message) {
 }
 
 func (o *owner) takeWaiting(now time.Time) {
-	for range maxAtOnce {
+	for range inboxSize { // not for ever: the first of it waits to be published
 		select {
 		case m := <-o.inbox:
 			o.take(now, &m)

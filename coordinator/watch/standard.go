@@ -60,6 +60,7 @@ func (f *follower) stock(ctx context.Context, conn *grpc.ClientConn, name string
 			return end, true
 		}
 		f.setSource(health.SourceWatch)
+		p.last.Store(int32(m.GetStatus()))
 		f.said(ctx, m.GetStatus(), health.SourceWatch)
 	}
 	end.err = err
@@ -95,6 +96,7 @@ type probe struct {
 	name   string
 	client healthpb.HealthClient
 	busy   atomic.Bool
+	last   atomic.Int32 // what the Watch said
 }
 
 // start is called by who listens, whom Run waits for too.
@@ -107,8 +109,10 @@ func (p *probe) start(ctx context.Context) {
 	}
 }
 
-// ask takes any answer of the target for a sign of life, and none in time for
-// evidence against the path. That the connection broke, the stream will tell.
+// ask takes any answer of the target for a sign of life: what the Watch said
+// last still holds. The answer itself may be older than that, and is not
+// looked at. None in time is evidence against the path; that the connection
+// broke, the stream will tell.
 func (p *probe) ask(ctx context.Context) {
 	began := time.Now()
 	call, cancel := context.WithTimeout(ctx, checkTimeout)
@@ -120,7 +124,7 @@ func (p *probe) ask(ctx context.Context) {
 		p.f.probeIn(probeAgain)
 	case codes.Unavailable, codes.Canceled:
 	default:
-		p.f.alive(ctx)
+		p.f.said(ctx, healthpb.HealthCheckResponse_ServingStatus(p.last.Load()), health.SourceWatch)
 	}
 }
 

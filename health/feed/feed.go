@@ -148,6 +148,16 @@ func (g *group) appendTo(entries []*Entry) []*Entry {
 	return entries
 }
 
+// due returns how many heartbeats of this period there have been.
+func (f *Feed) due(period int) uint64 {
+	if period == 0 {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.beat / uint64(period)
+}
+
 // Beat is called once a second. It wakes the readers whose heartbeat is due.
 func (f *Feed) Beat() {
 	f.mu.Lock()

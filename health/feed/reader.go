@@ -44,11 +44,12 @@ type Reader struct {
 	cursor   uint64
 	placed   bool // the cursor is good; else a snapshot comes first
 	gap      bool
+	beats    uint64 // heartbeats due so far, of this period
 }
 
 // NewReader returns a reader that begins with a snapshot.
 func (f *Feed) NewReader(in Interest) *Reader {
-	r := &Reader{feed: f, interest: in}
+	r := &Reader{feed: f, interest: in, beats: f.due(in.Period)}
 	for _, s := range in.Services {
 		r.shards = append(r.shards, shardOf(s))
 	}
@@ -77,7 +78,6 @@ func (r *Reader) Next(ctx context.Context) (Step, error) {
 			return Step{}, context.Cause(ctx)
 		case <-news:
 		case <-beat:
-			return Step{Beat: true, Revision: r.cursor}, nil
 		}
 	}
 }
@@ -97,6 +97,12 @@ func (r *Reader) poll() (step Step, news, beat <-chan struct{}) {
 		return step, nil, nil
 	}
 	if r.interest.Period > 0 {
+		// Counted rather than only woken by: news of no interest, or work on
+		// other news, must not swallow a heartbeat.
+		if due := f.beat / uint64(r.interest.Period); due != r.beats {
+			r.beats = due
+			return Step{Beat: true, Revision: r.cursor}, nil, nil
+		}
 		beat = f.beats[r.interest.Period].wait()
 	}
 	if len(r.shards) == 1 {

@@ -48,6 +48,7 @@ func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListRespon
 	if err != nil {
 		return nil, err
 	}
+	x.h.resolveSelector(&l.Selector)
 	entries, revision := x.h.cfg.Feed.Snapshot(l.Selector.Names()...)
 	page, more := pageOf(entries, &l)
 	to, now := x.h.audience(ctx), time.Now()

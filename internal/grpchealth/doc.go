@@ -1,6 +1,5 @@
 // Package grpchealth serves a feed over gRPC, as grpc.health.v1 for everybody
-// (standard.go) and as meshhealth.v1.HealthService (check.go, list.go,
-// watch.go). The embedded server and the coordinator both use it, so that one
+// (standard.go) and as meshhealth.v1.HealthService (check.go, watch.go). The embedded server and the coordinator both use it, so that one
 // tool reads both and a status means the same on every door.
 //
 // A Watch handler is a reader of the feed: asleep until something it wants has

@@ -81,6 +81,14 @@ func (h *Handlers) resolve(id health.ID) health.ID {
 	return id
 }
 
+// resolveSelector does the same for the services of a selector.
+func (h *Handlers) resolveSelector(s *wire.Selector) {
+	if s.Services[""] {
+		delete(s.Services, "")
+		s.Services[h.cfg.Self.Service] = true
+	}
+}
+
 // audience returns whose slots a call reads.
 func (h *Handlers) audience(ctx context.Context) feed.Key {
 	if h.cfg.Details != nil && h.cfg.Details(ctx) {

@@ -55,9 +55,7 @@ func (v *view) sees(e *feed.Entry) bool {
 // fragment returns e as it is to be sent, nil if it is not.
 func (v *view) fragment(e *feed.Entry, key feed.Key) []byte {
 	if v.sees(e) {
-		if v.sent != nil {
-			v.sent[e.ID] = true
-		}
+		v.remember(e)
 		return encoded(e, key)
 	}
 	if v.sent == nil || e.ID.Aggregate() || !(v.resumed || v.sent[e.ID]) {
@@ -65,6 +63,16 @@ func (v *view) fragment(e *feed.Entry, key feed.Key) []byte {
 	}
 	delete(v.sent, e.ID)
 	return encode(&pb.Health{Service: e.ID.Service, Instance: e.ID.Instance, Revision: e.Revision, Removed: true})
+}
+
+func (v *view) remember(e *feed.Entry) {
+	switch {
+	case v.sent == nil:
+	case e.Removed:
+		delete(v.sent, e.ID)
+	default:
+		v.sent[e.ID] = true
+	}
 }
 
 // unknown returns an entry for each name asked for that a snapshot lacks.

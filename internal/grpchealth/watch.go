@@ -41,6 +41,7 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 
 // reader returns the feed's reader for a request.
 func (h *Handlers) reader(w *wire.Watch) *feed.Reader {
+	h.resolveSelector(&w.Selector)
 	in := feed.Interest{Services: w.Selector.Names(), Period: int((w.Heartbeat + time.Second - 1) / time.Second)}
 	for i, id := range w.IDs {
 		w.IDs[i] = h.resolve(id)

@@ -79,6 +79,7 @@ func (h *host) kill() {
 	h.mu.Lock()
 	conns, l := h.conns, h.listener
 	h.conns, h.listener = map[*conn]bool{}, nil
+	h.flow()
 	h.mu.Unlock()
 	if l != nil {
 		_ = l.Close()
@@ -98,7 +99,16 @@ func (h *host) hang() {
 func (h *host) resume() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	close(h.gate)
+	h.flow()
+}
+
+// flow opens the gate, if it is not open.
+func (h *host) flow() {
+	select {
+	case <-h.gate:
+	default:
+		close(h.gate)
+	}
 }
 
 // pass waits until traffic flows.

@@ -64,7 +64,7 @@ func (m *Mesh) startService(id health.ID, address string) (*service, error) {
 func (s *service) open() (err error) {
 	s.health, err = server.New(server.Config{
 		Service: s.id.Service, Details: func(context.Context) bool { return true },
-		OnDrain: []func(context.Context) error{func(ctx context.Context) error { return s.lease.Close(ctx) }},
+		OnDrain: []func(context.Context) error{linger, func(ctx context.Context) error { return s.lease.Close(ctx) }},
 	})
 	if err != nil {
 		return err
@@ -79,6 +79,12 @@ func (s *service) open() (err error) {
 	ctx, s.stop = context.WithCancel(context.Background())
 	s.wg.Go(func() { _ = s.grpc.Serve(l) })
 	s.wg.Go(func() { _ = s.health.Run(ctx) })
+	return nil
+}
+
+// linger stays registered for a moment, so that who watches sees the drain.
+func linger(context.Context) error {
+	time.Sleep(time.Second)
 	return nil
 }
 

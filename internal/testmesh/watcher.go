@@ -20,6 +20,7 @@ type watcher struct {
 	seen    map[string][]*pb.Health
 	named   map[string]bool // by the snapshot that is coming in
 	gaps    int
+	stale   bool // what is known may be wrong
 	changed chan struct{}
 }
 
@@ -53,6 +54,7 @@ func (w *watcher) take(u *client.Update) {
 	if u.Gap {
 		w.gaps++
 	}
+	w.stale = u.Stale
 	if u.Stale || u.Snapshot && w.named == nil {
 		w.named = map[string]bool{}
 	}
@@ -71,11 +73,11 @@ func (w *watcher) entry(h *pb.Health) {
 	if w.named != nil {
 		w.named[name] = true
 	}
-	w.seen[name] = append(w.seen[name], h)
 	if h.GetRemoved() {
 		delete(w.now, name)
 		return
 	}
+	w.seen[name] = append(w.seen[name], h)
 	w.now[name] = h
 }
 
@@ -88,11 +90,14 @@ func (w *watcher) dropUnnamed() {
 	w.named = nil
 }
 
-// current returns what is known of a name, nil if nothing, and a channel that
-// is closed when anything changes.
+// current returns what is known for certain of a name, nil if nothing, and a
+// channel that is closed when anything changes.
 func (w *watcher) current(name string) (*pb.Health, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.stale {
+		return nil, w.changed
+	}
 	return w.now[name], w.changed
 }
 

@@ -141,6 +141,9 @@ func page(t *testing.T, s store.Store, q store.Query) store.Page {
 	if err != nil {
 		t.Fatalf("Transitions(%+v): %v", q, err)
 	}
+	if len(p.Transitions) > q.Limit {
+		t.Fatalf("Transitions(%+v): a page of %d", q, len(p.Transitions))
+	}
 	return p
 }
 
