@@ -147,8 +147,10 @@ func (c *Config) validate() error {
 		field string
 		n     int
 	}{
-		{"MaxInstances", c.MaxInstances}, {"MaxWatchers", c.MaxWatchers},
-		{"MaxWatchersPerPeer", c.MaxWatchersPerPeer}, {"MaxConnsPerPeer", c.MaxConnsPerPeer},
+		{"MaxInstances", c.MaxInstances},
+		{"MaxWatchers", c.MaxWatchers},
+		{"MaxWatchersPerPeer", c.MaxWatchersPerPeer},
+		{"MaxConnsPerPeer", c.MaxConnsPerPeer},
 	} {
 		if f.n < 0 {
 			add(f.field, "is %d; allowed: 1 or more, 0 for the default", f.n)

@@ -13,12 +13,12 @@ func (c *Coordinator) listen(ctx context.Context) (err error) {
 	var lc net.ListenConfig
 	if c.listener == nil {
 		if c.listener, err = lc.Listen(ctx, "tcp", c.cfg.Listen); err != nil {
-			return fmt.Errorf("Listen: %w", err)
+			return fmt.Errorf("gRPC: %w", err)
 		}
 	}
 	if c.http == nil && c.cfg.HTTP != Off {
 		if c.http, err = lc.Listen(ctx, "tcp", c.cfg.HTTP); err != nil {
-			return fmt.Errorf("HTTP: %w", err)
+			return fmt.Errorf("pages: %w", err)
 		}
 	}
 	return nil
