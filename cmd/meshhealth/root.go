@@ -26,7 +26,7 @@ Ask it:       meshhealth status`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
 	root.AddCommand(
 		a.coordinatorCommand(), a.statusCommand(), a.watchCommand(), a.historyCommand(),
-		a.registerCommand(), a.deregisterCommand(), a.versionCommand(),
+		a.registerCommand(), a.deregisterCommand(), a.demoCommand(), a.demoInstanceCommand(), a.versionCommand(),
 	)
 	return root
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,53 @@ func TestFlippedByte(t *testing.T) {
 		for at := page; at < page+48; at += 5 {
 			_ = openDamaged(t, path, flipped(image, at, 1), want)
 		}
+	}
+}
+
+// TestFlippedRoot flips every byte of the page that leads to all others.
+func TestFlippedRoot(t *testing.T) {
+	image, want := sample(t)
+	path := fileIn(t.TempDir())
+	root := int(newestMeta(t, image).root) * os.Getpagesize()
+	for at := root; at < root+800; at++ {
+		_ = openDamaged(t, path, flipped(image, at, 0xFF), want)
+	}
+}
+
+// TestSwappedChildren has a branch whose keys lead to the wrong leaves: every
+// record can be read, but none found.
+func TestSwappedChildren(t *testing.T) {
+	path := fileIn(t.TempDir())
+	s, err := Open(path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &store.Batch{}
+	for n := range 200 {
+		id := health.ID{Service: "pay", Instance: strconv.Itoa(1000 + n)}
+		b.PutRegistrations = append(b.PutRegistrations, store.Registration{ID: id})
+	}
+	if err := errors.Join(s.Commit(context.Background(), b), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	image, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, branches := os.Getpagesize(), 0
+	for at := 2 * size; at < len(image); at += size {
+		if h := parseHeader(image[at:]); h.flags != flagBranch || h.id != uint64(at/size) {
+			continue
+		}
+		branches++
+		first, second := image[at+pageHeader+8:][:8], image[at+pageHeader+elementSize+8:][:8]
+		kept := bytes.Clone(first)
+		copy(first, second)
+		copy(second, kept)
+	}
+	overwrite(t, path, image)
+	if err := examine(path); branches != 1 || !errors.Is(err, ErrDamaged) {
+		t.Errorf("%d branches: %v", branches, err)
 	}
 }
 

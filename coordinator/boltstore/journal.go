@@ -11,7 +11,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// fill is how full bbolt makes the pages of the journal, which only grows at
+// fillJournal is how full bbolt makes the pages of the journal, which only grows at
 // its end.
 const fillJournal = 0.95
 

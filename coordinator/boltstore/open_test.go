@@ -128,17 +128,22 @@ func TestRefused(t *testing.T) {
 			}
 		}, ErrReadOnly},
 
-		"format 0":           {edit(put(bucketMeta, keyFormat, []byte{0, 0, 0, 0})), ErrDamaged},
-		"no format":          {edit(put(bucketMeta, keyFormat, nil)), ErrDamaged},
-		"no state":           {edit(put(bucketMeta, keyState, nil)), ErrDamaged},
-		"empty record":       {edit(put(bucketRegistrations, one, nil)), ErrDamaged},
-		"strange record":     {edit(put(bucketRegistrations, one, []byte("\x02strange"))), ErrDamaged},
-		"record elsewhere":   {edit(put(bucketRegistrations, string(idKey(killID(2))), sealed)), ErrDamaged},
-		"record of another":  {edit(put(bucketStatuses, one, sealed)), ErrDamaged},
-		"one more record":    {edit(put(bucketRegistrations, "new\x00", mustSeal(t, bucketRegistrations, "new\x00"))), ErrDamaged},
-		"no key of ours":     {edit(put(bucketRegistrations, "new", mustSeal(t, bucketRegistrations, "new"))), ErrDamaged},
-		"no transition's":    {edit(put(bucketTransitions, "new", mustSeal(t, bucketTransitions, "new"))), ErrDamaged},
-		"number out of turn": {edit(put(bucketTransitions, futureKey, mustSeal(t, bucketTransitions, futureKey))), ErrDamaged},
+		"format 0":          {edit(put(bucketMeta, keyFormat, []byte{0, 0, 0, 0})), ErrDamaged},
+		"no format":         {edit(put(bucketMeta, keyFormat, nil)), ErrDamaged},
+		"no state":          {edit(put(bucketMeta, keyState, nil)), ErrDamaged},
+		"empty record":      {edit(put(bucketRegistrations, one, nil)), ErrDamaged},
+		"strange record":    {edit(put(bucketRegistrations, one, []byte("\x02strange"))), ErrDamaged},
+		"record elsewhere":  {edit(put(bucketRegistrations, string(idKey(killID(2))), sealed)), ErrDamaged},
+		"record of another": {edit(put(bucketStatuses, one, sealed)), ErrDamaged},
+		"one more record":   {edit(put(bucketRegistrations, "new\x00", mustSeal(t, bucketRegistrations, "new\x00"))), ErrDamaged},
+		"no key of ours":    {edit(put(bucketRegistrations, "new", mustSeal(t, bucketRegistrations, "new"))), ErrDamaged},
+		"no transition's":   {edit(put(bucketTransitions, "new", mustSeal(t, bucketTransitions, "new"))), ErrDamaged},
+		"number out of turn": {edit(func(tx *bbolt.Tx) error {
+			st, err := readState(tx)
+			st.Transitions++ // so that the count is right
+			return errors.Join(err, writeState(tx, &st),
+				put(bucketTransitions, futureKey, mustSeal(t, bucketTransitions, futureKey))(tx))
+		}), ErrDamaged},
 		"one record less": {edit(func(tx *bbolt.Tx) error {
 			return tx.Bucket([]byte(bucketRegistrations)).Delete([]byte(one))
 		}), ErrDamaged},

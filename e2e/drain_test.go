@@ -1,0 +1,108 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/health" // lets clients check health themselves
+	"google.golang.org/grpc/stats"
+
+	"github.com/meshhealth/meshhealth/client"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/server"
+)
+
+// counting counts the Watches a server is asked for.
+type counting struct{ watches atomic.Int64 }
+
+func (c *counting) TagRPC(ctx context.Context, i *stats.RPCTagInfo) context.Context {
+	if i.FullMethodName == "/grpc.health.v1.Health/Watch" {
+		c.watches.Add(1)
+	}
+	return ctx
+}
+func (*counting) HandleRPC(context.Context, stats.RPCStats)                         {}
+func (*counting) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (*counting) HandleConn(context.Context, stats.ConnStats)                       {}
+
+// TestDrain: a stock client that checks health, grpcurl and a coordinator watch
+// a server that drains for 2 s. None of them storms it, none holds it up.
+func TestDrain(t *testing.T) {
+	_, at, _ := coordinator(t, "--memory")
+	mesh, err := client.New(client.Config{Coordinator: at})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = mesh.Close() })
+	srv, err := server.New(server.Config{Service: "payments", Propagation: 2 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Add(server.Check{Name: "fine", Run: func(context.Context) error { return nil }}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var count counting
+	g := grpc.NewServer(grpc.StatsHandler(&count))
+	srv.Register(g)
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	t.Cleanup(func() { stop(); g.Stop(); wg.Wait() })
+	wg.Go(func() { _ = srv.Run(ctx) })
+	wg.Go(func() { _ = g.Serve(l) })
+	if _, err := mesh.Register(ctx, client.Instance{Service: "payments", Instance: "a", Address: l.Addr().String()}); err != nil {
+		t.Fatal(err)
+	}
+	s := watch(t, at)
+	s.until(pb.Status_STATUS_SERVING, "payments/a")
+	ready(t, l.Addr().String())
+	start(t, "..", grpcurl, "-plaintext", "-d", `{"service":"payments"}`, l.Addr().String(), "grpc.health.v1.Health/Watch").line("SERVING")
+
+	before := count.watches.Load()
+	if err := srv.Drain(ctx); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	g.GracefulStop()
+	t.Logf("GracefulStop took %v after Drain", time.Since(began))
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("GracefulStop took %v after Drain", took)
+	}
+	opened := count.watches.Load() - before
+	t.Logf("%d Watches were opened during the drain", opened)
+	if opened > 5 {
+		t.Errorf("%d Watches were opened during the drain, want at most 5", opened)
+	}
+	s.never(pb.Status_STATUS_NOT_SERVING, "payments/a")
+}
+
+// ready makes a stock client that checks health itself, and waits for it.
+func ready(t *testing.T, address string) {
+	t.Helper()
+	conn, err := grpc.NewClient("dns:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":"payments"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	conn.Connect()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for s := conn.GetState(); s != connectivity.Ready; s = conn.GetState() {
+		if !conn.WaitForStateChange(ctx, s) {
+			t.Fatalf("the stock client is %s", s)
+		}
+	}
+}

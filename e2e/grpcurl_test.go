@@ -1,0 +1,64 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"strings"
+	"testing"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// TestGrpcurl asks a coordinator all that one can ask it from a shell.
+func TestGrpcurl(t *testing.T) {
+	_, at, _ := coordinator(t, "--memory")
+	servers, names := fleet(t, at, 2)
+	s := watch(t, at)
+	s.until(pb.Status_STATUS_SERVING, names...)
+	servers[0].SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	s.until(pb.Status_STATUS_DEGRADED, "legacy")
+
+	for _, c := range []struct {
+		name string
+		args []string
+		code int
+		want []string
+	}{
+		{"list", []string{"list"}, 0, []string{"grpc.health.v1.Health", "meshhealth.v1.HealthService", "meshhealth.v1.RegistryService", "meshhealth.v1.AdminService"}},
+		{"standard Check of a degraded service", []string{"-v", "-d", `{"service":"legacy"}`, "grpc.health.v1.Health/Check"}, 0, []string{`"status": "SERVING"`, "meshhealth-status: DEGRADED", "meshhealth-unconfirmed: false"}},
+		{"standard Check of an instance", []string{"-d", `{"service":"legacy/0"}`, "grpc.health.v1.Health/Check"}, 0, []string{`"status": "NOT_SERVING"`}},
+		{"standard Check of the coordinator", []string{"grpc.health.v1.Health/Check"}, 0, []string{`"status": "SERVING"`}},
+		{"standard Check of the mesh", []string{"-v", "-d", `{"service":"*"}`, "grpc.health.v1.Health/Check"}, 0, []string{`"status": "SERVING"`, "meshhealth-status: DEGRADED"}},
+		{"standard Check of nobody", []string{"-d", `{"service":"nobody"}`, "grpc.health.v1.Health/Check"}, 64 + 5, []string{"NotFound"}},
+		{"standard List", []string{"grpc.health.v1.Health/List"}, 0, []string{"legacy"}},
+		{"standard Watch", []string{"-max-time", "2", "-d", `{"service":"legacy"}`, "grpc.health.v1.Health/Watch"}, 64 + 4, []string{`"status": "SERVING"`}},
+		{"standard Watch of nobody", []string{"-max-time", "2", "-d", `{"service":"nobody"}`, "grpc.health.v1.Health/Watch"}, 64 + 4, []string{"SERVICE_UNKNOWN"}},
+		{"Check", []string{"-d", `{"service":"legacy"}`, "meshhealth.v1.HealthService/Check"}, 0, []string{"STATUS_DEGRADED", `"reason": "1 of 2 routable, 1 NOT_SERVING"`}},
+		{"Check of nobody", []string{"-d", `{"service":"nobody"}`, "meshhealth.v1.HealthService/Check"}, 64 + 5, []string{"NotFound"}},
+		{"List", []string{"-d", `{"selector":{"statuses":["STATUS_NOT_SERVING"]}}`, "meshhealth.v1.HealthService/List"}, 0, []string{`"instance": "0"`}},
+		{"Watch", []string{"-max-time", "2", "-d", `{"names":["legacy","nobody"]}`, "meshhealth.v1.HealthService/Watch"}, 64 + 4, []string{"STATUS_DEGRADED", "STATUS_SERVICE_UNKNOWN", `"snapshotEnd": true`, "resumeToken"}},
+		{"GetCoordinator", []string{"meshhealth.v1.AdminService/GetCoordinator"}, 0, []string{`"instances": 2`, "grpc-watch"}},
+		{"history", []string{"-d", `{"name":"legacy/0"}`, "meshhealth.v1.AdminService/ListTransitions"}, 0, []string{"STATUS_NOT_SERVING"}},
+		{"for later", []string{"-d", `{"name":"legacy"}`, "meshhealth.v1.AdminService/Explain"}, 64 + 12, []string{"Unimplemented", "not implemented by this version"}},
+		{"bad input", []string{"-d", `{"registrations":[{"service":"a b"}]}`, "meshhealth.v1.RegistryService/Register"}, 64 + 3, []string{"InvalidArgument", "registrations[0].service", "allowed"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// grpcurl wants flags, address, method.
+			last := len(c.args) - 1
+			args := append([]string{"-plaintext"}, c.args[:last]...)
+			out, stderr, code := call(t, grpcurl, append(args, at, c.args[last])...)
+			if code != c.code {
+				t.Errorf("exit %d, want %d", code, c.code)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(out+stderr, w) {
+					t.Errorf("no %s", w)
+				}
+			}
+			if t.Failed() {
+				t.Log(out + stderr)
+			}
+		})
+	}
+}

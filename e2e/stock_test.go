@@ -1,0 +1,215 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/meshhealth/meshhealth/client"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+// stock is a grpc-go health server as everybody has it.
+type stock struct {
+	*health.Server
+	address string
+}
+
+func startStock(t *testing.T) *stock {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stock{health.NewServer(), l.Addr().String()}
+	g := grpc.NewServer()
+	healthpb.RegisterHealthServer(g, s)
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = g.Serve(l) })
+	t.Cleanup(func() { g.Stop(); wg.Wait() })
+	return s
+}
+
+// seen is what a client of a coordinator sees, and has seen.
+type seen struct {
+	t       *testing.T
+	mu      sync.Mutex
+	now     map[string]pb.Status
+	ever    map[string]map[pb.Status]bool
+	sure    map[string]bool
+	gaps    int
+	changed chan struct{}
+}
+
+func watch(t *testing.T, address string) *seen {
+	t.Helper()
+	c, err := client.New(client.Config{Coordinator: address})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &seen{t: t, now: map[string]pb.Status{}, sure: map[string]bool{}, ever: map[string]map[pb.Status]bool{}, changed: make(chan struct{})}
+	ctx, stop := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for u, err := range c.Watch(ctx, client.WatchOptions{Heartbeat: time.Second}) {
+			if err == nil {
+				s.take(&u)
+			}
+		}
+	})
+	t.Cleanup(func() { stop(); wg.Wait(); _ = c.Close() })
+	return s
+}
+
+func (s *seen) take(u *client.Update) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if u.Stale {
+		clear(s.sure)
+	}
+	if u.Gap {
+		s.gaps++
+	}
+	for _, h := range u.Entries {
+		name := strings.TrimSuffix(h.GetService()+"/"+h.GetInstance(), "/")
+		s.now[name], s.sure[name] = h.GetStatus(), !h.GetUnconfirmed()
+		if s.ever[name] == nil {
+			s.ever[name] = map[pb.Status]bool{}
+		}
+		s.ever[name][h.GetStatus()] = true
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// until waits for all of the names to be confirmed with a status.
+func (s *seen) until(want pb.Status, names ...string) {
+	s.t.Helper()
+	late := time.After(patience)
+	for {
+		s.mu.Lock()
+		changed, missing := s.changed, []string{}
+		for _, n := range names {
+			if s.now[n] != want || !s.sure[n] {
+				missing = append(missing, fmt.Sprintf("%s is %s", n, s.now[n]))
+			}
+		}
+		s.mu.Unlock()
+		if len(missing) == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			s.t.Fatalf("not %s: %v", want, missing)
+		}
+	}
+}
+
+func (s *seen) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.ever)
+	clear(s.sure)
+	s.gaps = 0
+}
+
+// never fails if one of the names ever had a status.
+func (s *seen) never(status pb.Status, names ...string) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range names {
+		if s.ever[n][status] {
+			s.t.Errorf("%s was %s", n, status)
+		}
+	}
+}
+
+// fleet registers that many stock servers by hand.
+func fleet(t *testing.T, at string, n int) (servers []*stock, names []string) {
+	t.Helper()
+	for i := range n {
+		s, name := startStock(t), fmt.Sprintf("legacy/%d", i)
+		_, stderr, code := call(t, meshhealth, "register", name, "--address", s.address, "--coordinator", at)
+		if code != 0 {
+			t.Fatalf("register: exit %d: %s", code, stderr)
+		}
+		servers, names = append(servers, s), append(names, name)
+	}
+	return servers, names
+}
+
+// TestFleet: 40 stock servers; a flip is seen; the coordinator is killed and
+// comes back, and nobody alive is called dead for it.
+func TestFleet(t *testing.T) {
+	dir := t.TempDir()
+	p, at, _ := coordinator(t, "--data-dir", dir)
+	servers, names := fleet(t, at, 40)
+	s := watch(t, at)
+	s.until(pb.Status_STATUS_SERVING, names...)
+
+	servers[7].SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	s.until(pb.Status_STATUS_NOT_SERVING, names[7])
+	s.until(pb.Status_STATUS_DEGRADED, "legacy")
+	servers[7].SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	s.until(pb.Status_STATUS_SERVING, names...)
+
+	s.forget()
+	p.signal(syscall.SIGKILL)
+	p.wait()
+	start(t, dir, meshhealth, "coordinator", "--listen", at, "--http", "off", "--data-dir", dir).line("listening")
+	s.until(pb.Status_STATUS_SERVING, names...)
+	s.never(pb.Status_STATUS_NOT_SERVING, names...)
+	s.never(pb.Status_STATUS_UNKNOWN, names...)
+	if s.gaps == 0 {
+		t.Error("the watcher got no gap marker")
+	}
+	out, stderr, code := call(t, meshhealth, "history", "legacy/7", "--coordinator", at)
+	if code != 0 || !strings.Contains(out, "NOT_SERVING") {
+		t.Errorf("history after the restart: exit %d\n%s%s", code, out, stderr)
+	}
+}
+
+// TestPause: a coordinator that was stopped for longer than anybody may be
+// silent calls nobody dead.
+func TestPause(t *testing.T) {
+	p, at, _ := coordinator(t, "--memory")
+	_, names := fleet(t, at, 10)
+	s := watch(t, at)
+	s.until(pb.Status_STATUS_SERVING, names...)
+	s.forget()
+	p.signal(syscall.SIGSTOP)
+	// There is nothing to wait for: this is the pause.
+	time.Sleep(20 * time.Second)
+	p.signal(syscall.SIGCONT)
+	p.line("late")
+	flip := startStock(t)
+	if _, stderr, code := call(t, meshhealth, "register", "legacy/new", "--address", flip.address, "--coordinator", at); code != 0 {
+		t.Fatal(stderr)
+	}
+	s.until(pb.Status_STATUS_SERVING, "legacy/new")
+	s.never(pb.Status_STATUS_NOT_SERVING, names...)
+	s.never(pb.Status_STATUS_UNKNOWN, names...)
+}
+
+// TestLocked: the second process is told who has the store.
+func TestLocked(t *testing.T) {
+	dir := t.TempDir()
+	coordinator(t, "--data-dir", dir)
+	_, stderr, code := call(t, meshhealth, "coordinator", "--listen", "127.0.0.1:0", "--http", "off", "--data-dir", dir)
+	if code == 0 || !strings.Contains(stderr, "another process") {
+		t.Errorf("exit %d: %s", code, stderr)
+	}
+}
