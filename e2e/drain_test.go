@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // lets clients check health themselves
+	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
 
 	"github.com/meshhealth/meshhealth/client"
@@ -57,6 +58,7 @@ func TestDrain(t *testing.T) {
 	var count counting
 	g := grpc.NewServer(grpc.StatsHandler(&count))
 	srv.Register(g)
+	reflection.Register(g)
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	t.Cleanup(func() { stop(); g.Stop(); wg.Wait() })

@@ -114,11 +114,11 @@ func (p *process) wait() int {
 }
 
 // stop ends it as an operator does, and wants a clean end.
-func (p *process) stop() {
+func (p *process) stop(s syscall.Signal) {
 	p.t.Helper()
-	p.signal(syscall.SIGTERM)
+	p.signal(s)
 	if code := p.wait(); code != 0 {
-		p.t.Errorf("%s: exit %d after SIGTERM, want 0", p.cmd, code)
+		p.t.Errorf("%s: exit %d after %v, want 0", p.cmd, code, s)
 	}
 }
 

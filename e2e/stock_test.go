@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -167,6 +168,7 @@ func TestFleet(t *testing.T) {
 	s.until(pb.Status_STATUS_SERVING, names...)
 
 	s.forget()
+	stored(t, at, "legacy/7", "STATUS_SERVING")
 	p.signal(syscall.SIGKILL)
 	p.wait()
 	start(t, dir, meshhealth, "coordinator", "--listen", at, "--http", "off", "--data-dir", dir).line("listening")
@@ -180,6 +182,20 @@ func TestFleet(t *testing.T) {
 	if code != 0 || !strings.Contains(out, "NOT_SERVING") {
 		t.Errorf("history after the restart: exit %d\n%s%s", code, out, stderr)
 	}
+}
+
+// stored waits until the last transition of a name in the journal is to a
+// status: it is written behind the watchers' backs.
+func stored(t *testing.T, at, name, status string) {
+	t.Helper()
+	last := regexp.MustCompile(`"to":"` + status + `"`)
+	for late := time.Now().Add(patience); time.Now().Before(late); {
+		out, _, _ := call(t, meshhealth, "history", name, "--limit", "1", "-o", "json", "--coordinator", at)
+		if last.MatchString(out) {
+			return
+		}
+	}
+	t.Fatalf("the journal does not say that %s is %s", name, status)
 }
 
 // TestPause: a coordinator that was stopped for longer than anybody may be
