@@ -98,14 +98,14 @@ func (m *Mesh) recount(dst []Change, in *instance) []Change {
 	return m.resettle(dst, in.svc, in)
 }
 
-// leave takes in out of the counts; a service without instances goes too.
+// leave takes in out of the counts; a service without instances goes too, as it
+// was last.
 func (m *Mesh) leave(dst []Change, in *instance) []Change {
 	s := in.svc
 	s.enter(in.counted, -1)
 	s.size--
-	dst = m.resettle(dst, s, in)
 	if s.size > 0 {
-		return dst
+		return m.resettle(dst, s, in)
 	}
 	delete(m.services, s.state.ID.Service)
 	s.state.Removed = true

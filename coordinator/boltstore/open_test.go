@@ -483,9 +483,9 @@ func TestFormat(t *testing.T) {
 		want string
 	}{
 		"registration": {&b.PutRegistrations[0], `{"address":"10.0.0.1:50051","lease":40,"registered_at":"1970-01-01T00:00:40Z"}`},
-		"override":     {&b.PutOverrides[0], `{"status":6,"author":"ann","reason":"","set_at":"1970-01-01T00:00:40Z"}`},
-		"status":       {&b.PutStatuses[0], `{"status":1,"cause":1,"since":"1970-01-01T00:00:40Z"}`},
-		"transition":   {&store.Transition{Seq: 9, ID: killID(1), To: 3, Cause: 2, Lost: 4, At: time.Unix(1, 5).UTC()}, `{"from":0,"to":3,"at":"1970-01-01T00:00:01.000000005Z","cause":2,"lost":4}`},
+		"override":     {&b.PutOverrides[0], `{"status":"MAINTENANCE","author":"ann","reason":"","set_at":"1970-01-01T00:00:40Z"}`},
+		"status":       {&b.PutStatuses[0], `{"status":"SERVING","cause":"ok","since":"1970-01-01T00:00:40Z"}`},
+		"transition":   {&store.Transition{Seq: 9, ID: killID(1), To: 3, Cause: 2, Lost: 4, At: time.Unix(1, 5).UTC()}, `{"from":"UNKNOWN","to":"NOT_SERVING","at":"1970-01-01T00:00:01.000000005Z","cause":"warned","lost":4}`},
 		"state":        {&state{LastSeq: 1, Statuses: 2}, `{"last_seq":1,"registrations":0,"overrides":0,"statuses":2,"transitions":0}`},
 	} {
 		record, err := seal("b", []byte("k"), c.v)
