@@ -28,18 +28,6 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	return errors.Join(err, owner.wait(), c.Close())
 }
 
-// registerStatic registers the configured targets. A store that fails does not
-// keep the coordinator from serving.
-func (c *Coordinator) registerStatic(ctx context.Context) error {
-	if len(c.static) == 0 {
-		return nil
-	}
-	if _, err := c.registry.Register(ctx, c.static); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("services of the configuration: %w", err)
-	}
-	return nil
-}
-
 // group is some parts that run together: the first that fails ends them all.
 type group struct {
 	ctx  context.Context

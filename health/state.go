@@ -69,6 +69,7 @@ type Spec struct {
 	Version     string
 	ServerName  string // to verify in its certificate; empty: the address's
 	Static      bool   // no lease
+	Configured  bool   // static, by whoever configured the coordinator
 	TTL         time.Duration
 	// Lease identifies this registration; evidence of another is dropped.
 	Lease        uint64

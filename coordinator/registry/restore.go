@@ -48,7 +48,7 @@ func loaded(s *store.Status, o *store.Override, trusted bool) *health.Loaded {
 func specOf(r *store.Registration) *health.Spec {
 	return &health.Spec{
 		Address: r.Address, HealthName: r.HealthName, Incarnation: r.Incarnation, Labels: r.Labels,
-		Zone: r.Zone, Version: r.Version, ServerName: r.ServerName, Static: r.Static,
+		Zone: r.Zone, Version: r.Version, ServerName: r.ServerName, Static: r.Static, Configured: r.Configured,
 		TTL: r.TTL, Lease: r.Lease, RegisteredAt: r.RegisteredAt,
 	}
 }
@@ -56,7 +56,7 @@ func specOf(r *store.Registration) *health.Spec {
 func recordOf(id health.ID, s *health.Spec) store.Registration {
 	return store.Registration{
 		ID: id, Address: s.Address, HealthName: s.HealthName, Incarnation: s.Incarnation, Labels: s.Labels,
-		Zone: s.Zone, Version: s.Version, ServerName: s.ServerName, Static: s.Static,
+		Zone: s.Zone, Version: s.Version, ServerName: s.ServerName, Static: s.Static, Configured: s.Configured,
 		TTL: s.TTL, Lease: s.Lease, RegisteredAt: s.RegisteredAt,
 	}
 }

@@ -58,7 +58,8 @@ type Registration struct {
 	Version      string            `json:"version,omitempty"`
 	ServerName   string            `json:"server_name,omitempty"`
 	Static       bool              `json:"static,omitempty"`
-	TTL          time.Duration     `json:"ttl,omitempty"` // of a leased one
+	Configured   bool              `json:"configured,omitempty"` // static, by the coordinator's configuration
+	TTL          time.Duration     `json:"ttl,omitempty"`        // of a leased one
 	Lease        uint64            `json:"lease"`
 	RegisteredAt time.Time         `json:"registered_at"`
 }
