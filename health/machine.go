@@ -186,8 +186,12 @@ func (m *Machine) goStale(now time.Time) {
 	}
 }
 
+// clear forgets the trouble that is over, unless the next has begun.
 func (m *Machine) clear() {
-	m.cause, m.reason, m.firstFailure = CauseOK, "", time.Time{}
+	m.cause, m.reason = CauseOK, ""
+	if m.nonPasses == 0 {
+		m.firstFailure = time.Time{}
+	}
 }
 
 func (m *Machine) staleTime(next time.Time) time.Time {

@@ -74,10 +74,10 @@ func (f *Feed) Publish(changes []health.Change) *Batch {
 		f.keep(e)
 	}
 	f.log.push(b, f.maxBytes)
-	f.all.wake()
 	for _, e := range b.Entries {
 		f.shards[shardOf(e.ID.Service)].wake()
 	}
+	f.all.wake()
 	return b
 }
 
