@@ -38,6 +38,9 @@ func machineCommand(m *Machine, l *line, now time.Time) string {
 	case "tick":
 		tr, ok := m.Tick(now)
 		return printMachine(m, tr, ok)
+	case "retune":
+		m.Retune(policyOf(l))
+		return printMachine(m, Transition{}, false)
 	case "forgive":
 		m.Forgive(l.age("late", 0))
 		return printMachine(m, Transition{}, false)

@@ -1,12 +1,17 @@
 package health
 
-import "container/heap"
+import (
+	"container/heap"
+	"reflect"
+)
 
 // register adds an instance, updates one that keeps its lease, or hands the
 // name over to a new lease: Starting, override kept.
 func (m *Mesh) register(dst []Change, in *instance, ev *Event) []Change {
 	if in != nil && in.spec.Lease == ev.Spec.Lease {
-		in.spec = ev.Spec
+		if !reflect.DeepEqual(in.spec, ev.Spec) {
+			in.spec = ev.Spec
+		}
 		m.renewed(in)
 		return m.settle(dst, in)
 	}
@@ -21,17 +26,9 @@ func (m *Mesh) load(dst []Change, in *instance, ev *Event) []Change {
 	fresh := m.add(in, ev)
 	l, amnesty := ev.Loaded, max(m.policy.Amnesty, 0)
 	fresh.proven = l.Proven
-	fresh.state.Since = l.Since
-	switch {
-	case l.Status == Starting:
-	case l.Trusted:
-		fresh.reported.status, fresh.reported.cause, fresh.reported.reason = l.Status, l.Cause, l.Reason
-		fresh.reported.seen, fresh.confirmed = true, true
-	default:
-		fresh.reported.status, fresh.reported.cause = Unknown, CauseUnconfirmed
-	}
-	fresh.state.Status = fresh.reported.status
+	fresh.restore(l)
 	m.renewed(fresh)
+	fresh.fresh.disarm() // nothing came from the instance itself
 	if !fresh.spec.Static {
 		fresh.deadlines[dlLease].arm(m.now, fresh.spec.TTL+amnesty)
 	}
@@ -41,6 +38,24 @@ func (m *Mesh) load(dst []Change, in *instance, ev *Event) []Change {
 		m.override(fresh, l.Override)
 	}
 	return m.announce(dst, fresh)
+}
+
+// restore takes over what was stored, if that is young enough.
+func (in *instance) restore(l *Loaded) {
+	r := &in.reported
+	switch {
+	case l.Status == Starting:
+		in.state.Since = l.Since
+	case l.Trusted:
+		r.status, r.cause, r.reason, r.seen = l.Status, l.Cause, l.Reason, true
+		in.confirmed, in.state.Since = true, l.Since
+		if l.Status != Serving {
+			r.firstFailure = l.Since
+		}
+	default:
+		r.status, r.cause = Unknown, CauseUnconfirmed
+	}
+	in.state.Status = r.status
 }
 
 // add puts a Starting instance in place of old, which may be nil.

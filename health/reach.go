@@ -32,7 +32,9 @@ func (r *reach) over(in *instance, v verdict) verdict {
 	}
 	if r.doubt {
 		v.unconfirmed = true
-		v.nextAt, v.nextCause = in.deadlines[dlUnreachable].at, CauseUnreachable
+		if !r.renewing { // else nothing comes of it
+			v.nextAt, v.nextCause = in.deadlines[dlUnreachable].at, CauseUnreachable
+		}
 		if v.reason == "" {
 			v.reason = r.reason
 		}
@@ -52,16 +54,17 @@ func (m *Mesh) reached(in *instance) {
 	m.renewed(in)
 }
 
-// renewed starts the lease anew.
+// renewed starts the lease anew. What was given up for its silence is only in
+// doubt again.
 func (m *Mesh) renewed(in *instance) {
 	if in.spec.Static {
 		return
 	}
 	in.deadlines[dlLease].arm(m.now, in.spec.TTL)
+	in.deadlines[dlRemove].disarm()
 	in.fresh.arm(m.now, in.spec.TTL/2)
-	if in.reach.lost == CauseLeaseExpired {
-		in.deadlines[dlRemove].disarm()
-		in.reach = reach{}
+	if lost := in.reach.lost; lost == CauseLeaseExpired || lost == CauseUnreachable {
+		in.reach = reach{renewing: lost == CauseUnreachable}
 		m.doubt(in, "")
 	}
 }
@@ -134,13 +137,13 @@ func (m *Mesh) leaseEnded(in *instance, worn bool) (gone bool) {
 }
 
 // lose settles layer 2. What a stock target says afterwards has to be held
-// anew: it may well be another process.
+// anew: it may well be another process. One never heard of may be a stock one.
 func (m *Mesh) lose(in *instance, cause Cause, reason string) {
 	in.stopWaiting()
 	refusedAt := in.reach.refusedAt
 	in.reach = reach{lost: cause, reason: reason, refusedAt: refusedAt}
 	in.deadlines[dlUnreachable].disarm()
-	if in.reported.source.stock() && !in.leaving() {
-		in.reported.status, in.reported.cause, in.reported.reason = NotServing, cause, reason
+	if r := &in.reported; (r.source.stock() || !r.seen) && !in.leaving() {
+		r.status, r.cause, r.reason, r.seen = NotServing, cause, reason, true
 	}
 }

@@ -72,14 +72,14 @@ func available(counted *[numStatuses]int, n, minAvailable int) Status {
 }
 
 // worst knows only four statuses: Starting, Draining and Maintenance never
-// win it.
+// win it. Where there is nothing else, it is Starting.
 func worst(counted *[numStatuses]int) Status {
-	for _, s := range [...]Status{NotServing, Unknown, Degraded} {
+	for _, s := range [...]Status{NotServing, Unknown, Degraded, Serving} {
 		if counted[s] > 0 {
 			return s
 		}
 	}
-	return Serving
+	return Starting
 }
 
 func total(by *[numStatuses]int) int {

@@ -117,24 +117,31 @@ func (m *Mesh) leave(dst []Change, in *instance) []Change {
 func (m *Mesh) resettle(dst []Change, s *service, by *instance) []Change {
 	rule := m.policy.Rules[s.state.ID.Service]
 	status := rule.Aggregate(&s.all, s.judging(), m.policy.MinAvailable)
-	counts := &Counts{By: s.all, Counted: total(s.judging()), Unconfirmed: s.unconfirmed}
+	counts := Counts{By: s.all, Counted: total(s.judging()), Unconfirmed: s.unconfirmed}
 	from := s.state.Status
-	s.state.take(m, status, counts, by)
+	if status == from && counts == *s.state.Counts {
+		return dst
+	}
+	s.state.take(m, status, counts, by.state.FirstFailure)
 	dst = m.change(dst, &s.state, from)
 	return m.recountWhole(dst, s)
 }
 
-// take makes status and counts those of an aggregate.
-func (s *State) take(m *Mesh, status Status, counts *Counts, by *instance) {
+// take makes status and counts those of an aggregate. first is the first
+// failure of what changed it.
+func (s *State) take(m *Mesh, status Status, counts Counts, first time.Time) {
 	if s.Status != status {
 		s.Since = m.wall
 	}
 	switch {
 	case status == Serving:
 		s.FirstFailure = time.Time{}
-	case s.FirstFailure.IsZero() && by != nil:
-		s.FirstFailure = by.state.FirstFailure
+	case s.FirstFailure.IsZero():
+		s.FirstFailure = first
+		if first.IsZero() && (status == NotServing || status == Degraded) {
+			s.FirstFailure = m.wall // nothing failed just now; what was good has gone
+		}
 	}
-	s.Status, s.Cause, s.Counts = status, causeOf(status), counts
+	s.Status, s.Cause, s.Counts = status, causeOf(status), &counts
 	s.Unconfirmed = counts.Total() > 0 && counts.Unconfirmed == counts.Total()
 }

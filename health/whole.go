@@ -1,5 +1,7 @@
 package health
 
+import "time"
+
 // whole is the mesh: the worst of the services that have a counted instance.
 type whole struct {
 	state State
@@ -44,19 +46,19 @@ func (m *Mesh) recountWhole(dst []Change, s *service) []Change {
 	m.whole.enter(s.inWhole, -1)
 	m.whole.enter(t, 1)
 	s.inWhole = t
-	return m.settleWhole(dst)
+	return m.settleWhole(dst, s.state.FirstFailure)
 }
 
 func (m *Mesh) dropFromWhole(dst []Change, s *service) []Change {
 	m.whole.enter(s.inWhole, -1)
 	s.inWhole = tally{}
-	return m.settleWhole(dst)
+	return m.settleWhole(dst, time.Time{})
 }
 
-func (m *Mesh) settleWhole(dst []Change) []Change {
+func (m *Mesh) settleWhole(dst []Change, first time.Time) []Change {
 	w := &m.whole
 	from := w.state.Status
-	counts := &Counts{By: w.all, Counted: total(&w.counted)}
-	w.state.take(m, w.status(), counts, nil)
+	counts := Counts{By: w.all, Counted: total(&w.counted)}
+	w.state.take(m, w.status(), counts, first)
 	return m.change(dst, &w.state, from)
 }

@@ -318,7 +318,11 @@ func row(p pen, h *pb.Health, name style) []cell {
 		indent = "  "
 	}
 	return []cell{
-		p.statusOf(h), {indent + or(nameOf(h), "(the server asked)"), name}, {upOf(h), plainText},
-		{forOf(h), plainText}, {causeOf(h.GetCause()), plainText}, {whyOf(h), plainText},
+		p.statusOf(h),
+		{indent + or(nameOf(h), "(the server asked)"), name},
+		{upOf(h), plainText},
+		{forOf(h), plainText},
+		{causeOf(h.GetCause()), plainText},
+		{whyOf(h), plainText},
 	}
 }

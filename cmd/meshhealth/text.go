@@ -50,8 +50,6 @@ func cutColumns(text string, limit int, dots string) string {
 	return text
 }
 
-const day = 24 * time.Hour
-
 // age says how long something has lasted, with two units at most: 12s, 2m14s,
 // 3h5m, 6d4h.
 func age(d time.Duration) string {

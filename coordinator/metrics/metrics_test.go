@@ -216,17 +216,26 @@ func TestCauseLabel(t *testing.T) {
 
 // TestMerged: what the reader was too slow for counts once, by where it led.
 func TestMerged(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		r.run(Config{})
-		defer r.stop()
-		r.apply(register("pay/a"), report("pay/a", health.Serving, 0))
-		r.publish(report("pay/a", health.NotServing, health.CauseFailed))
-		r.publish(report("pay/a", health.NotServing, health.CausePanic)) // no transition, and all that is seen
-		synctest.Wait()
-		r.is(`meshhealth_transitions_total{cause="ok",to="SERVING"} 1
-			meshhealth_transitions_total{cause="panic",to="NOT_SERVING"} 1`, "meshhealth_transitions_total")
-	})
+	r := newRig(t)
+	m, err := New(Config{Registerer: r.registry, Feed: r.feed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.registry.MustRegister(m)
+	reader := r.feed.NewReader(feed.Interest{})
+	read := func() {
+		if err := m.next(t.Context(), reader); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read()
+	r.publish(register("pay/a"), report("pay/a", health.Serving, 0))
+	read()
+	r.publish(report("pay/a", health.NotServing, health.CauseFailed))
+	r.publish(report("pay/a", health.NotServing, health.CausePanic)) // no transition, and all that is seen
+	read()
+	r.is(`meshhealth_transitions_total{cause="ok",to="SERVING"} 1
+		meshhealth_transitions_total{cause="panic",to="NOT_SERVING"} 1`, "meshhealth_transitions_total")
 }
 
 // TestGap: a reader that fell behind begins anew, and says so.

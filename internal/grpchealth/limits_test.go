@@ -36,6 +36,7 @@ func TestWatchersAreLimited(t *testing.T) {
 				t.Errorf("%s: %v", what, mesh.err)
 			}
 			first.cancel()
+			synctest.Wait()              // until the server knows
 			w.watchStock(t, "pay").one() // there is room again
 		})
 	}

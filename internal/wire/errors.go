@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -84,7 +85,10 @@ func GRPC(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
 	}
-	return status.FromContextError(err).Err()
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return status.FromContextError(err).Err()
+	}
+	return status.Error(codes.Internal, Clean(err.Error()))
 }
 
 func answer(err error, code codes.Code, reason string, retry time.Duration) error {

@@ -17,7 +17,7 @@ func CheckListen(address string) error {
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("port %q is not in 0..65535", CleanTo(port, MaxAddress))
 	}
-	return checkHost(host)
+	return prefixed("host", checkHost(host))
 }
 
 // IsLoopback reports whether an address is on loopback for certain: a loopback

@@ -84,13 +84,13 @@ func CheckAddress(address string) error {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("port %q is not in 1..65535", CleanTo(port, MaxAddress))
 	}
-	return checkHost(host)
+	return prefixed("host", checkHost(host))
 }
 
 func checkHost(host string) error {
 	for _, r := range host {
 		if !alphanumeric(r) && !strings.ContainsRune(".-_:%", r) {
-			return fmt.Errorf("host has %q in it; allowed: a DNS name or an IP address", r)
+			return fmt.Errorf("has %q in it; allowed: a DNS name or an IP address", r)
 		}
 	}
 	return nil

@@ -48,7 +48,7 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 	v.Check(prefix+"labels", CheckLabels(r.GetLabels()))
 	v.MaxLen(prefix+"zone", r.GetZone(), MaxZone)
 	v.MaxLen(prefix+"version", r.GetVersion(), MaxVersion)
-	v.MaxLen(prefix+"server_name", r.GetServerName(), MaxServerName)
+	v.Check(prefix+"server_name", checkServerName(r.GetServerName()))
 	ttl, err := ttlOf(r)
 	v.Check(prefix+"ttl", err)
 	return Registration{
@@ -70,6 +70,13 @@ func CheckHealthName(name string) error {
 		return errors.New("has control characters in it")
 	}
 	return nil
+}
+
+func checkServerName(name string) error {
+	if len(name) > MaxServerName {
+		return fmt.Errorf("has %d bytes; allowed: at most %d", len(name), MaxServerName)
+	}
+	return checkHost(name)
 }
 
 func checkIncarnation(r *pb.Registration) error {

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -76,14 +78,20 @@ func metricsFrom(m *pb.Metrics) *health.Metrics {
 	if m == nil {
 		return nil
 	}
-	gauges := make(map[string]float64, min(len(m.GetGauges()), MaxGauges))
-	for name, value := range m.GetGauges() {
-		if len(gauges) < MaxGauges && len(name) <= MaxName {
-			gauges[Clean(name)] = value
-		}
-	}
 	return &health.Metrics{
-		Runs: m.GetRuns(), Failures: m.GetFailures(), Gauges: gauges,
+		Runs: m.GetRuns(), Failures: m.GetFailures(), Gauges: gaugesFrom(m.GetGauges()),
 		ResponseTimeP50: m.GetResponseTimeP50().AsDuration(), ResponseTimeP99: m.GetResponseTimeP99().AsDuration(),
 	}
+}
+
+// gaugesFrom takes the first by name, so that those of one report are those of
+// the next.
+func gaugesFrom(all map[string]float64) map[string]float64 {
+	gauges := make(map[string]float64, min(len(all), MaxGauges))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if len(gauges) < MaxGauges && len(name) <= MaxName {
+			gauges[CleanTo(name, MaxName)] = all[name]
+		}
+	}
+	return gauges
 }

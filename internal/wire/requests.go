@@ -53,12 +53,15 @@ func watchNames(v *Violations, names []string) []health.ID {
 	seen := make(map[health.ID]bool, len(names))
 	for i, name := range names {
 		id, err := ParseName(name)
-		v.Check(fmt.Sprintf("names[%d]", i), err)
-		if seen[id] && err == nil {
-			v.Add(fmt.Sprintf("names[%d]", i), "%q is there twice", name)
+		switch field := fmt.Sprintf("names[%d]", i); {
+		case err != nil:
+			v.Check(field, err)
+		case seen[id]:
+			v.Add(field, "%q is there twice", name)
+		default:
+			seen[id] = true
+			ids = append(ids, id)
 		}
-		seen[id] = true
-		ids = append(ids, id)
 	}
 	return ids
 }

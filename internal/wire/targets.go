@@ -31,7 +31,8 @@ func (t *Targets) Resolve(address string, caller netip.Addr) (string, error) {
 		if !caller.IsValid() {
 			return "", fmt.Errorf("%w: %q has no host, and yours is not known; allowed: HOST:PORT", ErrTarget, address)
 		}
-		return net.JoinHostPort(caller.String(), port), nil
+		host = caller.String()
+		address = net.JoinHostPort(host, port)
 	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {

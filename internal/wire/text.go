@@ -13,18 +13,23 @@ func Clean(text string) string { return CleanTo(text, MaxText) }
 
 // CleanTo is Clean with another limit.
 func CleanTo(text string, limit int) string {
-	if len(text) > limit {
-		text = cut(text, limit)
-	}
+	text = cut(text, limit)
 	if plain(text) {
 		return text
 	}
-	return strings.Map(printable, strings.ToValidUTF8(text, "\uFFFD"))
+	// Cut again: a replacement character is longer than what it replaces.
+	return cut(strings.Map(printable, strings.ToValidUTF8(text, "\uFFFD")), limit)
 }
 
 // cut shortens text to limit bytes without splitting a character.
 func cut(text string, limit int) string {
-	const dots = "…"
+	if len(text) <= limit {
+		return text
+	}
+	dots := "…"
+	if limit < len(dots) {
+		dots = ""
+	}
 	end := limit - len(dots)
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--

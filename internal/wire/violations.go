@@ -9,8 +9,12 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// maxViolations bounds what one refusal lists.
-const maxViolations = 20
+// What one refusal lists is bounded: it travels in a header, whose limit is
+// MaxHeaderList.
+const (
+	maxViolations  = 20
+	maxDescription = 256
+)
 
 // Violations collects everything that is wrong with a request.
 type Violations struct {
@@ -25,7 +29,7 @@ func (v *Violations) Add(field, format string, args ...any) {
 		return
 	}
 	v.list = append(v.list, &errdetails.BadRequest_FieldViolation{
-		Field: field, Description: Clean(fmt.Sprintf(format, args...)),
+		Field: field, Description: CleanTo(fmt.Sprintf(format, args...), maxDescription),
 	})
 }
 
@@ -48,13 +52,14 @@ func (v *Violations) Err() error {
 	if len(v.list) == 0 {
 		return nil
 	}
-	parts := make([]string, 0, len(v.list)+1)
+	parts := make([]string, 0, len(v.list))
 	for _, f := range v.list {
 		parts = append(parts, f.Field+": "+f.Description)
 	}
+	message := Clean(strings.Join(parts, "; "))
 	if v.more > 0 {
-		parts = append(parts, fmt.Sprintf("and %d more", v.more))
+		message += fmt.Sprintf("; and %d more", v.more)
 	}
-	st := status.New(codes.InvalidArgument, strings.Join(parts, "; "))
+	st := status.New(codes.InvalidArgument, message)
 	return withDetails(st, &errdetails.BadRequest{FieldViolations: v.list})
 }

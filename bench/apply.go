@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// benchApply: how many events one owner can judge.
+func benchApply(_ context.Context, _ *options, r *report) error {
+	for _, c := range []struct {
+		what   string
+		flips  bool
+		allocs int64
+	}{{"Mesh.Apply, unchanged status", false, 0}, {"Mesh.Apply, a flip (3 changes)", true, -1}} {
+		res := testing.Benchmark(func(b *testing.B) { applyAll(b, 1000, c.flips) })
+		rate := float64(res.N) / res.T.Seconds()
+		r.figure(c.what, fmt.Sprintf("%.2f M/s, %d allocs", rate/1e6, res.AllocsPerOp()), "≥ 1 M/s"+zero(c.allocs),
+			rate >= 1e6 && (c.allocs < 0 || res.AllocsPerOp() == c.allocs))
+	}
+	return nil
+}
+
+func zero(allocs int64) string {
+	if allocs == 0 {
+		return ", 0 allocs"
+	}
+	return ""
+}
+
+// applyAll reports round and round for n instances of 10 services.
+func applyAll(b *testing.B, n int, flips bool) {
+	now := time.Now()
+	m := health.NewMesh(health.MeshPolicy{}, 1, now)
+	ids := make([]health.ID, n)
+	var dst []health.Change
+	for i := range ids {
+		ids[i] = health.ID{Service: name("service", i%10), Instance: name("instance", i)}
+		spec := &health.Spec{TTL: 30 * time.Second, Lease: 1}
+		dst = m.Apply(dst[:0], now, &health.Event{Kind: health.EventRegister, ID: ids[i], Lease: 1, Spec: spec})
+	}
+	ev := health.Event{Kind: health.EventReport, Lease: 1}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		ev.ID, ev.Report = ids[i%n], health.Report{Source: health.SourceMeshhealth, Status: health.Serving}
+		if flips && i/n%2 == 1 {
+			ev.Report.Status = health.NotServing
+		}
+		dst = m.Apply(dst[:0], now, &ev)
+	}
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/meshhealth/meshhealth/coordinator"
+)
+
+// childEnv makes this program a coordinator, listening there.
+const childEnv = "MESHHEALTH_BENCH_CHILD"
+
+func child(at string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	c, err := coordinator.New(ctx, coordinator.Config{Listen: at, HTTP: coordinator.Off})
+	if err != nil {
+		return err
+	}
+	fmt.Println(c.Addr())
+	return c.Run(ctx)
+}
+
+// process is a coordinator of its own, whose CPU and memory are only its own.
+type process struct {
+	cmd *exec.Cmd
+	at  string
+}
+
+func (r *rig) process() (*process, error) {
+	p := &process{cmd: exec.Command("/proc/self/exe")}
+	p.cmd.Env = append(os.Environ(), childEnv+"=127.0.0.1:0")
+	p.cmd.Stderr = os.Stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	r.undo = append(r.undo, func() {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		_ = p.cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString('\n')
+	p.at = strings.TrimSpace(line)
+	return p, err
+}
+
+// cpu returns the time it has used so far: the sum over its threads, to the
+// nanosecond.
+func (p *process) cpu() (time.Duration, error) {
+	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
+	var sum time.Duration
+	for _, t := range tasks {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", p.cmd.Process.Pid, t.Name()))
+		if err != nil {
+			continue // it has ended
+		}
+		ns, err := strconv.ParseInt(strings.Fields(string(b))[0], 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += time.Duration(ns)
+	}
+	return sum, err
+}
+
+// rss returns its resident memory in bytes.
+func (p *process) rss() (int, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			kb, err := strconv.Atoi(strings.Fields(rest)[0])
+			return kb << 10, err
+		}
+	}
+	return 0, fmt.Errorf("no VmRSS in %s", b)
+}

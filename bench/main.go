@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	rounds int
+	quick  bool
+}
+
+// size returns n, or little of it for a quick look.
+func (o *options) size(n, little int) int {
+	if o.quick {
+		return little
+	}
+	return n
+}
+
+// benches are all there are, in the order they are run.
+var benches = []struct {
+	name string
+	run  func(ctx context.Context, o *options, r *report) error
+}{
+	{"flip", benchFlip},
+	{"watchers", benchWatchers},
+	{"mass", benchMass},
+	{"apply", benchApply},
+	{"memory", benchMemory},
+}
+
+func main() {
+	if at := os.Getenv(childEnv); at != "" {
+		exit(child(at))
+	}
+	o := &options{}
+	only := flag.String("run", "", "run the benchmarks whose name matches this `REGEXP`")
+	flag.IntVar(&o.rounds, "rounds", 7, "rounds of each comparison")
+	flag.BoolVar(&o.quick, "quick", false, "hardly anything of each: shows that it runs, measures nothing")
+	flag.Parse()
+	match, err := regexp.Compile(*only)
+	if err != nil || o.rounds < 1 {
+		exit(fmt.Errorf("-run, -rounds: %q, %d; allowed: a regular expression, 1 or more", *only, o.rounds))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	fmt.Printf("%s %s/%s, %d CPUs, %d rounds\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), o.rounds)
+	r := newReport()
+	for _, b := range benches {
+		if !match.MatchString(b.name) {
+			continue
+		}
+		began := time.Now()
+		if err := b.run(ctx, o, r); err != nil {
+			exit(fmt.Errorf("%s: %w", b.name, err))
+		}
+		fmt.Fprintf(os.Stderr, "%s took %.0f s\n", b.name, time.Since(began).Seconds())
+	}
+	exit(r.print(os.Stdout))
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	stock "google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/meshhealth/meshhealth/client"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+// benchMass: 1,000 instances flip at once; what a coordinator's CPU makes of it
+// with 100 clients that watch everything, against with 1.
+func benchMass(ctx context.Context, o *options, r *report) error {
+	var ratios []float64
+	var messages [2]float64
+	for range o.rounds {
+		var cpu [2]time.Duration
+		for k, clients := range []int{1, 100} {
+			used, sent, err := massFlip(ctx, o, clients)
+			if err != nil {
+				return err
+			}
+			cpu[k], messages[k] = used, sent
+		}
+		ratios = append(ratios, over(cpu[1], cpu[0]))
+	}
+	r.ratio("1,000 instances flip, CPU with 100 watch-everything clients / with 1", ratios, 3)
+	r.figure("… messages to each client per flip of all", fmt.Sprintf("%.1f with 1, %.1f with 100", messages[0], messages[1]), "", true)
+	return nil
+}
+
+// massFlip returns the CPU time and the messages per client for one flip of
+// all.
+func massFlip(ctx context.Context, o *options, clients int) (time.Duration, float64, error) {
+	rig := newRig(ctx)
+	defer rig.close()
+	p, err := rig.process()
+	if err != nil {
+		return 0, 0, err
+	}
+	n, flips := o.size(1000, 20), o.size(10, 2)
+	servers, err := rig.fleet(p.at, n, 20)
+	if err != nil {
+		return 0, 0, err
+	}
+	var watching []*allWatcher
+	for range clients {
+		w, err := rig.watchAll(p.at)
+		if err != nil {
+			return 0, 0, err
+		}
+		watching = append(watching, w)
+	}
+	if err := rig.all(watching, 1, n); err != nil {
+		return 0, 0, err
+	}
+	var before int64
+	for _, w := range watching {
+		before += w.messages.Load()
+	}
+	began, err := p.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	for i := range flips {
+		_, to, want := side(i)
+		for _, s := range servers {
+			s.set(to)
+		}
+		if err := rig.all(watching, want, n); err != nil {
+			return 0, 0, err
+		}
+	}
+	ended, err := p.cpu()
+	var after int64
+	for _, w := range watching {
+		after += w.messages.Load()
+	}
+	return (ended - began) / time.Duration(flips), float64(after-before) / float64(flips*clients), err
+}
+
+// many is one process that is many instances.
+type many struct {
+	*stock.Server
+	names []string
+}
+
+func (m *many) set(s healthpb.HealthCheckResponse_ServingStatus) {
+	for _, n := range m.names {
+		m.SetServingStatus(n, s)
+	}
+}
+
+// fleet registers n instances, so many of them in each stock server.
+func (r *rig) fleet(at string, n, each int) ([]*many, error) {
+	conn, err := r.dial(at)
+	if err != nil {
+		return nil, err
+	}
+	registry := pb.NewRegistryServiceClient(conn)
+	var all []*many
+	for first := 0; first < n; first += each {
+		s, address, err := r.peer()
+		if err != nil {
+			return nil, err
+		}
+		m, req := &many{Server: s}, &pb.RegisterRequest{}
+		for i := first; i < min(first+each, n); i++ {
+			m.names = append(m.names, name("h", i))
+			req.Registrations = append(req.Registrations, &pb.Registration{
+				Service: name("service", i%50), Instance: name("i", i), Address: address, HealthName: name("h", i), Static: true,
+			})
+		}
+		m.set(healthpb.HealthCheckResponse_SERVING)
+		if _, err := registry.Register(r.ctx, req); err != nil {
+			return nil, err
+		}
+		all = append(all, m)
+	}
+	return all, nil
+}
+
+// allWatcher is a client that watches everything.
+type allWatcher struct {
+	messages atomic.Int64
+	mu       sync.Mutex
+	now      map[string]status
+	changed  chan struct{}
+}
+
+func (r *rig) watchAll(at string) (*allWatcher, error) {
+	mesh, err := r.client(at)
+	if err != nil {
+		return nil, err
+	}
+	w := &allWatcher{now: map[string]status{}, changed: make(chan struct{}, 1)}
+	r.goes(func() error {
+		for u, err := range mesh.Watch(r.ctx, client.WatchOptions{}) {
+			if err != nil {
+				return err
+			}
+			w.take(u.Entries)
+		}
+		return nil
+	})
+	return w, nil
+}
+
+func (w *allWatcher) take(entries []*pb.Health) {
+	w.messages.Add(1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, e := range entries {
+		if e.GetInstance() != "" {
+			w.now[e.GetInstance()] = status(e.GetStatus())
+		}
+	}
+	select {
+	case w.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (w *allWatcher) count(want status) (n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, s := range w.now {
+		if s == want {
+			n++
+		}
+	}
+	return n
+}
+
+// all waits until every client has seen n instances with a status.
+func (r *rig) all(watching []*allWatcher, want status, n int) error {
+	for _, w := range watching {
+		for w.count(want) < n {
+			select {
+			case <-w.changed:
+			case err := <-r.fails:
+				return err
+			case <-r.ctx.Done():
+				return r.ctx.Err()
+			}
+		}
+	}
+	return nil
+}

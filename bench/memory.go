@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// benchMemory: what an idle coordinator weighs, and each instance it follows.
+func benchMemory(ctx context.Context, o *options, r *report) error {
+	idle, err := weigh(ctx, 0)
+	if err != nil {
+		return err
+	}
+	r.figure("idle coordinator, RSS", fmt.Sprintf("%.1f MiB", float64(idle)/(1<<20)), "< 30 MiB", idle < 30<<20)
+	for _, n := range []int{o.size(1000, 10), o.size(10_000, 20)} {
+		full, err := weigh(ctx, n)
+		if err != nil {
+			return err
+		}
+		r.figure(fmt.Sprintf("each of %d followed instances (100 a process, stock Watch), RSS", n), fmt.Sprintf("%.1f KiB", float64(full-idle)/float64(n)/1024), "", true)
+	}
+	return nil
+}
+
+// settled is how long a coordinator is left alone before it is weighed.
+const settled = 5 * time.Second
+
+func weigh(ctx context.Context, n int) (int, error) {
+	rig := newRig(ctx)
+	defer rig.close()
+	p, err := rig.process()
+	if err != nil {
+		return 0, err
+	}
+	if n > 0 {
+		if _, err := rig.fleet(p.at, n, 100); err != nil {
+			return 0, err
+		}
+		w, err := rig.watchAll(p.at)
+		if err != nil {
+			return 0, err
+		}
+		if err := rig.all([]*allWatcher{w}, 1, n); err != nil {
+			return 0, err
+		}
+	}
+	select {
+	case <-time.After(settled):
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return p.rss()
+}

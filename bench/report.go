@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"text/tabwriter"
+	"time"
+)
+
+// report collects rows.
+type report struct{ rows [][5]string }
+
+func newReport() *report {
+	return &report{rows: [][5]string{{"WHAT", "FIGURE", "MIN–MAX", "GOAL", ""}}}
+}
+
+// ratio enters the ratios of all rounds; goal is the most that is aimed at.
+func (r *report) ratio(what string, ratios []float64, goal float64) {
+	slices.Sort(ratios)
+	least, mid, most := ratios[0], ratios[len(ratios)/2], ratios[len(ratios)-1]
+	verdict := "missed"
+	switch {
+	case mid <= goal:
+		verdict = "met"
+	case least <= goal:
+		verdict = "noise"
+	}
+	r.rows = append(r.rows, [5]string{what, fmt.Sprintf("%.2f", mid), fmt.Sprintf("%.2f–%.2f", least, most), fmt.Sprintf("≤ %.1f", goal), verdict})
+}
+
+// figure enters one that is compared with nothing.
+func (r *report) figure(what, figure, goal string, met bool) {
+	verdict := ""
+	if goal != "" {
+		verdict = map[bool]string{true: "met", false: "missed"}[met]
+	}
+	r.rows = append(r.rows, [5]string{what, figure, "", goal, verdict})
+}
+
+func (r *report) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range r.rows {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", row[0], row[1], row[2], row[3], row[4])
+	}
+	return t.Flush()
+}
+
+// times are samples of one thing.
+type times []time.Duration
+
+// quantile returns one; 0.5 is the median.
+func (t times) quantile(q float64) time.Duration {
+	slices.Sort(t)
+	return t[int(float64(len(t)-1)*q)]
+}
+
+func over(a, b time.Duration) float64 { return float64(a) / float64(b) }

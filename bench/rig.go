@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	stock "google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/meshhealth/meshhealth/client"
+	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/server"
+)
+
+// rig is what one benchmark has started; close ends it all.
+type rig struct {
+	ctx   context.Context
+	stop  context.CancelFunc
+	wg    sync.WaitGroup
+	undo  []func()
+	fails chan error
+}
+
+func newRig(ctx context.Context) *rig {
+	r := &rig{fails: make(chan error, 1)}
+	r.ctx, r.stop = context.WithCancel(ctx)
+	return r
+}
+
+func (r *rig) close() {
+	r.stop()
+	for i := len(r.undo) - 1; i >= 0; i-- {
+		r.undo[i]()
+	}
+	r.wg.Wait()
+}
+
+// goes runs something that may fail, until the rig closes.
+func (r *rig) goes(f func() error) {
+	r.wg.Go(func() {
+		if err := f(); err != nil && r.ctx.Err() == nil {
+			select {
+			case r.fails <- err:
+			default:
+			}
+		}
+	})
+}
+
+// serve serves on a port of its own.
+func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	g := grpc.NewServer()
+	register(g)
+	r.goes(func() error { return g.Serve(l) })
+	r.undo = append(r.undo, g.Stop)
+	return l.Addr().String(), nil
+}
+
+// peer is a stock health server.
+func (r *rig) peer() (*stock.Server, string, error) {
+	s := stock.NewServer()
+	at, err := r.serve(func(g *grpc.Server) { healthpb.RegisterHealthServer(g, s) })
+	return s, at, err
+}
+
+// coordinator runs one in this process.
+func (r *rig) coordinator() (address string, err error) {
+	c, err := coordinator.New(r.ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off})
+	if err != nil {
+		return "", err
+	}
+	r.goes(func() error { return c.Run(r.ctx) })
+	return c.Addr().String(), nil
+}
+
+// service runs an embedded server, registered at a coordinator.
+func (r *rig) service(at, service, instance string) (*server.Server, error) {
+	s, err := server.New(server.Config{Service: service})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.SetStatus(health.Serving, ""); err != nil {
+		return nil, err
+	}
+	r.goes(func() error { return s.Run(r.ctx) })
+	address, err := r.serve(func(g *grpc.Server) { s.Register(g) })
+	if err != nil {
+		return nil, err
+	}
+	mesh, err := r.client(at)
+	if err != nil {
+		return nil, err
+	}
+	_, err = mesh.Register(r.ctx, client.Instance{Service: service, Instance: instance, Address: address})
+	return s, err
+}
+
+func (r *rig) client(at string) (*client.Client, error) {
+	c, err := client.New(client.Config{Coordinator: at})
+	if err == nil {
+		r.undo = append(r.undo, func() { _ = c.Close() })
+	}
+	return c, err
+}
+
+func (r *rig) dial(at string) (*grpc.ClientConn, error) {
+	conn, err := grpc.NewClient(at, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err == nil {
+		r.undo = append(r.undo, func() { _ = conn.Close() })
+	}
+	return conn, err
+}
+
+// status is what travels on every Watch here: the number.
+type status = int32
+
+// watchStock follows a name by grpc.health.v1, and sends what it sees.
+func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- status) error {
+	stream, err := healthpb.NewHealthClient(conn).Watch(r.ctx, &healthpb.HealthCheckRequest{Service: name})
+	if err != nil {
+		return err
+	}
+	r.goes(func() error {
+		for {
+			m, err := stream.Recv()
+			if err != nil {
+				return err
+			}
+			to <- status(m.GetStatus())
+		}
+	})
+	return nil
+}
+
+// until takes what comes until it is the one that is wanted.
+func (r *rig) until(from <-chan status, want status) error {
+	for {
+		select {
+		case s := <-from:
+			if s == want {
+				return nil
+			}
+		case err := <-r.fails:
+			return err
+		case <-r.ctx.Done():
+			return errors.New("interrupted")
+		}
+	}
+}
+
+// sides are the two statuses everything flips between.
+func side(i int) (ours health.Status, theirs healthpb.HealthCheckResponse_ServingStatus, number status) {
+	if i%2 == 0 {
+		return health.NotServing, healthpb.HealthCheckResponse_NOT_SERVING, 2
+	}
+	return health.Serving, healthpb.HealthCheckResponse_SERVING, 1
+}
+
+func name(service string, i int) string { return fmt.Sprintf("%s-%d", service, i) }

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/server"
+)
+
+// perConn is how many Watches share a connection: our servers take 128.
+const perConn = 100
+
+// benchWatchers: from a flip until the last of 1,000 stock clients has it, at
+// the stock server and, over two hops, at a coordinator.
+func benchWatchers(ctx context.Context, o *options, r *report) error {
+	rig := newRig(ctx)
+	defer rig.close()
+	n := o.size(1000, 10)
+	at, err := rig.coordinator()
+	if err != nil {
+		return err
+	}
+	srv, err := rig.service(at, "payments", "a")
+	if err != nil {
+		return err
+	}
+	own, ownAt, err := rig.embedded()
+	if err != nil {
+		return err
+	}
+	peer, peerAt, err := rig.peer()
+	if err != nil {
+		return err
+	}
+	peer.SetServingStatus("payments", 1)
+	flips := []func(i int) error{
+		func(i int) error { to, _, _ := side(i); return srv.SetStatus(to, "") },
+		func(i int) error { to, _, _ := side(i); return own.SetStatus(to, "") },
+		func(i int) error { _, to, _ := side(i); peer.SetServingStatus("payments", to); return nil },
+	}
+	var all []chan status
+	for _, address := range []string{at, ownAt, peerAt} {
+		seen, err := rig.crowd(address, "payments", n)
+		if err != nil {
+			return err
+		}
+		all = append(all, seen)
+	}
+	var far, near []float64
+	for range o.rounds {
+		took := make([]times, len(flips))
+		for i := range o.size(30, 4) {
+			_, _, want := side(i)
+			for k, flip := range flips {
+				began := time.Now()
+				if err := flip(i); err != nil {
+					return err
+				}
+				if err := rig.everybody(all[k], want, n); err != nil {
+					return err
+				}
+				took[k] = append(took[k], time.Since(began))
+			}
+		}
+		far = append(far, over(took[0].quantile(.5), took[2].quantile(.5)))
+		near = append(near, over(took[1].quantile(.5), took[2].quantile(.5)))
+	}
+	r.ratio("last of 1,000 watchers at the coordinator / at the stock server", far, 1.1)
+	r.ratio("last of 1,000 watchers at our own server / at the stock server", near, 1.1)
+	return nil
+}
+
+// embedded is our server, not registered anywhere.
+func (r *rig) embedded() (*server.Server, string, error) {
+	s, err := server.New(server.Config{Service: "payments"})
+	if err != nil {
+		return nil, "", err
+	}
+	at, err := r.serve(func(g *grpc.Server) { s.Register(g) })
+	if err != nil {
+		return nil, "", err
+	}
+	return s, at, s.SetStatus(health.Serving, "")
+}
+
+// crowd is n stock watchers of one name; it returns when all have seen it
+// serve.
+func (r *rig) crowd(at, service string, n int) (chan status, error) {
+	seen := make(chan status, n)
+	var conn *grpc.ClientConn
+	for i := range n {
+		if i%perConn == 0 {
+			var err error
+			if conn, err = r.dial(at); err != nil {
+				return nil, err
+			}
+		}
+		if err := r.watchStock(conn, service, seen); err != nil {
+			return nil, err
+		}
+	}
+	return seen, r.everybody(seen, 1, n)
+}
+
+func (r *rig) everybody(seen <-chan status, want status, n int) error {
+	for range n {
+		if err := r.until(seen, want); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,392 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// publisher makes changes with rising revisions.
+type publisher struct {
+	feed     *Feed
+	revision uint64
+}
+
+func newPublisher(maxBytes int) *publisher { return &publisher{feed: New(7, maxBytes)} }
+
+// change is of "service/instance"; a trailing "-" removes.
+func (p *publisher) change(name string, status health.Status) health.Change {
+	p.revision++
+	name, removed := strings.CutSuffix(name, "-")
+	st := health.State{ID: health.ParseID(name), Status: status, Revision: p.revision, Removed: removed}
+	return health.Change{State: st, Epoch: 7}
+}
+
+func (p *publisher) publish(names ...string) *Batch {
+	changes := make([]health.Change, 0, len(names))
+	for _, n := range names {
+		changes = append(changes, p.change(n, health.Serving))
+	}
+	return p.feed.Publish(changes)
+}
+
+// list prints entries, "name@revision".
+func list(entries []*Entry) string {
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		text := fmt.Sprintf("%s@%d", e.ID, e.Revision)
+		if e.Removed {
+			text += "-"
+		}
+		names = append(names, text)
+	}
+	return strings.Join(names, " ")
+}
+
+func sorted(entries []*Entry) string {
+	slices.SortFunc(entries, func(a, b *Entry) int { return a.ID.Compare(b.ID) })
+	return list(entries)
+}
+
+func next(t *testing.T, r *Reader) Step {
+	t.Helper()
+	step, err := r.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return step
+}
+
+// idle fails if there is anything to read.
+func idle(t *testing.T, r *Reader) {
+	t.Helper()
+	if step, news, _ := r.poll(); news == nil {
+		t.Errorf("there is %s (%+v), want nothing", list(step.Entries), step)
+	}
+}
+
+func TestSnapshotThenChanges(t *testing.T) {
+	p := newPublisher(0)
+	p.publish("a/1", "a", "b/1")
+	r := p.feed.NewReader(Interest{})
+	if s := next(t, r); !s.Snapshot || s.Gap || s.Revision != 3 || sorted(s.Entries) != "a@2 a/1@1 b/1@3" {
+		t.Errorf("first: %s, %+v", list(s.Entries), s)
+	}
+	idle(t, r)
+	b := p.publish("a/1", "c/1")
+	s := next(t, r)
+	if s.Batch != b || s.Snapshot || s.Beat || list(s.Entries) != "a/1@4 c/1@5" || s.Revision != 5 {
+		t.Errorf("then: %s, %+v", list(s.Entries), s)
+	}
+	idle(t, r)
+}
+
+func TestEmptyFeed(t *testing.T) {
+	p := newPublisher(0)
+	r := p.feed.NewReader(Interest{})
+	if s := next(t, r); !s.Snapshot || s.Gap || len(s.Entries) != 0 || s.Revision != 0 {
+		t.Errorf("of nothing: %+v", s)
+	}
+	if p.feed.Publish(nil) != nil || p.feed.Revision() != 0 {
+		t.Error("no change makes a batch")
+	}
+	idle(t, r)
+}
+
+// Latest wins for a slow reader, in the order things happened.
+func TestSlowReaderCoalesces(t *testing.T) {
+	p := newPublisher(0)
+	r := p.feed.NewReader(Interest{})
+	next(t, r)
+	p.publish("a/1", "b/1")
+	p.publish("a/1", "c/1")
+	p.publish("b/1", "a/1-")
+	s := next(t, r)
+	if s.Batch != nil || list(s.Entries) != "c/1@4 b/1@5 a/1@6-" || s.Revision != 6 {
+		t.Errorf("three batches become %s, %+v", list(s.Entries), s)
+	}
+}
+
+// Within a batch, too, the last change of a name wins.
+func TestBatchHoldsEachNameOnce(t *testing.T) {
+	p := newPublisher(0)
+	b := p.publish("a/1", "a", "a/1", "a")
+	if list(b.Entries) != "a/1@3 a@4" || b.Revision != 4 {
+		t.Errorf("batch holds %s", list(b.Entries))
+	}
+}
+
+func TestRemoved(t *testing.T) {
+	p := newPublisher(0)
+	p.publish("a/1", "a", "b/1")
+	r := p.feed.NewReader(Interest{Services: []string{"a"}})
+	next(t, r)
+	p.publish("a/1-", "a-")
+	if s := next(t, r); list(s.Entries) != "a/1@4- a@5-" {
+		t.Errorf("told %s", list(s.Entries))
+	}
+	if _, ok := p.feed.Get(health.ID{Service: "a", Instance: "1"}); ok || p.feed.Len() != 1 {
+		t.Errorf("still there; %d entries", p.feed.Len())
+	}
+	if now, revision := p.feed.Snapshot(); list(now) != "b/1@3" || revision != 5 {
+		t.Errorf("snapshot is %s at %d", list(now), revision)
+	}
+	// Added and removed while nobody looked.
+	p.publish("c/1", "c/1-")
+	if e, ok := p.feed.Get(health.ID{Service: "c", Instance: "1"}); ok {
+		t.Errorf("c/1 is %v", e)
+	}
+	p.publish("d/1-")
+	if p.feed.Len() != 1 || len(p.feed.groups) != 1 {
+		t.Errorf("%d entries in %d groups", p.feed.Len(), len(p.feed.groups))
+	}
+}
+
+func TestInterest(t *testing.T) {
+	p := newPublisher(0)
+	p.publish("a/1", "b/1", "c/1")
+	r := p.feed.NewReader(Interest{Services: []string{"a", "b"}})
+	if s := next(t, r); sorted(s.Entries) != "a/1@1 b/1@2" {
+		t.Errorf("first: %s", list(s.Entries))
+	}
+	p.publish("c/1")
+	idle(t, r)
+	p.publish("c/1", "b/1")
+	if s := next(t, r); s.Batch != nil || list(s.Entries) != "b/1@6" || s.Revision != 6 {
+		t.Errorf("then: %s, %+v", list(s.Entries), s)
+	}
+	if now, _ := p.feed.Snapshot("c", "nobody"); list(now) != "c/1@5" {
+		t.Errorf("snapshot of c is %s", list(now))
+	}
+}
+
+// A reader of one service is woken by it, and sleeps through the others.
+func TestWakesOnlyWhoIsInterested(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublisher(0)
+		quiet, noisy := differentShards()
+		got := make(chan Step, 10)
+		ctx, stop := context.WithCancel(t.Context())
+		go func() {
+			defer close(got)
+			for r := p.feed.NewReader(Interest{Services: []string{quiet}}); ; {
+				s, err := r.Next(ctx)
+				if err != nil {
+					return
+				}
+				got <- s
+			}
+		}()
+		synctest.Wait()
+		<-got
+		waiter := p.feed.shards[shardOf(quiet)].ch
+		p.publish(noisy + "/1")
+		synctest.Wait()
+		if p.feed.shards[shardOf(quiet)].ch != waiter || len(got) != 0 {
+			t.Error("woken by another service")
+		}
+		p.publish(quiet + "/1")
+		synctest.Wait()
+		if len(got) != 1 {
+			t.Error("not woken")
+		}
+		stop()
+		synctest.Wait()
+	})
+}
+
+// differentShards returns two services that do not share a wake-up.
+func differentShards() (string, string) {
+	for i := 0; ; i++ {
+		if other := fmt.Sprint("b", i); shardOf(other) != shardOf("a") {
+			return "a", other
+		}
+	}
+}
+
+func TestNextEnds(t *testing.T) {
+	p := newPublisher(0)
+	r := p.feed.NewReader(Interest{Period: 1})
+	next(t, r)
+	why := errors.New("enough")
+	ctx, stop := context.WithCancelCause(t.Context())
+	stop(why)
+	if _, err := r.Next(ctx); !errors.Is(err, why) {
+		t.Errorf("ends with %v", err)
+	}
+}
+
+// perBatch is how much a batch of one small entry counts.
+var perBatch = sizeOf(&health.State{})
+
+func TestLogIsBounded(t *testing.T) {
+	const kept = 5
+	p := newPublisher(kept * perBatch)
+	for range 20 {
+		p.publish("a/1")
+	}
+	if n, size := len(p.feed.log.batches), p.feed.log.size; n != kept || size > kept*perBatch {
+		t.Errorf("%d batches of %d bytes", n, size)
+	}
+	// One batch larger than the whole log is not kept, but not lost either.
+	r := p.feed.NewReader(Interest{})
+	next(t, r)
+	p.publish("a/1", "b/1", "c/1", "d/1", "e/1", "f/1")
+	if s := next(t, r); !s.Gap || len(s.Entries) != 6 || len(p.feed.log.batches) != 0 {
+		t.Errorf("gap %v of %d entries, %d batches", s.Gap, len(s.Entries), len(p.feed.log.batches))
+	}
+	long := health.State{Reason: strings.Repeat("x", 1000), Checks: make([]health.CheckState, 10)}
+	if sizeOf(&long) < 1000+sizeOf(&health.State{}) {
+		t.Error("long texts count for nothing")
+	}
+}
+
+// A reader older than the log gets a snapshot, and is told.
+func TestGap(t *testing.T) {
+	p := newPublisher(3 * perBatch)
+	r := p.feed.NewReader(Interest{})
+	next(t, r)
+	for range 4 {
+		p.publish("a/1")
+	}
+	p.publish("b/1")
+	if s := next(t, r); !s.Snapshot || !s.Gap || sorted(s.Entries) != "a/1@4 b/1@5" || s.Revision != 5 {
+		t.Errorf("%s, %+v", list(s.Entries), s)
+	}
+	p.publish("b/1")
+	if s := next(t, r); s.Snapshot || s.Gap || list(s.Entries) != "b/1@6" {
+		t.Errorf("afterwards: %s, %+v", list(s.Entries), s)
+	}
+}
+
+// The noise of others is no gap for who reads a quiet service.
+func TestQuietServiceHasNoGap(t *testing.T) {
+	p := newPublisher(3 * perBatch)
+	quiet, noisy := differentShards()
+	p.publish(quiet + "/1")
+	r := p.feed.NewReader(Interest{Services: []string{quiet}})
+	token := next(t, r).Revision
+	for range 10 {
+		p.publish(noisy + "/1")
+	}
+	idle(t, r)
+	idle(t, p.feed.Resume(Interest{Services: []string{quiet}}, Cursor{7, token}))
+	// Resumed from before what was cut of it: it is.
+	late := p.feed.Resume(Interest{Services: []string{quiet}}, Cursor{7, 0})
+	if s := next(t, late); !s.Gap || len(s.Entries) != 1 {
+		t.Errorf("%+v", s)
+	}
+	p.publish(quiet + "/1")
+	if s := next(t, r); s.Snapshot || len(s.Entries) != 1 {
+		t.Errorf("then: %+v", s)
+	}
+}
+
+func TestResume(t *testing.T) {
+	p := newPublisher(0)
+	p.publish("a/1", "b/1")
+	p.publish("a/1", "b/1-")
+	for _, c := range []struct {
+		name     string
+		cursor   Cursor
+		snapshot bool
+		want     string
+	}{
+		{"up to date", Cursor{7, 4}, false, ""},
+		{"behind", Cursor{7, 2}, false, "a/1@3 b/1@4-"},
+		{"amid a batch", Cursor{7, 3}, false, "a/1@3 b/1@4-"},
+		{"from the start", Cursor{7, 0}, false, "a/1@3 b/1@4-"},
+		{"another life", Cursor{8, 4}, true, "a/1@3"},
+		{"an unreadable token", Cursor{}, true, "a/1@3"},
+		{"the future", Cursor{7, 5}, true, "a/1@3"},
+	} {
+		r := p.feed.Resume(Interest{}, c.cursor)
+		if c.want == "" {
+			idle(t, r)
+			continue
+		}
+		s := next(t, r)
+		if s.Snapshot != c.snapshot || s.Gap != c.snapshot || list(s.Entries) != c.want || s.Revision != 4 {
+			t.Errorf("%s: %s, %+v", c.name, list(s.Entries), s)
+		}
+		idle(t, r)
+	}
+}
+
+func TestBeats(t *testing.T) {
+	p := newPublisher(0)
+	quiet, noisy := differentShards()
+	r := p.feed.NewReader(Interest{Services: []string{quiet}, Period: 3})
+	none := p.feed.NewReader(Interest{})
+	next(t, r)
+	next(t, none)
+	beats := 0
+	for second := 1; second <= 12; second++ {
+		p.feed.Beat()
+		p.publish(noisy + "/1") // of no interest; must not swallow a heartbeat
+		if second == 5 {
+			p.publish(quiet + "/1")
+			if s := next(t, r); s.Beat || len(s.Entries) != 1 {
+				t.Errorf("second 5: %+v", s)
+			}
+		}
+		step, news, _ := r.poll()
+		if news == nil {
+			beats++
+			if !step.Beat || len(step.Entries) != 0 || step.Revision != p.feed.Revision() || second%3 != 0 {
+				t.Errorf("second %d: %+v", second, step)
+			}
+		}
+	}
+	if beats != 4 {
+		t.Errorf("%d heartbeats in 12 s, want 4", beats)
+	}
+	next(t, none)
+	p.feed.Beat()
+	idle(t, none)
+	// Late by several periods: one heartbeat, not a burst of them.
+	for range 9 {
+		p.feed.Beat()
+	}
+	next(t, r)
+	idle(t, r)
+}
+
+func TestBeatWakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPublisher(0)
+		ctx, stop := context.WithCancel(t.Context())
+		counts := make([]int, MaxPeriod+1)
+		for period := 1; period <= MaxPeriod; period++ {
+			go func() {
+				for r := p.feed.NewReader(Interest{Period: period}); ; {
+					s, err := r.Next(ctx)
+					if err != nil {
+						return
+					}
+					if s.Beat {
+						counts[period]++
+					}
+				}
+			}()
+		}
+		synctest.Wait()
+		for range 2 * MaxPeriod {
+			p.feed.Beat()
+			synctest.Wait()
+		}
+		stop()
+		synctest.Wait()
+		for period := 1; period <= MaxPeriod; period++ {
+			if want := 2 * MaxPeriod / period; counts[period] != want {
+				t.Errorf("period %d: %d heartbeats, want %d", period, counts[period], want)
+			}
+		}
+	})
+}

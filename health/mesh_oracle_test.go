@@ -1,0 +1,289 @@
+package health
+
+import "time"
+
+// dumbInstance restates layers 1, 2 and 5 without a deadline in it: it
+// remembers when things began and looks at all of them twice a second.
+type dumbInstance struct {
+	lease  uint64
+	static bool
+	ttl    time.Duration
+
+	said             Status
+	why              Cause
+	source           Source
+	heard, confirmed bool
+
+	waitingSince        time.Time // a stock SERVING waits
+	polls               int
+	doubtSince, doubtTo time.Time
+	lost, config        Cause
+	renewing            bool
+	refusedSince        time.Time
+
+	leaseFrom, renewedAt time.Time // zero: no lease; no renewal
+	leaseLength          time.Duration
+	expiredAt, born      time.Time
+	pushed, proven, aged bool
+	forced               *Override
+	forcedTo             time.Time
+}
+
+func (d *dumbInstance) leaving() bool { return d.said == Draining || d.said == Maintenance }
+
+func (d *dumbInstance) renew(p *MeshPolicy, now time.Time) {
+	if d.static {
+		return
+	}
+	d.leaseFrom, d.renewedAt, d.leaseLength, d.expiredAt = now, now, d.ttl, time.Time{}
+	if d.lost == CauseLeaseExpired || d.lost == CauseUnreachable {
+		d.renewing = d.lost == CauseUnreachable
+		d.lost, d.refusedSince = CauseNone, time.Time{}
+		d.doubt(p, now)
+	}
+}
+
+func (d *dumbInstance) reached(p *MeshPolicy, now time.Time) {
+	d.doubtSince, d.lost, d.config, d.refusedSince, d.renewing = time.Time{}, CauseNone, CauseNone, time.Time{}, false
+	d.renew(p, now)
+}
+
+func (d *dumbInstance) doubt(p *MeshPolicy, now time.Time) {
+	if d.pushed || d.lost != CauseNone {
+		return
+	}
+	d.waitingSince = time.Time{}
+	if d.doubtSince.IsZero() {
+		d.doubtSince, d.doubtTo = now, now.Add(p.UnreachableAfter)
+	}
+}
+
+func (d *dumbInstance) lose(why Cause) {
+	d.settle(why, CauseNone)
+	stock := d.source == SourceWatch || d.source == SourcePoll
+	if (stock || !d.heard) && !d.leaving() {
+		d.said, d.why, d.heard = NotServing, why, true
+	}
+}
+
+func (d *dumbInstance) settle(lost, config Cause) {
+	d.lost, d.config, d.waitingSince, d.doubtSince, d.renewing = lost, config, time.Time{}, time.Time{}, false
+}
+
+func (d *dumbInstance) report(p *MeshPolicy, now time.Time, r *Report) {
+	d.reached(p, now)
+	d.confirmed = true
+	stock := r.Source == SourceWatch || r.Source == SourcePoll
+	if stock && r.Status == Serving && d.heard && d.said != Serving && p.RecoverHold > 0 {
+		if d.waitingSince.IsZero() {
+			d.waitingSince, d.polls = now, 0
+		}
+		d.source = r.Source
+		d.polls++
+		d.believe(p, now, true)
+		return
+	}
+	d.waitingSince, d.source = time.Time{}, r.Source
+	d.say(r.Status)
+	if r.Cause != CauseNone {
+		d.why = r.Cause
+	}
+}
+
+func (d *dumbInstance) say(s Status) { d.said, d.why, d.heard = s, causeOf(s), true }
+
+// believe ends a wait. A watched target has just time against it; a poll may
+// end it only if the hold was over before.
+func (d *dumbInstance) believe(p *MeshPolicy, now time.Time, byPoll bool) {
+	held := now.Sub(d.waitingSince)
+	if d.waitingSince.IsZero() || held < p.RecoverHold || byPoll && held == p.RecoverHold {
+		return
+	}
+	if d.source == SourceWatch || d.polls >= p.RecoverAfter {
+		d.waitingSince = time.Time{}
+		d.say(Serving)
+	}
+}
+
+func (d *dumbInstance) apply(p *MeshPolicy, now time.Time, ev *Event) {
+	quiet := d.pushed || d.lost == CauseLeaseExpired
+	switch ev.Kind {
+	case EventReport:
+		d.report(p, now, &ev.Report)
+	case EventAlive:
+		d.reached(p, now)
+	case EventRenew:
+		d.renew(p, now)
+	case EventPath:
+		d.doubt(p, now)
+	case EventRefused:
+		if quiet {
+			return
+		}
+		if d.refusedSince.IsZero() {
+			d.refusedSince = now
+		}
+		if now.Sub(d.refusedSince) < time.Second {
+			d.doubt(p, now)
+			return
+		}
+		d.lose(CauseRefused)
+	case EventConfig:
+		if quiet {
+			return
+		}
+		d.settle(CauseNone, ev.Cause)
+		d.refusedSince = time.Time{}
+	case EventPushed:
+		d.pushed = ev.On
+	case EventOverride:
+		d.forced, d.forcedTo = ev.Override, time.Time{}
+		if ev.Override != nil {
+			d.forcedTo = ev.Override.ExpiresAt
+		}
+	}
+}
+
+// pass looks at everything that time may have brought; it reports whether the
+// instance is gone.
+func (d *dumbInstance) pass(p *MeshPolicy, now time.Time) (gone bool) {
+	over := func(since time.Time, length time.Duration) bool {
+		return !since.IsZero() && now.Sub(since) >= length
+	}
+	d.believe(p, now, false)
+	if over(d.doubtTo, 0) && !d.doubtSince.IsZero() {
+		if !d.static && !d.renewedAt.IsZero() && now.Sub(d.renewedAt) < d.ttl/2 {
+			d.renewing, d.doubtTo = true, d.renewedAt.Add(d.ttl/2)
+		} else {
+			d.lose(CauseUnreachable)
+		}
+	}
+	if !d.static && over(d.leaseFrom, d.leaseLength) && d.expiredAt.IsZero() {
+		if d.leaving() {
+			return true
+		}
+		d.lose(CauseLeaseExpired)
+		d.expiredAt = now
+	}
+	if p.DeregisterAfter >= 0 && over(d.expiredAt, p.DeregisterAfter) {
+		return true
+	}
+	d.aged = d.aged || over(d.born, p.StartupGrace)
+	if d.forced != nil && over(d.forcedTo, 0) {
+		d.forced = nil
+	}
+	return false
+}
+
+// dumbVerdict is what must be published.
+type dumbVerdict struct {
+	Status, Judged           Status
+	Cause                    Cause
+	Unconfirmed, Unreachable bool
+	Proven                   bool
+}
+
+func (d *dumbInstance) verdict() dumbVerdict {
+	v := dumbVerdict{Judged: d.said, Cause: d.why, Unreachable: d.renewing}
+	switch {
+	case d.leaving():
+	case d.lost != CauseNone:
+		v.Judged, v.Cause = NotServing, d.lost
+	default:
+		if d.config != CauseNone {
+			v.Judged, v.Cause = Unknown, d.config
+		}
+		v.Unconfirmed = !d.doubtSince.IsZero()
+	}
+	d.proven = d.proven || v.Judged.Routable()
+	v.Status, v.Proven = v.Judged, d.proven
+	if d.forced != nil {
+		v.Status, v.Cause = d.forced.Status, CauseForced
+		if d.forced.Status == Maintenance {
+			v.Cause = CauseMaintenance
+		}
+	}
+	return v
+}
+
+// dumbMesh is all instances, by name.
+type dumbMesh struct {
+	policy    MeshPolicy
+	instances map[ID]*dumbInstance
+}
+
+func (dm *dumbMesh) apply(now time.Time, ev *Event) {
+	p, d := &dm.policy, dm.instances[ev.ID]
+	switch {
+	case ev.Kind == EventRegister && d != nil && d.lease == ev.Lease:
+		d.renew(p, now)
+	case ev.Kind == EventRegister || ev.Kind == EventLoad:
+		fresh := &dumbInstance{lease: ev.Lease, static: ev.Spec.Static, ttl: ev.Spec.TTL, said: Starting, why: CauseStarting, born: now}
+		if d != nil {
+			fresh.forced, fresh.forcedTo = d.forced, d.forcedTo
+		}
+		fresh.renew(p, now)
+		if ev.Kind == EventLoad {
+			fresh.load(p, now, ev.Loaded)
+		}
+		dm.instances[ev.ID] = fresh
+	case d == nil || d.lease != ev.Lease && ev.Kind != EventOverride:
+	case ev.Kind == EventDeregister:
+		delete(dm.instances, ev.ID)
+	default:
+		d.apply(p, now, ev)
+	}
+}
+
+func (d *dumbInstance) load(p *MeshPolicy, now time.Time, l *Loaded) {
+	amnesty := max(p.Amnesty, 0)
+	d.proven, d.leaseLength, d.renewedAt = l.Proven, d.ttl+amnesty, time.Time{}
+	d.doubtSince, d.doubtTo = now, now.Add(p.UnreachableAfter+amnesty)
+	switch {
+	case l.Status == Starting:
+	case l.Trusted:
+		d.say(l.Status)
+		d.why, d.confirmed = l.Cause, true
+	default:
+		d.said, d.why = Unknown, CauseUnconfirmed
+	}
+}
+
+func (dm *dumbMesh) pass(now time.Time) {
+	for id, d := range dm.instances {
+		d.verdict() // what is routable for a moment only is proven all the same
+		if d.pass(&dm.policy, now) {
+			delete(dm.instances, id)
+			continue
+		}
+		d.verdict()
+	}
+}
+
+// service rescans the instances of one.
+func (dm *dumbMesh) service(name string) (status Status, counts Counts) {
+	var all, counted, unproven []Status
+	for id, d := range dm.instances {
+		if id.Service != name {
+			continue
+		}
+		v := d.verdict()
+		all = append(all, v.Status)
+		counts.By[v.Status]++
+		if v.Unconfirmed {
+			counts.Unconfirmed++
+		}
+		switch {
+		case v.Status == Draining || v.Status == Maintenance:
+		case d.proven || d.aged && d.confirmed:
+			counted = append(counted, v.Status)
+		case d.aged:
+			unproven = append(unproven, v.Status)
+		}
+	}
+	if len(counted) == 0 {
+		counted = unproven
+	}
+	counts.Counted = len(counted)
+	return dumbAggregate(dm.policy.Rules[name], all, counted, dm.policy.MinAvailable), counts
+}

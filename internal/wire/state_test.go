@@ -1,0 +1,148 @@
+package wire
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/encoding/prototext"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+var noon = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// Every status and cause has its number in the proto, under the same name.
+func TestEnums(t *testing.T) {
+	for n, name := range pb.Status_name {
+		s, ok := health.StatusFromWire(n)
+		if n == int32(pb.Status_STATUS_SERVICE_UNKNOWN) {
+			if ok {
+				t.Error("SERVICE_UNKNOWN is taken for a status")
+			}
+			continue
+		}
+		if !ok || "STATUS_"+s.String() != name || Status(s) != pb.Status(n) {
+			t.Errorf("%s is %s %v, and back %v", name, s, ok, Status(s))
+		}
+	}
+	if len(pb.Status_name) != len(health.Statuses())+1 {
+		t.Errorf("%d statuses on the wire, %d in package health", len(pb.Status_name), len(health.Statuses()))
+	}
+	for n, name := range pb.Cause_name {
+		c := health.CauseFromWire(n)
+		if n != 0 && "CAUSE_"+strings.ToUpper(c.String()) != name || int32(c) != n {
+			t.Errorf("%s is %q", name, c)
+		}
+	}
+	if len(pb.Cause_name) != len(health.Causes())+1 {
+		t.Errorf("%d causes on the wire, %d in package health", len(pb.Cause_name), len(health.Causes()))
+	}
+}
+
+// The numbers of grpc.health.v1 mean the same in ours.
+func TestStatusIsSuperset(t *testing.T) {
+	for n, name := range healthpb.HealthCheckResponse_ServingStatus_name {
+		if pb.Status_name[n] != "STATUS_"+name {
+			t.Errorf("%s is %s here", name, pb.Status_name[n])
+		}
+	}
+	for _, s := range health.Statuses() {
+		if _, ok := healthpb.HealthCheckResponse_ServingStatus_name[s.GRPC()]; !ok {
+			t.Errorf("%s is %d on grpc.health.v1", s, s.GRPC())
+		}
+	}
+	ours, err := proto.Marshal(&pb.CheckRequest{Service: "pay"})
+	theirs := &healthpb.HealthCheckRequest{}
+	if err != nil || proto.Unmarshal(ours, theirs) != nil || theirs.GetService() != "pay" {
+		t.Errorf("our CheckRequest reads as %v, %v", theirs, err)
+	}
+}
+
+// stateOf is one with everything in it; "secret" is in each text of others.
+func stateOf() health.State {
+	return health.State{
+		ID: health.ID{Service: "pay", Instance: "1"}, Status: health.Degraded, Cause: health.CauseTimeout, Reason: "secret reason",
+		Since: noon.Add(-time.Minute), FirstFailure: noon.Add(-time.Hour), Unconfirmed: true, Root: "db",
+		NextAt: noon.Add(time.Second), NextCause: health.CauseUnreachable, Revision: 42,
+		Override: &health.Override{Status: health.Degraded, Author: "secret author", Reason: "secret override", SetAt: noon, ExpiresAt: noon.Add(time.Hour)},
+		Spec:     &health.Spec{Address: "secret:80", Labels: map[string]string{"a": "b"}, Zone: "z", Version: "v", Incarnation: "i", TTL: time.Minute},
+		Checks: []health.CheckState{
+			{Name: "db", Status: health.NotServing, Cause: health.CauseTimeout, Reason: "secret check", LastRun: noon.Add(-time.Second), Fails: 3, HasValue: true, Value: 42, Unit: "conns"},
+			{Name: "disk", Status: health.Serving, Passes: -1},
+		},
+		Metrics: &health.Metrics{Runs: 7, Failures: 1, ResponseTimeP50: time.Millisecond, Gauges: map[string]float64{"x": 1}},
+	}
+}
+
+func TestHealthFull(t *testing.T) {
+	s := stateOf()
+	h := Health(&s, noon, true)
+	if h.GetService() != "pay" || h.GetInstance() != "1" || h.GetStatus() != pb.Status_STATUS_DEGRADED || h.GetCause() != pb.Cause_CAUSE_TIMEOUT ||
+		h.GetReason() != "secret reason" || !h.GetUnconfirmed() || h.GetRoot() != "db" || h.GetNextCause() != pb.Cause_CAUSE_UNREACHABLE ||
+		h.GetRevision() != 42 || h.GetAddress() != "secret:80" || h.GetZone() != "z" || h.GetLabels()["a"] != "b" || h.GetIncarnation() != "i" {
+		t.Errorf("%v", h)
+	}
+	if h.GetAge().AsDuration() != time.Minute || !h.GetSince().AsTime().Equal(s.Since) || !h.GetNextAt().AsTime().Equal(s.NextAt) {
+		t.Errorf("times of %v", h)
+	}
+	c := h.GetChecks()[0]
+	if c.GetName() != "db" || c.GetReason() != "secret check" || c.GetFails() != 3 || c.GetObservedValue() != 42 || c.GetObservedUnit() != "conns" || c.GetLastRunAge().AsDuration() != time.Second {
+		t.Errorf("check %v", c)
+	}
+	if d := h.GetChecks()[1]; d.ObservedValue != nil || d.GetPasses() != 0 || d.GetLastRunAge() != nil {
+		t.Errorf("check without figures: %v", d)
+	}
+	if h.GetOverride().GetAuthor() != "secret author" || h.GetMetrics().GetGauges()["x"] != 1 {
+		t.Errorf("%v", h)
+	}
+}
+
+// The public sees classes and ages: no text of a check or a person, no address.
+func TestHealthPublic(t *testing.T) {
+	s := stateOf()
+	h := Health(&s, noon, false)
+	if text := prototext.Format(h); strings.Contains(text, "secret") {
+		t.Errorf("the public sees %s", text)
+	}
+	if h.GetReason() != "db: timeout" || h.GetStatus() != pb.Status_STATUS_DEGRADED || h.GetOverride() == nil {
+		t.Errorf("the public sees %v", h)
+	}
+}
+
+func TestHealthOfAggregate(t *testing.T) {
+	counts := &health.Counts{Counted: 3, Unconfirmed: 1}
+	counts.By[health.Serving], counts.By[health.NotServing], counts.By[health.Draining], counts.By[health.Degraded] = 1, 1, 1, 1
+	s := health.State{ID: health.ID{Service: "pay"}, Counts: counts}
+	for _, full := range []bool{true, false} {
+		h := Health(&s, noon, full)
+		if want := "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING"; h.GetReason() != want {
+			t.Errorf("reason %q, want %q", h.GetReason(), want)
+		}
+		c := h.GetCounts()
+		if c.GetServing() != 1 || c.GetDegraded() != 1 || c.GetNotServing() != 1 || c.GetDraining() != 1 || c.GetCounted() != 3 || c.GetUnconfirmed() != 1 {
+			t.Errorf("%v", c)
+		}
+		if h.GetSince() != nil || h.GetAge() != nil || h.GetNextAt() != nil {
+			t.Errorf("times out of nothing: %v", h)
+		}
+	}
+	if h := Health(&health.State{Counts: &health.Counts{}}, noon, true); h.GetReason() != "" {
+		t.Errorf("of none: %q", h.GetReason())
+	}
+}
+
+func TestClamp(t *testing.T) {
+	for n, want := range map[int]uint32{-1: 0, 0: 0, 7: 7, math.MaxInt: math.MaxUint32} {
+		if got := clamp(n); got != want {
+			t.Errorf("%d becomes %d", n, got)
+		}
+	}
+	if age(noon, noon.Add(time.Hour)).AsDuration() != 0 {
+		t.Error("an age is negative")
+	}
+}

@@ -1,0 +1,63 @@
+package wire
+
+import (
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+)
+
+func TestClean(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"empty", "", ""},
+		{"plain", "dial tcp: refused", "dial tcp: refused"},
+		{"other scripts", "Ünïcode 健康 👍", "Ünïcode 健康 👍"},
+		{"control characters", "a\x00b\tc\nd\x1b[31me\x7ff\u0085g", "a b c d [31me f g"},
+		{"bidirectional ones", "a\u202eb\u2066c\u200fd", "a b c d"},
+		{"line separators", "a\u2028b\u2029c", "a b c"},
+		{"wrong UTF-8", "a\xff\xfeb", "a\uFFFDb"},
+		{"a replacement character", "a\uFFFDb", "a\uFFFDb"},
+		{"at the limit", strings.Repeat("x", MaxText), strings.Repeat("x", MaxText)},
+		{"over it", strings.Repeat("x", MaxText+1), strings.Repeat("x", MaxText-3) + "…"},
+		{"over it, in Greek", strings.Repeat("ω", MaxText), strings.Repeat("ω", (MaxText-3)/2) + "…"},
+	} {
+		if got := Clean(c.text); got != c.want {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// A replacement character is longer than what it replaces.
+func TestCleanKeepsTheLimit(t *testing.T) {
+	for _, limit := range []int{0, 1, 2, 3, 4, 32, MaxText} {
+		for _, text := range []string{
+			strings.Repeat("a\xff", limit), strings.Repeat("\xff", limit+1), strings.Repeat("x", limit+1),
+			strings.Repeat("👍", limit), strings.Repeat("\u202e", limit), "\xffxx",
+		} {
+			if got := CleanTo(text, limit); len(got) > limit || !utf8.ValidString(got) {
+				t.Errorf("%.20q has %d bytes cleaned, allowed %d: %.40q", text, len(got), limit, got)
+			}
+		}
+	}
+}
+
+func FuzzClean(f *testing.F) {
+	f.Add("", 8)
+	f.Add("a\xffb\x1b[0m\u202e", 5)
+	f.Add(strings.Repeat("a\xff", 40), 60)
+	f.Fuzz(func(t *testing.T, text string, limit int) {
+		if limit < 0 || limit > 4*MaxText {
+			limit = MaxText
+		}
+		got := CleanTo(text, limit)
+		if len(got) > limit || !utf8.ValidString(got) {
+			t.Errorf("%q: %d bytes of %d: %q", text, len(got), limit, got)
+		}
+		if strings.ContainsFunc(got, func(r rune) bool { return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) }) {
+			t.Errorf("%q becomes %q", text, got)
+		}
+		if again := CleanTo(got, limit); again != got {
+			t.Errorf("%q becomes %q, and that %q", text, got, again)
+		}
+	})
+}
