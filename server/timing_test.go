@@ -109,7 +109,7 @@ func TestCapAndPriority(t *testing.T) {
 		s := newServer(t, server.Config{MaxConcurrent: 2})
 		for i, priority := range []int{0, 5, -1, 5, 9, 0} {
 			name := fmt.Sprintf("%d:%d", priority, i)
-			add(t, s, server.Check{Name: name, Priority: priority, Every: time.Hour, Run: func(context.Context) error {
+			add(t, s, server.Check{Name: name, Priority: priority, Every: 1000 * time.Hour, Run: func(context.Context) error {
 				mu.Lock()
 				order = append(order, name)
 				active++
@@ -157,9 +157,11 @@ func TestRemoveWhileWaitingForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second, third := &probe{within: heeding(time.Second)}, &probe{}, &probe{}
 		s := newServer(t, server.Config{MaxConcurrent: 1})
-		add(t, s, server.Check{Name: "a", Run: first.run, Priority: 2},
-			server.Check{Name: "b", Run: second.run, Priority: 1}, server.Check{Name: "c", Run: third.run})
+		add(t, s, server.Check{Name: "a", Run: first.run})
 		start(t, s)
+		// Both go before the first's next run, whenever that is.
+		add(t, s, server.Check{Name: "b", Run: second.run, Priority: 2}, server.Check{Name: "c", Run: third.run, Priority: 1})
+		synctest.Wait()
 		s.Remove("b")
 		time.Sleep(time.Second)
 		synctest.Wait()

@@ -43,7 +43,7 @@ func (f *follower) standard(ctx context.Context, conn *grpc.ClientConn) (end end
 func (f *follower) stock(ctx context.Context, conn *grpc.ClientConn, name string, last bool) (end ended, unknown bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &probe{f: f, name: name, client: healthpb.NewHealthClient(conn)}
+	p := &probe{f: f, name: name, client: healthpb.NewHealthClient(conn), again: func() { cancel(nil) }}
 	defer f.listening(&silence{
 		probe: func() { p.start(ctx) }, every: probeEvery,
 		probeAt: time.Now().Add(rand.N(probeEvery)),
@@ -60,15 +60,14 @@ func (f *follower) stock(ctx context.Context, conn *grpc.ClientConn, name string
 			return end, true
 		}
 		f.setSource(health.SourceWatch)
-		p.last.Store(int32(m.GetStatus()))
-		f.said(ctx, m.GetStatus(), health.SourceWatch)
+		p.valid.Store(f.said(ctx, m.GetStatus(), health.SourceWatch))
 	}
 	end.err = err
 	return end, false
 }
 
-// said takes a status of grpc.health.v1.
-func (f *follower) said(ctx context.Context, s healthpb.HealthCheckResponse_ServingStatus, by health.Source) {
+// said takes a status of grpc.health.v1, and reports whether it is one.
+func (f *follower) said(ctx context.Context, s healthpb.HealthCheckResponse_ServingStatus, by health.Source) (valid bool) {
 	r := health.Report{Source: by}
 	switch s {
 	case healthpb.HealthCheckResponse_SERVING:
@@ -79,15 +78,16 @@ func (f *follower) said(ctx context.Context, s healthpb.HealthCheckResponse_Serv
 		r.Status = health.Unknown
 	case healthpb.HealthCheckResponse_SERVICE_UNKNOWN:
 		f.tell(ctx, noSuchName(f.names()), time.Time{})
-		return
+		return false
 	default:
 		f.tell(ctx, finding{
 			about: configuration, cause: health.CauseUnimplemented,
 			reason: wire.Clean("the target answers with a status grpc.health.v1 does not have: " + s.String()),
 		}, time.Time{})
-		return
+		return false
 	}
 	f.report(ctx, r)
+	return true
 }
 
 // probe asks for signs of life, one at a time.
@@ -95,8 +95,10 @@ type probe struct {
 	f      *follower
 	name   string
 	client healthpb.HealthClient
+	again  func() // ends the Watch, so that it is opened anew
+	valid  atomic.Bool
 	busy   atomic.Bool
-	last   atomic.Int32 // what the Watch said
+	missed bool // the last one; whoever is busy owns it
 }
 
 // start is called by who listens, whom Run waits for too.
@@ -111,20 +113,23 @@ func (p *probe) start(ctx context.Context) {
 
 // ask takes any answer of the target for a sign of life: what the Watch said
 // last still holds. The answer itself may be older than that, and is not
-// looked at. None in time is evidence against the path; that the connection
-// broke, the stream will tell.
+// looked at. None in time is evidence against the path; after that only what a
+// new Watch says is believed. That the connection broke, the stream will tell.
 func (p *probe) ask(ctx context.Context) {
 	began := time.Now()
 	call, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	_, err := p.client.Check(call, &healthpb.HealthCheckRequest{Service: p.name})
-	switch status.Code(err) {
-	case codes.DeadlineExceeded:
+	switch code := status.Code(err); {
+	case code == codes.DeadlineExceeded:
+		p.missed = true
 		p.f.tell(ctx, classifyCall(err, true), began)
 		p.f.probeIn(probeAgain)
-	case codes.Unavailable, codes.Canceled:
-	default:
-		p.f.said(ctx, healthpb.HealthCheckResponse_ServingStatus(p.last.Load()), health.SourceWatch)
+	case code == codes.Unavailable || code == codes.Canceled:
+	case p.missed:
+		p.again()
+	case p.valid.Load():
+		p.f.alive(ctx)
 	}
 }
 
