@@ -9,80 +9,39 @@ import (
 	"github.com/meshhealth/meshhealth/client"
 )
 
-// benchFlip: SetStatus in a service until a watcher of the coordinator has it,
-// two hops; beside one bare Check, there and back, and a stock Watch, one hop.
-// One of each in turn, so that all see the same machine.
+// benchFlip: SetStatus in a service until the Recv of a watcher of the
+// coordinator has it, two hops; beside one bare Check, there and back, and a
+// stock Watch, one hop. One of each in turn, so that all see the same machine.
 func benchFlip(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
-	at, err := rig.coordinator()
+	ours, err := rig.twoHops()
 	if err != nil {
 		return err
 	}
-	srv, err := rig.service(at, "payments", "a")
+	theirs, check, err := rig.oneHop()
 	if err != nil {
 		return err
 	}
-	mesh, err := rig.client(at)
-	if err != nil {
-		return err
-	}
-	ours := make(chan status, 16)
-	rig.goes(func() error {
-		for u, err := range mesh.Watch(rig.ctx, client.WatchOptions{Names: []string{"payments/a"}}) {
+	var mid, slow, direct []float64
+	var flips, checks, watches times
+	for range o.rounds {
+		flips, checks, watches = flips[:0], checks[:0], watches[:0]
+		for i := range o.size(10_000, 100) {
+			took, err := rig.in(ours, i)
 			if err != nil {
 				return err
 			}
-			for _, e := range u.Entries {
-				ours <- status(e.GetStatus())
-			}
-		}
-		return nil
-	})
-	if err := rig.until(ours, 1); err != nil {
-		return err
-	}
-	peer, peerAt, err := rig.peer()
-	if err != nil {
-		return err
-	}
-	conn, err := rig.dial(peerAt)
-	if err != nil {
-		return err
-	}
-	theirs := make(chan status, 16)
-	if err := rig.watchStock(conn, "", theirs); err != nil {
-		return err
-	}
-	if err := rig.until(theirs, 1); err != nil {
-		return err
-	}
-	check := healthpb.NewHealthClient(conn)
-
-	var mid, slow, direct []float64
-	for range o.rounds {
-		var flips, checks, watches times
-		for i := range o.size(10_000, 100) {
-			to, stockTo, want := side(i)
+			flips = append(flips, took)
 			began := time.Now()
-			if err := srv.SetStatus(to, ""); err != nil {
-				return err
-			}
-			if err := rig.until(ours, want); err != nil {
-				return err
-			}
-			flips = append(flips, time.Since(began))
-			began = time.Now()
 			if _, err := check.Check(rig.ctx, &healthpb.HealthCheckRequest{}); err != nil {
 				return err
 			}
 			checks = append(checks, time.Since(began))
-			began = time.Now()
-			peer.SetServingStatus("", stockTo)
-			if err := rig.until(theirs, want); err != nil {
+			if took, err = rig.in(theirs, i); err != nil {
 				return err
 			}
-			watches = append(watches, time.Since(began))
+			watches = append(watches, took)
 		}
 		mid = append(mid, over(flips.quantile(.5), checks.quantile(.5)))
 		slow = append(slow, over(flips.quantile(.99), checks.quantile(.99)))
@@ -91,5 +50,78 @@ func benchFlip(ctx context.Context, o *options, r *report) error {
 	r.ratio("flip, two hops, p50 / bare Check p50", mid, 1.1)
 	r.ratio("flip, two hops, p99 / bare Check p99", slow, 1.2)
 	r.ratio("flip, two hops, p50 / stock Watch, one hop, p50", direct, 2.0)
+	r.figure("… flip, Check, stock Watch, p50", inMicros(.5, flips, checks, watches), "", true)
+	r.figure("… flip, Check, stock Watch, p99", inMicros(.99, flips, checks, watches), "", true)
 	return nil
+}
+
+// flipped is something that flips, and what a watcher of it sees.
+type flipped struct {
+	flip func(i int) error
+	seen chan seen
+}
+
+// in returns how long the i-th flip takes to be seen.
+func (r *rig) in(f *flipped, i int) (time.Duration, error) {
+	_, _, want := side(i)
+	began := time.Now()
+	if err := f.flip(i); err != nil {
+		return 0, err
+	}
+	at, err := r.until(f.seen, want)
+	return at.Sub(began), err
+}
+
+// twoHops is a service that a coordinator follows, and a client of that.
+func (r *rig) twoHops() (*flipped, error) {
+	at, err := r.coordinator()
+	if err != nil {
+		return nil, err
+	}
+	srv, err := r.service(at, "payments", "a")
+	if err != nil {
+		return nil, err
+	}
+	mesh, err := r.client(at)
+	if err != nil {
+		return nil, err
+	}
+	f := &flipped{
+		flip: func(i int) error { to, _, _ := side(i); return srv.SetStatus(to, "") },
+		seen: make(chan seen, 16),
+	}
+	r.goes(func() error {
+		for u, err := range mesh.Watch(r.ctx, client.WatchOptions{Names: []string{"payments/a"}}) {
+			if err != nil {
+				return err
+			}
+			for _, e := range u.Entries {
+				f.seen <- seen{status(e.GetStatus()), time.Now()}
+			}
+		}
+		return nil
+	})
+	_, err = r.until(f.seen, 1)
+	return f, err
+}
+
+// oneHop is a stock server, and two clients of that.
+func (r *rig) oneHop() (*flipped, healthpb.HealthClient, error) {
+	peer, at, err := r.peer()
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := r.dial(at)
+	if err != nil {
+		return nil, nil, err
+	}
+	f := &flipped{
+		flip: func(i int) error { _, to, _ := side(i); peer.SetServingStatus("", to); return nil },
+		seen: make(chan seen, 16),
+	}
+	if err := r.watchStock(conn, "", f.seen); err != nil {
+		return nil, nil, err
+	}
+	_, err = r.until(f.seen, 1)
+	return f, healthpb.NewHealthClient(conn), err
 }

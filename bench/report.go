@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -56,3 +57,15 @@ func (t times) quantile(q float64) time.Duration {
 }
 
 func over(a, b time.Duration) float64 { return float64(a) / float64(b) }
+
+// inMicros prints one quantile of each, in microseconds.
+func inMicros(q float64, all ...times) string {
+	var b strings.Builder
+	for i, t := range all {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprint(&b, t.quantile(q).Microseconds())
+	}
+	return b.String() + " µs"
+}

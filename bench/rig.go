@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -124,8 +125,14 @@ func (r *rig) dial(at string) (*grpc.ClientConn, error) {
 // status is what travels on every Watch here: the number.
 type status = int32
 
+// seen is a status and when a Watch's Recv brought it.
+type seen struct {
+	status
+	at time.Time
+}
+
 // watchStock follows a name by grpc.health.v1, and sends what it sees.
-func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- status) error {
+func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- seen) error {
 	stream, err := healthpb.NewHealthClient(conn).Watch(r.ctx, &healthpb.HealthCheckRequest{Service: name})
 	if err != nil {
 		return err
@@ -136,24 +143,25 @@ func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- status) e
 			if err != nil {
 				return err
 			}
-			to <- status(m.GetStatus())
+			to <- seen{status(m.GetStatus()), time.Now()}
 		}
 	})
 	return nil
 }
 
-// until takes what comes until it is the one that is wanted.
-func (r *rig) until(from <-chan status, want status) error {
+// until takes what comes until it is the one that is wanted, and returns when
+// that came.
+func (r *rig) until(from <-chan seen, want status) (time.Time, error) {
 	for {
 		select {
 		case s := <-from:
-			if s == want {
-				return nil
+			if s.status == want {
+				return s.at, nil
 			}
 		case err := <-r.fails:
-			return err
+			return time.Time{}, err
 		case <-r.ctx.Done():
-			return errors.New("interrupted")
+			return time.Time{}, errors.New("interrupted")
 		}
 	}
 }

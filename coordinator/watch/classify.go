@@ -57,6 +57,8 @@ func classifyDial(err error) finding {
 		return finding{about: ourselves, reason: reason}
 	case timedOut(err):
 		return finding{about: path, reason: reason, waited: true}
+	case strings.Contains(err.Error(), "frame too large"): // what came is no HTTP/2
+		return finding{about: configuration, cause: health.CauseUnimplemented, reason: reason}
 	case speaksOtherwise(err):
 		return finding{about: configuration, cause: health.CauseTLS, reason: reason}
 	}
@@ -94,11 +96,9 @@ func speaksOtherwise(err error) bool {
 			return true
 		}
 	}
-	// Where the errors have no types: TLS's own, a TLS alert read as an HTTP/2
-	// frame, and a handshake without ALPN.
+	// Where the errors have no types: TLS's own, and a handshake without ALPN.
 	text := err.Error()
-	return strings.Contains(text, "tls: ") || strings.Contains(text, "frame too large") ||
-		strings.Contains(text, "missing selected ALPN property")
+	return strings.Contains(text, "tls: ") || strings.Contains(text, "missing selected ALPN property")
 }
 
 // classifyCall judges why a call or a stream over a connection ended. heard

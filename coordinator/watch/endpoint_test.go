@@ -1,0 +1,103 @@
+package watch
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// TestRedialIn: how long after a failure the next attempt is made.
+func TestRedialIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, c := range []struct {
+			failures    int
+			least, most time.Duration
+		}{
+			{0, 0, 0},
+			{1, secondDial, secondDial},
+			{2, 1650 * time.Millisecond, 2065 * time.Millisecond},
+			{3, 2475 * time.Millisecond, 3100 * time.Millisecond},
+			{8, maxRedial, maxRedial * 5 / 4},
+			{1000, maxRedial, maxRedial * 5 / 4},
+		} {
+			e := &endpoint{failures: c.failures}
+			e.last.at = time.Now()
+			for range 100 {
+				if got := e.redialIn(); got < c.least || got > c.most {
+					t.Errorf("after %d failures %v, want %v to %v", c.failures, got, c.least, c.most)
+				}
+			}
+		}
+	})
+}
+
+// TestDialsArePaced: an address where nobody listens is refused twice within
+// two seconds, and asked ever less often then.
+func TestDialsArePaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.register("pay/a", health.Spec{Address: "host:1"})
+		r.are(r.take(), "pay/a: refused")
+		r.are(r.after(1200*time.Millisecond), "pay/a: refused")
+		got := r.after(10 * time.Minute)
+		if n := len(got); n < 30 || n > 50 {
+			t.Errorf("%d attempts in ten minutes, want about one every 16 s", n)
+		}
+		_, reg := knows("pay")
+		r.serve("host:1", reg)
+		r.are(r.after(maxRedial * 5 / 4)[:1], "pay/a: SERVING by grpc-watch")
+	})
+}
+
+// TestOneConnection: all at an address share one, and what a failed attempt
+// came to is told of each.
+func TestOneConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		for i := range 5 {
+			r.register(fmt.Sprintf("pay/%d", i), health.Spec{Address: "host:1"})
+		}
+		r.after(0)
+		before := len(r.dialled("host:1"))
+		got := r.after(1200 * time.Millisecond)
+		if dials := len(r.dialled("host:1")) - before; dials > 2 || len(got) < 5 {
+			t.Errorf("%d dials, told %v; want each told of a dial they share", dials, got)
+		}
+		_, reg := knows("pay")
+		r.serve("host:1", reg)
+		before = len(r.dialled("host:1"))
+		r.after(5 * time.Second)
+		if dials := len(r.dialled("host:1")) - before; dials != 1 {
+			t.Errorf("%d dials when it came back, want 1", dials)
+		}
+		if modes := r.w.Modes(); modes["grpc-watch"] != 5 {
+			t.Errorf("modes %v", modes)
+		}
+		for i := range 5 {
+			r.deregister(fmt.Sprintf("pay/%d", i))
+		}
+		synctest.Wait()
+		if n := len(r.w.pool.places); n != 0 {
+			t.Errorf("%d connections kept when all had left", n)
+		}
+	})
+}
+
+// TestPlaces: what may not share a connection does not.
+func TestPlaces(t *testing.T) {
+	p := newPool(&Config{})
+	id := health.ID{Service: "pay", Instance: "a"}
+	a := p.enter(id, &health.Spec{Address: "host:1"})
+	if p.enter(id, &health.Spec{Address: "host:1"}) != a {
+		t.Error("the same place twice")
+	}
+	if p.enter(id, &health.Spec{Address: "host:1", ServerName: "other"}) == a {
+		t.Error("one connection for two server names")
+	}
+	if p.enter(id, &health.Spec{Address: "host:2"}) == a {
+		t.Error("one connection for two addresses")
+	}
+}
