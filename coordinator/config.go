@@ -157,7 +157,7 @@ func (c *Config) validate() error {
 		}
 	}
 	if _, err := c.static(); err != nil {
-		add("Static", "%w", err)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -2,7 +2,10 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -10,24 +13,24 @@ import (
 )
 
 // static returns the checked registrations of the configured targets.
-func (c *Config) static() ([]wire.Registration, error) {
-	var all []wire.Registration
-	for start := 0; start < len(c.Static); start += wire.MaxRegistrations {
-		part := c.Static[start:min(start+wire.MaxRegistrations, len(c.Static))]
-		req := &pb.RegisterRequest{}
-		for i := range part {
-			req.Registrations = append(req.Registrations, part[i].registration())
-		}
-		regs, err := wire.Registrations(req)
+func (c *Config) static() (all []wire.Registration, err error) {
+	var errs []error
+	seen := map[health.ID]int{}
+	for i := range c.Static {
+		reg, err := wire.OneRegistration(c.Static[i].registration())
 		if err != nil {
-			return nil, err
+			errs = append(errs, fmt.Errorf("Static[%d]: %s", i, status.Convert(err).Message()))
+			continue
 		}
-		for i := range regs {
-			regs[i].Spec.Configured = true
+		if first, twice := seen[reg.ID]; twice {
+			errs = append(errs, fmt.Errorf("Static[%d]: names %v, as Static[%d] does; allowed: each once", i, reg.ID, first))
+			continue
 		}
-		all = append(all, regs...)
+		seen[reg.ID] = i
+		reg.Spec.Configured = true
+		all = append(all, reg)
 	}
-	return all, nil
+	return all, errors.Join(errs...)
 }
 
 func (t *Target) registration() *pb.Registration {

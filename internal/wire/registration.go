@@ -39,6 +39,13 @@ func Registrations(req *pb.RegisterRequest) ([]Registration, error) {
 	return out, v.Err()
 }
 
+// OneRegistration checks one by itself.
+func OneRegistration(r *pb.Registration) (Registration, error) {
+	var v Violations
+	out := registration(&v, "", r)
+	return out, v.Err()
+}
+
 func registration(v *Violations, prefix string, r *pb.Registration) Registration {
 	v.Check(prefix+"service", CheckService(r.GetService()))
 	v.Check(prefix+"instance", CheckInstance(r.GetInstance()))

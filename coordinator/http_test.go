@@ -1,0 +1,98 @@
+package coordinator
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// running starts a coordinator on ports of its own.
+func running(t *testing.T, cfg Config) *Coordinator {
+	t.Helper()
+	cfg.Listen, cfg.HTTP = "127.0.0.1:0", "127.0.0.1:0"
+	c, err := New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// page gets one, under a host name.
+func page(t *testing.T, c *Coordinator, method, path, host string) (code int, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.HTTPAddr().String()+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Host = host
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(text)
+}
+
+func TestPages(t *testing.T) {
+	c := running(t, Config{})
+	for _, p := range []struct {
+		method, path, host string
+		code               int
+		text               string
+	}{
+		{"GET", "/livez", "", 200, "alive"},
+		{"HEAD", "/livez", "", 200, ""},
+		{"GET", "/readyz", "", 200, "SERVING"},
+		{"GET", "/metrics", "", 200, "meshhealth_coordinator_status"},
+		{"GET", "/livez", "localhost:7071", 200, "alive"},
+		{"GET", "/livez", "[::1]:7071", 200, "alive"},
+		{"GET", "/livez", "evil.example", 421, "Host: "},
+		{"GET", "/metrics", "evil.example:7071", 421, "Host: "},
+		{"POST", "/livez", "", 405, ""},
+		{"GET", "/", "", 404, ""},
+		{"GET", "/debug/pprof/", "", 404, ""},
+	} {
+		code, body := page(t, c, p.method, p.path, p.host)
+		if code != p.code || !strings.Contains(body, p.text) {
+			t.Errorf("%s %s at %q: %d %.200q, want %d with %q", p.method, p.path, p.host, code, body, p.code, p.text)
+		}
+	}
+}
+
+// recorder is an answer that is only looked at.
+type recorder struct {
+	strings.Builder
+	code int
+}
+
+func (*recorder) Header() http.Header { return http.Header{} }
+func (r *recorder) WriteHeader(c int) { r.code = c }
+
+// TestReadyzAtTheEnd: a coordinator about to stop asks for no more requests.
+func TestReadyzAtTheEnd(t *testing.T) {
+	c := running(t, Config{})
+	ended, stop := context.WithCancel(t.Context())
+	stop()
+	var r recorder
+	c.ready(ended, &r)
+	if r.code != health.Draining.HTTP() || !strings.HasPrefix(r.String(), "DRAINING") {
+		t.Errorf("%d %s", r.code, r.String())
+	}
+}
