@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -69,15 +70,14 @@ func journalToken(before uint64) string {
 }
 
 func parseJournalToken(token string) (uint64, error) {
-	if len(token) <= wire.MaxToken {
-		b, _ := base64.RawURLEncoding.DecodeString(token)
-		if n, ok := strings.CutPrefix(string(b), journalPrefix); ok {
-			if before, err := strconv.ParseUint(n, 10, 64); err == nil {
-				return before, nil
-			}
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	n, ours := strings.CutPrefix(string(b), journalPrefix)
+	if err == nil && ours && len(token) <= wire.MaxToken {
+		if before, err := strconv.ParseUint(n, 10, 64); err == nil && before > 0 {
+			return before, nil
 		}
 	}
-	return 0, fmt.Errorf("is not one that was handed out")
+	return 0, errors.New("is not one that was handed out")
 }
 
 func transition(t *store.Transition) *pb.Transition {

@@ -37,6 +37,10 @@ func (r registryService) Report(stream grpc.ClientStreamingServer[pb.ReportReque
 	if p.id, p.lease, err = leased(first, true); err != nil {
 		return err
 	}
+	// Before the instance is not followed any more.
+	if _, err := reportOf(first); err != nil {
+		return err
+	}
 	if err := r.s.allow(stream.Context(), actionRegister, p.id); err != nil {
 		return wire.GRPC(err)
 	}
@@ -119,13 +123,21 @@ func (p *reporting) renew(ctx context.Context) error {
 }
 
 func (p *reporting) take(ctx context.Context, m *pb.ReportRequest) error {
+	report, err := reportOf(m)
+	if err != nil {
+		return err
+	}
+	return p.observe(ctx, health.Event{Kind: health.EventReport, Report: report})
+}
+
+func reportOf(m *pb.ReportRequest) (health.Report, error) {
 	report, ok := wire.ReportFromPush(m, time.Now())
 	if !ok {
 		var v wire.Violations
 		v.Add("status", "is %d; allowed: SERVING, DEGRADED, NOT_SERVING, STARTING, DRAINING or MAINTENANCE", m.GetStatus())
-		return v.Err()
+		return health.Report{}, v.Err()
 	}
-	return p.observe(ctx, health.Event{Kind: health.EventReport, Report: report})
+	return report, nil
 }
 
 func (p *reporting) observe(ctx context.Context, ev health.Event) error {

@@ -34,6 +34,9 @@ func (s *slots) get(key Key, encode func() []byte) []byte {
 type Entry struct {
 	health.Change
 	slots slots
+	// superseded: something newer of the same name was published. The feed's
+	// lock guards it.
+	superseded bool
 }
 
 // Encoded returns what encode makes of e for this audience; it is called once

@@ -40,7 +40,7 @@ func New(epoch uint64, maxBytes int) *Feed {
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxBytes
 	}
-	return &Feed{epoch: epoch, maxBytes: maxBytes, groups: map[string]*group{}}
+	return &Feed{epoch: epoch, maxBytes: maxBytes, groups: map[string]*group{}, log: newChangeLog()}
 }
 
 // Epoch returns the random number of this feed's life.
@@ -92,6 +92,9 @@ func (f *Feed) keep(e *Entry) {
 		f.groups[e.ID.Service] = g
 	}
 	f.count -= len(g.entries)
+	if old := g.entries[e.ID.Instance]; old != nil {
+		old.superseded = true
+	}
 	if e.Removed {
 		delete(g.entries, e.ID.Instance)
 	} else {

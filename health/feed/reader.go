@@ -1,10 +1,6 @@
 package feed
 
-import (
-	"context"
-
-	"github.com/meshhealth/meshhealth/health"
-)
+import "context"
 
 // Interest says what a Reader wants.
 type Interest struct {
@@ -142,27 +138,19 @@ func (r *Reader) changes() Step {
 	return Step{Entries: r.merge(batches)}
 }
 
-// merge walks backwards so that the latest of each name is met first, and
-// returns them in the order they happened.
+// merge returns what is of interest in them, in the order it happened. Every
+// reader reads up to now: the latest of a name is what nothing came after.
 func (r *Reader) merge(batches []*Batch) []*Entry {
 	var merged []*Entry
-	var seen map[health.ID]bool
-	for i := len(batches) - 1; i >= 0; i-- {
-		if !r.touchedBy(batches[i]) {
+	for _, b := range batches {
+		if !r.touchedBy(b) {
 			continue
 		}
-		if seen == nil {
-			seen = map[health.ID]bool{}
-		}
-		for j := len(batches[i].Entries) - 1; j >= 0; j-- {
-			if e := batches[i].Entries[j]; r.wants(e.ID.Service) && !seen[e.ID] {
-				seen[e.ID] = true
+		for _, e := range b.Entries {
+			if !e.superseded && r.wants(e.ID.Service) {
 				merged = append(merged, e)
 			}
 		}
-	}
-	for i, j := 0, len(merged)-1; i < j; i, j = i+1, j-1 {
-		merged[i], merged[j] = merged[j], merged[i]
 	}
 	return merged
 }

@@ -1,6 +1,8 @@
 package grpchealth
 
 import (
+	"sync"
+
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -51,6 +53,10 @@ func (s *sender) batch(step *feed.Step) error {
 	return s.message(b, step.Revision, &pb.WatchResponse{})
 }
 
+// buffers are for chunks while they are put together: Send has copied them when
+// it returns.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // entries sends what of them is in view, in chunks. A chunk says how far it
 // goes, so that it can be resumed from; those of a snapshot do not, before the
 // last.
@@ -58,19 +64,21 @@ func (s *sender) entries(step *feed.Step) error {
 	if step.Snapshot {
 		s.view.restart()
 	}
-	var chunk []byte
-	var reached uint64
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	chunk, reached := (*buffer)[:0], uint64(0)
 	for _, e := range step.Entries {
 		fragment := s.view.fragment(e, s.key)
 		if len(chunk) > 0 && len(chunk)+len(fragment) > wire.ChunkBytes {
 			if err := s.chunk(chunk, step, reached); err != nil {
 				return err
 			}
-			chunk = nil
+			chunk = chunk[:0]
 		}
 		chunk = append(chunk, fragment...)
 		reached = e.Revision
 	}
+	*buffer = chunk
 	if step.Snapshot {
 		chunk = append(chunk, s.view.unknown(step)...)
 	} else if len(chunk) == 0 {

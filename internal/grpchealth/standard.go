@@ -81,11 +81,12 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 	reader := s.h.cfg.Feed.NewReader(feed.Interest{Services: []string{id.Service}})
 	sent := healthpb.HealthCheckResponse_ServingStatus(-1)
 	for {
-		if _, err := reader.Next(ctx); err != nil {
+		step, err := reader.Next(ctx)
+		if err != nil {
 			return wire.GRPC(err)
 		}
-		now := s.h.current(id)
-		if now == sent {
+		now, told := s.h.told(&step, id)
+		if !told || now == sent {
 			continue
 		}
 		if err := stream.Send(&healthpb.HealthCheckResponse{Status: now}); err != nil {
@@ -102,12 +103,18 @@ func (s standard) name(req *healthpb.HealthCheckRequest) (health.ID, error) {
 	return s.h.resolve(health.ParseID(req.GetService())), v.Err()
 }
 
-func (h *Handlers) current(id health.ID) healthpb.HealthCheckResponse_ServingStatus {
-	e, ok := h.cfg.Feed.Get(id)
-	if !ok {
-		return healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+// told returns what a step says of one name, if it says anything.
+func (h *Handlers) told(step *feed.Step, id health.ID) (number healthpb.HealthCheckResponse_ServingStatus, told bool) {
+	for _, e := range step.Entries {
+		switch {
+		case e.ID != id:
+		case e.Removed:
+			return healthpb.HealthCheckResponse_SERVICE_UNKNOWN, true
+		default:
+			return h.number(e.Status), true
+		}
 	}
-	return h.number(e.Status)
+	return healthpb.HealthCheckResponse_SERVICE_UNKNOWN, step.Snapshot
 }
 
 func (h *Handlers) number(s health.Status) healthpb.HealthCheckResponse_ServingStatus {

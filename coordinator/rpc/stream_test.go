@@ -1,0 +1,232 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// watching is one open Watch and what has come of it.
+type watching struct {
+	t      *testing.T
+	cancel context.CancelFunc
+	came   []*pb.WatchResponse
+	err    error
+}
+
+// watch opens a Watch in a goroutine: it may have to wait for its turn.
+func (c *visitor) watch(req *pb.WatchRequest) *watching {
+	ctx, cancel := context.WithCancel(c.t.Context())
+	w := &watching{t: c.t, cancel: cancel}
+	c.t.Cleanup(cancel)
+	go func() {
+		stream, err := c.mesh.Watch(ctx, req)
+		for err == nil {
+			var m *pb.WatchResponse
+			if m, err = stream.Recv(); err == nil {
+				w.came = append(w.came, m)
+			}
+		}
+		w.err = err
+	}()
+	return w
+}
+
+// end returns the error the stream has ended with, nil if it is open.
+func (w *watching) end() error {
+	synctest.Wait()
+	return w.err
+}
+
+// entries returns the entries that have come since the last time.
+func (w *watching) entries() []*pb.Health {
+	w.t.Helper()
+	synctest.Wait()
+	if w.err != nil {
+		w.t.Fatalf("the Watch has ended: %v", w.err)
+	}
+	var all []*pb.Health
+	for _, m := range w.came {
+		all = append(all, m.GetEntries()...)
+	}
+	w.came = nil
+	return all
+}
+
+// lines says what has come since the last time, aggregates aside.
+func (w *watching) lines() []string {
+	w.t.Helper()
+	var all []string
+	for _, e := range w.entries() {
+		if e.GetInstance() != "" {
+			all = append(all, line(e))
+		}
+	}
+	return all
+}
+
+// wants fails the test unless exactly these lines have come.
+func (w *watching) wants(want ...string) {
+	w.t.Helper()
+	if got := w.lines(); !slices.Equal(got, want) {
+		w.t.Errorf("the Watch got %q, want %q", got, want)
+	}
+}
+
+// line says what an entry is, in short.
+func line(e *pb.Health) string {
+	l := health.ID{Service: e.GetService(), Instance: e.GetInstance()}.String() + " " + short(e.GetStatus())
+	if e.GetUnconfirmed() {
+		l += " unconfirmed"
+	}
+	if e.GetRemoved() {
+		l += " removed"
+	}
+	return l
+}
+
+func short(s pb.Status) string { return strings.TrimPrefix(s.String(), "STATUS_") }
+
+// reporting is one open Report and its end.
+type reports struct {
+	t      *testing.T
+	stream grpc.ClientStreamingClient[pb.ReportRequest, pb.ReportResponse]
+	cancel context.CancelFunc
+	ended  bool
+	err    error
+}
+
+// report opens a Report; without a first message it says nothing.
+func (c *visitor) report(first *pb.ReportRequest) *reports {
+	c.t.Helper()
+	ctx, cancel := context.WithCancel(c.t.Context())
+	c.t.Cleanup(cancel)
+	stream, err := c.leases.Report(ctx)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	r := &reports{t: c.t, stream: stream, cancel: cancel}
+	if first != nil {
+		r.says(first)
+	}
+	go func() {
+		r.err = stream.RecvMsg(&pb.ReportResponse{})
+		r.ended = true
+	}()
+	return r
+}
+
+func (r *reports) says(m *pb.ReportRequest) {
+	r.t.Helper()
+	if err := r.stream.Send(m); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// end returns the error the stream has ended with, nil if it is open.
+func (r *reports) end() error {
+	synctest.Wait()
+	return r.err
+}
+
+// open fails the test if the stream has ended.
+func (r *reports) open() {
+	r.t.Helper()
+	synctest.Wait()
+	if r.ended {
+		r.t.Fatalf("the Report has ended: %v", r.err)
+	}
+}
+
+// wantCode fails the test unless err has the code, and a reason of ours.
+func wantCode(t *testing.T, err error, want codes.Code, reason string) {
+	t.Helper()
+	if status.Code(err) != want || wire.ReasonOf(err) != reason {
+		t.Errorf("%v, reason %q; want %v, reason %q", err, wire.ReasonOf(err), want, reason)
+	}
+}
+
+// violation returns what is said of a field, and everything said if nothing
+// is.
+func violation(err error, field string) (description, all string) {
+	for _, d := range status.Convert(err).Details() {
+		if bad, ok := d.(*errdetails.BadRequest); ok {
+			for _, v := range bad.GetFieldViolations() {
+				all += fmt.Sprintf("%s: %s\n", v.GetField(), v.GetDescription())
+				if v.GetField() == field {
+					description = v.GetDescription()
+				}
+			}
+		}
+	}
+	return description, all
+}
+
+// instance is a registration nobody could object to.
+func instance(name string) *pb.Registration {
+	id := health.ParseID(name)
+	return &pb.Registration{
+		Service: id.Service, Instance: id.Instance, Address: "192.0.2.7:80", Incarnation: "i-1",
+		Ttl: durationpb.New(10 * time.Minute),
+	}
+}
+
+// registered registers instances and returns their leases.
+func (c *visitor) registered(list ...*pb.Registration) []*pb.Lease {
+	c.t.Helper()
+	resp, err := c.leases.Register(c.t.Context(), &pb.RegisterRequest{Registrations: list})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return resp.GetLeases()
+}
+
+// lease registers one instance.
+func (c *visitor) lease(name string) *pb.Lease {
+	c.t.Helper()
+	return c.registered(instance(name))[0]
+}
+
+// check returns an entry, nil if there is none.
+func (c *visitor) check(name string) *pb.Health {
+	c.t.Helper()
+	resp, err := c.mesh.Check(c.t.Context(), &pb.CheckRequest{Service: name})
+	if err != nil && status.Code(err) != codes.NotFound {
+		c.t.Fatal(err)
+	}
+	return resp.GetHealth()
+}
+
+// is fails the test unless an entry is as the line says.
+func (c *visitor) is(want string) {
+	c.t.Helper()
+	synctest.Wait()
+	name, _, _ := strings.Cut(want, " ")
+	if got := line(c.check(name)); got != want {
+		c.t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// wantText fails the test unless err says all of this.
+func wantText(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if text := status.Convert(err).Message(); !strings.Contains(text, part) {
+			t.Errorf("%q does not say %q", text, part)
+		}
+	}
+}
