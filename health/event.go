@@ -29,7 +29,7 @@ const (
 	// EventConfig is an answer that only a change of configuration can mend
 	// (Cause, Reason).
 	EventConfig
-	// EventPushed says whether it pushes its status itself (On).
+	// EventPushed says that one more stream pushes its status (On), or one less.
 	EventPushed
 	// EventOverride sets (Override) or with nil clears the override.
 	EventOverride

@@ -15,10 +15,10 @@ type instance struct {
 	reported  reported  // layer 1
 	reach     reach     // layer 2
 	forced    *Override // layer 5
-	pushed    bool
-	confirmed bool // some status was received under this lease
-	proven    bool // was routable under this lease
-	aged      bool // older than StartupGrace
+	pushers   int       // open streams that push its status
+	confirmed bool      // some status was received under this lease
+	proven    bool      // was routable under this lease
+	aged      bool      // older than StartupGrace
 
 	deadlines [numDeadlines]deadline
 	fresh     deadline // until when the lease counts as being renewed
@@ -51,6 +51,18 @@ func (in *instance) nextDue() moment {
 	return next
 }
 
+func (in *instance) pushed() bool { return in.pushers > 0 }
+
+// push counts the streams: one that is dead and does not know it may end long
+// after the next has begun.
+func (in *instance) push(begins bool) {
+	if begins {
+		in.pushers++
+		return
+	}
+	in.pushers = max(0, in.pushers-1)
+}
+
 // judged runs layers 1 and 2.
 func (in *instance) judged() verdict {
 	return in.reach.over(in, in.reported.verdict(in))
@@ -78,7 +90,7 @@ func (in *instance) differs(v verdict, judged Status) bool {
 	s := &in.state
 	return s.Status != v.status || s.Judged != judged || s.Cause != v.cause || s.Reason != v.reason ||
 		s.Unconfirmed != v.unconfirmed || s.Override != in.forced || s.Spec != in.spec ||
-		s.Pushed != in.pushed || s.Source != in.reported.source || s.Unreachable != in.reach.renewing ||
+		s.Pushed != in.pushed() || s.Source != in.reported.source || s.Unreachable != in.reach.renewing ||
 		in.reported.fresh || s.NextCause != v.nextCause
 }
 
@@ -91,7 +103,7 @@ func (in *instance) take(m *Mesh, v verdict, judged Status) {
 	in.trouble(m, v.status)
 	s.Status, s.Judged, s.Cause, s.Reason = v.status, judged, v.cause, v.reason
 	s.Unconfirmed, s.Override, s.Spec = v.unconfirmed, in.forced, in.spec
-	s.Proven, s.Pushed, s.Source, s.Unreachable = in.proven, in.pushed, in.reported.source, in.reach.renewing
+	s.Proven, s.Pushed, s.Source, s.Unreachable = in.proven, in.pushed(), in.reported.source, in.reach.renewing
 	s.Checks, s.Metrics = in.reported.checks, in.reported.metrics
 	s.NextAt, s.NextCause = time.Time{}, v.nextCause
 	if v.nextAt != 0 {

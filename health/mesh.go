@@ -94,7 +94,7 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 	case EventConfig:
 		m.misconfigured(in, ev.Cause, ev.Reason)
 	case EventPushed:
-		in.pushed = ev.On
+		in.push(ev.On)
 	case EventOverride:
 		m.override(in, ev.Override)
 	}

@@ -24,7 +24,8 @@ type dumbInstance struct {
 	leaseFrom, renewedAt time.Time // zero: no lease; no renewal
 	leaseLength          time.Duration
 	expiredAt, born      time.Time
-	pushed, proven, aged bool
+	pushers              int
+	proven, aged         bool
 	forced               *Override
 	forcedTo             time.Time
 }
@@ -49,7 +50,7 @@ func (d *dumbInstance) reached(p *MeshPolicy, now time.Time) {
 }
 
 func (d *dumbInstance) doubt(p *MeshPolicy, now time.Time) {
-	if d.pushed || d.lost != CauseNone {
+	if d.pushers > 0 || d.lost != CauseNone {
 		return
 	}
 	d.waitingSince = time.Time{}
@@ -106,7 +107,7 @@ func (d *dumbInstance) believe(p *MeshPolicy, now time.Time, byPoll bool) {
 }
 
 func (d *dumbInstance) apply(p *MeshPolicy, now time.Time, ev *Event) {
-	quiet := d.pushed || d.lost == CauseLeaseExpired
+	quiet := d.pushers > 0 || d.lost == CauseLeaseExpired
 	switch ev.Kind {
 	case EventReport:
 		d.report(p, now, &ev.Report)
@@ -135,7 +136,11 @@ func (d *dumbInstance) apply(p *MeshPolicy, now time.Time, ev *Event) {
 		d.settle(CauseNone, ev.Cause)
 		d.refusedSince = time.Time{}
 	case EventPushed:
-		d.pushed = ev.On
+		if ev.On {
+			d.pushers++
+		} else if d.pushers > 0 {
+			d.pushers--
+		}
 	case EventOverride:
 		d.forced, d.forcedTo = ev.Override, time.Time{}
 		if ev.Override != nil {

@@ -71,7 +71,7 @@ func (m *Mesh) renewed(in *instance) {
 
 // doubt begins, or goes on.
 func (m *Mesh) doubt(in *instance, reason string) {
-	if in.pushed || in.reach.lost != CauseNone {
+	if in.pushed() || in.reach.lost != CauseNone {
 		return
 	}
 	in.stopWaiting()
@@ -87,7 +87,7 @@ func (m *Mesh) doubt(in *instance, reason string) {
 
 // refused counts a refusal; the second, a second later, decides.
 func (m *Mesh) refused(in *instance, reason string) {
-	if in.pushed || in.reach.lost == CauseLeaseExpired {
+	if in.pushed() || in.reach.lost == CauseLeaseExpired {
 		return
 	}
 	if in.reach.refusedAt == 0 {
@@ -103,7 +103,7 @@ func (m *Mesh) refused(in *instance, reason string) {
 // misconfigured makes the instance Unknown at once: it answered, but not in a
 // way that says anything about its health.
 func (m *Mesh) misconfigured(in *instance, cause Cause, reason string) {
-	if in.pushed || in.reach.lost == CauseLeaseExpired {
+	if in.pushed() || in.reach.lost == CauseLeaseExpired {
 		return
 	}
 	in.stopWaiting()

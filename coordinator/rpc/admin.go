@@ -77,7 +77,7 @@ func parseJournalToken(token string) (uint64, error) {
 			return before, nil
 		}
 	}
-	return 0, errors.New("is not one that was handed out")
+	return 0, errors.New("is not one that was handed out; allowed: the next_page_token of the page before")
 }
 
 func transition(t *store.Transition) *pb.Transition {

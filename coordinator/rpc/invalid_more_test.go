@@ -176,7 +176,7 @@ func TestReadingRefusesBadFields(t *testing.T) {
 			{"List: a token", &pb.ListRequest{PageToken: "!"}, "page_token", tokens},
 			{"List: labels", &pb.ListRequest{Selector: &pb.Selector{Labels: labels(65)}}, "selector.labels", "allowed: at most 64"},
 			{"List: a zone", &pb.ListRequest{Selector: &pb.Selector{Zone: long(64)}}, "selector.zone", "allowed: at most 63"},
-			{"List: a status", &pb.ListRequest{Selector: &pb.Selector{Statuses: []pb.Status{99}}}, "selector.statuses[0]", "is not a status"},
+			{"List: a status", &pb.ListRequest{Selector: &pb.Selector{Statuses: []pb.Status{99}}}, "selector.statuses[0]", "allowed: the statuses"},
 			{"List: services", &pb.ListRequest{Selector: &pb.Selector{Services: slices.Repeat([]string{"a"}, 129)}}, "selector.services", "allowed: at most 128"},
 			{"Watch: names", &pb.WatchRequest{Names: slices.Repeat([]string{"a"}, 129)}, "names", "allowed: at most 128"},
 			{"Watch: twice", &pb.WatchRequest{Names: []string{"a", "a"}}, "names[1]", "is there twice"},

@@ -2,9 +2,12 @@ package rpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,8 +27,10 @@ import (
 type watching struct {
 	t      *testing.T
 	cancel context.CancelFunc
-	came   []*pb.WatchResponse
-	err    error
+
+	mu   sync.Mutex
+	came []*pb.WatchResponse
+	err  error
 }
 
 // watch opens a Watch in a goroutine: it may have to wait for its turn.
@@ -37,33 +42,52 @@ func (c *visitor) watch(req *pb.WatchRequest) *watching {
 		stream, err := c.mesh.Watch(ctx, req)
 		for err == nil {
 			var m *pb.WatchResponse
-			if m, err = stream.Recv(); err == nil {
-				w.came = append(w.came, m)
-			}
+			m, err = stream.Recv()
+			w.add(m, err)
 		}
-		w.err = err
+		w.add(nil, err)
 	}()
 	return w
 }
 
+func (w *watching) add(m *pb.WatchResponse, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.err = err; err == nil {
+		w.came = append(w.came, m)
+	}
+}
+
+// take returns what has come since the last time, and the error the stream has
+// ended with, nil if it is open.
+func (w *watching) take() ([]*pb.WatchResponse, error) {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	came := w.came
+	w.came = nil
+	return came, w.err
+}
+
 // end returns the error the stream has ended with, nil if it is open.
 func (w *watching) end() error {
-	synctest.Wait()
-	return w.err
+	_, err := w.take()
+	return err
 }
 
 // entries returns the entries that have come since the last time.
 func (w *watching) entries() []*pb.Health {
 	w.t.Helper()
-	synctest.Wait()
-	if w.err != nil {
-		w.t.Fatalf("the Watch has ended: %v", w.err)
+	came, err := w.take()
+	if err != nil {
+		w.t.Fatalf("the Watch has ended: %v", err)
 	}
 	var all []*pb.Health
-	for _, m := range w.came {
+	for _, m := range came {
+		// Within one message they have no order.
+		slices.SortStableFunc(m.GetEntries(), func(a, b *pb.Health) int { return strings.Compare(line(a), line(b)) })
 		all = append(all, m.GetEntries()...)
 	}
-	w.came = nil
 	return all
 }
 
@@ -101,13 +125,13 @@ func line(e *pb.Health) string {
 
 func short(s pb.Status) string { return strings.TrimPrefix(s.String(), "STATUS_") }
 
-// reporting is one open Report and its end.
+// reports is one open Report and its end.
 type reports struct {
 	t      *testing.T
 	stream grpc.ClientStreamingClient[pb.ReportRequest, pb.ReportResponse]
 	cancel context.CancelFunc
-	ended  bool
-	err    error
+	// over gets the stream's end, nil where that is an answer.
+	over chan error
 }
 
 // report opens a Report; without a first message it says nothing.
@@ -119,36 +143,44 @@ func (c *visitor) report(first *pb.ReportRequest) *reports {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	r := &reports{t: c.t, stream: stream, cancel: cancel}
+	r := &reports{t: c.t, stream: stream, cancel: cancel, over: make(chan error, 1)}
 	if first != nil {
 		r.says(first)
 	}
-	go func() {
-		r.err = stream.RecvMsg(&pb.ReportResponse{})
-		r.ended = true
-	}()
+	go func() { r.over <- stream.RecvMsg(&pb.ReportResponse{}) }()
 	return r
 }
 
+// says sends a message. io.EOF means that the stream has ended already, and end
+// tells why.
 func (r *reports) says(m *pb.ReportRequest) {
 	r.t.Helper()
-	if err := r.stream.Send(m); err != nil {
+	if err := r.stream.Send(m); err != nil && !errors.Is(err, io.EOF) {
 		r.t.Fatal(err)
 	}
 }
 
-// end returns the error the stream has ended with, nil if it is open.
+// end returns what the stream has ended with. It fails the test if it is open.
 func (r *reports) end() error {
+	r.t.Helper()
 	synctest.Wait()
-	return r.err
+	select {
+	case err := <-r.over:
+		return err
+	default:
+		r.t.Fatal("the Report is open")
+		return nil
+	}
 }
 
 // open fails the test if the stream has ended.
 func (r *reports) open() {
 	r.t.Helper()
 	synctest.Wait()
-	if r.ended {
-		r.t.Fatalf("the Report has ended: %v", r.err)
+	select {
+	case err := <-r.over:
+		r.t.Fatalf("the Report has ended: %v", err)
+	default:
 	}
 }
 

@@ -57,7 +57,7 @@ func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListRespon
 		resp.Entries = append(resp.Entries, x.h.health(e, now, to))
 	}
 	if more {
-		resp.NextPageToken = wire.PageToken(page[len(page)-1].ID)
+		resp.NextPageToken = l.Token(page[len(page)-1].ID)
 	}
 	return resp, nil
 }

@@ -79,10 +79,10 @@ func CheckAddress(address string) error {
 	}
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q is not host:port or :port", CleanTo(address, MaxAddress))
+		return fmt.Errorf("%q is not an address; allowed: host:port or :port", CleanTo(address, MaxAddress))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("port %q is not in 1..65535", CleanTo(port, MaxAddress))
+		return fmt.Errorf("port %q is none; allowed: 1 to 65535", CleanTo(port, MaxAddress))
 	}
 	return prefixed("host", checkHost(host))
 }

@@ -2,29 +2,52 @@ package wire
 
 import (
 	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
 
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 )
 
-const pagePrefix = "p1:"
+const (
+	pagePrefix = "p1:"
+	pageHead   = len(pagePrefix) + 4
+)
 
-// maxPageToken: a full name in base64.
-const maxPageToken = 4 + (MaxFullName+len(pagePrefix))*4/3
+// maxPageToken: a full name and what goes before it, in base64.
+const maxPageToken = 4 + (MaxFullName+pageHead)*4/3
 
-// PageToken returns the token of the page after id.
-func PageToken(id health.ID) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(pagePrefix + id.String()))
+// pageTokenOf returns the token of the page after id. It is good for one
+// selector, which scope stands for.
+func pageTokenOf(scope uint32, id health.ID) string {
+	b := binary.BigEndian.AppendUint32([]byte(pagePrefix), scope)
+	return base64.RawURLEncoding.EncodeToString(append(b, id.String()...))
 }
 
 // pageToken reads a token; first means there is none.
-func pageToken(v *Violations, token string) (after health.ID, first bool) {
+func pageToken(v *Violations, token string, scope uint32) (after health.ID, first bool) {
 	if token == "" {
 		return health.ID{}, true
 	}
 	b, err := base64.RawURLEncoding.DecodeString(token)
-	if err != nil || len(token) > maxPageToken || len(b) < len(pagePrefix) || string(b[:len(pagePrefix)]) != pagePrefix {
-		v.Add("page_token", "is not one that was handed out")
+	if err != nil || len(token) > maxPageToken || len(b) < pageHead || string(b[:len(pagePrefix)]) != pagePrefix {
+		v.Add("page_token", "is not one that was handed out; allowed: the next_page_token of the page before")
 		return health.ID{}, true
 	}
-	return health.ParseID(string(b[len(pagePrefix):])), false
+	if binary.BigEndian.Uint32(b[len(pagePrefix):]) != scope {
+		v.Add("page_token", "is that of another selector; allowed: the next_page_token of the page before")
+		return health.ID{}, true
+	}
+	return health.ParseID(string(b[pageHead:])), false
+}
+
+// scopeOf digests a selector; it tells mistakes, not attacks.
+func scopeOf(s *pb.Selector) uint32 {
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(s)
+	if err != nil {
+		return 0
+	}
+	return crc32.ChecksumIEEE(b)
 }

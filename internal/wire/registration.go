@@ -74,7 +74,7 @@ func CheckHealthName(name string) error {
 		return fmt.Errorf("has %d bytes; allowed: at most %d", len(name), MaxName)
 	}
 	if Clean(name) != name {
-		return errors.New("has control characters in it")
+		return errors.New("has control characters in it; allowed: printable UTF-8")
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func checkIncarnation(r *pb.Registration) error {
 	case !r.GetStatic() && (n == 0 || n > MaxIncarnation):
 		return fmt.Errorf("has %d bytes; allowed: 1 to %d, random per process", n, MaxIncarnation)
 	case !plain(r.GetIncarnation()):
-		return errors.New("has characters outside printable ASCII in it")
+		return errors.New("has other characters; allowed: printable ASCII")
 	}
 	return nil
 }
@@ -115,7 +115,7 @@ func Between(d *durationpb.Duration, absent, least, most time.Duration) (time.Du
 		return absent, nil
 	}
 	if err := d.CheckValid(); err != nil {
-		return 0, errors.New("is not a duration")
+		return 0, fmt.Errorf("is not a duration; allowed: %v to %v", least, most)
 	}
 	if v := d.AsDuration(); v >= least && v <= most {
 		return v, nil
@@ -136,7 +136,7 @@ func CheckLabels(labels map[string]string) error {
 			return fmt.Errorf("value of %q has %d bytes; allowed: at most %d", key, len(value), MaxLabelValue)
 		}
 		if Clean(value) != value {
-			return fmt.Errorf("value of %q has control characters in it", key)
+			return fmt.Errorf("value of %q has control characters in it; allowed: printable UTF-8", key)
 		}
 	}
 	return nil

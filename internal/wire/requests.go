@@ -131,7 +131,7 @@ func selector(v *Violations, p *pb.Selector) Selector {
 	for i, n := range p.GetStatuses() {
 		status, ok := health.StatusFromWire(int32(n))
 		if !ok {
-			v.Add(fmt.Sprintf("selector.statuses[%d]", i), "%d is not a status", n)
+			v.Add(fmt.Sprintf("selector.statuses[%d]", i), "is %d; allowed: the statuses of meshhealth.v1.Status", n)
 		}
 		s.Statuses = put(s.Statuses, status)
 	}
@@ -152,13 +152,18 @@ type List struct {
 	Size     int
 	After    health.ID // only what comes after it; zero for the first page
 	First    bool
+	scope    uint32
 }
+
+// Token returns the token of the page after id.
+func (l *List) Token(id health.ID) string { return pageTokenOf(l.scope, id) }
 
 // ListRequest checks a request for a page.
 func ListRequest(req *pb.ListRequest) (List, error) {
 	var v Violations
 	l := List{Selector: selector(&v, req.GetSelector()), Size: PageSize(&v, req.GetPageSize())}
-	l.After, l.First = pageToken(&v, req.GetPageToken())
+	l.After, l.First = pageToken(&v, req.GetPageToken(), scopeOf(req.GetSelector()))
+	l.scope = scopeOf(req.GetSelector())
 	return l, v.Err()
 }
 

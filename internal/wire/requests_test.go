@@ -48,7 +48,7 @@ func TestWatchRequest(t *testing.T) {
 		{"129 services", &pb.WatchRequest{Selector: &pb.Selector{Services: repeated(129, "s%d")}}, []refusal{{"selector.services", "has 129; allowed: at most 128"}}},
 		{"statuses", &pb.WatchRequest{Selector: &pb.Selector{Statuses: []pb.Status{1}}}, []refusal{{"selector.statuses", "Watch follows every status"}}},
 		{"no status", &pb.WatchRequest{Selector: &pb.Selector{Statuses: []pb.Status{3}}}, []refusal{
-			{"selector.statuses[0]", "3 is not a status"}, {"selector.statuses", "Watch follows"},
+			{"selector.statuses[0]", "is 3; allowed: the statuses"}, {"selector.statuses", "Watch follows"},
 		}},
 		{"heartbeats", &pb.WatchRequest{Heartbeat: seconds(60), FiguresEvery: seconds(1)}, nil},
 		{"too often", &pb.WatchRequest{Heartbeat: seconds(0), FiguresEvery: seconds(0)}, []refusal{
@@ -99,18 +99,23 @@ func TestListRequest(t *testing.T) {
 		{"nothing", nil, nil},
 		{"whole", &pb.ListRequest{PageSize: 1000, Selector: &pb.Selector{Statuses: []pb.Status{0, 1, 2, 4, 5, 6, 7}}}, nil},
 		{"no status", &pb.ListRequest{Selector: &pb.Selector{Statuses: []pb.Status{1, 3, 99}}}, []refusal{
-			{"selector.statuses[1]", "3 is not a status"}, {"selector.statuses[2]", "99 is not a status"},
+			{"selector.statuses[1]", "is 3; allowed: the statuses"}, {"selector.statuses[2]", "is 99; allowed: the statuses"},
 		}},
 		{"size too large", &pb.ListRequest{PageSize: 1001}, []refusal{{"page_size", "is 1001; allowed: 1 to 1000, 0 for 100"}}},
 		{"size negative", &pb.ListRequest{PageSize: -1}, []refusal{{"page_size", "is -1; allowed: 1 to 1000"}}},
 		{"token of Watch", &pb.ListRequest{PageToken: Token{}.Encode()}, []refusal{{"page_token", "is not one that was handed out"}}},
+		{"token of another selector", &pb.ListRequest{PageToken: pageTokenOf(7, health.ID{Service: "a"})}, []refusal{{"page_token", "is that of another selector"}}},
 		{"token too long", &pb.ListRequest{PageToken: strings.Repeat("A", 2000)}, []refusal{{"page_token", "handed out"}}},
 	} {
 		_, err := ListRequest(c.req)
 		refuses(t, c.name, err, c.want)
 	}
 	after := health.ID{Service: "a", Instance: "1"}
-	l, err := ListRequest(&pb.ListRequest{PageToken: PageToken(after), PageSize: 7})
+	first, err := ListRequest(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := ListRequest(&pb.ListRequest{PageToken: first.Token(after), PageSize: 7})
 	if err != nil || l.After != after || l.First || l.Size != 7 {
 		t.Errorf("%+v, %v", l, err)
 	}

@@ -26,7 +26,7 @@ func TestTokenRoundTrip(t *testing.T) {
 
 func FuzzToken(f *testing.F) {
 	f.Add(Token{1, 2, 3}.Encode())
-	f.Add(PageToken(health.ID{Service: "a", Instance: "1"}))
+	f.Add(pageTokenOf(7, health.ID{Service: "a", Instance: "1"}))
 	f.Add("")
 	f.Fuzz(func(t *testing.T, text string) {
 		if token, ok := DecodeToken(text); ok {
@@ -37,14 +37,14 @@ func FuzzToken(f *testing.F) {
 			t.Errorf("%q is no token, but %+v", text, token)
 		}
 		var v Violations
-		id, first := pageToken(&v, text)
+		id, first := pageToken(&v, text, 7)
 		if v.Err() != nil || first {
 			if id != (health.ID{}) || v.Err() == nil && text != "" {
 				t.Errorf("page token %q: %v %v %v", text, id, first, v.Err())
 			}
 			return
 		}
-		if again, _ := pageToken(&v, PageToken(id)); again != id {
+		if again, _ := pageToken(&v, pageTokenOf(7, id), 7); again != id {
 			t.Errorf("page token %q: %v, then %v", text, id, again)
 		}
 	})
@@ -54,12 +54,12 @@ func TestPageTokenRoundTrip(t *testing.T) {
 	long := strings.Repeat("x", MaxName)
 	for _, want := range []health.ID{{Service: "a"}, {Service: "a", Instance: "1"}, {Service: "*"}, {Service: long, Instance: long}} {
 		var v Violations
-		if got, first := pageToken(&v, PageToken(want)); got != want || first || v.Err() != nil {
+		if got, first := pageToken(&v, pageTokenOf(7, want), 7); got != want || first || v.Err() != nil {
 			t.Errorf("%v is read as %v %v, %v", want, got, first, v.Err())
 		}
 	}
 	var v Violations
-	if _, first := pageToken(&v, ""); !first || v.Err() != nil {
+	if _, first := pageToken(&v, "", 7); !first || v.Err() != nil {
 		t.Errorf("no token: %v %v", first, v.Err())
 	}
 }
