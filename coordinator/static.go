@@ -19,11 +19,11 @@ func (c *Config) static() (all []wire.Registration, err error) {
 	for i := range c.Static {
 		reg, err := wire.OneRegistration(c.Static[i].registration())
 		if err != nil {
-			errs = append(errs, fmt.Errorf("Static[%d]: %s", i, status.Convert(err).Message()))
+			errs = append(errs, fmt.Errorf("%s: %s", at(i), status.Convert(err).Message()))
 			continue
 		}
 		if first, twice := seen[reg.ID]; twice {
-			errs = append(errs, fmt.Errorf("Static[%d]: names %v, as Static[%d] does; allowed: each once", i, reg.ID, first))
+			errs = append(errs, fmt.Errorf("%s: names %v, as %s does; allowed: each once", at(i), reg.ID, at(first)))
 			continue
 		}
 		seen[reg.ID] = i
@@ -32,6 +32,8 @@ func (c *Config) static() (all []wire.Registration, err error) {
 	}
 	return all, errors.Join(errs...)
 }
+
+func at(i int) string { return fmt.Sprintf("Static[%d]", i) }
 
 func (t *Target) registration() *pb.Registration {
 	return &pb.Registration{

@@ -45,7 +45,7 @@ const (
 	MaxStreams = 128
 	// MaxHeaderList bounds the header of one RPC.
 	MaxHeaderList = 16 << 10
-	// MaxRequest bounds a request: 500 registrations with their labels fit.
+	// MaxRequest bounds a request: 500 registrations fit with 8 KiB each.
 	MaxRequest = 4 << 20
 	// MaxHealthReply bounds what is read of an instance, whose replies are
 	// small.
