@@ -48,6 +48,9 @@ func (in *instance) restore(l *Loaded) {
 		in.state.Since = l.Since
 	case l.Trusted:
 		r.status, r.cause, r.reason, r.seen = l.Status, l.Cause, l.Reason, true
+		if r.cause == CauseNone {
+			r.cause = causeOf(r.status)
+		}
 		in.confirmed, in.state.Since = true, l.Since
 		if l.Status != Serving {
 			r.firstFailure = l.Since

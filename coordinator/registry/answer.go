@@ -2,7 +2,6 @@ package registry
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
@@ -52,24 +51,27 @@ func (s *scribe) tellOwner(commands []*command) {
 }
 
 // unsure answers commands whose commit failed by what the store says it holds
-// now: a failed write is unknown, not undone.
-func (s *scribe) unsure(d *draft, commands []*command, found *store.State, cause error) {
+// now: a failed write is unknown, not undone. What no command was about was not
+// read back; it is tried again.
+func (s *scribe) unsure(d *draft, commands []*command, asked map[health.ID]bool, found *store.State, cause error) {
 	held := map[health.ID]*store.Registration{}
 	for i := range found.Registrations {
 		held[found.Registrations[i].ID] = &found.Registrations[i]
 	}
 	for id, want := range d.regs {
-		if !same(held[id], want) {
+		if !asked[id] {
+			delete(d.regs, id)
+		} else if !same(held[id], want) {
 			d.regs[id] = held[id]
 			s.refuse(commands, id, cause)
 		}
 	}
-	overs := map[health.ID]bool{}
+	overs := map[health.ID]*store.Override{}
 	for i := range found.Overrides {
-		overs[found.Overrides[i].ID] = true
+		overs[found.Overrides[i].ID] = &found.Overrides[i]
 	}
 	for id, want := range d.overs {
-		if overs[id] != (want != nil) {
+		if !sameOverride(overs[id], want) {
 			s.refuse(commands, id, cause)
 		}
 	}
@@ -101,5 +103,13 @@ func same(held, want *store.Registration) bool {
 	if held == nil || want == nil {
 		return held == nil && want == nil
 	}
-	return held.Lease == want.Lease && held.Address == want.Address && held.RegisteredAt.Equal(want.RegisteredAt.Round(0).In(time.UTC))
+	return held.Lease == want.Lease && held.Address == want.Address && held.RegisteredAt.Equal(want.RegisteredAt)
+}
+
+func sameOverride(held *store.Override, want *health.Override) bool {
+	if held == nil || want == nil {
+		return held == nil && want == nil
+	}
+	return held.Status == want.Status && held.Author == want.Author && held.Reason == want.Reason &&
+		held.SetAt.Equal(want.SetAt) && held.ExpiresAt.Equal(want.ExpiresAt)
 }

@@ -83,9 +83,11 @@ func (q *queue) instance(c *health.Change) {
 		delete(q.statuses, c.ID)
 		return
 	}
-	q.statuses[c.ID] = store.Status{
-		ID: c.ID, Status: c.Judged, Cause: c.Cause, Reason: c.Reason, Since: c.Since, Proven: c.Proven,
+	st := store.Status{ID: c.ID, Status: c.Judged, Since: c.Since, Proven: c.Proven}
+	if c.Override == nil { // else they tell why it is forced
+		st.Cause, st.Reason = c.Cause, c.Reason
 	}
+	q.statuses[c.ID] = st
 }
 
 // push appends t and drops the oldest until everything fits.

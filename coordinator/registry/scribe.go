@@ -62,26 +62,33 @@ func (s *scribe) do(ctx context.Context, c *command) error {
 	case err := <-c.done:
 		return err
 	case <-s.stopped:
-		return wire.ErrStopping
+		select {
+		case err := <-c.done: // it was in the last commit
+			return err
+		default:
+			return wire.ErrStopping
+		}
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// run writes what waits, until ctx ends, and then once more.
+// run writes what waits, until ctx ends, and then once more. A write that has
+// begun is not cut short.
 func (s *scribe) run(ctx context.Context) {
 	defer close(s.stopped)
+	whole := context.WithoutCancel(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			s.flush(context.WithoutCancel(ctx))
+			s.flush(whole)
 			return
 		case <-s.queue.notify:
 		case <-timer.C:
 		}
-		s.flush(ctx)
+		s.flush(whole)
 		timer.Reset(s.nextTry())
 	}
 }
@@ -159,7 +166,7 @@ func (s *scribe) failed(ctx context.Context, d *draft, w *work, cause error) {
 		refuseAll(commands, cause)
 		return
 	}
-	s.unsure(d, commands, &found, cause)
+	s.unsure(d, commands, ids, &found, cause)
 }
 
 // report tells the owner when the store's state has changed.
