@@ -12,10 +12,10 @@ import (
 func CheckListen(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q is not HOST:PORT", CleanTo(address, MaxAddress))
+		return fmt.Errorf("%q is no address; allowed: HOST:PORT", CleanTo(address, MaxAddress))
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("port %q is not in 0..65535", CleanTo(port, MaxAddress))
+		return fmt.Errorf("port %q is none; allowed: 0 to 65535", CleanTo(port, MaxAddress))
 	}
 	return prefixed("host", checkHost(host))
 }
