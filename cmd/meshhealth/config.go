@@ -60,7 +60,7 @@ type logSettings struct {
 func readConfig(name string) (*settings, error) {
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--config: %w", err)
 	}
 	p := &problems{file: name}
 	if info.Size() > maxConfigFile {
@@ -69,7 +69,7 @@ func readConfig(name string) (*settings, error) {
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--config: %w", err)
 	}
 	s := parseConfig(p, text, filepath.Dir(name))
 	s.checkFiles(p)

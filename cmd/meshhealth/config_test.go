@@ -120,8 +120,8 @@ func TestConfigFiles(t *testing.T) {
 	for name, want := range map[string]string{
 		large:                           large + ": is larger than 1048576 bytes",
 		certs:                           certs + ":2: tls.cert: open " + filepath.Join(dir, "missing.pem") + ": no such file or directory\n" + certs + ":2: tls.client_ca: " + fmt.Sprintf("%q", certs) + " has no certificate in it",
-		filepath.Join(dir, "none.yaml"): "stat " + filepath.Join(dir, "none.yaml") + ": no such file or directory",
-		dir:                             "read " + dir + ": is a directory",
+		filepath.Join(dir, "none.yaml"): "--config: stat " + filepath.Join(dir, "none.yaml") + ": no such file or directory",
+		dir:                             "--config: read " + dir + ": is a directory",
 	} {
 		if _, err := readConfig(name); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)

@@ -87,7 +87,10 @@ func (f *coordinatorFlags) settings(cmd *cobra.Command) (*settings, error) {
 		}
 	}
 	f.override(s)
-	return s, errors.Join(f.wrong(cmd, s), s.validate())
+	if err := f.wrong(cmd, s); err != nil {
+		return nil, err
+	}
+	return s, s.validate()
 }
 
 // override puts the flags over the file.

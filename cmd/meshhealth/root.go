@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func (a *app) root() *cobra.Command {
@@ -23,12 +25,25 @@ Ask it:       meshhealth status`,
 	}
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return usage(cmd, "%w", err) })
+	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(
 		a.coordinatorCommand(), a.statusCommand(), a.watchCommand(), a.historyCommand(),
 		a.registerCommand(), a.deregisterCommand(), a.demoCommand(), a.demoInstanceCommand(), a.versionCommand(),
 	)
 	return root
+}
+
+// badFlag says what a flag takes, where its own error does not.
+func badFlag(cmd *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		allowed := map[string]string{
+			"duration": "a duration such as 5s or 1m30s", "int": "a whole number", "bool": "true or false",
+		}[e.GetFlag().Value.Type()]
+		if allowed != "" {
+			return usage(cmd, "--%s: %q is none; allowed: %s", e.GetFlag().Name, e.GetValue(), allowed)
+		}
+	}
+	return usage(cmd, "%w", err)
 }
 
 // usage is an error about how a command was called.
