@@ -55,16 +55,15 @@ func cutColumns(text string, limit int, dots string) string {
 func age(d time.Duration) string {
 	s := int64(max(d, 0) / time.Second)
 	for _, u := range []struct {
-		from, big, small int64
-		format           string
-	}{
-		{86400, 86400, 3600, "%dd%dh"},
-		{3600, 3600, 60, "%dh%dm"},
-		{60, 60, 1, "%dm%ds"},
-	} {
-		if s >= u.from {
-			text := fmt.Sprintf(u.format, s/u.big, s%u.big/u.small)
-			return strings.TrimSuffix(text, "0"+text[len(text)-1:])
+		big, small       int64
+		bigName, smaller string
+	}{{86400, 3600, "d", "h"}, {3600, 60, "h", "m"}, {60, 1, "m", "s"}} {
+		switch rest := s % u.big / u.small; {
+		case s < u.big:
+		case rest == 0:
+			return fmt.Sprintf("%d%s", s/u.big, u.bigName)
+		default:
+			return fmt.Sprintf("%d%s%d%s", s/u.big, u.bigName, rest, u.smaller)
 		}
 	}
 	return fmt.Sprintf("%ds", s)

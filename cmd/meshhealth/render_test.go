@@ -1,0 +1,187 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/meshhealth/meshhealth/client"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+const escape = "\x1b[31mred"
+
+// entry is one that has lasted for so long.
+func entry(name string, s pb.Status, c pb.Cause, lasted time.Duration, reason string) *pb.Health {
+	service, instance, _ := strings.Cut(name, "/")
+	return &pb.Health{
+		Service: service, Instance: instance, Status: s, Cause: c, Reason: reason,
+		Age: durationpb.New(lasted), At: timestamppb.New(noon),
+	}
+}
+
+// mesh is a mesh with one of everything.
+func mesh() []*pb.Health {
+	whole := entry("*", pb.Status_STATUS_DEGRADED, pb.Cause_CAUSE_WARNED, 2*time.Minute+14*time.Second, "")
+	pay := entry("payments", pb.Status_STATUS_DEGRADED, pb.Cause_CAUSE_WARNED, 2*time.Minute, "")
+	pay.Counts = &pb.Counts{Serving: 1, NotServing: 1, Draining: 1}
+	ledger := entry("ledger-of-a-long-name", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK, 26*time.Hour, "")
+	ledger.Counts = &pb.Counts{Serving: 2}
+	doubt := entry("ledger-of-a-long-name/b", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK, 26*time.Hour, "no route to host")
+	doubt.Unconfirmed, doubt.NextAt, doubt.NextCause = true, timestamppb.New(noon.Add(12*time.Second)), pb.Cause_CAUSE_UNREACHABLE
+	forced := entry("payments/c", pb.Status_STATUS_MAINTENANCE, pb.Cause_CAUSE_FORCED, 5*time.Second, "")
+	forced.Override = &pb.Override{Status: pb.Status_STATUS_MAINTENANCE, Author: "kim", Reason: "new disk", ExpiresAt: timestamppb.New(noon.Add(time.Hour))}
+	return []*pb.Health{
+		whole, pay, ledger, doubt, forced,
+		entry("ledger-of-a-long-name/a", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK, 26*time.Hour, ""),
+		entry("payments/a", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK, 0, ""),
+		entry("payments/b", pb.Status_STATUS_NOT_SERVING, pb.Cause_CAUSE_REFUSED, 90*time.Second, "dial tcp 10.0.0.7:9000: connect: "+escape+" データベース connection refused"),
+		entry("payments/d", pb.Status_STATUS_DRAINING, pb.Cause_CAUSE_DRAINING, time.Second, ""),
+	}
+}
+
+func found() *findings {
+	all := mesh()
+	return &findings{mesh: all[0], entries: all[1:]}
+}
+
+// TestStatusTables: as people see it, in a pipe and on terminals.
+func TestStatusTables(t *testing.T) {
+	for name, c := range map[string]struct {
+		shell
+		colour string
+		all    bool
+	}{
+		"pipe":     {colour: "auto"},
+		"all":      {colour: "auto", all: true},
+		"terminal": {shell: shell{columns: 80}, colour: "auto"},
+		"ascii":    {shell: shell{columns: 60, env: map[string]string{"LANG": "C", "NO_COLOR": "1"}}, colour: "auto"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := c.app().printStatus(&output{format: "table", colour: c.colour}, found(), c.all); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, "testdata/status_"+name+".txt", c.out.String()+c.err.String())
+		})
+	}
+}
+
+// TestColour: only on a terminal, unless it is asked for; NO_COLOR is obeyed.
+func TestColour(t *testing.T) {
+	for _, c := range []struct {
+		columns    int
+		mode, name string
+		want       bool
+	}{
+		{0, "auto", "", false},
+		{80, "auto", "", true},
+		{80, "auto", "NO_COLOR", false},
+		{80, "never", "", false},
+		{0, "always", "", true},
+		{80, "always", "NO_COLOR", true},
+	} {
+		s := shell{columns: c.columns, env: map[string]string{c.name: "1"}}
+		if got := s.app().pen(c.mode).colour; got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
+// TestHistoryTable: newest first, with days, and gaps where there are some.
+func TestHistoryTable(t *testing.T) {
+	at := func(ago time.Duration) *timestamppb.Timestamp { return timestamppb.New(noon.Add(-ago)) }
+	list := []*pb.Transition{
+		{Service: "payments", Instance: "a", From: pb.Status_STATUS_NOT_SERVING, To: pb.Status_STATUS_SERVING, Cause: pb.Cause_CAUSE_OK, At: at(3 * time.Second)},
+		{Lost: 1200, At: at(time.Minute)},
+		{Service: "payments", From: pb.Status_STATUS_SERVING, To: pb.Status_STATUS_NOT_SERVING, Cause: pb.Cause_CAUSE_FAILED, At: at(time.Hour), Reason: escape},
+		{Service: "payments", Instance: "z", From: pb.Status_STATUS_DRAINING, To: pb.Status_STATUS_DRAINING, Removed: true, At: at(30 * time.Hour)},
+	}
+	var s shell
+	if err := s.app().printHistory(&output{format: "table", colour: "auto"}, list); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/history.txt", s.out.String())
+}
+
+// TestWatchLines: a snapshot, changes, an outage and what became of things.
+func TestWatchLines(t *testing.T) {
+	var s shell
+	w := newWatching(s.app(), &watchFlags{output: output{format: "table", colour: "auto"}}, []string{"payments", "nobody"})
+	all := mesh()
+	take := func(u client.Update) {
+		u.Received = noon
+		if err := w.take(&u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	take(client.Update{Snapshot: true, SnapshotEnd: true, Entries: all})
+	down := entry("payments/a", pb.Status_STATUS_NOT_SERVING, pb.Cause_CAUSE_TIMEOUT, 0, "no answer within 2s")
+	take(client.Update{Entries: []*pb.Health{down}})
+	take(client.Update{Entries: []*pb.Health{down}}) // figures only
+	take(client.Update{Stale: true, Err: errNoAnswer})
+	take(client.Update{Gap: true, Snapshot: true, SnapshotEnd: true, Entries: append(all[:6:6], down)})
+	golden(t, "testdata/watch.txt", s.out.String()+"-- stderr --\n"+s.err.String())
+}
+
+// TestNothingObeysTheNetwork: no text of others reaches a terminal as it is.
+func TestNothingObeysTheNetwork(t *testing.T) {
+	nasty := entry("payments", pb.Status_STATUS_NOT_SERVING, pb.Cause_CAUSE_FAILED, 0, "a\x1b]0;title\x07b\u202ec\r\nd\x00")
+	nasty.Root = escape
+	nasty.Override = &pb.Override{Author: escape, Reason: escape}
+	nasty.Checks = []*pb.CheckHealth{{Name: escape, Reason: escape}}
+	for _, format := range []string{"table", "json"} {
+		var s shell
+		a := s.app()
+		f := &findings{asked: []*pb.Health{nasty}, entries: []*pb.Health{nasty}, detail: true}
+		if err := a.printStatus(&output{format: format, colour: "never"}, f, true); err != nil {
+			t.Fatal(err)
+		}
+		w := newWatching(a, &watchFlags{output: output{format: format, colour: "never"}}, nil)
+		if err := w.take(&client.Update{Snapshot: true, SnapshotEnd: true, Entries: []*pb.Health{nasty}, Received: noon}); err != nil {
+			t.Fatal(err)
+		}
+		a.say("%s %v", escape, nasty.GetReason())
+		if text := s.out.String() + s.err.String(); strings.ContainsAny(text, "\x1b\x07\r\x00\u202e") {
+			t.Errorf("%s: %q", format, text)
+		}
+	}
+}
+
+// TestJSON: one object a line, each a message of the proto.
+func TestJSON(t *testing.T) {
+	var s shell
+	if err := s.app().printStatus(&output{format: "json"}, found(), false); err != nil {
+		t.Fatal(err)
+	}
+	lines := bytes.Split(bytes.TrimSpace(s.out.Bytes()), []byte("\n"))
+	if len(lines) != len(mesh()) {
+		t.Fatalf("%d lines for %d entries", len(lines), len(mesh()))
+	}
+	for _, line := range lines {
+		var h pb.Health
+		if err := protojson.Unmarshal(line, &h); err != nil {
+			t.Errorf("%s: %v", line, err)
+		}
+		var fields map[string]any
+		if err := json.Unmarshal(line, &fields); err != nil || fields["status"] == nil {
+			t.Errorf("%s: %v, status %v", line, err, fields["status"])
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		-time.Second: "0s", 0: "0s", 999 * time.Millisecond: "0s", 12 * time.Second: "12s", 90 * time.Second: "1m30s", time.Minute: "1m", 600 * time.Second: "10m", 134 * time.Second: "2m14s",
+		3*time.Hour + 5*time.Minute: "3h5m", 148 * time.Hour: "6d4h", 24 * time.Hour: "1d",
+	} {
+		if got := age(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
