@@ -110,10 +110,10 @@ func (c *Coordinator) newWatcher(targets *wire.Targets) *watch.Watcher {
 }
 
 func (c *Coordinator) newRPC(targets *wire.Targets) *rpc.Server {
-	loopback := c.onLoopback()
+	local := c.onLoopback() && c.cfg.Credentials == nil
 	return rpc.New(rpc.Config{
 		Registry: c.registry, Feed: c.registry.Feed(), Targets: targets,
-		Trusting: c.cfg.Insecure || loopback, Reflection: loopback, Credentials: c.cfg.Credentials,
+		Trusting: c.cfg.Insecure || local, Reflection: c.onLoopback(), Credentials: c.cfg.Credentials,
 		Unary:           []grpc.UnaryServerInterceptor{c.inbound.Unary()},
 		Stream:          []grpc.StreamServerInterceptor{c.inbound.Stream()},
 		MaxConnsPerPeer: c.cfg.MaxConnsPerPeer, MaxWatchers: c.cfg.MaxWatchers,

@@ -162,8 +162,8 @@ func (a *app) announce(log *slog.Logger, s *settings, cfg *coordinator.Config, c
 	if cfg.Insecure && !onLoopback(c.Addr()) {
 		log.Warn("insecure: whoever reaches this address can register, override and read")
 	}
-	if s.tls != nil && s.tls.CA == "" && !onLoopback(c.Addr()) {
-		log.Warn("no client CA: nobody can register, override or read the history from elsewhere")
+	if s.tls != nil && s.tls.CA == "" {
+		log.Warn("no client CA: nobody can register, override or read the history")
 	}
 	if a.listening != nil {
 		a.listening(grpcAt, httpAt)

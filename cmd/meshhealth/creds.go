@@ -87,17 +87,17 @@ func checkRoots(file string) error {
 // connection, or a certificate that is no longer trusted would.
 type reloading struct {
 	material certprovider.Provider // nil: no files
-	config   func(km *certprovider.KeyMaterial) *tls.Config
+	// name is what the other side must be, if not what it was dialled as: what
+	// we were configured with goes before what an instance registers with. It
+	// is not the instance's to choose who it may be.
+	name   string
+	config func(km *certprovider.KeyMaterial) *tls.Config
 }
 
 // clientCreds are for dialling.
 func clientCreds(f tlsFiles, refresh time.Duration) (*reloading, error) {
 	return newReloading(f, refresh, func(km *certprovider.KeyMaterial) *tls.Config {
-		// The name we were configured with goes before the one an instance
-		// registers with: it is not the instance's to choose who it may be.
-		return &tls.Config{
-			MinVersion: tls.VersionTLS13, RootCAs: km.Roots, Certificates: km.Certs, ServerName: f.ServerName,
-		}
+		return &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: km.Roots, Certificates: km.Certs}
 	})
 }
 
@@ -114,7 +114,7 @@ func serverCreds(f tlsFiles, refresh time.Duration) (*reloading, error) {
 }
 
 func newReloading(f tlsFiles, refresh time.Duration, config func(*certprovider.KeyMaterial) *tls.Config) (*reloading, error) {
-	r := &reloading{config: config}
+	r := &reloading{config: config, name: f.ServerName}
 	if f.CA == "" && f.Cert == "" {
 		return r, nil
 	}
@@ -150,7 +150,8 @@ func (r *reloading) ClientHandshake(ctx context.Context, authority string, conn 
 	if err != nil {
 		return nil, nil, err
 	}
-	return c.ClientHandshake(ctx, authority, conn)
+	// gRPC takes the name from the authority, never from a tls.Config.
+	return c.ClientHandshake(ctx, or(r.name, authority), conn)
 }
 
 // ServerHandshake implements credentials.TransportCredentials.

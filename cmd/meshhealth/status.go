@@ -229,7 +229,7 @@ func headline(p pen, f *findings) string {
 // printFooter tells people, not scripts, what is not shown.
 func (a *app) printFooter(f *findings, hidden int) {
 	switch {
-	case f.mesh != nil && len(f.entries) == 0:
+	case len(f.entries)+len(f.missing) == 0:
 		a.say("Nothing is registered yet. Services do it with the client library; by hand:\n" +
 			"  meshhealth register SERVICE/INSTANCE --address HOST:PORT")
 	case hidden > 0 && a.columns > 0:

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc"
+	stock "google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/meshhealth/meshhealth/client"
+	"github.com/meshhealth/meshhealth/coordinator"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+// live is a real coordinator, and a shell that asks it.
+type live struct {
+	shell
+	t  *testing.T
+	at string
+}
+
+func newLive(t *testing.T, cfg coordinator.Config) *live {
+	t.Helper()
+	cfg.Listen, cfg.HTTP = "127.0.0.1:0", coordinator.Off
+	c, err := coordinator.New(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	at := c.Addr().String()
+	return &live{t: t, at: at, shell: shell{env: map[string]string{coordinatorEnv: at}}}
+}
+
+// does runs a command that must end so.
+func (l *live) does(code int, args ...string) (stdout, stderr string) {
+	l.t.Helper()
+	stdout, stderr, got := l.run(l.t.Context(), args...)
+	if got != code {
+		l.t.Errorf("meshhealth %s: code %d, want %d\n%s%s", strings.Join(args, " "), got, code, stdout, stderr)
+	}
+	return stdout, stderr
+}
+
+// stockServer serves grpc.health.v1 on a port of its own.
+func stockServer(t *testing.T) (s *stock.Server, address string) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s = stock.NewServer()
+	g := grpc.NewServer()
+	healthpb.RegisterHealthServer(g, s)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = g.Serve(l) }()
+	t.Cleanup(func() { g.Stop(); <-done })
+	return s, l.Addr().String()
+}
+
+// becomes waits until a name has a status, as a watcher sees it.
+func (l *live) becomes(name string, want pb.Status) {
+	l.t.Helper()
+	c, err := client.New(client.Config{Coordinator: l.at})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	defer c.Close()
+	for u, err := range c.Watch(l.t.Context(), client.WatchOptions{Names: []string{name}}) {
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		for _, h := range u.Entries {
+			if h.GetStatus() == want {
+				return
+			}
+		}
+	}
+}
+
+// TestLife of a stock instance, from the command line.
+func TestLife(t *testing.T) {
+	l := newLive(t, coordinator.Config{})
+	s, address := stockServer(t)
+	if _, stderr := l.does(3, "status"); !strings.Contains(stderr, "Nothing is registered yet") {
+		t.Errorf("%q", stderr)
+	}
+	if stdout, _ := l.does(0, "register", "pay/a", "--address", address, "--label", "team=core", "--zone", "z1"); stdout != "registered pay/a at "+address+"\n" {
+		t.Errorf("%q", stdout)
+	}
+	l.becomes("pay/a", pb.Status_STATUS_SERVING)
+	l.becomes("pay", pb.Status_STATUS_SERVING)
+	stdout, _ := l.does(0, "status", "pay")
+	for _, want := range []string{"SERVING", "pay/a", "1/1"} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("no %s in %q", want, stdout)
+		}
+	}
+	stdout, _ = l.does(0, "status", "pay/a", "-o", "json")
+	var h struct {
+		Labels map[string]string
+		Zone   string
+	}
+	if err := json.Unmarshal([]byte(stdout), &h); err != nil || h.Labels["team"] != "core" || h.Zone != "z1" {
+		t.Errorf("%q: %+v, %v", stdout, h, err)
+	}
+	s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	l.becomes("pay", pb.Status_STATUS_NOT_SERVING)
+	l.does(2, "status")
+	l.does(2, "status", "pay")
+	l.does(2, "status", "pay/a", "nobody") // the worst
+	if _, stderr := l.does(3, "status", "pay/b"); !strings.Contains(stderr, "pay/b is not registered\n  Did you mean pay/a?") {
+		t.Errorf("%q", stderr)
+	}
+	stdout, _ = l.does(0, "history", "pay/a")
+	if lines := strings.Split(stdout, "\n"); len(lines) != 4 || !strings.Contains(lines[1], "NOT_SERVING") {
+		t.Errorf("%q", stdout)
+	}
+	stdout, _ = l.does(0, "history", "-n", "1", "-o", "json")
+	var tr struct{ To string }
+	if err := json.Unmarshal([]byte(stdout), &tr); err != nil || tr.To != "STATUS_NOT_SERVING" {
+		t.Errorf("%q: %v", stdout, err)
+	}
+	if stdout, _ := l.does(0, "deregister", "pay/a"); stdout != "deregistered pay/a\n" {
+		t.Errorf("%q", stdout)
+	}
+	if _, stderr := l.does(3, "deregister", "pay/a"); !strings.Contains(stderr, "pay/a") {
+		t.Errorf("%q", stderr)
+	}
+	l.does(3, "status", "pay")
+}
+
+// TestWatchEndsAfterSoManyChanges, and tells how things were first.
+func TestWatchEndsAfterSoManyChanges(t *testing.T) {
+	l := newLive(t, coordinator.Config{})
+	s, address := stockServer(t)
+	l.does(0, "register", "pay/a", "--address", address)
+	l.becomes("pay/a", pb.Status_STATUS_SERVING)
+	l.becomes("pay", pb.Status_STATUS_SERVING)
+	w := shell{env: l.env}
+	a := w.app()
+	a.stderr = onWrite(func() { // when it says that changes follow
+		s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	})
+	if code := a.run(t.Context(), []string{"watch", "pay/a", "--count", "1", "-o", "json"}); code != exitOK {
+		t.Errorf("code %d", code)
+	}
+	lines := strings.Split(strings.TrimSpace(w.out.String()), "\n")
+	if len(lines) != 2 || !strings.Contains(lines[0], `"STATUS_SERVING"`) || !strings.Contains(lines[1], `"STATUS_NOT_SERVING"`) {
+		t.Errorf("%q", lines)
+	}
+}
+
+// onWrite is called for each write.
+type onWrite func()
+
+func (f onWrite) Write(p []byte) (int, error) { f(); return len(p), nil }
+
+// TestRefusedByTheCoordinator: what it refuses is told field by field.
+func TestRefusedByTheCoordinator(t *testing.T) {
+	l := newLive(t, coordinator.Config{MaxInstances: 1})
+	if _, stderr := l.does(3, "register", "pay/a", "--address", "192.0.2.1:1"); !strings.Contains(stderr, "address") {
+		t.Errorf("%q", stderr)
+	}
+	l.does(0, "register", "pay/a", "--address", "127.0.0.1:1")
+	if _, stderr := l.does(3, "register", "pay/b", "--address", "127.0.0.1:1"); !strings.Contains(stderr, "at most 1 may be") {
+		t.Errorf("%q", stderr)
+	}
+}
