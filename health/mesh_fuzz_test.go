@@ -79,10 +79,10 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 		if ev.Spec.Static {
 			ev.Spec.TTL = 0
 		}
-		status := Status(arg) % numStatuses
+		status := Status(arg) % NumStatuses
 		ev.Loaded = &Loaded{Status: status, Cause: causeOf(status), Since: t0.Add(-time.Hour), Trusted: arg/7%2 == 0, Proven: arg/14%2 == 0}
 	case EventReport:
-		ev.Report = Report{Source: SourceMeshhealth + Source(arg/7%4), Status: Status(arg) % numStatuses, Cause: Cause(arg/28%2) * CauseTimeout}
+		ev.Report = Report{Source: SourceMeshhealth + Source(arg/7%4), Status: Status(arg) % NumStatuses, Cause: Cause(arg/28%2) * CauseTimeout}
 		if ev.Report.Source.stock() {
 			ev.Report.Status = []Status{Unknown, Serving, Serving, NotServing}[arg%4]
 		}
@@ -92,7 +92,7 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 		ev.On = arg%2 == 0
 	case EventOverride:
 		if n := arg / 7 % 4; n > 0 {
-			ev.Override = &Override{Status: Status(arg) % numStatuses, SetAt: now}
+			ev.Override = &Override{Status: Status(arg) % NumStatuses, SetAt: now}
 			if n > 1 {
 				ev.Override.ExpiresAt = now.Add(time.Duration(n) * halfSecond)
 			}

@@ -100,7 +100,7 @@ func (r *reported) accept(rep *Report) {
 
 // causeOf is the cause of a status that came without one.
 func causeOf(s Status) Cause {
-	return [numStatuses]Cause{
+	return [NumStatuses]Cause{
 		Unknown: CauseUnconfirmed, Serving: CauseOK, Degraded: CauseWarned, NotServing: CauseFailed,
 		Starting: CauseStarting, Draining: CauseDraining, Maintenance: CauseMaintenance,
 	}[s]

@@ -33,7 +33,7 @@ func ParseRule(name string) (Rule, bool) {
 
 // Aggregate returns the status of a service with these instances: all of them,
 // and those that count. minAvailable is in percent.
-func (r Rule) Aggregate(all, counted *[numStatuses]int, minAvailable int) Status {
+func (r Rule) Aggregate(all, counted *[NumStatuses]int, minAvailable int) Status {
 	n := total(counted)
 	switch {
 	case total(all) == 0:
@@ -49,7 +49,7 @@ func (r Rule) Aggregate(all, counted *[numStatuses]int, minAvailable int) Status
 }
 
 // uncounted is the status when no instance counts.
-func uncounted(all *[numStatuses]int) Status {
+func uncounted(all *[NumStatuses]int) Status {
 	switch left := total(all) - all[Draining] - all[Maintenance]; {
 	case left > 0:
 		return Starting
@@ -59,7 +59,7 @@ func uncounted(all *[numStatuses]int) Status {
 	return Maintenance
 }
 
-func available(counted *[numStatuses]int, n, minAvailable int) Status {
+func available(counted *[NumStatuses]int, n, minAvailable int) Status {
 	need := max(1, (n*minAvailable+99)/100)
 	routable := counted[Serving] + counted[Degraded]
 	switch {
@@ -73,7 +73,7 @@ func available(counted *[numStatuses]int, n, minAvailable int) Status {
 
 // worst knows only four statuses: Starting, Draining and Maintenance never
 // win it. Where there is nothing else, it is Starting.
-func worst(counted *[numStatuses]int) Status {
+func worst(counted *[NumStatuses]int) Status {
 	for _, s := range [...]Status{NotServing, Unknown, Degraded, Serving} {
 		if counted[s] > 0 {
 			return s
@@ -82,7 +82,7 @@ func worst(counted *[numStatuses]int) Status {
 	return Starting
 }
 
-func total(by *[numStatuses]int) int {
+func total(by *[NumStatuses]int) int {
 	n := 0
 	for _, k := range by {
 		n += k

@@ -2,7 +2,7 @@ package health
 
 import "testing"
 
-type tallies = [numStatuses]int
+type tallies = [NumStatuses]int
 
 // The rows the rules must hold. What counts is beside what does not.
 func TestAggregate(t *testing.T) {
@@ -131,10 +131,10 @@ func FuzzRule(f *testing.F) {
 		var all, counted []Status
 		var allBy, countedBy tallies
 		for _, b := range data {
-			s := Status(b) % numStatuses
+			s := Status(b) % NumStatuses
 			all = append(all, s)
 			allBy[s]++
-			if counts := b/byte(numStatuses)%2 == 0; counts && s != Draining && s != Maintenance {
+			if counts := b/byte(NumStatuses)%2 == 0; counts && s != Draining && s != Maintenance {
 				counted = append(counted, s)
 				countedBy[s]++
 			}

@@ -22,10 +22,10 @@ type tally struct {
 // service is the counts of its instances and what was last published.
 type service struct {
 	state State
-	all   [numStatuses]int
+	all   [NumStatuses]int
 	// Those that count, and those that would only count if no other does: an
 	// address nobody ever answered at must not outvote instances that live.
-	counted, unproven [numStatuses]int
+	counted, unproven [NumStatuses]int
 	unconfirmed       int
 	size              int
 	inWhole           tally
@@ -78,7 +78,7 @@ func (s *service) enter(t tally, n int) {
 }
 
 // judging returns the counts the rule looks at.
-func (s *service) judging() *[numStatuses]int {
+func (s *service) judging() *[NumStatuses]int {
 	if total(&s.counted) == 0 {
 		return &s.unproven
 	}

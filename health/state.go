@@ -116,7 +116,7 @@ type Metrics struct {
 
 // Counts is how many are what.
 type Counts struct {
-	By          [numStatuses]int
+	By          [NumStatuses]int
 	Counted     int
 	Unconfirmed int
 }

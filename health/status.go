@@ -13,7 +13,8 @@ const (
 	Starting                  // no evidence yet
 	Draining                  // leaving on purpose
 	Maintenance               // taken out by a person
-	numStatuses
+	// NumStatuses is how many there are.
+	NumStatuses
 )
 
 // statusRow is all that the outside vocabularies make of one status.
@@ -30,7 +31,7 @@ type statusRow struct {
 }
 
 // statusTable is total: a test fails for a status without its row.
-var statusTable = [numStatuses]statusRow{
+var statusTable = [NumStatuses]statusRow{
 	Unknown:     {name: "UNKNOWN", wire: 0, grpc: 0, exit: 3, http: 503, severity: 5},
 	Serving:     {name: "SERVING", routable: true, wire: 1, grpc: 1, metric: 2, hasMetric: true, exit: 0, http: 200, severity: 1},
 	Degraded:    {name: "DEGRADED", routable: true, wire: 4, grpc: 1, metric: 1, hasMetric: true, exit: 1, http: 200, severity: 2},
@@ -42,7 +43,7 @@ var statusTable = [numStatuses]statusRow{
 
 // Statuses returns every status, in the order of their constants.
 func Statuses() []Status {
-	all := make([]Status, numStatuses)
+	all := make([]Status, NumStatuses)
 	for i := range all {
 		all[i] = Status(i)
 	}
@@ -51,7 +52,7 @@ func Statuses() []Status {
 
 // row returns s's row; a value out of range reads as Unknown.
 func (s Status) row() *statusRow {
-	if s >= numStatuses {
+	if s >= NumStatuses {
 		s = Unknown
 	}
 	return &statusTable[s]
@@ -96,7 +97,7 @@ func Worse(s, t Status) Status {
 // It has none for 3 (SERVICE_UNKNOWN, which is an answer and no status) and
 // for numbers out of range.
 func StatusFromWire(n int32) (Status, bool) {
-	for s := range numStatuses {
+	for s := range NumStatuses {
 		if statusTable[s].wire == n {
 			return s, true
 		}
@@ -106,7 +107,7 @@ func StatusFromWire(n int32) (Status, bool) {
 
 // ParseStatus returns the status of this name.
 func ParseStatus(name string) (Status, bool) {
-	for s := range numStatuses {
+	for s := range NumStatuses {
 		if statusTable[s].name == name {
 			return s, true
 		}

@@ -5,9 +5,9 @@ import "time"
 // whole is the mesh: the worst of the services that have a counted instance.
 type whole struct {
 	state State
-	all   [numStatuses]int // services by status
+	all   [NumStatuses]int // services by status
 	// Of those, the ones with a counted instance.
-	counted [numStatuses]int
+	counted [NumStatuses]int
 }
 
 func (w *whole) enter(t tally, n int) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -28,12 +29,19 @@ type Check struct {
 	// health.Warnf for a warning, any other error for a failure. Its context
 	// ends with Timeout, Remove and Run. It never runs twice at once.
 	Run func(context.Context) error
+	// Kind says what the check is for.
+	Kind Kind
+	// Tags group checks for Config.Services: each is 1 to 255 of [A-Za-z0-9._-].
+	Tags []string
+	// InitialDelay is how long the first run waits; 0 means not at all.
+	InitialDelay time.Duration
 	// Every is the time from one run to the next, give or take a tenth; 0 means
 	// 10 s. While the status is in doubt it is a fifth, but at least 1 s. At
 	// least half of it lies between the end of a run and the next.
 	Every time.Duration
-	// Timeout is how long a run may take; 0 means 2 s. One that has not returned
-	// 50 ms after it has failed, whatever it returns later.
+	// Timeout is how long a run may take, less than Every; 0 means 2 s, or half
+	// of Every if that is less. One that has not returned 50 ms after it has
+	// failed, whatever it returns later.
 	Timeout time.Duration
 	// FailAfter consecutive failures make NOT_SERVING; 0 means 3.
 	FailAfter int
@@ -53,6 +61,22 @@ type Check struct {
 	// first. Nothing else.
 	Priority int
 }
+
+// Kind says what a check is for.
+type Kind uint8
+
+// The zero value is Readiness.
+const (
+	// Readiness: whether the service should get traffic.
+	Readiness Kind = iota
+	// Liveness: whether the process is of any use. It says nothing about
+	// traffic, and must not depend on anything outside the process.
+	Liveness
+	// Startup: as Readiness; and the process has started when all of these have
+	// passed once.
+	Startup
+	numKinds
+)
 
 // OnFail says what the failure of a check means for the service.
 type OnFail uint8
@@ -74,7 +98,7 @@ func (c *Check) setDefaults() {
 		c.Every = DefaultEvery
 	}
 	if c.Timeout == 0 {
-		c.Timeout = DefaultTimeout
+		c.Timeout = min(DefaultTimeout, c.Every/2)
 	}
 	if c.StaleAfter == 0 {
 		c.StaleAfter = c.Every
@@ -94,7 +118,16 @@ func (c *Check) validate() error {
 	if c.Every < MinEvery {
 		f.add("Every", "is %v; allowed: %v or more", c.Every, MinEvery)
 	}
-	f.notNegative("Timeout", c.Timeout)
+	if c.Timeout < 0 || c.Timeout >= c.Every {
+		f.add("Timeout", "is %v; allowed: more than 0 and less than Every (%v), 0 for the default", c.Timeout, c.Every)
+	}
+	f.notNegative("InitialDelay", c.InitialDelay)
+	for i, tag := range c.Tags {
+		f.check(fmt.Sprintf("Tags[%d]", i), wire.CheckService(tag))
+	}
+	if c.Kind >= numKinds {
+		f.add("Kind", "is %d; allowed: Readiness, Liveness, Startup", c.Kind)
+	}
 	if err := c.policy().Validate(); err != nil {
 		f.errs = append(f.errs, err)
 	}

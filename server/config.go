@@ -19,6 +19,9 @@ type Config struct {
 	// Service is the name on the health services: 1 to 255 of [A-Za-z0-9._-].
 	// The empty name is answered like it.
 	Service string
+	// Services are more names, each judged by some of the checks; at most 98,
+	// so that the standard's List can name all.
+	Services []Service
 	// MaxConcurrent is how many checks may run at once; 0 means
 	// DefaultMaxConcurrent, negative means all of them.
 	MaxConcurrent int
@@ -55,6 +58,7 @@ func (c *Config) setDefaults() {
 func (c *Config) validate() error {
 	var f faults
 	f.check("Service", wire.CheckService(c.Service))
+	c.checkServices(&f)
 	f.notNegative("Propagation", c.Propagation)
 	for i, fn := range c.OnDrain {
 		if fn == nil {
@@ -65,6 +69,28 @@ func (c *Config) validate() error {
 	f.limit("MaxWatchersPerPeer", c.MaxWatchersPerPeer)
 	f.text("Build", c.Build, wire.MaxVersion)
 	return f.err()
+}
+
+// maxServices leaves room for Config.Service and "" in the standard's List.
+const maxServices = 98
+
+func (c *Config) checkServices(f *faults) {
+	if len(c.Services) > maxServices {
+		f.add("Services", "has %d; allowed: at most %d", len(c.Services), maxServices)
+		return
+	}
+	seen := map[string]string{c.Service: "Service"}
+	for i, s := range c.Services {
+		field := fmt.Sprintf("Services[%d]", i)
+		f.check(field+".Name", wire.CheckService(s.Name))
+		if first, twice := seen[s.Name]; twice {
+			f.add(field+".Name", "%q is that of %s too; allowed: each once", s.Name, first)
+		}
+		seen[s.Name] = field
+		if len(s.Checks)+len(s.Tags) == 0 {
+			f.add(field, "has neither Checks nor Tags; allowed: one of them or both")
+		}
+	}
 }
 
 // faults collects everything that is wrong with a configuration.

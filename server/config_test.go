@@ -28,7 +28,8 @@ func TestAddSaysEverythingThatIsWrong(t *testing.T) {
 	s := newServer(t, server.Config{})
 	wantFields(t, s.Add(server.Check{
 		Name: "a\x00b", Every: -1, Timeout: -1, FailAfter: -1, RecoverAfter: -1, MinHold: -1, OnFail: 7,
-	}), "Name", "Run", "Every", "Timeout", "FailAfter", "RecoverAfter", "DegradeAfter", "MinHold", "OnFail")
+		Kind: 7, Tags: []string{"ok", "not ok"}, InitialDelay: -1,
+	}), "Name", "Run", "Every", "Timeout", "Kind", "Tags[1]", "InitialDelay", "FailAfter", "RecoverAfter", "DegradeAfter", "MinHold", "OnFail")
 	wantFields(t, s.Add(server.Check{Run: pass}), "Name")
 	wantFields(t, s.Add(server.Check{Name: strings.Repeat("a", wire.MaxName+1), Run: pass}), "Name")
 	wantFields(t, s.Add(server.Check{Name: "a", Run: pass, Every: server.MinEvery - 1}), "Every")
@@ -37,19 +38,36 @@ func TestAddSaysEverythingThatIsWrong(t *testing.T) {
 
 func TestAddTakesSoManyChecks(t *testing.T) {
 	s := newServer(t, server.Config{})
-	for i := range wire.MaxChecks {
-		add(t, s, server.Check{Name: fmt.Sprint(i), Run: pass})
+	many := make([]server.Check, server.MaxChecks)
+	for i := range many {
+		many[i] = server.Check{Name: fmt.Sprint(i), Run: pass}
 	}
-	if err := s.Add(server.Check{Name: "0", Run: pass}); !errors.Is(err, server.ErrCheckExists) {
-		t.Errorf("a name twice: %v", err)
-	}
+	add(t, s, many...)
 	if err := s.Add(server.Check{Name: "one more", Run: pass}); !errors.Is(err, server.ErrTooManyChecks) {
 		t.Errorf("too many: %v", err)
 	}
-	if !s.Remove("0") || s.Remove("0") {
+	if s.Remove("0") != 1 || s.Remove("0") != 0 {
 		t.Error("Remove does not say what it did")
 	}
+	if err := s.Add(server.Check{Name: "1", Run: pass}); !errors.Is(err, server.ErrCheckExists) {
+		t.Errorf("a name twice: %v", err)
+	}
 	add(t, s, server.Check{Name: "one more", Run: pass})
+}
+
+// TestAddIsAllOrNone: one that is wrong keeps all out, and each is named.
+func TestAddIsAllOrNone(t *testing.T) {
+	s := newServer(t, server.Config{})
+	add(t, s, server.Check{Name: "there", Run: pass})
+	err := s.Add(server.Check{Name: "good", Run: pass}, server.Check{Name: "late", Run: pass, Every: time.Second, Timeout: time.Second}, server.Check{Name: "x"})
+	wantFields(t, err, "Timeout", "Run")
+	err = s.Add(server.Check{Name: "good", Run: pass}, server.Check{Name: "good", Run: pass}, server.Check{Name: "there", Run: pass})
+	if n := strings.Count(err.Error(), server.ErrCheckExists.Error()); n != 2 || !errors.Is(err, server.ErrCheckExists) {
+		t.Errorf("%v, want two that exist", err)
+	}
+	if n := s.Remove("good", "late", "x", "there"); n != 1 {
+		t.Errorf("%d checks were there, want one", n)
+	}
 }
 
 func TestZeroCheckHasDefaults(t *testing.T) {

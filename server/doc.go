@@ -9,7 +9,10 @@
 //	s.Drain(ctx)
 //	grpcServer.GracefulStop()
 //
-// The status is the worst of what the checks (check.go) and SetStatus say. A
+// The status is the worst of what the checks (check.go) and SetStatus say. More
+// names (Config.Services) may be judged by some of the checks each (board.go).
+// What they say is counted, never rescanned: a result costs the same among ten
+// checks and among ten thousand. A
 // new server is STARTING, which stock clients read as NOT_SERVING, until every
 // check that may hold it back has run once. Reads never run a check.
 //

@@ -45,23 +45,12 @@ func quantile(sorted []time.Duration, percent int) time.Duration {
 
 // figures returns the current figures, for Check and List.
 func (s *Server) figures(id health.ID) ([]health.CheckState, *health.Metrics) {
-	if id != s.self {
+	b := s.names[id]
+	if b == nil {
 		return nil, nil
 	}
 	s.mu.Lock()
-	checks, totals := s.states(), s.schedule.totals
+	checks, totals := b.states(&s.bad), s.schedule.totals
 	s.mu.Unlock()
 	return checks, totals.metrics()
-}
-
-// states returns the checks as they are published, in the order of Add.
-func (s *Server) states() []health.CheckState {
-	if len(s.tasks) == 0 {
-		return nil
-	}
-	states := make([]health.CheckState, len(s.tasks))
-	for i, t := range s.tasks {
-		states[i] = t.state()
-	}
-	return states
 }

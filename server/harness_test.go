@@ -107,10 +107,8 @@ func newServer(t *testing.T, cfg server.Config) *server.Server {
 
 func add(t *testing.T, s *server.Server, checks ...server.Check) {
 	t.Helper()
-	for _, c := range checks {
-		if err := s.Add(c); err != nil {
-			t.Fatal(err)
-		}
+	if err := s.Add(checks...); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"strings"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // verdict is what one source says, or all of them together.
@@ -28,51 +26,6 @@ var causeOf = map[health.Status]health.Cause{
 	health.Starting: health.CauseStarting, health.Maintenance: health.CauseMaintenance,
 }
 
-// judge returns what all sources say together.
-func (s *Server) judge() verdict {
-	if s.leaving {
-		return verdict{status: health.Draining, cause: health.CauseDraining}
-	}
-	var worst verdict
-	var reasons []string
-	said := false
-	for v, name := range s.sources() {
-		if v.status != health.Serving {
-			reasons = append(reasons, explain(v, name))
-			worst.firstFailure = earlier(worst.firstFailure, v.firstFailure)
-		}
-		if !said || v.status.WorseThan(worst.status) {
-			worst.status, worst.cause = v.status, v.cause
-		}
-		said = true
-	}
-	switch {
-	case !said && s.schedule.started:
-		return verdict{status: health.Serving, cause: health.CauseOK}
-	case !said:
-		return verdict{status: health.Starting, cause: health.CauseStarting}
-	case worst.status == health.Serving:
-		worst.reason = s.manual.reason
-		return worst
-	}
-	worst.reason = wire.Clean(strings.Join(reasons, "; "))
-	return worst
-}
-
-// sources yields what counts, with its name: SetStatus has none.
-func (s *Server) sources() func(yield func(verdict, string) bool) {
-	return func(yield func(verdict, string) bool) {
-		if s.manual.set && !yield(s.manual.verdict, "") {
-			return
-		}
-		for _, t := range s.tasks {
-			if v, counts := t.verdict(); counts && !yield(v, t.check.Name) {
-				return
-			}
-		}
-	}
-}
-
 // verdict returns what t means for the service, and whether it counts.
 func (t *task) verdict() (verdict, bool) {
 	v := verdict{
@@ -83,7 +36,8 @@ func (t *task) verdict() (verdict, bool) {
 		v.status = health.Degraded
 	}
 	optional := t.newcomer || t.check.OnFail == Degrade
-	return v, t.check.OnFail != Ignore && !(optional && v.status == health.Starting)
+	matters := t.check.OnFail != Ignore && t.check.Kind != Liveness
+	return v, matters && !(optional && v.status == health.Starting)
 }
 
 // explain says in words what a source that is not SERVING says.

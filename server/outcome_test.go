@@ -185,8 +185,8 @@ func TestRunReturnsWhenItsChecksHave(t *testing.T) {
 		tidy, unruly, stuck := &probe{within: heeding(time.Hour)}, &probe{within: ignoring(time.Hour)}, &probe{within: ignoring(time.Hour)}
 		s := newServer(t, server.Config{})
 		add(t, s,
-			server.Check{Name: "tidy", Run: tidy.run, Timeout: time.Hour},
-			server.Check{Name: "unruly", Run: unruly.run, Timeout: 10 * time.Second},
+			server.Check{Name: "tidy", Run: tidy.run, Every: 2 * time.Hour, Timeout: time.Hour},
+			server.Check{Name: "unruly", Run: unruly.run, Every: time.Minute, Timeout: 10 * time.Second},
 			server.Check{Name: "stuck", Run: stuck.run, Timeout: time.Second})
 		tidy.set(errDown)
 		stop := start(t, s)

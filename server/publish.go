@@ -13,49 +13,122 @@ func (s *Server) update(f func(now time.Time)) {
 	s.mu.Lock()
 	now := time.Now()
 	f(now)
-	c := s.refresh(now)
+	changes := s.refresh(now)
 	s.mu.Unlock()
-	s.log(c)
+	s.log(changes)
+}
+
+// settle takes in what a run came to. A status that changes is published at
+// once; what is only news of a check waits for the scheduler.
+func (s *Server) settle(r *run, res result) {
+	s.mu.Lock()
+	now := time.Now()
+	s.schedule.settle(r, res, now)
+	var changes []health.Change
+	if s.statusChanged() {
+		changes = s.refresh(now)
+	}
+	s.mu.Unlock()
+	s.log(changes)
+}
+
+// News of checks that change no status are published at once, but at most so
+// often: thousands of first runs make some dozens of publications.
+const (
+	newsWindow = 10 * time.Millisecond
+	maxNews    = 16 // in a window
+)
+
+// refreshSoon publishes, or returns when it should.
+func (s *Server) refreshSoon(now time.Time) (changes []health.Change, due time.Time) {
+	if due = s.windowFrom.Add(newsWindow); !now.Before(due) {
+		s.windowFrom, s.news = now, 0
+	}
+	if s.touched || s.statusChanged() || s.news < maxNews {
+		return s.refresh(now), time.Time{}
+	}
+	for _, b := range s.boards {
+		if b.changed {
+			return nil, due
+		}
+	}
+	return nil, time.Time{}
+}
+
+// statusChanged reports whether some status is not what is published.
+func (s *Server) statusChanged() bool {
+	s.recountDirty()
+	for _, b := range s.boards {
+		if !b.changed || s.leaving {
+			continue
+		}
+		if worst, any := b.worst(&s.manual, &b.manual); any && worst != b.published.Status {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) recountDirty() {
+	for _, t := range s.schedule.dirty {
+		t.dirty = false
+		s.recount(t)
+	}
+	clear(s.schedule.dirty)
+	s.schedule.dirty = s.schedule.dirty[:0]
 }
 
 // refresh publishes if there is anything new. A text alone is news only where
 // it was set by hand; that of a check rides on the next change.
-func (s *Server) refresh(now time.Time) *health.Change {
-	if !s.schedule.changed && !s.touched {
-		return nil
+func (s *Server) refresh(now time.Time) []health.Change {
+	s.recountDirty()
+	var changes []health.Change
+	for _, b := range s.boards {
+		if !b.changed && !s.touched {
+			continue
+		}
+		v, p := s.judge(b), &b.published
+		if !b.changed && v.status == p.Status && v.cause == p.Cause && v.reason == p.Reason {
+			continue
+		}
+		changes = append(changes, s.change(b, v, now))
 	}
 	s.touched = false
-	v := s.judge()
-	p := &s.published
-	if !s.schedule.changed && v.status == p.Status && v.cause == p.Cause && v.reason == p.Reason {
-		return nil
+	if len(changes) > 0 {
+		s.news++
 	}
-	return s.publish(now, v)
+	// The feed's only publisher is who holds the lock.
+	s.feed.Publish(changes)
+	return changes
 }
 
-// publish hands a new state to the feed, which is the server's only publisher
-// because the lock is held.
-func (s *Server) publish(now time.Time, v verdict) *health.Change {
-	c := health.Change{Epoch: s.feed.Epoch(), From: s.published.Status, At: now}
-	since := s.published.Since
-	if v.status != s.published.Status || since.IsZero() {
+// change makes v what is published of b.
+func (s *Server) change(b *board, v verdict, now time.Time) health.Change {
+	c := health.Change{Epoch: s.feed.Epoch(), From: b.published.Status, At: now}
+	since := b.published.Since
+	if v.status != b.published.Status || since.IsZero() {
 		since = now
 	}
+	s.revision++
 	c.State = health.State{
-		ID: s.self, Status: v.status, Cause: v.cause, Reason: v.reason,
+		ID: b.id, Status: v.status, Cause: v.cause, Reason: v.reason,
 		Since: since, FirstFailure: v.firstFailure,
-		Checks: s.states(), Metrics: s.schedule.totals.metrics(),
-		Revision: s.published.Revision + 1,
+		Checks: b.states(&s.bad), Metrics: s.schedule.totals.metrics(),
+		Revision: s.revision,
 	}
-	s.schedule.changed = false
-	s.published = c.State
-	s.feed.Publish([]health.Change{c})
-	return &c
+	b.published, b.changed = c.State, false
+	return c
 }
 
 // log writes a line per transition. No lock is held.
-func (s *Server) log(c *health.Change) {
-	if c == nil || c.From == c.Status {
+func (s *Server) log(changes []health.Change) {
+	for i := range changes {
+		s.logOne(&changes[i])
+	}
+}
+
+func (s *Server) logOne(c *health.Change) {
+	if c.From == c.Status {
 		return
 	}
 	level := slog.LevelInfo

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -11,10 +12,14 @@ import (
 const beatEvery = time.Second
 
 // Run runs the checks until ctx ends: all of them at once, then each at its
-// own time. It returns nil when they have returned, or ErrRanTwice. When ctx
+// own time. It returns nil when they have returned, ErrRanTwice, or at once
+// what is wrong with Config.Services: all of it that means no check. When ctx
 // ends without Drain the status becomes DRAINING: nothing looks after it any
 // more.
 func (s *Server) Run(ctx context.Context) error {
+	if err := s.meaningless(); err != nil {
+		return fmt.Errorf("server.Config: %w", err)
+	}
 	if !s.open() {
 		return ErrRanTwice
 	}
@@ -57,9 +62,12 @@ func (s *Server) loop(ctx context.Context) {
 func (s *Server) step(ctx context.Context, now, beat time.Time) time.Time {
 	s.mu.Lock()
 	starts, next := s.schedule.step(ctx, now, beat)
-	c := s.refresh(now)
+	changes, due := s.refreshSoon(now)
 	s.mu.Unlock()
-	s.log(c)
+	s.log(changes)
+	if !due.IsZero() && due.Before(next) {
+		next = due
+	}
 	for _, r := range starts {
 		go s.execute(r)
 	}
@@ -72,7 +80,7 @@ func (s *Server) execute(r *run) {
 	res := failed(health.CausePanic, "the check ended its goroutine")
 	defer func() {
 		r.cancel()
-		s.update(func(now time.Time) { s.schedule.settle(r, res, now) })
+		s.settle(r, res)
 		s.poke()
 		close(r.done)
 	}()

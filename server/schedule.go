@@ -32,9 +32,10 @@ type schedule struct {
 
 	// armed is when it asked to be woken, zero if it did not.
 	armed time.Time
-	// changed: some verdict is another one than was last published.
-	changed bool
-	totals  totals
+	// dirty are the tasks whose verdict may be another one than was last
+	// counted.
+	dirty  []*task
+	totals totals
 }
 
 // step does what is due by now. It returns the runs to start, and when to come
@@ -153,24 +154,32 @@ func (s *schedule) note(t *task, f func(*health.Machine)) {
 	status, cause := t.machine.Status(), t.machine.Cause()
 	f(&t.machine)
 	if t.machine.Status() != status || t.machine.Cause() != cause {
-		s.changed = true
+		s.soil(t)
 	}
 }
 
-// add takes in a task that is due at once.
+// soil makes t be counted anew.
+func (s *schedule) soil(t *task) {
+	if !t.dirty {
+		t.dirty = true
+		s.dirty = append(s.dirty, t)
+	}
+}
+
+// add takes in a task that is due after its initial delay.
 func (s *schedule) add(t *task, now time.Time) {
 	s.seq++
-	t.seq, t.next = s.seq, now
-	t.due = now
+	t.seq, t.next = s.seq, now.Add(t.check.InitialDelay)
+	t.due = t.next
 	heap.Push(&s.tasks, t)
-	s.changed = true
+	s.soil(t)
 }
 
 // remove takes a task out. One that runs is cancelled, and keeps its place
 // under the cap until it returns or is overdue.
 func (s *schedule) remove(t *task) {
 	t.removed = true
-	s.changed = true
+	s.soil(t)
 	if t.current != nil {
 		t.current.cancel()
 	}

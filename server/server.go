@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"time"
 
@@ -20,31 +19,40 @@ import (
 var (
 	// ErrCheckExists: there is a check of this name already.
 	ErrCheckExists = errors.New("there is a check of this name already")
-	// ErrTooManyChecks: a server takes 128 checks.
-	ErrTooManyChecks = fmt.Errorf("there are %d checks, the most a server takes", wire.MaxChecks)
+	// ErrTooManyChecks: a server takes MaxChecks.
+	ErrTooManyChecks = fmt.Errorf("there are %d checks, the most a server takes", MaxChecks)
 	// ErrLeaving: Drain was called or Run has ended, and nothing changes that.
 	ErrLeaving = errors.New("the server is leaving: Drain was called, or Run has ended")
 	// ErrRanTwice: Run is for once.
 	ErrRanTwice = errors.New("Run was called twice")
 )
 
+// MaxChecks is how many checks a server takes. The first 128 of them are shown
+// on the health services, those in trouble before the others.
+const MaxChecks = 200_000
+
 // Server runs checks and serves their status.
 type Server struct {
 	cfg      Config
-	self     health.ID
+	boards   []*board // Config.Service first
+	names    map[health.ID]*board
 	feed     *feed.Feed
 	handlers *grpchealth.Handlers
 	wake     chan struct{} // the schedule has changed
 	drained  drainOnce
 
 	// mu guards what follows. Checks, callbacks and logging are outside it.
-	mu        sync.Mutex
-	tasks     []*task // in the order of Add
-	schedule  schedule
-	manual    manual
-	leaving   bool // Drain was called, or Run has ended
-	touched   bool // something beside the checks may have changed
-	published health.State
+	mu       sync.Mutex
+	tasks    map[string]*task // by name
+	schedule schedule
+	bad      badTasks
+	manual   manual
+	leaving  bool // Drain was called, or Run has ended
+	touched  bool // something beside the checks may have changed
+	revision uint64
+	// news is how often anything was published since windowFrom.
+	news       int
+	windowFrom time.Time
 }
 
 // New returns a server that is STARTING. It reports everything that is wrong
@@ -55,17 +63,21 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.setDefaults()
 	s := &Server{
-		cfg: cfg, self: health.ID{Service: cfg.Service},
+		cfg: cfg, names: map[health.ID]*board{}, tasks: map[string]*task{},
 		feed: feed.New(rand.Uint64(), 0), wake: make(chan struct{}, 1),
 		drained:  drainOnce{done: make(chan struct{})},
 		schedule: schedule{cap: cfg.MaxConcurrent, live: map[*run]struct{}{}},
 	}
+	s.addBoard(cfg.Service, nil)
+	for i := range cfg.Services {
+		s.addBoard(cfg.Services[i].Name, cfg.Services[i].takes)
+	}
 	s.handlers = grpchealth.New(grpchealth.Config{
-		Feed: s.feed, Self: s.self, Details: cfg.Details, Figures: s.figures,
+		Feed: s.feed, Self: s.boards[0].id, Details: cfg.Details, Figures: s.figures,
 		DegradedNotServing: cfg.DegradedNotServing, Build: cfg.Build,
 		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer,
 	})
-	s.publish(time.Now(), s.judge())
+	s.refresh(time.Now())
 	return s, nil
 }
 
@@ -80,56 +92,13 @@ func (s *Server) Feed() *feed.Feed { return s.feed }
 func (s *Server) Status() health.Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.published.Status
+	return s.boards[0].published.Status
 }
 
-// Add takes in a check. Before Run it waits for it; later its first run is at
-// once. A check added while the service is routable does not take it out for
-// want of a first run. The error says everything that is wrong with c.
-func (s *Server) Add(c Check) error {
-	c.setDefaults()
-	if err := c.validate(); err != nil {
-		return fmt.Errorf("server.Check %q: %w", wire.CleanTo(c.Name, wire.MaxName), err)
-	}
-	var err error
-	s.update(func(now time.Time) { err = s.add(c, now) })
-	if err != nil {
-		return fmt.Errorf("server.Check %q: %w", c.Name, err)
-	}
-	s.poke()
-	return nil
-}
-
-func (s *Server) add(c Check, now time.Time) error {
-	switch {
-	case s.find(c.Name) >= 0:
-		return ErrCheckExists
-	case len(s.tasks) == wire.MaxChecks:
-		return ErrTooManyChecks
-	}
-	t := &task{check: c, machine: health.NewMachine(c.policy(), now), newcomer: s.published.Status.Routable()}
-	s.tasks = append(s.tasks, t)
-	s.schedule.add(t, now)
-	return nil
-}
-
-// Remove takes a check out and reports whether there was one of this name. If
-// it runs, its context is cancelled and what it returns counts no more.
-func (s *Server) Remove(name string) bool {
-	found := false
-	s.update(func(time.Time) {
-		if i := s.find(name); i >= 0 {
-			found = true
-			s.schedule.remove(s.tasks[i])
-			s.tasks = slices.Delete(s.tasks, i, i+1)
-		}
-	})
-	s.poke()
-	return found
-}
-
-func (s *Server) find(name string) int {
-	return slices.IndexFunc(s.tasks, func(t *task) bool { return t.check.Name == name })
+func (s *Server) addBoard(name string, takes func(*Check) bool) {
+	b := &board{id: health.ID{Service: name}, takes: takes, changed: true}
+	s.boards = append(s.boards, b)
+	s.names[b.id] = b
 }
 
 // SetStatus says by hand how the service is: SERVING, DEGRADED, NOT_SERVING,

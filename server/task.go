@@ -1,6 +1,7 @@
 package server
 
 import (
+	"container/list"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -24,6 +25,14 @@ type task struct {
 	// take it out for want of its first run.
 	newcomer bool
 	removed  bool
+
+	// boards are the names it is shown under; how it was last counted there;
+	// its place among the tasks in trouble, nil if it is not.
+	boards    []*board
+	entered   bool
+	enteredAs health.Status
+	trouble   *list.Element
+	dirty     bool
 
 	phase   phase
 	next    time.Time // when it should run, or should have

@@ -183,7 +183,7 @@ func TestEvidenceGetsStale(t *testing.T) {
 		start(t, s)
 		wantStatus(t, s, health.Serving)
 		hog.takes(heeding(24 * time.Hour))
-		add(t, s, server.Check{Name: "hog", Run: hog.run, Timeout: time.Hour, OnFail: server.Ignore})
+		add(t, s, server.Check{Name: "hog", Run: hog.run, Every: 2 * time.Hour, Timeout: time.Hour, OnFail: server.Ignore})
 		wantStatus(t, s, health.Serving)
 		// At the latest: the next run, its time-out, the slack, StaleAfter.
 		time.Sleep(10*time.Second + 2*time.Second + time.Second + 5*time.Second + time.Millisecond)
@@ -203,7 +203,7 @@ func TestStaleAfterNegativeIsOff(t *testing.T) {
 		s := newServer(t, server.Config{MaxConcurrent: 1})
 		add(t, s, server.Check{Name: "db", Run: pass, StaleAfter: -1})
 		start(t, s)
-		add(t, s, server.Check{Name: "hog", Run: hog.run, Timeout: time.Hour, OnFail: server.Ignore})
+		add(t, s, server.Check{Name: "hog", Run: hog.run, Every: 2 * time.Hour, Timeout: time.Hour, OnFail: server.Ignore})
 		time.Sleep(time.Hour - time.Second)
 		wantStatus(t, s, health.Serving)
 	})
