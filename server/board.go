@@ -38,12 +38,12 @@ type board struct {
 }
 
 // worst returns the worst of what counts, and whether anything does.
-func (b *board) worst(also ...*manual) (worst health.Status, any bool) {
+func (b *board) worst(also ...*manual) (worst health.Status, found bool) {
 	take := func(s health.Status) {
-		if !any || s.WorseThan(worst) {
+		if !found || s.WorseThan(worst) {
 			worst = s
 		}
-		any = true
+		found = true
 	}
 	for s, n := range b.counted {
 		if n > 0 {
@@ -55,7 +55,7 @@ func (b *board) worst(also ...*manual) (worst health.Status, any bool) {
 			take(m.status)
 		}
 	}
-	return worst, any
+	return worst, found
 }
 
 // states returns the checks as they are published, in the order of Add. Of
@@ -127,6 +127,7 @@ func bySeq(tasks []*task) {
 func (s *Server) recount(t *task) {
 	v, counts := t.verdict()
 	counts = counts && !t.removed
+	s.countKind(t, v.status)
 	for _, b := range t.boards {
 		if t.entered {
 			b.counted[t.enteredAs]--
@@ -154,11 +155,11 @@ func (s *Server) judge(b *board) verdict {
 	if s.leaving {
 		return verdict{status: health.Draining, cause: health.CauseDraining}
 	}
-	worst, any := b.worst(&s.manual, &b.manual)
+	worst, found := b.worst(&s.manual, &b.manual)
 	switch {
-	case !any && s.schedule.started:
+	case !found && s.schedule.started:
 		return verdict{status: health.Serving, cause: health.CauseOK}
-	case !any:
+	case !found:
 		return verdict{status: health.Starting, cause: health.CauseStarting}
 	case worst == health.Serving:
 		return verdict{status: worst, cause: health.CauseOK, reason: s.manual.reason}

@@ -38,6 +38,8 @@ type Config struct {
 	Details func(context.Context) bool
 	// DegradedNotServing makes DEGRADED read NOT_SERVING on grpc.health.v1.
 	DegradedNotServing bool
+	// DegradedHTTP is what /readyz answers for DEGRADED: 200 to 599; 0 means 200.
+	DegradedHTTP int
 	// MaxWatchers and MaxWatchersPerPeer bound open Watch streams; 0 means
 	// 20,000 and 4,096.
 	MaxWatchers, MaxWatchersPerPeer int
@@ -64,6 +66,9 @@ func (c *Config) validate() error {
 		if fn == nil {
 			f.add(fmt.Sprintf("OnDrain[%d]", i), "is nil")
 		}
+	}
+	if c.DegradedHTTP != 0 && (c.DegradedHTTP < 200 || c.DegradedHTTP > 599) {
+		f.add("DegradedHTTP", "is %d; allowed: 200 to 599, 0 for 200", c.DegradedHTTP)
 	}
 	f.limit("MaxWatchers", c.MaxWatchers)
 	f.limit("MaxWatchersPerPeer", c.MaxWatchersPerPeer)

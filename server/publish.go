@@ -24,6 +24,7 @@ func (s *Server) settle(r *run, res result) {
 	s.mu.Lock()
 	now := time.Now()
 	s.schedule.settle(r, res, now)
+	s.pages.stale()
 	var changes []health.Change
 	if s.statusChanged() {
 		changes = s.refresh(now)
@@ -62,7 +63,7 @@ func (s *Server) statusChanged() bool {
 		if !b.changed || s.leaving {
 			continue
 		}
-		if worst, any := b.worst(&s.manual, &b.manual); any && worst != b.published.Status {
+		if worst, found := b.worst(&s.manual, &b.manual); found && worst != b.published.Status {
 			return true
 		}
 	}
@@ -70,6 +71,9 @@ func (s *Server) statusChanged() bool {
 }
 
 func (s *Server) recountDirty() {
+	if len(s.schedule.dirty) > 0 {
+		s.pages.outdated()
+	}
 	for _, t := range s.schedule.dirty {
 		t.dirty = false
 		s.recount(t)
@@ -92,6 +96,9 @@ func (s *Server) refresh(now time.Time) []health.Change {
 			continue
 		}
 		changes = append(changes, s.change(b, v, now))
+	}
+	if s.touched || len(changes) > 0 {
+		s.pages.outdated()
 	}
 	s.touched = false
 	if len(changes) > 0 {

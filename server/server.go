@@ -39,6 +39,7 @@ type Server struct {
 	feed     *feed.Feed
 	handlers *grpchealth.Handlers
 	wake     chan struct{} // the schedule has changed
+	pages    pages
 	drained  drainOnce
 
 	// mu guards what follows. Checks, callbacks and logging are outside it.
@@ -46,10 +47,13 @@ type Server struct {
 	tasks    map[string]*task // by name
 	schedule schedule
 	bad      badTasks
-	manual   manual
-	leaving  bool // Drain was called, or Run has ended
-	touched  bool // something beside the checks may have changed
-	revision uint64
+	kinds    [numKinds]kindCount
+	// hasStarted: every startup check has passed once.
+	hasStarted bool
+	manual     manual
+	leaving    bool // Drain was called, or Run has ended
+	touched    bool // something beside the checks may have changed
+	revision   uint64
 	// news is how often anything was published since windowFrom.
 	news       int
 	windowFrom time.Time

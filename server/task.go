@@ -32,6 +32,8 @@ type task struct {
 	entered   bool
 	enteredAs health.Status
 	trouble   *list.Element
+	ofKind    bool
+	kindAs    health.Status
 	dirty     bool
 
 	phase   phase
