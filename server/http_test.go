@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,9 +150,9 @@ func TestHeadAndOtherMethods(t *testing.T) {
 // runs nothing.
 func TestPagesFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := 0.0
+		var n atomic.Int64
 		s := newServer(t, server.Config{})
-		add(t, s, server.Check{Name: "db", Run: func(ctx context.Context) error { n++; server.Observe(ctx, n, "runs"); return nil }})
+		add(t, s, server.Check{Name: "db", Run: func(ctx context.Context) error { server.Observe(ctx, float64(n.Add(1)), "runs"); return nil }})
 		start(t, s)
 		read := func() string { return get(s, "/readyz?verbose", "Accept", "application/json").Body.String() }
 		first := read()
@@ -160,8 +161,8 @@ func TestPagesFollow(t *testing.T) {
 				t.Fatalf("%s, then %s", first, again)
 			}
 		}
-		if n != 1 {
-			t.Errorf("%v runs", n)
+		if n.Load() != 1 {
+			t.Errorf("%d runs", n.Load())
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
