@@ -152,7 +152,7 @@ const maxReasons = 16
 
 // judge returns what all sources of a board say together.
 func (s *Server) judge(b *board) verdict {
-	if s.leaving {
+	if s.leaving || s.down {
 		return verdict{status: health.Draining, cause: health.CauseDraining}
 	}
 	worst, found := b.worst(&s.manual, &b.manual)

@@ -22,11 +22,12 @@ type drainOnce struct {
 //
 // All steps are taken even if ctx ends: what is left is then not waited for. An
 // OnDrain function that ignores ctx is left behind. The error joins those of
-// the OnDrain functions, and ctx's if it cut anything short. Every further
+// the OnDrain functions, ctx's if it cut anything short, and ErrStuck with the
+// checks that have not returned. Every further
 // Drain waits for the first, or for its own ctx, and returns the same.
 func (s *Server) Drain(ctx context.Context) error {
 	if s.firstDrain() {
-		s.drained.err = errors.Join(s.onDrain(ctx), s.propagate(ctx))
+		s.drained.err = errors.Join(s.onDrain(ctx), s.propagate(ctx), s.stuck())
 		s.handlers.End()
 		close(s.drained.done)
 	}

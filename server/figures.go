@@ -45,11 +45,12 @@ func quantile(sorted []time.Duration, percent int) time.Duration {
 
 // figures returns the current figures, for Check and List.
 func (s *Server) figures(id health.ID) ([]health.CheckState, *health.Metrics) {
+	s.mu.Lock()
 	b := s.names[id]
 	if b == nil {
+		s.mu.Unlock()
 		return nil, nil
 	}
-	s.mu.Lock()
 	checks, totals := b.states(&s.bad), s.schedule.totals
 	s.mu.Unlock()
 	return checks, totals.metrics()

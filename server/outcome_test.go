@@ -189,10 +189,16 @@ func TestRunReturnsWhenItsChecksHave(t *testing.T) {
 			server.Check{Name: "unruly", Run: unruly.run, Every: time.Minute, Timeout: 10 * time.Second},
 			server.Check{Name: "stuck", Run: stuck.run, Timeout: time.Second})
 		tidy.set(errDown)
-		stop := start(t, s)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
 		time.Sleep(5 * time.Second)
 		begun := time.Now()
 		stop()
+		err := <-ended
+		if !errors.Is(err, server.ErrStuck) || !strings.Contains(err.Error(), "stuck") || !strings.Contains(err.Error(), "unruly") || strings.Contains(err.Error(), "tidy") {
+			t.Errorf("Run: %v, want stuck and unruly named", err)
+		}
 		// Unruly gets what is left of its time-out, stuck has had it all.
 		if took := time.Since(begun); took != 5*time.Second+50*time.Millisecond {
 			t.Errorf("Run returned after %v", took)

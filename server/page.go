@@ -122,7 +122,7 @@ func (s *Server) asks(e endpoint) (health.Status, health.Cause) {
 
 // without judges an endpoint as if some checks were not there.
 func (s *Server) without(e endpoint, names []string, a *answer) (health.Status, health.Cause) {
-	if s.leaving && e == readyz {
+	if (s.leaving || s.down) && e == readyz {
 		return a.status, a.cause
 	}
 	status, cause := health.Serving, health.CauseOK

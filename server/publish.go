@@ -60,7 +60,7 @@ func (s *Server) refreshSoon(now time.Time) (changes []health.Change, due time.T
 func (s *Server) statusChanged() bool {
 	s.recountDirty()
 	for _, b := range s.boards {
-		if !b.changed || s.leaving {
+		if !b.changed || s.leaving || s.down {
 			continue
 		}
 		if worst, found := b.worst(&s.manual, &b.manual); found && worst != b.published.Status {

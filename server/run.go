@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 const beatEvery = time.Second
 
 // Run runs the checks until ctx ends: all of them at once, then each at its
-// own time. It returns nil when they have returned, ErrRanTwice, or at once
-// what is wrong with Config.Services: all of it that means no check. When ctx
+// own time. It returns nil when they have returned, ErrStuck with the names of
+// those that have not and are left behind, ErrRanTwice, or at once what is
+// wrong with Config.Services: all of it that means no check. When ctx
 // ends without Drain the status becomes DRAINING: nothing looks after it any
 // more.
 func (s *Server) Run(ctx context.Context) error {
@@ -24,8 +26,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return ErrRanTwice
 	}
 	s.loop(ctx)
-	s.join(s.close())
-	return nil
+	return s.join(s.close())
 }
 
 func (s *Server) open() (first bool) {
@@ -105,15 +106,19 @@ func (s *Server) close() map[*run]time.Time {
 
 // join waits for runs, whose contexts have ended, no longer than they were
 // given anyway.
-func (s *Server) join(left map[*run]time.Time) {
+func (s *Server) join(left map[*run]time.Time) error {
+	long := s.stuck()
+	var names []string
 	for r, overdue := range left {
 		timer := time.NewTimer(time.Until(overdue))
 		select {
 		case <-r.done:
 		case <-timer.C:
+			names = append(names, r.check.Name)
 		}
 		timer.Stop()
 	}
+	return errors.Join(long, stuckError(names))
 }
 
 // poke makes the scheduler look again.

@@ -52,6 +52,7 @@ type Server struct {
 	hasStarted bool
 	manual     manual
 	leaving    bool // Drain was called, or Run has ended
+	down       bool // Shutdown was called
 	touched    bool // something beside the checks may have changed
 	revision   uint64
 	// news is how often anything was published since windowFrom.
