@@ -134,6 +134,7 @@ func (s *schedule) record(t *task, res result, now time.Time) {
 		t.failures++
 	}
 	s.totals.add(t.took, failed)
+	t.tally.add(&res, t.took, now)
 	s.observe(t, health.Observation{At: now, Evidence: res.evidence, Cause: res.cause, Reason: res.reason}, t.current.began)
 }
 

@@ -53,6 +53,7 @@ type task struct {
 	took           time.Duration
 	runs, failures uint64
 	value          reading
+	tally          tally
 }
 
 // far is later than anything happens.

@@ -13,6 +13,7 @@ const (
 	shelf              // locks, channels, context; no goroutine, timer, clock, I/O
 	adapter            // each heavy dependency in one of them
 	room               // the first floor with goroutines
+	annex              // belongs to one room, and imports that
 	wiring             // plugs the rooms together
 	roof               // flags, signals, exit codes, printing
 	beside             // may import every floor; only tests may import it
@@ -45,6 +46,8 @@ var plan = []place{
 	{path: "coordinator/metrics", floor: room},
 	{path: "client", floor: room, light: true},
 	{path: "server", floor: room, light: true},
+
+	{path: "server/promhealth", floor: annex, only: []string{"server", "health"}},
 
 	{path: "coordinator", floor: wiring},
 	{path: "internal/demo", floor: wiring},
