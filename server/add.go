@@ -42,10 +42,16 @@ func (s *Server) add(tasks []*task, now time.Time) error {
 	if err := s.taken(tasks); err != nil {
 		return err
 	}
+	if err := s.link(tasks); err != nil {
+		return err
+	}
 	newcomer := s.boards[0].published.Status.Routable()
 	for _, t := range tasks {
 		t.machine, t.newcomer = health.NewMachine(t.check.policy(), now), newcomer
 		s.tasks[t.check.Name] = t
+		for _, b := range t.after {
+			b.before = append(b.before, t)
+		}
 		s.show(t)
 		s.schedule.add(t, now)
 	}
@@ -87,7 +93,7 @@ func (s *Server) show(t *task) {
 // Remove takes checks out, and returns how many of these names there were. If
 // one runs, its context is cancelled and what it returns counts no more.
 func (s *Server) Remove(names ...string) (removed int) {
-	s.update(func(time.Time) {
+	s.update(func(now time.Time) {
 		touched := map[*board]bool{}
 		for _, name := range names {
 			t := s.tasks[name]
@@ -96,7 +102,7 @@ func (s *Server) Remove(names ...string) (removed int) {
 			}
 			removed++
 			delete(s.tasks, name)
-			s.schedule.remove(t)
+			s.schedule.remove(t, now)
 			for _, b := range t.boards {
 				touched[b] = true
 			}

@@ -55,6 +55,14 @@ type Check struct {
 	// StaleAfter is how long after the next run should have ended the last one
 	// still counts; 0 means Every, negative means for ever.
 	StaleAfter time.Duration
+	// BreakAfter consecutive failures open a breaker: runs are then probes, ever
+	// longer apart, from twice Every up to MaxBreak, until one does not fail or a
+	// check in After gets better. 0 means never.
+	BreakAfter int
+	// After names checks this one makes no sense without. While one of them is
+	// NOT_SERVING or has not run yet, this one does not run, and says so: it is
+	// blocked. They must be there, or come with the same Add.
+	After []string
 	// OnFail says what a failure means for the service.
 	OnFail OnFail
 	// Priority orders who runs first when MaxConcurrent is reached: the higher
@@ -120,6 +128,9 @@ func (c *Check) validate() error {
 	}
 	if c.Timeout < 0 || c.Timeout >= c.Every {
 		f.add("Timeout", "is %v; allowed: more than 0 and less than Every (%v), 0 for the default", c.Timeout, c.Every)
+	}
+	if c.BreakAfter < 0 {
+		f.add("BreakAfter", "is %d; allowed: 1 or more, 0 for never", c.BreakAfter)
 	}
 	f.notNegative("InitialDelay", c.InitialDelay)
 	for i, tag := range c.Tags {

@@ -22,6 +22,8 @@ type CheckInfo struct {
 	LastSuccess time.Time
 	// Overdue: a run has not returned in time, and still runs.
 	Overdue bool
+	// BreakerOpen: so many runs failed in a row that it is only probed now.
+	BreakerOpen bool
 	// Results counts the runs since the start by what they came to.
 	Results [NumResults]uint64
 	// Durations counts them by how long they took: Durations[i] took no longer
@@ -96,7 +98,7 @@ func (s *Server) Checks() []CheckInfo {
 func (t *task) info() CheckInfo {
 	info := CheckInfo{
 		CheckState: t.state(), Kind: t.check.Kind, LastSuccess: t.tally.lastSuccess,
-		Overdue: t.phase == stuck, Took: t.tally.took,
+		Overdue: t.phase == stuck, BreakerOpen: t.broken(), Took: t.tally.took,
 	}
 	for i, n := range t.tally.results {
 		info.Results[i] = uint64(n)

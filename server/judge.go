@@ -26,12 +26,28 @@ var causeOf = map[health.Status]health.Cause{
 	health.Starting: health.CauseStarting, health.Maintenance: health.CauseMaintenance,
 }
 
-// verdict returns what t means for the service, and whether it counts.
-func (t *task) verdict() (verdict, bool) {
+// says is what t itself comes to: its own status, or while it is blocked the
+// worse of that and of what blocks it.
+func (t *task) says() verdict {
 	v := verdict{
 		status: t.machine.Status(), cause: t.machine.Cause(),
 		reason: t.machine.Reason(), firstFailure: t.machine.FirstFailure(),
 	}
+	by := t.blockedBy()
+	if by == nil {
+		return v
+	}
+	if s := by.machine.Status(); s.WorseThan(v.status) {
+		v.status = s
+	}
+	v.cause, v.reason = health.CauseBlocked, "blocked by "+by.check.Name
+	v.firstFailure = earlier(v.firstFailure, by.machine.FirstFailure())
+	return v
+}
+
+// verdict returns what t means for the service, and whether it counts.
+func (t *task) verdict() (verdict, bool) {
+	v := t.says()
 	if t.check.OnFail == Degrade && v.status == health.NotServing {
 		v.status = health.Degraded
 	}

@@ -162,7 +162,7 @@ func TestRemovedStuckRunLeavesRoom(t *testing.T) {
 	c.s.cap = 1
 	a, b := c.add(Check{Name: "a"}), c.add(Check{Name: "b"})
 	r := c.after(0)[0]
-	c.s.remove(a)
+	c.s.remove(a, c.now)
 	if r.ctx.Err() == nil {
 		t.Error("its context goes on")
 	}

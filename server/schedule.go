@@ -51,7 +51,12 @@ func (s *schedule) step(ctx context.Context, now, beat time.Time) (starts []*run
 		s.look(s.tasks[0], now)
 	}
 	for len(s.waiting) > 0 && (s.cap < 0 || len(s.live) < s.cap) {
-		starts = append(starts, s.begin(ctx, heap.Pop(&s.waiting).(*task), now))
+		t := heap.Pop(&s.waiting).(*task)
+		if t.blockedBy() != nil {
+			s.hold(t, now)
+			continue
+		}
+		starts = append(starts, s.begin(ctx, t, now))
 	}
 	s.armed = beat
 	if len(s.tasks) > 0 && s.tasks[0].due.Before(beat) {
@@ -68,12 +73,14 @@ func (s *schedule) look(t *task, now time.Time) {
 	case t.removed:
 	case t.phase == stuck && !now.Before(t.next):
 		s.observe(t, t.current.stillRunning(now), now)
+	case t.phase == idle && !now.Before(t.next) && t.blockedBy() != nil:
+		s.hold(t, now)
 	case t.phase == idle && !now.Before(t.next):
 		t.phase = waiting
 		heap.Push(&s.waiting, t)
 	}
-	if !t.removed {
-		s.note(t, func(m *health.Machine) { m.Tick(now) })
+	if !t.removed && t.phase != blocked {
+		s.note(t, now, func(m *health.Machine) { m.Tick(now) })
 		s.fix(t)
 	}
 }
@@ -144,18 +151,19 @@ func (s *schedule) observe(t *task, o health.Observation, began time.Time) {
 	// this one gets old on the next run: a copy is asked first.
 	ahead := t.machine
 	ahead.Observe(o)
-	t.plan(began, o.At, ahead.InDoubt())
+	t.plan(began, o.At, &ahead)
 	o.Next = t.next.Add(t.check.Timeout + slack)
 	t.forgiven, t.dropped = 0, 0
-	s.note(t, func(m *health.Machine) { m.Observe(o) })
+	s.note(t, o.At, func(m *health.Machine) { m.Observe(o) })
 }
 
 // note applies f to t's machine, and notes whether its verdict changed.
-func (s *schedule) note(t *task, f func(*health.Machine)) {
+func (s *schedule) note(t *task, now time.Time, f func(*health.Machine)) {
 	status, cause := t.machine.Status(), t.machine.Cause()
 	f(&t.machine)
 	if t.machine.Status() != status || t.machine.Cause() != cause {
 		s.soil(t)
+		s.ripple(t, now)
 	}
 }
 
@@ -178,9 +186,10 @@ func (s *schedule) add(t *task, now time.Time) {
 
 // remove takes a task out. One that runs is cancelled, and keeps its place
 // under the cap until it returns or is overdue.
-func (s *schedule) remove(t *task) {
+func (s *schedule) remove(t *task, now time.Time) {
 	t.removed = true
 	s.soil(t)
+	s.unlink(t, now)
 	if t.current != nil {
 		t.current.cancel()
 	}

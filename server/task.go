@@ -15,6 +15,7 @@ const (
 	waiting              // for room under the cap
 	running              // until it returns or is overdue
 	stuck                // did not return in time, and still runs
+	blocked              // until what it comes after is better
 )
 
 // task is a check and where it stands. The server's lock guards it.
@@ -28,13 +29,17 @@ type task struct {
 
 	// boards are the names it is shown under; how it was last counted there;
 	// its place among the tasks in trouble, nil if it is not.
-	boards    []*board
-	entered   bool
-	enteredAs health.Status
-	trouble   *list.Element
-	ofKind    bool
-	kindAs    health.Status
-	dirty     bool
+	boards []*board
+	// after and before are the checks it waits for, and those that wait for it;
+	// heldAt is since when it does.
+	after, before []*task
+	heldAt        time.Time
+	entered       bool
+	enteredAs     health.Status
+	trouble       *list.Element
+	ofKind        bool
+	kindAs        health.Status
+	dirty         bool
 
 	phase   phase
 	next    time.Time // when it should run, or should have
@@ -68,15 +73,23 @@ func (t *task) dueAt() time.Time {
 	case running:
 		at = t.current.overdue
 	}
+	if t.phase == blocked {
+		return far // nobody asks it, so that it cannot be late with an answer
+	}
 	if end, ok := t.machine.Deadline(); ok && !t.removed && end.Before(at) {
 		at = end
 	}
 	return at
 }
 
-// plan sets when t runs next, after a run that began and ended then.
-func (t *task) plan(began, ended time.Time, doubt bool) {
+// plan sets when t runs next, after a run that began and ended then, and made m
+// of its machine.
+func (t *task) plan(began, ended time.Time, m *health.Machine) {
+	doubt := m.InDoubt()
 	wait := t.check.again(doubt)
+	if t.check.BreakAfter > 0 && m.Fails() >= t.check.BreakAfter {
+		wait = t.check.backOff(m.Fails())
+	}
 	next := began.Add(jitter(wait))
 	if !doubt && !t.spread {
 		// All began together; from here on they are spread out.
@@ -115,8 +128,9 @@ const maxExcused = 4
 
 // state returns t as it is published.
 func (t *task) state() health.CheckState {
+	v := t.says()
 	return health.CheckState{
-		Name: t.check.Name, Status: t.machine.Status(), Cause: t.machine.Cause(), Reason: t.machine.Reason(),
+		Name: t.check.Name, Status: v.status, Cause: v.cause, Reason: v.reason,
 		LastRun: t.lastRun, ResponseTime: t.took, Passes: t.machine.Passes(), Fails: t.machine.Fails(),
 		HasValue: t.value.set, Value: t.value.value, Unit: t.value.unit,
 		Runs: t.runs, Failures: t.failures,

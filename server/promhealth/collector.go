@@ -17,6 +17,7 @@ var (
 	checkRuns     = desc("check_runs_total", "Runs of a check, by result.", "check", "result")
 	lastSuccess   = desc("check_last_success_timestamp_seconds", "When a check last passed or warned, in Unix time; absent if never.", "check")
 	overdue       = desc("check_overdue", "Whether a run of a check has not returned in time and still runs.", "check")
+	breakerOpen   = desc("check_breaker_open", "Whether so many runs of a check failed in a row that it is only probed now.", "check")
 	serviceStatus = desc("service_status", "Status of a service: 2 serving, 1 degraded, 0 not serving; absent for all other states.", "service")
 )
 
@@ -37,7 +38,7 @@ func NewCollector(s *server.Server) *Collector { return &Collector{s} }
 
 // Describe implements prometheus.Collector.
 func (*Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{checkStatus, checkDuration, checkRuns, lastSuccess, overdue, serviceStatus} {
+	for _, d := range []*prometheus.Desc{checkStatus, checkDuration, checkRuns, lastSuccess, overdue, breakerOpen, serviceStatus} {
 		ch <- d
 	}
 }
@@ -62,11 +63,15 @@ func collect(ch chan<- prometheus.Metric, c *server.CheckInfo) {
 	if !c.LastSuccess.IsZero() {
 		ch <- prometheus.MustNewConstMetric(lastSuccess, prometheus.GaugeValue, float64(c.LastSuccess.UnixMilli())/1000, c.Name)
 	}
-	late := 0.0
-	if c.Overdue {
-		late = 1
+	ch <- prometheus.MustNewConstMetric(overdue, prometheus.GaugeValue, number(c.Overdue), c.Name)
+	ch <- prometheus.MustNewConstMetric(breakerOpen, prometheus.GaugeValue, number(c.BreakerOpen), c.Name)
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
 	}
-	ch <- prometheus.MustNewConstMetric(overdue, prometheus.GaugeValue, late, c.Name)
+	return 0
 }
 
 // gauge sends a status, if it is one that has a number.
