@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -33,6 +34,10 @@ type Config struct {
 	// Logger gets one line per transition and per panic of a check; nil means
 	// none.
 	Logger *slog.Logger
+	// OnTransition is called for each change of status while Run runs, one after
+	// the other, from a goroutine of its own: a panic in it is logged, and while
+	// it blocks only its own news wait; of those the latest is kept.
+	OnTransition func(health.Change)
 	// Details decides who sees reasons; nil means nobody does. It is asked once
 	// per call. Causes are for everybody.
 	Details func(context.Context) bool

@@ -22,11 +22,15 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.meaningless(); err != nil {
 		return fmt.Errorf("server.Config: %w", err)
 	}
+	stopTelling := s.telling()
 	if !s.open() {
+		stopTelling()
 		return ErrRanTwice
 	}
 	s.loop(ctx)
-	return s.join(s.close())
+	left := s.close()
+	stopTelling()
+	return s.join(left)
 }
 
 func (s *Server) open() (first bool) {
