@@ -14,7 +14,10 @@ import (
 // run is one run of a check.
 type run struct {
 	task   *task
-	check  *Check
+	name   string // the check's, which Tune does not change
+	call   func(context.Context) error
+	server *Server // set while the check runs
+	life   context.Context
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -24,6 +27,7 @@ type run struct {
 	began   time.Time
 	overdue time.Time // when waiting for it ends
 	excused bool      // the scheduler was late while it ran
+	again   bool      // it is to run again soon
 }
 
 // result is what a run came to.
@@ -38,13 +42,19 @@ type result struct {
 
 func newRun(ctx context.Context, t *task, now time.Time) *run {
 	end := now.Add(t.check.Timeout)
-	r := &run{task: t, check: &t.check, done: make(chan struct{}), began: now, overdue: end.Add(grace)}
-	r.ctx, r.cancel = context.WithDeadline(context.WithValue(ctx, meterKey{}, &r.meter), end)
+	r := &run{
+		task: t, name: t.check.Name, call: t.check.Run, life: ctx,
+		done: make(chan struct{}), began: now, overdue: end.Add(grace),
+	}
+	r.ctx, r.cancel = context.WithDeadline(context.WithValue(ctx, runKey{}, r), end)
 	return r
 }
 
-// call runs the check and judges what it returns. A panic is a failure.
-func (r *run) call() (res result) {
+// runKey is that of a run in its context.
+type runKey struct{}
+
+// do runs the check and judges what it returns. A panic is a failure.
+func (r *run) do() (res result) {
 	defer func() {
 		if v := recover(); v != nil {
 			res = failed(health.CausePanic, fmt.Sprintf("panic: %v", v))
@@ -53,7 +63,7 @@ func (r *run) call() (res result) {
 		res.value = r.meter.take()
 		res.void = r.ctx.Err() == context.Canceled
 	}()
-	return r.judge(r.check.Run(r.ctx))
+	return r.judge(r.call(r.ctx))
 }
 
 // judge is part of the run: an error's own methods may panic too.
@@ -96,16 +106,15 @@ type meter struct {
 	over bool
 }
 
-type meterKey struct{}
-
 // Observe tells what a check has measured, such as 42 "connections"; the last
 // one of a run is shown with the check. ctx is the one Run got. A unit has at
 // most 32 bytes, and everybody may see it. Outside a run it does nothing.
 func Observe(ctx context.Context, number float64, unit string) {
-	v, ok := ctx.Value(meterKey{}).(*meter)
+	r, ok := ctx.Value(runKey{}).(*run)
 	if !ok {
 		return
 	}
+	v := &r.meter
 	unit = wire.CleanTo(unit, wire.MaxUnit)
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -89,9 +89,10 @@ func (s *Server) execute(r *run) {
 		s.poke()
 		close(r.done)
 	}()
-	res = r.call()
+	r.server = s
+	res = r.do()
 	if res.stack != "" {
-		s.cfg.Logger.Error("check panicked", "service", s.cfg.Service, "check", r.check.Name, "reason", res.reason, "stack", res.stack)
+		s.cfg.Logger.Error("check panicked", "service", s.cfg.Service, "check", r.name, "reason", res.reason, "stack", res.stack)
 	}
 }
 
@@ -114,15 +115,29 @@ func (s *Server) join(left map[*run]time.Time) error {
 	long := s.stuck()
 	var names []string
 	for r, overdue := range left {
-		timer := time.NewTimer(time.Until(overdue))
-		select {
-		case <-r.done:
-		case <-timer.C:
-			names = append(names, r.check.Name)
+		if !doneBy(r.done, overdue) {
+			names = append(names, r.name)
 		}
-		timer.Stop()
 	}
-	return errors.Join(long, stuckError(names))
+	return errors.Join(long, stuckError(append(names, s.leaveAlone()...)))
+}
+
+// doneBy waits for done, but not for long.
+func doneBy(done <-chan struct{}, deadline time.Time) bool {
+	timer := time.NewTimer(time.Until(deadline))
+	defer timer.Stop()
+	select {
+	case <-done:
+		return true
+	case <-timer.C:
+	}
+	// Both may have come.
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 // poke makes the scheduler look again.

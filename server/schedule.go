@@ -193,6 +193,9 @@ func (s *schedule) remove(t *task, now time.Time) {
 	if t.current != nil {
 		t.current.cancel()
 	}
+	if t.beside != nil {
+		t.beside.cancel()
+	}
 	switch t.phase {
 	case running:
 		s.fix(t)

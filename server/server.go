@@ -43,11 +43,13 @@ type Server struct {
 	drained  drainOnce
 
 	// mu guards what follows. Checks, callbacks and logging are outside it.
-	mu       sync.Mutex
-	tasks    map[string]*task // by name
-	schedule schedule
-	bad      badTasks
-	kinds    [numKinds]kindCount
+	mu    sync.Mutex
+	tasks map[string]*task // by name
+	// companions are what runs beside checks.
+	companions map[*companion]struct{}
+	schedule   schedule
+	bad        badTasks
+	kinds      [numKinds]kindCount
 	// hasStarted: every startup check has passed once.
 	hasStarted bool
 	manual     manual
@@ -68,7 +70,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.setDefaults()
 	s := &Server{
-		cfg: cfg, names: map[health.ID]*board{}, tasks: map[string]*task{},
+		cfg: cfg, names: map[health.ID]*board{}, tasks: map[string]*task{}, companions: map[*companion]struct{}{},
 		feed: feed.New(rand.Uint64(), 0), wake: make(chan struct{}, 1),
 		drained:  drainOnce{done: make(chan struct{})},
 		schedule: schedule{cap: cfg.MaxConcurrent, live: map[*run]struct{}{}},

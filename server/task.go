@@ -47,6 +47,7 @@ type task struct {
 	at      int       // its place in the heap of these
 	seq     uint64    // orders equals: first come, first served
 	current *run
+	beside  *companion
 	spread  bool // the random phase has been taken
 
 	// forgiven and dropped bound what lateness may excuse between two pieces of
@@ -89,6 +90,10 @@ func (t *task) plan(began, ended time.Time, m *health.Machine) {
 	wait := t.check.again(doubt)
 	if t.check.BreakAfter > 0 && m.Fails() >= t.check.BreakAfter {
 		wait = t.check.backOff(m.Fails())
+	}
+	if t.current != nil && t.current.again {
+		t.next = ended.Add(MinEvery)
+		return
 	}
 	next := began.Add(jitter(wait))
 	if !doubt && !t.spread {
