@@ -47,6 +47,7 @@ var plan = []place{
 	{path: "client", floor: room, light: true},
 	{path: "server", floor: room, light: true},
 
+	{path: "server/check", floor: annex, only: []string{"server", "health", "gen/meshhealth/v1"}, light: true},
 	{path: "server/promhealth", floor: annex, only: []string{"server", "health"}},
 
 	{path: "coordinator", floor: wiring},

@@ -1,0 +1,131 @@
+package check
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/server"
+)
+
+// DefaultExpiryWarning is how long before its end a certificate warns.
+const DefaultExpiryWarning = 14 * 24 * time.Hour
+
+// maxPEM is how much of a file is read, in bytes.
+const maxPEM = 1 << 20
+
+// CertFile judges the certificates of a PEM file by when the first of them
+// ends: it warns so long before (0 means 14 days) and fails from then on, or
+// while one is not valid yet. The file is read each time.
+func CertFile(path string, warn time.Duration) Func {
+	return Cert(func(context.Context) ([]*x509.Certificate, error) { return readCerts(path) }, warn)
+}
+
+// CertAt judges the certificates a TLS server shows at HOST:PORT as CertFile
+// does. They are verified as config says; nil means for HOST, by the system's
+// authorities.
+func CertAt(address string, config *tls.Config, warn time.Duration) Func {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "" {
+		return wrong("address", "is %q; allowed: HOST:PORT", address)
+	}
+	dialer := &tls.Dialer{Config: config}
+	return Cert(func(ctx context.Context) ([]*x509.Certificate, error) {
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		defer conn.Close()
+		return conn.(*tls.Conn).ConnectionState().PeerCertificates, nil
+	}, warn)
+}
+
+// Cert judges the certificates get returns as CertFile does.
+func Cert(get func(context.Context) ([]*x509.Certificate, error), warn time.Duration) Func {
+	switch {
+	case get == nil:
+		return wrong("get", "is nil")
+	case warn < 0:
+		return wrong("warn", "is %v; allowed: more than 0, 0 for 14 days", warn)
+	case warn == 0:
+		warn = DefaultExpiryWarning
+	}
+	return func(ctx context.Context) error {
+		certs, err := get(ctx)
+		if err != nil {
+			return err
+		}
+		return judgeCerts(ctx, certs, warn, time.Now())
+	}
+}
+
+func judgeCerts(ctx context.Context, certs []*x509.Certificate, warn time.Duration, now time.Time) error {
+	if len(certs) == 0 {
+		return errors.New("there is no certificate")
+	}
+	first := certs[0]
+	for _, c := range certs {
+		if now.Before(c.NotBefore) {
+			return fmt.Errorf("the certificate of %q is not valid before %s", c.Subject, stamp(c.NotBefore))
+		}
+		if c.NotAfter.Before(first.NotAfter) {
+			first = c
+		}
+	}
+	left := first.NotAfter.Sub(now)
+	server.Observe(ctx, left.Hours()/24, "days")
+	switch {
+	case left < 0:
+		return fmt.Errorf("the certificate of %q has expired on %s", first.Subject, stamp(first.NotAfter))
+	case left < warn:
+		return health.Warnf("the certificate of %q expires on %s", first.Subject, stamp(first.NotAfter))
+	}
+	return nil
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+
+func readCerts(path string) ([]*x509.Certificate, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxPEM+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(text) > maxPEM:
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, maxPEM)
+	}
+	return parseCerts(path, text)
+}
+
+func parseCerts(path string, text []byte) (certs []*x509.Certificate, err error) {
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" {
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+		certs = append(certs, c)
+	}
+	if certs == nil {
+		return nil, fmt.Errorf("%s: no PEM block CERTIFICATE in it", path)
+	}
+	return certs, nil
+}
