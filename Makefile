@@ -39,8 +39,9 @@ race: ## Run unit tests with the race detector; needs a C compiler
 	$(GO) test -race -shuffle=on ./...
 
 .PHONY: e2e
-e2e: grpcurl ## Run the tests over real sockets and processes
-	GRPCURL=$(CURDIR)/$(BIN)/grpcurl $(GO) test -tags e2e -count=1 -race ./e2e/...
+e2e: grpcurl grpchealthprobe ## Run the tests over real sockets and processes
+	GRPCURL=$(CURDIR)/$(BIN)/grpcurl GRPC_HEALTH_PROBE=$(CURDIR)/$(BIN)/grpc-health-probe \
+		$(GO) test -tags e2e -count=1 -race ./e2e/...
 
 .PHONY: soak
 soak: ## Run the tests that take as long as one lets them
@@ -165,6 +166,10 @@ clean: ## Delete what was built and fetched
 .PHONY: grpcurl
 grpcurl:
 	@$(GO) build -modfile=tools/grpcurl.mod -o $(BIN)/grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl
+
+.PHONY: grpchealthprobe
+grpchealthprobe:
+	@$(GO) build -modfile=tools/grpc-health-probe.mod -o $(BIN)/grpc-health-probe github.com/grpc-ecosystem/grpc-health-probe
 
 .PHONY: staticcheck
 staticcheck:

@@ -11,7 +11,7 @@ import (
 )
 
 // Where the binaries are, built once for all tests.
-var bin, meshhealth, grpcurl string
+var bin, meshhealth, grpcurl, healthProbe string
 
 func TestMain(m *testing.M) {
 	code, err := run(m)
@@ -37,6 +37,9 @@ func run(m *testing.M) (code int, err error) {
 	built := os.Getenv("GRPCURL")
 	if built == "" {
 		return 1, fmt.Errorf("GRPCURL: is not set; run `make e2e`, which builds it")
+	}
+	if healthProbe = os.Getenv("GRPC_HEALTH_PROBE"); healthProbe == "" {
+		return 1, fmt.Errorf("GRPC_HEALTH_PROBE: is not set; run `make e2e`, which builds it")
 	}
 	if err := os.Symlink(built, grpcurl); err != nil {
 		return 1, err
