@@ -1,9 +1,6 @@
 package health
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
 // warning is an error that is a warn, not a fail.
 type warning struct{ err error }
@@ -24,14 +21,34 @@ func Degrade(err error) error {
 func Warnf(format string, args ...any) error { return Degrade(fmt.Errorf(format, args...)) }
 
 // EvidenceOf returns what the result of a check comes to: nil passes, an error
-// marked by Degrade or Warnf anywhere in its chain warns, any other fails.
+// marked by Degrade or Warnf anywhere in its chain warns, any other fails. Of
+// joined errors the worst counts.
 func EvidenceOf(err error) Evidence {
-	var w *warning
-	switch {
-	case err == nil:
+	if err == nil {
 		return Pass
-	case errors.As(err, &w):
-		return Warn
+	}
+	for err != nil {
+		switch e := err.(type) {
+		case *warning:
+			return Warn
+		case interface{ Unwrap() error }:
+			err = e.Unwrap()
+		case interface{ Unwrap() []error }:
+			return worstOf(e.Unwrap())
+		default:
+			return Fail
+		}
 	}
 	return Fail
+}
+
+func worstOf(parts []error) Evidence {
+	if len(parts) == 0 {
+		return Fail
+	}
+	worst := Pass
+	for _, part := range parts {
+		worst = max(worst, EvidenceOf(part))
+	}
+	return worst
 }

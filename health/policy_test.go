@@ -88,7 +88,6 @@ func TestEvidenceOf(t *testing.T) {
 		{Degrade(io.EOF), Warn},
 		{Warnf("%d of %d", 1, 2), Warn},
 		{fmt.Errorf("disk: %w", Warnf("full soon")), Warn},
-		{errors.Join(io.EOF, Warnf("slow")), Warn},
 	} {
 		if got := EvidenceOf(c.err); got != c.want {
 			t.Errorf("%v is %s, want %s", c.err, got, c.want)

@@ -45,6 +45,9 @@ type Config struct {
 	DegradedNotServing bool
 	// DegradedHTTP is what /readyz answers for DEGRADED: 200 to 599; 0 means 200.
 	DegradedHTTP int
+	// History is how many runs of each check are remembered, 24 bytes each, at
+	// most 1,000; 0 means DefaultHistory, negative means none.
+	History int
 	// MaxWatchers and MaxWatchersPerPeer bound open Watch streams; 0 means
 	// 20,000 and 4,096.
 	MaxWatchers, MaxWatchersPerPeer int
@@ -55,6 +58,9 @@ type Config struct {
 func (c *Config) setDefaults() {
 	if c.MaxConcurrent == 0 {
 		c.MaxConcurrent = DefaultMaxConcurrent
+	}
+	if c.History == 0 {
+		c.History = DefaultHistory
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -74,6 +80,9 @@ func (c *Config) validate() error {
 	}
 	if c.DegradedHTTP != 0 && (c.DegradedHTTP < 200 || c.DegradedHTTP > 599) {
 		f.add("DegradedHTTP", "is %d; allowed: 200 to 599, 0 for 200", c.DegradedHTTP)
+	}
+	if c.History > maxHistory {
+		f.add("History", "is %d; allowed: at most %d", c.History, maxHistory)
 	}
 	f.limit("MaxWatchers", c.MaxWatchers)
 	f.limit("MaxWatchersPerPeer", c.MaxWatchersPerPeer)

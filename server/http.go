@@ -40,7 +40,8 @@ func (e endpoint) has(k Kind) bool {
 //	/readyz    200 if the service should get traffic
 //	/startupz  503 until every startup check has passed once
 //
-// and of one check of each, such as /readyz/db. ?verbose lists the checks,
+// and of one check of each, such as /readyz/db, with its last runs for who Details
+// allows. ?verbose lists the checks,
 // ?exclude=NAME leaves one out and may be given several times. The answer is
 // text; with Accept: application/json or application/health+json it is JSON, the
 // second as draft-inadarei-api-health-check has it. Reasons are for who Details
@@ -136,6 +137,9 @@ func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request, v view, name
 		return
 	}
 	one := answer{status: t.machine.Status(), cause: t.machine.Cause(), checks: []health.CheckState{t.state()}}
+	if v.detailed {
+		one.runs = t.history.all()
+	}
 	s.mu.Unlock()
 	v.verbose = true
 	s.render(v, &one).write(w, r)

@@ -72,11 +72,11 @@ func (r *run) judge(err error) result {
 	case evidence == health.Pass:
 		return result{evidence: health.Pass}
 	case r.ctx.Err() == context.DeadlineExceeded:
-		return failed(health.CauseTimeout, err.Error())
+		return failed(health.CauseTimeout, health.Describe(err))
 	case evidence == health.Warn:
-		return result{evidence: health.Warn, reason: wire.Clean(err.Error())}
+		return result{evidence: health.Warn, reason: wire.Clean(health.Describe(err))}
 	}
-	return failed(health.CauseFailed, err.Error())
+	return failed(health.CauseFailed, health.Describe(err))
 }
 
 func failed(cause health.Cause, reason string) result {

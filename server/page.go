@@ -78,6 +78,7 @@ type answer struct {
 	status health.Status
 	cause  health.Cause
 	checks []health.CheckState
+	runs   []PastRun // of the one check
 	// unknown are names that were to be left out, and are not there.
 	unknown []string
 }

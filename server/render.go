@@ -7,6 +7,7 @@ import (
 	"math"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
@@ -81,6 +82,10 @@ func text(v view, a *answer, code int) []byte {
 		}
 		b.WriteString(mark + c.Name + rest + "\n")
 	}
+	for _, r := range a.runs {
+		line := fmt.Sprintf("    %s %v %v: %s", r.At.UTC().Format(time.RFC3339), r.Took, r.Result, r.Reason)
+		b.WriteString(strings.TrimSuffix(line, ": ") + "\n")
+	}
 	for _, name := range a.unknown {
 		fmt.Fprintf(&b, "warn: no check to exclude is called %q\n", wire.CleanTo(name, wire.MaxName))
 	}
@@ -97,6 +102,7 @@ type jsonAnswer struct {
 	Status  string      `json:"status"`
 	Cause   string      `json:"cause,omitempty"`
 	Checks  []jsonCheck `json:"checks,omitempty"`
+	Runs    []jsonRun   `json:"runs,omitempty"`
 }
 
 type jsonCheck struct {
@@ -108,6 +114,14 @@ type jsonCheck struct {
 	Unit   string   `json:"unit,omitempty"`
 }
 
+// jsonRun is one of the last runs of a check.
+type jsonRun struct {
+	At      time.Time `json:"at"`
+	Seconds float64   `json:"seconds"`
+	Result  string    `json:"result"`
+	Reason  string    `json:"reason,omitempty"`
+}
+
 func (s *Server) plainJSON(_ view, a *answer) []byte {
 	out := jsonAnswer{Service: s.cfg.Service, Status: a.status.String(), Cause: a.cause.String()}
 	for i := range a.checks {
@@ -115,6 +129,9 @@ func (s *Server) plainJSON(_ view, a *answer) []byte {
 		one := jsonCheck{Name: c.Name, Status: c.Status.String(), Cause: c.Cause.String(), Reason: c.Reason}
 		one.Value, one.Unit = observed(c)
 		out.Checks = append(out.Checks, one)
+	}
+	for _, r := range a.runs {
+		out.Runs = append(out.Runs, jsonRun{r.At.UTC(), r.Took.Seconds(), r.Result.String(), r.Reason})
 	}
 	return encodeJSON(out)
 }

@@ -22,13 +22,14 @@ const (
 // schedule knows what runs when. It starts nothing and reads no clock; the
 // server's lock guards it.
 type schedule struct {
-	cap     int // of runs at once; negative: none
-	tasks   dueHeap
-	waiting waitHeap
-	live    map[*run]struct{} // in time so far
-	seq     uint64
-	started bool
-	closed  bool // nothing starts or counts any more
+	cap      int // of runs at once; negative: none
+	remember int // runs of each check
+	tasks    dueHeap
+	waiting  waitHeap
+	live     map[*run]struct{} // in time so far
+	seq      uint64
+	started  bool
+	closed   bool // nothing starts or counts any more
 
 	// armed is when it asked to be woken, zero if it did not.
 	armed time.Time
@@ -142,6 +143,7 @@ func (s *schedule) record(t *task, res result, now time.Time) {
 	}
 	s.totals.add(t.took, failed)
 	t.tally.add(&res, t.took, now)
+	t.history.add(&res, t.took, now, s.remember)
 	s.observe(t, health.Observation{At: now, Evidence: res.evidence, Cause: res.cause, Reason: res.reason}, t.current.began)
 }
 

@@ -73,7 +73,7 @@ func New(cfg Config) (*Server, error) {
 		cfg: cfg, names: map[health.ID]*board{}, tasks: map[string]*task{}, companions: map[*companion]struct{}{},
 		feed: feed.New(rand.Uint64(), 0), wake: make(chan struct{}, 1),
 		drained:  drainOnce{done: make(chan struct{})},
-		schedule: schedule{cap: cfg.MaxConcurrent, live: map[*run]struct{}{}},
+		schedule: schedule{cap: cfg.MaxConcurrent, remember: cfg.History, live: map[*run]struct{}{}},
 	}
 	s.addBoard(cfg.Service, nil)
 	for i := range cfg.Services {

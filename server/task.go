@@ -60,6 +60,7 @@ type task struct {
 	runs, failures uint64
 	value          reading
 	tally          tally
+	history        history
 }
 
 // far is later than anything happens.
