@@ -43,6 +43,15 @@ e2e: grpcurl grpchealthprobe ## Run the tests over real sockets and processes
 	GRPCURL=$(CURDIR)/$(BIN)/grpcurl GRPC_HEALTH_PROBE=$(CURDIR)/$(BIN)/grpc-health-probe \
 		$(GO) test -tags e2e -count=1 -race ./e2e/...
 
+# Debian's servers are installed where one may; the tests name those that are
+# not there.
+.PHONY: compat
+compat: ## Compare with what others make, and check real servers
+	@for p in redis-server nats-server postgresql; do \
+		dpkg -s $$p >/dev/null 2>&1 || { apt-get install -y -qq $$p >/dev/null 2>&1 || echo "compat: $$p is not installed, and could not be"; }; \
+	done
+	$(GO) test -C compat -race -count=1 -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT| *--- PASS|redis:)'
+
 .PHONY: soak
 soak: ## Run the tests that take as long as one lets them
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...
