@@ -1,0 +1,225 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/server"
+)
+
+// library is a health library a service can embed. What it does not have is nil.
+type library struct {
+	name string
+	// once evaluates n trivial checks once, and returns how long it took.
+	once func(n int) (time.Duration, error)
+	// running starts n periodic checks and returns when all are known.
+	running func(n int) (*embedded, error)
+}
+
+// embedded is a library that runs.
+type embedded struct {
+	handler http.Handler
+	stop    func()
+	took    time.Duration // from its start until all was known
+}
+
+func libraries() []library {
+	return []library{
+		{"meshhealth", oursOnce, oursRunning},
+		{"alexliesenfeld", alexOnce, alexRunning},
+		{"hellofresh", hellofreshOnce, nil},
+		{"go-sundheit", nil, sundheitRunning},
+	}
+}
+
+// benchLibrary: what the embedded server costs, beside other libraries.
+func benchLibrary(ctx context.Context, o *options, r *report) error {
+	for _, bench := range []func(context.Context, *options, *report) error{benchOnce, benchFirstKnown, benchIdle, benchRead} {
+		if err := bench(ctx, o, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// against measures every library in every round, and returns ours over the best
+// of the others.
+func (o *options) against(ctx context.Context, measure func(library) (float64, error)) ([]float64, error) {
+	var ratios []float64
+	for range o.rounds {
+		mine, best := 0.0, math.Inf(1)
+		for i, l := range libraries() {
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			runtime.GC()
+			figure, err := measure(l)
+			switch {
+			case err != nil:
+				return nil, fmt.Errorf("%s: %w", l.name, err)
+			case i == 0:
+				mine = figure
+			case figure > 0:
+				best = min(best, figure)
+			}
+		}
+		ratios = append(ratios, mine/best)
+	}
+	return ratios, nil
+}
+
+func benchOnce(ctx context.Context, o *options, r *report) error {
+	n := o.size(1000, 10)
+	ratios, err := o.against(ctx, func(l library) (float64, error) {
+		if l.once == nil {
+			return 0, nil
+		}
+		took, err := l.once(n)
+		return float64(took), err
+	})
+	if err == nil {
+		r.ratio(fmt.Sprintf("%d trivial checks evaluated once, time / best peer", n), ratios, 0.5)
+	}
+	return err
+}
+
+func benchFirstKnown(ctx context.Context, o *options, r *report) error {
+	for _, n := range []int{o.size(1000, 10), o.size(5000, 20)} {
+		ratios, err := o.against(ctx, func(l library) (float64, error) {
+			if l.running == nil {
+				return 0, nil
+			}
+			e, err := l.running(n)
+			if err != nil {
+				return 0, err
+			}
+			e.stop()
+			return float64(e.took), nil
+		})
+		if err != nil {
+			return err
+		}
+		r.ratio(fmt.Sprintf("%d checks known after the start, time / best peer", n), ratios, 0.5)
+	}
+	return nil
+}
+
+// benchIdle: what a periodic check weighs between its runs.
+func benchIdle(_ context.Context, o *options, r *report) error {
+	n := o.size(10_000, 100)
+	for _, l := range libraries() {
+		if l.running == nil {
+			continue
+		}
+		before, goroutines := weight(), runtime.NumGoroutine()
+		e, err := l.running(n)
+		if err != nil {
+			return err
+		}
+		bytes := float64(weight()-before) / float64(n)
+		more := float64(runtime.NumGoroutine()-goroutines) / float64(n)
+		goal, met := "", true
+		if l.name == "meshhealth" {
+			goal, met = "≤ 400 B, 0", bytes <= 400 && more < 0.01
+		}
+		r.figure(fmt.Sprintf("an idle check of %d, %s", n, l.name), fmt.Sprintf("%.0f B, %.2f goroutines", bytes, more), goal, met)
+		e.stop()
+	}
+	return nil
+}
+
+// weight returns the bytes of heap and stacks in use.
+func weight() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse)
+}
+
+// benchRead: a read over HTTP, without the network.
+func benchRead(_ context.Context, o *options, r *report) error {
+	small, _, err := readTime(oursRunning, 10)
+	if err != nil {
+		return err
+	}
+	n := o.size(1000, 20)
+	mine, allocs, err := readTime(oursRunning, n)
+	if err != nil {
+		return err
+	}
+	theirs, _, err := readTime(alexRunning, n)
+	if err != nil {
+		return err
+	}
+	r.figure(fmt.Sprintf("HTTP read of %d checks, alexliesenfeld / ours", n), fmt.Sprintf("%.0f (ours %.0f ns, %d allocs)", theirs/mine, mine, allocs),
+		"≥ 100, ≤ 3 allocs", theirs/mine >= 100 && allocs <= 3)
+	r.figure(fmt.Sprintf("HTTP read, %d checks / 10", n), fmt.Sprintf("%.2f", mine/small), "≤ 1.2", mine/small <= 1.2)
+	return nil
+}
+
+// sink takes an answer and keeps nothing.
+type sink struct{ header http.Header }
+
+func (s *sink) Header() http.Header         { return s.header }
+func (s *sink) WriteHeader(int)             {}
+func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
+
+// readTime returns the ns and allocations of one read.
+func readTime(running func(int) (*embedded, error), n int) (float64, int64, error) {
+	e, err := running(n)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer e.stop()
+	req, w := httptest.NewRequest(http.MethodGet, "/readyz", nil), &sink{header: http.Header{}}
+	res := testing.Benchmark(func(b *testing.B) {
+		b.ReportAllocs()
+		for range b.N {
+			clear(w.header)
+			e.handler.ServeHTTP(w, req)
+		}
+	})
+	return float64(res.T.Nanoseconds()) / float64(res.N), res.AllocsPerOp(), nil
+}
+
+func trivial(context.Context) error { return nil }
+
+// oursOnce is a start, and the first run of all: there is nothing else that
+// evaluates checks once.
+func oursOnce(n int) (time.Duration, error) {
+	e, err := oursRunning(n)
+	if err != nil {
+		return 0, err
+	}
+	e.stop()
+	return e.took, nil
+}
+
+func oursRunning(n int) (*embedded, error) {
+	s, err := server.New(server.Config{Service: "bench"})
+	if err != nil {
+		return nil, err
+	}
+	checks := make([]server.Check, n)
+	for i := range checks {
+		checks[i] = server.Check{Name: name("check", i), Run: trivial, Every: time.Hour}
+	}
+	began := time.Now()
+	if err := s.Add(checks...); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	e := &embedded{handler: s.Handler(), stop: func() { stop(); <-done }}
+	err = untilServing(ctx, s)
+	e.took = time.Since(began)
+	return e, err
+}
