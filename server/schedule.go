@@ -101,6 +101,7 @@ func (s *schedule) settle(r *run, res result, now time.Time) {
 	switch {
 	case t.removed:
 		s.forget(t)
+		t.current = nil
 		return
 	case t.phase == stuck:
 		// Too late to count; the next run is planned already.
@@ -115,6 +116,7 @@ func (s *schedule) settle(r *run, res result, now time.Time) {
 		t.phase = idle
 		s.record(t, res, now)
 	}
+	t.current = nil // with its context, which weighs more than the task
 	s.fix(t)
 }
 
