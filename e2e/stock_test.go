@@ -5,7 +5,6 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"net"
 	"regexp"
 	"strings"
 	"sync"
@@ -29,10 +28,7 @@ type stock struct {
 
 func startStock(t *testing.T) *stock {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := listen(t)
 	s := &stock{health.NewServer(), l.Addr().String()}
 	g := grpc.NewServer()
 	healthpb.RegisterHealthServer(g, s)

@@ -12,9 +12,9 @@
 // The status is the worst of what the checks (check.go) and SetStatus say. More
 // names (Config.Services) may be judged by some of the checks each (board.go).
 // What they say is counted, never rescanned: a result costs the same among ten
-// checks and among ten thousand. A
-// new server is STARTING, which stock clients read as NOT_SERVING, until every
-// check that may hold it back has run once. Reads never run a check.
+// checks and among ten thousand. A new server is STARTING, which stock clients
+// read as NOT_SERVING, until every check that may hold it back has run once.
+// Reads never run a check.
 //
 // One goroutine schedules everything (schedule.go, run.go): an idle check is a
 // place in a heap. A check has a goroutine only while it runs. Go cannot end a

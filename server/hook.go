@@ -33,12 +33,7 @@ func (s *Server) telling() (stop func()) {
 	}()
 	return func() {
 		cancel()
-		timer := time.NewTimer(grace)
-		defer timer.Stop()
-		select {
-		case <-done:
-		case <-timer.C:
-		}
+		doneBy(done, time.Now().Add(grace))
 	}
 }
 

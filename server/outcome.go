@@ -68,15 +68,18 @@ func (r *run) do() (res result) {
 
 // judge is part of the run: an error's own methods may panic too.
 func (r *run) judge(err error) result {
-	switch evidence := health.EvidenceOf(err); {
-	case evidence == health.Pass:
+	evidence := health.EvidenceOf(err)
+	if evidence == health.Pass {
 		return result{evidence: health.Pass}
-	case r.ctx.Err() == context.DeadlineExceeded:
-		return failed(health.CauseTimeout, health.Describe(err))
-	case evidence == health.Warn:
-		return result{evidence: health.Warn, reason: wire.Clean(health.Describe(err))}
 	}
-	return failed(health.CauseFailed, health.Describe(err))
+	reason := health.Describe(err)
+	switch {
+	case r.ctx.Err() == context.DeadlineExceeded:
+		return failed(health.CauseTimeout, reason)
+	case evidence == health.Warn:
+		return result{evidence: health.Warn, reason: wire.Clean(reason)}
+	}
+	return failed(health.CauseFailed, reason)
 }
 
 func failed(cause health.Cause, reason string) result {

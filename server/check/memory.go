@@ -18,22 +18,14 @@ import (
 func Memory(limit Limit) Func {
 	root := os.DirFS("/")
 	return limit.checked(func(ctx context.Context) error {
-		used, limited := tighter(goMemory, func() (float64, bool) { return cgroupMemory(root) })
-		if !limited {
+		ofGo, goLimited := goMemory()
+		ofGroups, groupsLimited := cgroupMemory(root)
+		if !goLimited && !groupsLimited {
 			return nil
 		}
-		return limit.judge(ctx, used, "% of memory")
+		// Where there is no limit, nothing of it is used.
+		return limit.judge(ctx, max(ofGo, ofGroups), "% of memory")
 	})
-}
-
-// tighter returns the larger of two shares, each of which may not be there.
-func tighter(a, b func() (float64, bool)) (float64, bool) {
-	x, hasX := a()
-	y, hasY := b()
-	if !hasX || hasY && y > x {
-		return y, hasY
-	}
-	return x, true
 }
 
 // goMemory returns what the runtime uses of GOMEMLIMIT, counted as that counts.
