@@ -14,8 +14,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	_ "google.golang.org/grpc/health" // the stock client's health checking
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -236,39 +234,5 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 		// The streams end nevertheless.
 		d.has(t, "0s: stock: NOT_SERVING", "1.05s: stock: Unavailable")
 		time.Sleep(time.Hour)
-	})
-}
-
-// A stock client whose stream ends comes back at once if it had got a message,
-// thousands of times a second.
-func TestStockClientComesBackFewTimes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var watches atomic.Int32
-		s := newServer(t, server.Config{Propagation: time.Second})
-		e := serve(t, s, grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-			watches.Add(1)
-			return next(srv, ss)
-		}))
-		conn := e.dial(t, grpc.WithDefaultServiceConfig(
-			`{"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":"`+service+`"}}`))
-		stop := start(t, s)
-		conn.Connect()
-		synctest.Wait()
-		if n := watches.Load(); n != 1 {
-			t.Fatalf("%d Watches before, want 1", n)
-		}
-		begun := time.Now()
-		if err := s.Drain(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(2*time.Second - time.Since(begun))
-		synctest.Wait()
-		if n := watches.Load(); n > 5 {
-			t.Errorf("%d Watches in 2 s of draining, want 5 at most", n)
-		}
-		stop()
-		if _, err := pb.NewHealthServiceClient(e.dial(t)).Check(t.Context(), &pb.CheckRequest{}); status.Code(err) != codes.OK {
-			t.Error(err)
-		}
 	})
 }

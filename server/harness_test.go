@@ -169,9 +169,10 @@ func serve(t *testing.T, s *server.Server, opts ...grpc.ServerOption) *endpoint 
 
 func (e *endpoint) dial(t *testing.T, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
-	opts = append(opts,
+	opts = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return e.listener.DialContext(ctx) }))
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return e.listener.DialContext(ctx) }),
+	}, opts...)
 	conn, err := grpc.NewClient("passthrough:///mem", opts...)
 	if err != nil {
 		t.Fatal(err)
