@@ -15,13 +15,30 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 )
 
-// childEnv makes this program a coordinator, listening there.
+// childEnv makes this program a server of that kind, and nothing else.
 const childEnv = "MESHHEALTH_BENCH_CHILD"
 
-func child(at string) error {
+// kinds of children. Each listens where it likes, says where, and serves until
+// its context ends.
+var kinds = map[string]func(ctx context.Context) error{
+	"coordinator":         serveCoordinator,
+	"stock":               serveStock,
+	"server":              func(ctx context.Context) error { return serveOurs(ctx, false) },
+	"server with options": func(ctx context.Context) error { return serveOurs(ctx, true) },
+}
+
+func child(kind string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	c, err := coordinator.New(ctx, coordinator.Config{Listen: at, HTTP: coordinator.Off})
+	serve := kinds[kind]
+	if serve == nil {
+		return fmt.Errorf("%s: %q is no kind of child", childEnv, kind)
+	}
+	return serve(ctx)
+}
+
+func serveCoordinator(ctx context.Context) error {
+	c, err := coordinator.New(ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off})
 	if err != nil {
 		return err
 	}
@@ -29,15 +46,15 @@ func child(at string) error {
 	return c.Run(ctx)
 }
 
-// process is a coordinator of its own, whose CPU and memory are only its own.
+// process is a server of its own, whose CPU and memory are only its own.
 type process struct {
 	cmd *exec.Cmd
 	at  string
 }
 
-func (r *rig) process() (*process, error) {
+func (r *rig) process(kind string) (*process, error) {
 	p := &process{cmd: exec.Command("/proc/self/exe")}
-	p.cmd.Env = append(os.Environ(), childEnv+"=127.0.0.1:0")
+	p.cmd.Env = append(os.Environ(), childEnv+"="+kind)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {

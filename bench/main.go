@@ -37,6 +37,8 @@ var benches = []struct {
 	{"apply", benchApply},
 	{"memory", benchMemory},
 	{"library", benchLibrary},
+	{"calls", benchCalls},
+	{"runs", benchRuns},
 }
 
 func main() {

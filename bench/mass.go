@@ -40,7 +40,7 @@ func benchMass(ctx context.Context, o *options, r *report) error {
 func massFlip(ctx context.Context, o *options, clients int) (time.Duration, float64, error) {
 	rig := newRig(ctx)
 	defer rig.close()
-	p, err := rig.process()
+	p, err := rig.process("coordinator")
 	if err != nil {
 		return 0, 0, err
 	}

@@ -29,7 +29,7 @@ const settled = 5 * time.Second
 func weigh(ctx context.Context, n int) (int, error) {
 	rig := newRig(ctx)
 	defer rig.close()
-	p, err := rig.process()
+	p, err := rig.process("coordinator")
 	if err != nil {
 		return 0, err
 	}
