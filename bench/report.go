@@ -27,7 +27,7 @@ func (r *report) ratio(what string, ratios []float64, goal float64) {
 	case least <= goal:
 		verdict = "noise"
 	}
-	r.rows = append(r.rows, [5]string{what, fmt.Sprintf("%.2f", mid), fmt.Sprintf("%.2f–%.2f", least, most), fmt.Sprintf("≤ %.1f", goal), verdict})
+	r.rows = append(r.rows, [5]string{what, fmt.Sprintf("%.2f", mid), fmt.Sprintf("%.2f–%.2f", least, most), fmt.Sprintf("≤ %g", goal), verdict})
 }
 
 // figure enters one that is compared with nothing.

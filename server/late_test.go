@@ -30,14 +30,14 @@ func (c *clockwork) add(check Check) *task {
 // after lets so much time pass, then wakes the schedule.
 func (c *clockwork) after(d time.Duration) []*run {
 	c.now = c.now.Add(d)
-	starts, next := c.s.step(c.t.Context(), c.now, c.now.Add(beatEvery))
+	starts := c.s.step(c.t.Context(), c.now, c.now.Add(beatEvery))
 	c.t.Cleanup(func() {
 		for _, r := range starts {
 			r.cancel()
 		}
 	})
-	if !next.After(c.now) {
-		c.t.Errorf("wants to be woken at %v, which is past", next)
+	if !c.s.armed.After(c.now) {
+		c.t.Errorf("wants to be woken at %v, which is past", c.s.armed)
 	}
 	return starts
 }
@@ -163,7 +163,7 @@ func TestRemovedStuckRunLeavesRoom(t *testing.T) {
 	a, b := c.add(Check{Name: "a"}), c.add(Check{Name: "b"})
 	r := c.after(0)[0]
 	c.s.remove(a, c.now)
-	if r.ctx.Err() == nil {
+	if r.Err() == nil {
 		t.Error("its context goes on")
 	}
 	if len(c.after(time.Millisecond)) != 0 {

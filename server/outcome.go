@@ -11,23 +11,27 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// run is one run of a check.
+// run is one run of a check, and its context.
 type run struct {
 	task   *task
 	name   string // the check's, which Tune does not change
 	call   func(context.Context) error
-	server *Server // set while the check runs
-	life   context.Context
-	ctx    context.Context
-	cancel context.CancelFunc
-	done   chan struct{}
-	meter  meter
+	server *Server         // set while the check runs
+	life   context.Context // Run's
+	began  time.Time
+	end    time.Time // of the check's time
+
+	// mu guards what follows.
+	mu    sync.Mutex
+	ctx   context.Context // nil: nobody has waited for its end
+	stop  context.CancelFunc
+	meter meter
 
 	// The server's lock guards what follows.
-	began   time.Time
-	overdue time.Time // when waiting for it ends
-	excused bool      // the scheduler was late while it ran
-	again   bool      // it is to run again soon
+	overdue time.Time     // when waiting for it ends
+	excused bool          // the scheduler was late while it ran
+	again   bool          // it is to run again soon
+	done    chan struct{} // closed at its end, where somebody waits
 }
 
 // result is what a run came to.
@@ -42,12 +46,10 @@ type result struct {
 
 func newRun(ctx context.Context, t *task, now time.Time) *run {
 	end := now.Add(t.check.Timeout)
-	r := &run{
+	return &run{
 		task: t, name: t.check.Name, call: t.check.Run, life: ctx,
-		done: make(chan struct{}), began: now, overdue: end.Add(grace),
+		began: now, end: end, overdue: end.Add(grace),
 	}
-	r.ctx, r.cancel = context.WithDeadline(context.WithValue(ctx, runKey{}, r), end)
-	return r
 }
 
 // runKey is that of a run in its context.
@@ -60,10 +62,10 @@ func (r *run) do() (res result) {
 			res = failed(health.CausePanic, fmt.Sprintf("panic: %v", v))
 			res.stack = string(debug.Stack())
 		}
-		res.value = r.meter.take()
-		res.void = r.ctx.Err() == context.Canceled
+		res.value = r.observed()
+		res.void = r.why() == context.Canceled
 	}()
-	return r.judge(r.call(r.ctx))
+	return r.judge(r.call(r))
 }
 
 // judge is part of the run: an error's own methods may panic too.
@@ -74,7 +76,7 @@ func (r *run) judge(err error) result {
 	}
 	reason := health.Describe(err)
 	switch {
-	case r.ctx.Err() == context.DeadlineExceeded:
+	case r.why() == context.DeadlineExceeded:
 		return failed(health.CauseTimeout, reason)
 	case evidence == health.Warn:
 		return result{evidence: health.Warn, reason: wire.Clean(reason)}
@@ -104,7 +106,6 @@ type reading struct {
 
 // meter collects what one run observes, until the run is over.
 type meter struct {
-	mu   sync.Mutex
 	last reading
 	over bool
 }
@@ -117,19 +118,18 @@ func Observe(ctx context.Context, number float64, unit string) {
 	if !ok {
 		return
 	}
-	v := &r.meter
 	unit = wire.CleanTo(unit, wire.MaxUnit)
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if !v.over {
-		v.last = reading{set: true, value: number, unit: unit}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.meter.over {
+		r.meter.last = reading{set: true, value: number, unit: unit}
 	}
 }
 
-// take ends the run's observing.
-func (v *meter) take() reading {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.over = true
-	return v.last
+// observed ends the run's observing.
+func (r *run) observed() reading {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.meter.over = true
+	return r.meter.last
 }

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -18,19 +19,26 @@ func (s *Server) update(f func(now time.Time)) {
 	s.log(changes)
 }
 
-// settle takes in what a run came to. A status that changes is published at
-// once; what is only news of a check waits for the scheduler.
-func (s *Server) settle(r *run, res result) {
+// settle takes in what a run came to, and returns the one to run instead.
+func (s *Server) settle(r *run, res result) (next *run) {
 	s.mu.Lock()
 	now := time.Now()
+	planned := s.newsDue
 	s.schedule.settle(r, res, now)
+	next = s.schedule.take(r.life, now)
 	s.pages.stale()
-	var changes []health.Change
-	if s.statusChanged() {
-		changes = s.refresh(now)
-	}
+	changes := s.refreshSoon(now)
+	early := s.schedule.early() || planned.IsZero() && !s.newsDue.IsZero()
+	done := r.done
 	s.mu.Unlock()
 	s.log(changes)
+	if early {
+		s.poke()
+	}
+	if done != nil {
+		close(done)
+	}
+	return next
 }
 
 // News of checks that change no status are published at once, but at most so
@@ -40,20 +48,20 @@ const (
 	maxNews    = 16 // in a window
 )
 
-// refreshSoon publishes, or returns when it should.
-func (s *Server) refreshSoon(now time.Time) (changes []health.Change, due time.Time) {
-	if due = s.windowFrom.Add(newsWindow); !now.Before(due) {
+// refreshSoon publishes, or plans when to: a status that changes at once, what
+// is only news of a check not too often.
+func (s *Server) refreshSoon(now time.Time) []health.Change {
+	due := s.windowFrom.Add(newsWindow)
+	if !now.Before(due) {
 		s.windowFrom, s.news = now, 0
 	}
 	if s.touched || s.statusChanged() || s.news < maxNews {
-		return s.refresh(now), time.Time{}
+		return s.refresh(now)
 	}
-	for _, b := range s.boards {
-		if b.changed {
-			return nil, due
-		}
+	if slices.ContainsFunc(s.boards, func(b *board) bool { return b.changed }) {
+		s.newsDue = due
 	}
-	return nil, time.Time{}
+	return nil
 }
 
 // statusChanged reports whether some status is not what is published.
@@ -100,7 +108,7 @@ func (s *Server) refresh(now time.Time) []health.Change {
 	if s.touched || len(changes) > 0 {
 		s.pages.outdated()
 	}
-	s.touched = false
+	s.touched, s.newsDue = false, time.Time{}
 	if len(changes) > 0 {
 		s.news++
 	}

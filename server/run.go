@@ -66,34 +66,45 @@ func (s *Server) loop(ctx context.Context) {
 // step does what is due and returns when to come again, by beat at the latest.
 func (s *Server) step(ctx context.Context, now, beat time.Time) time.Time {
 	s.mu.Lock()
-	starts, next := s.schedule.step(ctx, now, beat)
-	changes, due := s.refreshSoon(now)
-	s.mu.Unlock()
-	s.log(changes)
-	if !due.IsZero() && due.Before(next) {
+	starts := s.schedule.step(ctx, now, beat)
+	changes := s.refreshSoon(now)
+	next := s.schedule.armed
+	if due := s.newsDue; !due.IsZero() && due.Before(next) {
 		next = due
 	}
+	s.mu.Unlock()
+	s.log(changes)
 	for _, r := range starts {
 		go s.execute(r)
 	}
 	return next
 }
 
-// execute runs a check to its end, whatever that is.
+// execute runs a check to its end, whatever that is, and then those that wait
+// for room.
 func (s *Server) execute(r *run) {
+	for r != nil {
+		r = s.executeOne(r)
+	}
+}
+
+func (s *Server) executeOne(r *run) (next *run) {
 	// What stays if the check ends the goroutine (runtime.Goexit).
-	res := failed(health.CausePanic, "the check ended its goroutine")
+	res, returned := failed(health.CausePanic, "the check ended its goroutine"), false
 	defer func() {
 		r.cancel()
-		s.settle(r, res)
-		s.poke()
-		close(r.done)
+		next = s.settle(r, res)
+		if next != nil && !returned {
+			go s.execute(next)
+		}
 	}()
 	r.server = s
 	res = r.do()
+	returned = true
 	if res.stack != "" {
 		s.cfg.Logger.Error("check panicked", "service", s.cfg.Service, "check", r.name, "reason", res.reason, "stack", res.stack)
 	}
+	return nil
 }
 
 // close ends the schedule and returns what still runs, and until when to wait
@@ -103,6 +114,7 @@ func (s *Server) close() map[*run]time.Time {
 	s.update(func(time.Time) {
 		s.schedule.closed, s.leaving, s.touched = true, true, true
 		for r := range s.schedule.live {
+			r.done = make(chan struct{})
 			left[r] = r.overdue
 		}
 	})

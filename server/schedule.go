@@ -39,9 +39,9 @@ type schedule struct {
 	totals totals
 }
 
-// step does what is due by now. It returns the runs to start, and when to come
-// again, by beat at the latest.
-func (s *schedule) step(ctx context.Context, now, beat time.Time) (starts []*run, next time.Time) {
+// step does what is due by now and returns the runs to start. It wants to be
+// woken when armed says, by beat at the latest.
+func (s *schedule) step(ctx context.Context, now, beat time.Time) (starts []*run) {
 	if late := now.Sub(s.armed); !s.armed.IsZero() && late > lateSlack {
 		for _, t := range s.tasks {
 			t.excuse(late, now)
@@ -51,19 +51,26 @@ func (s *schedule) step(ctx context.Context, now, beat time.Time) (starts []*run
 	for len(s.tasks) > 0 && !s.tasks[0].due.After(now) {
 		s.look(s.tasks[0], now)
 	}
-	for len(s.waiting) > 0 && (s.cap < 0 || len(s.live) < s.cap) {
-		t := heap.Pop(&s.waiting).(*task)
-		if t.blockedBy() != nil {
-			s.hold(t, now)
-			continue
-		}
-		starts = append(starts, s.begin(ctx, t, now))
+	for r := s.take(ctx, now); r != nil; r = s.take(ctx, now) {
+		starts = append(starts, r)
 	}
 	s.armed = beat
 	if len(s.tasks) > 0 && s.tasks[0].due.Before(beat) {
 		s.armed = s.tasks[0].due
 	}
-	return starts, s.armed
+	return starts
+}
+
+// take begins the next run that waits for room, if there is room.
+func (s *schedule) take(ctx context.Context, now time.Time) *run {
+	for len(s.waiting) > 0 && !s.closed && (s.cap < 0 || len(s.live) < s.cap) {
+		t := heap.Pop(&s.waiting).(*task)
+		if t.blockedBy() == nil {
+			return s.begin(ctx, t, now)
+		}
+		s.hold(t, now)
+	}
+	return nil
 }
 
 // look does what is due for t.
@@ -93,6 +100,9 @@ func (s *schedule) begin(ctx context.Context, t *task, now time.Time) *run {
 	s.fix(t)
 	return r
 }
+
+// early reports whether step is wanted before the time it asked for.
+func (s *schedule) early() bool { return len(s.tasks) > 0 && s.tasks[0].due.Before(s.armed) }
 
 // settle takes what a run came to.
 func (s *schedule) settle(r *run, res result, now time.Time) {
@@ -130,7 +140,7 @@ func (s *schedule) overrun(t *task, now time.Time) {
 	t.phase = stuck
 	res := result{
 		evidence: health.Fail, cause: health.CauseTimeout,
-		reason: fmt.Sprintf("no answer within %v, and still running", t.check.Timeout), value: t.current.meter.take(),
+		reason: fmt.Sprintf("no answer within %v, and still running", t.check.Timeout), value: t.current.observed(),
 	}
 	s.record(t, res, now)
 }

@@ -57,9 +57,10 @@ type Server struct {
 	down       bool // Shutdown was called
 	touched    bool // something beside the checks may have changed
 	revision   uint64
-	// news is how often anything was published since windowFrom.
-	news       int
-	windowFrom time.Time
+	// news is how often anything was published since windowFrom; newsDue is when
+	// more of it should be, zero if there is none.
+	news                int
+	windowFrom, newsDue time.Time
 }
 
 // New returns a server that is STARTING. It reports everything that is wrong
