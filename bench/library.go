@@ -211,10 +211,10 @@ func oursRunning(n int) (*embedded, error) {
 	for i := range checks {
 		checks[i] = server.Check{Name: name("check", i), Run: trivial, Every: time.Hour}
 	}
-	began := time.Now()
 	if err := s.Add(checks...); err != nil {
 		return nil, err
 	}
+	began := time.Now()
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()

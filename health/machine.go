@@ -5,26 +5,32 @@ import "time"
 // Machine turns the evidence of one check into a status. It is a value with
 // one owner: feed it with Observe, sleep until Deadline, call Tick.
 type Machine struct {
-	policy Policy
+	policy *Policy
 
 	status Status // what is published
 	earned Status // what the counters say; differs only while MinHold holds
+	cause  Cause
 
-	cause        Cause
-	reason       string
-	since        time.Time
-	firstFailure time.Time
-	staleAt      time.Time
+	trouble *trouble // nil if there is none
+	since   time.Time
+	staleAt time.Time
 
 	// Runs of consecutive evidence. They survive transitions.
-	passes, fails, nonPasses, nonFails int
+	passes, fails, nonPasses, nonFails uint32
 }
 
-// NewMachine returns a machine that is Starting since now. The policy's zero
-// fields are replaced by their defaults.
-func NewMachine(p Policy, now time.Time) Machine {
+// trouble is what a Machine knows about the present one. It does not change, so
+// that copies of a Machine may share it.
+type trouble struct {
+	reason string
+	first  time.Time // when it began
+}
+
+// NewMachine returns a machine that is Starting since now. p has its defaults
+// (see WithDefaults) and must not change; machines may share it.
+func NewMachine(p *Policy, now time.Time) Machine {
 	return Machine{
-		policy: p.WithDefaults(), since: now,
+		policy: p, since: now,
 		status: Starting, earned: Starting, cause: CauseStarting,
 	}
 }
@@ -36,19 +42,29 @@ func (m *Machine) Status() Status { return m.status }
 func (m *Machine) Cause() Cause { return m.cause }
 
 // Reason returns the cause in words; it may be empty.
-func (m *Machine) Reason() string { return m.reason }
+func (m *Machine) Reason() string {
+	if m.trouble == nil {
+		return ""
+	}
+	return m.trouble.reason
+}
 
 // Since returns when the status was taken.
 func (m *Machine) Since() time.Time { return m.since }
 
 // FirstFailure returns when the present trouble began, zero if there is none.
-func (m *Machine) FirstFailure() time.Time { return m.firstFailure }
+func (m *Machine) FirstFailure() time.Time {
+	if m.trouble == nil {
+		return time.Time{}
+	}
+	return m.trouble.first
+}
 
 // Passes returns the number of consecutive passes up to now.
-func (m *Machine) Passes() int { return m.passes }
+func (m *Machine) Passes() int { return int(m.passes) }
 
 // Fails returns the number of consecutive fails up to now.
-func (m *Machine) Fails() int { return m.fails }
+func (m *Machine) Fails() int { return int(m.fails) }
 
 // InDoubt reports whether the next evidence may well change the status: the
 // last one did not agree with it, or it is not Serving.
@@ -97,8 +113,9 @@ func (m *Machine) Forgive(late time.Duration) {
 	}
 }
 
-// Retune replaces the policy; counters and status stay.
-func (m *Machine) Retune(p Policy) { m.policy = p.WithDefaults() }
+// Retune replaces the policy, by one as NewMachine takes; counters and status
+// stay.
+func (m *Machine) Retune(p *Policy) { m.policy = p }
 
 func (m *Machine) count(e Evidence) {
 	switch e {
@@ -117,13 +134,13 @@ func (m *Machine) judge(e Evidence) Status {
 		return first(e)
 	}
 	switch {
-	case m.fails >= m.policy.FailAfter:
+	case int(m.fails) >= m.policy.FailAfter:
 		return NotServing
-	case m.passes >= m.policy.RecoverAfter:
+	case int(m.passes) >= m.policy.RecoverAfter:
 		return Serving
-	case m.earned == NotServing && m.nonFails >= m.policy.RecoverAfter:
+	case m.earned == NotServing && int(m.nonFails) >= m.policy.RecoverAfter:
 		return Degraded
-	case m.earned == Serving && m.nonPasses >= m.policy.DegradeAfter:
+	case m.earned == Serving && int(m.nonPasses) >= m.policy.DegradeAfter:
 		return Degraded
 	}
 	return m.earned
@@ -153,20 +170,25 @@ func (m *Machine) publish(now time.Time) {
 // explain keeps the cause of the trouble until it is over.
 func (m *Machine) explain(o Observation) {
 	if m.status == Serving {
-		m.cause, m.reason = CauseOK, ""
+		m.cause = CauseOK
 		if o.Evidence == Pass {
-			m.firstFailure = time.Time{}
+			m.trouble = nil
 			return
 		}
+		m.is("", o.At)
 	}
-	if o.Evidence == Pass {
-		return
+	if o.Evidence != Pass && m.status != Serving {
+		m.cause = orCause(o.Cause, o.Evidence)
+		m.is(o.Reason, o.At)
 	}
-	if m.firstFailure.IsZero() {
-		m.firstFailure = o.At
-	}
-	if m.status != Serving {
-		m.cause, m.reason = orCause(o.Cause, o.Evidence), o.Reason
+}
+
+// is says what the trouble is, which began now unless there was one.
+func (m *Machine) is(reason string, now time.Time) {
+	if m.trouble == nil {
+		m.trouble = &trouble{reason, now}
+	} else if m.trouble.reason != reason {
+		m.trouble = &trouble{reason, m.trouble.first}
 	}
 }
 
@@ -180,17 +202,17 @@ func orCause(c Cause, e Evidence) Cause {
 func (m *Machine) goStale(now time.Time) {
 	m.count(Fail)
 	m.earned, m.staleAt = NotServing, time.Time{}
-	m.cause, m.reason = CauseStale, ""
-	if m.firstFailure.IsZero() {
-		m.firstFailure = now
-	}
+	m.cause = CauseStale
+	m.is("", now)
 }
 
 // clear forgets the trouble that is over, unless the next has begun.
 func (m *Machine) clear() {
-	m.cause, m.reason = CauseOK, ""
+	m.cause = CauseOK
 	if m.nonPasses == 0 {
-		m.firstFailure = time.Time{}
+		m.trouble = nil
+	} else {
+		m.is("", m.FirstFailure())
 	}
 }
 
@@ -205,5 +227,5 @@ func (m *Machine) transition(from Status, at time.Time) (Transition, bool) {
 	if from == m.status {
 		return Transition{}, false
 	}
-	return Transition{From: from, To: m.status, At: at, Cause: m.cause, Reason: m.reason}, true
+	return Transition{From: from, To: m.status, At: at, Cause: m.cause, Reason: m.Reason()}, true
 }

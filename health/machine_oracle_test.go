@@ -125,7 +125,7 @@ func compareMachines(data []byte) error {
 		StaleAfter: time.Duration(int(data[3]%5)-1) * time.Second,
 	}
 	p.DegradeAfter = 1 + int(data[4])%p.FailAfter
-	m, dumb, now := NewMachine(p, t0), dumbMachine{policy: p}, t0
+	m, dumb, now := NewMachine(&p, t0), dumbMachine{policy: p}, t0
 	for i := 5; i+1 < len(data); i += 2 {
 		now = now.Add(time.Duration(data[i+1]%6) * time.Second / 2)
 		op := machineOp{evidence: Evidence(data[i] % 4), at: now}
@@ -206,7 +206,7 @@ func TestMachineAgainstOracle(t *testing.T) {
 // A Tick before its Deadline does nothing.
 func TestMachineDeadlineIsNotLate(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
-	m := NewMachine(Policy{MinHold: 5 * time.Second, StaleAfter: time.Second}, t0)
+	m := NewMachine(withDefaults(Policy{MinHold: 5 * time.Second, StaleAfter: time.Second}), t0)
 	now := t0
 	for range 5000 {
 		now = now.Add(time.Duration(random.IntN(3000)) * time.Millisecond)

@@ -10,7 +10,7 @@ import (
 
 func TestMachineTranscripts(t *testing.T) {
 	transcripts(t, "testdata/machine_*.txt", func() func(*line) string {
-		m := NewMachine(Policy{}, t0)
+		m := NewMachine(withDefaults(Policy{}), t0)
 		var now time.Duration
 		return func(l *line) string {
 			now = l.age("at", now)
@@ -22,7 +22,7 @@ func TestMachineTranscripts(t *testing.T) {
 func machineCommand(m *Machine, l *line, now time.Time) string {
 	switch l.verb {
 	case "policy":
-		*m = NewMachine(policyOf(l), now)
+		*m = NewMachine(withDefaults(policyOf(l)), now)
 		return printMachine(m, Transition{}, false)
 	case "observe":
 		o := Observation{At: now, Evidence: parseEvidence(l.word())}
@@ -39,13 +39,18 @@ func machineCommand(m *Machine, l *line, now time.Time) string {
 		tr, ok := m.Tick(now)
 		return printMachine(m, tr, ok)
 	case "retune":
-		m.Retune(policyOf(l))
+		m.Retune(withDefaults(policyOf(l)))
 		return printMachine(m, Transition{}, false)
 	case "forgive":
 		m.Forgive(l.age("late", 0))
 		return printMachine(m, Transition{}, false)
 	}
 	panic("no such command")
+}
+
+func withDefaults(p Policy) *Policy {
+	p = p.WithDefaults()
+	return &p
 }
 
 func policyOf(l *line) Policy {

@@ -45,21 +45,24 @@ func TestApplyUnchangedDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func TestMachineDoesNotAllocate(t *testing.T) {
-	m, now := NewMachine(Policy{}, t0), t0
+// TestMachineAllocatesForTroubleOnly once per reason, and nothing else.
+func TestMachineAllocatesForTroubleOnly(t *testing.T) {
+	m, now := NewMachine(withDefaults(Policy{}), t0), t0
 	if n := testing.AllocsPerRun(100, func() {
 		now = now.Add(time.Second)
-		m.Observe(Observation{At: now, Evidence: Fail, Next: now.Add(time.Minute)})
+		for range 10 {
+			m.Observe(Observation{At: now, Evidence: Fail, Next: now.Add(time.Minute), Reason: "down"})
+		}
 		m.Observe(Observation{At: now, Evidence: Pass, Next: now.Add(time.Minute)})
 		m.Observe(Observation{At: now, Evidence: Pass, Next: now.Add(time.Minute)})
 		m.Tick(now)
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+	}); n != 1 {
+		t.Errorf("%v allocations, want the one for the trouble", n)
 	}
 }
 
 func BenchmarkMachineObserve(b *testing.B) {
-	m, now := NewMachine(Policy{}, t0), t0
+	m, now := NewMachine(withDefaults(Policy{}), t0), t0
 	b.ReportAllocs()
 	for b.Loop() {
 		now = now.Add(time.Second)

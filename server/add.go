@@ -15,42 +15,40 @@ import (
 // is routable does not take it out for want of a first run. The error says
 // everything that is wrong, by check and field.
 func (s *Server) Add(checks ...Check) error {
-	tasks := make([]*task, len(checks))
+	all := make([]rules, len(checks))
 	var errs []error
 	for i := range checks {
-		c := checks[i]
-		c.setDefaults()
-		if err := c.validate(); err != nil {
-			errs = append(errs, about(&c, err))
+		all[i] = checks[i].rules()
+		if err := checks[i].validate(&all[i]); err != nil {
+			errs = append(errs, about(checks[i].Name, err))
 		}
-		tasks[i] = &task{check: c}
-	}
-	if err := errors.Join(errs...); err != nil {
-		return err
 	}
 	var err error
-	s.update(func(now time.Time) { err = s.add(tasks, now) })
+	s.update(func(now time.Time) { err = s.add(checks, all, errs, now) })
 	s.poke()
 	return err
 }
 
-func about(c *Check, err error) error {
-	return fmt.Errorf("server.Check %q: %w", wire.CleanTo(c.Name, wire.MaxName), err)
+// about says which check an error is about.
+func about(name string, err error) error {
+	return fmt.Errorf("server.Check %q: %w", wire.CleanTo(name, wire.MaxName), err)
 }
 
-func (s *Server) add(tasks []*task, now time.Time) error {
-	if err := s.taken(tasks); err != nil {
-		return err
+// add takes in checks with these rules, unless errs or more is wrong with them.
+func (s *Server) add(checks []Check, all []rules, errs []error, now time.Time) error {
+	tasks := make([]*task, len(checks))
+	for i := range checks {
+		tasks[i] = s.task(&checks[i], all[i])
 	}
-	if err := s.link(tasks); err != nil {
+	if err := errors.Join(append(errs, s.taken(tasks), s.link(tasks, checks))...); err != nil {
 		return err
 	}
 	newcomer := s.boards[0].published.Status.Routable()
 	for _, t := range tasks {
-		t.machine, t.newcomer = health.NewMachine(t.check.policy(), now), newcomer
-		s.tasks[t.check.Name] = t
-		for _, b := range t.after {
-			b.before = append(b.before, t)
+		t.machine, t.newcomer = health.NewMachine(&t.rules.policy, now), newcomer
+		s.tasks[t.name] = t
+		for _, b := range t.tied().after {
+			b.tie().before = append(b.tie().before, t)
 		}
 		s.show(t)
 		s.schedule.add(t, now)
@@ -58,18 +56,26 @@ func (s *Server) add(tasks []*task, now time.Time) error {
 	return nil
 }
 
+func (s *Server) task(c *Check, r rules) *task {
+	t := &task{name: c.Name, run: c.Run, rules: s.rules.get(r)}
+	if len(c.Tags) > 0 {
+		t.tie().tags = slices.Clone(c.Tags)
+	}
+	return t
+}
+
 // taken reports every name that is not free.
 func (s *Server) taken(tasks []*task) error {
 	if len(s.tasks)+len(tasks) > MaxChecks {
-		return about(&tasks[0].check, ErrTooManyChecks)
+		return about(tasks[0].name, ErrTooManyChecks)
 	}
 	var errs []error
 	names := make(map[string]bool, len(tasks))
 	for _, t := range tasks {
-		if name := t.check.Name; s.tasks[name] != nil || names[name] {
-			errs = append(errs, about(&t.check, ErrCheckExists))
+		if s.tasks[t.name] != nil || names[t.name] {
+			errs = append(errs, about(t.name, ErrCheckExists))
 		}
-		names[t.check.Name] = true
+		names[t.name] = true
 	}
 	return errors.Join(errs...)
 }
@@ -80,7 +86,7 @@ func (s *Server) show(t *task) {
 		t.boards = s.boards
 	}
 	for _, b := range s.boards {
-		if b.takes != nil && !b.takes(&t.check) {
+		if b.takes != nil && !b.takes(t) {
 			continue
 		}
 		b.members = append(b.members, t)
@@ -122,7 +128,7 @@ func (s *Server) meaningless() error {
 	defer s.mu.Unlock()
 	tags := map[string]bool{}
 	for _, t := range s.tasks {
-		for _, tag := range t.check.Tags {
+		for _, tag := range t.tied().tags {
 			tags[tag] = true
 		}
 	}

@@ -35,12 +35,12 @@ func (s *Server) accompany(r *run, f func(context.Context, func())) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	t := r.task
-	if t.beside != nil || t.removed || s.schedule.closed {
+	if t.tied().beside != nil || t.removed || s.schedule.closed {
 		return
 	}
 	life, cancel := context.WithCancel(r.life)
-	c := &companion{task: t, name: t.check.Name, timeout: t.check.Timeout, cancel: cancel, done: make(chan struct{})}
-	t.beside = c
+	c := &companion{task: t, name: t.name, timeout: t.rules.timeout, cancel: cancel, done: make(chan struct{})}
+	t.tie().beside = c
 	s.companions[c] = struct{}{}
 	go s.keep(life, c, f)
 }
@@ -53,7 +53,7 @@ func (s *Server) keep(life context.Context, c *companion, f func(context.Context
 		}
 		c.cancel()
 		s.mu.Lock()
-		c.task.beside = nil
+		c.task.ties.beside = nil
 		delete(s.companions, c)
 		s.mu.Unlock()
 		close(c.done)
@@ -70,12 +70,14 @@ func (s *Server) again(t *task) {
 }
 
 func (s *schedule) again(t *task, now time.Time) {
-	switch soon := t.lastRun.Add(MinEvery); {
+	// The clock on the wall may have been set since.
+	rest := min(MinEvery, max(0, MinEvery-now.Sub(t.tally.last())))
+	switch soon := s.at(now.Add(rest)); {
 	case t.removed || s.closed:
 	case t.phase == running:
 		t.current.again = true
-	case t.phase == idle && t.next.After(soon):
-		t.next = later(soon, now)
+	case t.phase == idle && t.next > soon:
+		t.next = soon
 		s.fix(t)
 	}
 }

@@ -20,15 +20,15 @@ type Service struct {
 	Checks, Tags []string
 }
 
-func (s *Service) takes(c *Check) bool {
-	return slices.Contains(s.Checks, c.Name) || slices.ContainsFunc(c.Tags, func(tag string) bool { return slices.Contains(s.Tags, tag) })
+func (s *Service) takes(t *task) bool {
+	return slices.Contains(s.Checks, t.name) || slices.ContainsFunc(t.tied().tags, func(tag string) bool { return slices.Contains(s.Tags, tag) })
 }
 
 // board is one name on the health services: the checks behind it, counted by
 // what they say, and what was last published. The server's lock guards it.
 type board struct {
 	id      health.ID
-	takes   func(*Check) bool // nil: every check
+	takes   func(*task) bool // nil: every check
 	members []*task           // in the order of Add
 	counted [health.NumStatuses]int
 	manual  manual
@@ -111,7 +111,7 @@ func (l *badTasks) of(b *board, most int) []*task {
 			if len(found) == most {
 				return found
 			}
-			if t := e.Value.(*task); b.takes == nil || b.takes(&t.check) {
+			if t := e.Value.(*task); b.takes == nil || b.takes(t) {
 				found = append(found, t)
 			}
 		}
@@ -182,7 +182,7 @@ func (s *Server) judge(b *board) verdict {
 	bySeq(bad)
 	for _, t := range bad {
 		one, _ := t.verdict()
-		take(one, t.check.Name)
+		take(one, t.name)
 	}
 	v.firstFailure = b.since(v.firstFailure, worst)
 	v.reason = wire.Clean(strings.Join(reasons, "; "))

@@ -9,15 +9,15 @@ const MaxBreak = time.Minute
 // broken reports whether t's breaker is open: so many runs failed in a row that
 // it is only probed now.
 func (t *task) broken() bool {
-	return t.check.BreakAfter > 0 && t.machine.Fails() >= t.check.BreakAfter
+	return t.rules.breakAfter > 0 && t.machine.Fails() >= t.rules.breakAfter
 }
 
 // backOff is the time from one probe to the next, after so many failures in a
 // row: Every doubled each time, up to MaxBreak.
-func (c *Check) backOff(fails int) time.Duration {
-	wait := c.Every
-	for range min(fails-c.BreakAfter+1, 16) {
-		wait = min(2*wait, max(MaxBreak, c.Every))
+func (r *rules) backOff(fails int) time.Duration {
+	wait := r.every
+	for range min(fails-r.breakAfter+1, 16) {
+		wait = min(2*wait, max(MaxBreak, r.every))
 	}
 	return wait
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -101,20 +100,8 @@ const (
 	numOnFail
 )
 
-func (c *Check) setDefaults() {
-	if c.Every == 0 {
-		c.Every = DefaultEvery
-	}
-	if c.Timeout == 0 {
-		c.Timeout = min(DefaultTimeout, c.Every/2)
-	}
-	if c.StaleAfter == 0 {
-		c.StaleAfter = c.Every
-	}
-}
-
-// validate reports everything that is wrong, by field. Defaults are set.
-func (c *Check) validate() error {
+// validate reports everything that is wrong, by field.
+func (c *Check) validate(r *rules) error {
 	var f faults
 	if c.Name == "" {
 		f.add("Name", "is empty")
@@ -123,42 +110,9 @@ func (c *Check) validate() error {
 	if c.Run == nil {
 		f.add("Run", "is nil")
 	}
-	if c.Every < MinEvery {
-		f.add("Every", "is %v; allowed: %v or more", c.Every, MinEvery)
-	}
-	if c.Timeout < 0 || c.Timeout >= c.Every {
-		f.add("Timeout", "is %v; allowed: more than 0 and less than Every (%v), 0 for the default", c.Timeout, c.Every)
-	}
-	if c.BreakAfter < 0 {
-		f.add("BreakAfter", "is %d; allowed: 1 or more, 0 for never", c.BreakAfter)
-	}
-	f.notNegative("InitialDelay", c.InitialDelay)
 	for i, tag := range c.Tags {
 		f.check(fmt.Sprintf("Tags[%d]", i), wire.CheckService(tag))
 	}
-	if c.Kind >= numKinds {
-		f.add("Kind", "is %d; allowed: Readiness, Liveness, Startup", c.Kind)
-	}
-	if err := c.policy().Validate(); err != nil {
-		f.errs = append(f.errs, err)
-	}
-	if c.OnFail >= numOnFail {
-		f.add("OnFail", "is %d; allowed: Fail, Degrade, Ignore", c.OnFail)
-	}
+	r.validate(&f)
 	return f.err()
-}
-
-func (c *Check) policy() health.Policy {
-	return health.Policy{
-		DegradeAfter: c.DegradeAfter, FailAfter: c.FailAfter, RecoverAfter: c.RecoverAfter,
-		MinHold: c.MinHold, StaleAfter: c.StaleAfter,
-	}
-}
-
-// again returns how long to wait for the next run, from the last one's start.
-func (c *Check) again(doubt bool) time.Duration {
-	if !doubt {
-		return c.Every
-	}
-	return min(c.Every, max(time.Second, c.Every/5))
 }

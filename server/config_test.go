@@ -70,6 +70,36 @@ func TestAddIsAllOrNone(t *testing.T) {
 	}
 }
 
+// TestAddSaysAllAtOnce: what is wrong with single checks, and with all of them
+// together.
+func TestAddSaysAllAtOnce(t *testing.T) {
+	s := newServer(t, server.Config{})
+	err := s.Add(
+		server.Check{Name: "a", Run: pass, Every: time.Second, Timeout: time.Second},
+		server.Check{Name: "b", Run: pass, InitialDelay: -1, MinHold: -1, BreakAfter: -1},
+		server.Check{Run: pass},
+		server.Check{Name: "c", Run: pass, After: []string{"nobody"}},
+		server.Check{Name: "d", Run: pass},
+		server.Check{Name: "d", Run: pass, After: []string{"e"}},
+		server.Check{Name: "e", After: []string{"d"}},
+	)
+	want := `server.Check "a": Timeout: is 1s; allowed: more than 0 and less than Every (1s), 0 for the default
+server.Check "b": BreakAfter: is -1; allowed: 1 or more, 0 for never
+InitialDelay: is -1ns; allowed: 0 or more
+MinHold: -1ns is negative
+server.Check "": Name: is empty
+server.Check "e": Run: is nil
+server.Check "d": there is a check of this name already
+server.Check "c": After[0]: there is no check "nobody"
+server.Check "d": After: goes in a circle: d after e after d`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+	if n := len(s.Checks()); n != 0 {
+		t.Errorf("%d were taken", n)
+	}
+}
+
 func TestZeroCheckHasDefaults(t *testing.T) {
 	s := newServer(t, server.Config{})
 	add(t, s, server.Check{Name: "a", Run: pass, StaleAfter: -1, Every: time.Hour})

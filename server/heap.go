@@ -1,31 +1,46 @@
 package server
 
 import (
+	"math"
 	"math/rand/v2"
 	"time"
 )
 
-// dueHeap orders tasks by when the schedule must look at them.
-type dueHeap []*task
+// instant is a time to the schedule: the ns since its epoch.
+type instant int64
+
+// never is later than anything happens.
+const never instant = math.MaxInt64
+
+func (s *schedule) at(t time.Time) instant { return instant(t.Sub(s.epoch)) } // which never overflows
+
+// due is a task and when the schedule must look at it.
+type due struct {
+	at   instant
+	task *task
+}
+
+// dueHeap orders tasks by that.
+type dueHeap []due
 
 func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
 
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].at, h[j].at = i, j
+	h[i].task.at, h[j].task.at = int32(i), int32(j)
 }
 
 func (h *dueHeap) Push(x any) {
-	t := x.(*task)
-	t.at = len(*h)
-	*h = append(*h, t)
+	d := x.(due)
+	d.task.at = int32(len(*h))
+	*h = append(*h, d)
 }
 
 func (h *dueHeap) Pop() any {
 	old := *h
 	last := old[len(old)-1]
-	old[len(old)-1] = nil
+	old[len(old)-1] = due{}
 	*h = old[:len(old)-1]
 	return last
 }
@@ -40,10 +55,10 @@ func (h waitHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h waitHeap) Less(i, j int) bool {
 	a, b := h[i], h[j]
 	switch {
-	case a.check.Priority != b.check.Priority:
-		return a.check.Priority > b.check.Priority
-	case !a.next.Equal(b.next):
-		return a.next.Before(b.next)
+	case a.rules.priority != b.rules.priority:
+		return a.rules.priority > b.rules.priority
+	case a.next != b.next:
+		return a.next < b.next
 	}
 	return a.seq < b.seq
 }

@@ -131,7 +131,7 @@ func length(body []byte) []string { return []string{strconv.Itoa(len(body))} }
 func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request, v view, name string) {
 	s.mu.Lock()
 	t := s.tasks[name]
-	if t == nil || !v.endpoint.has(t.check.Kind) {
+	if t == nil || !v.endpoint.has(t.rules.kind) {
 		s.mu.Unlock()
 		http.Error(w, "no check of /"+endpointNames[v.endpoint]+" has this name", http.StatusNotFound)
 		return

@@ -71,7 +71,9 @@ type tally struct {
 	results     [NumResults]uint32
 	durations   [len(DurationBounds) + 1]uint32
 	took        time.Duration
-	lastSuccess time.Time
+	// When the last run ended, and the last that passed or warned: Unix time in
+	// ns, 0 for never.
+	lastRun, lastSuccess int64
 }
 
 func (c *tally) add(r *result, took time.Duration, now time.Time) {
@@ -79,9 +81,27 @@ func (c *tally) add(r *result, took time.Duration, now time.Time) {
 	i, _ := slices.BinarySearch(DurationBounds[:], took)
 	c.durations[i]++
 	c.took += took
+	c.lastRun = now.UnixNano()
 	if r.evidence != health.Fail {
-		c.lastSuccess = now
+		c.lastSuccess = c.lastRun
 	}
+}
+
+func (c *tally) failures() uint64 {
+	return uint64(c.results[Failed]) + uint64(c.results[TimedOut]) + uint64(c.results[Panicked])
+}
+
+func (c *tally) runs() uint64 {
+	return c.failures() + uint64(c.results[Passed]) + uint64(c.results[Warned])
+}
+
+func (c *tally) last() time.Time { return fromUnix(c.lastRun) }
+
+func fromUnix(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns)
 }
 
 // Checks returns every check, in the order of Add. It runs none.
@@ -97,7 +117,7 @@ func (s *Server) Checks() []CheckInfo {
 
 func (t *task) info() CheckInfo {
 	info := CheckInfo{
-		CheckState: t.state(), Kind: t.check.Kind, LastSuccess: t.tally.lastSuccess,
+		CheckState: t.state(), Kind: t.rules.kind, LastSuccess: fromUnix(t.tally.lastSuccess),
 		Overdue: t.phase == stuck, BreakerOpen: t.broken(), Took: t.tally.took,
 	}
 	for i, n := range t.tally.results {

@@ -40,7 +40,7 @@ func (t *task) says() verdict {
 	if s := by.machine.Status(); s.WorseThan(v.status) {
 		v.status = s
 	}
-	v.cause, v.reason = health.CauseBlocked, "blocked by "+by.check.Name
+	v.cause, v.reason = health.CauseBlocked, "blocked by "+by.name
 	v.firstFailure = earlier(v.firstFailure, by.machine.FirstFailure())
 	return v
 }
@@ -48,11 +48,11 @@ func (t *task) says() verdict {
 // verdict returns what t means for the service, and whether it counts.
 func (t *task) verdict() (verdict, bool) {
 	v := t.says()
-	if t.check.OnFail == Degrade && v.status == health.NotServing {
+	if t.rules.onFail == Degrade && v.status == health.NotServing {
 		v.status = health.Degraded
 	}
-	optional := t.newcomer || t.check.OnFail == Degrade
-	matters := t.check.OnFail != Ignore && t.check.Kind != Liveness
+	optional := t.newcomer || t.rules.onFail == Degrade
+	matters := t.rules.onFail != Ignore && t.rules.kind != Liveness
 	return v, matters && !(optional && v.status == health.Starting)
 }
 

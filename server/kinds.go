@@ -24,11 +24,11 @@ func (k *kindCount) status() health.Status {
 
 // countKind enters t anew among its kind. What is to be ignored is not counted.
 func (s *Server) countKind(t *task, now health.Status) {
-	k := &s.kinds[t.check.Kind]
+	k := &s.kinds[t.rules.kind]
 	if t.ofKind {
 		k[t.kindAs]--
 	}
-	t.ofKind, t.kindAs = !t.removed && t.check.OnFail != Ignore, now
+	t.ofKind, t.kindAs = !t.removed && t.rules.onFail != Ignore, now
 	if t.ofKind {
 		k[now]++
 	}

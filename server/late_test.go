@@ -16,13 +16,13 @@ type clockwork struct {
 }
 
 func newClockwork(t *testing.T) *clockwork {
-	return &clockwork{t: t, now: time.Unix(1000, 0), s: schedule{cap: DefaultMaxConcurrent, live: map[*run]struct{}{}}}
+	return &clockwork{t: t, now: time.Unix(1000, 0), s: schedule{cap: DefaultMaxConcurrent, epoch: time.Unix(900, 0)}}
 }
 
 func (c *clockwork) add(check Check) *task {
 	check.Run = func(context.Context) error { return nil }
-	check.setDefaults()
-	t := &task{check: check, machine: health.NewMachine(check.policy(), c.now)}
+	r := check.rules()
+	t := &task{name: check.Name, run: check.Run, rules: &r, machine: health.NewMachine(&r.policy, c.now)}
 	c.s.add(t, c.now)
 	return t
 }

@@ -39,15 +39,15 @@ type result struct {
 	evidence health.Evidence
 	cause    health.Cause
 	reason   string
-	value    reading
+	value    *reading
 	stack    string // of a panic
 	void     bool   // Run or Remove ended its context: it says nothing
 }
 
 func newRun(ctx context.Context, t *task, now time.Time) *run {
-	end := now.Add(t.check.Timeout)
+	end := now.Add(t.rules.timeout)
 	return &run{
-		task: t, name: t.check.Name, call: t.check.Run, life: ctx,
+		task: t, name: t.name, call: t.run, life: ctx,
 		began: now, end: end, overdue: end.Add(grace),
 	}
 }
@@ -99,14 +99,13 @@ func (r *run) stillRunning(now time.Time) health.Observation {
 
 // reading is a value a check has observed.
 type reading struct {
-	set   bool
 	value float64
 	unit  string
 }
 
 // meter collects what one run observes, until the run is over.
 type meter struct {
-	last reading
+	last *reading // nil: nothing
 	over bool
 }
 
@@ -122,12 +121,12 @@ func Observe(ctx context.Context, number float64, unit string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.meter.over {
-		r.meter.last = reading{set: true, value: number, unit: unit}
+		r.meter.last = &reading{number, unit}
 	}
 }
 
 // observed ends the run's observing.
-func (r *run) observed() reading {
+func (r *run) observed() *reading {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.meter.over = true

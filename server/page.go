@@ -90,7 +90,7 @@ func (s *Server) answer(v view, except []string) *answer {
 	s.recountDirty()
 	a := &answer{}
 	for _, name := range except {
-		if t := s.tasks[name]; t == nil || !v.endpoint.has(t.check.Kind) {
+		if t := s.tasks[name]; t == nil || !v.endpoint.has(t.rules.kind) {
 			a.unknown = append(a.unknown, name)
 		}
 	}
@@ -102,7 +102,7 @@ func (s *Server) answer(v view, except []string) *answer {
 		return a
 	}
 	for _, t := range s.boards[0].members {
-		if v.endpoint.has(t.check.Kind) && !slices.Contains(except, t.check.Name) {
+		if v.endpoint.has(t.rules.kind) && !slices.Contains(except, t.name) {
 			a.checks = append(a.checks, t.state())
 		}
 	}
@@ -136,11 +136,11 @@ func (s *Server) without(e endpoint, names []string, a *answer) (health.Status, 
 		take(s.manual.status, s.manual.cause)
 	}
 	for _, t := range s.boards[0].members {
-		if !e.has(t.check.Kind) || slices.Contains(names, t.check.Name) {
+		if !e.has(t.rules.kind) || slices.Contains(names, t.name) {
 			continue
 		}
 		v, counts := t.verdict()
-		if e == readyz && !counts || t.check.OnFail == Ignore || e == livez && v.status == health.Starting {
+		if e == readyz && !counts || t.rules.onFail == Ignore || e == livez && v.status == health.Starting {
 			continue
 		}
 		take(v.status, v.cause)

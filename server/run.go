@@ -9,8 +9,13 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// beatEvery is the feed's beat.
-const beatEvery = time.Second
+const (
+	// beatEvery is the feed's beat.
+	beatEvery = time.Second
+	// together is what is due within so long of each other: the scheduler wakes
+	// once for it, however many checks there are.
+	together = time.Millisecond
+)
 
 // Run runs the checks until ctx ends: all of them at once, then each at its
 // own time. It returns nil when they have returned, ErrStuck with the names of
@@ -59,7 +64,7 @@ func (s *Server) loop(ctx context.Context) {
 			s.feed.Beat()
 			beat = now.Add(beatEvery)
 		}
-		timer.Reset(time.Until(s.step(ctx, now, beat)))
+		timer.Reset(max(time.Until(s.step(ctx, now, beat)), together))
 	}
 }
 
@@ -113,9 +118,11 @@ func (s *Server) close() map[*run]time.Time {
 	left := map[*run]time.Time{}
 	s.update(func(time.Time) {
 		s.schedule.closed, s.leaving, s.touched = true, true, true
-		for r := range s.schedule.live {
-			r.done = make(chan struct{})
-			left[r] = r.overdue
+		for _, d := range s.schedule.tasks {
+			if r := d.task.current; d.task.phase == running {
+				r.done = make(chan struct{})
+				left[r] = r.overdue
+			}
 		}
 	})
 	return left

@@ -26,8 +26,9 @@ type schedule struct {
 	remember int // runs of each check
 	tasks    dueHeap
 	waiting  waitHeap
-	live     map[*run]struct{} // in time so far
-	seq      uint64
+	live     int // runs that are in time so far
+	seq      uint32
+	epoch    time.Time
 	started  bool
 	closed   bool // nothing starts or counts any more
 
@@ -43,27 +44,27 @@ type schedule struct {
 // woken when armed says, by beat at the latest.
 func (s *schedule) step(ctx context.Context, now, beat time.Time) (starts []*run) {
 	if late := now.Sub(s.armed); !s.armed.IsZero() && late > lateSlack {
-		for _, t := range s.tasks {
-			t.excuse(late, now)
+		for i := range s.tasks {
+			s.tasks[i].task.excuse(late, now)
 		}
 		s.reorder()
 	}
-	for len(s.tasks) > 0 && !s.tasks[0].due.After(now) {
-		s.look(s.tasks[0], now)
+	for at := s.at(now); len(s.tasks) > 0 && s.tasks[0].at <= at; {
+		s.look(s.tasks[0].task, now)
 	}
 	for r := s.take(ctx, now); r != nil; r = s.take(ctx, now) {
 		starts = append(starts, r)
 	}
 	s.armed = beat
-	if len(s.tasks) > 0 && s.tasks[0].due.Before(beat) {
-		s.armed = s.tasks[0].due
+	if s.early() {
+		s.armed = s.epoch.Add(time.Duration(s.tasks[0].at))
 	}
 	return starts
 }
 
 // take begins the next run that waits for room, if there is room.
 func (s *schedule) take(ctx context.Context, now time.Time) *run {
-	for len(s.waiting) > 0 && !s.closed && (s.cap < 0 || len(s.live) < s.cap) {
+	for len(s.waiting) > 0 && !s.closed && (s.cap < 0 || s.live < s.cap) {
 		t := heap.Pop(&s.waiting).(*task)
 		if t.blockedBy() == nil {
 			return s.begin(ctx, t, now)
@@ -75,15 +76,16 @@ func (s *schedule) take(ctx context.Context, now time.Time) *run {
 
 // look does what is due for t.
 func (s *schedule) look(t *task, now time.Time) {
+	ripe := t.next <= s.at(now)
 	switch {
 	case t.phase == running && !now.Before(t.current.overdue):
 		s.overrun(t, now)
 	case t.removed:
-	case t.phase == stuck && !now.Before(t.next):
+	case t.phase == stuck && ripe:
 		s.observe(t, t.current.stillRunning(now), now)
-	case t.phase == idle && !now.Before(t.next) && t.blockedBy() != nil:
+	case t.phase == idle && ripe && t.blockedBy() != nil:
 		s.hold(t, now)
-	case t.phase == idle && !now.Before(t.next):
+	case t.phase == idle && ripe:
 		t.phase = waiting
 		heap.Push(&s.waiting, t)
 	}
@@ -96,18 +98,20 @@ func (s *schedule) look(t *task, now time.Time) {
 func (s *schedule) begin(ctx context.Context, t *task, now time.Time) *run {
 	r := newRun(ctx, t, now)
 	t.phase, t.current = running, r
-	s.live[r] = struct{}{}
+	s.live++
 	s.fix(t)
 	return r
 }
 
 // early reports whether step is wanted before the time it asked for.
-func (s *schedule) early() bool { return len(s.tasks) > 0 && s.tasks[0].due.Before(s.armed) }
+func (s *schedule) early() bool { return len(s.tasks) > 0 && s.tasks[0].at < s.at(s.armed) }
 
 // settle takes what a run came to.
 func (s *schedule) settle(r *run, res result, now time.Time) {
 	t := r.task
-	delete(s.live, r)
+	if t.phase != stuck {
+		s.live--
+	}
 	switch {
 	case t.removed:
 		s.forget(t)
@@ -117,10 +121,10 @@ func (s *schedule) settle(r *run, res result, now time.Time) {
 		// Too late to count; the next run is planned already.
 		t.phase = idle
 	case s.closed || res.void:
-		t.phase, t.next = idle, far
+		t.phase, t.next = idle, never
 	case r.excused && res.cause == health.CauseTimeout:
 		// The time it did not get was ours.
-		t.phase, t.next = idle, now
+		t.phase, t.next = idle, s.at(now)
 		t.dropped++
 	default:
 		t.phase = idle
@@ -132,28 +136,23 @@ func (s *schedule) settle(r *run, res result, now time.Time) {
 
 // overrun gives up waiting for a run.
 func (s *schedule) overrun(t *task, now time.Time) {
-	delete(s.live, t.current)
+	s.live--
+	t.phase = stuck
 	if t.removed {
 		s.forget(t)
 		return
 	}
-	t.phase = stuck
 	res := result{
 		evidence: health.Fail, cause: health.CauseTimeout,
-		reason: fmt.Sprintf("no answer within %v, and still running", t.check.Timeout), value: t.current.observed(),
+		reason: fmt.Sprintf("no answer within %v, and still running", t.rules.timeout), value: t.current.observed(),
 	}
 	s.record(t, res, now)
 }
 
 // record takes the outcome of a run into figures and judgement.
 func (s *schedule) record(t *task, res result, now time.Time) {
-	t.lastRun, t.took, t.value = now, now.Sub(t.current.began), res.value
-	t.runs++
-	failed := res.evidence == health.Fail
-	if failed {
-		t.failures++
-	}
-	s.totals.add(t.took, failed)
+	t.took, t.value = now.Sub(t.current.began), res.value
+	s.totals.add(t.took, res.evidence == health.Fail)
 	t.tally.add(&res, t.took, now)
 	t.history.add(&res, t.took, now, s.remember)
 	s.observe(t, health.Observation{At: now, Evidence: res.evidence, Cause: res.cause, Reason: res.reason}, t.current.began)
@@ -165,8 +164,9 @@ func (s *schedule) observe(t *task, o health.Observation, began time.Time) {
 	// this one gets old on the next run: a copy is asked first.
 	ahead := t.machine
 	ahead.Observe(o)
-	t.plan(began, o.At, &ahead)
-	o.Next = t.next.Add(t.check.Timeout + slack)
+	next := t.plan(began, o.At, &ahead)
+	t.next = s.at(next)
+	o.Next = next.Add(t.rules.timeout + slack)
 	t.forgiven, t.dropped = 0, 0
 	s.note(t, o.At, func(m *health.Machine) { m.Observe(o) })
 }
@@ -192,9 +192,8 @@ func (s *schedule) soil(t *task) {
 // add takes in a task that is due after its initial delay.
 func (s *schedule) add(t *task, now time.Time) {
 	s.seq++
-	t.seq, t.next = s.seq, now.Add(t.check.InitialDelay)
-	t.due = t.next
-	heap.Push(&s.tasks, t)
+	t.seq, t.next = s.seq, s.at(now.Add(t.rules.initialDelay))
+	heap.Push(&s.tasks, due{t.next, t})
 	s.soil(t)
 }
 
@@ -207,8 +206,8 @@ func (s *schedule) remove(t *task, now time.Time) {
 	if t.current != nil {
 		t.current.cancel()
 	}
-	if t.beside != nil {
-		t.beside.cancel()
+	if c := t.tied().beside; c != nil {
+		c.cancel()
 	}
 	switch t.phase {
 	case running:
@@ -223,19 +222,19 @@ func (s *schedule) remove(t *task, now time.Time) {
 
 func (s *schedule) forget(t *task) {
 	if t.at >= 0 {
-		heap.Remove(&s.tasks, t.at)
+		heap.Remove(&s.tasks, int(t.at))
 		t.at = -1
 	}
 }
 
 func (s *schedule) fix(t *task) {
-	t.due = t.dueAt()
-	heap.Fix(&s.tasks, t.at)
+	s.tasks[t.at].at = s.dueAt(t)
+	heap.Fix(&s.tasks, int(t.at))
 }
 
 func (s *schedule) reorder() {
-	for _, t := range s.tasks {
-		t.due = t.dueAt()
+	for i := range s.tasks {
+		s.tasks[i].at = s.dueAt(s.tasks[i].task)
 	}
 	heap.Init(&s.tasks)
 }

@@ -47,6 +47,7 @@ type Server struct {
 	tasks map[string]*task // by name
 	// companions are what runs beside checks.
 	companions map[*companion]struct{}
+	rules      sharedRules
 	schedule   schedule
 	bad        badTasks
 	kinds      [numKinds]kindCount
@@ -71,10 +72,10 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.setDefaults()
 	s := &Server{
-		cfg: cfg, names: map[health.ID]*board{}, tasks: map[string]*task{}, companions: map[*companion]struct{}{},
+		cfg: cfg, names: map[health.ID]*board{}, tasks: map[string]*task{}, rules: sharedRules{}, companions: map[*companion]struct{}{},
 		feed: feed.New(rand.Uint64(), 0), wake: make(chan struct{}, 1),
 		drained:  drainOnce{done: make(chan struct{})},
-		schedule: schedule{cap: cfg.MaxConcurrent, remember: cfg.History, live: map[*run]struct{}{}},
+		schedule: schedule{cap: cfg.MaxConcurrent, remember: cfg.History, epoch: time.Now()},
 	}
 	s.addBoard(cfg.Service, nil)
 	for i := range cfg.Services {
@@ -103,7 +104,7 @@ func (s *Server) Status() health.Status {
 	return s.boards[0].published.Status
 }
 
-func (s *Server) addBoard(name string, takes func(*Check) bool) {
+func (s *Server) addBoard(name string, takes func(*task) bool) {
 	b := &board{id: health.ID{Service: name}, takes: takes, changed: true}
 	s.boards = append(s.boards, b)
 	s.names[b.id] = b

@@ -64,7 +64,7 @@ func (s *Server) newName(service string) error {
 	if len(s.boards) > maxServices {
 		return wire.ErrLimit
 	}
-	s.addBoard(service, func(*Check) bool { return false })
+	s.addBoard(service, func(*task) bool { return false })
 	return nil
 }
 

@@ -51,7 +51,7 @@ func (s *Server) stuck() error {
 	var names []string
 	for _, t := range s.tasks {
 		if t.phase == stuck {
-			names = append(names, t.check.Name)
+			names = append(names, t.name)
 		}
 	}
 	return stuckError(names)

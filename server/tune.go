@@ -26,36 +26,38 @@ func (s *Server) Tune(by map[string]Tuning) error {
 }
 
 func (s *Server) tune(by map[string]Tuning) error {
-	tuned := make(map[*task]Check, len(by))
+	tuned := make(map[*task]rules, len(by))
 	var errs []error
 	for name, tuning := range by {
 		t := s.tasks[name]
 		if t == nil {
-			errs = append(errs, about(&Check{Name: name}, ErrNoCheck))
+			errs = append(errs, about(name, ErrNoCheck))
 			continue
 		}
-		c := t.check
-		tuning.apply(&c)
-		if err := c.validate(); err != nil {
-			errs = append(errs, about(&c, err))
+		r := *t.rules
+		tuning.apply(&r)
+		var f faults
+		if r.validate(&f); f.err() != nil {
+			errs = append(errs, about(name, f.err()))
 		}
-		tuned[t] = c
+		tuned[t] = r
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	for t, c := range tuned {
-		t.check = c
-		t.machine.Retune(c.policy())
+	for t, r := range tuned {
+		t.rules = s.rules.get(r)
+		t.machine.Retune(&t.rules.policy)
 	}
 	return nil
 }
 
-func (u *Tuning) apply(c *Check) {
+func (u *Tuning) apply(r *rules) {
+	p := &r.policy
 	for _, d := range []struct {
 		from time.Duration
 		to   *time.Duration
-	}{{u.Every, &c.Every}, {u.Timeout, &c.Timeout}, {u.MinHold, &c.MinHold}, {u.StaleAfter, &c.StaleAfter}} {
+	}{{u.Every, &r.every}, {u.Timeout, &r.timeout}, {u.MinHold, &p.MinHold}, {u.StaleAfter, &p.StaleAfter}} {
 		if d.from != 0 {
 			*d.to = d.from
 		}
@@ -63,7 +65,7 @@ func (u *Tuning) apply(c *Check) {
 	for _, n := range []struct {
 		from int
 		to   *int
-	}{{u.FailAfter, &c.FailAfter}, {u.RecoverAfter, &c.RecoverAfter}, {u.DegradeAfter, &c.DegradeAfter}, {u.BreakAfter, &c.BreakAfter}} {
+	}{{u.FailAfter, &p.FailAfter}, {u.RecoverAfter, &p.RecoverAfter}, {u.DegradeAfter, &p.DegradeAfter}, {u.BreakAfter, &r.breakAfter}} {
 		if n.from != 0 {
 			*n.to = n.from
 		}
