@@ -81,7 +81,7 @@ func (c *callee) check(ctx context.Context, n int) (time.Duration, error) {
 	for range n {
 		r, err := c.client.Check(ctx, &healthpb.HealthCheckRequest{})
 		if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
-			return 0, fmt.Errorf("Check: %v, %w", r, err)
+			return 0, fmt.Errorf("calling Check: %v, %w", r, err)
 		}
 	}
 	after, err := c.process.cpu()

@@ -29,7 +29,7 @@ func (s *Service) takes(t *task) bool {
 type board struct {
 	id      health.ID
 	takes   func(*task) bool // nil: every check
-	members []*task           // in the order of Add
+	members []*task          // in the order of Add
 	counted [health.NumStatuses]int
 	manual  manual
 	changed bool // something about a check is news

@@ -68,9 +68,9 @@ func resultOf(r *result) Result {
 
 // tally is the figures of one check since the start.
 type tally struct {
-	results     [NumResults]uint32
-	durations   [len(DurationBounds) + 1]uint32
-	took        time.Duration
+	results   [NumResults]uint32
+	durations [len(DurationBounds) + 1]uint32
+	took      time.Duration
 	// When the last run ended, and the last that passed or warned: Unix time in
 	// ns, 0 for never.
 	lastRun, lastSuccess int64

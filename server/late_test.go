@@ -30,12 +30,12 @@ func (c *clockwork) add(check Check) *task {
 // after lets so much time pass, then wakes the schedule.
 func (c *clockwork) after(d time.Duration) []*run {
 	c.now = c.now.Add(d)
-	starts := c.s.step(c.t.Context(), c.now, c.now.Add(beatEvery))
-	c.t.Cleanup(func() {
-		for _, r := range starts {
-			r.cancel()
-		}
-	})
+	c.s.step(c.now, c.now.Add(beatEvery))
+	var starts []*run
+	for r, _ := c.s.arrive(c.t.Context(), c.now); r != nil; r, _ = c.s.arrive(c.t.Context(), c.now) {
+		starts = append(starts, r)
+		c.t.Cleanup(r.cancel)
+	}
 	if !c.s.armed.After(c.now) {
 		c.t.Errorf("wants to be woken at %v, which is past", c.s.armed)
 	}

@@ -19,28 +19,6 @@ func (s *Server) update(f func(now time.Time)) {
 	s.log(changes)
 }
 
-// settle takes in what a run came to, and returns the one to run instead.
-func (s *Server) settle(r *run, res result) (next *run) {
-	s.mu.Lock()
-	now := time.Now()
-	planned := s.newsDue
-	s.schedule.settle(r, res, now)
-	next = s.schedule.take(r.life, now)
-	s.pages.stale()
-	changes := s.refreshSoon(now)
-	early := s.schedule.early() || planned.IsZero() && !s.newsDue.IsZero()
-	done := r.done
-	s.mu.Unlock()
-	s.log(changes)
-	if early {
-		s.poke()
-	}
-	if done != nil {
-		close(done)
-	}
-	return next
-}
-
 // News of checks that change no status are published at once, but at most so
 // often: thousands of first runs make some dozens of publications.
 const (

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/meshhealth/meshhealth/health"
 )
 
 const (
@@ -71,45 +69,19 @@ func (s *Server) loop(ctx context.Context) {
 // step does what is due and returns when to come again, by beat at the latest.
 func (s *Server) step(ctx context.Context, now, beat time.Time) time.Time {
 	s.mu.Lock()
-	starts := s.schedule.step(ctx, now, beat)
+	s.schedule.step(now, beat)
 	changes := s.refreshSoon(now)
 	next := s.schedule.armed
 	if due := s.newsDue; !due.IsZero() && due.Before(next) {
 		next = due
 	}
+	call := s.schedule.callWorker()
 	s.mu.Unlock()
 	s.log(changes)
-	for _, r := range starts {
-		go s.execute(r)
+	if call {
+		go s.work(ctx)
 	}
 	return next
-}
-
-// execute runs a check to its end, whatever that is, and then those that wait
-// for room.
-func (s *Server) execute(r *run) {
-	for r != nil {
-		r = s.executeOne(r)
-	}
-}
-
-func (s *Server) executeOne(r *run) (next *run) {
-	// What stays if the check ends the goroutine (runtime.Goexit).
-	res, returned := failed(health.CausePanic, "the check ended its goroutine"), false
-	defer func() {
-		r.cancel()
-		next = s.settle(r, res)
-		if next != nil && !returned {
-			go s.execute(next)
-		}
-	}()
-	r.server = s
-	res = r.do()
-	returned = true
-	if res.stack != "" {
-		s.cfg.Logger.Error("check panicked", "service", s.cfg.Service, "check", r.name, "reason", res.reason, "stack", res.stack)
-	}
-	return nil
 }
 
 // close ends the schedule and returns what still runs, and until when to wait

@@ -26,7 +26,8 @@ type schedule struct {
 	remember int // runs of each check
 	tasks    dueHeap
 	waiting  waitHeap
-	live     int // runs that are in time so far
+	live     int  // runs that are in time so far
+	called   bool // a worker is on its way
 	seq      uint32
 	epoch    time.Time
 	started  bool
@@ -40,9 +41,9 @@ type schedule struct {
 	totals totals
 }
 
-// step does what is due by now and returns the runs to start. It wants to be
-// woken when armed says, by beat at the latest.
-func (s *schedule) step(ctx context.Context, now, beat time.Time) (starts []*run) {
+// step does what is due by now. It wants to be woken when armed says, by beat at
+// the latest.
+func (s *schedule) step(now, beat time.Time) {
 	if late := now.Sub(s.armed); !s.armed.IsZero() && late > lateSlack {
 		for i := range s.tasks {
 			s.tasks[i].task.excuse(late, now)
@@ -52,26 +53,41 @@ func (s *schedule) step(ctx context.Context, now, beat time.Time) (starts []*run
 	for at := s.at(now); len(s.tasks) > 0 && s.tasks[0].at <= at; {
 		s.look(s.tasks[0].task, now)
 	}
-	for r := s.take(ctx, now); r != nil; r = s.take(ctx, now) {
-		starts = append(starts, r)
-	}
 	s.armed = beat
 	if s.early() {
 		s.armed = s.epoch.Add(time.Duration(s.tasks[0].at))
 	}
-	return starts
 }
 
-// take begins the next run that waits for room, if there is room.
-func (s *schedule) take(ctx context.Context, now time.Time) *run {
-	for len(s.waiting) > 0 && !s.closed && (s.cap < 0 || s.live < s.cap) {
+// callWorker reports whether another worker is to come: something waits, there
+// is room for it, and none is on its way.
+func (s *schedule) callWorker() bool {
+	if s.called || len(s.waiting) == 0 || !s.room() {
+		return false
+	}
+	s.called = true
+	return true
+}
+
+func (s *schedule) room() bool { return !s.closed && (s.cap < 0 || s.live < s.cap) }
+
+// arrive is take for a worker that was called.
+func (s *schedule) arrive(ctx context.Context, now time.Time) (r *run, call bool) {
+	s.called = false
+	return s.take(ctx, now)
+}
+
+// take begins the next run that waits for room, if there is any and room, and
+// then calls a worker for the one after it.
+func (s *schedule) take(ctx context.Context, now time.Time) (r *run, call bool) {
+	for len(s.waiting) > 0 && s.room() {
 		t := heap.Pop(&s.waiting).(*task)
 		if t.blockedBy() == nil {
-			return s.begin(ctx, t, now)
+			return s.begin(ctx, t, now), s.callWorker()
 		}
 		s.hold(t, now)
 	}
-	return nil
+	return nil, false
 }
 
 // look does what is due for t.
