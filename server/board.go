@@ -30,7 +30,7 @@ type board struct {
 	id      health.ID
 	takes   func(*task) bool // nil: every check
 	members []*task          // in the order of Add
-	counted [health.NumStatuses]int
+	counted counts
 	manual  manual
 	changed bool // something about a check is news
 	// published is the last state.
@@ -39,20 +39,10 @@ type board struct {
 
 // worst returns the worst of what counts, and whether anything does.
 func (b *board) worst(also ...*manual) (worst health.Status, found bool) {
-	take := func(s health.Status) {
-		if !found || s.WorseThan(worst) {
-			worst = s
-		}
-		found = true
-	}
-	for s, n := range b.counted {
-		if n > 0 {
-			take(health.Status(s))
-		}
-	}
+	worst, found = b.counted.worst()
 	for _, m := range also {
-		if m.set {
-			take(m.status)
+		if m.set && (!found || m.status.WorseThan(worst)) {
+			worst, found = m.status, true
 		}
 	}
 	return worst, found

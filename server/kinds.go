@@ -2,24 +2,30 @@ package server
 
 import "github.com/meshhealth/meshhealth/health"
 
-// kindCount counts the checks of one kind by what they mean, whether they hold
-// the service back or not. The server's lock guards it.
-type kindCount [health.NumStatuses]int
+// counts are checks by what they mean. The server's lock guards them.
+type counts [health.NumStatuses]int
 
-// passes reports whether nothing of the kind is bad or still to come.
-func (k *kindCount) passes() bool {
-	return k[health.NotServing] == 0 && k[health.Starting] == 0
+// worst returns the worst there is, if there is any.
+func (c *counts) worst() (worst health.Status, found bool) {
+	for i, n := range c {
+		if s := health.Status(i); n > 0 && (!found || s.WorseThan(worst)) {
+			worst, found = s, true
+		}
+	}
+	return worst, found
+}
+
+// passes reports whether nothing is bad or still to come.
+func (c *counts) passes() bool {
+	return c[health.NotServing] == 0 && c[health.Starting] == 0
 }
 
 // status is the worst there is; SERVING where there is nothing.
-func (k *kindCount) status() health.Status {
-	worst := health.Serving
-	for s, n := range k {
-		if n > 0 && health.Status(s).WorseThan(worst) {
-			worst = health.Status(s)
-		}
+func (c *counts) status() health.Status {
+	if worst, found := c.worst(); found {
+		return worst
 	}
-	return worst
+	return health.Serving
 }
 
 // countKind enters t anew among its kind. What is to be ignored is not counted.

@@ -27,19 +27,21 @@ const (
 )
 
 // refreshSoon publishes, or plans when to: a status that changes at once, what
-// is only news of a check not too often.
-func (s *Server) refreshSoon(now time.Time) []health.Change {
+// is only news of a check not too often. It is early when the scheduler must
+// come before it asked to.
+func (s *Server) refreshSoon(now time.Time) (changes []health.Change, early bool) {
 	due := s.windowFrom.Add(newsWindow)
 	if !now.Before(due) {
 		s.windowFrom, s.news = now, 0
 	}
-	if s.touched || s.statusChanged() || s.news < maxNews {
-		return s.refresh(now)
-	}
-	if slices.ContainsFunc(s.boards, func(b *board) bool { return b.changed }) {
+	planned := s.newsDue
+	switch {
+	case s.touched || s.statusChanged() || s.news < maxNews:
+		changes = s.refresh(now)
+	case slices.ContainsFunc(s.boards, func(b *board) bool { return b.changed }):
 		s.newsDue = due
 	}
-	return nil
+	return changes, s.schedule.early() || planned.IsZero() && !s.newsDue.IsZero()
 }
 
 // statusChanged reports whether some status is not what is published.

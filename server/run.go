@@ -70,7 +70,7 @@ func (s *Server) loop(ctx context.Context) {
 func (s *Server) step(ctx context.Context, now, beat time.Time) time.Time {
 	s.mu.Lock()
 	s.schedule.step(now, beat)
-	changes := s.refreshSoon(now)
+	changes, _ := s.refreshSoon(now)
 	next := s.schedule.armed
 	if due := s.newsDue; !due.IsZero() && due.Before(next) {
 		next = due

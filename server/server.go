@@ -50,7 +50,7 @@ type Server struct {
 	rules      sharedRules
 	schedule   schedule
 	bad        badTasks
-	kinds      [numKinds]kindCount
+	kinds      [numKinds]counts
 	// hasStarted: every startup check has passed once.
 	hasStarted bool
 	manual     manual

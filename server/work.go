@@ -12,8 +12,14 @@ import (
 // beside each other, and those that do not need hardly more than one worker.
 func (s *Server) work(ctx context.Context) {
 	s.mu.Lock()
-	r, call := s.schedule.arrive(ctx, time.Now())
+	now := time.Now()
+	r, call := s.schedule.arrive(ctx, now)
+	changes, early := s.refreshSoon(now)
 	s.mu.Unlock()
+	s.log(changes)
+	if early {
+		s.poke()
+	}
 	s.goOn(ctx, r, call)
 }
 
@@ -50,12 +56,10 @@ func (s *Server) execute(r *run) (next *run, call bool) {
 func (s *Server) settle(r *run, res result) (next *run, call bool) {
 	s.mu.Lock()
 	now := time.Now()
-	planned := s.newsDue
 	s.schedule.settle(r, res, now)
 	next, call = s.schedule.take(r.life, now)
 	s.pages.stale()
-	changes := s.refreshSoon(now)
-	early := s.schedule.early() || planned.IsZero() && !s.newsDue.IsZero()
+	changes, early := s.refreshSoon(now)
 	done := r.done
 	s.mu.Unlock()
 	s.log(changes)
