@@ -24,6 +24,7 @@ const (
 	dlLease                           // the lease ends
 	dlRemove                          // an expired instance is removed
 	dlGrace                           // it counts although it never served
+	dlSilent                          // that a loaded one was not heard of speaks against the path
 	dlOverride                        // its override ends
 	numDeadlines
 )

@@ -14,6 +14,7 @@ type instance struct {
 
 	reported  reported  // layer 1
 	reach     reach     // layer 2
+	hold      hold      // layer 3
 	forced    *Override // layer 5
 	pushers   int       // open streams that push its status
 	confirmed bool      // some status was received under this lease
@@ -27,6 +28,8 @@ type instance struct {
 
 	// How it stands in its service's counts now.
 	counted tally
+	// How it is entered in its guards.
+	watchedAs watched
 }
 
 // verdict is the output of the layers for one instance.
@@ -63,13 +66,19 @@ func (in *instance) push(begins bool) {
 	in.pushers = max(0, in.pushers-1)
 }
 
-// judged runs layers 1 and 2.
+// judged runs layers 1 to 3.
 func (in *instance) judged() verdict {
-	return in.reach.over(in, in.reported.verdict(in))
+	said := in.reported.verdict(in)
+	if in.hold.on && !in.leaving() {
+		return in.hold.over(in, said)
+	}
+	return in.reach.over(in, said)
 }
 
 // settle publishes what the layers now say, if it differs.
 func (m *Mesh) settle(dst []Change, in *instance) []Change {
+	dst = m.regard(dst, in)
+	m.unhold(in)
 	m.hasten(in)
 	v := in.judged()
 	if v.status.Routable() && !in.proven {

@@ -34,6 +34,7 @@ func (m *Mesh) load(dst []Change, in *instance, ev *Event) []Change {
 	}
 	fresh.reach.doubt = true
 	fresh.deadlines[dlUnreachable].arm(m.now, m.policy.UnreachableAfter+amnesty)
+	fresh.deadlines[dlSilent].arm(m.now, m.policy.UnreachableAfter/2+amnesty)
 	if l.Override != nil {
 		m.override(fresh, l.Override)
 	}
@@ -70,7 +71,7 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 	if old != nil {
 		in.state.Status, in.state.Since = old.state.Status, old.state.Since
 		in.forced, in.deadlines[dlOverride] = old.forced, old.deadlines[dlOverride]
-		in.counted, in.svc = old.counted, old.svc
+		in.counted, in.svc, in.watchedAs = old.counted, old.svc, old.watchedAs
 		heap.Remove(&m.due, old.heapAt)
 	} else {
 		in.svc = m.service(ev.ID.Service)
@@ -91,6 +92,7 @@ func (m *Mesh) announce(dst []Change, in *instance) []Change {
 func (m *Mesh) remove(dst []Change, in *instance) []Change {
 	delete(m.instances, in.state.ID)
 	heap.Remove(&m.due, in.heapAt)
+	dst = m.regardAs(dst, in, watched{})
 	in.state.Removed = true
 	dst = m.change(dst, &in.state, in.state.Status)
 	return m.leave(dst, in)

@@ -19,6 +19,8 @@ type Mesh struct {
 	revision  uint64
 	instances map[ID]*instance
 	services  map[string]*service
+	zones     map[string]*guard // the guards of those that have known instances
+	tripped   []*guard
 	whole     whole
 	self      State
 	due       dueHeap
@@ -29,7 +31,7 @@ type Mesh struct {
 func NewMesh(p MeshPolicy, epoch uint64, now time.Time) *Mesh {
 	m := &Mesh{
 		policy: p.WithDefaults(), epoch: epoch, base: now,
-		instances: map[ID]*instance{}, services: map[string]*service{},
+		instances: map[ID]*instance{}, services: map[string]*service{}, zones: map[string]*guard{},
 	}
 	m.setNow(now)
 	m.self = State{Status: Starting, Cause: CauseStarting, Since: now}
@@ -90,7 +92,7 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 	case EventRefused:
 		m.refused(in, ev.Reason)
 	case EventPath:
-		m.doubt(in, ev.Reason)
+		m.silence(in, ev.Reason)
 	case EventConfig:
 		m.misconfigured(in, ev.Cause, ev.Reason)
 	case EventPushed:
@@ -112,7 +114,7 @@ func (m *Mesh) Tick(dst []Change, now time.Time) []Change {
 		dst = m.settle(dst, in)
 		m.schedule(in)
 	}
-	return dst
+	return m.tickGuards(dst)
 }
 
 // fire runs in's due deadlines; it reports whether in must go.
@@ -130,8 +132,10 @@ func (m *Mesh) fire(in *instance) (gone bool) {
 			m.unreachable(in, d.worn)
 		case dlLease:
 			gone = gone || m.leaseEnded(in, d.worn)
+		case dlSilent:
+			in.reach.silent = in.reach.doubt
 		case dlRemove:
-			gone = true
+			gone = gone || m.goes(in)
 		case dlGrace:
 			in.aged = true
 		case dlOverride:
@@ -144,10 +148,14 @@ func (m *Mesh) fire(in *instance) (gone bool) {
 // Deadline returns when Tick next has something to do. It may be early, when
 // what was due has moved away since.
 func (m *Mesh) Deadline() (time.Time, bool) {
-	if len(m.due) == 0 || m.due[0].due == never {
+	next := m.nextGuard()
+	if len(m.due) > 0 {
+		next = min(next, m.due[0].due)
+	}
+	if next == never {
 		return time.Time{}, false
 	}
-	return m.time(m.due[0].due), true
+	return m.time(next), true
 }
 
 // Forgive moves every deadline by as much as the owner was late, at most four
@@ -162,6 +170,9 @@ func (m *Mesh) Forgive(late time.Duration) {
 		}
 		in.fresh.forgive(late)
 		in.due = in.nextDue()
+	}
+	for _, g := range m.tripped {
+		g.limit.forgive(late)
 	}
 	heap.Init(&m.due)
 }

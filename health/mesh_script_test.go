@@ -38,6 +38,10 @@ func (s *meshScript) run(l *line) string {
 		return ""
 	case "state":
 		return s.state(l)
+	case "self":
+		return printChanges(s.mesh.Self(nil, Serving, CauseOK, ""), l)
+	case "guards":
+		return s.guards()
 	}
 	ev := s.event(l)
 	return printChanges(s.mesh.Apply(nil, at(s.now), ev), l)
@@ -48,6 +52,9 @@ func (s *meshScript) policy(l *line) {
 		RecoverHold: l.age("recover-hold", 0), UnreachableAfter: l.age("unreachable-after", 0),
 		StartupGrace: l.age("startup-grace", 0), DeregisterAfter: l.age("deregister-after", 0), Amnesty: l.age("amnesty", 0),
 	}
+	p.GuardMax = l.age("guard-max", 0)
+	least, _ := l.opt("guard-min")
+	p.GuardMin, _ = strconv.Atoi(least)
 	available, _ := l.opt("min-available")
 	p.MinAvailable, _ = strconv.Atoi(available)
 	if name, ok := l.opt("worst"); ok {
@@ -83,6 +90,14 @@ func (s *meshScript) state(l *line) string {
 		return "none\n"
 	}
 	return printState(&st) + "\n"
+}
+
+func (s *meshScript) guards() string {
+	out := ""
+	for _, g := range s.mesh.Guards() {
+		out += fmt.Sprintf("zone=%q %d of %d since=%s faded=%v\n", g.Zone, g.Doubted, g.Known, ago(g.Since), g.Faded)
+	}
+	return out
 }
 
 func (s *meshScript) event(l *line) *Event {

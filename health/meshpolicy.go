@@ -29,6 +29,13 @@ type MeshPolicy struct {
 	// MinAvailable is the part of the counted instances, in percent, that must
 	// be routable. 0 means 50.
 	MinAvailable int
+	// GuardMin is how many instances a zone or the mesh must have for its
+	// mass-failure guard to trip when half of them cannot be reached. 0 means
+	// 10; negative means never.
+	GuardMin int
+	// GuardMax is how long a tripped guard keeps what it holds; then that is
+	// UNKNOWN. 0 means 10 min.
+	GuardMax time.Duration
 	// Rules names the rule of single services; the others have Available.
 	Rules map[string]Rule
 }
@@ -41,6 +48,8 @@ const (
 	DefaultDeregisterAfter  = 10 * time.Minute
 	DefaultAmnesty          = 30 * time.Second
 	DefaultMinAvailable     = 50
+	DefaultGuardMin         = 10
+	DefaultGuardMax         = 10 * time.Minute
 )
 
 // WithDefaults returns p with its zero fields replaced.
@@ -52,6 +61,8 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 	p.DeregisterAfter = orDefaultTime(p.DeregisterAfter, DefaultDeregisterAfter)
 	p.Amnesty = orDefaultTime(p.Amnesty, DefaultAmnesty)
 	p.MinAvailable = orDefault(p.MinAvailable, DefaultMinAvailable)
+	p.GuardMin = orDefault(p.GuardMin, DefaultGuardMin)
+	p.GuardMax = orDefaultTime(p.GuardMax, DefaultGuardMax)
 	return p
 }
 
@@ -77,6 +88,9 @@ func (p MeshPolicy) Validate() error {
 	}
 	if p.MinAvailable < 1 || p.MinAvailable > 100 {
 		errs = append(errs, fmt.Errorf("MinAvailable: %d is not in 1..100", p.MinAvailable))
+	}
+	if p.GuardMax < time.Second {
+		errs = append(errs, fmt.Errorf("GuardMax: %v is below 1s", p.GuardMax))
 	}
 	return errors.Join(errs...)
 }

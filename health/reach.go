@@ -5,6 +5,7 @@ import "time"
 // reach is layer 2: whether what the instance last said can still be believed.
 type reach struct {
 	doubt     bool   // the path is in doubt; the status is kept, unconfirmed
+	silent    bool   // by evidence of the path, and not by a first refusal or for want of any
 	lost      Cause  // refused, unreachable or lease_expired; none if reached
 	worn      bool   // lost, but after more lateness of ours than may be forgiven
 	config    Cause  // only a change of configuration can mend it; none if fine
@@ -49,7 +50,7 @@ func (in *instance) leaving() bool {
 
 // reached ends every doubt: something came from the instance itself.
 func (m *Mesh) reached(in *instance) {
-	in.reach = reach{}
+	in.reach, in.hold = reach{}, hold{}
 	in.deadlines[dlUnreachable].disarm()
 	m.renewed(in)
 }
@@ -64,9 +65,16 @@ func (m *Mesh) renewed(in *instance) {
 	in.deadlines[dlRemove].disarm()
 	in.fresh.arm(m.now, in.spec.TTL/2)
 	if lost := in.reach.lost; lost == CauseLeaseExpired || lost == CauseUnreachable {
-		in.reach = reach{renewing: lost == CauseUnreachable}
+		in.reach, in.hold = reach{renewing: lost == CauseUnreachable}, hold{}
 		m.doubt(in, "")
+		in.reach.silent = in.reach.doubt && in.reach.renewing
 	}
+}
+
+// silence is doubt by evidence of the path.
+func (m *Mesh) silence(in *instance, reason string) {
+	m.doubt(in, reason)
+	in.reach.silent = in.reach.doubt
 }
 
 // doubt begins, or goes on.
@@ -87,7 +95,7 @@ func (m *Mesh) doubt(in *instance, reason string) {
 
 // refused counts a refusal; the second, a second later, decides.
 func (m *Mesh) refused(in *instance, reason string) {
-	if in.pushed() || in.reach.lost == CauseLeaseExpired {
+	if in.pushed() || in.expired() {
 		return
 	}
 	if in.reach.refusedAt == 0 {
@@ -103,16 +111,24 @@ func (m *Mesh) refused(in *instance, reason string) {
 // misconfigured makes the instance Unknown at once: it answered, but not in a
 // way that says anything about its health.
 func (m *Mesh) misconfigured(in *instance, cause Cause, reason string) {
-	if in.pushed() || in.reach.lost == CauseLeaseExpired {
+	if in.pushed() || in.expired() {
 		return
 	}
 	in.stopWaiting()
-	in.reach = reach{config: cause, reason: reason}
+	in.reach, in.hold = reach{config: cause, reason: reason}, hold{}
 	in.deadlines[dlUnreachable].disarm()
 }
 
-// unreachable ends doubt, unless the instance itself still renews.
+// expired reports whether its lease has ended, and that was not held.
+func (in *instance) expired() bool { return in.reach.lost == CauseLeaseExpired && !in.hold.on }
+
+// unreachable ends doubt, unless the instance itself still renews; or a hold
+// whose guard has let go.
 func (m *Mesh) unreachable(in *instance, worn bool) {
+	if in.hold.on {
+		m.lose(in, in.reach.lost, in.reach.reason)
+		return
+	}
 	if in.fresh.at > m.now && !in.spec.Static {
 		in.deadlines[dlUnreachable].arm(m.now, time.Duration(in.fresh.at-m.now))
 		in.reach.renewing = true
@@ -136,13 +152,25 @@ func (m *Mesh) leaseEnded(in *instance, worn bool) (gone bool) {
 	return false
 }
 
-// lose settles layer 2. What a stock target says afterwards has to be held
-// anew: it may well be another process. One never heard of may be a stock one.
+// goes reports whether an expired instance must go now. None does as long as a
+// guard holds it: half of the mesh is not forgotten because we could not see.
+func (m *Mesh) goes(in *instance) bool {
+	if in.hold.on {
+		in.deadlines[dlRemove].arm(m.now, m.policy.DeregisterAfter)
+	}
+	return !in.hold.on
+}
+
+// lose settles layer 2, unless a guard holds that. What a stock target says
+// afterwards has to be held anew: it may well be another process. One never
+// heard of may be a stock one.
 func (m *Mesh) lose(in *instance, cause Cause, reason string) {
 	in.stopWaiting()
-	refusedAt := in.reach.refusedAt
-	in.reach = reach{lost: cause, reason: reason, refusedAt: refusedAt}
+	in.reach = reach{lost: cause, reason: reason, refusedAt: in.reach.refusedAt}
 	in.deadlines[dlUnreachable].disarm()
+	if in.hold = m.holds(in); in.hold.on {
+		return
+	}
 	if r := &in.reported; (r.source.stock() || !r.seen) && !in.leaving() {
 		r.status, r.cause, r.reason, r.seen = NotServing, cause, reason, true
 	}

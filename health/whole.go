@@ -8,6 +8,7 @@ type whole struct {
 	all   [NumStatuses]int // services by status
 	// Of those, the ones with a counted instance.
 	counted [NumStatuses]int
+	guard   guard
 }
 
 func (w *whole) enter(t tally, n int) {

@@ -189,6 +189,8 @@ func readPolicy(m *health.MeshPolicy) reader {
 		"deregister_after":  duration(&m.DeregisterAfter, time.Second, true),
 		"amnesty":           duration(&m.Amnesty, time.Second, true),
 		"min_available":     percent(&m.MinAvailable),
+		"guard_min":         count(&m.GuardMin, 1_000_000, true),
+		"guard_max":         duration(&m.GuardMax, time.Second, false),
 		"services": byName(wire.CheckService, func(name string) reader {
 			return object(fields{"rule": choice(func(word string) {
 				rule, _ := health.ParseRule(word) // it is one of them

@@ -21,6 +21,8 @@ type Stats struct {
 	// last was; zero if never.
 	LateWakes uint64
 	LateAt    time.Time
+	// Guards is how many mass-failure guards are tripped.
+	Guards int
 }
 
 func (m *Metrics) collectStats(out sink) {
@@ -35,6 +37,7 @@ func (m *Metrics) collectStats(out sink) {
 	out.gauge(storeWaiting, float64(s.QueueWaiting))
 	out.counter(storeLost, float64(s.QueueLost))
 	out.counter(lateWakes, float64(s.LateWakes))
+	out.gauge(guards, float64(s.Guards))
 	if !s.LateAt.IsZero() {
 		out.gauge(lastLateWake, float64(s.LateAt.UnixMilli())/1000)
 	}

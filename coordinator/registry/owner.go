@@ -40,6 +40,7 @@ type owner struct {
 	acks     []chan struct{}
 	lastBeat time.Time
 	late     atomic.Pointer[lateWakes] // nil: never late
+	tripped  atomic.Int64              // guards
 }
 
 func (o *owner) run(ctx context.Context) {
@@ -77,6 +78,7 @@ func (o *owner) wake(first *message) {
 	o.takeWaiting(now)
 	o.changes = o.mesh.Tick(o.changes, now)
 	o.changes = o.mesh.Self(o.changes, o.store.status, o.store.cause, o.store.reason)
+	o.tripped.Store(int64(len(o.mesh.Guards())))
 	o.publish()
 	o.beat(now)
 }

@@ -108,6 +108,10 @@ func (r *Registry) Late() (times uint64, last time.Time) {
 	return 0, time.Time{}
 }
 
+// Guards returns how many mass-failure guards are tripped: that of the mesh, and
+// one per zone.
+func (r *Registry) Guards() int { return int(r.owner.tripped.Load()) }
+
 // Run works until ctx ends; what waits for the store is written before it
 // returns.
 func (r *Registry) Run(ctx context.Context) error {

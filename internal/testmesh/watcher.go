@@ -70,6 +70,9 @@ func (w *watcher) take(u *client.Update) {
 
 func (w *watcher) entry(h *pb.Health) {
 	name := health.ID{Service: h.GetService(), Instance: h.GetInstance()}.String()
+	if name == "" {
+		name = "coordinator"
+	}
 	if w.named != nil {
 		w.named[name] = true
 	}
