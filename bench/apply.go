@@ -16,11 +16,26 @@ func benchApply(_ context.Context, _ *options, r *report) error {
 		flips  bool
 		allocs int64
 	}{{"Mesh.Apply, unchanged status", false, 0}, {"Mesh.Apply, a flip (3 changes)", true, -1}} {
-		res := testing.Benchmark(func(b *testing.B) { applyAll(b, 1000, c.flips) })
+		res := testing.Benchmark(func(b *testing.B) { applyAll(b, 1000, c.flips, health.MeshPolicy{}) })
 		rate := float64(res.N) / res.T.Seconds()
 		r.figure(c.what, fmt.Sprintf("%.2f M/s, %d allocs", rate/1e6, res.AllocsPerOp()), "≥ 1 M/s"+zero(c.allocs),
 			rate >= 1e6 && (c.allocs < 0 || res.AllocsPerOp() == c.allocs))
 	}
+	return benchLayers(r)
+}
+
+// benchLayers: what the guards and damping cost beside what was reported and
+// whether it was reached.
+func benchLayers(r *report) error {
+	var ratios []float64
+	for range 5 {
+		of := func(p health.MeshPolicy) float64 {
+			return float64(testing.Benchmark(func(b *testing.B) { applyAll(b, 1000, true, p) }).NsPerOp())
+		}
+		two := of(health.MeshPolicy{GuardMin: -1, FlapHalfLife: -1})
+		ratios = append(ratios, of(health.MeshPolicy{})/two)
+	}
+	r.ratio("Mesh.Apply, a flip: all layers / layers 1 and 2", ratios, 1.3)
 	return nil
 }
 
@@ -32,9 +47,9 @@ func zero(allocs int64) string {
 }
 
 // applyAll reports round and round for n instances of 10 services.
-func applyAll(b *testing.B, n int, flips bool) {
+func applyAll(b *testing.B, n int, flips bool, p health.MeshPolicy) {
 	now := time.Now()
-	m := health.NewMesh(health.MeshPolicy{}, 1, now)
+	m := health.NewMesh(p, 1, now)
 	ids := make([]health.ID, n)
 	var dst []health.Change
 	for i := range ids {
@@ -46,6 +61,7 @@ func applyAll(b *testing.B, n int, flips bool) {
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
+		now = now.Add(2 * time.Minute / time.Duration(n)) // too slow to be damped
 		ev.ID, ev.Report = ids[i%n], health.Report{Source: health.SourceMeshhealth, Status: health.Serving}
 		if flips && i/n%2 == 1 {
 			ev.Report.Status = health.NotServing

@@ -38,7 +38,7 @@ func child(kind string) error {
 }
 
 func serveCoordinator(ctx context.Context) error {
-	c, err := coordinator.New(ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off})
+	c, err := coordinator.New(ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off, Policy: undamped})
 	if err != nil {
 		return err
 	}

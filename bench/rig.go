@@ -74,9 +74,12 @@ func (r *rig) peer() (*stock.Server, string, error) {
 	return s, at, err
 }
 
+// undamped lets flips through at any rate: they are what is measured.
+var undamped = health.MeshPolicy{FlapHalfLife: -1}
+
 // coordinator runs one in this process.
 func (r *rig) coordinator() (address string, err error) {
-	c, err := coordinator.New(r.ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off})
+	c, err := coordinator.New(r.ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off, Policy: undamped})
 	if err != nil {
 		return "", err
 	}

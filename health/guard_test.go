@@ -18,7 +18,7 @@ type guardScript struct {
 func newGuardScript(b byte) *guardScript {
 	return &guardScript{now: t0, freed: t0, mesh: NewMesh(MeshPolicy{
 		GuardMin: 1 + int(b%5), GuardMax: 20 * time.Second, UnreachableAfter: 3 * time.Second,
-		DeregisterAfter: 6 * time.Second, RecoverHold: -1, Amnesty: 4 * time.Second,
+		DeregisterAfter: 6 * time.Second, RecoverHold: -1, FlapHalfLife: -1, Amnesty: 4 * time.Second,
 	}, 7, t0)}
 }
 

@@ -15,6 +15,7 @@ type instance struct {
 	reported  reported  // layer 1
 	reach     reach     // layer 2
 	hold      hold      // layer 3
+	damping   damping   // layer 4
 	forced    *Override // layer 5
 	pushers   int       // open streams that push its status
 	confirmed bool      // some status was received under this lease
@@ -79,14 +80,13 @@ func (in *instance) judged() verdict {
 func (m *Mesh) settle(dst []Change, in *instance) []Change {
 	dst = m.regard(dst, in)
 	m.unhold(in)
+	said := in.judged()
+	in.proven = in.proven || said.status.Routable()
+	v := m.damped(in, said)
 	m.hasten(in)
-	v := in.judged()
-	if v.status.Routable() && !in.proven {
-		in.proven = true
-	}
 	judged := v.status
 	v = in.overridden(v)
-	if in.differs(v, judged) {
+	if in.differs(v, judged) || v.nextAt > m.now && in.state.NextAt.Before(m.wall) {
 		from := in.state.Status
 		in.take(m, v, judged)
 		dst = m.change(dst, &in.state, from)

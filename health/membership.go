@@ -66,11 +66,13 @@ func (in *instance) restore(l *Loaded) {
 func (m *Mesh) add(old *instance, ev *Event) *instance {
 	in := &instance{spec: ev.Spec, heapAt: notInHeap, due: never}
 	in.reported.status, in.reported.cause = Starting, CauseStarting
+	in.damping.seen = Starting
 	in.state = State{ID: ev.ID, Status: Starting, Judged: Starting, Cause: CauseStarting, Since: m.wall, Spec: ev.Spec}
 	in.deadlines[dlGrace].arm(m.now, m.policy.StartupGrace)
 	if old != nil {
 		in.state.Status, in.state.Since = old.state.Status, old.state.Since
 		in.forced, in.deadlines[dlOverride] = old.forced, old.deadlines[dlOverride]
+		in.damping, in.deadlines[dlDamp] = old.damping, old.deadlines[dlDamp]
 		in.counted, in.svc, in.watchedAs = old.counted, old.svc, old.watchedAs
 		heap.Remove(&m.due, old.heapAt)
 	} else {

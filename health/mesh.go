@@ -132,6 +132,8 @@ func (m *Mesh) fire(in *instance) (gone bool) {
 			m.unreachable(in, d.worn)
 		case dlLease:
 			gone = gone || m.leaseEnded(in, d.worn)
+		case dlDamp:
+			in.damping.release(m.now, m.policy.FlapHalfLife)
 		case dlSilent:
 			in.reach.silent = in.reach.doubt
 		case dlRemove:

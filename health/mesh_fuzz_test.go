@@ -26,6 +26,7 @@ func fuzzPolicy(b byte) MeshPolicy {
 		StartupGrace:     5 * time.Second,
 		DeregisterAfter:  []time.Duration{-1, 4 * time.Second}[b/18%2],
 		Amnesty:          []time.Duration{-1, 2 * time.Second}[b/36%2],
+		FlapHalfLife:     -1,
 		Rules:            map[string]Rule{"b": Worst},
 	}.WithDefaults()
 }

@@ -11,7 +11,7 @@ import (
 
 func TestMeshTranscripts(t *testing.T) {
 	transcripts(t, "testdata/mesh_*.txt", func() func(*line) string {
-		s := &meshScript{mesh: NewMesh(MeshPolicy{}, 7, t0), leases: map[ID]uint64{}}
+		s := &meshScript{mesh: NewMesh(MeshPolicy{FlapHalfLife: -1}, 7, t0), leases: map[ID]uint64{}}
 		return s.run
 	})
 }
@@ -52,7 +52,7 @@ func (s *meshScript) policy(l *line) {
 		RecoverHold: l.age("recover-hold", 0), UnreachableAfter: l.age("unreachable-after", 0),
 		StartupGrace: l.age("startup-grace", 0), DeregisterAfter: l.age("deregister-after", 0), Amnesty: l.age("amnesty", 0),
 	}
-	p.GuardMax = l.age("guard-max", 0)
+	p.GuardMax, p.FlapHalfLife, p.FlapMax = l.age("guard-max", 0), l.age("half-life", -1), l.age("flap-max", 0)
 	least, _ := l.opt("guard-min")
 	p.GuardMin, _ = strconv.Atoi(least)
 	available, _ := l.opt("min-available")

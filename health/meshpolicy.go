@@ -36,6 +36,13 @@ type MeshPolicy struct {
 	// GuardMax is how long a tripped guard keeps what it holds; then that is
 	// UNKNOWN. 0 means 10 min.
 	GuardMax time.Duration
+	// FlapHalfLife is how fast flips are forgotten: an instance is held at its
+	// worst (cause flapping) from the third at once or a few more in as many
+	// minutes on, until twice to four times this long after the last. 0 means
+	// 60 s; negative means never.
+	FlapHalfLife time.Duration
+	// FlapMax is how long an instance is held at most. 0 means 10 min.
+	FlapMax time.Duration
 	// Rules names the rule of single services; the others have Available.
 	Rules map[string]Rule
 }
@@ -50,6 +57,8 @@ const (
 	DefaultMinAvailable     = 50
 	DefaultGuardMin         = 10
 	DefaultGuardMax         = 10 * time.Minute
+	DefaultFlapHalfLife     = 60 * time.Second
+	DefaultFlapMax          = 10 * time.Minute
 )
 
 // WithDefaults returns p with its zero fields replaced.
@@ -63,6 +72,8 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 	p.MinAvailable = orDefault(p.MinAvailable, DefaultMinAvailable)
 	p.GuardMin = orDefault(p.GuardMin, DefaultGuardMin)
 	p.GuardMax = orDefaultTime(p.GuardMax, DefaultGuardMax)
+	p.FlapHalfLife = orDefaultTime(p.FlapHalfLife, DefaultFlapHalfLife)
+	p.FlapMax = orDefaultTime(p.FlapMax, DefaultFlapMax)
 	return p
 }
 
@@ -91,6 +102,12 @@ func (p MeshPolicy) Validate() error {
 	}
 	if p.GuardMax < time.Second {
 		errs = append(errs, fmt.Errorf("GuardMax: %v is below 1s", p.GuardMax))
+	}
+	if p.FlapMax < time.Second {
+		errs = append(errs, fmt.Errorf("FlapMax: %v is below 1s", p.FlapMax))
+	}
+	if p.FlapHalfLife >= 0 && p.FlapHalfLife < time.Second {
+		errs = append(errs, fmt.Errorf("FlapHalfLife: %v is below 1s", p.FlapHalfLife))
 	}
 	return errors.Join(errs...)
 }

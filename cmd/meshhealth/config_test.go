@@ -64,6 +64,8 @@ func TestWholeConfig(t *testing.T) {
 		"deregister":  {cfg.Policy.DeregisterAfter, time.Duration(-1)},
 		"amnesty":     {cfg.Policy.Amnesty, 40 * time.Second},
 		"available":   {cfg.Policy.MinAvailable, 75},
+		"half-life":   {cfg.Policy.FlapHalfLife, 90 * time.Second},
+		"flap max":    {cfg.Policy.FlapMax, 5 * time.Minute},
 		"guard min":   {cfg.Policy.GuardMin, 20},
 		"guard max":   {cfg.Policy.GuardMax, 5 * time.Minute},
 		"rule":        {cfg.Policy.Rules["payments"], health.Worst},

@@ -189,6 +189,8 @@ func readPolicy(m *health.MeshPolicy) reader {
 		"deregister_after":  duration(&m.DeregisterAfter, time.Second, true),
 		"amnesty":           duration(&m.Amnesty, time.Second, true),
 		"min_available":     percent(&m.MinAvailable),
+		"flap_half_life":    duration(&m.FlapHalfLife, time.Second, true),
+		"flap_max":          duration(&m.FlapMax, time.Second, false),
 		"guard_min":         count(&m.GuardMin, 1_000_000, true),
 		"guard_max":         duration(&m.GuardMax, time.Second, false),
 		"services": byName(wire.CheckService, func(name string) reader {

@@ -50,6 +50,7 @@ func totals(out sink, v *view) {
 	}
 	out.counts(meshInstances, &all)
 	out.gauge(unconfirmed, float64(all.Unconfirmed))
+	v.collectHeld(out)
 	for i := range v.rows[mesh] {
 		out.counts(meshServices, v.rows[mesh][i].counts)
 	}
@@ -64,6 +65,19 @@ func add(to, c *health.Counts) {
 		to.By[s] += c.By[s]
 	}
 	to.Unconfirmed += c.Unconfirmed
+}
+
+// collectHeld counts what guards and damping hold.
+func (v *view) collectHeld(out sink) {
+	by := map[health.Cause]int{health.CauseFlapping: 0, health.CauseGuarded: 0}
+	for i := range v.rows[instance] {
+		if cause := v.rows[instance][i].cause; cause == health.CauseFlapping || cause == health.CauseGuarded {
+			by[cause]++
+		}
+	}
+	for cause, n := range by {
+		out.gauge(held, float64(n), cause.String())
+	}
 }
 
 // labelsOf returns the values of the labels families has for a scope.

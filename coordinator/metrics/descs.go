@@ -33,6 +33,7 @@ var (
 	meshInstances    = desc("mesh_instances", "Instances of all services, by state.", "state")
 	meshServices     = desc("mesh_services", "Services, by state.", "state")
 	unconfirmed      = desc("unconfirmed_instances", "Instances whose status is kept but cannot be confirmed at the moment.")
+	held             = desc("held_instances", "Instances whose status is held: flapping, or guarded while half of the mesh or of a zone cannot be reached.", "cause")
 	instancesOmitted = desc("instance_series_omitted", "Instances without series of their own, because there are more than the limit.")
 	servicesOmitted  = desc("service_series_omitted", "Services without series of their own, because there are more than the limit.")
 	revision         = desc("revision", "Revision of the last change these metrics contain. It begins anew with every start.")
@@ -50,7 +51,7 @@ var (
 )
 
 var constant = []*prometheus.Desc{
-	serviceInstances, meshInstances, meshServices, unconfirmed, instancesOmitted, servicesOmitted, revision,
+	serviceInstances, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
 	watchers, followers, storeWaiting, storeLost, lateWakes, lastLateWake, guards,
 }
 

@@ -184,6 +184,23 @@ func TestUnconfirmed(t *testing.T) {
 	})
 }
 
+// TestHeld: what flaps is counted while it is held.
+func TestHeld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.run(Config{})
+		defer r.stop()
+		r.apply(register("pay/a"), report("pay/a", health.Serving, 0))
+		r.is(`meshhealth_held_instances{cause="flapping"} 0
+			meshhealth_held_instances{cause="guarded"} 0`, "meshhealth_held_instances")
+		for _, s := range []health.Status{health.NotServing, health.Serving, health.NotServing, health.Serving} {
+			r.apply(report("pay/a", s, 0))
+		}
+		r.is(`meshhealth_held_instances{cause="flapping"} 1
+			meshhealth_held_instances{cause="guarded"} 0`, "meshhealth_held_instances")
+	})
+}
+
 // TestTransitions: those of instances count, by cause; removals, and changes of
 // something else, do not.
 func TestTransitions(t *testing.T) {

@@ -36,6 +36,7 @@ type row struct {
 	id     health.ID
 	status health.Status
 	counts *health.Counts // aggregates only
+	cause  health.Cause
 }
 
 // rows is what is kept, by scope.
@@ -60,7 +61,7 @@ func (r *rows) put(e *feed.Entry) {
 		delete(table, e.ID)
 		return
 	}
-	table[e.ID] = row{id: e.ID, status: e.Status, counts: e.Counts}
+	table[e.ID] = row{id: e.ID, status: e.Status, counts: e.Counts, cause: e.Cause}
 }
 
 // model is the last that was read of the feed.

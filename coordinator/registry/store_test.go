@@ -182,7 +182,7 @@ func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 16 << 10
 		d := newDisk()
-		r := run(t, Config{Store: d, QueueBytes: most})
+		r := run(t, Config{Store: d, QueueBytes: most, Policy: health.MeshPolicy{FlapHalfLife: -1}})
 		lease := r.register(leased("pay/a", "i")).Lease
 		r.says("pay/a", lease, health.Serving)
 		before, err := r.Transitions(t.Context(), store.Query{Limit: 1000})
