@@ -34,7 +34,7 @@ func EvidenceOf(err error) Evidence {
 		case interface{ Unwrap() error }:
 			err = e.Unwrap()
 		case interface{ Unwrap() []error }:
-			return worstOf(e.Unwrap())
+			return worstPart(e.Unwrap())
 		default:
 			return Fail
 		}
@@ -42,7 +42,7 @@ func EvidenceOf(err error) Evidence {
 	return Fail
 }
 
-func worstOf(parts []error) Evidence {
+func worstPart(parts []error) Evidence {
 	if len(parts) == 0 {
 		return Fail
 	}

@@ -27,7 +27,9 @@ func fuzzPolicy(b byte) MeshPolicy {
 		DeregisterAfter:  []time.Duration{-1, 4 * time.Second}[b/18%2],
 		Amnesty:          []time.Duration{-1, 2 * time.Second}[b/36%2],
 		FlapHalfLife:     -1,
-		Rules:            map[string]Rule{"b": Worst},
+		Services: map[string]ServicePolicy{"b": {
+			Rule: []Rule{Worst, Any, AtLeast(2), Percent(60), {}}[b%5], MinAvailable: int(b % 100), Optional: b%2 == 0,
+		}},
 	}.WithDefaults()
 }
 
@@ -213,6 +215,7 @@ func checkMesh(data []byte) error {
 
 func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 	var by, counted tallies
+	optional := 0
 	names := map[string]bool{}
 	for id, in := range m.instances {
 		names[id.Service] = true
@@ -235,23 +238,27 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 			return fmt.Errorf("%s is %s %+v\ndumb: %s %+v", name, s.state.Status, s.state.Counts, status, counts)
 		}
 		by[s.state.Status]++
-		if s.state.Counts.Counted > 0 {
+		if m.policy.Services[name].Optional {
+			optional++
+		} else if s.state.Counts.Counted > 0 {
 			counted[s.state.Status]++
 		}
 	}
 	if len(m.services) != len(names) || m.whole.state.Counts.By != by || m.whole.state.Counts.Counted != total(&counted) {
 		return fmt.Errorf("the mesh counts %+v of %d services, want %v %v", m.whole.state.Counts, len(m.services), by, counted)
 	}
-	if want := wholeOf(by, counted); m.whole.state.Status != want {
+	if want := wholeOf(by, counted, optional); m.whole.state.Status != want {
 		return fmt.Errorf("the mesh is %s, want %s", m.whole.state.Status, want)
 	}
 	return rescan(m)
 }
 
-func wholeOf(by, counted tallies) Status {
+func wholeOf(by, counted tallies, optional int) Status {
 	switch {
 	case total(&by) == 0:
 		return Unknown
+	case total(&by) == optional:
+		return Serving
 	case counted[NotServing] > 0:
 		return NotServing
 	case counted[Degraded]+counted[Unknown] > 0:

@@ -268,11 +268,13 @@ func (dm *dumbMesh) pass(now time.Time) {
 // service rescans the instances of one.
 func (dm *dumbMesh) service(name string) (status Status, counts Counts) {
 	var all, counted, unproven []Status
+	grows := false
 	for id, d := range dm.instances {
 		if id.Service != name {
 			continue
 		}
 		v := d.verdict()
+		grows = grows || !d.aged
 		all = append(all, v.Status)
 		counts.By[v.Status]++
 		if v.Unconfirmed {
@@ -290,5 +292,9 @@ func (dm *dumbMesh) service(name string) (status Status, counts Counts) {
 		counted = unproven
 	}
 	counts.Counted = len(counted)
-	return dumbAggregate(dm.policy.Rules[name], all, counted, dm.policy.MinAvailable), counts
+	percent, p := dm.policy.MinAvailable, dm.policy.Services[name]
+	if p.MinAvailable != 0 {
+		percent = p.MinAvailable
+	}
+	return dumbAggregate(p.Rule, all, counted, percent, grows), counts
 }

@@ -57,8 +57,12 @@ func (s *meshScript) policy(l *line) {
 	p.GuardMin, _ = strconv.Atoi(least)
 	available, _ := l.opt("min-available")
 	p.MinAvailable, _ = strconv.Atoi(available)
-	if name, ok := l.opt("worst"); ok {
-		p.Rules = map[string]Rule{name: Worst}
+	p.Services = map[string]ServicePolicy{}
+	for _, opt := range []string{"worst", "any", "at-least-2", "optional"} {
+		if name, ok := l.opt(opt); ok {
+			rule, _ := ParseRule(opt)
+			p.Services[name] = ServicePolicy{Rule: rule, Optional: opt == "optional"}
+		}
 	}
 	if err := p.Validate(); err != nil {
 		panic(err)

@@ -43,8 +43,18 @@ type MeshPolicy struct {
 	FlapHalfLife time.Duration
 	// FlapMax is how long an instance is held at most. 0 means 10 min.
 	FlapMax time.Duration
-	// Rules names the rule of single services; the others have Available.
-	Rules map[string]Rule
+	// Services says how single services are judged. Those that are not named
+	// have the zero value.
+	Services map[string]ServicePolicy
+}
+
+// ServicePolicy says how one service is judged. The zero value is the default.
+type ServicePolicy struct {
+	Rule Rule
+	// MinAvailable is that of this service; 0 means the mesh's.
+	MinAvailable int
+	// Optional: the mesh does not get worse for it.
+	Optional bool
 }
 
 // The defaults of MeshPolicy.
@@ -77,6 +87,13 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 	return p
 }
 
+// of returns how a service is judged.
+func (p *MeshPolicy) of(service string) ServicePolicy {
+	s := p.Services[service]
+	s.MinAvailable = orDefault(s.MinAvailable, p.MinAvailable)
+	return s
+}
+
 func orDefaultTime(v, otherwise time.Duration) time.Duration {
 	if v == 0 {
 		return otherwise
@@ -99,6 +116,14 @@ func (p MeshPolicy) Validate() error {
 	}
 	if p.MinAvailable < 1 || p.MinAvailable > 100 {
 		errs = append(errs, fmt.Errorf("MinAvailable: %d is not in 1..100", p.MinAvailable))
+	}
+	for name, s := range p.Services {
+		if s.MinAvailable < 0 || s.MinAvailable > 100 {
+			errs = append(errs, fmt.Errorf("Services[%s].MinAvailable: %d is not in 1..100, nor 0 for the mesh's", name, s.MinAvailable))
+		}
+		if _, err := ParseRule(s.Rule.String()); err != nil {
+			errs = append(errs, fmt.Errorf("Services[%s].Rule: %w; allowed: %s", name, err, RuleNames))
+		}
 	}
 	if p.GuardMax < time.Second {
 		errs = append(errs, fmt.Errorf("GuardMax: %v is below 1s", p.GuardMax))

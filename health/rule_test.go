@@ -1,6 +1,10 @@
 package health
 
-import "testing"
+import (
+	"fmt"
+	"strings"
+	"testing"
+)
 
 type tallies = [NumStatuses]int
 
@@ -35,10 +39,10 @@ func TestAggregate(t *testing.T) {
 		for i, n := range c.others {
 			all[i] += n
 		}
-		if got := Available.Aggregate(&all, &c.counted, 50); got != c.available {
+		if got := Available.Aggregate(&all, &c.counted, 50, false); got != c.available {
 			t.Errorf("%s, available: %s, want %s", c.name, got, c.available)
 		}
-		if got := Worst.Aggregate(&all, &c.counted, 50); got != c.worst {
+		if got := Worst.Aggregate(&all, &c.counted, 50, false); got != c.worst {
 			t.Errorf("%s, worst: %s, want %s", c.name, got, c.worst)
 		}
 	}
@@ -58,26 +62,28 @@ func TestMinAvailable(t *testing.T) {
 		{2, 1, 66, Degraded},   // 1.98 of 3 is 2
 	} {
 		counted := tallies{Serving: c.serving, NotServing: c.notServing}
-		if got := Available.Aggregate(&counted, &counted, c.percent); got != c.want {
+		if got := Available.Aggregate(&counted, &counted, c.percent, false); got != c.want {
 			t.Errorf("%+v: %s", c, got)
 		}
 	}
 }
 
 func TestRuleNames(t *testing.T) {
-	for _, r := range []Rule{Available, Worst} {
-		if back, ok := ParseRule(r.String()); !ok || back != r {
-			t.Errorf("ParseRule(%s) is %v %v", r, back, ok)
+	for _, r := range []Rule{Available, Worst, Any, AtLeast(3), Percent(1), Percent(100), AtLeast(maxAtLeast)} {
+		if back, err := ParseRule(r.String()); err != nil || back != r {
+			t.Errorf("ParseRule(%s) is %v %v", r, back, err)
 		}
 	}
-	if _, ok := ParseRule("any"); ok {
-		t.Error("any is a rule")
+	for _, name := range []string{"", "best", "at-least-0", "at-least--1", "at-least-", "at-least-50001", "percent-0", "percent-101", "percent-x"} {
+		if r, err := ParseRule(name); err == nil {
+			t.Errorf("%s is a rule: %v", name, r)
+		}
 	}
 }
 
 // dumbAggregate restates the rules over a list of instances, by asking each
 // status in turn whether it holds.
-func dumbAggregate(rule Rule, all, counted []Status, percent int) Status {
+func dumbAggregate(rule Rule, all, counted []Status, percent int, grows bool) Status {
 	count := func(list []Status, of ...Status) (n int) {
 		for _, s := range list {
 			for _, o := range of {
@@ -99,7 +105,28 @@ func dumbAggregate(rule Rule, all, counted []Status, percent int) Status {
 		return Draining
 	case len(counted) == 0:
 		return Maintenance
-	case count(counted, Serving) == len(counted):
+	}
+	if need, ok := dumbNeed(rule, len(counted)); ok {
+		coming := len(all) - leaving - len(counted)
+		for _, c := range []struct {
+			n  int
+			is Status
+		}{
+			{count(counted, Serving), Serving},
+			{count(counted, Serving, Degraded), Degraded},
+			{count(counted, Serving, Degraded, Unknown), Unknown},
+			{count(counted, Serving, Degraded, Unknown) + coming, Starting},
+		} {
+			if c.n >= need {
+				return c.is
+			}
+		}
+		if grows && strings.HasPrefix(rule.String(), "a") && count(counted, Serving, Degraded, Unknown) == len(counted) {
+			return Starting
+		}
+		return NotServing
+	}
+	if count(counted, Serving) == len(counted) {
 		return Serving
 	}
 	if rule == Worst {
@@ -120,14 +147,33 @@ func dumbAggregate(rule Rule, all, counted []Status, percent int) Status {
 	return NotServing
 }
 
+// dumbNeed counts up to how many there must be.
+func dumbNeed(rule Rule, counted int) (need int, ok bool) {
+	if rule == Any {
+		return 1, true
+	}
+	if n, _ := fmt.Sscanf(rule.String(), "at-least-%d", &need); n == 1 {
+		return need, true
+	}
+	part := 0
+	if n, _ := fmt.Sscanf(rule.String(), "percent-%d", &part); n == 0 {
+		return 0, false
+	}
+	need = 1
+	for need*100 < part*counted {
+		need++
+	}
+	return need, true
+}
+
 func FuzzRule(f *testing.F) {
-	f.Add([]byte{1, 1, 2, 3, 12}, uint8(50), false)
-	f.Add([]byte{4, 4}, uint8(0), true)
-	f.Fuzz(func(t *testing.T, data []byte, percent uint8, worst bool) {
-		p, rule := 1+int(percent)%100, Available
-		if worst {
-			rule = Worst
-		}
+	f.Add([]byte{1, 1, 2, 3, 12}, uint8(50), uint8(0))
+	f.Add([]byte{4, 4}, uint8(0), uint8(1))
+	f.Add([]byte{1, 1, 3, 12}, uint8(2), uint8(2))
+	f.Add([]byte{1, 2, 3, 12}, uint8(70), uint8(3))
+	f.Fuzz(func(t *testing.T, data []byte, number, kind uint8) {
+		p, grows := 1+int(number)%100, kind >= 128
+		rule := []Rule{Available, Worst, AtLeast(p % 8), Percent(p)}[kind%4]
 		var all, counted []Status
 		var allBy, countedBy tallies
 		for _, b := range data {
@@ -139,7 +185,7 @@ func FuzzRule(f *testing.F) {
 				countedBy[s]++
 			}
 		}
-		if got, want := rule.Aggregate(&allBy, &countedBy, p), dumbAggregate(rule, all, counted, p); got != want {
+		if got, want := rule.Aggregate(&allBy, &countedBy, p, grows), dumbAggregate(rule, all, counted, p, grows); got != want {
 			t.Errorf("%s of %v, counted %v, %d %%: %s, want %s", rule, all, counted, p, got, want)
 		}
 	})

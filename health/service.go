@@ -14,6 +14,8 @@ const (
 // tally is how one instance is entered in its service's counts.
 type tally struct {
 	in          bool
+	optional    bool // a service only
+	young       bool // an instance only
 	status      Status
 	standing    standing
 	unconfirmed bool
@@ -21,12 +23,14 @@ type tally struct {
 
 // service is the counts of its instances and what was last published.
 type service struct {
-	state State
-	all   [NumStatuses]int
+	state  State
+	policy ServicePolicy
+	all    [NumStatuses]int
 	// Those that count, and those that would only count if no other does: an
 	// address nobody ever answered at must not outvote instances that live.
 	counted, unproven [NumStatuses]int
 	unconfirmed       int
+	young             int // that have registered just now
 	size              int
 	inWhole           tally
 }
@@ -35,7 +39,10 @@ type service struct {
 func (m *Mesh) service(name string) *service {
 	s, ok := m.services[name]
 	if !ok {
-		s = &service{state: State{ID: ID{Service: name}, Since: m.wall, Status: Unknown, Counts: &Counts{}}}
+		s = &service{
+			policy: m.policy.of(name),
+			state:  State{ID: ID{Service: name}, Since: m.wall, Status: Unknown, Counts: &Counts{}},
+		}
 		m.services[name] = s
 	}
 	return s
@@ -43,7 +50,7 @@ func (m *Mesh) service(name string) *service {
 
 // tally says how in is to be entered by what is published of it.
 func (in *instance) tally() tally {
-	return tally{in: true, status: in.state.Status, standing: in.standing(), unconfirmed: in.state.Unconfirmed}
+	return tally{in: true, status: in.state.Status, standing: in.standing(), unconfirmed: in.state.Unconfirmed, young: !in.aged}
 }
 
 func (in *instance) standing() standing {
@@ -74,6 +81,9 @@ func (s *service) enter(t tally, n int) {
 	}
 	if t.unconfirmed {
 		s.unconfirmed += n
+	}
+	if t.young {
+		s.young += n
 	}
 }
 
@@ -115,8 +125,7 @@ func (m *Mesh) leave(dst []Change, in *instance) []Change {
 
 // resettle publishes s and, if that changed, the mesh.
 func (m *Mesh) resettle(dst []Change, s *service, by *instance) []Change {
-	rule := m.policy.Rules[s.state.ID.Service]
-	status := rule.Aggregate(&s.all, s.judging(), m.policy.MinAvailable)
+	status := s.policy.Rule.Aggregate(&s.all, s.judging(), s.policy.MinAvailable, s.young > 0)
 	counts := Counts{By: s.all, Counted: total(s.judging()), Unconfirmed: s.unconfirmed}
 	from := s.state.Status
 	if status == from && counts == *s.state.Counts {

@@ -2,12 +2,14 @@ package health
 
 import "time"
 
-// whole is the mesh: the worst of the services that have a counted instance.
+// whole is the mesh: the worst of the services that have a counted instance and
+// are not optional.
 type whole struct {
 	state State
 	all   [NumStatuses]int // services by status
 	// Of those, the ones with a counted instance.
 	counted [NumStatuses]int
+	needed  int // that are not optional
 	guard   guard
 }
 
@@ -16,6 +18,10 @@ func (w *whole) enter(t tally, n int) {
 		return
 	}
 	w.all[t.status] += n
+	if t.optional {
+		return
+	}
+	w.needed += n
 	if t.standing == countedFully {
 		w.counted[t.status] += n
 	}
@@ -24,21 +30,24 @@ func (w *whole) enter(t tally, n int) {
 // status is the worst; a service nothing is known about counts as degraded.
 func (w *whole) status() Status {
 	if total(&w.counted) == 0 {
-		if total(&w.all) > 0 {
+		switch {
+		case w.needed > 0:
 			return Starting
+		case total(&w.all) > 0:
+			return Serving
 		}
 		return Unknown
 	}
 	counted := w.counted
 	counted[Degraded] += counted[Unknown]
 	counted[Unknown] = 0
-	return worst(&counted)
+	return worstOf(&counted)
 }
 
 // recountWhole enters s anew and publishes the mesh if that changed it.
 func (m *Mesh) recountWhole(dst []Change, s *service) []Change {
-	t := tally{in: true, status: s.state.Status}
-	if s.state.Counts.Counted > 0 {
+	t := tally{in: true, status: s.state.Status, optional: s.policy.Optional}
+	if s.state.Counts.Counted > 0 && !t.optional {
 		t.standing = countedFully
 	}
 	if t == s.inWhole {

@@ -194,10 +194,13 @@ func readPolicy(m *health.MeshPolicy) reader {
 		"guard_min":         count(&m.GuardMin, 1_000_000, true),
 		"guard_max":         duration(&m.GuardMax, time.Second, false),
 		"services": byName(wire.CheckService, func(name string) reader {
-			return object(fields{"rule": choice(func(word string) {
-				rule, _ := health.ParseRule(word) // it is one of them
-				m.Rules = with(m.Rules, name, rule)
-			}, health.Available.String(), health.Worst.String())})
+			return func(p *problems, path string, n *yaml.Node) {
+				s := m.Services[name]
+				object(fields{
+					"rule": rule(&s.Rule), "min_available": percent(&s.MinAvailable), "optional": boolean(&s.Optional),
+				})(p, path, n)
+				m.Services = with(m.Services, name, s)
+			}
 		}),
 	})
 }

@@ -180,7 +180,11 @@ func (w *watching) line(before, h *pb.Health, at time.Time) string {
 	}
 	was := ""
 	if w.begun && before != nil {
-		was = p.or("←", "<-") + " " + strings.SplitN(p.status(before.GetStatus()).text, " ", 2)[1]
+		left := before.GetStatus()
+		if h.GetRemoved() { // how it went, which may have come with the news that it has
+			left = h.GetStatus()
+		}
+		was = p.or("←", "<-") + " " + strings.SplitN(p.status(left).text, " ", 2)[1]
 	}
 	parts := []string{
 		p.paint(faint, at.In(w.zone).Format("15:04:05.000")), p.paint(status.style, pad(status.text, statusColumns)),

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/meshhealth/meshhealth/health"
 )
 
 // scalar reads a single value. What allowed says is the end of every complaint.
@@ -169,6 +171,14 @@ func choice(set func(word string), words ...string) reader {
 			}
 		}
 		return fmt.Errorf("%q is none of these", text)
+	})
+}
+
+// rule reads how a service is judged.
+func rule(dst *health.Rule) reader {
+	return scalar(health.RuleNames, func(text string, _ *yaml.Node) (err error) {
+		*dst, err = health.ParseRule(text)
+		return err
 	})
 }
 
