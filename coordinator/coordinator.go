@@ -102,7 +102,7 @@ func (c *Coordinator) newWatcher(targets *wire.Targets) *watch.Watcher {
 	return watch.New(watch.Config{
 		Feed: c.registry.Feed(), Observe: c.registry.Observe, Dial: dial,
 		Credentials: c.cfg.Dial.Credentials, ServiceCredentials: c.cfg.Dial.Services,
-		UnreachableAfter: c.cfg.Policy.WithDefaults().UnreachableAfter, Logger: c.cfg.Logger,
+		Score: c.registry.Score, UnreachableAfter: c.cfg.Policy.WithDefaults().UnreachableAfter, Logger: c.cfg.Logger,
 		DialOptions: []grpc.DialOption{
 			grpc.WithChainUnaryInterceptor(c.outbound.Unary()), grpc.WithChainStreamInterceptor(c.outbound.Stream()),
 		},

@@ -16,7 +16,7 @@ func (c *Coordinator) stats() metrics.Stats {
 	s.Followers[health.SourcePush.String()] = c.pushed()
 	s.QueueWaiting, s.QueueLost = c.registry.Queue()
 	s.LateWakes, s.LateAt = c.registry.Late()
-	s.Guards = c.registry.Guards()
+	s.Guards, s.Score = c.registry.Guards(), c.registry.Score()
 	return s
 }
 

@@ -24,6 +24,7 @@ type Mesh struct {
 	whole     whole
 	self      State
 	due       dueHeap
+	aware     awareness
 }
 
 // NewMesh returns an empty mesh whose amnesty, if it is given one, begins now.
@@ -164,6 +165,7 @@ func (m *Mesh) Deadline() (time.Time, bool) {
 // times its own length; a deadline that would have needed more ends in Unknown
 // instead of NotServing. What a person set is not moved.
 func (m *Mesh) Forgive(late time.Duration) {
+	m.aware.raise(m.now + moment(late))
 	for _, in := range m.instances {
 		for kind := range numDeadlines {
 			if kind != dlOverride {

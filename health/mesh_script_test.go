@@ -40,6 +40,9 @@ func (s *meshScript) run(l *line) string {
 		return s.state(l)
 	case "self":
 		return printChanges(s.mesh.Self(nil, Serving, CauseOK, ""), l)
+	case "score":
+		s.mesh.Tick(nil, at(s.now))
+		return fmt.Sprintln(s.mesh.Score())
 	case "guards":
 		return s.guards()
 	}

@@ -73,8 +73,14 @@ func (m *Mesh) renewed(in *instance) {
 
 // silence is doubt by evidence of the path.
 func (m *Mesh) silence(in *instance, reason string) {
+	if in.pushed() || in.reach.lost != CauseNone {
+		return
+	}
+	if !in.reach.silent {
+		m.aware.lost(m.now, in.state.ID.Service)
+	}
 	m.doubt(in, reason)
-	in.reach.silent = in.reach.doubt
+	in.reach.silent = true
 }
 
 // doubt begins, or goes on.
@@ -90,7 +96,7 @@ func (m *Mesh) doubt(in *instance, reason string) {
 		return
 	}
 	in.reach.doubt = true
-	in.deadlines[dlUnreachable].arm(m.now, m.policy.UnreachableAfter)
+	in.deadlines[dlUnreachable].arm(m.now, m.patience())
 }
 
 // refused counts a refusal; the second, a second later, decides.

@@ -46,13 +46,14 @@ var (
 	storeWaiting = desc("store_waiting_transitions", "Transitions that wait for the store.")
 	storeLost    = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
 	lateWakes    = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
+	score        = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
 	guards       = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
 	lastLateWake = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
 )
 
 var constant = []*prometheus.Desc{
 	serviceInstances, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
-	watchers, followers, storeWaiting, storeLost, lateWakes, lastLateWake, guards,
+	watchers, followers, storeWaiting, storeLost, lateWakes, lastLateWake, guards, score,
 }
 
 func newTransitions() *prometheus.CounterVec {

@@ -26,7 +26,7 @@ const golden = "testdata/exposition.txt"
 func someStats() Stats {
 	return Stats{
 		Watchers: 3, Followers: map[string]int{"report": 2, "grpc-poll": 1, "not a mode": 9},
-		QueueWaiting: 4, QueueLost: 5, Guards: 2, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
+		QueueWaiting: 4, QueueLost: 5, Guards: 2, Score: 3, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
 	}
 }
 

@@ -41,6 +41,7 @@ type owner struct {
 	lastBeat time.Time
 	late     atomic.Pointer[lateWakes] // nil: never late
 	tripped  atomic.Int64              // guards
+	score    atomic.Int64
 }
 
 func (o *owner) run(ctx context.Context) {
@@ -79,6 +80,7 @@ func (o *owner) wake(first *message) {
 	o.changes = o.mesh.Tick(o.changes, now)
 	o.changes = o.mesh.Self(o.changes, o.store.status, o.store.cause, o.store.reason)
 	o.tripped.Store(int64(len(o.mesh.Guards())))
+	o.score.Store(int64(o.mesh.Score()))
 	o.publish()
 	o.beat(now)
 }

@@ -112,6 +112,10 @@ func (r *Registry) Late() (times uint64, last time.Time) {
 // one per zone.
 func (r *Registry) Guards() int { return int(r.owner.tripped.Load()) }
 
+// Score returns how badly we are ourselves, from 0 (well) to 7: see
+// health.Mesh.Score.
+func (r *Registry) Score() int { return int(r.owner.score.Load()) }
+
 // Run works until ctx ends; what waits for the store is written before it
 // returns.
 func (r *Registry) Run(ctx context.Context) error {

@@ -10,7 +10,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// dialTimeout bounds one attempt, from the name's look-up to the handshakes.
+// dialTimeout bounds one attempt, from the name's look-up to the handshakes, as
+// long as we are well.
 const dialTimeout = 5 * time.Second
 
 // Dialer dials over TCP, never through a proxy. Every address a name resolves
@@ -18,7 +19,6 @@ const dialTimeout = 5 * time.Second
 // between.
 func Dialer(targets *wire.Targets) func(ctx context.Context, address string) (net.Conn, error) {
 	d := &net.Dialer{
-		Timeout: dialTimeout,
 		// Dead peers are found by silence, not by TCP.
 		KeepAliveConfig: net.KeepAliveConfig{Enable: false},
 		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {

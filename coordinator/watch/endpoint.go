@@ -104,7 +104,7 @@ func (e *endpoint) redial(ctx context.Context) (*grpc.ClientConn, error) {
 // attempt makes one connection. A new gRPC channel for each keeps gRPC's own
 // back-off out of it: only we decide when to dial.
 func (e *endpoint) attempt(ctx context.Context) (*grpc.ClientConn, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(ctx, e.pool.patient(dialTimeout))
 	defer cancel()
 	var seen capture
 	options := append(wire.DialOptions(wire.MaxHealthReply),

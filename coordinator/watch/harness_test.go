@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -21,10 +22,11 @@ import (
 // rig is a watcher, the network it dials in, and what it has told. Everything
 // runs in a bubble.
 type rig struct {
-	t    *testing.T
-	feed *feed.Feed
-	w    *Watcher
-	stop func()
+	score atomic.Int64
+	t     *testing.T
+	feed  *feed.Feed
+	w     *Watcher
+	stop  func()
 
 	mu       sync.Mutex
 	hosts    map[string]*bufconn.Listener
@@ -41,7 +43,7 @@ type told struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{t: t, feed: feed.New(1, 0), hosts: map[string]*bufconn.Listener{}, dials: map[string][]time.Time{}}
-	r.w = New(Config{Feed: r.feed, Observe: r.observe, Dial: r.dial})
+	r.w = New(Config{Feed: r.feed, Observe: r.observe, Dial: r.dial, Score: func() int { return int(r.score.Load()) }})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {

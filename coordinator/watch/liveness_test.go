@@ -167,6 +167,22 @@ func TestPoll(t *testing.T) {
 	})
 }
 
+// TestPatience: who is not well himself waits longer for answers, and for dials.
+func TestPatience(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.score.Store(2)
+		s := &slow{}
+		s.set(true)
+		r.serve("host:1", checkOnly{s}.register)
+		r.register("pay/a", health.Spec{Address: "host:1"})
+		got := r.after(4 * checkTimeout)
+		if len(got) != 1 || got[0].Kind != health.EventPath || got[0].at.Sub(got[0].since) != 3*checkTimeout {
+			t.Errorf("told %v, want one time-out after %v", got, 3*checkTimeout)
+		}
+	})
+}
+
 // TestLateLook: when we ourselves come late, no silence is held against anyone.
 func TestLateLook(t *testing.T) {
 	now := time.Now()

@@ -24,7 +24,7 @@ func (f *follower) poll(ctx context.Context, conn *grpc.ClientConn) (end ended) 
 	names := f.names()
 	for {
 		end.since = time.Now()
-		s, err := check(ctx, client, names[0])
+		s, err := f.check(ctx, client, names[0])
 		switch {
 		case err == nil:
 			end.heard = true
@@ -45,8 +45,8 @@ func (f *follower) poll(ctx context.Context, conn *grpc.ClientConn) (end ended) 
 	}
 }
 
-func check(ctx context.Context, client healthpb.HealthClient, name string) (healthpb.HealthCheckResponse_ServingStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+func (f *follower) check(ctx context.Context, client healthpb.HealthClient, name string) (healthpb.HealthCheckResponse_ServingStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, f.w.cfg.patient(checkTimeout))
 	defer cancel()
 	resp, err := client.Check(ctx, &healthpb.HealthCheckRequest{Service: name})
 	return resp.GetStatus(), err

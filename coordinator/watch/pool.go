@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -18,6 +19,7 @@ type pool struct {
 	byWhom   map[string]credentials.TransportCredentials
 	standard credentials.TransportCredentials
 	options  []grpc.DialOption
+	patient  func(time.Duration) time.Duration
 
 	mu     sync.Mutex
 	places map[place]*endpoint
@@ -26,7 +28,7 @@ type pool struct {
 func newPool(cfg *Config) *pool {
 	return &pool{
 		dial: cfg.Dial, byWhom: cfg.ServiceCredentials, standard: cfg.Credentials,
-		options: cfg.DialOptions, places: map[place]*endpoint{},
+		options: cfg.DialOptions, patient: cfg.patient, places: map[place]*endpoint{},
 	}
 }
 

@@ -117,7 +117,7 @@ func (p *probe) start(ctx context.Context) {
 // new Watch says is believed. That the connection broke, the stream will tell.
 func (p *probe) ask(ctx context.Context) {
 	began := time.Now()
-	call, cancel := context.WithTimeout(ctx, checkTimeout)
+	call, cancel := context.WithTimeout(ctx, p.f.w.cfg.patient(checkTimeout))
 	defer cancel()
 	_, err := p.client.Check(call, &healthpb.HealthCheckRequest{Service: p.name})
 	switch code := status.Code(err); {

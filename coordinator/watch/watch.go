@@ -32,6 +32,9 @@ type Config struct {
 	DialOptions []grpc.DialOption
 	// UnreachableAfter is the mesh's: a third of it is the heartbeat asked for.
 	UnreachableAfter time.Duration
+	// Score is how badly we are ourselves, from 0 to 7; time-outs are longer by
+	// as many times. nil means well.
+	Score func() int
 	// Logger is told of what only the operator can mend; nil means nobody is.
 	Logger *slog.Logger
 }
@@ -55,6 +58,14 @@ func New(cfg Config) *Watcher {
 		cfg.UnreachableAfter = health.DefaultUnreachableAfter
 	}
 	return &Watcher{cfg: cfg, pool: newPool(&cfg), followers: map[health.ID]*follower{}}
+}
+
+// patient is a time-out, made longer where we are not well ourselves.
+func (c *Config) patient(d time.Duration) time.Duration {
+	if c.Score == nil {
+		return d
+	}
+	return d * time.Duration(1+c.Score())
 }
 
 // Modes returns the number of followers by what they use.
