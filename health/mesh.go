@@ -130,7 +130,7 @@ func (m *Mesh) fire(in *instance) (gone bool) {
 		case dlHold:
 			in.holdEnded(m.policy.RecoverAfter)
 		case dlUnreachable:
-			m.unreachable(in, d.worn)
+			m.unreachable(in, d)
 		case dlLease:
 			gone = gone || m.leaseEnded(in, d.worn)
 		case dlDamp:

@@ -128,9 +128,9 @@ func (m *Mesh) misconfigured(in *instance, cause Cause, reason string) {
 // expired reports whether its lease has ended, and that was not held.
 func (in *instance) expired() bool { return in.reach.lost == CauseLeaseExpired && !in.hold.on }
 
-// unreachable ends doubt, unless the instance itself still renews; or a hold
-// whose guard has let go.
-func (m *Mesh) unreachable(in *instance, worn bool) {
+// unreachable ends doubt, unless the instance itself still renews, or we have
+// turned out not to be well meanwhile; or a hold whose guard has let go.
+func (m *Mesh) unreachable(in *instance, d deadline) {
 	if in.hold.on {
 		m.lose(in, in.reach.lost, in.reach.reason)
 		return
@@ -140,8 +140,14 @@ func (m *Mesh) unreachable(in *instance, worn bool) {
 		in.reach.renewing = true
 		return
 	}
+	if more := m.patience() - max(d.length, m.policy.UnreachableAfter); more > 0 {
+		next := &in.deadlines[dlUnreachable]
+		next.arm(m.now, more)
+		next.length = m.patience() // in all
+		return
+	}
 	m.lose(in, CauseUnreachable, in.reach.reason)
-	in.reach.worn = worn
+	in.reach.worn = d.worn
 }
 
 // leaseEnded reports whether the instance must go now: one that was leaving

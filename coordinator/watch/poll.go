@@ -39,7 +39,8 @@ func (f *follower) poll(ctx context.Context, conn *grpc.ClientConn) (end ended) 
 			end.err = err
 			return end
 		}
-		if end.err = pause(ctx, pollEvery*9/10+rand.N(pollEvery/5)); end.err != nil {
+		every := f.w.cfg.pace(pollEvery)
+		if end.err = pause(ctx, every*9/10+rand.N(every/5)); end.err != nil {
 			return end
 		}
 	}

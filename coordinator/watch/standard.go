@@ -44,9 +44,10 @@ func (f *follower) stock(ctx context.Context, conn *grpc.ClientConn, name string
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	p := &probe{f: f, name: name, client: healthpb.NewHealthClient(conn), again: func() { cancel(nil) }}
+	every := f.w.cfg.pace(probeEvery)
 	defer f.listening(&silence{
-		probe: func() { p.start(ctx) }, every: probeEvery,
-		probeAt: time.Now().Add(rand.N(probeEvery)),
+		probe: func() { p.start(ctx) }, every: every,
+		probeAt: time.Now().Add(rand.N(every)),
 	})()
 	end.since = time.Now()
 	stream, err := p.client.Watch(ctx, &healthpb.HealthCheckRequest{Service: name})

@@ -60,12 +60,20 @@ func New(cfg Config) *Watcher {
 	return &Watcher{cfg: cfg, pool: newPool(&cfg), followers: map[health.ID]*follower{}}
 }
 
-// patient is a time-out, made longer where we are not well ourselves.
+// patient is a time-out, made longer where we are not well ourselves: no longer
+// than UnreachableAfter, for pace's reason.
 func (c *Config) patient(d time.Duration) time.Duration {
 	if c.Score == nil {
 		return d
 	}
-	return d * time.Duration(1+c.Score())
+	return max(d, min(d*time.Duration(1+c.Score()), c.UnreachableAfter))
+}
+
+// pace is how often targets are asked: so often that when many vanish at once,
+// all of them are in doubt before the first is given up, for the mesh to see
+// that they are many.
+func (c *Config) pace(every time.Duration) time.Duration {
+	return min(every, c.UnreachableAfter*2/3)
 }
 
 // Modes returns the number of followers by what they use.
