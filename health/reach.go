@@ -141,9 +141,8 @@ func (m *Mesh) unreachable(in *instance, d deadline) {
 		return
 	}
 	if more := m.patience() - max(d.length, m.policy.UnreachableAfter); more > 0 {
-		next := &in.deadlines[dlUnreachable]
-		next.arm(m.now, more)
-		next.length = m.patience() // in all
+		d.at, d.length = m.now+moment(more), m.patience() // in all
+		in.deadlines[dlUnreachable] = d
 		return
 	}
 	m.lose(in, CauseUnreachable, in.reach.reason)
