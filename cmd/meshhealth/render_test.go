@@ -48,7 +48,8 @@ func mesh() []*pb.Health {
 
 func found() *findings {
 	all := mesh()
-	return &findings{mesh: all[0], entries: all[1:]}
+	self := entry("", pb.Status_STATUS_DEGRADED, pb.Cause_CAUSE_GUARDED, time.Minute, "half of the mesh cannot be reached; what that would lower is held")
+	return &findings{mesh: all[0], self: self, entries: all[1:]}
 }
 
 // TestStatusTables: as people see it, in a pipe and on terminals.

@@ -74,6 +74,7 @@ func (a *app) status(ctx context.Context, q *asking, out *output, names []string
 // findings are what a status command found.
 type findings struct {
 	mesh    *pb.Health   // nil if names were asked for, or nobody knows it
+	self    *pb.Health   // who answers, beside mesh
 	asked   []*pb.Health // what the exit code is about, beside mesh
 	entries []*pb.Health // what to list
 	missing []string     // names nobody knows
@@ -111,7 +112,9 @@ func (q *asking) findMesh(ctx context.Context) (*findings, error) {
 		switch {
 		case h.GetService() == health.MeshName:
 			f.mesh = h
-		case h.GetService() != "": // "" is who answers
+		case h.GetService() == "":
+			f.self = h
+		default:
 			f.entries = append(f.entries, h)
 		}
 	}
@@ -169,6 +172,7 @@ func (a *app) printStatus(out *output, f *findings, all bool) error {
 	p := a.pen(out.colour)
 	if f.mesh != nil {
 		fmt.Fprintln(a.stdout, headline(p, f))
+		a.printSelf(p, f.self)
 	}
 	groups := group(f.entries)
 	t := table{head: []string{"STATUS", "NAME", "UP", "FOR", "CAUSE", "WHY"}}
@@ -199,6 +203,16 @@ func (a *app) printStatusJSON(f *findings) error {
 		}
 	}
 	return nil
+}
+
+// printSelf says what is wrong with who answers, if anything is: it is about all
+// that follows.
+func (a *app) printSelf(p pen, h *pb.Health) {
+	if h == nil || well(h) {
+		return
+	}
+	status := p.statusOf(h)
+	fmt.Fprintf(a.stdout, "The coordinator is %s: %s\n", p.paint(status.style, status.text), wire.CleanTo(whyOf(h), 4*wire.MaxText))
 }
 
 // headline is the mesh in one line.
