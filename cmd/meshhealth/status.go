@@ -12,6 +12,7 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 func (a *app) statusCommand() *cobra.Command {

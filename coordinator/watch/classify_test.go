@@ -104,7 +104,7 @@ func TestDialErrors(t *testing.T) {
 			if targets == nil {
 				targets = &none
 			}
-			p := newPool(&Config{Dial: Dialer(targets), Credentials: c.creds})
+			p := newPool(&Config{UnreachableAfter: health.DefaultUnreachableAfter, Dial: Dialer(targets), Credentials: c.creds})
 			e := p.enter(health.ID{Service: "pay", Instance: "a"}, &health.Spec{Address: c.address, ServerName: "localhost"})
 			_, err := e.connect(t.Context())
 			if err == nil {

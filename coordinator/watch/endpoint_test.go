@@ -88,7 +88,7 @@ func TestOneConnection(t *testing.T) {
 
 // TestPlaces: what may not share a connection does not.
 func TestPlaces(t *testing.T) {
-	p := newPool(&Config{})
+	p := newPool(&Config{UnreachableAfter: health.DefaultUnreachableAfter})
 	id := health.ID{Service: "pay", Instance: "a"}
 	a := p.enter(id, &health.Spec{Address: "host:1"})
 	if p.enter(id, &health.Spec{Address: "host:1"}) != a {

@@ -60,20 +60,18 @@ func New(cfg Config) *Watcher {
 	return &Watcher{cfg: cfg, pool: newPool(&cfg), followers: map[health.ID]*follower{}}
 }
 
-// patient is a time-out, made longer where we are not well ourselves: no longer
-// than UnreachableAfter, for pace's reason.
-func (c *Config) patient(d time.Duration) time.Duration {
-	if c.Score == nil {
-		return d
-	}
-	return max(d, min(d*time.Duration(1+c.Score()), c.UnreachableAfter))
-}
+// pace is how often targets are asked, and patient how long they are waited for:
+// longer where we are not well ourselves. Together they stay below
+// UnreachableAfter, so that when many vanish at once all of them are in doubt
+// before the first is given up: else the mesh would see too late that they are
+// many.
+func (c *Config) pace(every time.Duration) time.Duration { return min(every, c.UnreachableAfter/3) }
 
-// pace is how often targets are asked: so often that when many vanish at once,
-// all of them are in doubt before the first is given up, for the mesh to see
-// that they are many.
-func (c *Config) pace(every time.Duration) time.Duration {
-	return min(every, c.UnreachableAfter*2/3)
+func (c *Config) patient(d time.Duration) time.Duration {
+	if c.Score != nil {
+		d *= time.Duration(1 + c.Score())
+	}
+	return min(d, c.UnreachableAfter/2)
 }
 
 // Modes returns the number of followers by what they use.
