@@ -85,11 +85,7 @@ func (r *rig) hostHalves(n int) (*halfMesh, error) {
 // targets fail.
 func (r *rig) whileHalfIsLost(v *Verdict, m *halfMesh) error {
 	began := time.Now()
-	self := health.ID{}
-	err := r.main.until(r.ctx, "the coordinator is DEGRADED", func(view map[health.ID]Seen) bool {
-		return view[self].State == State(health.Degraded.String())
-	})
-	if err != nil {
+	if err := r.main.until(r.ctx, "the coordinator is DEGRADED", is(degraded, health.ID{})); err != nil {
 		return err
 	}
 	v.note("the guard tripped %v after half of the mesh had vanished", time.Since(began).Round(100*time.Millisecond))
@@ -110,7 +106,8 @@ func (r *rig) heldNotDead(v *Verdict, m *halfMesh) error {
 	if err != nil {
 		return err
 	}
-	v.require(strings.Contains(status, "half of the mesh cannot be reached"), "status does not say that half of the mesh cannot be reached:\n%s", status)
+	said, _, _ := strings.Cut(status, "\n\n")
+	v.require(strings.Contains(said, "half of the mesh cannot be reached"), "status does not begin with that half of the mesh cannot be reached: %s", said)
 	c, err := r.client()
 	if err != nil {
 		return err

@@ -65,5 +65,5 @@ func (r *rig) wants(v *Verdict, services []health.ID, allowed ...State) {
 			wrong = append(wrong, fmt.Sprintf("%s was %s (%s) at %s", s.ID, s.State, s.Cause, clock(s.At)))
 		}
 	}
-	v.require(len(wrong) == 0, "services were what they should not have been, %d times: %v", len(wrong), wrong[:min(len(wrong), maxFaults)])
+	v.require(len(wrong) == 0, "services were what they should not have been, %d times: %s", len(wrong), inWords(wrong))
 }

@@ -24,7 +24,7 @@ func became(ms int, s State) Truth { return Truth{At: at(ms), ID: payA, State: s
 func told(ms int, s State) Seen { return Seen{At: at(ms), ID: payA, State: s} }
 
 func TestJudge(t *testing.T) {
-	const unknown, degraded = State("UNKNOWN"), State("DEGRADED")
+	const unknown = State("UNKNOWN")
 	up, said := became(-5000, serving), told(-4900, serving)
 	for _, c := range []struct {
 		name                             string

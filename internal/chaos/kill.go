@@ -83,7 +83,7 @@ func (r *rig) keptAll(v *Verdict, l *load) error {
 		there[id], forced[id] = true, h.GetOverride() != nil
 	}
 	lost := append(missing(l.registered, there), missing(l.overridden, forced)...)
-	v.require(len(lost) == 0, "%d acknowledged registrations and overrides are lost: %v", len(lost), lost[:min(len(lost), maxFaults)])
+	v.require(len(lost) == 0, "%d acknowledged registrations and overrides are lost: %s", len(lost), inWords(lost))
 	return nil
 }
 

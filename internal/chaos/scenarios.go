@@ -13,6 +13,7 @@ var scenarios = []scenario{
 	{"starve", "the coordinator gets every other tenth of a second only, for 30 s", starve},
 	{"storm", "every target flips again and again", storm},
 	{"blackhole", "half of the mesh is not to be heard any more", blackhole},
+	{"silent", "two targets alone are not to be heard any more", silent},
 	{"flap", "two targets cannot make up their minds", flap},
 	{"slowdisk", "the coordinator's disk is slow", slowDisk},
 	{"slowwatcher", "some watchers stop reading", slowWatcher},

@@ -19,6 +19,7 @@ const Gone State = "GONE"
 var (
 	serving    = State(health.Serving.String())
 	notServing = State(health.NotServing.String())
+	degraded   = State(health.Degraded.String())
 	draining   = State(health.Draining.String())
 	starting   = State(health.Starting.String())
 )

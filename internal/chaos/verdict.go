@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -59,14 +60,23 @@ func (v *Verdict) note(format string, args ...any) {
 // conclude fails the scenario for what the judge has counted.
 func (v *Verdict) conclude() {
 	c := &v.Count
-	v.require(c.False+c.Missed+c.Late == 0, "%d false, %d missed, %d late: %v", c.False, c.Missed, c.Late, c.Faults)
+	v.require(c.False+c.Missed+c.Late == 0, "%d false, %d missed, %d late: %s", c.False, c.Missed, c.Late, inWords(c.Faults))
 }
 
 // wellTold fails the scenario unless a watcher was told everything in order, and
 // ends right.
 func (v *Verdict) wellTold(who string, truths []Truth, seen []Seen, view map[health.ID]Seen) {
 	n, faults := Disorder(truths, seen)
-	v.require(n == 0, "%s: %d updates out of order: %v", who, n, faults)
+	v.require(n == 0, "%s: %d updates out of order: %s", who, n, inWords(faults))
 	n, faults = Astray(truths, view)
-	v.require(n == 0, "%s: %d targets do not end as they are: %v", who, n, faults)
+	v.require(n == 0, "%s: %d targets do not end as they are: %s", who, n, inWords(faults))
+}
+
+// inWords joins the first few of a list.
+func inWords(list []string) string {
+	text := strings.Join(list[:min(len(list), maxFaults)], "; ")
+	if len(list) > maxFaults {
+		text += "; and more"
+	}
+	return text
 }
