@@ -41,7 +41,7 @@ race: ## Run unit tests with the race detector; needs a C compiler
 .PHONY: e2e
 e2e: grpcurl grpchealthprobe ## Run the tests over real sockets and processes
 	GRPCURL=$(CURDIR)/$(BIN)/grpcurl GRPC_HEALTH_PROBE=$(CURDIR)/$(BIN)/grpc-health-probe \
-		$(GO) test -tags e2e -count=1 -race ./e2e/...
+		$(GO) test -tags e2e -count=1 -timeout 20m -race ./e2e/...
 
 # Debian's servers are installed where one may; the tests name those that are
 # not there.
