@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -13,8 +14,8 @@ const (
 	killTargets = 1000
 	// killAfter is the least time a coordinator lives, and up to as much more.
 	killAfter = 2 * time.Second
-	// regroup is how long after its start a coordinator may take to find all of
-	// its targets, and the watchers and leases to find it.
+	// regroup is how long after its start a coordinator may take to have heard of
+	// all of its targets, and the watchers and leases to find it.
 	regroup = 5 * time.Second
 )
 
@@ -44,7 +45,9 @@ func kill(r *rig, v *Verdict) error {
 	if err := r.wait(r.coordinator.settings.unreachableAfter()); err != nil {
 		return err
 	}
-	v.note("%d registrations and %d overrides were acknowledged, in %d rounds", len(l.registered), len(l.overridden), r.cfg.Rounds)
+	v.note("%d registrations and %d overrides were acknowledged, in %d rounds; %v at most until all targets were confirmed again",
+		len(l.registered), len(l.overridden), r.cfg.Rounds, l.slowest.Round(time.Millisecond))
+	v.require(l.slowest <= regroup, "it took %v until all targets were confirmed again, want %v", l.slowest, regroup)
 	r.judge(v, n)
 	return nil
 }
@@ -64,11 +67,36 @@ func (r *rig) killOnce(round int, l *load, hosts ...*hosted) error {
 	from := time.Now()
 	r.coordinator.kill()
 	stop()
+	known := r.epoch()
 	if err := r.restart(); err != nil {
 		return err
 	}
-	r.record.outage(from, time.Now().Add(regroup))
-	return errors.Join(r.wait(regroup), done())
+	back := time.Now()
+	if err := r.main.until(r.ctx, "the new coordinator has heard of all targets", heard(known, ids(hosts...))); err != nil {
+		return err
+	}
+	took := time.Since(back)
+	l.slowest = max(l.slowest, took)
+	// What happened before it had found them it could not publish.
+	r.record.outage(from, back.Add(took))
+	return errors.Join(r.wait(regroup-took), done())
+}
+
+// epoch is that of the coordinator the watcher heard last.
+func (r *rig) epoch() uint64 {
+	_, view := r.main.read()
+	return view[health.ID{}].Epoch
+}
+
+// heard is for until: another coordinator than that of an epoch is sure of all
+// of these.
+func heard(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
+	return func(view map[health.ID]Seen) bool {
+		return !slices.ContainsFunc(ids, func(id health.ID) bool {
+			s := view[id]
+			return s.Epoch == epoch || s.Epoch == 0 || s.Unconfirmed || s.State == starting
+		})
+	}
 }
 
 // keptAll compares what was acknowledged with what the coordinator lists.

@@ -19,6 +19,8 @@ type load struct {
 	next       int
 	registered []health.ID
 	overridden []health.ID
+	// slowest is the longest it took a new coordinator to find everybody.
+	slowest time.Duration
 }
 
 func (r *rig) newLoad(h *hosted) (*load, error) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -128,9 +129,30 @@ func (r *rig) halves(n int) (leased, static *hosted, err error) {
 func (r *rig) judge(v *Verdict, instances int) {
 	truths, gaps := r.record.read()
 	seen, view := r.main.read()
+	r.keep(truths, seen)
 	v.Instances = instances
 	v.Count = Judge(&Case{Truths: truths, Seen: seen, Outages: gaps, From: r.from, To: time.Now()})
 	v.wellTold("the watcher", truths, seen, view)
+}
+
+// keep writes down what is judged, for who wants to see for themselves.
+func (r *rig) keep(truths []Truth, seen []Seen) {
+	if !r.cfg.Keep {
+		return
+	}
+	var b strings.Builder
+	for _, t := range truths {
+		fmt.Fprintln(&b, t.At.UTC().Format(time.RFC3339Nano), t.ID, t.State, t.Bound)
+	}
+	err := os.WriteFile(filepath.Join(r.dir, "truth.log"), []byte(b.String()), 0o600)
+	b.Reset()
+	for _, s := range seen {
+		fmt.Fprintln(&b, s.At.UTC().Format(time.RFC3339Nano), s.ID, s.State, s.Cause, s.Unconfirmed, s.Epoch, s.Revision)
+	}
+	err = errors.Join(err, os.WriteFile(filepath.Join(r.dir, "seen.log"), []byte(b.String()), 0o600))
+	if err != nil {
+		r.say("cannot keep what was judged: %v", err)
+	}
 }
 
 // failed reports whether an error is what a scenario looks for, rather than that
