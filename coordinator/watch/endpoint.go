@@ -36,6 +36,7 @@ type endpoint struct {
 		err error
 	}
 	failures int
+	refusals int // the last of the failures
 }
 
 const (
@@ -68,12 +69,16 @@ func (e *endpoint) connect(ctx context.Context) (*grpc.ClientConn, error) {
 }
 
 // redialIn returns how long to wait: not at all the first time, then a second,
-// then longer and longer.
+// then longer and longer. The first refusal after another failure begins anew: a
+// connection to a process that is being killed may be made, and break.
 func (e *endpoint) redialIn() time.Duration {
 	if e.failures == 0 {
 		return 0
 	}
 	wait := secondDial
+	if e.refusals == 1 {
+		return wait - time.Since(e.last.at)
+	}
 	for range min(e.failures-1, 8) {
 		wait = min(wait*3/2, maxRedial)
 	}
@@ -95,9 +100,13 @@ func (e *endpoint) redial(ctx context.Context) (*grpc.ClientConn, error) {
 	e.last.at, e.last.err = time.Now(), err
 	if err != nil {
 		e.failures++
+		e.refusals++
+		if classifyDial(err).about != refusal {
+			e.refusals = 0
+		}
 		return nil, err
 	}
-	e.conn, e.failures = conn, 0
+	e.conn, e.failures, e.refusals = conn, 0, 0
 	return conn, nil
 }
 

@@ -75,6 +75,13 @@ func (r *rig) dial(ctx context.Context, address string) (net.Conn, error) {
 	return l.DialContext(ctx)
 }
 
+// listen makes l what answers at an address; nil: nobody does.
+func (r *rig) listen(address string, l *bufconn.Listener) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hosts[address] = l
+}
+
 // serve listens at an address until the returned stop, or the test's end.
 func (r *rig) serve(address string, register func(*grpc.Server)) (stop func()) {
 	l := bufconn.Listen(64 << 10)
