@@ -66,6 +66,6 @@ func (v *Verdict) memory(g growth, limit int) {
 		v.note("this system does not say how much memory a process has")
 		return
 	}
-	v.note("the coordinator's memory: %s before, %s at most", mib(g.before), mib(g.most))
+	v.note("the coordinator's memory went from %s to %s at most", mib(g.before), mib(g.most))
 	v.require(g.most-g.before <= limit, "the coordinator's memory grew from %s to %s, want %s more at most", mib(g.before), mib(g.most), mib(limit))
 }

@@ -9,8 +9,10 @@ import (
 
 const (
 	slowWatcherTargets = 2000
-	slowWatchers       = 20
-	slowWatcherMemory  = 64 << 20
+	slowWatchers       = 50
+	// slowWatcherMemory is how much more memory the coordinator may take for as
+	// many changes again: much less than if they were kept for each watcher.
+	slowWatcherMemory = 96 << 20
 )
 
 // slowWatcher lets some watchers stop reading, and one whole process stop, while
@@ -21,6 +23,7 @@ func slowWatcher(r *rig, v *Verdict) error {
 	if err := r.begin(settings{policy: undamped}); err != nil {
 		return err
 	}
+	r.bounds.Report = stormBound
 	hosts, err := r.crowd(n)
 	if err != nil {
 		return err
@@ -37,12 +40,16 @@ func slowWatcher(r *rig, v *Verdict) error {
 		return err
 	}
 	r.say("%d watchers do not read, and one process is stopped", slowWatchers)
-	memory := r.watchMemory()
-	if err := r.flipAll(r.stormOf(n), hosts...); err != nil {
-		return err
+	var most []int
+	for range 2 {
+		memory := r.watchMemory()
+		if err := r.flipAll(r.stormOf(n), hosts...); err != nil {
+			return err
+		}
+		most = append(most, memory().most)
 	}
 	r.judge(v, n)
-	v.memory(memory(), slowWatcherMemory)
+	v.memory(growth{most[0], most[1]}, slowWatcherMemory)
 	return r.catchUpAll(v, lazy, stopped)
 }
 
