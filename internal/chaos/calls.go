@@ -74,7 +74,7 @@ func list(ctx context.Context, c *client.Client, s *pb.Selector) ([]*pb.Health, 
 	for {
 		page, err := pb.NewHealthServiceClient(c.Conn()).List(ctx, req)
 		if err != nil {
-			return nil, fmt.Errorf("List: %w", err)
+			return nil, fmt.Errorf("listing: %w", err)
 		}
 		all = append(all, page.GetEntries()...)
 		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
