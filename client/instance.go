@@ -51,7 +51,7 @@ func (i *Instance) validate() error {
 	f.add("Address", wire.CheckAddress(i.Address))
 	f.add("HealthName", wire.CheckHealthName(i.HealthName))
 	f.add("Labels", wire.CheckLabels(i.Labels))
-	f.add("Zone", atMost(i.Zone, wire.MaxZone))
+	f.add("Zone", wire.CheckZone(i.Zone))
 	f.add("Version", atMost(i.Version, wire.MaxVersion))
 	f.add("ServerName", atMost(i.ServerName, wire.MaxServerName))
 	f.add("TTL", i.checkTTL())

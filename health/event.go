@@ -31,7 +31,8 @@ const (
 	EventConfig
 	// EventPushed says that one more stream pushes its status (On), or one less.
 	EventPushed
-	// EventOverride sets (Override) or with nil clears the override.
+	// EventOverride sets (Override) or with nil clears what is forced on all in
+	// Scope; ID and Lease say nothing. It holds for those who come later too.
 	EventOverride
 )
 
@@ -47,6 +48,7 @@ type Event struct {
 	Cause    Cause
 	Reason   string
 	On       bool
+	Scope    Scope
 	Override *Override
 }
 
@@ -89,6 +91,5 @@ type Loaded struct {
 	Since  time.Time
 	Proven bool
 	// Trusted: young enough to be kept until evidence comes.
-	Trusted  bool
-	Override *Override
+	Trusted bool
 }

@@ -23,6 +23,7 @@ type Mesh struct {
 	tripped   []*guard
 	whole     whole
 	self      State
+	overrides overrides
 	due       dueHeap
 	aware     awareness
 }
@@ -33,6 +34,7 @@ func NewMesh(p MeshPolicy, epoch uint64, now time.Time) *Mesh {
 	m := &Mesh{
 		policy: p.WithDefaults(), epoch: epoch, base: now,
 		instances: map[ID]*instance{}, services: map[string]*service{}, zones: map[string]*guard{},
+		overrides: overrides{by: map[Scope]*forcing{}, due: never},
 	}
 	m.setNow(now)
 	m.self = State{Status: Starting, Cause: CauseStarting, Since: now}
@@ -53,11 +55,14 @@ func (m *Mesh) Len() int { return len(m.instances) }
 // memory.
 func (m *Mesh) Apply(dst []Change, now time.Time, ev *Event) []Change {
 	m.setNow(now)
+	if ev.Kind == EventOverride {
+		return m.override(dst, ev.Scope, ev.Override)
+	}
 	in := m.instances[ev.ID]
 	if handled, changes := m.membership(dst, in, ev); handled {
 		return changes
 	}
-	if in == nil || (ev.Lease != in.spec.Lease && ev.Kind != EventOverride) {
+	if in == nil || ev.Lease != in.spec.Lease {
 		return dst
 	}
 	m.observe(in, ev)
@@ -98,8 +103,6 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 		m.misconfigured(in, ev.Cause, ev.Reason)
 	case EventPushed:
 		in.push(ev.On)
-	case EventOverride:
-		m.override(in, ev.Override)
 	}
 }
 
@@ -115,7 +118,7 @@ func (m *Mesh) Tick(dst []Change, now time.Time) []Change {
 		dst = m.settle(dst, in)
 		m.schedule(in)
 	}
-	return m.tickGuards(dst)
+	return m.tickGuards(m.tickOverrides(dst))
 }
 
 // fire runs in's due deadlines; it reports whether in must go.
@@ -141,8 +144,6 @@ func (m *Mesh) fire(in *instance) (gone bool) {
 			gone = gone || m.goes(in)
 		case dlGrace:
 			in.aged = true
-		case dlOverride:
-			in.forced = nil
 		}
 	}
 	return gone
@@ -151,7 +152,7 @@ func (m *Mesh) fire(in *instance) (gone bool) {
 // Deadline returns when Tick next has something to do. It may be early, when
 // what was due has moved away since.
 func (m *Mesh) Deadline() (time.Time, bool) {
-	next := m.nextGuard()
+	next := min(m.nextGuard(), m.overrides.due)
 	if len(m.due) > 0 {
 		next = min(next, m.due[0].due)
 	}
@@ -168,9 +169,7 @@ func (m *Mesh) Forgive(late time.Duration) {
 	m.aware.raise(m.now + moment(late))
 	for _, in := range m.instances {
 		for kind := range numDeadlines {
-			if kind != dlOverride {
-				in.deadlines[kind].forgive(late)
-			}
+			in.deadlines[kind].forgive(late)
 		}
 		in.fresh.forgive(late)
 		in.due = in.nextDue()

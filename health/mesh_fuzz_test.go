@@ -78,7 +78,7 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 			ev.Lease++
 		}
 		leases[id] = ev.Lease
-		ev.Spec = &Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second}
+		ev.Spec = &Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second, Zone: "z" + id.Instance}
 		if ev.Spec.Static {
 			ev.Spec.TTL = 0
 		}
@@ -94,6 +94,7 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 	case EventPushed:
 		ev.On = arg%2 == 0
 	case EventOverride:
+		ev.Scope = []Scope{ScopeOf(id), ScopeOf(id), {Service: id.Service}, {Zone: "z" + id.Instance}, {Service: id.Service, Zone: "z1"}}[arg%5]
 		if n := arg / 7 % 4; n > 0 {
 			ev.Override = &Override{Status: Status(arg) % NumStatuses, SetAt: now}
 			if n > 1 {
@@ -186,7 +187,7 @@ func checkMesh(data []byte) error {
 	p, wakes := fuzzPolicy(data[0]), decodeWakes(data[1:])
 	m := NewMesh(p, 7, t0)
 	f := &follower{mesh: m, told: map[ID]State{}}
-	dumb, forgave, now := &dumbMesh{policy: p, instances: map[ID]*dumbInstance{}}, false, t0
+	dumb, forgave, now := &dumbMesh{policy: p, instances: map[ID]*dumbInstance{}, overrides: map[Scope]*Override{}}, false, t0
 	err := play(m, wakes, func(at time.Time, changes []Change, w *wake) error {
 		if err := f.take(changes); err != nil {
 			return err
@@ -225,7 +226,7 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 		}
 		s := &in.state
 		got := dumbVerdict{s.Status, s.Judged, s.Cause, s.Unconfirmed, s.Unreachable, in.proven}
-		if d == nil || got != d.verdict() {
+		if d == nil || got != dumb.verdict(id) {
 			return fmt.Errorf("%s is %+v\ndumb: %+v", id, got, d)
 		}
 	}
@@ -304,7 +305,7 @@ func sameWhateverTheOrder(m *Mesh, p MeshPolicy, wakes []wake) error {
 		return err
 	}
 	for i := range wakes {
-		slices.SortStableFunc(wakes[i].events, func(a, b Event) int { return -a.ID.Compare(b.ID) })
+		turnAround(wakes[i].events)
 	}
 	turned := NewMesh(p, 7, t0)
 	if err := play(turned, wakes, ignore); err != nil {
@@ -327,6 +328,19 @@ func sameWhateverTheOrder(m *Mesh, p MeshPolicy, wakes []wake) error {
 		return fmt.Errorf("%d, %d and %d instances", m.Len(), again.Len(), turned.Len())
 	}
 	return nil
+}
+
+// turnAround reverses the order of what is about different instances. An
+// override may be about several, and stays where it is.
+func turnAround(events []Event) {
+	first := 0
+	for i := range events {
+		if events[i].Kind == EventOverride {
+			turnAround(events[first:i])
+			first = i + 1
+		}
+	}
+	slices.SortStableFunc(events[first:], func(a, b Event) int { return -a.ID.Compare(b.ID) })
 }
 
 func FuzzMesh(f *testing.F) {

@@ -45,6 +45,10 @@ func (s *meshScript) run(l *line) string {
 		return fmt.Sprintln(s.mesh.Score())
 	case "guards":
 		return s.guards()
+	case "override":
+		return printChanges(s.override(l), l)
+	case "overrides":
+		return s.overrides()
 	}
 	ev := s.event(l)
 	return printChanges(s.mesh.Apply(nil, at(s.now), ev), l)
@@ -121,7 +125,7 @@ func (s *meshScript) event(l *line) *Event {
 	kinds := map[string]EventKind{
 		"register": EventRegister, "load": EventLoad, "deregister": EventDeregister, "report": EventReport,
 		"alive": EventAlive, "renew": EventRenew, "refused": EventRefused, "path": EventPath,
-		"config": EventConfig, "pushed": EventPushed, "override": EventOverride,
+		"config": EventConfig, "pushed": EventPushed,
 	}
 	ev.Kind = kinds[l.verb]
 	switch ev.Kind {
@@ -132,8 +136,6 @@ func (s *meshScript) event(l *line) *Event {
 		ev.Report = s.report(l, ev)
 	case EventPushed:
 		ev.On = !l.has("off")
-	case EventOverride:
-		ev.Override = s.override(l)
 	case 0:
 		panic("no such command")
 	}
@@ -157,7 +159,6 @@ func (s *meshScript) loaded(l *line) *Loaded {
 		return nil
 	}
 	ld := &Loaded{Trusted: l.has("trusted"), Proven: l.has("proven"), Since: at(l.age("since", 0)), Cause: CauseOK}
-	ld.Override = s.override(l)
 	ld.Status = parseStatus(l.word())
 	if ld.Status != Serving {
 		ld.Cause = causeOf(ld.Status)
@@ -178,16 +179,35 @@ func (s *meshScript) report(l *line, ev *Event) Report {
 	return r
 }
 
-func (s *meshScript) override(l *line) *Override {
-	v, ok := l.opt("to")
+// override takes what it is for from scope=, or a name.
+func (s *meshScript) override(l *line) []Change {
+	text, ok := l.opt("scope")
 	if !ok {
-		return nil
+		text = l.word()
 	}
-	o := &Override{Status: parseStatus(v), Author: "ann", SetAt: at(s.now)}
-	if ttl := l.age("for", 0); ttl != 0 {
-		o.ExpiresAt = at(s.now + ttl)
+	ev := &Event{Kind: EventOverride}
+	var err error
+	if ev.Scope, err = ParseScope(text); err != nil {
+		panic(err)
 	}
-	return o
+	if v, ok := l.opt("to"); ok {
+		ev.Override = &Override{Status: parseStatus(v), Author: "ann", SetAt: at(s.now)}
+		if ttl := l.age("for", 0); ttl != 0 {
+			ev.Override.ExpiresAt = at(s.now + ttl)
+		}
+	}
+	return s.mesh.Apply(nil, at(s.now), ev)
+}
+
+func (s *meshScript) overrides() string {
+	out := ""
+	for _, f := range s.mesh.Overrides() {
+		out += fmt.Sprintf("%s %s of %d since=%s\n", f.Scope, f.Status, f.Instances, ago(f.SetAt))
+	}
+	for _, o := range s.mesh.Ended() {
+		out += fmt.Sprintf("%s %s ended\n", o.Scope, o.Status)
+	}
+	return out
 }
 
 func parseStatus(name string) Status {

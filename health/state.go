@@ -76,15 +76,6 @@ type Spec struct {
 	RegisteredAt time.Time
 }
 
-// Override is a status forced by a person.
-type Override struct {
-	Status    Status
-	Author    string
-	Reason    string
-	SetAt     time.Time
-	ExpiresAt time.Time // zero: never
-}
-
 // CheckState is one local check as its process publishes it.
 type CheckState struct {
 	Name          string

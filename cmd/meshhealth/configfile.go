@@ -158,7 +158,7 @@ func readTarget(t *coordinator.Target) reader {
 		"instance":    text(&t.Instance, wire.CheckInstance),
 		"address":     text(&t.Address, checkTargetAddress),
 		"health_name": text(&t.HealthName, wire.CheckHealthName),
-		"zone":        text(&t.Zone, atMost(wire.MaxZone)),
+		"zone":        text(&t.Zone, wire.CheckZone),
 		"version":     text(&t.Version, atMost(wire.MaxVersion)),
 		"server_name": text(&t.ServerName, atMost(wire.MaxServerName)),
 		"labels": byName(anyText, func(name string) reader {

@@ -79,6 +79,9 @@ func overrideOf(h *pb.Health) string {
 	if o.GetAuthor() != "" {
 		text += " by " + o.GetAuthor()
 	}
+	if scope := o.GetScope(); scope != "" && scope != nameOf(h) {
+		text += " for " + scope
+	}
 	if o.GetReason() != "" {
 		text += ": " + o.GetReason()
 	}

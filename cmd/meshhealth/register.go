@@ -74,7 +74,7 @@ func fill(cmd *cobra.Command, reg *pb.Registration, name string, labels []string
 	add("--label", err)
 	add("--label", wire.CheckLabels(reg.GetLabels()))
 	add("--health-name", wire.CheckHealthName(reg.GetHealthName()))
-	add("--zone", atMost(wire.MaxZone)(reg.GetZone()))
+	add("--zone", wire.CheckZone(reg.GetZone()))
 	add("--version", atMost(wire.MaxVersion)(reg.GetVersion()))
 	add("--instance-server-name", atMost(wire.MaxServerName)(reg.GetServerName()))
 	return errors.Join(errs...)

@@ -14,9 +14,16 @@ func (s *scribe) applied(d *draft, commands []*command) {
 	for id, reg := range d.regs {
 		if reg == nil {
 			delete(s.committed, id)
+			delete(s.forced, id)
 			continue
 		}
 		s.committed[id] = *reg
+	}
+	for key, o := range d.overs {
+		delete(s.forced, key)
+		if o != nil {
+			s.forced[key] = overrideRecord(key, o)
+		}
 	}
 	s.tellOwner(commands)
 	for _, c := range commands {
@@ -71,7 +78,12 @@ func (s *scribe) unsure(d *draft, commands []*command, asked map[health.ID]bool,
 		overs[found.Overrides[i].ID] = &found.Overrides[i]
 	}
 	for id, want := range d.overs {
-		if !sameOverride(overs[id], want) {
+		if !asked[id] {
+			delete(d.overs, id)
+		} else if !sameOverride(overs[id], want) {
+			if d.overs[id] = nil; overs[id] != nil {
+				d.overs[id] = overrideOf(overs[id])
+			}
 			s.refuse(commands, id, cause)
 		}
 	}

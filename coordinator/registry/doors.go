@@ -49,12 +49,6 @@ func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64) e
 	return r.scribe.do(ctx, &command{deregister: &deregistration{id: id, lease: lease}})
 }
 
-// SetOverride forces the status of an instance, nil ends that. It returns when
-// it is durable and published.
-func (r *Registry) SetOverride(ctx context.Context, id health.ID, o *health.Override) error {
-	return r.scribe.do(ctx, &command{override: &overriding{id: id, override: o}})
-}
-
 // Transitions reads the journal.
 func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, error) {
 	page, err := r.cfg.Store.Transitions(ctx, q)
@@ -81,14 +75,10 @@ func (r *Registry) Renew(ctx context.Context, id health.ID, lease uint64) (ttl t
 	if err := r.send(ctx, message{renewal: q, done: done}); err != nil {
 		return 0, false, err
 	}
-	select {
-	case <-done:
-		return q.ttl, q.unreachable, q.err
-	case <-r.owner.stopped:
-		return 0, false, wire.ErrStopping
-	case <-ctx.Done():
-		return 0, false, ctx.Err()
+	if err := r.answered(ctx, done); err != nil {
+		return 0, false, err
 	}
+	return q.ttl, q.unreachable, q.err
 }
 
 // renew answers a renewal.

@@ -19,6 +19,8 @@ type message struct {
 	since time.Time
 	// renewal is answered instead of an event being applied.
 	renewal *renewal
+	// question is asked instead; it changes nothing.
+	question func(*health.Mesh)
 	// store is what the scribe says of its store; nil if nothing.
 	store *storeState
 	// done is closed when the message has been applied and published.
@@ -33,6 +35,7 @@ type owner struct {
 	inbox   chan message
 	stopped chan struct{} // closed when nobody reads the inbox any more
 	record  func([]health.Change)
+	ended   func([]health.Override)
 
 	clock    lateness
 	store    storeState
@@ -102,6 +105,8 @@ func (o *owner) take(now time.Time, m *message) {
 		o.store = *m.store
 	case m.renewal != nil:
 		o.changes = o.renew(o.changes, now, m.renewal)
+	case m.question != nil:
+		m.question(o.mesh)
 	case o.clock.overlapped(m.since):
 		// The wait was ours to blame.
 	default:
@@ -117,6 +122,7 @@ func (o *owner) take(now time.Time, m *message) {
 func (o *owner) publish() {
 	o.feed.Publish(o.changes)
 	o.record(o.changes)
+	o.ended(o.mesh.Ended())
 	for i := range o.changes {
 		logChange(o.log, &o.changes[i])
 	}

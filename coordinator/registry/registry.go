@@ -83,7 +83,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 		store: storeFine,
 	}
 	r.scribe.init(&cfg, r.owner.inbox, r.owner.stopped)
-	r.owner.record = r.scribe.queue.record
+	r.owner.record, r.owner.ended = r.scribe.queue.record, r.scribe.queue.end
 	state, err := cfg.Store.Load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("registry: loading from the store: %w", err)

@@ -26,6 +26,7 @@ type scribe struct {
 
 	// committed is what the store holds, as far as we know.
 	committed map[health.ID]store.Registration
+	forced    map[health.ID]store.Override // by the key of its scope
 	failing   bool
 	aliveAt   time.Time
 }
@@ -48,7 +49,7 @@ func (s *scribe) init(cfg *Config, inbox chan<- message, ownerStopped <-chan str
 	s.store, s.log, s.newLease, s.maxInstances = cfg.Store, cfg.Logger, cfg.NewLease, cfg.MaxInstances
 	s.inbox, s.ownerStopped = inbox, ownerStopped
 	s.stopped = make(chan struct{})
-	s.committed = map[health.ID]store.Registration{}
+	s.committed, s.forced = map[health.ID]store.Registration{}, map[health.ID]store.Override{}
 	s.queue.init(cfg.QueueBytes)
 }
 
@@ -133,6 +134,7 @@ func (s *scribe) batch(w *work) (*store.Batch, *draft) {
 		}
 	}
 	d := newDraft(s, b)
+	d.end(w.ended)
 	for _, c := range w.commands {
 		c.err = c.draft(d)
 	}
@@ -143,7 +145,7 @@ func (s *scribe) batch(w *work) (*store.Batch, *draft) {
 	if w.lost > 0 {
 		b.Transitions = append(b.Transitions, store.Transition{At: time.Now(), Lost: w.lost})
 	}
-	b.Transitions = append(b.Transitions, w.transitions...)
+	b.Transitions = append(append(b.Transitions, w.transitions...), d.acts...)
 	if now := time.Now(); now.Sub(s.aliveAt) >= aliveEvery {
 		b.AliveAt = now
 	}

@@ -24,7 +24,9 @@ import (
 type Registry interface {
 	Register(ctx context.Context, regs []wire.Registration) ([]*health.Spec, error)
 	Deregister(ctx context.Context, id health.ID, lease uint64) error
-	SetOverride(ctx context.Context, id health.ID, o *health.Override) error
+	SetOverride(ctx context.Context, scope health.Scope, o *health.Override) error
+	ClearOverride(ctx context.Context, scope health.Scope, author, reason string) error
+	Overrides(ctx context.Context) ([]health.Forced, error)
 	Transitions(ctx context.Context, q store.Query) (store.Page, error)
 	Renew(ctx context.Context, id health.ID, lease uint64) (ttl time.Duration, unreachable bool, err error)
 	Observe(ctx context.Context, ev health.Event, since time.Time) error

@@ -38,7 +38,7 @@ type State struct {
 // Batch is what one Commit applies: deletions first, then puts, then the
 // transitions in their order.
 type Batch struct {
-	DeleteRegistrations []health.ID // with their override and status
+	DeleteRegistrations []health.ID // with status and override, if that was for it alone
 	DeleteOverrides     []health.ID
 	PutRegistrations    []Registration
 	PutOverrides        []Override
@@ -66,7 +66,7 @@ type Registration struct {
 
 // Override is a status forced by hand.
 type Override struct {
-	ID        health.ID     `json:"-"`
+	ID        health.ID     `json:"-"` // the key of its scope
 	Status    health.Status `json:"status"`
 	Author    string        `json:"author"`
 	Reason    string        `json:"reason"`
@@ -98,7 +98,22 @@ type Transition struct {
 	FirstFailure time.Time     `json:"first_failure,omitzero"`
 	Removed      bool          `json:"removed,omitempty"`
 	Lost         uint64        `json:"lost,omitempty"`
+	// Action says what a person, By, has done: then ID is the key of a scope, and
+	// To what was forced. None for a change of status.
+	Action Action `json:"action,omitempty"`
+	By     string `json:"by,omitempty"`
 }
+
+// Action is what was done to an override.
+type Action uint8
+
+// The actions. Their numbers are those of meshhealth.v1.Action.
+const (
+	ActionNone    Action = iota
+	ActionSet            // it was set
+	ActionCleared        // it was cleared
+	ActionEnded          // its time was over
+)
 
 // Query asks for one page of the journal.
 type Query struct {

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 const (
 	serviceChars  = "1 to 255 of [A-Za-z0-9._-]"
 	instanceChars = "1 to 255 of [A-Za-z0-9._:-]"
+	zoneChars     = "1 to 63 of [A-Za-z0-9._:-]"
 )
 
 // CheckService returns what is wrong with the name of a service.
@@ -63,6 +65,39 @@ func ParseInstance(name string) (health.ID, error) {
 	}
 	return id, err
 }
+
+// CheckZone returns what is wrong with the name of a zone; empty is none.
+func CheckZone(zone string) error {
+	switch {
+	case len(zone) > MaxZone:
+		return fmt.Errorf("has %d bytes; allowed: at most %d", len(zone), MaxZone)
+	case zone == "":
+		return nil
+	}
+	return checkName(zone, "._:-", zoneChars)
+}
+
+// ParseScope reads whom an override is for.
+func ParseScope(text string) (health.Scope, error) {
+	if len(text) > MaxScope {
+		return health.Scope{}, fmt.Errorf("has %d bytes; allowed: at most %d", len(text), MaxScope)
+	}
+	s, err := health.ParseScope(text)
+	switch {
+	case err != nil:
+		return health.Scope{}, err
+	case text == "" || s.Service == health.MeshName:
+		return s, fmt.Errorf("%q is for nobody in particular; allowed: %s", text, ScopeNames)
+	case !strings.Contains(text, "="):
+		_, err = ParseName(text)
+	case s.Service != "":
+		err = prefixed("the service's name", CheckService(s.Service))
+	}
+	return s, errors.Join(err, prefixed("zone", CheckZone(s.Zone)), prefixed("label", CheckLabels(s.Labels())))
+}
+
+// ScopeNames says in words whom an override can be for.
+const ScopeNames = "SERVICE/INSTANCE, SERVICE, or what must all match, such as zone=eu-1,service=S,label.KEY=VALUE"
 
 func prefixed(what string, err error) error {
 	if err == nil {

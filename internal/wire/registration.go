@@ -53,7 +53,7 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 	v.Check(prefix+"health_name", CheckHealthName(r.GetHealthName()))
 	v.Check(prefix+"incarnation", checkIncarnation(r))
 	v.Check(prefix+"labels", CheckLabels(r.GetLabels()))
-	v.MaxLen(prefix+"zone", r.GetZone(), MaxZone)
+	v.Check(prefix+"zone", CheckZone(r.GetZone()))
 	v.MaxLen(prefix+"version", r.GetVersion(), MaxVersion)
 	v.Check(prefix+"server_name", checkServerName(r.GetServerName()))
 	ttl, err := ttlOf(r)
@@ -62,7 +62,7 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 		ID: health.ID{Service: r.GetService(), Instance: r.GetInstance()},
 		Spec: health.Spec{
 			Address: r.GetAddress(), HealthName: r.GetHealthName(), Incarnation: r.GetIncarnation(),
-			Labels: r.GetLabels(), Zone: Clean(r.GetZone()), Version: Clean(r.GetVersion()),
+			Labels: r.GetLabels(), Zone: r.GetZone(), Version: Clean(r.GetVersion()),
 			ServerName: r.GetServerName(), Static: r.GetStatic(), TTL: ttl,
 		},
 	}

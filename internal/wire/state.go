@@ -24,7 +24,7 @@ func Health(s *health.State, at time.Time, full bool) *pb.Health {
 		Since: stamp(s.Since), Age: age(at, s.Since), At: stamp(at),
 		NextAt: stamp(s.NextAt), FirstFailure: stamp(s.FirstFailure),
 		Counts: counts(s.Counts), Metrics: metrics(s.Metrics),
-		Checks: checks(s.Checks, at, full), Override: override(s.Override, full),
+		Checks: checks(s.Checks, at, full), Override: Override(s.Override, full),
 	}
 	spec(h, s.Spec)
 	if !full {
@@ -125,11 +125,12 @@ func metrics(m *health.Metrics) *pb.Metrics {
 	}
 }
 
-func override(o *health.Override, full bool) *pb.Override {
+// Override returns an override as it travels; author and reason only with full.
+func Override(o *health.Override, full bool) *pb.Override {
 	if o == nil {
 		return nil
 	}
-	p := &pb.Override{Status: Status(o.Status), SetAt: stamp(o.SetAt), ExpiresAt: stamp(o.ExpiresAt)}
+	p := &pb.Override{Status: Status(o.Status), SetAt: stamp(o.SetAt), ExpiresAt: stamp(o.ExpiresAt), Scope: o.Scope.String()}
 	if full {
 		p.Author, p.Reason = o.Author, o.Reason
 	}
