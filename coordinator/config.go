@@ -156,7 +156,7 @@ func (c *Config) validate() error {
 			add(f.field, "is %d; allowed: 1 or more, 0 for the default", f.n)
 		}
 	}
-	if _, err := c.static(); err != nil {
+	if _, err := registrationsOf(c.Static); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

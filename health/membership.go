@@ -14,11 +14,11 @@ func (m *Mesh) register(dst []Change, in *instance, ev *Event) []Change {
 			in.forced = m.overrides.of(ev.ID, ev.Spec)
 		}
 		m.renewed(in)
-		return m.settle(dst, in)
+		return m.declare(m.settle(dst, in), in)
 	}
 	fresh := m.add(in, ev)
 	m.renewed(fresh)
-	return m.announce(dst, fresh)
+	return m.declare(m.announce(dst, fresh), fresh)
 }
 
 // load adds an instance from a store. Nothing counts against it before the
@@ -36,7 +36,7 @@ func (m *Mesh) load(dst []Change, in *instance, ev *Event) []Change {
 	fresh.reach.doubt = true
 	fresh.deadlines[dlUnreachable].arm(m.now, m.policy.UnreachableAfter+amnesty)
 	fresh.deadlines[dlSilent].arm(m.now, m.policy.UnreachableAfter/2+amnesty)
-	return m.announce(dst, fresh)
+	return m.declare(m.announce(dst, fresh), fresh)
 }
 
 // restore takes over what was stored, if that is young enough.

@@ -19,13 +19,15 @@ type Mesh struct {
 	revision  uint64
 	instances map[ID]*instance
 	services  map[string]*service
-	zones     map[string]*guard // the guards of those that have known instances
+	zones     map[string]*whole
 	tripped   []*guard
 	whole     whole
 	self      State
 	overrides overrides
-	due       dueHeap
-	aware     awareness
+	// dependents are the services that cannot do without one.
+	dependents map[string][]string
+	due        dueHeap
+	aware      awareness
 }
 
 // NewMesh returns an empty mesh whose amnesty, if it is given one, begins now.
@@ -33,8 +35,9 @@ type Mesh struct {
 func NewMesh(p MeshPolicy, epoch uint64, now time.Time) *Mesh {
 	m := &Mesh{
 		policy: p.WithDefaults(), epoch: epoch, base: now,
-		instances: map[ID]*instance{}, services: map[string]*service{}, zones: map[string]*guard{},
-		overrides: overrides{by: map[Scope]*forcing{}, due: never},
+		instances: map[ID]*instance{}, services: map[string]*service{}, zones: map[string]*whole{},
+		overrides:  overrides{by: map[Scope]*forcing{}, due: never},
+		dependents: dependentsOf(p.Services),
 	}
 	m.setNow(now)
 	m.self = State{Status: Starting, Cause: CauseStarting, Since: now}
@@ -187,6 +190,14 @@ func (m *Mesh) Snapshot(dst []State) []State {
 	}
 	for _, s := range m.services {
 		dst = append(dst, s.state)
+		for _, p := range s.parts {
+			dst = append(dst, p.state)
+		}
+	}
+	for _, z := range m.zones {
+		if z.state.Revision != 0 {
+			dst = append(dst, z.state)
+		}
 	}
 	return append(dst, m.whole.state)
 }
@@ -199,7 +210,16 @@ func (m *Mesh) State(id ID) (State, bool) {
 	if in, ok := m.instances[id]; ok {
 		return in.state, true
 	}
-	if s, ok := m.services[id.Service]; ok && id.Aggregate() {
+	zone, part := id.Part()
+	s := m.services[id.Service]
+	switch {
+	case part && id == ZoneID(zone):
+		if z := m.zones[zone]; z != nil && z.state.Revision != 0 {
+			return z.state, true
+		}
+	case part && s != nil && s.parts[zone] != nil:
+		return s.parts[zone].state, true
+	case s != nil && id.Instance == "":
 		return s.state, true
 	}
 	return State{}, false

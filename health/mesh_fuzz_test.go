@@ -235,7 +235,7 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 	}
 	for name := range names {
 		s := m.services[name]
-		if status, counts := dumb.service(name); !forgave && (status != s.state.Status || counts != *s.state.Counts) {
+		if status, counts := dumb.service(name, ""); !forgave && (status != s.state.Status || counts != *s.state.Counts) {
 			return fmt.Errorf("%s is %s %+v\ndumb: %s %+v", name, s.state.Status, s.state.Counts, status, counts)
 		}
 		by[s.state.Status]++
@@ -251,7 +251,42 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 	if want := wholeOf(by, counted, optional); m.whole.state.Status != want {
 		return fmt.Errorf("the mesh is %s, want %s", m.whole.state.Status, want)
 	}
+	if err := compareZones(m, dumb, forgave); err != nil {
+		return err
+	}
 	return rescan(m)
+}
+
+// compareZones does the same zone by zone.
+func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
+	for _, zone := range []string{"z1", "z2"} {
+		var by, counted tallies
+		optional := 0
+		for _, name := range []string{"a", "b"} {
+			_, there := m.instances[ID{name, zone[1:]}]
+			got, known := m.State(PartID(name, zone))
+			if there != known {
+				return fmt.Errorf("%s has something in %s: %v, want %v", name, zone, known, there)
+			}
+			if !there {
+				continue
+			}
+			if status, counts := dumb.service(name, zone); !forgave && (status != got.Status || counts != *got.Counts) {
+				return fmt.Errorf("%s in %s is %s %+v\ndumb: %s %+v", name, zone, got.Status, got.Counts, status, counts)
+			}
+			by[got.Status]++
+			if m.policy.Services[name].Optional {
+				optional++
+			} else if got.Counts.Counted > 0 {
+				counted[got.Status]++
+			}
+		}
+		whole, known := m.State(ZoneID(zone))
+		if known != (total(&by) > 0) || known && (whole.Status != wholeOf(by, counted, optional) || whole.Counts.By != by) {
+			return fmt.Errorf("%s is %s %+v (%v), want %s of %v", zone, whole.Status, whole.Counts, known, wholeOf(by, counted, optional), by)
+		}
+	}
+	return nil
 }
 
 func wholeOf(by, counted tallies, optional int) Status {

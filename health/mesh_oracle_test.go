@@ -292,12 +292,12 @@ func (dm *dumbMesh) pass(now time.Time) {
 	}
 }
 
-// service rescans the instances of one.
-func (dm *dumbMesh) service(name string) (status Status, counts Counts) {
+// service rescans the instances of one, in one zone or in all.
+func (dm *dumbMesh) service(name, zone string) (status Status, counts Counts) {
 	var all, counted, unproven []Status
 	grows := false
 	for id, d := range dm.instances {
-		if id.Service != name {
+		if id.Service != name || zone != "" && zone != "z"+id.Instance {
 			continue
 		}
 		v := dm.verdict(id)
@@ -323,5 +323,8 @@ func (dm *dumbMesh) service(name string) (status Status, counts Counts) {
 	if p.MinAvailable != 0 {
 		percent = p.MinAvailable
 	}
-	return dumbAggregate(p.Rule, all, counted, percent, grows), counts
+	if counts.Rule = p.Rule; zone != "" && p.Rule == AtLeast(2) {
+		counts.Rule = Available // two in one zone nobody asked for
+	}
+	return dumbAggregate(counts.Rule, all, counted, percent, grows), counts
 }

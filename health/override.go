@@ -179,6 +179,9 @@ func (m *Mesh) Overrides() []Forced {
 	return all
 }
 
+// Forcing returns how many overrides are set.
+func (m *Mesh) Forcing() int { return len(m.overrides.by) }
+
 // InScope returns how many instances are in scope.
 func (m *Mesh) InScope(scope Scope) int { return len(m.inScope(scope)) }
 

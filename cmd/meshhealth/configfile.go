@@ -180,31 +180,6 @@ func checkTargetAddress(address string) error {
 	return wire.CheckAddress(address)
 }
 
-func readPolicy(m *health.MeshPolicy) reader {
-	return object(fields{
-		"recover_hold":      duration(&m.RecoverHold, time.Millisecond, true),
-		"recover_after":     count(&m.RecoverAfter, 1000, false),
-		"unreachable_after": duration(&m.UnreachableAfter, time.Second, false),
-		"startup_grace":     duration(&m.StartupGrace, time.Millisecond, false),
-		"deregister_after":  duration(&m.DeregisterAfter, time.Second, true),
-		"amnesty":           duration(&m.Amnesty, time.Second, true),
-		"min_available":     percent(&m.MinAvailable),
-		"flap_half_life":    duration(&m.FlapHalfLife, time.Second, true),
-		"flap_max":          duration(&m.FlapMax, time.Second, false),
-		"guard_min":         count(&m.GuardMin, 1_000_000, true),
-		"guard_max":         duration(&m.GuardMax, time.Second, false),
-		"services": byName(wire.CheckService, func(name string) reader {
-			return func(p *problems, path string, n *yaml.Node) {
-				s := m.Services[name]
-				object(fields{
-					"rule": rule(&s.Rule), "min_available": percent(&s.MinAvailable), "optional": boolean(&s.Optional),
-				})(p, path, n)
-				m.Services = with(m.Services, name, s)
-			}
-		}),
-	})
-}
-
 func (l *limits) read() reader {
 	const most = 1_000_000
 	return object(fields{

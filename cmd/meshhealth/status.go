@@ -26,9 +26,10 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Print what is well and what is not, and why",
 		Long: `Print the status of the mesh, or of the services and instances named.
 
-Without names it lists every service, the worst first, and of the instances only
-those there is something to say about; --all lists all. ~ marks a status that is
-kept from before and cannot be confirmed at the moment.
+Without names it lists every service, the worst first, and of the instances and
+zones only those there is something to say about; --all lists all. */eu-1 is a
+zone, payments/@eu-1 what a service has there. ~ marks a status that is kept from
+before and cannot be confirmed at the moment.
 
 The exit code is the status of what was asked for, or of the mesh:
   0 SERVING   1 DEGRADED, STARTING, DRAINING, MAINTENANCE   2 NOT_SERVING
@@ -111,7 +112,7 @@ func (q *asking) findMesh(ctx context.Context) (*findings, error) {
 	f := &findings{}
 	for _, h := range all {
 		switch {
-		case h.GetService() == health.MeshName:
+		case h.GetService() == health.MeshName && h.GetInstance() == "":
 			f.mesh = h
 		case h.GetService() == "":
 			f.self = h
@@ -224,6 +225,9 @@ func headline(p pen, f *findings) string {
 			services++
 			continue
 		}
+		if isPart(h) {
+			continue
+		}
 		instances++
 		if h.GetUnconfirmed() {
 			unconfirmed++
@@ -319,7 +323,9 @@ func (g *service) rows(t *table, p pen, all bool) (hidden int) {
 	}
 	for _, h := range g.instances {
 		if well(h) && !all {
-			hidden++
+			if !isPart(h) {
+				hidden++
+			}
 			continue
 		}
 		t.add(row(p, h, plainText)...)
@@ -327,9 +333,15 @@ func (g *service) rows(t *table, p pen, all bool) (hidden int) {
 	return hidden
 }
 
+// isPart reports whether h is a zone, or what a service has in one.
+func isPart(h *pb.Health) bool {
+	_, part := health.ID{Service: h.GetService(), Instance: h.GetInstance()}.Part()
+	return part
+}
+
 func row(p pen, h *pb.Health, name style) []cell {
 	indent := ""
-	if h.GetInstance() != "" {
+	if h.GetInstance() != "" && h.GetService() != health.MeshName {
 		indent = "  "
 	}
 	return []cell{

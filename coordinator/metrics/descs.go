@@ -25,6 +25,8 @@ var families = [numScopes]family{
 	self:     newFamily("coordinator", "the coordinator itself"),
 	mesh:     newFamily("mesh", "the mesh as a whole"),
 	service:  newFamily("service", "a service", "service"),
+	zone:     newFamily("zone", "a zone of the mesh", "zone"),
+	part:     newFamily("service_zone", "what a service has in a zone", "service", "zone"),
 	instance: newFamily("instance", "an instance", "service", "instance"),
 }
 
@@ -48,12 +50,13 @@ var (
 	lateWakes    = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
 	score        = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
 	guards       = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
+	overrides    = desc("overrides", "Statuses that are forced by people: maintenance, and other overrides.")
 	lastLateWake = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
 )
 
 var constant = []*prometheus.Desc{
 	serviceInstances, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
-	watchers, followers, storeWaiting, storeLost, lateWakes, lastLateWake, guards, score,
+	watchers, followers, storeWaiting, storeLost, lateWakes, lastLateWake, guards, score, overrides,
 }
 
 func newTransitions() *prometheus.CounterVec {

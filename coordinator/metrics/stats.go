@@ -23,6 +23,8 @@ type Stats struct {
 	LateAt    time.Time
 	// Guards is how many mass-failure guards are tripped.
 	Guards int
+	// Overrides is how many are set.
+	Overrides int
 	// Score is how badly the coordinator is itself, from 0 to 7.
 	Score int
 }
@@ -41,6 +43,7 @@ func (m *Metrics) collectStats(out sink) {
 	out.counter(lateWakes, float64(s.LateWakes))
 	out.gauge(guards, float64(s.Guards))
 	out.gauge(score, float64(s.Score))
+	out.gauge(overrides, float64(s.Overrides))
 	if !s.LateAt.IsZero() {
 		out.gauge(lastLateWake, float64(s.LateAt.UnixMilli())/1000)
 	}

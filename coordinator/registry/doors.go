@@ -58,6 +58,35 @@ func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, 
 	return page, nil
 }
 
+// Retune makes services how single services are judged from now on. The policy
+// must be valid. It returns when what that changes is published.
+func (r *Registry) Retune(ctx context.Context, services map[string]health.ServicePolicy) error {
+	return r.ask(ctx, func(m *health.Mesh, dst []health.Change, now time.Time) []health.Change {
+		return m.Retune(dst, now, services)
+	})
+}
+
+// ask lets the owner do something with the mesh, which work must not keep.
+func (r *Registry) ask(ctx context.Context, work func(*health.Mesh, []health.Change, time.Time) []health.Change) error {
+	done := make(chan struct{})
+	if err := r.send(ctx, message{work: work, done: done}); err != nil {
+		return err
+	}
+	return r.answered(ctx, done)
+}
+
+// answered waits for the owner to close done.
+func (r *Registry) answered(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-r.owner.stopped:
+		return wire.ErrStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // renewal is a question to the owner, and its answer.
 type renewal struct {
 	id          health.ID

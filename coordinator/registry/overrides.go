@@ -25,29 +25,11 @@ func (r *Registry) ClearOverride(ctx context.Context, scope health.Scope, author
 // Overrides returns everything that is forced, in order.
 func (r *Registry) Overrides(ctx context.Context) ([]health.Forced, error) {
 	var all []health.Forced
-	err := r.ask(ctx, func(m *health.Mesh) { all = m.Overrides() })
+	err := r.ask(ctx, func(m *health.Mesh, dst []health.Change, _ time.Time) []health.Change {
+		all = m.Overrides()
+		return dst
+	})
 	return all, err
-}
-
-// ask lets the owner answer a question about the mesh, which f must not keep.
-func (r *Registry) ask(ctx context.Context, f func(*health.Mesh)) error {
-	done := make(chan struct{})
-	if err := r.send(ctx, message{question: f, done: done}); err != nil {
-		return err
-	}
-	return r.answered(ctx, done)
-}
-
-// answered waits for the owner to close done.
-func (r *Registry) answered(ctx context.Context, done <-chan struct{}) error {
-	select {
-	case <-done:
-		return nil
-	case <-r.owner.stopped:
-		return wire.ErrStopping
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // forced returns the override that is kept for a scope, nil if none is.

@@ -19,8 +19,8 @@ type message struct {
 	since time.Time
 	// renewal is answered instead of an event being applied.
 	renewal *renewal
-	// question is asked instead; it changes nothing.
-	question func(*health.Mesh)
+	// work is done with the mesh instead; it appends what it changes.
+	work func(m *health.Mesh, dst []health.Change, now time.Time) []health.Change
 	// store is what the scribe says of its store; nil if nothing.
 	store *storeState
 	// done is closed when the message has been applied and published.
@@ -43,8 +43,7 @@ type owner struct {
 	acks     []chan struct{}
 	lastBeat time.Time
 	late     atomic.Pointer[lateWakes] // nil: never late
-	tripped  atomic.Int64              // guards
-	score    atomic.Int64
+	glance   atomic.Pointer[Glance]    // nil: never awake
 }
 
 func (o *owner) run(ctx context.Context) {
@@ -82,10 +81,20 @@ func (o *owner) wake(first *message) {
 	o.takeWaiting(now)
 	o.changes = o.mesh.Tick(o.changes, now)
 	o.changes = o.mesh.Self(o.changes, o.store.status, o.store.cause, o.store.reason)
-	o.tripped.Store(int64(len(o.mesh.Guards())))
-	o.score.Store(int64(o.mesh.Score()))
+	o.look()
 	o.publish()
 	o.beat(now)
+}
+
+// look notes how we are, if that has changed.
+func (o *owner) look() {
+	now := Glance{Score: o.mesh.Score(), Guards: o.mesh.Guards(), Overrides: o.mesh.Forcing()}
+	if o.store != storeFine {
+		now.StoreError = o.store.reason
+	}
+	if was := o.glance.Load(); was == nil || !was.same(&now) {
+		o.glance.Store(&now)
+	}
 }
 
 func (o *owner) takeWaiting(now time.Time) {
@@ -105,8 +114,8 @@ func (o *owner) take(now time.Time, m *message) {
 		o.store = *m.store
 	case m.renewal != nil:
 		o.changes = o.renew(o.changes, now, m.renewal)
-	case m.question != nil:
-		m.question(o.mesh)
+	case m.work != nil:
+		o.changes = m.work(o.mesh, o.changes, now)
 	case o.clock.overlapped(m.since):
 		// The wait was ours to blame.
 	default:

@@ -67,13 +67,10 @@ func (q *queue) record(changes []health.Change) {
 }
 
 func (q *queue) change(c *health.Change) {
-	if (c.ID == health.ID{}) {
-		return
-	}
 	if c.Spec != nil {
 		q.instance(c)
 	}
-	if c.Transition() {
+	if c.Recorded() {
 		q.push(transitionOf(c))
 	}
 }

@@ -65,7 +65,7 @@ func specOf(r *store.Registration) *health.Spec {
 	return &health.Spec{
 		Address: r.Address, HealthName: r.HealthName, Incarnation: r.Incarnation, Labels: r.Labels,
 		Zone: r.Zone, Version: r.Version, ServerName: r.ServerName, Static: r.Static, Configured: r.Configured,
-		TTL: r.TTL, Lease: r.Lease, RegisteredAt: r.RegisteredAt,
+		TTL: r.TTL, Judge: judgeOf(r.Judge), Lease: r.Lease, RegisteredAt: r.RegisteredAt,
 	}
 }
 
@@ -73,6 +73,26 @@ func recordOf(id health.ID, s *health.Spec) store.Registration {
 	return store.Registration{
 		ID: id, Address: s.Address, HealthName: s.HealthName, Incarnation: s.Incarnation, Labels: s.Labels,
 		Zone: s.Zone, Version: s.Version, ServerName: s.ServerName, Static: s.Static, Configured: s.Configured,
-		TTL: s.TTL, Lease: s.Lease, RegisteredAt: s.RegisteredAt,
+		TTL: s.TTL, Judge: judgeRecord(s.Judge), Lease: s.Lease, RegisteredAt: s.RegisteredAt,
 	}
+}
+
+// judgeOf reads a rule of an earlier version that is none any more as none.
+func judgeOf(j *store.Judge) *health.ServicePolicy {
+	if j == nil {
+		return nil
+	}
+	rule, _ := health.ParseRule(j.Rule)
+	return &health.ServicePolicy{Rule: rule, MinAvailable: j.MinAvailable, Optional: j.Optional}
+}
+
+func judgeRecord(p *health.ServicePolicy) *store.Judge {
+	if p == nil {
+		return nil
+	}
+	j := &store.Judge{MinAvailable: p.MinAvailable, Optional: p.Optional}
+	if p.Rule != (health.Rule{}) {
+		j.Rule = p.Rule.String()
+	}
+	return j
 }

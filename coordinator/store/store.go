@@ -60,8 +60,16 @@ type Registration struct {
 	Static       bool              `json:"static,omitempty"`
 	Configured   bool              `json:"configured,omitempty"` // static, by the coordinator's configuration
 	TTL          time.Duration     `json:"ttl,omitempty"`        // of a leased one
+	Judge        *Judge            `json:"judge,omitempty"`
 	Lease        uint64            `json:"lease"`
 	RegisteredAt time.Time         `json:"registered_at"`
+}
+
+// Judge is how an instance wants its service to be judged.
+type Judge struct {
+	Rule         string `json:"rule,omitempty"`
+	MinAvailable int    `json:"min_available,omitempty"`
+	Optional     bool   `json:"optional,omitempty"`
 }
 
 // Override is a status forced by hand.

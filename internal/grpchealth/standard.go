@@ -47,12 +47,12 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	return &healthpb.HealthCheckResponse{Status: s.h.number(e.Status)}, nil
 }
 
-// List answers the standard's List: aggregates, and "".
+// List answers the standard's List: services, the mesh, and "".
 func (s standard) List(context.Context, *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	entries, _ := s.h.cfg.Feed.Snapshot()
 	statuses := map[string]*healthpb.HealthCheckResponse{}
 	for _, e := range entries {
-		if !e.ID.Aggregate() {
+		if e.ID.Instance != "" {
 			continue
 		}
 		statuses[e.ID.Service] = &healthpb.HealthCheckResponse{Status: s.h.number(e.Status)}

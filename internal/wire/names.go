@@ -42,11 +42,14 @@ func alphanumeric(r rune) bool {
 }
 
 // ParseName reads a name as Check and Watch take it: a service,
-// service/instance, "*", or "" for who answers.
+// service/instance, service/@zone, "*", "*/zone", or "" for who answers.
 func ParseName(name string) (health.ID, error) {
 	id := health.ParseID(name)
 	if name == "" || name == health.MeshName {
 		return id, nil
+	}
+	if zone, ok := id.Part(); ok {
+		return id, errors.Join(prefixed("zone", checkZone(zone)), checkPart(id))
 	}
 	if err := CheckService(id.Service); err != nil {
 		return health.ID{}, fmt.Errorf("the service's name %w", err)
@@ -60,19 +63,31 @@ func ParseName(name string) (health.ID, error) {
 // ParseInstance reads a name that must be service/instance.
 func ParseInstance(name string) (health.ID, error) {
 	id, err := ParseName(name)
-	if err == nil && id.Instance == "" {
+	if err == nil && id.Aggregate() {
 		err = fmt.Errorf("%q names no instance; allowed: SERVICE/INSTANCE", CleanTo(name, MaxFullName))
 	}
 	return id, err
 }
 
+// checkPart wants a service that has something in a zone, or the mesh.
+func checkPart(id health.ID) error {
+	if id.Service == health.MeshName {
+		return nil
+	}
+	return prefixed("the service's name", CheckService(id.Service))
+}
+
 // CheckZone returns what is wrong with the name of a zone; empty is none.
 func CheckZone(zone string) error {
-	switch {
-	case len(zone) > MaxZone:
-		return fmt.Errorf("has %d bytes; allowed: at most %d", len(zone), MaxZone)
-	case zone == "":
+	if zone == "" {
 		return nil
+	}
+	return checkZone(zone)
+}
+
+func checkZone(zone string) error {
+	if len(zone) > MaxZone {
+		return fmt.Errorf("has %d bytes; allowed: at most %d", len(zone), MaxZone)
 	}
 	return checkName(zone, "._:-", zoneChars)
 }
@@ -89,7 +104,9 @@ func ParseScope(text string) (health.Scope, error) {
 	case text == "" || s.Service == health.MeshName:
 		return s, fmt.Errorf("%q is for nobody in particular; allowed: %s", text, ScopeNames)
 	case !strings.Contains(text, "="):
-		_, err = ParseName(text)
+		if _, err = ParseName(text); err == nil && s.Instance != "" {
+			_, err = ParseInstance(text)
+		}
 	case s.Service != "":
 		err = prefixed("the service's name", CheckService(s.Service))
 	}

@@ -17,7 +17,8 @@ import (
 // carries classes and ages only: no text that came from a check, no address.
 func Health(s *health.State, at time.Time, full bool) *pb.Health {
 	h := &pb.Health{
-		Service: s.ID.Service, Instance: s.ID.Instance,
+		Affected: clamp(s.Affected),
+		Service:  s.ID.Service, Instance: s.ID.Instance,
 		Status: Status(s.Status), Cause: pb.Cause(s.Cause), Reason: s.Reason,
 		Unconfirmed: s.Unconfirmed, Root: s.Root, NextCause: pb.Cause(s.NextCause),
 		Removed: s.Removed, Revision: s.Revision,
@@ -86,7 +87,7 @@ func publicReason(s *health.State) string {
 }
 
 // countsReason says how many are what, such as "2 of 4 routable, 2
-// NOT_SERVING".
+// NOT_SERVING (at-least-3)".
 func countsReason(c *health.Counts) string {
 	if c.Total() == 0 {
 		return ""
@@ -98,6 +99,9 @@ func countsReason(c *health.Counts) string {
 		if n := c.Of(s); n > 0 && s != health.Serving {
 			b.WriteString(", " + strconv.Itoa(n) + " " + s.String())
 		}
+	}
+	if c.Rule != (health.Rule{}) && c.Rule != health.Available {
+		b.WriteString(" (" + c.Rule.String() + ")")
 	}
 	return b.String()
 }

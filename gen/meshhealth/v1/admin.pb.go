@@ -899,9 +899,12 @@ type GetCoordinatorResponse struct {
 	// Why the store takes no records; empty if it does.
 	StoreError string `protobuf:"bytes,19,opt,name=store_error,json=storeError,proto3" json:"store_error,omitempty"`
 	// How many overrides are set.
-	Overrides     uint32 `protobuf:"varint,20,opt,name=overrides,proto3" json:"overrides,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Overrides uint32 `protobuf:"varint,20,opt,name=overrides,proto3" json:"overrides,omitempty"`
+	// Services the configuration says something about, of which no instance is
+	// registered: the first 20.
+	UnknownServices []string `protobuf:"bytes,21,rep,name=unknown_services,json=unknownServices,proto3" json:"unknown_services,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetCoordinatorResponse) Reset() {
@@ -1074,6 +1077,13 @@ func (x *GetCoordinatorResponse) GetOverrides() uint32 {
 	return 0
 }
 
+func (x *GetCoordinatorResponse) GetUnknownServices() []string {
+	if x != nil {
+		return x.UnknownServices
+	}
+	return nil
+}
+
 // Guard is a mass-failure guard that is tripped.
 type Guard struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1208,7 +1218,7 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\vForcedScope\x123\n" +
 	"\boverride\x18\x01 \x01(\v2\x17.meshhealth.v1.OverrideR\boverride\x12\x1c\n" +
 	"\tinstances\x18\x02 \x01(\rR\tinstances\"\x17\n" +
-	"\x15GetCoordinatorRequest\"\x99\a\n" +
+	"\x15GetCoordinatorRequest\"\xc4\a\n" +
 	"\x16GetCoordinatorResponse\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
@@ -1233,7 +1243,8 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\fopen_targets\x18\x12 \x03(\tR\vopenTargets\x12\x1f\n" +
 	"\vstore_error\x18\x13 \x01(\tR\n" +
 	"storeError\x12\x1c\n" +
-	"\toverrides\x18\x14 \x01(\rR\toverrides\x1a<\n" +
+	"\toverrides\x18\x14 \x01(\rR\toverrides\x12)\n" +
+	"\x10unknown_services\x18\x15 \x03(\tR\x0funknownServices\x1a<\n" +
 	"\x0eFollowersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\x1a;\n" +

@@ -54,7 +54,8 @@ type Registration struct {
 	// The part of the instances, in percent, that must be routable: 0 means the
 	// coordinator's.
 	MinAvailable uint32 `protobuf:"varint,13,opt,name=min_available,json=minAvailable,proto3" json:"min_available,omitempty"`
-	// The mesh does not get worse for this service.
+	// The mesh does not get worse for this service, if the configuration or the
+	// latest registration says so.
 	Optional      bool `protobuf:"varint,14,opt,name=optional,proto3" json:"optional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
