@@ -43,6 +43,7 @@ unless something is wrong with the file. Logs go to stderr.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCoordinator(cmd, &f) },
 	}
+	cmd.AddCommand(a.stateCommand())
 	fl := cmd.Flags()
 	fl.StringVar(&f.config, "config", "", "read this YAML `FILE`")
 	fl.BoolVar(&f.check, "check-config", false, "only check the configuration: exit 0 if it is sound, else 3")
