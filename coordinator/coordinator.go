@@ -123,7 +123,8 @@ func (c *Coordinator) newRPC(targets *wire.Targets) *rpc.Server {
 		Stream:          []grpc.StreamServerInterceptor{c.inbound.Stream()},
 		MaxConnsPerPeer: c.cfg.MaxConnsPerPeer, MaxWatchers: c.cfg.MaxWatchers,
 		MaxWatchersPerPeer: c.cfg.MaxWatchersPerPeer, Stats: c.describe,
-		Build: c.cfg.Build, Logger: c.cfg.Logger,
+		Services: func() map[string]health.ServicePolicy { return *c.services.Load() },
+		Build:    c.cfg.Build, Logger: c.cfg.Logger,
 	})
 }
 

@@ -37,6 +37,9 @@ func TestMaintenance(t *testing.T) {
 	if stdout, _ := l.does(0, "maintenance", "list", "-o", "json"); strings.Count(stdout, "\n") != 1 || !strings.Contains(stdout, `"scope":"zone=eu-1"`) {
 		t.Errorf("maintenance list: %q", stdout)
 	}
+	says("pay/a is DEGRADED for", 1, "explain", "pay/a")
+	says("bob has forced this", 1, "explain", "pay/a")
+	says("Did you mean pay/a?", 3, "explain", "pay/b")
 	says("nothing is forced on pay/a\n", 0, "override", "clear", "pay/a")
 	l.becomes("pay/a", pb.Status_STATUS_MAINTENANCE)
 	says("nothing is forced on zone=eu-1\n", 0, "maintenance", "off", "zone=eu-1", "--reason", "done")

@@ -29,7 +29,7 @@ Ask it:       meshhealth status`,
 	root.AddCommand(
 		a.coordinatorCommand(), a.statusCommand(), a.watchCommand(), a.historyCommand(),
 		a.registerCommand(), a.deregisterCommand(), a.demoCommand(), a.demoInstanceCommand(), a.versionCommand(),
-		a.probeCommand(), a.overrideCommand(), a.maintenanceCommand(),
+		a.probeCommand(), a.overrideCommand(), a.maintenanceCommand(), a.explainCommand(),
 	)
 	return root
 }

@@ -45,6 +45,7 @@ func guards(l *pb.Lease) []guarded {
 		{"to read the history and state of the coordinator", &pb.ListTransitionsRequest{}},
 		{"to read the history and state of the coordinator", &pb.GetCoordinatorRequest{}},
 		{"to read the history and state of the coordinator", &pb.ListOverridesRequest{}},
+		{"to read the history and state of pay/1", &pb.ExplainRequest{Name: "pay/1"}},
 		{"to override zone=eu-1", forever("zone=eu-1", pb.Status_STATUS_SERVING)},
 		{"to override pay", &pb.ClearOverrideRequest{Name: "pay"}},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -20,11 +19,6 @@ import (
 type adminService struct {
 	pb.UnimplementedAdminServiceServer
 	s *Server
-}
-
-// Explain is for a later version.
-func (a adminService) Explain(context.Context, *pb.ExplainRequest) (*pb.ExplainResponse, error) {
-	return nil, wire.GRPC(fmt.Errorf("Explain: %w; Check returns cause, reason and checks", wire.ErrLater))
 }
 
 // ListTransitions returns a page of the journal, newest first.

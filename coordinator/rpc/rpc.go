@@ -52,6 +52,9 @@ type Config struct {
 	// MaxConnsPerPeer bounds open connections from one host; 0 means no limit.
 	MaxConnsPerPeer                 int
 	MaxWatchers, MaxWatchersPerPeer int
+	// Services is how single services are judged now, for Explain; nil means
+	// that nothing is said of any.
+	Services func() map[string]health.ServicePolicy
 	// Stats fills in what the wiring knows of the coordinator.
 	Stats  func(*pb.GetCoordinatorResponse)
 	Build  string

@@ -39,7 +39,7 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	}
 	e, ok := s.h.cfg.Feed.Get(id)
 	if !ok {
-		return nil, notFound(req.GetService())
+		return nil, NotFound(req.GetService())
 	}
 	if err := grpc.SetTrailer(ctx, trailer(&e.State)); err != nil {
 		return nil, wire.GRPC(err)
@@ -132,6 +132,7 @@ func trailer(s *health.State) metadata.MD {
 	)
 }
 
-func notFound(name string) error {
+// NotFound is the answer to a name nobody knows.
+func NotFound(name string) error {
 	return wire.GRPC(fmt.Errorf("service %q: %w", wire.CleanTo(name, wire.MaxFullName), wire.ErrNotFound))
 }
