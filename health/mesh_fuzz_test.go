@@ -215,8 +215,7 @@ func checkMesh(data []byte) error {
 }
 
 func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
-	var by, counted tallies
-	optional := 0
+	var by, counted, optional tallies
 	names := map[string]bool{}
 	for id, in := range m.instances {
 		names[id.Service] = true
@@ -240,7 +239,7 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 		}
 		by[s.state.Status]++
 		if m.policy.Services[name].Optional {
-			optional++
+			optional[s.state.Status]++
 		} else if s.state.Counts.Counted > 0 {
 			counted[s.state.Status]++
 		}
@@ -260,8 +259,7 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 // compareZones does the same zone by zone.
 func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
 	for _, zone := range []string{"z1", "z2"} {
-		var by, counted tallies
-		optional := 0
+		var by, counted, optional tallies
 		for _, name := range []string{"a", "b"} {
 			_, there := m.instances[ID{name, zone[1:]}]
 			got, known := m.State(PartID(name, zone))
@@ -276,7 +274,7 @@ func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
 			}
 			by[got.Status]++
 			if m.policy.Services[name].Optional {
-				optional++
+				optional[got.Status]++
 			} else if got.Counts.Counted > 0 {
 				counted[got.Status]++
 			}
@@ -289,11 +287,15 @@ func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
 	return nil
 }
 
-func wholeOf(by, counted tallies, optional int) Status {
+func wholeOf(by, counted, optional tallies) Status {
+	left := by
+	for i := range left {
+		left[i] -= optional[i]
+	}
 	switch {
 	case total(&by) == 0:
 		return Unknown
-	case total(&by) == optional:
+	case total(&left) == 0:
 		return Serving
 	case counted[NotServing] > 0:
 		return NotServing
@@ -301,8 +303,12 @@ func wholeOf(by, counted tallies, optional int) Status {
 		return Degraded
 	case counted[Serving] > 0:
 		return Serving
+	case total(&counted) > 0 || total(&left) > left[Draining]+left[Maintenance]:
+		return Starting
+	case left[Draining] > 0:
+		return Draining
 	}
-	return Starting
+	return Maintenance
 }
 
 // rescan holds that the counts are those of the instances, and that the heap's

@@ -7,10 +7,10 @@ import "time"
 type whole struct {
 	state State
 	all   [NumStatuses]int // services by status
-	// Of those, the ones with a counted instance.
-	counted [NumStatuses]int
-	needed  int // that are not optional
-	guard   guard
+	// Of those, the ones that are not optional, and of these the ones with a
+	// counted instance.
+	needed, counted [NumStatuses]int
+	guard           guard
 }
 
 func (w *whole) enter(t tally, n int) {
@@ -21,7 +21,7 @@ func (w *whole) enter(t tally, n int) {
 	if t.optional {
 		return
 	}
-	w.needed += n
+	w.needed[t.status] += n
 	if t.standing == countedFully {
 		w.counted[t.status] += n
 	}
@@ -31,8 +31,8 @@ func (w *whole) enter(t tally, n int) {
 func (w *whole) status() Status {
 	if total(&w.counted) == 0 {
 		switch {
-		case w.needed > 0:
-			return Starting
+		case total(&w.needed) > 0:
+			return uncounted(&w.needed)
 		case total(&w.all) > 0:
 			return Serving
 		}
