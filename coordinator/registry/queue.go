@@ -123,6 +123,13 @@ type work struct {
 	removed     map[health.ID]uint64
 }
 
+// records is all of it but the commands.
+func (w *work) records() work {
+	r := *w
+	r.commands = nil
+	return r
+}
+
 // take empties the queue.
 func (q *queue) take() work {
 	q.mu.Lock()
