@@ -109,3 +109,22 @@ func TestRecoversWithNothingToWrite(t *testing.T) {
 		r.is("", health.Serving)
 	})
 }
+
+// TestFailingStoreIsNotBusy: history that waits for a store that fails is tried
+// once in a while, not with each flip.
+func TestFailingStoreIsNotBusy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		r := run(t, Config{Store: d, Policy: health.MeshPolicy{FlapHalfLife: -1}})
+		lease := r.register(leased("pay/a", "i")).Lease
+		d.set(errDisk, false, false)
+		before := d.written()
+		for i := range 100 {
+			r.says("pay/a", lease, []health.Status{health.NotServing, health.Serving}[i%2])
+			time.Sleep(retryStore / 50)
+		}
+		if n := d.written() - before; n > 4 {
+			t.Errorf("%d attempts in 2 s", n)
+		}
+	})
+}

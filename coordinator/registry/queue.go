@@ -52,6 +52,13 @@ func (q *queue) command(c *command) bool {
 	return true
 }
 
+// urgent reports whether somebody waits for an answer.
+func (q *queue) urgent() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.commands) > 0
+}
+
 // record takes what the owner has published. It never waits.
 func (q *queue) record(changes []health.Change) {
 	if len(changes) == 0 {

@@ -86,6 +86,9 @@ func (s *scribe) run(ctx context.Context) {
 			s.flush(whole)
 			return
 		case <-s.queue.notify:
+			if s.failing && !s.queue.urgent() {
+				continue // history can wait, and each try takes all there is of it
+			}
 		case <-timer.C:
 		}
 		s.flush(whole)
