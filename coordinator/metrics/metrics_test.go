@@ -84,8 +84,8 @@ func TestStatuses(t *testing.T) {
 		{health.NotServing, "0", health.NotServing},
 		{health.Unknown, "", health.Degraded},
 		{health.Starting, "", health.Starting},
-		{health.Draining, "", health.Starting},
-		{health.Maintenance, "", health.Starting},
+		{health.Draining, "", health.Draining},
+		{health.Maintenance, "", health.Maintenance},
 	} {
 		t.Run(c.status.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -134,6 +134,11 @@ func actionOf(key health.ID, o *health.Override, what store.Action) store.Transi
 	return t
 }
 
+func sameOverride(held *store.Override, want *health.Override) bool {
+	return held.Status == want.Status && held.Author == want.Author && held.Reason == want.Reason &&
+		held.SetAt.Equal(want.SetAt) && held.ExpiresAt.Equal(want.ExpiresAt)
+}
+
 func overrideRecord(key health.ID, o *health.Override) store.Override {
 	return store.Override{ID: key, Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt}
 }

@@ -53,6 +53,13 @@ func (q *queue) command(c *command) bool {
 	return true
 }
 
+// urgent reports whether somebody waits for an answer.
+func (q *queue) urgent() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.commands) > 0
+}
+
 // record takes what the owner has published. It never waits.
 func (q *queue) record(changes []health.Change) {
 	if len(changes) == 0 {
@@ -131,6 +138,13 @@ type work struct {
 	statuses    map[health.ID]store.Status
 	removed     map[health.ID]uint64
 	ended       []health.Override
+}
+
+// records is all of it but the commands.
+func (w *work) records() work {
+	r := *w
+	r.commands = nil
+	return r
 }
 
 // take empties the queue.

@@ -28,7 +28,7 @@ func TestExplain(t *testing.T) {
 			"pay/1":       {"pay/1 is MAINTENANCE for 0s", "ann has forced this 0s ago, for zone=eu-1: new disks.", "It was never heard of at 192.0.2.7:80."},
 			"pay":         {"pay is STARTING for 0s", "MAINTENANCE: pay/1.", "STARTING: pay/2.", "It cannot do without db, of which nothing is registered."},
 			"pay/@eu-1":   {"pay in zone eu-1 is MAINTENANCE for 0s.", "MAINTENANCE: pay/1."},
-			"*/eu-1":      {"Zone eu-1 is STARTING", "MAINTENANCE: pay/@eu-1, shop/@eu-1."},
+			"*/eu-1":      {"Zone eu-1 is MAINTENANCE", "MAINTENANCE: pay/@eu-1, shop/@eu-1."},
 			"*":           {"The mesh is STARTING", "MAINTENANCE: shop.", "STARTING: pay."},
 			"":            {"The coordinator is SERVING"},
 			"zone=eu-1/x": nil,

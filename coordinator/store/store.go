@@ -18,7 +18,8 @@ type Store interface {
 	// Commit applies b, all or nothing, and returns when it is durable. After
 	// an error the batch is in an unknown state: read back with Lookup.
 	Commit(ctx context.Context, b *Batch) error
-	// Lookup reads back the records of these instances.
+	// Lookup reads back the records of these instances, and with them how far
+	// the store has got (AliveAt). What it returns is durable.
 	Lookup(ctx context.Context, ids []health.ID) (State, error)
 	// Transitions reads the journal, newest first.
 	Transitions(ctx context.Context, q Query) (Page, error)
