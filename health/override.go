@@ -85,7 +85,7 @@ func (all *overrides) of(id ID, spec *Spec) *Override {
 	take(all.by[ScopeOf(id)])
 	take(all.by[Scope{Service: id.Service}])
 	for _, f := range all.selectors {
-		if f.Scope.Matches(id, spec) {
+		if f.Scope.Matches(id, spec.Zone, spec.Labels) {
 			take(f)
 		}
 	}
@@ -126,7 +126,7 @@ func (m *Mesh) inScope(scope Scope) []*instance {
 	}
 	var found []*instance
 	for id, in := range m.instances {
-		if scope.Matches(id, in.spec) {
+		if scope.Matches(id, in.spec.Zone, in.spec.Labels) {
 			found = append(found, in)
 		}
 	}
@@ -163,7 +163,8 @@ func (m *Mesh) Ended() []Override {
 	return ended
 }
 
-// Forced is one override and how many instances it is for now.
+// Forced is one override and how many instances it forces now: those for whom
+// nothing narrower holds.
 type Forced struct {
 	Override
 	Instances int
@@ -171,9 +172,15 @@ type Forced struct {
 
 // Overrides returns everything that is forced, in order.
 func (m *Mesh) Overrides() []Forced {
+	forces := map[Scope]int{}
+	for _, in := range m.instances {
+		if in.forced != nil {
+			forces[in.forced.Scope]++
+		}
+	}
 	all := make([]Forced, 0, len(m.overrides.by))
 	for scope, f := range m.overrides.by {
-		all = append(all, Forced{f.Override, len(m.inScope(scope))})
+		all = append(all, Forced{f.Override, forces[scope]})
 	}
 	slices.SortFunc(all, func(a, b Forced) int { return compareScopes(a.Scope, b.Scope) })
 	return all
@@ -181,9 +188,6 @@ func (m *Mesh) Overrides() []Forced {
 
 // Forcing returns how many overrides are set.
 func (m *Mesh) Forcing() int { return len(m.overrides.by) }
-
-// InScope returns how many instances are in scope.
-func (m *Mesh) InScope(scope Scope) int { return len(m.inScope(scope)) }
 
 // Override is a status forced by a person.
 type Override struct {

@@ -133,13 +133,17 @@ func ScopeOfKey(key ID) (Scope, error) {
 }
 
 // Matches reports whether an instance is in s.
-func (s Scope) Matches(id ID, spec *Spec) bool {
+func (s Scope) Matches(id ID, zone string, labels map[string]string) bool {
 	if s == (Scope{}) || s.Service != "" && s.Service != id.Service || s.Instance != "" && s.Instance != id.Instance ||
-		s.Zone != "" && s.Zone != spec.Zone {
+		s.Zone != "" && s.Zone != zone {
 		return false
 	}
-	for key, value := range s.Labels() {
-		if got, ok := spec.Labels[key]; !ok || got != value {
+	if s.labels == "" {
+		return true
+	}
+	for pair := range strings.SplitSeq(s.labels, ",") {
+		key, value, _ := strings.Cut(pair, "=")
+		if got, ok := labels[key]; !ok || got != value {
 			return false
 		}
 	}

@@ -49,7 +49,7 @@ func TestScopeMatches(t *testing.T) {
 		"zone=eu-1,label.tier=web,label.team=c":    false,
 	} {
 		s, err := ParseScope(text)
-		if err != nil || s.Matches(ID{"pay", "1"}, spec) != want {
+		if err != nil || s.Matches(ID{"pay", "1"}, spec.Zone, spec.Labels) != want {
 			t.Errorf("%q: %v, want %v (%v)", text, !want, want, err)
 		}
 	}

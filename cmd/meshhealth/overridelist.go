@@ -58,7 +58,7 @@ func (a *app) printOverrides(out *output, list []*pb.ForcedScope) error {
 		return nil
 	}
 	p, now := a.pen(out.colour), a.now()
-	t := table{head: []string{"STATUS", "SCOPE", "FOR", "SINCE", "ENDS IN", "BY", "WHY"}}
+	t := table{head: []string{"STATUS", "SCOPE", "FORCES", "SINCE", "ENDS IN", "BY", "WHY"}}
 	for _, f := range list {
 		o, ends := f.GetOverride(), "never"
 		if o.GetExpiresAt() != nil {

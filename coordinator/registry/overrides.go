@@ -72,12 +72,12 @@ func (d *draft) anybody(scope health.Scope) bool {
 		return d.current(scope.Key()) != nil
 	}
 	for id, reg := range d.regs {
-		if reg != nil && scope.Matches(id, specOf(reg)) {
+		if reg != nil && scope.Matches(id, reg.Zone, reg.Labels) {
 			return true
 		}
 	}
 	for id := range d.s.committed {
-		if reg := d.current(id); reg != nil && scope.Matches(id, specOf(reg)) {
+		if reg := d.current(id); reg != nil && scope.Matches(id, reg.Zone, reg.Labels) {
 			return true
 		}
 	}

@@ -768,7 +768,7 @@ type ForcedScope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The override, with its scope.
 	Override *Override `protobuf:"bytes,1,opt,name=override,proto3" json:"override,omitempty"`
-	// How many instances it is for now.
+	// How many instances it forces now: those for whom nothing narrower holds.
 	Instances     uint32 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
