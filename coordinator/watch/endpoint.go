@@ -22,8 +22,8 @@ type place struct {
 }
 
 // endpoint is the one connection to a place, dialled anew when somebody needs
-// it and it is gone. Attempts are made one at a time; who waits meanwhile gets
-// the same outcome.
+// it and it is gone. Attempts are made one at a time, when the breaker lets them;
+// who waits meanwhile gets the same outcome.
 type endpoint struct {
 	pool  *pool
 	place place
@@ -31,79 +31,113 @@ type endpoint struct {
 
 	turn chan struct{} // whoever holds its token owns what follows
 	conn *grpc.ClientConn
-	last struct {
-		at  time.Time
-		err error
-	}
-	failures int
+	last attempt
+	at   time.Time // when it had ended
+
+	mu      sync.Mutex
+	breaker breaker
 }
 
-const (
-	// secondDial is when a refusal is looked at again: a second later, so that
-	// both count.
-	secondDial = 1100 * time.Millisecond
-	maxRedial  = 15 * time.Second
-)
+// attempt is what came of one: a connection that is ready, or the network's own
+// error, not gRPC's text of it.
+type attempt struct {
+	conn  *grpc.ClientConn
+	err   error
+	began time.Time // the dial itself; zero if there was none
+}
 
-// connect returns a connection that is ready. The error is the network's own,
-// not gRPC's text of it.
-func (e *endpoint) connect(ctx context.Context) (*grpc.ClientConn, error) {
+// connect returns a connection that is there, or the outcome of the next
+// attempt.
+func (e *endpoint) connect(ctx context.Context) attempt {
 	asked := time.Now()
-	select {
-	case e.turn <- struct{}{}:
-		defer func() { <-e.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	if err := enter(ctx, e.turn); err != nil {
+		return attempt{err: err}
 	}
+	defer func() { <-e.turn }()
 	if e.conn != nil && e.conn.GetState() == connectivity.Ready {
-		return e.conn, nil
+		return attempt{conn: e.conn}
 	}
-	if e.last.err != nil && e.last.at.After(asked) {
-		return nil, e.last.err
+	if e.last.err != nil && e.at.After(asked) {
+		return e.last
 	}
-	if err := pause(ctx, e.redialIn()); err != nil {
-		return nil, err
+	if err := pause(ctx, e.wait()); err != nil {
+		return attempt{err: err}
 	}
 	return e.redial(ctx)
 }
 
-// redialIn returns how long to wait: not at all the first time, then a second,
-// then longer and longer.
-func (e *endpoint) redialIn() time.Duration {
-	if e.failures == 0 {
-		return 0
-	}
-	wait := secondDial
-	for range min(e.failures-1, 8) {
-		wait = min(wait*3/2, maxRedial)
-	}
-	if e.failures > 1 {
-		wait += time.Duration(rand.Int64N(int64(wait)/4 + 1))
-	}
-	return wait - time.Since(e.last.at)
+func (e *endpoint) wait() (d time.Duration) {
+	e.enter(func(b *breaker) { d = b.wait(time.Now()) })
+	return d
 }
 
-func (e *endpoint) redial(ctx context.Context) (*grpc.ClientConn, error) {
+// redial makes an attempt. It begins when there is a slot for it: until then we
+// are the ones who make it wait.
+func (e *endpoint) redial(ctx context.Context) attempt {
 	e.drop()
-	conn, err := e.attempt(ctx)
-	if ctx.Err() != nil {
-		if conn != nil {
-			_ = conn.Close()
-		}
-		return nil, ctx.Err()
-	}
-	e.last.at, e.last.err = time.Now(), err
+	free, err := e.pool.slots.take(ctx, e.begin())
 	if err != nil {
-		e.failures++
-		return nil, err
+		e.note(ctx, attempt{err: err})
+		return attempt{err: err}
 	}
-	e.conn, e.failures = conn, 0
-	return conn, nil
+	made := attempt{began: time.Now()}
+	made.conn, made.err = e.dial(ctx)
+	free()
+	return e.note(ctx, made)
 }
 
-// attempt makes one connection. A new gRPC channel for each keeps gRPC's own
+func (e *endpoint) begin() (again bool) {
+	e.enter(func(b *breaker) { again = b.begin() })
+	return again
+}
+
+// note keeps the outcome, unless nobody wants to know it any more.
+func (e *endpoint) note(ctx context.Context, made attempt) attempt {
+	if err := ctx.Err(); err != nil {
+		if made.conn != nil {
+			_ = made.conn.Close()
+		}
+		e.enter(func(b *breaker) { b.abandoned() })
+		return attempt{err: err}
+	}
+	e.last, e.at, e.conn = made, time.Now(), made.conn
+	e.enter(func(b *breaker) {
+		if made.err != nil {
+			b.failed(e.at, rand.Float64())
+		} else {
+			b.answered()
+		}
+	})
+	return made
+}
+
+// enter makes an entry in the breaker.
+func (e *endpoint) enter(f func(*breaker)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f(&e.breaker)
+}
+
+// answered notes that somebody there has answered a call.
+func (e *endpoint) answered() { e.enter(func(b *breaker) { b.misses = 0 }) }
+
+// missed notes that a call over conn was not answered in time. After some of
+// them conn is given up, for all who use it: the next attempt will tell whether
+// anybody is there, and does not wait until TCP has got over what was lost.
+func (e *endpoint) missed(conn *grpc.ClientConn) {
+	if conn.GetState() != connectivity.Ready {
+		return // it was given up already
+	}
+	opens := false
+	e.enter(func(b *breaker) { opens = b.missed(time.Now(), rand.Float64()) })
+	if opens {
+		_ = conn.Close()
+	}
+}
+
+// dial makes one connection. A new gRPC channel for each keeps gRPC's own
 // back-off out of it: only we decide when to dial.
-func (e *endpoint) attempt(ctx context.Context) (*grpc.ClientConn, error) {
+func (e *endpoint) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.pool.patient(dialTimeout))
 	defer cancel()
 	var seen capture

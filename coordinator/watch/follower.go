@@ -57,14 +57,13 @@ func (f *follower) run(ctx context.Context) {
 	defer f.w.pool.leave(e)
 	short := 0
 	for ctx.Err() == nil {
-		asked := time.Now()
-		conn, err := e.connect(ctx)
-		if err != nil {
-			f.tell(ctx, classifyDial(err), asked)
+		got := e.connect(ctx)
+		if got.err != nil {
+			f.tell(ctx, classifyDial(got.err), got.began)
 			continue
 		}
 		began := time.Now()
-		f.follow(ctx, conn)
+		f.follow(ctx, got.conn)
 		short = shorter(short, time.Since(began))
 		_ = pause(ctx, backoff(short))
 	}

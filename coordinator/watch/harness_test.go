@@ -30,6 +30,9 @@ type rig struct {
 
 	mu       sync.Mutex
 	hosts    map[string]*bufconn.Listener
+	silent   map[string]bool // hosts that do not even refuse
+	dialling int             // in progress now, and
+	most     int             // at most
 	dials    map[string][]time.Time
 	told     []told
 	revision uint64
@@ -42,7 +45,7 @@ type told struct {
 }
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, feed: feed.New(1, 0), hosts: map[string]*bufconn.Listener{}, dials: map[string][]time.Time{}}
+	r := &rig{t: t, feed: feed.New(1, 0), hosts: map[string]*bufconn.Listener{}, silent: map[string]bool{}, dials: map[string][]time.Time{}}
 	r.w = New(Config{Feed: r.feed, Observe: r.observe, Dial: r.dial, Score: func() int { return int(r.score.Load()) }})
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -67,12 +70,25 @@ func (r *rig) observe(_ context.Context, ev health.Event, since time.Time) error
 func (r *rig) dial(ctx context.Context, address string) (net.Conn, error) {
 	r.mu.Lock()
 	r.dials[address] = append(r.dials[address], time.Now())
-	l := r.hosts[address]
+	l, silent := r.hosts[address], r.silent[address]
+	r.dialling++
+	r.most = max(r.most, r.dialling)
 	r.mu.Unlock()
+	defer r.dialEnded()
+	if silent {
+		<-ctx.Done()
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	}
 	if l == nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
 	return l.DialContext(ctx)
+}
+
+func (r *rig) dialEnded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dialling--
 }
 
 // serve listens at an address until the returned stop, or the test's end.
