@@ -33,6 +33,10 @@ const (
 	EventPushed
 	// EventOverride sets (Override) or with nil clears the override.
 	EventOverride
+	// EventUnasked says that we have not asked it for so long that what it said
+	// last need not hold any more (Reason). That is unconfirmed until it is heard
+	// of, and nothing else comes of it: it was our doing.
+	EventUnasked
 )
 
 // Event is one thing that was seen of one instance. Events about unknown

@@ -100,6 +100,8 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 		in.push(ev.On)
 	case EventOverride:
 		m.override(in, ev.Override)
+	case EventUnasked:
+		in.unasked(ev.Reason)
 	}
 }
 

@@ -6,11 +6,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -32,7 +32,8 @@ type endpoint struct {
 	turn chan struct{} // whoever holds its token owns what follows
 	conn *grpc.ClientConn
 	last attempt
-	at   time.Time // when it had ended
+
+	attempts atomic.Uint64
 
 	mu      sync.Mutex
 	breaker breaker
@@ -42,22 +43,35 @@ type endpoint struct {
 // error, not gRPC's text of it.
 type attempt struct {
 	conn  *grpc.ClientConn
+	gone  <-chan struct{} // closed when conn has broken
 	err   error
 	began time.Time // the dial itself; zero if there was none
+	// number counts those at an endpoint, from 1; 0 if there was none.
+	number uint64
 }
 
-// connect returns a connection that is there, or the outcome of the next
-// attempt.
-func (e *endpoint) connect(ctx context.Context) attempt {
-	asked := time.Now()
+// broken reports whether it has broken since.
+func (a *attempt) broken() bool {
+	select {
+	case <-a.gone:
+		return true
+	default:
+		return a.conn.GetState() != connectivity.Ready
+	}
+}
+
+// connect returns a connection that is there, or the outcome of the first
+// attempt after the one with a number: of one that fails, all are told that it
+// would have served.
+func (e *endpoint) connect(ctx context.Context, after uint64) attempt {
 	if err := enter(ctx, e.turn); err != nil {
 		return attempt{err: err}
 	}
 	defer func() { <-e.turn }()
-	if e.conn != nil && e.conn.GetState() == connectivity.Ready {
-		return attempt{conn: e.conn}
+	if e.conn != nil && !e.last.broken() {
+		return e.last
 	}
-	if e.last.err != nil && e.at.After(asked) {
+	if e.last.err != nil && e.last.number > after {
 		return e.last
 	}
 	if err := pause(ctx, e.wait()); err != nil {
@@ -81,7 +95,7 @@ func (e *endpoint) redial(ctx context.Context) attempt {
 		return attempt{err: err}
 	}
 	made := attempt{began: time.Now()}
-	made.conn, made.err = e.dial(ctx)
+	made.conn, made.gone, made.err = e.dial(ctx)
 	free()
 	return e.note(ctx, made)
 }
@@ -100,10 +114,11 @@ func (e *endpoint) note(ctx context.Context, made attempt) attempt {
 		e.enter(func(b *breaker) { b.abandoned() })
 		return attempt{err: err}
 	}
-	e.last, e.at, e.conn = made, time.Now(), made.conn
+	made.number = e.attempts.Add(1)
+	e.last, e.conn = made, made.conn
 	e.enter(func(b *breaker) {
 		if made.err != nil {
-			b.failed(e.at, rand.Float64())
+			b.failed(time.Now(), rand.Float64())
 		} else {
 			b.answered()
 		}
@@ -137,7 +152,7 @@ func (e *endpoint) missed(conn *grpc.ClientConn) {
 
 // dial makes one connection. A new gRPC channel for each keeps gRPC's own
 // back-off out of it: only we decide when to dial.
-func (e *endpoint) dial(ctx context.Context) (*grpc.ClientConn, error) {
+func (e *endpoint) dial(ctx context.Context) (*grpc.ClientConn, <-chan struct{}, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.pool.patient(dialTimeout))
 	defer cancel()
 	var seen capture
@@ -145,8 +160,7 @@ func (e *endpoint) dial(ctx context.Context) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(capturing{e.pool.credentials(e.place.credentials), &seen}),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			conn, err := e.pool.dial(ctx, address)
-			seen.note(err)
-			return conn, err
+			return seen.dialled(conn, err)
 		}))
 	options = append(options, e.pool.options...)
 	if e.place.serverName != "" {
@@ -154,13 +168,13 @@ func (e *endpoint) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	}
 	conn, err := grpc.NewClient("passthrough:///"+e.place.address, options...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := ready(ctx, conn); err != nil {
 		_ = conn.Close()
-		return nil, seen.or(err)
+		return nil, nil, seen.or(err)
 	}
-	return conn, nil
+	return conn, seen.gone(), nil
 }
 
 // ready waits until conn is, or has failed.
@@ -196,43 +210,6 @@ func (e *endpoint) drop() {
 		_ = e.conn.Close()
 		e.conn = nil
 	}
-}
-
-// capture keeps the last error of the dialer or the handshake.
-type capture struct {
-	mu  sync.Mutex
-	err error
-}
-
-func (c *capture) note(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.err = err
-}
-
-func (c *capture) or(other error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err != nil {
-		return c.err
-	}
-	return other
-}
-
-// capturing are credentials whose handshake errors are kept.
-type capturing struct {
-	credentials.TransportCredentials
-	seen *capture
-}
-
-func (c capturing) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, conn)
-	c.seen.note(err)
-	return conn, info, err
-}
-
-func (c capturing) Clone() credentials.TransportCredentials {
-	return capturing{c.TransportCredentials.Clone(), c.seen}
 }
 
 // pause sleeps, or returns ctx's error.

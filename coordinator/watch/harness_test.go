@@ -31,8 +31,7 @@ type rig struct {
 	mu       sync.Mutex
 	hosts    map[string]*bufconn.Listener
 	silent   map[string]bool // hosts that do not even refuse
-	dialling int             // in progress now, and
-	most     int             // at most
+	dialling int             // in progress
 	dials    map[string][]time.Time
 	told     []told
 	revision uint64
@@ -44,9 +43,14 @@ type told struct {
 	at, since time.Time
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newRigWith(t, func(*Config) {}) }
+
+// newRigWith is one with a configuration of its own.
+func newRigWith(t *testing.T, change func(*Config)) *rig {
 	r := &rig{t: t, feed: feed.New(1, 0), hosts: map[string]*bufconn.Listener{}, silent: map[string]bool{}, dials: map[string][]time.Time{}}
-	r.w = New(Config{Feed: r.feed, Observe: r.observe, Dial: r.dial, Score: func() int { return int(r.score.Load()) }})
+	cfg := Config{Feed: r.feed, Observe: r.observe, Dial: r.dial, Score: func() int { return int(r.score.Load()) }}
+	change(&cfg)
+	r.w = New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -72,7 +76,6 @@ func (r *rig) dial(ctx context.Context, address string) (net.Conn, error) {
 	r.dials[address] = append(r.dials[address], time.Now())
 	l, silent := r.hosts[address], r.silent[address]
 	r.dialling++
-	r.most = max(r.most, r.dialling)
 	r.mu.Unlock()
 	defer r.dialEnded()
 	if silent {

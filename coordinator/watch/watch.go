@@ -32,6 +32,12 @@ type Config struct {
 	DialOptions []grpc.DialOption
 	// UnreachableAfter is the mesh's: a third of it is the heartbeat asked for.
 	UnreachableAfter time.Duration
+	// PollEvery is how often a target is asked that has Check only, a third of
+	// UnreachableAfter at most; 0 means DefaultPollEvery.
+	PollEvery time.Duration
+	// RecoverAfter is the mesh's: until a changed answer was seen so often, it
+	// is asked for sooner. 0 means health's default.
+	RecoverAfter int
 	// Score is how badly we are ourselves, from 0 to 7; time-outs are longer by
 	// as many times. nil means well.
 	Score func() int
@@ -41,9 +47,10 @@ type Config struct {
 
 // Watcher follows instances.
 type Watcher struct {
-	cfg  Config
-	pool *pool
-	wg   sync.WaitGroup
+	cfg   Config
+	pool  *pool
+	wheel *wheel
+	wg    sync.WaitGroup
 
 	mu        sync.Mutex
 	followers map[health.ID]*follower
@@ -57,7 +64,15 @@ func New(cfg Config) *Watcher {
 	if cfg.UnreachableAfter == 0 {
 		cfg.UnreachableAfter = health.DefaultUnreachableAfter
 	}
-	return &Watcher{cfg: cfg, pool: newPool(&cfg), followers: map[health.ID]*follower{}}
+	if cfg.PollEvery == 0 {
+		cfg.PollEvery = DefaultPollEvery
+	}
+	if cfg.RecoverAfter == 0 {
+		cfg.RecoverAfter = health.MeshPolicy{}.WithDefaults().RecoverAfter
+	}
+	w := &Watcher{cfg: cfg, pool: newPool(&cfg), followers: map[health.ID]*follower{}}
+	w.wheel = newWheel(cfg.pace(cfg.PollEvery), &w.wg)
+	return w
 }
 
 // pace is how often targets are asked, and patient how long they are waited for:
@@ -92,6 +107,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	defer w.wg.Wait()
 	defer stop()
 	w.wg.Go(func() { w.listen(ctx) })
+	w.wg.Go(func() { w.wheel.run(ctx) })
 	reader := w.cfg.Feed.NewReader(feed.Interest{})
 	for {
 		step, err := reader.Next(ctx)
