@@ -35,6 +35,8 @@ type Config struct {
 	// PollEvery is how often a target is asked that has Check only, a third of
 	// UnreachableAfter at most; 0 means DefaultPollEvery.
 	PollEvery time.Duration
+	// Retry says how Checks are made again that were turned away.
+	Retry Retry
 	// RecoverAfter is the mesh's: until a changed answer was seen so often, it
 	// is asked for sooner. 0 means health's default.
 	RecoverAfter int
@@ -47,10 +49,11 @@ type Config struct {
 
 // Watcher follows instances.
 type Watcher struct {
-	cfg   Config
-	pool  *pool
-	wheel *wheel
-	wg    sync.WaitGroup
+	cfg     Config
+	pool    *pool
+	wheel   *wheel
+	retrier *retrier
+	wg      sync.WaitGroup
 
 	mu        sync.Mutex
 	followers map[health.ID]*follower
@@ -70,7 +73,10 @@ func New(cfg Config) *Watcher {
 	if cfg.RecoverAfter == 0 {
 		cfg.RecoverAfter = health.MeshPolicy{}.WithDefaults().RecoverAfter
 	}
-	w := &Watcher{cfg: cfg, pool: newPool(&cfg), followers: map[health.ID]*follower{}}
+	w := &Watcher{cfg: cfg, followers: map[health.ID]*follower{}, retrier: newRetrier(&cfg)}
+	// Outermost, so that the others see every attempt.
+	cfg.DialOptions = append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(w.retrier.unary)}, cfg.DialOptions...)
+	w.pool = newPool(&cfg)
 	w.wheel = newWheel(cfg.pace(cfg.PollEvery), &w.wg)
 	return w
 }
