@@ -17,6 +17,8 @@ func (c *Coordinator) stats() metrics.Stats {
 	s.QueueWaiting, s.QueueLost = c.registry.Queue()
 	s.LateWakes, s.LateAt = c.registry.Late()
 	s.Guards, s.Score = c.registry.Guards(), c.registry.Score()
+	s.Coverage, s.Breakers = c.watcher.Coverage(), c.watcher.Breakers()
+	s.Retries, s.RetriesDenied = c.watcher.Retries()
 	return s
 }
 

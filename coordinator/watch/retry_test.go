@@ -184,9 +184,9 @@ func TestRetryIsChecked(t *testing.T) {
 	want := []string{
 		"Attempts: is 11; allowed: 1 to 10, 0 for the default",
 		"Base: is 1ms; allowed: 10ms or more, 0 for the default",
-		"Cap: is 1µs; allowed: Base, 1ms, or more",
+		"Cap: is 1µs; allowed: Base, 1ms, or more, 0 for the default",
 		"Methods[grpc.health.v1.Health/Check].Attempts: is -1; allowed: 1 to 10, 0 for the default",
-		"Methods[grpc.health.v1.Health/Check].Cap: is 1s; allowed: Base, 1m0s, or more",
+		"Methods[grpc.health.v1.Health/Check].Cap: is 1s; allowed: Base, 1m0s, or more, 0 for the default",
 		`Methods[grpc.health.v1.Health/Watch]: "grpc.health.v1.Health/Watch" is no method that may be called again; allowed: grpc.health.v1.Health/Check, meshhealth.v1.HealthService/Check`,
 	}
 	if err := r.Validate(); err == nil {
@@ -201,6 +201,18 @@ func TestRetryIsChecked(t *testing.T) {
 	for _, good := range []Retry{{}, {Methods: map[string]RetryRule{"meshhealth.v1.HealthService/Check": {Attempts: 1}}}} {
 		if err := good.Validate(); err != nil {
 			t.Error(err)
+		}
+	}
+	for what, c := range map[string]struct{ rule, of, want RetryRule }{
+		"nothing":        {RetryRule{}, RetryRule{}, RetryRule{3, time.Second, 15 * time.Second}},
+		"a large base":   {RetryRule{Base: time.Minute}, RetryRule{}, RetryRule{3, time.Minute, time.Minute}},
+		"a small cap":    {RetryRule{Cap: time.Millisecond}, RetryRule{}, RetryRule{3, time.Millisecond, time.Millisecond}},
+		"that of all":    {RetryRule{}, RetryRule{5, time.Minute, time.Hour}, RetryRule{5, time.Minute, time.Hour}},
+		"not that base":  {RetryRule{Cap: time.Second}, RetryRule{5, time.Minute, time.Hour}, RetryRule{5, time.Second, time.Second}},
+		"all of its own": {RetryRule{2, 3, 4}, RetryRule{5, 6, 7}, RetryRule{2, 3, 4}},
+	} {
+		if got := c.rule.over(c.of); got != c.want {
+			t.Errorf("%s: %v, want %v", what, got, c.want)
 		}
 	}
 	if got := fmt.Sprint(RetryRule{Base: time.Second, Cap: 3 * time.Second}.most(0), RetryRule{Base: time.Second, Cap: 3 * time.Second}.most(1), RetryRule{Base: time.Second, Cap: 3 * time.Second}.most(99)); got != "1s 2s 3s" {

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,7 +39,7 @@ type RetryRule struct {
 
 // Retry is the rule of all calls to targets that may be made again, and those of
 // single methods by name (see RetryMethods); their zero fields are as in the
-// rule of all. The zero value is the default.
+// rule of all, as far as they go together. The zero value is the default.
 type Retry struct {
 	RetryRule
 	Methods map[string]RetryRule
@@ -70,8 +71,7 @@ func (r *Retry) Validate() error {
 		if err := CheckRetryMethod(name); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", field, err))
 		}
-		rule := r.Methods[name].over(r.RetryRule)
-		errs = append(errs, rule.validate(field+"."))
+		errs = append(errs, r.Methods[name].validate(field+"."))
 	}
 	return errors.Join(errs...)
 }
@@ -87,26 +87,26 @@ func (r RetryRule) validate(prefix string) error {
 	if r.Base != 0 && r.Base < LeastRetryBase {
 		add("Base", "is %v; allowed: %v or more, 0 for the default", r.Base, LeastRetryBase)
 	}
-	if d := r.over(RetryRule{}); d.Cap < d.Base {
-		add("Cap", "is %v; allowed: Base, %v, or more", d.Cap, d.Base)
+	if r.Cap < 0 || r.Cap != 0 && r.Cap < r.Base {
+		add("Cap", "is %v; allowed: Base, %v, or more, 0 for the default", r.Cap, cmp.Or(max(0, r.Base), DefaultRetryBase))
 	}
 	return errors.Join(errs...)
 }
 
-// over fills zero fields in from another rule, and then from the defaults.
+// over fills zero fields in from another rule, or else from the defaults. Of Base
+// and Cap, what was not given gives way to what was.
 func (r RetryRule) over(other RetryRule) RetryRule {
-	for _, o := range []RetryRule{other, {DefaultRetryAttempts, DefaultRetryBase, DefaultRetryCap}} {
-		if r.Attempts == 0 {
-			r.Attempts = o.Attempts
-		}
-		if r.Base == 0 {
-			r.Base = o.Base
-		}
-		if r.Cap == 0 {
-			r.Cap = o.Cap
-		}
+	base, limit := cmp.Or(other.Base, DefaultRetryBase), cmp.Or(other.Cap, DefaultRetryCap)
+	switch {
+	case r.Base != 0:
+		limit = max(limit, r.Base)
+	case r.Cap != 0:
+		base = min(base, r.Cap)
 	}
-	return r
+	return RetryRule{
+		Attempts: cmp.Or(r.Attempts, other.Attempts, DefaultRetryAttempts),
+		Base:     cmp.Or(r.Base, base), Cap: cmp.Or(r.Cap, limit),
+	}
 }
 
 // most is the longest pause after so many attempts were made again.
@@ -122,7 +122,7 @@ func (r RetryRule) most(tries int) time.Duration {
 func (r *Retry) rules() map[string]RetryRule {
 	rules := map[string]RetryRule{}
 	for _, name := range RetryMethods() {
-		rules["/"+name] = r.Methods[name].over(r.RetryRule)
+		rules["/"+name] = r.Methods[name].over(r.RetryRule.over(RetryRule{}))
 	}
 	return rules
 }
