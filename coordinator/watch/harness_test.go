@@ -176,6 +176,8 @@ func (e told) String() string {
 		return fmt.Sprintf("%v: refused", e.ID)
 	case health.EventPath:
 		return fmt.Sprintf("%v: path", e.ID)
+	case health.EventUnasked:
+		return fmt.Sprintf("%v: unasked", e.ID)
 	case health.EventConfig:
 		return fmt.Sprintf("%v: %v", e.ID, e.Cause)
 	}
