@@ -104,10 +104,12 @@ func (c *Coordinator) newWatcher(targets *wire.Targets) *watch.Watcher {
 	if dial == nil {
 		dial = watch.Dialer(targets)
 	}
+	policy := c.cfg.Policy.WithDefaults()
 	return watch.New(watch.Config{
 		Feed: c.registry.Feed(), Observe: c.registry.Observe, Dial: dial,
 		Credentials: c.cfg.Dial.Credentials, ServiceCredentials: c.cfg.Dial.Services,
-		Score: c.registry.Score, UnreachableAfter: c.cfg.Policy.WithDefaults().UnreachableAfter, Logger: c.cfg.Logger,
+		Score: c.registry.Score, UnreachableAfter: policy.UnreachableAfter, RecoverAfter: policy.RecoverAfter,
+		PollEvery: c.cfg.PollEvery, Retry: c.cfg.Retry, Logger: c.cfg.Logger,
 		DialOptions: []grpc.DialOption{
 			grpc.WithChainUnaryInterceptor(c.outbound.Unary()), grpc.WithChainStreamInterceptor(c.outbound.Stream()),
 		},

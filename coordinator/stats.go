@@ -21,6 +21,8 @@ func (c *Coordinator) stats() metrics.Stats {
 	s.LateWakes, s.LateAt = c.registry.Late()
 	g := c.registry.Glance()
 	s.Guards, s.Score, s.Overrides = len(g.Guards), g.Score, g.Overrides
+	s.Coverage, s.Breakers = c.watcher.Coverage(), c.watcher.Breakers()
+	s.Retries, s.RetriesDenied = c.watcher.Retries()
 	return s
 }
 
@@ -50,6 +52,12 @@ func (c *Coordinator) describe(r *pb.GetCoordinatorResponse) {
 	if !s.LateAt.IsZero() {
 		r.ForgivenAge = durationpb.New(time.Since(s.LateAt))
 	}
+	r.PollCoverage = s.Coverage
+	r.OpenTargets, _ = c.watcher.OpenAddresses(maxNamed)
+	r.Breakers = map[string]uint32{}
+	for state, n := range s.Breakers {
+		r.Breakers[state] = uint32(n)
+	}
 	c.describeJudgement(r)
 	entries, _ := c.registry.Feed().Snapshot()
 	for _, e := range entries {
@@ -74,8 +82,8 @@ func (c *Coordinator) describeJudgement(r *pb.GetCoordinatorResponse) {
 	r.UnknownServices = c.unknownServices()
 }
 
-// maxUnknown bounds how many services are named that nobody has registered.
-const maxUnknown = 20
+// maxNamed bounds how many names one list of an answer has.
+const maxNamed = 20
 
 // unknownServices names those the configuration says something about, or that
 // one it names depends on, of which no instance is registered.
@@ -89,5 +97,5 @@ func (c *Coordinator) unknownServices() []string {
 		}
 	}
 	all := slices.Sorted(maps.Keys(named))
-	return all[:min(len(all), maxUnknown)]
+	return all[:min(len(all), maxNamed)]
 }

@@ -63,7 +63,7 @@ func (in *instance) watched() watched {
 	if !in.confirmed || in.leaving() || lost && !in.hold.on {
 		return watched{}
 	}
-	return watched{in: true, zone: in.spec.Zone, doubted: lost || in.reach.doubt && in.reach.silent}
+	return watched{in: true, zone: in.spec.Zone, doubted: lost || in.reach.unasked || in.reach.doubt && in.reach.silent}
 }
 
 // regard enters in anew in its guards.

@@ -106,6 +106,8 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 		m.misconfigured(in, ev.Cause, ev.Reason)
 	case EventPushed:
 		in.push(ev.On)
+	case EventUnasked:
+		in.unasked(ev.Reason)
 	}
 }
 

@@ -139,7 +139,7 @@ func (s *meshScript) event(l *line) *Event {
 	kinds := map[string]EventKind{
 		"register": EventRegister, "load": EventLoad, "deregister": EventDeregister, "report": EventReport,
 		"alive": EventAlive, "renew": EventRenew, "refused": EventRefused, "path": EventPath,
-		"config": EventConfig, "pushed": EventPushed,
+		"config": EventConfig, "pushed": EventPushed, "unasked": EventUnasked,
 	}
 	ev.Kind = kinds[l.verb]
 	switch ev.Kind {

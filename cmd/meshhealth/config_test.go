@@ -11,6 +11,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
 )
 
@@ -57,6 +58,10 @@ func TestWholeConfig(t *testing.T) {
 		"insecure":    {cfg.Insecure, true},
 		"allow":       {fmt.Sprint(cfg.Allow), "[10.0.0.0/8 fd00::/8]"},
 		"trust":       {cfg.StoreTrust, 10 * time.Minute},
+		"poll":        {cfg.PollEvery, 7 * time.Second},
+		"retry":       {cfg.Retry.RetryRule, watch.RetryRule{Attempts: 4, Base: 2 * time.Second, Cap: 20 * time.Second}},
+		"not again":   {cfg.Retry.Methods["grpc.health.v1.Health/Check"], watch.RetryRule{Attempts: 1}},
+		"pauses":      {cfg.Retry.Methods["meshhealth.v1.HealthService/Check"], watch.RetryRule{Base: 500 * time.Millisecond, Cap: time.Second}},
 		"hold":        {cfg.Policy.RecoverHold, 3 * time.Second},
 		"after":       {cfg.Policy.RecoverAfter, 3},
 		"unreachable": {cfg.Policy.UnreachableAfter, 20 * time.Second},

@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -27,6 +28,8 @@ func parseConfig(p *problems, content []byte, dir string) *settings {
 		"services":    s.readServices(),
 		"policy":      readPolicy(&s.policy),
 		"store_trust": duration(&s.storeTrust, time.Second, false),
+		"poll_every":  duration(&s.pollEvery, watch.LeastPollEvery, false),
+		"retry":       readRetry(&s.retry),
 		"limits":      s.limits.read(),
 		"metrics":     object(fields{"max_instances": count(&s.metrics, 1_000_000, true)}),
 		"log": object(fields{
@@ -215,6 +218,7 @@ func (s *settings) config() coordinator.Config {
 		Listen: s.listen, HTTP: s.http, Insecure: s.insecure,
 		DataDir: or(s.dataDir, defaultDataDir),
 		Allow:   s.allow, Static: s.targets, Policy: s.policy, StoreTrust: s.storeTrust,
+		PollEvery: s.pollEvery, Retry: s.retry,
 		MaxInstances: s.limits.instances, MaxWatchers: s.limits.watchers,
 		MaxWatchersPerPeer: s.limits.watchersPerPeer, MaxConnsPerPeer: s.limits.connsPerPeer,
 		MetricInstances: s.metrics, Build: buildVersion(),

@@ -81,6 +81,8 @@ func (r *settings) differences(s *settings) []string {
 		{"targets", r.allow, s.allow},
 		{"policy", was, is},
 		{"store_trust", r.storeTrust, s.storeTrust},
+		{"poll_every", r.pollEvery, s.pollEvery},
+		{"retry", r.retry, s.retry},
 		{"limits", r.limits, s.limits},
 		{"metrics", r.metrics, s.metrics},
 		{"log", r.log, s.log},

@@ -79,7 +79,7 @@ func TestDifferences(t *testing.T) {
 	if got := whole.differences(moved); len(got) != 0 {
 		t.Errorf("the same file differs in %v", got)
 	}
-	want := []string{"listen", "http", "data_dir", "insecure", "tls", "dial", "targets", "policy", "store_trust", "limits", "metrics", "log"}
+	want := []string{"listen", "http", "data_dir", "insecure", "tls", "dial", "targets", "policy", "store_trust", "poll_every", "retry", "limits", "metrics", "log"}
 	if got := whole.differences(&settings{}); !reflect.DeepEqual(got, want) {
 		t.Errorf("it differs in %v, want %v", got, want)
 	}

@@ -27,7 +27,7 @@ func TestStateTable(t *testing.T) {
 			{Known: 10, Doubted: 6, Since: timestamppb.New(noon.Add(-time.Minute))},
 			{Zone: "eu-1", Known: 4, Doubted: 4, Since: timestamppb.New(noon.Add(-time.Hour)), Faded: true},
 		},
-		Breakers: map[string]uint32{"closed": 4, "open": 5, "half_open": 1}, OpenTargets: []string{"10.0.0.1:1", escape},
+		Breakers: map[string]uint32{"closed": 4, "open": 5, "half-open": 1}, OpenTargets: []string{"10.0.0.1:1", escape},
 		StoreError: "store: no space left on device", StoreQueue: 7, StoreLost: 8, UnknownServices: []string{"db", "shop"},
 	}
 	var s shell

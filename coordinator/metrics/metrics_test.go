@@ -27,6 +27,7 @@ func someStats() Stats {
 	return Stats{
 		Watchers: 3, Followers: map[string]int{"report": 2, "grpc-poll": 1, "not a mode": 9},
 		QueueWaiting: 4, QueueLost: 5, Guards: 2, Score: 3, Overrides: 7, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
+		Coverage: 0.75, Breakers: map[string]int{"closed": 11, "open": 12, "not a state": 13}, Retries: 14, RetriesDenied: 15,
 	}
 }
 

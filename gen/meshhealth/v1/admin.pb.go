@@ -892,7 +892,8 @@ type GetCoordinatorResponse struct {
 	// The part of the polls that were made when they should have been; 1 if there
 	// are none.
 	PollCoverage float64 `protobuf:"fixed64,16,opt,name=poll_coverage,json=pollCoverage,proto3" json:"poll_coverage,omitempty"`
-	// Circuit breakers of target addresses by state: closed, open, half_open.
+	// Circuit breakers of target addresses by state: closed, open,
+	// half-open.
 	Breakers map[string]uint32 `protobuf:"bytes,17,rep,name=breakers,proto3" json:"breakers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	// Addresses whose breaker is not closed: the first 20.
 	OpenTargets []string `protobuf:"bytes,18,rep,name=open_targets,json=openTargets,proto3" json:"open_targets,omitempty"`
