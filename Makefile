@@ -39,9 +39,9 @@ race: ## Run unit tests with the race detector; needs a C compiler
 	$(GO) test -race -shuffle=on ./...
 
 .PHONY: e2e
-e2e: grpcurl grpchealthprobe ## Run the tests over real sockets and processes
+e2e: grpcurl grpchealthprobe strace ## Run the tests over real sockets and processes
 	GRPCURL=$(CURDIR)/$(BIN)/grpcurl GRPC_HEALTH_PROBE=$(CURDIR)/$(BIN)/grpc-health-probe \
-		$(GO) test -tags e2e -count=1 -timeout 20m -race ./e2e/...
+		$(GO) test -tags e2e -count=1 -timeout 20m -race -p 1 ./e2e/...
 
 # Debian's servers are installed where one may; the tests name those that are
 # not there.
@@ -53,7 +53,7 @@ compat: ## Compare with what others make, and check real servers
 	$(GO) test -C compat -race -count=1 -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT| *--- PASS|redis:)'
 
 .PHONY: soak
-soak: ## Run the tests that take as long as one lets them
+soak: strace ## Run the tests that take as long as one lets them
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...
 
 .PHONY: bench
@@ -179,6 +179,13 @@ grpcurl:
 .PHONY: grpchealthprobe
 grpchealthprobe:
 	@$(GO) build -modfile=tools/grpc-health-probe.mod -o $(BIN)/grpc-health-probe github.com/grpc-ecosystem/grpc-health-probe
+
+# It makes calls of the store's fail. The tests that need it are skipped where it
+# is not, and may not be installed.
+.PHONY: strace
+strace:
+	@strace -V >/dev/null 2>&1 || apt-get install -y -qq strace >/dev/null 2>&1 || true; \
+	strace -o /dev/null true 2>/dev/null || echo "NOT RUN: tests of failing disks, for strace is not installed, or may not trace"
 
 .PHONY: staticcheck
 staticcheck:

@@ -16,7 +16,7 @@ func benchApply(_ context.Context, _ *options, r *report) error {
 		flips  bool
 		allocs int64
 	}{{"Mesh.Apply, unchanged status", false, 0}, {"Mesh.Apply, a flip (3 changes)", true, -1}} {
-		res := testing.Benchmark(func(b *testing.B) { applyAll(b, 1000, c.flips, health.MeshPolicy{}) })
+		res := testing.Benchmark(func(b *testing.B) { applyAll(b, 1000, c.flips, "", health.MeshPolicy{}) })
 		rate := float64(res.N) / res.T.Seconds()
 		r.figure(c.what, fmt.Sprintf("%.2f M/s, %d allocs", rate/1e6, res.AllocsPerOp()), "≥ 1 M/s"+zero(c.allocs),
 			rate >= 1e6 && (c.allocs < 0 || res.AllocsPerOp() == c.allocs))
@@ -24,18 +24,25 @@ func benchApply(_ context.Context, _ *options, r *report) error {
 	return benchLayers(r)
 }
 
-// benchLayers: what the guards and damping cost beside what was reported and
-// whether it was reached.
+// benchLayers: what the guards, damping and dependencies cost beside what was
+// reported and whether it was reached; and what zones do, in which a flip is five
+// changes instead of three.
 func benchLayers(r *report) error {
-	var ratios []float64
-	for range 5 {
-		of := func(p health.MeshPolicy) float64 {
-			return float64(testing.Benchmark(func(b *testing.B) { applyAll(b, 1000, true, p) }).NsPerOp())
-		}
-		two := of(health.MeshPolicy{GuardMin: -1, FlapHalfLife: -1})
-		ratios = append(ratios, of(health.MeshPolicy{})/two)
+	chain := map[string]health.ServicePolicy{}
+	for i := range 9 {
+		chain[name("service", i)] = health.ServicePolicy{DependsOn: []string{name("service", i+1)}}
 	}
-	r.ratio("Mesh.Apply, a flip: all layers / layers 1 and 2", ratios, 1.3)
+	var layers, zones []float64
+	for range 7 {
+		of := func(zone string, p health.MeshPolicy) float64 {
+			return float64(testing.Benchmark(func(b *testing.B) { applyAll(b, 1000, true, zone, p) }).NsPerOp())
+		}
+		two := of("", health.MeshPolicy{GuardMin: -1, FlapHalfLife: -1})
+		layers = append(layers, of("", health.MeshPolicy{Services: chain})/two)
+		zones = append(zones, of("eu-1", health.MeshPolicy{Services: chain})/two)
+	}
+	r.ratio("Mesh.Apply, a flip: all layers, dependencies / layers 1 and 2", layers, 1.3)
+	r.ratio("… and in a zone (5 changes to 3)", zones, 2.2)
 	return nil
 }
 
@@ -47,14 +54,14 @@ func zero(allocs int64) string {
 }
 
 // applyAll reports round and round for n instances of 10 services.
-func applyAll(b *testing.B, n int, flips bool, p health.MeshPolicy) {
+func applyAll(b *testing.B, n int, flips bool, zone string, p health.MeshPolicy) {
 	now := time.Now()
 	m := health.NewMesh(p, 1, now)
 	ids := make([]health.ID, n)
 	var dst []health.Change
 	for i := range ids {
 		ids[i] = health.ID{Service: name("service", i%10), Instance: name("instance", i)}
-		spec := &health.Spec{TTL: 30 * time.Second, Lease: 1}
+		spec := &health.Spec{TTL: 30 * time.Second, Lease: 1, Zone: zone}
 		dst = m.Apply(dst[:0], now, &health.Event{Kind: health.EventRegister, ID: ids[i], Lease: 1, Spec: spec})
 	}
 	ev := health.Event{Kind: health.EventReport, Lease: 1}

@@ -7,6 +7,8 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/meshhealth/meshhealth/health"
 )
 
 func TestConfig(t *testing.T) {
@@ -102,6 +104,7 @@ func TestInstanceAsTheCoordinatorSeesIt(t *testing.T) {
 		i := instance()
 		i.HealthName, i.Zone, i.Version, i.ServerName = "pay", "z1", "v2", "pay.example"
 		i.Labels, i.TTL = map[string]string{"tier": "1"}, time.Minute
+		i.Rule, i.MinAvailable, i.Optional = health.AtLeast(2), 60, true
 		r := mustRegister(t, w.client(), i)
 		i.Labels["tier"] = "changed afterwards"
 		w.registry.do(func() { clear(w.registry.leases) })
@@ -111,7 +114,12 @@ func TestInstanceAsTheCoordinatorSeesIt(t *testing.T) {
 			wantEqual(t, "zone", got.GetZone(), "z1")
 			wantEqual(t, "version", got.GetVersion(), "v2")
 			wantEqual(t, "server name", got.GetServerName(), "pay.example")
+			wantEqual(t, "rule", got.GetRule(), "at-least-2")
+			wantEqual(t, "min available", got.GetMinAvailable(), 60)
 			wantEqual(t, "label", got.GetLabels()["tier"], "1")
+			if !got.GetOptional() {
+				t.Error("it is not optional")
+			}
 			wantEqual(t, "lease", got.GetTtl().AsDuration(), time.Minute)
 			wantEqual(t, "incarnation", got.GetIncarnation(), r.c.incarnation)
 		}

@@ -28,8 +28,16 @@ type Instance struct {
 	HealthName string
 	// Labels: at most 64.
 	Labels map[string]string
-	// Zone is at most 63 bytes, Version 128.
-	Zone, Version string
+	// Zone is where it is: at most 63 of [A-Za-z0-9._:-].
+	Zone string
+	// Version is at most 128 bytes.
+	Version string
+	// Rule, MinAvailable (in percent) and Optional are how its service is to be
+	// judged, of the instances of it the latest registered. The zero values
+	// leave that to the coordinator, whose configuration goes before them.
+	Rule         health.Rule
+	MinAvailable int
+	Optional     bool
 	// ServerName is the name to verify in the instance's certificate; empty
 	// means Address's.
 	ServerName string
@@ -51,10 +59,12 @@ func (i *Instance) validate() error {
 	f.add("Address", wire.CheckAddress(i.Address))
 	f.add("HealthName", wire.CheckHealthName(i.HealthName))
 	f.add("Labels", wire.CheckLabels(i.Labels))
-	f.add("Zone", atMost(i.Zone, wire.MaxZone))
+	f.add("Zone", wire.CheckZone(i.Zone))
 	f.add("Version", atMost(i.Version, wire.MaxVersion))
 	f.add("ServerName", atMost(i.ServerName, wire.MaxServerName))
 	f.add("TTL", i.checkTTL())
+	f.add("Rule", i.checkRule())
+	f.add("MinAvailable", i.checkMinAvailable())
 	return errors.Join(f...)
 }
 
@@ -68,6 +78,28 @@ func atMost(text string, limit int) error {
 func (i *Instance) checkTTL() error {
 	_, err := wire.Between(i.ttl(), 0, wire.MinTTL, wire.MaxTTL)
 	return err
+}
+
+func (i *Instance) checkRule() error {
+	if _, err := health.ParseRule(i.rule()); i.rule() != "" && err != nil {
+		return fmt.Errorf("is %s; allowed: %s", i.rule(), health.RuleNames)
+	}
+	return nil
+}
+
+func (i *Instance) checkMinAvailable() error {
+	if i.MinAvailable < 0 || i.MinAvailable > 100 {
+		return fmt.Errorf("is %d; allowed: 1 to 100, 0 for the coordinator's", i.MinAvailable)
+	}
+	return nil
+}
+
+// rule returns the rule's name, "" if none is given.
+func (i *Instance) rule() string {
+	if i.Rule == (health.Rule{}) {
+		return ""
+	}
+	return i.Rule.String()
 }
 
 func (i *Instance) ttl() *durationpb.Duration {
@@ -85,6 +117,7 @@ func (i *Instance) registration(incarnation string) *pb.Registration {
 		Service: i.Service, Instance: i.Instance, Address: i.Address, HealthName: i.HealthName,
 		Incarnation: incarnation, Labels: maps.Clone(i.Labels), Zone: i.Zone, Version: i.Version,
 		ServerName: i.ServerName, Ttl: i.ttl(),
+		Rule: i.rule(), MinAvailable: uint32(i.MinAvailable), Optional: i.Optional,
 	}
 }
 

@@ -27,6 +27,7 @@ var idempotent = map[string]bool{
 	pb.HealthService_List_FullMethodName:           true,
 	pb.AdminService_Explain_FullMethodName:         true,
 	pb.AdminService_ListTransitions_FullMethodName: true,
+	pb.AdminService_ListOverrides_FullMethodName:   true,
 	pb.AdminService_GetCoordinator_FullMethodName:  true,
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -61,6 +62,13 @@ type Config struct {
 	// StoreTrust is how old a stored status may be to be kept after a restart;
 	// 0 means 5 min.
 	StoreTrust time.Duration
+
+	// PollEvery is how often an instance is asked that has the Check of
+	// grpc.health.v1 only, but a third of the policy's UnreachableAfter at most; 0
+	// means 5 s, 1 s is the least.
+	PollEvery time.Duration
+	// Retry says how calls to instances are made again that were turned away.
+	Retry watch.Retry
 
 	// MaxInstances bounds what may be registered; 0 means 50,000.
 	MaxInstances int
@@ -143,6 +151,12 @@ func (c *Config) validate() error {
 	if err := c.Policy.Validate(); err != nil {
 		add("Policy", "%w", err)
 	}
+	if err := c.Retry.Validate(); err != nil {
+		add("Retry", "%w", err)
+	}
+	if c.PollEvery != 0 && c.PollEvery < watch.LeastPollEvery {
+		add("PollEvery", "is %v; allowed: %v or more, 0 for the default", c.PollEvery, watch.LeastPollEvery)
+	}
 	for _, f := range []struct {
 		field string
 		n     int
@@ -156,7 +170,7 @@ func (c *Config) validate() error {
 			add(f.field, "is %d; allowed: 1 or more, 0 for the default", f.n)
 		}
 	}
-	if _, err := c.static(); err != nil {
+	if _, err := registrationsOf(c.Static); err != nil {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -7,10 +7,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
 )
 
@@ -32,6 +34,9 @@ func TestConfigIsChecked(t *testing.T) {
 		"policy":              {Config{Policy: health.MeshPolicy{UnreachableAfter: -1}}, []string{"Policy: ", "UnreachableAfter"}},
 		"static, no address":  {Config{Static: []Target{{Service: "pay", Instance: "a"}}}, []string{"Static[0]: address: "}},
 		"static, named twice": {Config{Static: []Target{{Service: "pay", Instance: "a", Address: "127.0.0.1:1"}, {Service: "pay", Instance: "a", Address: "127.0.0.1:1"}}}, []string{"Static[1]: names pay/a, as Static[0] does"}},
+		"polls too often":     {Config{PollEvery: time.Millisecond}, []string{"PollEvery: is 1ms; allowed: 1s or more"}},
+		"polls backwards":     {Config{PollEvery: -1}, []string{"PollEvery: is -1ns; allowed: 1s or more"}},
+		"retries a Watch":     {Config{Retry: watch.Retry{Methods: map[string]watch.RetryRule{"grpc.health.v1.Health/Watch": {}}}}, []string{"Retry: Methods[grpc.health.v1.Health/Watch]: ", "allowed: grpc.health.v1.Health/Check"}},
 		"all at once":         {Config{MaxWatchers: -1, MaxConnsPerPeer: -1}, []string{"MaxWatchers: ", "MaxConnsPerPeer: "}},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/rpc"
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/coordinator/watch"
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -28,9 +30,11 @@ const StoreFile = "meshhealth.db"
 
 // Coordinator is one running, or about to run, coordinator.
 type Coordinator struct {
-	cfg     Config
-	static  []wire.Registration
-	started time.Time
+	cfg    Config
+	static []wire.Registration
+	// services are how single services are judged now.
+	services atomic.Pointer[map[string]health.ServicePolicy]
+	started  time.Time
 
 	listener, http net.Listener
 	store          store.Store
@@ -52,6 +56,7 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
 	c := &Coordinator{cfg: cfg, started: time.Now(), store: cfg.Store, listener: cfg.Listener, http: cfg.HTTPListener}
+	c.services.Store(&cfg.Policy.Services)
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("coordinator: %w", err), c.Close())
 	}
@@ -60,7 +65,7 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 
 // open takes what must be had before anything can work.
 func (c *Coordinator) open(ctx context.Context) (err error) {
-	if c.static, err = c.cfg.static(); err != nil {
+	if c.static, err = registrationsOf(c.cfg.Static); err != nil {
 		return err
 	}
 	if err := c.listen(ctx); err != nil {
@@ -99,10 +104,12 @@ func (c *Coordinator) newWatcher(targets *wire.Targets) *watch.Watcher {
 	if dial == nil {
 		dial = watch.Dialer(targets)
 	}
+	policy := c.cfg.Policy.WithDefaults()
 	return watch.New(watch.Config{
 		Feed: c.registry.Feed(), Observe: c.registry.Observe, Dial: dial,
 		Credentials: c.cfg.Dial.Credentials, ServiceCredentials: c.cfg.Dial.Services,
-		Score: c.registry.Score, UnreachableAfter: c.cfg.Policy.WithDefaults().UnreachableAfter, Logger: c.cfg.Logger,
+		Score: c.registry.Score, UnreachableAfter: policy.UnreachableAfter, RecoverAfter: policy.RecoverAfter,
+		PollEvery: c.cfg.PollEvery, Retry: c.cfg.Retry, Logger: c.cfg.Logger,
 		DialOptions: []grpc.DialOption{
 			grpc.WithChainUnaryInterceptor(c.outbound.Unary()), grpc.WithChainStreamInterceptor(c.outbound.Stream()),
 		},
@@ -118,7 +125,8 @@ func (c *Coordinator) newRPC(targets *wire.Targets) *rpc.Server {
 		Stream:          []grpc.StreamServerInterceptor{c.inbound.Stream()},
 		MaxConnsPerPeer: c.cfg.MaxConnsPerPeer, MaxWatchers: c.cfg.MaxWatchers,
 		MaxWatchersPerPeer: c.cfg.MaxWatchersPerPeer, Stats: c.describe,
-		Build: c.cfg.Build, Logger: c.cfg.Logger,
+		Services: func() map[string]health.ServicePolicy { return *c.services.Load() },
+		Build:    c.cfg.Build, Logger: c.cfg.Logger,
 	})
 }
 

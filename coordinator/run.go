@@ -16,7 +16,12 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	owner := newGroup(context.WithoutCancel(ctx))
 	owner.run("registry", c.registry.Run)
 	doors := newGroup(ctx)
-	doors.run("static registrations", c.registerStatic)
+	doors.run("static registrations", func(ctx context.Context) error {
+		if err := c.registerStatic(ctx, c.static); ctx.Err() == nil {
+			return err
+		}
+		return nil // it was told to stop first
+	})
 	doors.run("watch", c.watcher.Run)
 	doors.run("metrics", c.follower.Run)
 	doors.run("gRPC", func(ctx context.Context) error { return c.rpc.Serve(ctx, c.listener) })

@@ -12,12 +12,12 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// static returns the checked registrations of the configured targets.
-func (c *Config) static() (all []wire.Registration, err error) {
+// registrationsOf returns the checked registrations of configured targets.
+func registrationsOf(targets []Target) (all []wire.Registration, err error) {
 	var errs []error
 	seen := map[health.ID]int{}
-	for i := range c.Static {
-		reg, err := wire.OneRegistration(c.Static[i].registration())
+	for i := range targets {
+		reg, err := wire.OneRegistration(targets[i].registration())
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %s", at(i), status.Convert(err).Message()))
 			continue
@@ -45,13 +45,13 @@ func (t *Target) registration() *pb.Registration {
 // registerStatic makes the configured registrations those of the
 // configuration: what it names is registered, what only an earlier one named
 // goes.
-func (c *Coordinator) registerStatic(ctx context.Context) error {
+func (c *Coordinator) registerStatic(ctx context.Context, all []wire.Registration) error {
 	named := map[health.ID]bool{}
-	for i := range c.static {
-		named[c.static[i].ID] = true
+	for i := range all {
+		named[all[i].ID] = true
 	}
-	if len(c.static) > 0 {
-		if _, err := c.registry.Register(ctx, c.static); err != nil && ctx.Err() == nil {
+	if len(all) > 0 {
+		if _, err := c.registry.Register(ctx, all); err != nil {
 			return fmt.Errorf("services of the configuration: %w", err)
 		}
 	}
@@ -59,7 +59,7 @@ func (c *Coordinator) registerStatic(ctx context.Context) error {
 		if named[id] {
 			continue
 		}
-		if err := c.registry.Deregister(ctx, id, 0); err != nil && ctx.Err() == nil {
+		if err := c.registry.Deregister(ctx, id, 0); err != nil {
 			return fmt.Errorf("%s is not in the configuration any more: %w", id, err)
 		}
 	}

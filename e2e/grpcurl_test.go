@@ -40,7 +40,10 @@ func TestGrpcurl(t *testing.T) {
 		{"Watch", []string{"-max-time", "2", "-d", `{"names":["legacy","nobody"]}`, "meshhealth.v1.HealthService/Watch"}, 64 + 4, []string{"STATUS_DEGRADED", "STATUS_SERVICE_UNKNOWN", `"snapshotEnd": true`, "resumeToken"}},
 		{"GetCoordinator", []string{"meshhealth.v1.AdminService/GetCoordinator"}, 0, []string{`"instances": 2`, "grpc-watch"}},
 		{"history", []string{"-d", `{"name":"legacy/0"}`, "meshhealth.v1.AdminService/ListTransitions"}, 0, []string{"STATUS_NOT_SERVING"}},
-		{"for later", []string{"-d", `{"name":"legacy"}`, "meshhealth.v1.AdminService/Explain"}, 64 + 12, []string{"Unimplemented", "not implemented by this version"}},
+		{"Explain", []string{"-d", `{"name":"legacy"}`, "meshhealth.v1.AdminService/Explain"}, 0, []string{"legacy is DEGRADED for", "NOT_SERVING: legacy/0"}},
+		{"Explain nobody", []string{"-d", `{"name":"nobody"}`, "meshhealth.v1.AdminService/Explain"}, 64 + 5, []string{"NotFound"}},
+		{"override of a zone nobody is in", []string{"-d", `{"name":"zone=eu-9","status":"STATUS_MAINTENANCE","author":"ann","reason":"x"}`, "meshhealth.v1.AdminService/SetOverride"}, 64 + 5, []string{"no instance is registered that it is for"}},
+		{"what is forced", []string{"meshhealth.v1.AdminService/ListOverrides"}, 0, []string{"{}"}},
 		{"bad input", []string{"-d", `{"registrations":[{"service":"a b"}]}`, "meshhealth.v1.RegistryService/Register"}, 64 + 3, []string{"InvalidArgument", "registrations[0].service", "allowed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -128,7 +128,7 @@ func call(t *testing.T, name string, args ...string) (stdout, stderr string, cod
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "USER=ann")
 	var out, talk strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &talk
 	err := cmd.Run()

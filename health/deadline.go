@@ -26,7 +26,6 @@ const (
 	dlGrace                           // it counts although it never served
 	dlDamp                            // a damped one has been quiet for long enough
 	dlSilent                          // that a loaded one was not heard of speaks against the path
-	dlOverride                        // its override ends
 	numDeadlines
 )
 

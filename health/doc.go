@@ -9,8 +9,10 @@
 //
 // An instance's status goes through layers, each computing on under those
 // above it: what it reports (report.go), whether it can be reached (reach.go),
+// what vanished with many others (guard.go), what goes up and down (damping.go),
 // and what a person forces (override.go). A service's status is its rule over
-// the counts of its instances (rule.go).
+// the counts of its instances (rule.go), in each zone too (zone.go); what it
+// depends on explains it (depend.go).
 //
 // # Concurrency
 //

@@ -31,8 +31,13 @@ const (
 	EventConfig
 	// EventPushed says that one more stream pushes its status (On), or one less.
 	EventPushed
-	// EventOverride sets (Override) or with nil clears the override.
+	// EventOverride sets (Override) or with nil clears what is forced on all in
+	// Scope; ID and Lease say nothing. It holds for those who come later too.
 	EventOverride
+	// EventUnasked says that we have not asked it for so long that what it said
+	// last need not hold any more (Reason). That is unconfirmed until it is heard
+	// of, and nothing else comes of it: it was our doing.
+	EventUnasked
 )
 
 // Event is one thing that was seen of one instance. Events about unknown
@@ -47,6 +52,7 @@ type Event struct {
 	Cause    Cause
 	Reason   string
 	On       bool
+	Scope    Scope
 	Override *Override
 }
 
@@ -89,6 +95,5 @@ type Loaded struct {
 	Since  time.Time
 	Proven bool
 	// Trusted: young enough to be kept until evidence comes.
-	Trusted  bool
-	Override *Override
+	Trusted bool
 }

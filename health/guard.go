@@ -63,7 +63,7 @@ func (in *instance) watched() watched {
 	if !in.confirmed || in.leaving() || lost && !in.hold.on {
 		return watched{}
 	}
-	return watched{in: true, zone: in.spec.Zone, doubted: lost || in.reach.doubt && in.reach.silent}
+	return watched{in: true, zone: in.spec.Zone, doubted: lost || in.reach.unasked || in.reach.doubt && in.reach.silent}
 }
 
 // regard enters in anew in its guards.
@@ -92,12 +92,7 @@ func (m *Mesh) enterGuards(w watched, n int) {
 	if w.zone == "" {
 		return
 	}
-	g := m.zones[w.zone]
-	if g == nil {
-		g = &guard{zone: w.zone}
-		m.zones[w.zone] = g
-	}
-	g.enter(w, n)
+	m.zone(w.zone).guard.enter(w, n)
 }
 
 func (g *guard) enter(w watched, n int) {
@@ -108,14 +103,12 @@ func (g *guard) enter(w watched, n int) {
 }
 
 func (m *Mesh) reviewZone(dst []Change, zone string) []Change {
-	g := m.zones[zone]
-	if g == nil {
+	z := m.zones[zone]
+	if z == nil {
 		return dst
 	}
-	if g.known == 0 {
-		delete(m.zones, zone)
-	}
-	return m.review(dst, g)
+	m.forget(z)
+	return m.review(dst, &z.guard)
 }
 
 // review trips a guard, or lets it go.
@@ -161,8 +154,8 @@ func (m *Mesh) guardOf(in *instance) *guard {
 	if m.whole.guard.tripped {
 		return &m.whole.guard
 	}
-	if g := m.zones[in.spec.Zone]; g != nil && g.tripped {
-		return g
+	if z := m.zones[in.spec.Zone]; z != nil && z.guard.tripped {
+		return &z.guard
 	}
 	return nil
 }

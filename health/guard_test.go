@@ -115,15 +115,16 @@ func zonesOf(zone string) []string {
 }
 
 func (g *guardScript) compare(zone string, known, doubted int) error {
-	have := g.mesh.zones[zone]
+	whole := g.mesh.zones[zone]
 	switch {
 	case zone == "":
-		have = &g.mesh.whole.guard
-	case have == nil && known == 0:
+		whole = &g.mesh.whole
+	case whole == nil && known == 0:
 		return nil
-	case have == nil:
+	case whole == nil:
 		return fmt.Errorf("zone %s knows %d, and has no guard", zone, known)
 	}
+	have := &whole.guard
 	must := doubted*2 >= known && known >= g.mesh.policy.GuardMin
 	mustNot := doubted*3 < known || doubted == 0
 	if have.known != known || have.doubted != doubted || must && !have.tripped || mustNot && have.tripped {

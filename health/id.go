@@ -6,7 +6,8 @@ import "strings"
 const MeshName = "*"
 
 // ID names an instance, or with an empty Instance an aggregate: a service, the
-// mesh (MeshName), or with both empty whoever answers.
+// mesh (MeshName), or with both empty whoever answers. A zone of the mesh and
+// what a service has there are aggregates too: see ZoneID and PartID.
 type ID struct {
 	Service  string
 	Instance string
@@ -27,7 +28,10 @@ func (id ID) String() string {
 }
 
 // Aggregate reports whether id names more than one instance.
-func (id ID) Aggregate() bool { return id.Instance == "" }
+func (id ID) Aggregate() bool {
+	_, part := id.Part()
+	return part || id.Instance == ""
+}
 
 // Compare orders by service, then instance; aggregates come first.
 func (id ID) Compare(other ID) int {

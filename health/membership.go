@@ -11,13 +11,14 @@ func (m *Mesh) register(dst []Change, in *instance, ev *Event) []Change {
 	if in != nil && in.spec.Lease == ev.Spec.Lease {
 		if !reflect.DeepEqual(in.spec, ev.Spec) {
 			in.spec = ev.Spec
+			in.forced = m.overrides.of(ev.ID, ev.Spec)
 		}
 		m.renewed(in)
-		return m.settle(dst, in)
+		return m.declare(m.settle(dst, in), in)
 	}
 	fresh := m.add(in, ev)
 	m.renewed(fresh)
-	return m.announce(dst, fresh)
+	return m.declare(m.announce(dst, fresh), fresh)
 }
 
 // load adds an instance from a store. Nothing counts against it before the
@@ -35,10 +36,7 @@ func (m *Mesh) load(dst []Change, in *instance, ev *Event) []Change {
 	fresh.reach.doubt = true
 	fresh.deadlines[dlUnreachable].arm(m.now, m.policy.UnreachableAfter+amnesty)
 	fresh.deadlines[dlSilent].arm(m.now, m.policy.UnreachableAfter/2+amnesty)
-	if l.Override != nil {
-		m.override(fresh, l.Override)
-	}
-	return m.announce(dst, fresh)
+	return m.declare(m.announce(dst, fresh), fresh)
 }
 
 // restore takes over what was stored, if that is young enough.
@@ -69,9 +67,9 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 	in.damping.seen = Starting
 	in.state = State{ID: ev.ID, Status: Starting, Judged: Starting, Cause: CauseStarting, Since: m.wall, Spec: ev.Spec}
 	in.deadlines[dlGrace].arm(m.now, m.policy.StartupGrace)
+	in.forced = m.overrides.of(ev.ID, ev.Spec)
 	if old != nil {
 		in.state.Status, in.state.Since = old.state.Status, old.state.Since
-		in.forced, in.deadlines[dlOverride] = old.forced, old.deadlines[dlOverride]
 		in.damping, in.deadlines[dlDamp] = old.damping, old.deadlines[dlDamp]
 		in.counted, in.svc, in.watchedAs = old.counted, old.svc, old.watchedAs
 		heap.Remove(&m.due, old.heapAt)
@@ -93,6 +91,7 @@ func (m *Mesh) announce(dst []Change, in *instance) []Change {
 // remove takes in out, with a last change that says so.
 func (m *Mesh) remove(dst []Change, in *instance) []Change {
 	delete(m.instances, in.state.ID)
+	m.overrides.drop(ScopeOf(in.state.ID))
 	heap.Remove(&m.due, in.heapAt)
 	dst = m.regardAs(dst, in, watched{})
 	in.state.Removed = true

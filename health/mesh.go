@@ -19,12 +19,15 @@ type Mesh struct {
 	revision  uint64
 	instances map[ID]*instance
 	services  map[string]*service
-	zones     map[string]*guard // the guards of those that have known instances
+	zones     map[string]*whole
 	tripped   []*guard
 	whole     whole
 	self      State
-	due       dueHeap
-	aware     awareness
+	overrides overrides
+	// dependents are the services that cannot do without one.
+	dependents map[string][]string
+	due        dueHeap
+	aware      awareness
 }
 
 // NewMesh returns an empty mesh whose amnesty, if it is given one, begins now.
@@ -32,7 +35,9 @@ type Mesh struct {
 func NewMesh(p MeshPolicy, epoch uint64, now time.Time) *Mesh {
 	m := &Mesh{
 		policy: p.WithDefaults(), epoch: epoch, base: now,
-		instances: map[ID]*instance{}, services: map[string]*service{}, zones: map[string]*guard{},
+		instances: map[ID]*instance{}, services: map[string]*service{}, zones: map[string]*whole{},
+		overrides:  overrides{by: map[Scope]*forcing{}, due: never},
+		dependents: dependentsOf(p.Services),
 	}
 	m.setNow(now)
 	m.self = State{Status: Starting, Cause: CauseStarting, Since: now}
@@ -53,11 +58,14 @@ func (m *Mesh) Len() int { return len(m.instances) }
 // memory.
 func (m *Mesh) Apply(dst []Change, now time.Time, ev *Event) []Change {
 	m.setNow(now)
+	if ev.Kind == EventOverride {
+		return m.override(dst, ev.Scope, ev.Override)
+	}
 	in := m.instances[ev.ID]
 	if handled, changes := m.membership(dst, in, ev); handled {
 		return changes
 	}
-	if in == nil || (ev.Lease != in.spec.Lease && ev.Kind != EventOverride) {
+	if in == nil || ev.Lease != in.spec.Lease {
 		return dst
 	}
 	m.observe(in, ev)
@@ -98,8 +106,8 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 		m.misconfigured(in, ev.Cause, ev.Reason)
 	case EventPushed:
 		in.push(ev.On)
-	case EventOverride:
-		m.override(in, ev.Override)
+	case EventUnasked:
+		in.unasked(ev.Reason)
 	}
 }
 
@@ -115,7 +123,7 @@ func (m *Mesh) Tick(dst []Change, now time.Time) []Change {
 		dst = m.settle(dst, in)
 		m.schedule(in)
 	}
-	return m.tickGuards(dst)
+	return m.tickGuards(m.tickOverrides(dst))
 }
 
 // fire runs in's due deadlines; it reports whether in must go.
@@ -141,8 +149,6 @@ func (m *Mesh) fire(in *instance) (gone bool) {
 			gone = gone || m.goes(in)
 		case dlGrace:
 			in.aged = true
-		case dlOverride:
-			in.forced = nil
 		}
 	}
 	return gone
@@ -151,7 +157,7 @@ func (m *Mesh) fire(in *instance) (gone bool) {
 // Deadline returns when Tick next has something to do. It may be early, when
 // what was due has moved away since.
 func (m *Mesh) Deadline() (time.Time, bool) {
-	next := m.nextGuard()
+	next := min(m.nextGuard(), m.overrides.due)
 	if len(m.due) > 0 {
 		next = min(next, m.due[0].due)
 	}
@@ -168,9 +174,7 @@ func (m *Mesh) Forgive(late time.Duration) {
 	m.aware.raise(m.now + moment(late))
 	for _, in := range m.instances {
 		for kind := range numDeadlines {
-			if kind != dlOverride {
-				in.deadlines[kind].forgive(late)
-			}
+			in.deadlines[kind].forgive(late)
 		}
 		in.fresh.forgive(late)
 		in.due = in.nextDue()
@@ -188,6 +192,14 @@ func (m *Mesh) Snapshot(dst []State) []State {
 	}
 	for _, s := range m.services {
 		dst = append(dst, s.state)
+		for _, p := range s.parts {
+			dst = append(dst, p.state)
+		}
+	}
+	for _, z := range m.zones {
+		if z.state.Revision != 0 {
+			dst = append(dst, z.state)
+		}
 	}
 	return append(dst, m.whole.state)
 }
@@ -200,7 +212,16 @@ func (m *Mesh) State(id ID) (State, bool) {
 	if in, ok := m.instances[id]; ok {
 		return in.state, true
 	}
-	if s, ok := m.services[id.Service]; ok && id.Aggregate() {
+	zone, part := id.Part()
+	s := m.services[id.Service]
+	switch {
+	case part && id == ZoneID(zone):
+		if z := m.zones[zone]; z != nil && z.state.Revision != 0 {
+			return z.state, true
+		}
+	case part && s != nil && s.parts[zone] != nil:
+		return s.parts[zone].state, true
+	case s != nil && id.Instance == "":
 		return s.state, true
 	}
 	return State{}, false

@@ -78,7 +78,7 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 			ev.Lease++
 		}
 		leases[id] = ev.Lease
-		ev.Spec = &Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second}
+		ev.Spec = &Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second, Zone: "z" + id.Instance}
 		if ev.Spec.Static {
 			ev.Spec.TTL = 0
 		}
@@ -94,6 +94,7 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 	case EventPushed:
 		ev.On = arg%2 == 0
 	case EventOverride:
+		ev.Scope = []Scope{ScopeOf(id), ScopeOf(id), {Service: id.Service}, {Zone: "z" + id.Instance}, {Service: id.Service, Zone: "z1"}}[arg%5]
 		if n := arg / 7 % 4; n > 0 {
 			ev.Override = &Override{Status: Status(arg) % NumStatuses, SetAt: now}
 			if n > 1 {
@@ -186,7 +187,7 @@ func checkMesh(data []byte) error {
 	p, wakes := fuzzPolicy(data[0]), decodeWakes(data[1:])
 	m := NewMesh(p, 7, t0)
 	f := &follower{mesh: m, told: map[ID]State{}}
-	dumb, forgave, now := &dumbMesh{policy: p, instances: map[ID]*dumbInstance{}}, false, t0
+	dumb, forgave, now := &dumbMesh{policy: p, instances: map[ID]*dumbInstance{}, overrides: map[Scope]*Override{}}, false, t0
 	err := play(m, wakes, func(at time.Time, changes []Change, w *wake) error {
 		if err := f.take(changes); err != nil {
 			return err
@@ -214,8 +215,7 @@ func checkMesh(data []byte) error {
 }
 
 func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
-	var by, counted tallies
-	optional := 0
+	var by, counted, optional tallies
 	names := map[string]bool{}
 	for id, in := range m.instances {
 		names[id.Service] = true
@@ -225,7 +225,7 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 		}
 		s := &in.state
 		got := dumbVerdict{s.Status, s.Judged, s.Cause, s.Unconfirmed, s.Unreachable, in.proven}
-		if d == nil || got != d.verdict() {
+		if d == nil || got != dumb.verdict(id) {
 			return fmt.Errorf("%s is %+v\ndumb: %+v", id, got, d)
 		}
 	}
@@ -234,12 +234,12 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 	}
 	for name := range names {
 		s := m.services[name]
-		if status, counts := dumb.service(name); !forgave && (status != s.state.Status || counts != *s.state.Counts) {
+		if status, counts := dumb.service(name, ""); !forgave && (status != s.state.Status || counts != *s.state.Counts) {
 			return fmt.Errorf("%s is %s %+v\ndumb: %s %+v", name, s.state.Status, s.state.Counts, status, counts)
 		}
 		by[s.state.Status]++
 		if m.policy.Services[name].Optional {
-			optional++
+			optional[s.state.Status]++
 		} else if s.state.Counts.Counted > 0 {
 			counted[s.state.Status]++
 		}
@@ -250,14 +250,52 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 	if want := wholeOf(by, counted, optional); m.whole.state.Status != want {
 		return fmt.Errorf("the mesh is %s, want %s", m.whole.state.Status, want)
 	}
+	if err := compareZones(m, dumb, forgave); err != nil {
+		return err
+	}
 	return rescan(m)
 }
 
-func wholeOf(by, counted tallies, optional int) Status {
+// compareZones does the same zone by zone.
+func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
+	for _, zone := range []string{"z1", "z2"} {
+		var by, counted, optional tallies
+		for _, name := range []string{"a", "b"} {
+			_, there := m.instances[ID{name, zone[1:]}]
+			got, known := m.State(PartID(name, zone))
+			if there != known {
+				return fmt.Errorf("%s has something in %s: %v, want %v", name, zone, known, there)
+			}
+			if !there {
+				continue
+			}
+			if status, counts := dumb.service(name, zone); !forgave && (status != got.Status || counts != *got.Counts) {
+				return fmt.Errorf("%s in %s is %s %+v\ndumb: %s %+v", name, zone, got.Status, got.Counts, status, counts)
+			}
+			by[got.Status]++
+			if m.policy.Services[name].Optional {
+				optional[got.Status]++
+			} else if got.Counts.Counted > 0 {
+				counted[got.Status]++
+			}
+		}
+		whole, known := m.State(ZoneID(zone))
+		if known != (total(&by) > 0) || known && (whole.Status != wholeOf(by, counted, optional) || whole.Counts.By != by) {
+			return fmt.Errorf("%s is %s %+v (%v), want %s of %v", zone, whole.Status, whole.Counts, known, wholeOf(by, counted, optional), by)
+		}
+	}
+	return nil
+}
+
+func wholeOf(by, counted, optional tallies) Status {
+	left := by
+	for i := range left {
+		left[i] -= optional[i]
+	}
 	switch {
 	case total(&by) == 0:
 		return Unknown
-	case total(&by) == optional:
+	case total(&left) == 0:
 		return Serving
 	case counted[NotServing] > 0:
 		return NotServing
@@ -265,8 +303,12 @@ func wholeOf(by, counted tallies, optional int) Status {
 		return Degraded
 	case counted[Serving] > 0:
 		return Serving
+	case total(&counted) > 0 || total(&left) > left[Draining]+left[Maintenance]:
+		return Starting
+	case left[Draining] > 0:
+		return Draining
 	}
-	return Starting
+	return Maintenance
 }
 
 // rescan holds that the counts are those of the instances, and that the heap's
@@ -304,7 +346,7 @@ func sameWhateverTheOrder(m *Mesh, p MeshPolicy, wakes []wake) error {
 		return err
 	}
 	for i := range wakes {
-		slices.SortStableFunc(wakes[i].events, func(a, b Event) int { return -a.ID.Compare(b.ID) })
+		turnAround(wakes[i].events)
 	}
 	turned := NewMesh(p, 7, t0)
 	if err := play(turned, wakes, ignore); err != nil {
@@ -327,6 +369,19 @@ func sameWhateverTheOrder(m *Mesh, p MeshPolicy, wakes []wake) error {
 		return fmt.Errorf("%d, %d and %d instances", m.Len(), again.Len(), turned.Len())
 	}
 	return nil
+}
+
+// turnAround reverses the order of what is about different instances. An
+// override may be about several, and stays where it is.
+func turnAround(events []Event) {
+	first := 0
+	for i := range events {
+		if events[i].Kind == EventOverride {
+			turnAround(events[first:i])
+			first = i + 1
+		}
+	}
+	slices.SortStableFunc(events[first:], func(a, b Event) int { return -a.ID.Compare(b.ID) })
 }
 
 func FuzzMesh(f *testing.F) {

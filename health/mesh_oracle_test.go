@@ -26,8 +26,6 @@ type dumbInstance struct {
 	expiredAt, born      time.Time
 	pushers              int
 	proven, aged         bool
-	forced               *Override
-	forcedTo             time.Time
 }
 
 func (d *dumbInstance) leaving() bool { return d.said == Draining || d.said == Maintenance }
@@ -141,11 +139,6 @@ func (d *dumbInstance) apply(p *MeshPolicy, now time.Time, ev *Event) {
 		} else if d.pushers > 0 {
 			d.pushers--
 		}
-	case EventOverride:
-		d.forced, d.forcedTo = ev.Override, time.Time{}
-		if ev.Override != nil {
-			d.forcedTo = ev.Override.ExpiresAt
-		}
 	}
 }
 
@@ -174,9 +167,6 @@ func (d *dumbInstance) pass(p *MeshPolicy, now time.Time) (gone bool) {
 		return true
 	}
 	d.aged = d.aged || over(d.born, p.StartupGrace)
-	if d.forced != nil && over(d.forcedTo, 0) {
-		d.forced = nil
-	}
 	return false
 }
 
@@ -202,39 +192,65 @@ func (d *dumbInstance) verdict() dumbVerdict {
 	}
 	d.proven = d.proven || v.Judged.Routable()
 	v.Status, v.Proven = v.Judged, d.proven
-	if d.forced != nil {
-		v.Status, v.Cause = d.forced.Status, CauseForced
-		if d.forced.Status == Maintenance {
+	return v
+}
+
+// forcing is what a person wants of a name: of the narrowest that is for it, the
+// latest.
+func (dm *dumbMesh) forcing(id ID) *Override {
+	for _, scope := range []Scope{
+		{Service: id.Service, Instance: id.Instance}, {Service: id.Service, Zone: "z" + id.Instance},
+		{Service: id.Service}, {Zone: "z" + id.Instance},
+	} {
+		if o := dm.overrides[scope]; o != nil {
+			return o
+		}
+	}
+	return nil
+}
+
+func (dm *dumbMesh) verdict(id ID) dumbVerdict {
+	v := dm.instances[id].verdict()
+	if o := dm.forcing(id); o != nil {
+		v.Status, v.Cause = o.Status, CauseForced
+		if o.Status == Maintenance {
 			v.Cause = CauseMaintenance
 		}
 	}
 	return v
 }
 
+func (dm *dumbMesh) override(now time.Time, scope Scope, o *Override) {
+	delete(dm.overrides, scope)
+	if o != nil && (o.ExpiresAt.IsZero() || o.ExpiresAt.After(now)) {
+		dm.overrides[scope] = o
+	}
+}
+
 // dumbMesh is all instances, by name.
 type dumbMesh struct {
 	policy    MeshPolicy
 	instances map[ID]*dumbInstance
+	overrides map[Scope]*Override
 }
 
 func (dm *dumbMesh) apply(now time.Time, ev *Event) {
 	p, d := &dm.policy, dm.instances[ev.ID]
 	switch {
+	case ev.Kind == EventOverride:
+		dm.override(now, ev.Scope, ev.Override)
 	case ev.Kind == EventRegister && d != nil && d.lease == ev.Lease:
 		d.renew(p, now)
 	case ev.Kind == EventRegister || ev.Kind == EventLoad:
 		fresh := &dumbInstance{lease: ev.Lease, static: ev.Spec.Static, ttl: ev.Spec.TTL, said: Starting, why: CauseStarting, born: now}
-		if d != nil {
-			fresh.forced, fresh.forcedTo = d.forced, d.forcedTo
-		}
 		fresh.renew(p, now)
 		if ev.Kind == EventLoad {
 			fresh.load(p, now, ev.Loaded)
 		}
 		dm.instances[ev.ID] = fresh
-	case d == nil || d.lease != ev.Lease && ev.Kind != EventOverride:
+	case d == nil || d.lease != ev.Lease:
 	case ev.Kind == EventDeregister:
-		delete(dm.instances, ev.ID)
+		dm.remove(ev.ID)
 	default:
 		d.apply(p, now, ev)
 	}
@@ -254,26 +270,37 @@ func (d *dumbInstance) load(p *MeshPolicy, now time.Time, l *Loaded) {
 	}
 }
 
+// remove forgets a name, with what was forced on just it.
+func (dm *dumbMesh) remove(id ID) {
+	delete(dm.instances, id)
+	delete(dm.overrides, Scope{Service: id.Service, Instance: id.Instance})
+}
+
 func (dm *dumbMesh) pass(now time.Time) {
+	for scope, o := range dm.overrides {
+		if !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now) {
+			delete(dm.overrides, scope)
+		}
+	}
 	for id, d := range dm.instances {
 		d.verdict() // what is routable for a moment only is proven all the same
 		if d.pass(&dm.policy, now) {
-			delete(dm.instances, id)
+			dm.remove(id)
 			continue
 		}
 		d.verdict()
 	}
 }
 
-// service rescans the instances of one.
-func (dm *dumbMesh) service(name string) (status Status, counts Counts) {
+// service rescans the instances of one, in one zone or in all.
+func (dm *dumbMesh) service(name, zone string) (status Status, counts Counts) {
 	var all, counted, unproven []Status
 	grows := false
 	for id, d := range dm.instances {
-		if id.Service != name {
+		if id.Service != name || zone != "" && zone != "z"+id.Instance {
 			continue
 		}
-		v := d.verdict()
+		v := dm.verdict(id)
 		grows = grows || !d.aged
 		all = append(all, v.Status)
 		counts.By[v.Status]++
@@ -296,5 +323,8 @@ func (dm *dumbMesh) service(name string) (status Status, counts Counts) {
 	if p.MinAvailable != 0 {
 		percent = p.MinAvailable
 	}
-	return dumbAggregate(p.Rule, all, counted, percent, grows), counts
+	if counts.Rule = p.Rule; zone != "" && p.Rule == AtLeast(2) {
+		counts.Rule = Available // two in one zone nobody asked for
+	}
+	return dumbAggregate(counts.Rule, all, counted, percent, grows), counts
 }

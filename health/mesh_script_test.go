@@ -18,16 +18,19 @@ func TestMeshTranscripts(t *testing.T) {
 
 // meshScript is one transcript's mesh.
 type meshScript struct {
-	mesh   *Mesh
-	now    time.Duration
-	leases map[ID]uint64 // the last one of each name
+	mesh     *Mesh
+	services map[string]ServicePolicy
+	now      time.Duration
+	leases   map[ID]uint64 // the last one of each name
 }
 
 func (s *meshScript) run(l *line) string {
 	s.now = l.age("at", s.now)
 	switch l.verb {
 	case "policy":
-		s.policy(l)
+		p := s.policy(l)
+		p.Services = s.services
+		s.mesh = NewMesh(p, 7, at(s.now))
 		return ""
 	case "tick":
 		return printChanges(s.mesh.Tick(nil, at(s.now)), l)
@@ -45,12 +48,20 @@ func (s *meshScript) run(l *line) string {
 		return fmt.Sprintln(s.mesh.Score())
 	case "guards":
 		return s.guards()
+	case "override":
+		return printChanges(s.override(l), l)
+	case "retune":
+		s.policy(l)
+		return printChanges(s.mesh.Retune(nil, at(s.now), s.services), l)
+	case "overrides":
+		return s.overrides()
 	}
 	ev := s.event(l)
 	return printChanges(s.mesh.Apply(nil, at(s.now), ev), l)
 }
 
-func (s *meshScript) policy(l *line) {
+// policy reads how the mesh is to judge; s.services are how single services are.
+func (s *meshScript) policy(l *line) MeshPolicy {
 	p := MeshPolicy{
 		RecoverHold: l.age("recover-hold", 0), UnreachableAfter: l.age("unreachable-after", 0),
 		StartupGrace: l.age("startup-grace", 0), DeregisterAfter: l.age("deregister-after", 0), Amnesty: l.age("amnesty", 0),
@@ -60,17 +71,24 @@ func (s *meshScript) policy(l *line) {
 	p.GuardMin, _ = strconv.Atoi(least)
 	available, _ := l.opt("min-available")
 	p.MinAvailable, _ = strconv.Atoi(available)
-	p.Services = map[string]ServicePolicy{}
+	s.services = map[string]ServicePolicy{}
 	for _, opt := range []string{"worst", "any", "at-least-2", "optional"} {
 		if name, ok := l.opt(opt); ok {
 			rule, _ := ParseRule(opt)
-			p.Services[name] = ServicePolicy{Rule: rule, Optional: opt == "optional"}
+			s.services[name] = ServicePolicy{Rule: rule, Optional: opt == "optional"}
 		}
 	}
-	if err := p.Validate(); err != nil {
-		panic(err)
+	for pair := range strings.SplitSeq(l.text("depends"), ",") {
+		if name, on, ok := strings.Cut(pair, ">"); ok {
+			of := s.services[name]
+			of.DependsOn = append(of.DependsOn, on)
+			s.services[name] = of
+		}
 	}
-	s.mesh = NewMesh(p, 7, at(s.now))
+	if p.Services = s.services; p.Validate() != nil {
+		panic(p.Validate())
+	}
+	return p
 }
 
 // until does what an owner does: it sleeps to each deadline and ticks.
@@ -121,7 +139,7 @@ func (s *meshScript) event(l *line) *Event {
 	kinds := map[string]EventKind{
 		"register": EventRegister, "load": EventLoad, "deregister": EventDeregister, "report": EventReport,
 		"alive": EventAlive, "renew": EventRenew, "refused": EventRefused, "path": EventPath,
-		"config": EventConfig, "pushed": EventPushed, "override": EventOverride,
+		"config": EventConfig, "pushed": EventPushed, "unasked": EventUnasked,
 	}
 	ev.Kind = kinds[l.verb]
 	switch ev.Kind {
@@ -132,8 +150,6 @@ func (s *meshScript) event(l *line) *Event {
 		ev.Report = s.report(l, ev)
 	case EventPushed:
 		ev.On = !l.has("off")
-	case EventOverride:
-		ev.Override = s.override(l)
 	case 0:
 		panic("no such command")
 	}
@@ -143,6 +159,11 @@ func (s *meshScript) event(l *line) *Event {
 func (s *meshScript) spec(l *line, lease uint64) *Spec {
 	spec := &Spec{Lease: lease, Static: l.has("static"), TTL: l.age("ttl", 30*time.Second), RegisteredAt: t0}
 	spec.Zone, _ = l.opt("zone")
+	if name, ok := l.opt("rule"); ok {
+		rule, _ := ParseRule(name)
+		spec.Judge = &ServicePolicy{Rule: rule}
+		spec.RegisteredAt = at(s.now)
+	}
 	if v, ok := l.opt("label"); ok {
 		spec.Labels = map[string]string{"label": v}
 	}
@@ -157,7 +178,6 @@ func (s *meshScript) loaded(l *line) *Loaded {
 		return nil
 	}
 	ld := &Loaded{Trusted: l.has("trusted"), Proven: l.has("proven"), Since: at(l.age("since", 0)), Cause: CauseOK}
-	ld.Override = s.override(l)
 	ld.Status = parseStatus(l.word())
 	if ld.Status != Serving {
 		ld.Cause = causeOf(ld.Status)
@@ -178,16 +198,35 @@ func (s *meshScript) report(l *line, ev *Event) Report {
 	return r
 }
 
-func (s *meshScript) override(l *line) *Override {
-	v, ok := l.opt("to")
+// override takes what it is for from scope=, or a name.
+func (s *meshScript) override(l *line) []Change {
+	text, ok := l.opt("scope")
 	if !ok {
-		return nil
+		text = l.word()
 	}
-	o := &Override{Status: parseStatus(v), Author: "ann", SetAt: at(s.now)}
-	if ttl := l.age("for", 0); ttl != 0 {
-		o.ExpiresAt = at(s.now + ttl)
+	ev := &Event{Kind: EventOverride}
+	var err error
+	if ev.Scope, err = ParseScope(text); err != nil {
+		panic(err)
 	}
-	return o
+	if v, ok := l.opt("to"); ok {
+		ev.Override = &Override{Status: parseStatus(v), Author: "ann", SetAt: at(s.now)}
+		if ttl := l.age("for", 0); ttl != 0 {
+			ev.Override.ExpiresAt = at(s.now + ttl)
+		}
+	}
+	return s.mesh.Apply(nil, at(s.now), ev)
+}
+
+func (s *meshScript) overrides() string {
+	out := ""
+	for _, f := range s.mesh.Overrides() {
+		out += fmt.Sprintf("%s %s of %d since=%s\n", f.Scope, f.Status, f.Instances, ago(f.SetAt))
+	}
+	for _, o := range s.mesh.Ended() {
+		out += fmt.Sprintf("%s %s ended\n", o.Scope, o.Status)
+	}
+	return out
 }
 
 func parseStatus(name string) Status {
@@ -225,11 +264,17 @@ func printState(s *State) string {
 	if s.Counts != nil {
 		fmt.Fprintf(&b, " counted=%d/%d", s.Counts.Counted, s.Counts.Total())
 	}
-	if s.ID.Instance != "" && s.Judged != s.Status {
+	if s.Spec != nil && s.Judged != s.Status {
 		fmt.Fprintf(&b, " judged=%s", s.Judged)
 	}
 	if !s.FirstFailure.IsZero() {
 		fmt.Fprintf(&b, " first-failure=%s", ago(s.FirstFailure))
+	}
+	if s.Root != "" {
+		fmt.Fprintf(&b, " root=%s", s.Root)
+	}
+	if s.Affected != 0 {
+		fmt.Fprintf(&b, " affected=%d", s.Affected)
 	}
 	for _, f := range []struct {
 		name string

@@ -43,6 +43,9 @@ type MeshPolicy struct {
 	FlapHalfLife time.Duration
 	// FlapMax is how long an instance is held at most. 0 means 10 min.
 	FlapMax time.Duration
+	// RootWindow is how much later than a service one it depends on may fail and
+	// still be the reason. 0 means 15 s; negative means not later at all.
+	RootWindow time.Duration
 	// Services says how single services are judged. Those that are not named
 	// have the zero value.
 	Services map[string]ServicePolicy
@@ -55,6 +58,10 @@ type ServicePolicy struct {
 	MinAvailable int
 	// Optional: the mesh does not get worse for it.
 	Optional bool
+	// DependsOn are the services it cannot do without, SoftDependsOn those it
+	// would miss. They explain what is wrong with it, and change no status.
+	// MeshPolicy.Services alone says so: registrations do not.
+	DependsOn, SoftDependsOn []string
 }
 
 // The defaults of MeshPolicy.
@@ -69,6 +76,7 @@ const (
 	DefaultGuardMax         = 10 * time.Minute
 	DefaultFlapHalfLife     = 60 * time.Second
 	DefaultFlapMax          = 10 * time.Minute
+	DefaultRootWindow       = 15 * time.Second
 )
 
 // WithDefaults returns p with its zero fields replaced.
@@ -84,13 +92,18 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 	p.GuardMax = orDefaultTime(p.GuardMax, DefaultGuardMax)
 	p.FlapHalfLife = orDefaultTime(p.FlapHalfLife, DefaultFlapHalfLife)
 	p.FlapMax = orDefaultTime(p.FlapMax, DefaultFlapMax)
+	p.RootWindow = orDefaultTime(p.RootWindow, DefaultRootWindow)
 	return p
 }
 
-// of returns how a service is judged.
-func (p *MeshPolicy) of(service string) ServicePolicy {
+// of returns how a service is judged whose instances want it to be judged so.
+func (p *MeshPolicy) of(service string, declared ServicePolicy) ServicePolicy {
 	s := p.Services[service]
-	s.MinAvailable = orDefault(s.MinAvailable, p.MinAvailable)
+	if s.Rule == (Rule{}) {
+		s.Rule = declared.Rule
+	}
+	s.MinAvailable = orDefault(orDefault(s.MinAvailable, declared.MinAvailable), p.MinAvailable)
+	s.Optional = s.Optional || declared.Optional
 	return s
 }
 
@@ -134,5 +147,5 @@ func (p MeshPolicy) Validate() error {
 	if p.FlapHalfLife >= 0 && p.FlapHalfLife < time.Second {
 		errs = append(errs, fmt.Errorf("FlapHalfLife: %v is below 1s", p.FlapHalfLife))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, checkDependencies(p.Services)...)...)
 }

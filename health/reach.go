@@ -6,6 +6,7 @@ import "time"
 type reach struct {
 	doubt     bool   // the path is in doubt; the status is kept, unconfirmed
 	silent    bool   // by evidence of the path, and not by a first refusal or for want of any
+	unasked   bool   // we did not ask, so that nobody knows
 	lost      Cause  // refused, unreachable or lease_expired; none if reached
 	worn      bool   // lost, but after more lateness of ours than may be forgiven
 	config    Cause  // only a change of configuration can mend it; none if fine
@@ -31,6 +32,12 @@ func (r *reach) over(in *instance, v verdict) verdict {
 	case r.config != CauseNone:
 		v = verdict{status: Unknown, cause: r.config, reason: r.reason}
 	}
+	if r.unasked && !r.doubt {
+		v.unconfirmed = true
+		if v.reason == "" {
+			v.reason = r.reason
+		}
+	}
 	if r.doubt {
 		v.unconfirmed = true
 		if !r.renewing { // else nothing comes of it
@@ -41,6 +48,17 @@ func (r *reach) over(in *instance, v verdict) verdict {
 		}
 	}
 	return v
+}
+
+// unasked notes that it was not asked for long. No deadline runs for that.
+func (in *instance) unasked(reason string) {
+	if in.pushed() || in.reach.lost != CauseNone {
+		return
+	}
+	in.reach.unasked = true
+	if in.reach.config == CauseNone && !in.reach.doubt {
+		in.reach.reason = reason
+	}
 }
 
 // leaving reports whether the instance says it is on its way out.

@@ -7,7 +7,7 @@ import (
 )
 
 // Rule says how the status of a service follows from its instances. The zero
-// value is Available.
+// value works as Available, and says that nobody has chosen it.
 type Rule struct {
 	kind ruleKind
 	n    int // how many, or percent
@@ -16,7 +16,8 @@ type Rule struct {
 type ruleKind uint8
 
 const (
-	available ruleKind = iota
+	unsaid ruleKind = iota
+	available
 	worst
 	atLeast
 	percent
@@ -26,7 +27,7 @@ const (
 var (
 	// Available: Serving if every counted instance is, Degraded as long as
 	// enough of them are routable (MeshPolicy.MinAvailable).
-	Available = Rule{}
+	Available = Rule{kind: available}
 	// Worst: the worst of Serving < Degraded < Unknown < NotServing.
 	Worst = Rule{kind: worst}
 	// Any: as good as its best instance.
@@ -78,7 +79,7 @@ func ParseRule(name string) (Rule, error) {
 			return c.make(n), nil
 		}
 	}
-	return Available, fmt.Errorf("%q is none of these", name)
+	return Rule{}, fmt.Errorf("%q is none of these", name)
 }
 
 // Aggregate returns the status of a service with these instances: all of them,

@@ -2,55 +2,36 @@ package health
 
 import "time"
 
-// standing says whether an instance counts in its service's judgement.
-type standing uint8
-
-const (
-	uncountedYet standing = iota // too new, or on its way out
-	unproven                     // old enough, but nothing was ever heard of it
-	countedFully
-)
-
-// tally is how one instance is entered in its service's counts.
-type tally struct {
-	in          bool
-	optional    bool // a service only
-	young       bool // an instance only
-	status      Status
-	standing    standing
-	unconfirmed bool
-}
-
-// service is the counts of its instances and what was last published.
+// service is its instances together, and zone by zone.
 type service struct {
-	state  State
-	policy ServicePolicy
-	all    [NumStatuses]int
-	// Those that count, and those that would only count if no other does: an
-	// address nobody ever answered at must not outvote instances that live.
-	counted, unproven [NumStatuses]int
-	unconfirmed       int
-	young             int // that have registered just now
-	size              int
-	inWhole           tally
+	group
+	policy   ServicePolicy
+	declared declared
+	parts    map[string]*group // by zone
+	size     int
+	ailment  ailment
 }
 
 // service returns the one of this name, made if need be.
 func (m *Mesh) service(name string) *service {
 	s, ok := m.services[name]
 	if !ok {
-		s = &service{
-			policy: m.policy.of(name),
-			state:  State{ID: ID{Service: name}, Since: m.wall, Status: Unknown, Counts: &Counts{}},
-		}
+		s = &service{policy: m.policy.of(name, ServicePolicy{}), group: m.newGroup(ID{Service: name})}
 		m.services[name] = s
 	}
 	return s
 }
 
+func (m *Mesh) newGroup(id ID) group {
+	return group{state: State{ID: id, Since: m.wall, Status: Unknown, Counts: &Counts{}}}
+}
+
 // tally says how in is to be entered by what is published of it.
 func (in *instance) tally() tally {
-	return tally{in: true, status: in.state.Status, standing: in.standing(), unconfirmed: in.state.Unconfirmed, young: !in.aged}
+	return tally{
+		in: true, status: in.state.Status, standing: in.standing(), unconfirmed: in.state.Unconfirmed,
+		young: !in.aged, zone: in.spec.Zone,
+	}
 }
 
 func (in *instance) standing() standing {
@@ -67,73 +48,59 @@ func (in *instance) standing() standing {
 	return uncountedYet
 }
 
-// enter adds (n = 1) or takes back (n = -1) an instance.
-func (s *service) enter(t tally, n int) {
-	if !t.in {
-		return
-	}
-	s.all[t.status] += n
-	switch t.standing {
-	case countedFully:
-		s.counted[t.status] += n
-	case unproven:
-		s.unproven[t.status] += n
-	}
-	if t.unconfirmed {
-		s.unconfirmed += n
-	}
-	if t.young {
-		s.young += n
-	}
-}
-
-// judging returns the counts the rule looks at.
-func (s *service) judging() *[NumStatuses]int {
-	if total(&s.counted) == 0 {
-		return &s.unproven
-	}
-	return &s.counted
-}
-
 // recount enters in anew, if it stands differently now, and publishes what
-// its service and the mesh have become.
+// its service, its zone and the mesh have become.
 func (m *Mesh) recount(dst []Change, in *instance) []Change {
-	t := in.tally()
-	if t == in.counted {
+	was, now := in.counted, in.tally()
+	if was == now {
 		return dst
 	}
-	in.svc.enter(in.counted, -1)
-	in.svc.enter(t, 1)
-	in.counted = t
-	return m.resettle(dst, in.svc, in)
+	in.svc.enter(was, -1)
+	in.svc.enter(now, 1)
+	in.counted = now
+	dst = m.resettle(dst, in.svc, in.state.FirstFailure)
+	return m.recountZones(dst, in, was, now)
 }
 
 // leave takes in out of the counts; a service without instances goes too, as it
 // was last.
 func (m *Mesh) leave(dst []Change, in *instance) []Change {
-	s := in.svc
-	s.enter(in.counted, -1)
+	s, was := in.svc, in.counted
+	in.counted = tally{}
+	s.enter(was, -1)
 	s.size--
 	if s.size > 0 {
-		return m.resettle(dst, s, in)
+		dst = m.resettle(dst, s, in.state.FirstFailure)
+		return m.recountZones(dst, in, was, tally{})
 	}
+	dst = m.recountZones(dst, in, was, tally{})
 	delete(m.services, s.state.ID.Service)
 	s.state.Removed = true
 	dst = m.change(dst, &s.state, s.state.Status)
-	return m.dropFromWhole(dst, s)
+	dst = m.dropFromWhole(dst, &m.whole, &s.group)
+	return m.endAilment(dst, s)
 }
 
-// resettle publishes s and, if that changed, the mesh.
-func (m *Mesh) resettle(dst []Change, s *service, by *instance) []Change {
-	status := s.policy.Rule.Aggregate(&s.all, s.judging(), s.policy.MinAvailable, s.young > 0)
-	counts := Counts{By: s.all, Counted: total(s.judging()), Unconfirmed: s.unconfirmed}
+// resettle publishes s and, if that changed, the mesh, and who depends on it.
+// first is the first failure of what changed it.
+func (m *Mesh) resettle(dst []Change, s *service, first time.Time) []Change {
 	from := s.state.Status
-	if status == from && counts == *s.state.Counts {
-		return dst
+	if !m.regroup(&s.group, s.policy.Rule, s.policy.MinAvailable, first) {
+		return m.recountWhole(dst, &m.whole, &s.group, s.policy.Optional)
 	}
-	s.state.take(m, status, counts, by.state.FirstFailure)
-	dst = m.change(dst, &s.state, from)
-	return m.recountWhole(dst, s)
+	dst = m.noteAilment(dst, s, from)
+	dst = m.recountWhole(dst, &m.whole, &s.group, s.policy.Optional)
+	return m.blame(dst, s)
+}
+
+// regroup judges g anew; it reports whether that changed anything.
+func (m *Mesh) regroup(g *group, r Rule, minAvailable int, first time.Time) bool {
+	status, counts := g.judge(r, minAvailable)
+	if status == g.state.Status && counts == *g.state.Counts {
+		return false
+	}
+	g.state.take(m, status, counts, first)
+	return true
 }
 
 // take makes status and counts those of an aggregate. first is the first

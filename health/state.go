@@ -15,8 +15,10 @@ type State struct {
 	FirstFailure time.Time
 	// Unconfirmed: Status is kept, but cannot be confirmed at the moment.
 	Unconfirmed bool
-	// Root names what this failure comes from, where known.
-	Root string
+	// Root names what this failure comes from, where known; Affected is how many
+	// services it is the root of.
+	Root     string
+	Affected int
 	// NextAt is when the next thing will be decided, NextCause what; zero if
 	// nothing is pending.
 	NextAt    time.Time
@@ -59,6 +61,14 @@ type Change struct {
 // changes are of cause, doubt, labels and the like.
 func (c *Change) Transition() bool { return c.From != c.Status || c.Removed }
 
+// Recorded reports whether c belongs into a history: a transition, but none of
+// who judges, nor of what a service has in a zone, which its instances and the
+// zone tell already.
+func (c *Change) Recorded() bool {
+	_, part := c.ID.Part()
+	return c.Transition() && c.ID != ID{} && (!part || c.ID.Service == MeshName)
+}
+
 // Spec is what an instance registered with.
 type Spec struct {
 	Address     string
@@ -71,18 +81,11 @@ type Spec struct {
 	Static      bool   // no lease
 	Configured  bool   // static, by whoever configured the coordinator
 	TTL         time.Duration
+	// Judge is how it wants its service to be judged; nil if it does not care.
+	Judge *ServicePolicy
 	// Lease identifies this registration; evidence of another is dropped.
 	Lease        uint64
 	RegisteredAt time.Time
-}
-
-// Override is a status forced by a person.
-type Override struct {
-	Status    Status
-	Author    string
-	Reason    string
-	SetAt     time.Time
-	ExpiresAt time.Time // zero: never
 }
 
 // CheckState is one local check as its process publishes it.
@@ -119,6 +122,9 @@ type Counts struct {
 	By          [NumStatuses]int
 	Counted     int
 	Unconfirmed int
+	// Rule is what makes a status of them; of the mesh and its zones the zero
+	// value.
+	Rule Rule
 }
 
 // Of returns how many have this status.

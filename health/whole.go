@@ -2,15 +2,15 @@ package health
 
 import "time"
 
-// whole is the mesh: the worst of the services that have a counted instance and
-// are not optional.
+// whole is the mesh, or a zone of it: the worst of the services that have a
+// counted instance there and are not optional.
 type whole struct {
 	state State
 	all   [NumStatuses]int // services by status
-	// Of those, the ones with a counted instance.
-	counted [NumStatuses]int
-	needed  int // that are not optional
-	guard   guard
+	// Of those, the ones that are not optional, and of these the ones with a
+	// counted instance.
+	needed, counted [NumStatuses]int
+	guard           guard
 }
 
 func (w *whole) enter(t tally, n int) {
@@ -21,7 +21,7 @@ func (w *whole) enter(t tally, n int) {
 	if t.optional {
 		return
 	}
-	w.needed += n
+	w.needed[t.status] += n
 	if t.standing == countedFully {
 		w.counted[t.status] += n
 	}
@@ -31,8 +31,8 @@ func (w *whole) enter(t tally, n int) {
 func (w *whole) status() Status {
 	if total(&w.counted) == 0 {
 		switch {
-		case w.needed > 0:
-			return Starting
+		case total(&w.needed) > 0:
+			return uncounted(&w.needed)
 		case total(&w.all) > 0:
 			return Serving
 		}
@@ -44,29 +44,25 @@ func (w *whole) status() Status {
 	return worstOf(&counted)
 }
 
-// recountWhole enters s anew and publishes the mesh if that changed it.
-func (m *Mesh) recountWhole(dst []Change, s *service) []Change {
-	t := tally{in: true, status: s.state.Status, optional: s.policy.Optional}
-	if s.state.Counts.Counted > 0 && !t.optional {
-		t.standing = countedFully
-	}
-	if t == s.inWhole {
+// recountWhole enters g anew and publishes the whole if that changed it.
+func (m *Mesh) recountWhole(dst []Change, w *whole, g *group, optional bool) []Change {
+	t := g.tally(optional)
+	if t == g.inWhole {
 		return dst
 	}
-	m.whole.enter(s.inWhole, -1)
-	m.whole.enter(t, 1)
-	s.inWhole = t
-	return m.settleWhole(dst, s.state.FirstFailure)
+	w.enter(g.inWhole, -1)
+	w.enter(t, 1)
+	g.inWhole = t
+	return m.settleWhole(dst, w, g.state.FirstFailure)
 }
 
-func (m *Mesh) dropFromWhole(dst []Change, s *service) []Change {
-	m.whole.enter(s.inWhole, -1)
-	s.inWhole = tally{}
-	return m.settleWhole(dst, time.Time{})
+func (m *Mesh) dropFromWhole(dst []Change, w *whole, g *group) []Change {
+	w.enter(g.inWhole, -1)
+	g.inWhole = tally{}
+	return m.settleWhole(dst, w, time.Time{})
 }
 
-func (m *Mesh) settleWhole(dst []Change, first time.Time) []Change {
-	w := &m.whole
+func (m *Mesh) settleWhole(dst []Change, w *whole, first time.Time) []Change {
 	from := w.state.Status
 	counts := Counts{By: w.all, Counted: total(&w.counted)}
 	w.state.take(m, w.status(), counts, first)

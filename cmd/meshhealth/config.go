@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -30,6 +31,8 @@ type settings struct {
 	targets      []coordinator.Target
 	policy       health.MeshPolicy
 	storeTrust   time.Duration
+	pollEvery    time.Duration
+	retry        watch.Retry
 	limits       limits
 	metrics      int
 	log          logSettings

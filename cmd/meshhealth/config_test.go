@@ -11,6 +11,7 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
 )
 
@@ -57,6 +58,10 @@ func TestWholeConfig(t *testing.T) {
 		"insecure":    {cfg.Insecure, true},
 		"allow":       {fmt.Sprint(cfg.Allow), "[10.0.0.0/8 fd00::/8]"},
 		"trust":       {cfg.StoreTrust, 10 * time.Minute},
+		"poll":        {cfg.PollEvery, 7 * time.Second},
+		"retry":       {cfg.Retry.RetryRule, watch.RetryRule{Attempts: 4, Base: 2 * time.Second, Cap: 20 * time.Second}},
+		"not again":   {cfg.Retry.Methods["grpc.health.v1.Health/Check"], watch.RetryRule{Attempts: 1}},
+		"pauses":      {cfg.Retry.Methods["meshhealth.v1.HealthService/Check"], watch.RetryRule{Base: 500 * time.Millisecond, Cap: time.Second}},
 		"hold":        {cfg.Policy.RecoverHold, 3 * time.Second},
 		"after":       {cfg.Policy.RecoverAfter, 3},
 		"unreachable": {cfg.Policy.UnreachableAfter, 20 * time.Second},
@@ -68,8 +73,11 @@ func TestWholeConfig(t *testing.T) {
 		"flap max":    {cfg.Policy.FlapMax, 5 * time.Minute},
 		"guard min":   {cfg.Policy.GuardMin, 20},
 		"guard max":   {cfg.Policy.GuardMax, 5 * time.Minute},
-		"rule":        {cfg.Policy.Services["payments"], health.ServicePolicy{Rule: health.Worst}},
-		"quorum":      {cfg.Policy.Services["legacy"], health.ServicePolicy{Rule: health.AtLeast(2), MinAvailable: 60, Optional: true}},
+		"root":        {cfg.Policy.RootWindow, 20 * time.Second},
+		"rule":        {cfg.Policy.Services["payments"].Rule, health.Worst},
+		"needs":       {fmt.Sprint(cfg.Policy.Services["payments"].DependsOn), "[db queue]"},
+		"likes":       {fmt.Sprint(cfg.Policy.Services["payments"].SoftDependsOn), "[legacy]"},
+		"quorum":      {fmt.Sprint(cfg.Policy.Services["legacy"]), fmt.Sprint(health.ServicePolicy{Rule: health.AtLeast(2), MinAvailable: 60, Optional: true})},
 		"instances":   {cfg.MaxInstances, 1000},
 		"watchers":    {cfg.MaxWatchers, 2000},
 		"per peer":    {cfg.MaxWatchersPerPeer, 300},

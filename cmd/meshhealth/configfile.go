@@ -9,6 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -27,6 +28,8 @@ func parseConfig(p *problems, content []byte, dir string) *settings {
 		"services":    s.readServices(),
 		"policy":      readPolicy(&s.policy),
 		"store_trust": duration(&s.storeTrust, time.Second, false),
+		"poll_every":  duration(&s.pollEvery, watch.LeastPollEvery, false),
+		"retry":       readRetry(&s.retry),
 		"limits":      s.limits.read(),
 		"metrics":     object(fields{"max_instances": count(&s.metrics, 1_000_000, true)}),
 		"log": object(fields{
@@ -158,7 +161,7 @@ func readTarget(t *coordinator.Target) reader {
 		"instance":    text(&t.Instance, wire.CheckInstance),
 		"address":     text(&t.Address, checkTargetAddress),
 		"health_name": text(&t.HealthName, wire.CheckHealthName),
-		"zone":        text(&t.Zone, atMost(wire.MaxZone)),
+		"zone":        text(&t.Zone, wire.CheckZone),
 		"version":     text(&t.Version, atMost(wire.MaxVersion)),
 		"server_name": text(&t.ServerName, atMost(wire.MaxServerName)),
 		"labels": byName(anyText, func(name string) reader {
@@ -178,31 +181,6 @@ func checkTargetAddress(address string) error {
 		return fmt.Errorf("%q has no host; allowed: HOST:PORT", address)
 	}
 	return wire.CheckAddress(address)
-}
-
-func readPolicy(m *health.MeshPolicy) reader {
-	return object(fields{
-		"recover_hold":      duration(&m.RecoverHold, time.Millisecond, true),
-		"recover_after":     count(&m.RecoverAfter, 1000, false),
-		"unreachable_after": duration(&m.UnreachableAfter, time.Second, false),
-		"startup_grace":     duration(&m.StartupGrace, time.Millisecond, false),
-		"deregister_after":  duration(&m.DeregisterAfter, time.Second, true),
-		"amnesty":           duration(&m.Amnesty, time.Second, true),
-		"min_available":     percent(&m.MinAvailable),
-		"flap_half_life":    duration(&m.FlapHalfLife, time.Second, true),
-		"flap_max":          duration(&m.FlapMax, time.Second, false),
-		"guard_min":         count(&m.GuardMin, 1_000_000, true),
-		"guard_max":         duration(&m.GuardMax, time.Second, false),
-		"services": byName(wire.CheckService, func(name string) reader {
-			return func(p *problems, path string, n *yaml.Node) {
-				s := m.Services[name]
-				object(fields{
-					"rule": rule(&s.Rule), "min_available": percent(&s.MinAvailable), "optional": boolean(&s.Optional),
-				})(p, path, n)
-				m.Services = with(m.Services, name, s)
-			}
-		}),
-	})
 }
 
 func (l *limits) read() reader {
@@ -240,6 +218,7 @@ func (s *settings) config() coordinator.Config {
 		Listen: s.listen, HTTP: s.http, Insecure: s.insecure,
 		DataDir: or(s.dataDir, defaultDataDir),
 		Allow:   s.allow, Static: s.targets, Policy: s.policy, StoreTrust: s.storeTrust,
+		PollEvery: s.pollEvery, Retry: s.retry,
 		MaxInstances: s.limits.instances, MaxWatchers: s.limits.watchers,
 		MaxWatchersPerPeer: s.limits.watchersPerPeer, MaxConnsPerPeer: s.limits.connsPerPeer,
 		MetricInstances: s.metrics, Build: buildVersion(),

@@ -35,13 +35,15 @@ listens on loopback. Beyond it, it wants TLS. Whoever registers then shows a
 client certificate that --tls-client-ca vouches for.
 
 Flags go before what the file says. Certificates are read again when their files
-change. Logs go to stderr.`,
+change; on SIGHUP the file's services, their rules and what they depend on are,
+unless something is wrong with the file. Logs go to stderr.`,
 		Example: `  meshhealth coordinator
   meshhealth coordinator --config meshhealth.yaml
   meshhealth coordinator --config meshhealth.yaml --check-config`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCoordinator(cmd, &f) },
 	}
+	cmd.AddCommand(a.stateCommand())
 	fl := cmd.Flags()
 	fl.StringVar(&f.config, "config", "", "read this YAML `FILE`")
 	fl.BoolVar(&f.check, "check-config", false, "only check the configuration: exit 0 if it is sound, else 3")
@@ -71,7 +73,11 @@ func (a *app) runCoordinator(cmd *cobra.Command, f *coordinatorFlags) error {
 	if err != nil {
 		return err
 	}
-	return a.coordinate(cmd.Context(), s, log)
+	var reread func() (*settings, error)
+	if f.config != "" {
+		reread = func() (*settings, error) { return f.settings(cmd) }
+	}
+	return a.coordinate(cmd.Context(), s, log, reread)
 }
 
 // settings returns what the file and the flags say together.
@@ -115,8 +121,9 @@ func (f *coordinatorFlags) override(s *settings) {
 	over(f.tlsClient, &s.tls.CA)
 }
 
-// coordinate runs a coordinator until ctx ends.
-func (a *app) coordinate(ctx context.Context, s *settings, log *slog.Logger) error {
+// coordinate runs a coordinator until ctx ends. Where there is a file, reread
+// reads it again.
+func (a *app) coordinate(ctx context.Context, s *settings, log *slog.Logger, reread func() (*settings, error)) error {
 	cfg := s.config()
 	cfg.Logger = log
 	closers, err := s.credentials(&cfg)
@@ -131,6 +138,9 @@ func (a *app) coordinate(ctx context.Context, s *settings, log *slog.Logger) err
 	c, err := newCoordinator(ctx, cfg)
 	if err != nil {
 		return err
+	}
+	if reread != nil {
+		defer (&rereading{reread, s, c, log}).listen(ctx)()
 	}
 	a.announce(log, s, &cfg, c)
 	if err := c.Run(ctx); err != nil {

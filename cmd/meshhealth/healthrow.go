@@ -63,7 +63,7 @@ func whyOf(h *pb.Health) string {
 	if h.GetRoot() != "" {
 		add("because of " + h.GetRoot())
 	}
-	if h.GetCounts() == nil || h.GetStatus() != pb.Status_STATUS_SERVING {
+	if h.GetOverride() == nil && (h.GetCounts() == nil || h.GetStatus() != pb.Status_STATUS_SERVING) {
 		add(h.GetReason())
 	}
 	add(nextOf(h))
@@ -78,6 +78,9 @@ func overrideOf(h *pb.Health) string {
 	text := "forced"
 	if o.GetAuthor() != "" {
 		text += " by " + o.GetAuthor()
+	}
+	if scope := o.GetScope(); scope != "" && scope != nameOf(h) {
+		text += " for " + scope
 	}
 	if o.GetReason() != "" {
 		text += ": " + o.GetReason()

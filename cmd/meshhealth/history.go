@@ -104,6 +104,9 @@ func transitionCells(p pen, t *pb.Transition) []cell {
 		what := fmt.Sprintf("%s not stored here", plural(int(min(n, 1<<31)), "transition"))
 		return []cell{{"! GAP", warning}, {}, {}, {}, {what, plainText}}
 	}
+	if t.GetAction() != pb.Action_ACTION_UNKNOWN {
+		return actionCells(p, t)
+	}
 	before := p.status(t.GetFrom())
 	to := p.status(t.GetTo())
 	why := t.GetReason()

@@ -21,6 +21,7 @@ type live struct {
 	shell
 	t  *testing.T
 	at string
+	c  *coordinator.Coordinator
 }
 
 func newLive(t *testing.T, cfg coordinator.Config) *live {
@@ -40,7 +41,7 @@ func newLive(t *testing.T, cfg coordinator.Config) *live {
 		}
 	})
 	at := c.Addr().String()
-	return &live{t: t, at: at, shell: shell{env: map[string]string{coordinatorEnv: at}}}
+	return &live{t: t, at: at, c: c, shell: shell{env: map[string]string{coordinatorEnv: at}}}
 }
 
 // does runs a command that must end so.

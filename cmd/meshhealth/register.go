@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -51,6 +52,9 @@ func registrationFlags(cmd *cobra.Command, reg *pb.Registration, labels *[]strin
 	fl.StringVar(&reg.HealthName, "health-name", "", "`NAME` to ask it for (default: the service)")
 	fl.StringVar(&reg.Zone, "zone", "", "the `ZONE` it is in")
 	fl.StringVar(&reg.Version, "version", "", "the `VERSION` it runs")
+	fl.StringVar(&reg.Rule, "rule", "", "`RULE` its service is judged by: "+health.RuleNames)
+	fl.Uint32Var(&reg.MinAvailable, "min-available", 0, "`PERCENT` of its service that must be routable (default: the coordinator's)")
+	fl.BoolVar(&reg.Optional, "optional", false, "the mesh does not get worse for its service")
 	fl.StringVar(&reg.ServerName, "instance-server-name", "", "`NAME` in its certificate (default: HOST)")
 }
 
@@ -74,8 +78,14 @@ func fill(cmd *cobra.Command, reg *pb.Registration, name string, labels []string
 	add("--label", err)
 	add("--label", wire.CheckLabels(reg.GetLabels()))
 	add("--health-name", wire.CheckHealthName(reg.GetHealthName()))
-	add("--zone", atMost(wire.MaxZone)(reg.GetZone()))
+	add("--zone", wire.CheckZone(reg.GetZone()))
 	add("--version", atMost(wire.MaxVersion)(reg.GetVersion()))
+	if _, err := health.ParseRule(reg.GetRule()); reg.GetRule() != "" && err != nil {
+		add("--rule", fmt.Errorf("%w; allowed: %s", err, health.RuleNames))
+	}
+	if reg.GetMinAvailable() > 100 {
+		add("--min-available", fmt.Errorf("%d is out of range; allowed: 1 to 100", reg.GetMinAvailable()))
+	}
 	add("--instance-server-name", atMost(wire.MaxServerName)(reg.GetServerName()))
 	return errors.Join(errs...)
 }

@@ -30,7 +30,7 @@ Ask it:       meshhealth status`,
 		a.coordinatorCommand(), a.statusCommand(), a.watchCommand(), a.historyCommand(),
 		a.registerCommand(), a.deregisterCommand(), a.demoCommand(), a.demoInstanceCommand(),
 		a.chaosCommand(), a.chaosChildCommand(), a.versionCommand(),
-		a.probeCommand(),
+		a.probeCommand(), a.overrideCommand(), a.maintenanceCommand(), a.explainCommand(),
 	)
 	return root
 }
@@ -84,6 +84,21 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 		return usage(cmd, "unexpected argument %q: one name at most", args[1])
 	}
 	return nil
+}
+
+// twoArgs wants two.
+func twoArgs(first, second string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		switch len(args) {
+		case 0:
+			return usage(cmd, "no %s given", first)
+		case 1:
+			return usage(cmd, "no %s given", second)
+		case 2:
+			return nil
+		}
+		return usage(cmd, "unexpected argument %q", args[2])
+	}
 }
 
 // exactlyOne wants one.

@@ -1,12 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,9 +23,10 @@ func (a *app) statusCommand() *cobra.Command {
 		Short: "Print what is well and what is not, and why",
 		Long: `Print the status of the mesh, or of the services and instances named.
 
-Without names it lists every service, the worst first, and of the instances only
-those there is something to say about; --all lists all. ~ marks a status that is
-kept from before and cannot be confirmed at the moment.
+Without names it lists every service, the worst first, and of the instances and
+zones only those there is something to say about; --all lists all. */eu-1 is a
+zone, payments/@eu-1 what a service has there. ~ marks a status that is kept from
+before and cannot be confirmed at the moment.
 
 The exit code is the status of what was asked for, or of the mesh:
   0 SERVING   1 DEGRADED, STARTING, DRAINING, MAINTENANCE   2 NOT_SERVING
@@ -111,7 +109,7 @@ func (q *asking) findMesh(ctx context.Context) (*findings, error) {
 	f := &findings{}
 	for _, h := range all {
 		switch {
-		case h.GetService() == health.MeshName:
+		case h.GetService() == health.MeshName && h.GetInstance() == "":
 			f.mesh = h
 		case h.GetService() == "":
 			f.self = h
@@ -224,6 +222,9 @@ func headline(p pen, f *findings) string {
 			services++
 			continue
 		}
+		if isPart(h) {
+			continue
+		}
 		instances++
 		if h.GetUnconfirmed() {
 			unconfirmed++
@@ -249,95 +250,5 @@ func (a *app) printFooter(f *findings, hidden int) {
 			"  meshhealth register SERVICE/INSTANCE --address HOST:PORT")
 	case hidden > 0 && a.columns > 0:
 		a.say("%s well and not listed; --all lists them.", plural(hidden, "instance"))
-	}
-}
-
-// service is a service and its instances.
-type service struct {
-	self      *pb.Health // nil if only instances were asked for
-	instances []*pb.Health
-}
-
-// group puts instances below their services, the worst service first.
-func group(entries []*pb.Health) []*service {
-	byName := map[string]*service{}
-	var groups []*service
-	for _, h := range entries {
-		g := byName[h.GetService()]
-		if g == nil {
-			g = &service{}
-			byName[h.GetService()] = g
-			groups = append(groups, g)
-		}
-		if h.GetInstance() == "" {
-			g.self = h
-		} else {
-			g.instances = append(g.instances, h)
-		}
-	}
-	for _, g := range groups {
-		slices.SortStableFunc(g.instances, worseFirst)
-	}
-	slices.SortStableFunc(groups, func(a, b *service) int { return worseFirst(a.worst(), b.worst()) })
-	return groups
-}
-
-func (g *service) worst() *pb.Health {
-	if g.self != nil {
-		return g.self
-	}
-	return g.instances[0]
-}
-
-// worseFirst orders by how bad a status is, then by name.
-func worseFirst(a, b *pb.Health) int {
-	if worse := cmp.Compare(severity(b), severity(a)); worse != 0 {
-		return worse
-	}
-	return strings.Compare(nameOf(a), nameOf(b))
-}
-
-// severity counts the statuses that are less bad; doubt breaks ties.
-func severity(h *pb.Health) int {
-	s, _ := health.StatusFromWire(int32(h.GetStatus()))
-	n := 0
-	for _, other := range health.Statuses() {
-		if s.WorseThan(other) {
-			n += 2
-		}
-	}
-	if !well(h) {
-		n++
-	}
-	return n
-}
-
-// rows adds a service and its instances, and returns how many it left out.
-func (g *service) rows(t *table, p pen, all bool) (hidden int) {
-	if g.self != nil {
-		t.add(row(p, g.self, strong)...)
-	}
-	for _, h := range g.instances {
-		if well(h) && !all {
-			hidden++
-			continue
-		}
-		t.add(row(p, h, plainText)...)
-	}
-	return hidden
-}
-
-func row(p pen, h *pb.Health, name style) []cell {
-	indent := ""
-	if h.GetInstance() != "" {
-		indent = "  "
-	}
-	return []cell{
-		p.statusOf(h),
-		{indent + or(nameOf(h), "(the server asked)"), name},
-		{upOf(h), plainText},
-		{forOf(h), plainText},
-		{causeOf(h.GetCause()), plainText},
-		{whyOf(h), plainText},
 	}
 }

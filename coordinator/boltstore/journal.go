@@ -101,7 +101,7 @@ func filter(id health.ID) func(key []byte) bool {
 	}
 	name := idKey(id)
 	match := bytes.Equal
-	if id.Aggregate() {
+	if id.Instance == "" {
 		match = bytes.HasPrefix
 	}
 	return func(key []byte) bool {

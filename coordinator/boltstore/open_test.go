@@ -415,7 +415,7 @@ func TestCommitFails(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Store{path: path, db: db, maxTransitions: 60}
+	s := &Store{path: path, db: db, file: file, maxTransitions: 60}
 	if err := file.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ type Store struct {
 	path           string
 	maxTransitions int
 	db             *bbolt.DB
+	file           *os.File // the one db writes to
+	unsettled      bool     // a commit failed; the writer's own
 
 	broken atomic.Bool // bbolt panicked while it wrote
 	stuck  atomic.Bool // and kept its locks: Close would hang
@@ -30,9 +32,10 @@ var _ store.Store = (*Store)(nil)
 // open opens a file that was found to be good.
 func (s *Store) open() error {
 	opts := boltOptions()
-	opts.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
 		// Had the file vanished since, an empty one would not do.
-		return os.OpenFile(name, flag&^os.O_CREATE, mode)
+		s.file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+		return s.file, err
 	}
 	return guard(func() (err error) {
 		s.db, err = bbolt.Open(s.path, 0o600, opts)
@@ -56,6 +59,9 @@ func (s *Store) update(ctx context.Context, f func(*bbolt.Tx) error) error {
 	if s.broken.Load() {
 		return &refused{path: s.path, why: ErrDamaged, detail: "an earlier commit met it", open: true}
 	}
+	if err := s.settle(); err != nil {
+		return s.explain(err)
+	}
 	var tx *bbolt.Tx
 	err := guard(func() error {
 		return s.db.Update(func(t *bbolt.Tx) error {
@@ -63,6 +69,7 @@ func (s *Store) update(ctx context.Context, f func(*bbolt.Tx) error) error {
 			return f(t)
 		})
 	})
+	s.unsettled = err != nil
 	if panicked := (*fault)(nil); errors.As(err, &panicked) {
 		s.broken.Store(true)
 		s.stuck.Store(tx != nil && tx.DB() != nil) // not even rolled back
@@ -130,9 +137,15 @@ func loadAll[T any](tx *bbolt.Tx, bucket string, dst *[]T, read func(key, record
 	})
 }
 
-// Lookup implements [store.Store].
+// Lookup implements [store.Store]. What it returns is durable.
 func (s *Store) Lookup(ctx context.Context, ids []health.ID) (store.State, error) {
 	var some store.State
+	if err := s.ready(ctx); err != nil {
+		return some, err
+	}
+	if err := s.settle(); err != nil {
+		return some, s.explain(err)
+	}
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
 		st, err := readState(tx)
 		some.AliveAt = st.AliveAt

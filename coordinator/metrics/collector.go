@@ -28,7 +28,11 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	out.gauge(instancesOmitted, float64(leftOut))
 	services, leftOut := cut(v.rows[service], m.cfg.MaxServices)
 	out.gauge(servicesOmitted, float64(leftOut))
-	for s, all := range [numScopes][]row{v.rows[self], v.rows[mesh], services, instances} {
+	zones, _ := cut(v.rows[zone], m.cfg.MaxServices)
+	parts, _ := cut(v.rows[part], m.cfg.MaxServices)
+	for s, all := range [numScopes][]row{
+		self: v.rows[self], mesh: v.rows[mesh], service: services, zone: zones, part: parts, instance: instances,
+	} {
 		for i := range all {
 			out.statuses(scope(s), &all[i])
 		}
@@ -85,6 +89,12 @@ func labelsOf(s scope, id health.ID) []string {
 	switch s {
 	case service:
 		return []string{id.Service}
+	case zone:
+		name, _ := id.Part()
+		return []string{name}
+	case part:
+		name, _ := id.Part()
+		return []string{id.Service, name}
 	case instance:
 		return []string{id.Service, id.Instance}
 	}

@@ -25,6 +25,8 @@ var families = [numScopes]family{
 	self:     newFamily("coordinator", "the coordinator itself"),
 	mesh:     newFamily("mesh", "the mesh as a whole"),
 	service:  newFamily("service", "a service", "service"),
+	zone:     newFamily("zone", "a zone of the mesh", "zone"),
+	part:     newFamily("service_zone", "what a service has in a zone", "service", "zone"),
 	instance: newFamily("instance", "an instance", "service", "instance"),
 }
 
@@ -41,19 +43,25 @@ var (
 
 // What Stats tells.
 var (
-	watchers     = desc("watchers", "Open Watch streams.")
-	followers    = desc("followers", "Instances being followed, by how.", "mode")
-	storeWaiting = desc("store_waiting_transitions", "Transitions that wait for the store.")
-	storeLost    = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
-	lateWakes    = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
-	score        = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
-	guards       = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
-	lastLateWake = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
+	watchers      = desc("watchers", "Open Watch streams.")
+	followers     = desc("followers", "Instances being followed, by how.", "mode")
+	storeWaiting  = desc("store_waiting_transitions", "Transitions that wait for the store.")
+	storeLost     = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
+	lateWakes     = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
+	score         = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
+	guards        = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
+	coverage      = desc("poll_coverage", "How much of what was to be polled within the last 30 s was, from 0 to 1. Below 1 everybody is asked less often than is configured, by as much.")
+	breakers      = desc("target_breakers", "Addresses of instances by the state of their circuit breaker.", "state")
+	retries       = desc("retries_total", "Calls to instances that were made again because they had been turned away.")
+	retriesDenied = desc("retries_denied_total", "Calls to instances that were turned away and not made again, because too many were.")
+	overrides     = desc("overrides", "Statuses that are forced by people: maintenance, and other overrides.")
+	lastLateWake  = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
 )
 
 var constant = []*prometheus.Desc{
 	serviceInstances, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
-	watchers, followers, storeWaiting, storeLost, lateWakes, lastLateWake, guards, score,
+	watchers, followers, storeWaiting, storeLost, lateWakes, lastLateWake, guards, score, overrides,
+	coverage, breakers, retries, retriesDenied,
 }
 
 func newTransitions() *prometheus.CounterVec {

@@ -26,7 +26,8 @@ const golden = "testdata/exposition.txt"
 func someStats() Stats {
 	return Stats{
 		Watchers: 3, Followers: map[string]int{"report": 2, "grpc-poll": 1, "not a mode": 9},
-		QueueWaiting: 4, QueueLost: 5, Guards: 2, Score: 3, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
+		QueueWaiting: 4, QueueLost: 5, Guards: 2, Score: 3, Overrides: 7, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
+		Coverage: 0.75, Breakers: map[string]int{"closed": 11, "open": 12, "not a state": 13}, Retries: 14, RetriesDenied: 15,
 	}
 }
 
@@ -37,7 +38,7 @@ func TestExposition(t *testing.T) {
 		r := newRig(t)
 		r.run(Config{Stats: someStats})
 		defer r.stop()
-		r.apply(register("cart/a"), register("cart/b"), register("pay/a"))
+		r.apply(register("cart/a"), register("cart/b"), in("x", register("pay/a")))
 		r.apply(report("cart/a", health.Serving, 0), report("cart/b", health.Serving, 0), report("pay/a", health.Degraded, health.CauseWarned))
 		r.apply(report("cart/b", health.NotServing, health.CauseFailed))
 		r.feed.Publish(r.mesh.Self(nil, health.Degraded, health.CauseFailed, "the store"))
@@ -84,8 +85,8 @@ func TestStatuses(t *testing.T) {
 		{health.NotServing, "0", health.NotServing},
 		{health.Unknown, "", health.Degraded},
 		{health.Starting, "", health.Starting},
-		{health.Draining, "", health.Starting},
-		{health.Maintenance, "", health.Starting},
+		{health.Draining, "", health.Draining},
+		{health.Maintenance, "", health.Maintenance},
 	} {
 		t.Run(c.status.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

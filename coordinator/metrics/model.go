@@ -15,12 +15,19 @@ const (
 	self scope = iota // the coordinator's own ability to serve
 	mesh
 	service
+	zone // of the mesh
+	part // what a service has in a zone
 	instance
 	numScopes
 )
 
 func scopeOf(id health.ID) scope {
+	_, inZone := id.Part()
 	switch {
+	case inZone && id.Service == health.MeshName:
+		return zone
+	case inZone:
+		return part
 	case !id.Aggregate():
 		return instance
 	case id.Service == "":

@@ -168,6 +168,12 @@ func register(name string) health.Event {
 	return health.Event{Kind: health.EventRegister, ID: id(name), Lease: 1, Spec: spec}
 }
 
+// in puts an instance into a zone.
+func in(zone string, ev health.Event) health.Event {
+	ev.Spec.Zone = zone
+	return ev
+}
+
 func report(name string, s health.Status, c health.Cause) health.Event {
 	return health.Event{
 		Kind: health.EventReport, ID: id(name), Lease: 1,

@@ -23,9 +23,22 @@ type Stats struct {
 	LateAt    time.Time
 	// Guards is how many mass-failure guards are tripped.
 	Guards int
+	// Overrides is how many are set.
+	Overrides int
 	// Score is how badly the coordinator is itself, from 0 to 7.
 	Score int
+	// Coverage is how much of what was to be polled was, from 0 to 1.
+	Coverage float64
+	// Breakers is how many addresses there are by the state of their breaker;
+	// states that are missing show as 0.
+	Breakers map[string]int
+	// Retries is how often a call to a target was made again since the start,
+	// RetriesDenied how often the budget did not allow that.
+	Retries, RetriesDenied uint64
 }
+
+// breakerStates are those that are shown, so that the label stays bounded.
+func breakerStates() []string { return []string{"closed", "open", "half-open"} }
 
 func (m *Metrics) collectStats(out sink) {
 	if m.cfg.Stats == nil {
@@ -41,9 +54,21 @@ func (m *Metrics) collectStats(out sink) {
 	out.counter(lateWakes, float64(s.LateWakes))
 	out.gauge(guards, float64(s.Guards))
 	out.gauge(score, float64(s.Score))
+	out.gauge(overrides, float64(s.Overrides))
+	s.collectWatch(out)
 	if !s.LateAt.IsZero() {
 		out.gauge(lastLateWake, float64(s.LateAt.UnixMilli())/1000)
 	}
+}
+
+// collectWatch sends what the followers tell of themselves.
+func (s *Stats) collectWatch(out sink) {
+	out.gauge(coverage, s.Coverage)
+	for _, state := range breakerStates() {
+		out.gauge(breakers, float64(s.Breakers[state]), state)
+	}
+	out.counter(retries, float64(s.Retries))
+	out.counter(retriesDenied, float64(s.RetriesDenied))
 }
 
 // followers has every mode there is. Others are not shown: the label stays

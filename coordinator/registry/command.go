@@ -29,8 +29,10 @@ type deregistration struct {
 }
 
 type overriding struct {
-	id       health.ID
-	override *health.Override
+	scope    health.Scope
+	override *health.Override // nil: it is cleared
+	by       string           // who clears it
+	reason   string
 }
 
 // draft is a commit in the making. Commands of one commit see what those
@@ -39,6 +41,7 @@ type draft struct {
 	s     *scribe
 	regs  map[health.ID]*store.Registration // nil: deleted
 	overs map[health.ID]*health.Override    // nil: deleted
+	acts  []store.Transition
 	count int
 	batch *store.Batch
 }
@@ -72,17 +75,7 @@ func (d *draft) finish() {
 		}
 		d.batch.PutRegistrations = append(d.batch.PutRegistrations, *reg)
 	}
-	for id, o := range d.overs {
-		if o == nil {
-			d.batch.DeleteOverrides = append(d.batch.DeleteOverrides, id)
-			continue
-		}
-		d.batch.PutOverrides = append(d.batch.PutOverrides, overrideRecord(id, o))
-	}
-}
-
-func overrideRecord(id health.ID, o *health.Override) store.Override {
-	return store.Override{ID: id, Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt}
+	d.finishOverrides()
 }
 
 // draft adds the command to a commit, or says why it cannot be.
@@ -157,16 +150,6 @@ func (c *command) draftDeregister(d *draft) error {
 	return nil
 }
 
-func (c *command) draftOverride(d *draft) error {
-	id := c.override.id
-	if d.current(id) == nil {
-		return fmt.Errorf("instance %s: %w", id, wire.ErrNotFound)
-	}
-	d.overs[id] = c.override.override
-	c.events = []health.Event{{Kind: health.EventOverride, ID: id, Override: c.override.override}}
-	return nil
-}
-
 // names adds the instances the command is about.
 func (c *command) names(ids map[health.ID]bool) {
 	for i := range c.register {
@@ -176,6 +159,6 @@ func (c *command) names(ids map[health.ID]bool) {
 		ids[c.deregister.id] = true
 	}
 	if c.override != nil {
-		ids[c.override.id] = true
+		ids[c.override.scope.Key()] = true
 	}
 }

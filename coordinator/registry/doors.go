@@ -49,12 +49,6 @@ func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64) e
 	return r.scribe.do(ctx, &command{deregister: &deregistration{id: id, lease: lease}})
 }
 
-// SetOverride forces the status of an instance, nil ends that. It returns when
-// it is durable and published.
-func (r *Registry) SetOverride(ctx context.Context, id health.ID, o *health.Override) error {
-	return r.scribe.do(ctx, &command{override: &overriding{id: id, override: o}})
-}
-
 // Transitions reads the journal.
 func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, error) {
 	page, err := r.cfg.Store.Transitions(ctx, q)
@@ -62,6 +56,35 @@ func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, 
 		return store.Page{}, fmt.Errorf("%w: %v", wire.ErrStore, err)
 	}
 	return page, nil
+}
+
+// Retune makes services how single services are judged from now on. The policy
+// must be valid. It returns when what that changes is published.
+func (r *Registry) Retune(ctx context.Context, services map[string]health.ServicePolicy) error {
+	return r.ask(ctx, func(m *health.Mesh, dst []health.Change, now time.Time) []health.Change {
+		return m.Retune(dst, now, services)
+	})
+}
+
+// ask lets the owner do something with the mesh, which work must not keep.
+func (r *Registry) ask(ctx context.Context, work func(*health.Mesh, []health.Change, time.Time) []health.Change) error {
+	done := make(chan struct{})
+	if err := r.send(ctx, message{work: work, done: done}); err != nil {
+		return err
+	}
+	return r.answered(ctx, done)
+}
+
+// answered waits for the owner to close done.
+func (r *Registry) answered(ctx context.Context, done <-chan struct{}) error {
+	select {
+	case <-done:
+		return nil
+	case <-r.owner.stopped:
+		return wire.ErrStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // renewal is a question to the owner, and its answer.
@@ -81,14 +104,10 @@ func (r *Registry) Renew(ctx context.Context, id health.ID, lease uint64) (ttl t
 	if err := r.send(ctx, message{renewal: q, done: done}); err != nil {
 		return 0, false, err
 	}
-	select {
-	case <-done:
-		return q.ttl, q.unreachable, q.err
-	case <-r.owner.stopped:
-		return 0, false, wire.ErrStopping
-	case <-ctx.Done():
-		return 0, false, ctx.Err()
+	if err := r.answered(ctx, done); err != nil {
+		return 0, false, err
 	}
+	return q.ttl, q.unreachable, q.err
 }
 
 // renew answers a renewal.

@@ -117,7 +117,7 @@ func TestRestart(t *testing.T) {
 				r.says("pay/a", lease, health.Degraded)
 				r.register(fixed("pay/b"))
 				forced := &health.Override{Status: health.Maintenance, Author: "x", Reason: "y", SetAt: time.Now()}
-				if err := r.SetOverride(t.Context(), health.ParseID("pay/b"), forced); err != nil {
+				if err := r.SetOverride(t.Context(), health.ScopeOf(health.ParseID("pay/b")), forced); err != nil {
 					t.Fatal(err)
 				}
 				r.stop()
@@ -151,13 +151,13 @@ func TestForcedStatusIsNotKept(t *testing.T) {
 		lease := r.register(leased("pay/a", "i")).Lease
 		r.says("pay/a", lease, health.Degraded)
 		id := health.ParseID("pay/a")
-		if err := r.SetOverride(t.Context(), id, &health.Override{Status: health.NotServing, Author: "x", Reason: "y", SetAt: time.Now()}); err != nil {
+		if err := r.SetOverride(t.Context(), health.ScopeOf(id), &health.Override{Status: health.NotServing, Author: "x", Reason: "y", SetAt: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		r.is("pay/a", health.NotServing)
 		r.stop()
 		r = run(t, Config{Store: d, Epoch: 2})
-		if err := r.SetOverride(t.Context(), id, nil); err != nil {
+		if err := r.ClearOverride(t.Context(), health.ScopeOf(id), "x", "z"); err != nil {
 			t.Fatal(err)
 		}
 		r.is("pay/a", health.Degraded)

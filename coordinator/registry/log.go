@@ -9,7 +9,7 @@ import (
 
 // logChange writes one line per transition, none for other changes.
 func logChange(log *slog.Logger, c *health.Change) {
-	if !c.Transition() || (c.ID == health.ID{}) {
+	if !c.Recorded() {
 		return
 	}
 	level := slog.LevelInfo

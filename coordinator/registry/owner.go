@@ -19,6 +19,8 @@ type message struct {
 	since time.Time
 	// renewal is answered instead of an event being applied.
 	renewal *renewal
+	// work is done with the mesh instead; it appends what it changes.
+	work func(m *health.Mesh, dst []health.Change, now time.Time) []health.Change
 	// store is what the scribe says of its store; nil if nothing.
 	store *storeState
 	// done is closed when the message has been applied and published.
@@ -33,6 +35,7 @@ type owner struct {
 	inbox   chan message
 	stopped chan struct{} // closed when nobody reads the inbox any more
 	record  func([]health.Change)
+	ended   func([]health.Override)
 
 	clock    lateness
 	store    storeState
@@ -40,8 +43,7 @@ type owner struct {
 	acks     []chan struct{}
 	lastBeat time.Time
 	late     atomic.Pointer[lateWakes] // nil: never late
-	tripped  atomic.Int64              // guards
-	score    atomic.Int64
+	glance   atomic.Pointer[Glance]    // nil: never awake
 }
 
 func (o *owner) run(ctx context.Context) {
@@ -79,10 +81,20 @@ func (o *owner) wake(first *message) {
 	o.takeWaiting(now)
 	o.changes = o.mesh.Tick(o.changes, now)
 	o.changes = o.mesh.Self(o.changes, o.store.status, o.store.cause, o.store.reason)
-	o.tripped.Store(int64(len(o.mesh.Guards())))
-	o.score.Store(int64(o.mesh.Score()))
+	o.look()
 	o.publish()
 	o.beat(now)
+}
+
+// look notes how we are, if that has changed.
+func (o *owner) look() {
+	now := Glance{Score: o.mesh.Score(), Guards: o.mesh.Guards(), Overrides: o.mesh.Forcing()}
+	if o.store != storeFine {
+		now.StoreError = o.store.reason
+	}
+	if was := o.glance.Load(); was == nil || !was.same(&now) {
+		o.glance.Store(&now)
+	}
 }
 
 func (o *owner) takeWaiting(now time.Time) {
@@ -102,6 +114,8 @@ func (o *owner) take(now time.Time, m *message) {
 		o.store = *m.store
 	case m.renewal != nil:
 		o.changes = o.renew(o.changes, now, m.renewal)
+	case m.work != nil:
+		o.changes = m.work(o.mesh, o.changes, now)
 	case o.clock.overlapped(m.since):
 		// The wait was ours to blame.
 	default:
@@ -117,6 +131,7 @@ func (o *owner) take(now time.Time, m *message) {
 func (o *owner) publish() {
 	o.feed.Publish(o.changes)
 	o.record(o.changes)
+	o.ended(o.mesh.Ended())
 	for i := range o.changes {
 		logChange(o.log, &o.changes[i])
 	}

@@ -22,6 +22,7 @@ type queue struct {
 	lostEver    uint64
 	statuses    map[health.ID]store.Status
 	removed     map[health.ID]uint64 // instances that left, with their lease
+	ended       []health.Override
 }
 
 // maxCommands bounds how many registrations and the like may wait.
@@ -52,6 +53,13 @@ func (q *queue) command(c *command) bool {
 	return true
 }
 
+// urgent reports whether somebody waits for an answer.
+func (q *queue) urgent() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.commands) > 0
+}
+
 // record takes what the owner has published. It never waits.
 func (q *queue) record(changes []health.Change) {
 	if len(changes) == 0 {
@@ -66,13 +74,10 @@ func (q *queue) record(changes []health.Change) {
 }
 
 func (q *queue) change(c *health.Change) {
-	if (c.ID == health.ID{}) {
-		return
-	}
 	if c.Spec != nil {
 		q.instance(c)
 	}
-	if c.Transition() {
+	if c.Recorded() {
 		q.push(transitionOf(c))
 	}
 }
@@ -114,6 +119,17 @@ func transitionOf(c *health.Change) store.Transition {
 	}
 }
 
+// end takes the overrides whose time is over.
+func (q *queue) end(ended []health.Override) {
+	if len(ended) == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = append(q.ended, ended...)
+	q.wake()
+}
+
 // work is what one commit is made of.
 type work struct {
 	commands    []*command
@@ -121,15 +137,23 @@ type work struct {
 	lost        uint64
 	statuses    map[health.ID]store.Status
 	removed     map[health.ID]uint64
+	ended       []health.Override
+}
+
+// records is all of it but the commands.
+func (w *work) records() work {
+	r := *w
+	r.commands = nil
+	return r
 }
 
 // take empties the queue.
 func (q *queue) take() work {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	w := work{q.commands, q.transitions, q.lost, q.statuses, q.removed}
+	w := work{q.commands, q.transitions, q.lost, q.statuses, q.removed, q.ended}
 	q.commands, q.transitions, q.bytes, q.lost = nil, nil, 0, 0
-	q.statuses, q.removed = map[health.ID]store.Status{}, map[health.ID]uint64{}
+	q.statuses, q.removed, q.ended = map[health.ID]store.Status{}, map[health.ID]uint64{}, nil
 	return w
 }
 
@@ -140,6 +164,7 @@ func (q *queue) giveBack(w *work) {
 	newer := q.transitions
 	q.transitions, q.bytes = nil, 0
 	q.lost += w.lost
+	q.ended = append(w.ended, q.ended...)
 	for _, t := range w.transitions {
 		q.push(t)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,7 +84,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 		store: storeFine,
 	}
 	r.scribe.init(&cfg, r.owner.inbox, r.owner.stopped)
-	r.owner.record = r.scribe.queue.record
+	r.owner.record, r.owner.ended = r.scribe.queue.record, r.scribe.queue.end
 	state, err := cfg.Store.Load(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("registry: loading from the store: %w", err)
@@ -108,13 +109,35 @@ func (r *Registry) Late() (times uint64, last time.Time) {
 	return 0, time.Time{}
 }
 
-// Guards returns how many mass-failure guards are tripped: that of the mesh, and
-// one per zone.
-func (r *Registry) Guards() int { return int(r.owner.tripped.Load()) }
+// Glance is what the owner thinks of itself, as of its last wake.
+type Glance struct {
+	// Score is how badly we are ourselves, from 0 (well) to 7: see
+	// health.Mesh.Score.
+	Score int
+	// Guards are the mass-failure guards that are tripped.
+	Guards []health.Guard
+	// Overrides is how many are set.
+	Overrides int
+	// StoreError is why the store takes no records; empty if it does.
+	StoreError string
+}
 
-// Score returns how badly we are ourselves, from 0 (well) to 7: see
-// health.Mesh.Score.
-func (r *Registry) Score() int { return int(r.owner.score.Load()) }
+func (g *Glance) same(other *Glance) bool {
+	return g.Score == other.Score && g.Overrides == other.Overrides && g.StoreError == other.StoreError &&
+		slices.Equal(g.Guards, other.Guards)
+}
+
+// Glance returns what the owner thought of itself at its last wake. It waits for
+// nobody.
+func (r *Registry) Glance() Glance {
+	if g := r.owner.glance.Load(); g != nil {
+		return *g
+	}
+	return Glance{}
+}
+
+// Score is Glance().Score, for who asks often.
+func (r *Registry) Score() int { return r.Glance().Score }
 
 // Run works until ctx ends; what waits for the store is written before it
 // returns.

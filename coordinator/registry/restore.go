@@ -16,17 +16,14 @@ func (r *Registry) restore(state *store.State) {
 	for i := range state.Statuses {
 		statuses[state.Statuses[i].ID] = &state.Statuses[i]
 	}
-	overrides := map[health.ID]*store.Override{}
-	for i := range state.Overrides {
-		overrides[state.Overrides[i].ID] = &state.Overrides[i]
-	}
+	r.restoreOverrides(now, state.Overrides)
 	var changes []health.Change
 	for i := range state.Registrations {
 		reg := &state.Registrations[i]
 		r.scribe.committed[reg.ID] = *reg
 		changes = r.owner.mesh.Apply(changes, now, &health.Event{
 			Kind: health.EventLoad, ID: reg.ID, Lease: reg.Lease, Spec: specOf(reg),
-			Loaded: loaded(statuses[reg.ID], overrides[reg.ID], trusted),
+			Loaded: loaded(statuses[reg.ID], trusted),
 		})
 	}
 	changes = r.owner.mesh.Self(changes, health.Serving, health.CauseOK, "")
@@ -37,8 +34,27 @@ func (r *Registry) restore(state *store.State) {
 // went backwards makes them old.
 func trust(age, limit time.Duration) bool { return age >= 0 && age <= limit }
 
-func loaded(s *store.Status, o *store.Override, trusted bool) *health.Loaded {
-	l := &health.Loaded{Status: health.Starting, Since: time.Now(), Trusted: trusted, Override: overrideOf(o)}
+// restoreOverrides puts what is forced into the mesh, before there is anybody.
+// What has ended meanwhile is told to the scribe.
+func (r *Registry) restoreOverrides(now time.Time, kept []store.Override) {
+	for i := range kept {
+		scope, err := health.ScopeOfKey(kept[i].ID)
+		if err != nil {
+			r.cfg.Logger.Error("a stored override is for nobody", "scope", kept[i].ID.Instance, "error", err)
+			continue
+		}
+		r.scribe.forced[kept[i].ID] = kept[i]
+		o := overrideOf(&kept[i])
+		if o.Scope = scope; !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now) {
+			r.scribe.queue.end([]health.Override{*o})
+			continue
+		}
+		r.owner.mesh.Apply(nil, now, &health.Event{Kind: health.EventOverride, Scope: scope, Override: o})
+	}
+}
+
+func loaded(s *store.Status, trusted bool) *health.Loaded {
+	l := &health.Loaded{Status: health.Starting, Since: time.Now(), Trusted: trusted}
 	if s != nil {
 		l.Status, l.Cause, l.Reason, l.Since, l.Proven = s.Status, s.Cause, s.Reason, s.Since, s.Proven
 	}
@@ -49,7 +65,7 @@ func specOf(r *store.Registration) *health.Spec {
 	return &health.Spec{
 		Address: r.Address, HealthName: r.HealthName, Incarnation: r.Incarnation, Labels: r.Labels,
 		Zone: r.Zone, Version: r.Version, ServerName: r.ServerName, Static: r.Static, Configured: r.Configured,
-		TTL: r.TTL, Lease: r.Lease, RegisteredAt: r.RegisteredAt,
+		TTL: r.TTL, Judge: judgeOf(r.Judge), Lease: r.Lease, RegisteredAt: r.RegisteredAt,
 	}
 }
 
@@ -57,13 +73,26 @@ func recordOf(id health.ID, s *health.Spec) store.Registration {
 	return store.Registration{
 		ID: id, Address: s.Address, HealthName: s.HealthName, Incarnation: s.Incarnation, Labels: s.Labels,
 		Zone: s.Zone, Version: s.Version, ServerName: s.ServerName, Static: s.Static, Configured: s.Configured,
-		TTL: s.TTL, Lease: s.Lease, RegisteredAt: s.RegisteredAt,
+		TTL: s.TTL, Judge: judgeRecord(s.Judge), Lease: s.Lease, RegisteredAt: s.RegisteredAt,
 	}
 }
 
-func overrideOf(o *store.Override) *health.Override {
-	if o == nil {
+// judgeOf reads a rule of an earlier version that is none any more as none.
+func judgeOf(j *store.Judge) *health.ServicePolicy {
+	if j == nil {
 		return nil
 	}
-	return &health.Override{Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt}
+	rule, _ := health.ParseRule(j.Rule)
+	return &health.ServicePolicy{Rule: rule, MinAvailable: j.MinAvailable, Optional: j.Optional}
+}
+
+func judgeRecord(p *health.ServicePolicy) *store.Judge {
+	if p == nil {
+		return nil
+	}
+	j := &store.Judge{MinAvailable: p.MinAvailable, Optional: p.Optional}
+	if p.Rule != (health.Rule{}) {
+		j.Rule = p.Rule.String()
+	}
+	return j
 }

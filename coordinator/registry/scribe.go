@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
@@ -26,8 +24,11 @@ type scribe struct {
 
 	// committed is what the store holds, as far as we know.
 	committed map[health.ID]store.Registration
+	forced    map[health.ID]store.Override // by the key of its scope
 	failing   bool
 	aliveAt   time.Time
+	stamps    int      // how many commits were marked
+	doubt     *attempt // the last commit, if nobody knows whether it was made
 }
 
 const (
@@ -48,7 +49,7 @@ func (s *scribe) init(cfg *Config, inbox chan<- message, ownerStopped <-chan str
 	s.store, s.log, s.newLease, s.maxInstances = cfg.Store, cfg.Logger, cfg.NewLease, cfg.MaxInstances
 	s.inbox, s.ownerStopped = inbox, ownerStopped
 	s.stopped = make(chan struct{})
-	s.committed = map[health.ID]store.Registration{}
+	s.committed, s.forced = map[health.ID]store.Registration{}, map[health.ID]store.Override{}
 	s.queue.init(cfg.QueueBytes)
 }
 
@@ -86,6 +87,9 @@ func (s *scribe) run(ctx context.Context) {
 			s.flush(whole)
 			return
 		case <-s.queue.notify:
+			if s.failing && !s.queue.urgent() {
+				continue // history can wait, and each try takes all there is of it
+			}
 		case <-timer.C:
 		}
 		s.flush(whole)
@@ -102,19 +106,25 @@ func (s *scribe) nextTry() time.Duration {
 
 // flush makes one commit of everything that waits.
 func (s *scribe) flush(ctx context.Context) {
+	unsettled := s.settle(ctx)
 	w := s.queue.take()
 	b, d := s.batch(&w)
-	if empty(b) {
+	switch {
+	case empty(b):
 		s.applied(d, w.commands)
-		return
+	case unsettled != nil:
+		s.putOff(d, &w, unsettled)
+	default:
+		s.commit(ctx, b, d, &w)
 	}
+}
+
+func (s *scribe) commit(ctx context.Context, b *store.Batch, d *draft, w *work) {
 	if err := s.store.Commit(ctx, b); err != nil {
-		s.failed(ctx, d, &w, err)
+		s.failed(ctx, b.AliveAt, d, w, err)
 		return
 	}
-	if !b.AliveAt.IsZero() {
-		s.aliveAt = time.Now()
-	}
+	s.aliveAt = time.Now()
 	s.report(nil)
 	s.applied(d, w.commands)
 }
@@ -133,6 +143,7 @@ func (s *scribe) batch(w *work) (*store.Batch, *draft) {
 		}
 	}
 	d := newDraft(s, b)
+	d.end(w.ended)
 	for _, c := range w.commands {
 		c.err = c.draft(d)
 	}
@@ -143,30 +154,12 @@ func (s *scribe) batch(w *work) (*store.Batch, *draft) {
 	if w.lost > 0 {
 		b.Transitions = append(b.Transitions, store.Transition{At: time.Now(), Lost: w.lost})
 	}
-	b.Transitions = append(b.Transitions, w.transitions...)
-	if now := time.Now(); now.Sub(s.aliveAt) >= aliveEvery {
-		b.AliveAt = now
+	b.Transitions = append(append(b.Transitions, w.transitions...), d.acts...)
+	probe := s.failing && len(w.commands) == 0
+	if now := time.Now(); !empty(b) || probe || now.Sub(s.aliveAt) >= aliveEvery {
+		s.stamp(b, now)
 	}
 	return b, d
-}
-
-// failed keeps what is only history for later, and reads back what has become
-// of the commands.
-func (s *scribe) failed(ctx context.Context, d *draft, w *work, cause error) {
-	s.report(cause)
-	commands := w.commands
-	w.commands = nil
-	s.queue.giveBack(w)
-	ids := map[health.ID]bool{}
-	for _, c := range commands {
-		c.names(ids)
-	}
-	found, err := s.store.Lookup(ctx, slices.Collect(maps.Keys(ids)))
-	if err != nil {
-		refuseAll(commands, cause)
-		return
-	}
-	s.unsure(d, commands, ids, &found, cause)
 }
 
 // report tells the owner when the store's state has changed.

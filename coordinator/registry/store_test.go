@@ -68,7 +68,7 @@ func TestFailingStore(t *testing.T) {
 			t.Errorf("%v does not say why", err)
 		}
 		r.gone("pay/b")
-		wantError(t, r.SetOverride(t.Context(), health.ParseID("pay/a"), &health.Override{Status: health.Maintenance}), wire.ErrStore)
+		wantError(t, r.SetOverride(t.Context(), health.ScopeOf(health.ParseID("pay/a")), &health.Override{Status: health.Maintenance}), wire.ErrStore)
 		wantError(t, r.Deregister(t.Context(), health.ParseID("pay/a"), lease), wire.ErrStore)
 		r.is("", health.Degraded)
 		if e := r.entry(""); e.Reason != "store: "+errDisk.Error() {
@@ -120,7 +120,7 @@ func TestUnsureCommit(t *testing.T) {
 		}
 		r.is("pay/a", health.Starting)
 		id := health.ParseID("pay/a")
-		if err := r.SetOverride(t.Context(), id, &health.Override{Status: health.Maintenance, Author: "x", Reason: "y", SetAt: time.Now()}); err != nil {
+		if err := r.SetOverride(t.Context(), health.ScopeOf(id), &health.Override{Status: health.Maintenance, Author: "x", Reason: "y", SetAt: time.Now()}); err != nil {
 			t.Error(err)
 		}
 		r.is("pay/a", health.Maintenance)
@@ -138,12 +138,12 @@ func TestOverrideThatWasNotReplaced(t *testing.T) {
 		r := run(t, Config{Store: d})
 		r.register(fixed("pay/a"))
 		id := health.ParseID("pay/a")
-		if err := r.SetOverride(t.Context(), id, &health.Override{Status: health.Maintenance, Author: "x", Reason: "y", SetAt: time.Now()}); err != nil {
+		if err := r.SetOverride(t.Context(), health.ScopeOf(id), &health.Override{Status: health.Maintenance, Author: "x", Reason: "y", SetAt: time.Now()}); err != nil {
 			t.Fatal(err)
 		}
 		d.set(errDisk, false, false)
 		time.Sleep(time.Second)
-		err := r.SetOverride(t.Context(), id, &health.Override{Status: health.Serving, Author: "x", Reason: "z", SetAt: time.Now()})
+		err := r.SetOverride(t.Context(), health.ScopeOf(id), &health.Override{Status: health.Serving, Author: "x", Reason: "z", SetAt: time.Now()})
 		wantError(t, err, wire.ErrStore)
 		r.is("pay/a", health.Maintenance)
 	})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
@@ -27,7 +28,7 @@ func (s *Server) allow(ctx context.Context, what action, id health.ID) error {
 	if s.trusted(ctx) {
 		return nil
 	}
-	name := id.String()
+	name := strings.TrimPrefix(id.String(), "/") // a selector is no service's
 	if name == "" {
 		name = "the coordinator"
 	}

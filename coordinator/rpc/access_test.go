@@ -44,6 +44,10 @@ func guards(l *pb.Lease) []guarded {
 		{"to read the history and state of *", &pb.ListTransitionsRequest{Name: "*"}},
 		{"to read the history and state of the coordinator", &pb.ListTransitionsRequest{}},
 		{"to read the history and state of the coordinator", &pb.GetCoordinatorRequest{}},
+		{"to read the history and state of the coordinator", &pb.ListOverridesRequest{}},
+		{"to read the history and state of pay/1", &pb.ExplainRequest{Name: "pay/1"}},
+		{"to override zone=eu-1", forever("zone=eu-1", pb.Status_STATUS_SERVING)},
+		{"to override pay", &pb.ClearOverrideRequest{Name: "pay"}},
 	}
 }
 
@@ -141,7 +145,7 @@ func TestFriendsMayDoEverything(t *testing.T) {
 					}
 				})
 				for _, req := range []any{
-					renewal(l), good(), &pb.ListTransitionsRequest{}, &pb.GetCoordinatorRequest{},
+					renewal(l), good(), &pb.ListTransitionsRequest{}, &pb.GetCoordinatorRequest{}, &pb.ListOverridesRequest{},
 					&pb.RegisterRequest{Registrations: []*pb.Registration{instance("pay/3")}},
 				} {
 					if err := w.send(req); err != nil {

@@ -4,10 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
-	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -21,11 +19,6 @@ import (
 type adminService struct {
 	pb.UnimplementedAdminServiceServer
 	s *Server
-}
-
-// Explain is for a later version.
-func (a adminService) Explain(context.Context, *pb.ExplainRequest) (*pb.ExplainResponse, error) {
-	return nil, wire.GRPC(fmt.Errorf("Explain: %w; Check returns cause, reason and checks", wire.ErrLater))
 }
 
 // ListTransitions returns a page of the journal, newest first.
@@ -85,64 +78,19 @@ func transition(t *store.Transition) *pb.Transition {
 	if t.Lost > 0 {
 		return p
 	}
-	p.Service, p.Instance, p.Removed = t.ID.Service, t.ID.Instance, t.Removed
+	p.Action, p.By = pb.Action(t.Action), t.By
+	if scope, err := health.ScopeOfKey(t.ID); err == nil && t.Action != store.ActionNone {
+		p.Scope = scope.String()
+	}
+	if t.ID.Service != "" { // not the key of a selector
+		p.Service, p.Instance = t.ID.Service, t.ID.Instance
+	}
+	p.Removed = t.Removed
 	p.From, p.To, p.Cause, p.Reason = wire.Status(t.From), wire.Status(t.To), pb.Cause(t.Cause), t.Reason
 	if !t.FirstFailure.IsZero() {
 		p.FirstFailure = timestamppb.New(t.FirstFailure)
 	}
 	return p
-}
-
-// SetOverride forces the status of an instance.
-func (a adminService) SetOverride(ctx context.Context, req *pb.SetOverrideRequest) (*pb.SetOverrideResponse, error) {
-	id, o, err := overrideOf(req)
-	if err != nil {
-		return nil, err
-	}
-	if err := a.override(ctx, id, o); err != nil {
-		return nil, err
-	}
-	return &pb.SetOverrideResponse{}, nil
-}
-
-// ClearOverride ends an override.
-func (a adminService) ClearOverride(ctx context.Context, req *pb.ClearOverrideRequest) (*pb.ClearOverrideResponse, error) {
-	var v wire.Violations
-	id, err := wire.ParseInstance(req.GetName())
-	v.Check("name", err)
-	if err := v.Err(); err != nil {
-		return nil, err
-	}
-	if err := a.override(ctx, id, nil); err != nil {
-		return nil, err
-	}
-	return &pb.ClearOverrideResponse{}, nil
-}
-
-func (a adminService) override(ctx context.Context, id health.ID, o *health.Override) error {
-	if err := a.s.allow(ctx, actionOverride, id); err != nil {
-		return wire.GRPC(err)
-	}
-	return wire.GRPC(a.s.cfg.Registry.SetOverride(ctx, id, o))
-}
-
-func overrideOf(req *pb.SetOverrideRequest) (health.ID, *health.Override, error) {
-	var v wire.Violations
-	id, err := wire.ParseInstance(req.GetName())
-	v.Check("name", err)
-	o := &health.Override{Author: text(&v, "author", req.GetAuthor(), wire.MaxAuthor), Reason: text(&v, "reason", req.GetReason(), wire.MaxText), SetAt: time.Now()}
-	switch s, ok := health.StatusFromWire(int32(req.GetStatus())); {
-	case ok && (s == health.Serving || s == health.Degraded || s == health.NotServing || s == health.Maintenance):
-		o.Status = s
-	default:
-		v.Add("status", "is %s; allowed: SERVING, DEGRADED, NOT_SERVING or MAINTENANCE", req.GetStatus())
-	}
-	ttl, err := wire.Between(req.GetTtl(), 0, wire.MinOverrideTTL, wire.MaxOverrideTTL)
-	v.Check("ttl", err)
-	if ttl > 0 {
-		o.ExpiresAt = o.SetAt.Add(ttl)
-	}
-	return id, o, v.Err()
 }
 
 // text checks one that must be there.

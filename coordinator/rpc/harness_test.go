@@ -136,6 +136,8 @@ func (c *visitor) send(req any) (err error) {
 		_, err = c.admin.SetOverride(ctx, q)
 	case *pb.ClearOverrideRequest:
 		_, err = c.admin.ClearOverride(ctx, q)
+	case *pb.ListOverridesRequest:
+		_, err = c.admin.ListOverrides(ctx, q)
 	case *pb.GetCoordinatorRequest:
 		_, err = c.admin.GetCoordinator(ctx, q)
 	case *pb.CheckRequest:

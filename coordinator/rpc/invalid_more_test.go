@@ -69,11 +69,19 @@ func pushed(l *pb.Lease, s pb.Status) *pb.ReportRequest {
 	return &pb.ReportRequest{Service: l.GetService(), Instance: l.GetInstance(), LeaseId: l.GetLeaseId(), Status: s}
 }
 
-// badInstances are names that are none of an instance.
-var badInstances = []struct{ what, name, says string }{
-	{"no name", "", "allowed: SERVICE/INSTANCE"},
-	{"a service", "pay", `"pay" names no instance; allowed: SERVICE/INSTANCE`},
+// badScopes are for nobody.
+var badScopes = []struct{ what, name, says string }{
+	{"no name", "", "is for nobody in particular; allowed: SERVICE/INSTANCE"},
 	{"the mesh", "*", "allowed: SERVICE/INSTANCE"},
+	{"what selects nothing", "zone=z,team=core", `"team=core" selects nothing; allowed: service=S, zone=Z, label.KEY=VALUE`},
+	{"no zone", "zone=", "is empty, or there twice"},
+	{"two zones", "zone=a,zone=b", "is empty, or there twice"},
+	{"one label twice", "label.a=1,label.a=2", `label "a" is there twice`},
+	{"a bad zone", "zone=a b", "zone has ' ' in it; allowed: 1 to 63 of"},
+	{"a long zone", "zone=" + long(64), "zone has 64 bytes; allowed: at most 63"},
+	{"a bad service", "service=a b", "the service's name has ' ' in it"},
+	{"a bad label", "label.a b=c", "is not 1 to 63 of"},
+	{"a long one", "zone=" + long(5000), "has 5005 bytes; allowed: at most 4096"},
 	{"no service", "/1", "is empty; allowed: 1 to 255 of"},
 	{"no instance", "pay/", "is empty; allowed: 1 to 255 of"},
 	{"two slashes", "pay/1/2", "has '/' in it; allowed:"},
@@ -111,7 +119,7 @@ func TestSetOverrideRefusesBadFields(t *testing.T) {
 		{"too long", "ttl", ttls, func(r *r) { r.Ttl = durationpb.New(wire.MaxOverrideTTL + 1) }},
 		{"no duration", "ttl", "is not a duration", func(r *r) { r.Ttl = &durationpb.Duration{Seconds: 1, Nanos: 1 << 30} }},
 	}
-	for _, bad := range badInstances {
+	for _, bad := range badScopes {
 		cases = append(cases, struct {
 			what, field, says string
 			edit              func(*r)
@@ -131,7 +139,7 @@ func TestSetOverrideRefusesBadFields(t *testing.T) {
 // Everything that is wrong is said at once.
 func TestSetOverrideNamesEveryField(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		err := newWorld(t, nil).send(&pb.SetOverrideRequest{Name: "pay", Ttl: durationpb.New(0)})
+		err := newWorld(t, nil).send(&pb.SetOverrideRequest{Name: "*", Ttl: durationpb.New(0)})
 		wantCode(t, err, codes.InvalidArgument, "")
 		for _, field := range []string{"name", "author", "reason", "status", "ttl"} {
 			if says, all := violation(err, field); says == "" {
@@ -143,7 +151,7 @@ func TestSetOverrideNamesEveryField(t *testing.T) {
 
 func TestClearOverrideRefusesBadNames(t *testing.T) {
 	refuses(t, func(*world) (all []refusal) {
-		for _, bad := range badInstances {
+		for _, bad := range badScopes {
 			all = append(all, refusal{bad.what, &pb.ClearOverrideRequest{Name: bad.name}, "name", bad.says})
 		}
 		return all

@@ -17,7 +17,7 @@ import (
 )
 
 // flips forces the status of pay/1 back and forth, and returns what the journal
-// must hold of it, newest first.
+// must hold of it, newest first: what somebody did, and what came of it.
 func flips(w *world, n int) (want []string) {
 	w.t.Helper()
 	last := "STARTING"
@@ -27,6 +27,7 @@ func flips(w *world, n int) (want []string) {
 		if err := w.send(forever("pay/1", status)); err != nil {
 			w.t.Fatal(err)
 		}
+		want = append(want, fmt.Sprintf("pay/1 ACTION_OVERRIDE_SET to %s by ann after %d s", short(status), i+1))
 		want = append(want, fmt.Sprintf("pay/1 %s to %s after %d s", last, short(status), i+1))
 		last = short(status)
 	}
@@ -45,8 +46,11 @@ func history(w *world, name string, size int32, began time.Time) (all []string, 
 		}
 		for _, tr := range resp.GetTransitions() {
 			id := health.ID{Service: tr.GetService(), Instance: tr.GetInstance()}
-			all = append(all, fmt.Sprintf("%s %s to %s after %.0f s",
-				id, short(tr.GetFrom()), short(tr.GetTo()), tr.GetAt().AsTime().Sub(began).Seconds()))
+			from, to := short(tr.GetFrom()), short(tr.GetTo())
+			if tr.GetAction() != 0 {
+				from, to = tr.GetAction().String(), to+" by "+tr.GetBy()
+			}
+			all = append(all, fmt.Sprintf("%s %s to %s after %.0f s", id, from, to, tr.GetAt().AsTime().Sub(began).Seconds()))
 		}
 		token = resp.GetNextPageToken()
 	}
@@ -57,7 +61,7 @@ func TestHistoryPages(t *testing.T) {
 	for _, c := range []struct {
 		size  int32
 		pages int
-	}{{0, 1}, {1000, 1}, {1, 25}, {7, 4}, {25, 1}, {24, 2}} {
+	}{{0, 1}, {1000, 1}, {1, 50}, {7, 8}, {50, 1}, {49, 2}} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, nil)
 			began := time.Now()
@@ -90,7 +94,7 @@ func TestHistoryPagesStandStill(t *testing.T) {
 			token = resp.GetNextPageToken()
 			flips(w, 2)
 		}
-		if len(at) != 10 || !slices.IsSortedFunc(at, func(a, b time.Time) int { return b.Compare(a) }) {
+		if len(at) != 20 || !slices.IsSortedFunc(at, func(a, b time.Time) int { return b.Compare(a) }) {
 			t.Errorf("%d transitions: %v", len(at), at)
 		}
 	})
@@ -140,7 +144,7 @@ func TestTransitionSaysEverything(t *testing.T) {
 		}
 		synctest.Wait()
 		resp, err := w.admin.ListTransitions(t.Context(), &pb.ListTransitionsRequest{Name: "pay/1"})
-		if err != nil || len(resp.GetTransitions()) != 2 {
+		if err != nil || len(resp.GetTransitions()) != 3 {
 			t.Fatalf("%v, %v", resp, err)
 		}
 		gone, forced := resp.GetTransitions()[0], resp.GetTransitions()[1]
@@ -148,8 +152,13 @@ func TestTransitionSaysEverything(t *testing.T) {
 			t.Errorf("the end: %v", gone)
 		}
 		if forced.GetCause() != pb.Cause_CAUSE_FORCED || forced.GetReason() != "new disks" || forced.GetRemoved() ||
-			forced.GetFirstFailure() == nil {
-			t.Errorf("the override: %v", forced)
+			forced.GetFirstFailure() == nil || forced.GetAction() != 0 || forced.GetBy() != "" {
+			t.Errorf("what came of the override: %v", forced)
+		}
+		set := resp.GetTransitions()[2]
+		if set.GetAction() != pb.Action_ACTION_OVERRIDE_SET || set.GetBy() != "ann" || set.GetScope() != "pay/1" ||
+			set.GetTo() != pb.Status_STATUS_NOT_SERVING || set.GetReason() != "new disks" || set.GetRemoved() {
+			t.Errorf("the override: %v", set)
 		}
 	})
 }

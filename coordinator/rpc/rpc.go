@@ -24,7 +24,9 @@ import (
 type Registry interface {
 	Register(ctx context.Context, regs []wire.Registration) ([]*health.Spec, error)
 	Deregister(ctx context.Context, id health.ID, lease uint64) error
-	SetOverride(ctx context.Context, id health.ID, o *health.Override) error
+	SetOverride(ctx context.Context, scope health.Scope, o *health.Override) error
+	ClearOverride(ctx context.Context, scope health.Scope, author, reason string) error
+	Overrides(ctx context.Context) ([]health.Forced, error)
 	Transitions(ctx context.Context, q store.Query) (store.Page, error)
 	Renew(ctx context.Context, id health.ID, lease uint64) (ttl time.Duration, unreachable bool, err error)
 	Observe(ctx context.Context, ev health.Event, since time.Time) error
@@ -50,6 +52,9 @@ type Config struct {
 	// MaxConnsPerPeer bounds open connections from one host; 0 means no limit.
 	MaxConnsPerPeer                 int
 	MaxWatchers, MaxWatchersPerPeer int
+	// Services is how single services are judged now, for Explain; nil means
+	// that nothing is said of any.
+	Services func() map[string]health.ServicePolicy
 	// Stats fills in what the wiring knows of the coordinator.
 	Stats  func(*pb.GetCoordinatorResponse)
 	Build  string

@@ -32,8 +32,6 @@ func TestLaterIsUnimplemented(t *testing.T) {
 			req  any
 			says []string
 		}{
-			{&pb.ExplainRequest{Name: "pay"}, []string{"Explain: not implemented by this version", "Check returns cause, reason and checks"}},
-			{&pb.ExplainRequest{}, []string{"Explain: not implemented by this version"}},
 			{
 				&pb.WatchRequest{FiguresEvery: durationpb.New(time.Second)},
 				[]string{"figures_every: not implemented by this version", "Check and List"},

@@ -87,9 +87,13 @@ func (m *Memory) Load(ctx context.Context) (State, error) {
 	return s, nil
 }
 
-// own returns r with labels that nobody else can change.
+// own returns r with nothing in it that somebody else could change.
 func own(r Registration) Registration {
 	r.Labels = maps.Clone(r.Labels)
+	if r.Judge != nil {
+		judge := *r.Judge
+		r.Judge = &judge
+	}
 	return r
 }
 

@@ -18,7 +18,8 @@ type Store interface {
 	// Commit applies b, all or nothing, and returns when it is durable. After
 	// an error the batch is in an unknown state: read back with Lookup.
 	Commit(ctx context.Context, b *Batch) error
-	// Lookup reads back the records of these instances.
+	// Lookup reads back the records of these instances, and with them how far
+	// the store has got (AliveAt). What it returns is durable.
 	Lookup(ctx context.Context, ids []health.ID) (State, error)
 	// Transitions reads the journal, newest first.
 	Transitions(ctx context.Context, q Query) (Page, error)
@@ -38,7 +39,7 @@ type State struct {
 // Batch is what one Commit applies: deletions first, then puts, then the
 // transitions in their order.
 type Batch struct {
-	DeleteRegistrations []health.ID // with their override and status
+	DeleteRegistrations []health.ID // with status and override, if that was for it alone
 	DeleteOverrides     []health.ID
 	PutRegistrations    []Registration
 	PutOverrides        []Override
@@ -60,13 +61,21 @@ type Registration struct {
 	Static       bool              `json:"static,omitempty"`
 	Configured   bool              `json:"configured,omitempty"` // static, by the coordinator's configuration
 	TTL          time.Duration     `json:"ttl,omitempty"`        // of a leased one
+	Judge        *Judge            `json:"judge,omitempty"`
 	Lease        uint64            `json:"lease"`
 	RegisteredAt time.Time         `json:"registered_at"`
 }
 
+// Judge is how an instance wants its service to be judged.
+type Judge struct {
+	Rule         string `json:"rule,omitempty"`
+	MinAvailable int    `json:"min_available,omitempty"`
+	Optional     bool   `json:"optional,omitempty"`
+}
+
 // Override is a status forced by hand.
 type Override struct {
-	ID        health.ID     `json:"-"`
+	ID        health.ID     `json:"-"` // the key of its scope
 	Status    health.Status `json:"status"`
 	Author    string        `json:"author"`
 	Reason    string        `json:"reason"`
@@ -98,7 +107,22 @@ type Transition struct {
 	FirstFailure time.Time     `json:"first_failure,omitzero"`
 	Removed      bool          `json:"removed,omitempty"`
 	Lost         uint64        `json:"lost,omitempty"`
+	// Action says what a person, By, has done: then ID is the key of a scope, and
+	// To what was forced. None for a change of status.
+	Action Action `json:"action,omitempty"`
+	By     string `json:"by,omitempty"`
 }
+
+// Action is what was done to an override.
+type Action uint8
+
+// The actions. Their numbers are those of meshhealth.v1.Action.
+const (
+	ActionNone    Action = iota
+	ActionSet            // it was set
+	ActionCleared        // it was cleared
+	ActionEnded          // its time was over
+)
 
 // Query asks for one page of the journal.
 type Query struct {

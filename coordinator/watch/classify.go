@@ -65,10 +65,13 @@ func classifyDial(err error) finding {
 	return finding{about: path, reason: reason}
 }
 
-// exhausted reports whether we, not the target, lack something.
+// exhausted reports whether we, not the target, lack something. Of what kept a
+// name from being looked up the resolver keeps the text only.
 func exhausted(err error) bool {
+	var dns *net.DNSError
+	lookup := errors.As(err, &dns)
 	for _, lack := range []syscall.Errno{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL} {
-		if errors.Is(err, lack) {
+		if errors.Is(err, lack) || lookup && strings.HasSuffix(dns.Err, lack.Error()) {
 			return true
 		}
 	}

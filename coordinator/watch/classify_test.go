@@ -106,7 +106,7 @@ func TestDialErrors(t *testing.T) {
 			}
 			p := newPool(&Config{UnreachableAfter: health.DefaultUnreachableAfter, Dial: Dialer(targets), Credentials: c.creds})
 			e := p.enter(health.ID{Service: "pay", Instance: "a"}, &health.Spec{Address: c.address, ServerName: "localhost"})
-			_, err := e.connect(t.Context())
+			err := e.connect(t.Context(), 0).err
 			if err == nil {
 				t.Fatal("connected")
 			}

@@ -6,11 +6,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -22,8 +22,8 @@ type place struct {
 }
 
 // endpoint is the one connection to a place, dialled anew when somebody needs
-// it and it is gone. Attempts are made one at a time; who waits meanwhile gets
-// the same outcome.
+// it and it is gone. Attempts are made one at a time, when the breaker lets them;
+// who waits meanwhile gets the same outcome.
 type endpoint struct {
 	pool  *pool
 	place place
@@ -31,88 +31,138 @@ type endpoint struct {
 
 	turn chan struct{} // whoever holds its token owns what follows
 	conn *grpc.ClientConn
-	last struct {
-		at  time.Time
-		err error
-	}
-	failures int
-	refusals int // the last of the failures
+	last attempt
+
+	attempts atomic.Uint64
+
+	mu      sync.Mutex
+	breaker breaker
 }
 
-const (
-	// secondDial is when a refusal is looked at again: a second later, so that
-	// both count.
-	secondDial = 1100 * time.Millisecond
-	maxRedial  = 15 * time.Second
-)
+// attempt is what came of one: a connection that is ready, or the network's own
+// error, not gRPC's text of it.
+type attempt struct {
+	conn  *grpc.ClientConn
+	gone  <-chan struct{} // closed when conn has broken
+	err   error
+	began time.Time // the dial itself; zero if there was none
+	// number counts those at an endpoint, from 1; 0 if there was none.
+	number uint64
+}
 
-// connect returns a connection that is ready. The error is the network's own,
-// not gRPC's text of it.
-func (e *endpoint) connect(ctx context.Context) (*grpc.ClientConn, error) {
-	asked := time.Now()
+// broken reports whether it has broken since.
+func (a *attempt) broken() bool {
 	select {
-	case e.turn <- struct{}{}:
-		defer func() { <-e.turn }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
+	case <-a.gone:
+		return true
+	default:
+		return a.conn.GetState() != connectivity.Ready
 	}
-	if e.conn != nil && e.conn.GetState() == connectivity.Ready {
-		return e.conn, nil
+}
+
+// connect returns a connection that is there, or the outcome of the first
+// attempt after the one with a number: of one that fails, all are told that it
+// would have served.
+func (e *endpoint) connect(ctx context.Context, after uint64) attempt {
+	if err := enter(ctx, e.turn); err != nil {
+		return attempt{err: err}
 	}
-	if e.last.err != nil && e.last.at.After(asked) {
-		return nil, e.last.err
+	defer func() { <-e.turn }()
+	if e.conn != nil && !e.last.broken() {
+		return e.last
 	}
-	if err := pause(ctx, e.redialIn()); err != nil {
-		return nil, err
+	if e.last.err != nil && e.last.number > after {
+		return e.last
+	}
+	if err := pause(ctx, e.wait()); err != nil {
+		return attempt{err: err}
 	}
 	return e.redial(ctx)
 }
 
-// redialIn returns how long to wait: not at all the first time, then a second,
-// then longer and longer. The first refusal after another failure begins anew: a
-// connection to a process that is being killed may be made, and break.
-func (e *endpoint) redialIn() time.Duration {
-	if e.failures == 0 {
-		return 0
-	}
-	wait := secondDial
-	if e.refusals == 1 {
-		return wait - time.Since(e.last.at)
-	}
-	for range min(e.failures-1, 8) {
-		wait = min(wait*3/2, maxRedial)
-	}
-	if e.failures > 1 {
-		wait += time.Duration(rand.Int64N(int64(wait)/4 + 1))
-	}
-	return wait - time.Since(e.last.at)
+func (e *endpoint) wait() (d time.Duration) {
+	e.enter(func(b *breaker) { d = b.wait(time.Now()) })
+	return d
 }
 
-func (e *endpoint) redial(ctx context.Context) (*grpc.ClientConn, error) {
+// redial makes an attempt. It begins when there is a slot for it: until then we
+// are the ones who make it wait.
+func (e *endpoint) redial(ctx context.Context) attempt {
 	e.drop()
-	conn, err := e.attempt(ctx)
-	if ctx.Err() != nil {
-		if conn != nil {
-			_ = conn.Close()
-		}
-		return nil, ctx.Err()
-	}
-	e.last.at, e.last.err = time.Now(), err
+	free, err := e.pool.slots.take(ctx, e.begin())
 	if err != nil {
-		e.failures++
-		e.refusals++
-		if classifyDial(err).about != refusal {
-			e.refusals = 0
-		}
-		return nil, err
+		e.note(ctx, attempt{err: err})
+		return attempt{err: err}
 	}
-	e.conn, e.failures, e.refusals = conn, 0, 0
-	return conn, nil
+	made := attempt{began: time.Now()}
+	made.conn, made.gone, made.err = e.dial(ctx)
+	free()
+	return e.note(ctx, made)
 }
 
-// attempt makes one connection. A new gRPC channel for each keeps gRPC's own
+func (e *endpoint) begin() (again bool) {
+	e.enter(func(b *breaker) { again = b.begin() })
+	return again
+}
+
+// note keeps the outcome, unless nobody wants to know it any more.
+func (e *endpoint) note(ctx context.Context, made attempt) attempt {
+	if err := ctx.Err(); err != nil {
+		if made.conn != nil {
+			_ = made.conn.Close()
+		}
+		e.enter(func(b *breaker) { b.abandoned() })
+		return attempt{err: err}
+	}
+	made.number = e.attempts.Add(1)
+	e.last, e.conn = made, made.conn
+	e.enter(func(b *breaker) {
+		if made.err != nil {
+			b.failed(time.Now(), howFailed(made.err), rand.Float64())
+		} else {
+			b.answered()
+		}
+	})
+	return made
+}
+
+func howFailed(err error) failure {
+	switch f := classifyDial(err); {
+	case f.about == refusal:
+		return failedRefused
+	case f.about == path && !f.waited:
+		return failedBroken
+	}
+	return failedOtherwise
+}
+
+// enter makes an entry in the breaker.
+func (e *endpoint) enter(f func(*breaker)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f(&e.breaker)
+}
+
+// answered notes that somebody there has answered a call.
+func (e *endpoint) answered() { e.enter(func(b *breaker) { b.misses = 0 }) }
+
+// missed notes that a call over conn was not answered in time. After some of
+// them conn is given up, for all who use it: the next attempt will tell whether
+// anybody is there, and does not wait until TCP has got over what was lost.
+func (e *endpoint) missed(conn *grpc.ClientConn) {
+	if conn.GetState() != connectivity.Ready {
+		return // it was given up already
+	}
+	opens := false
+	e.enter(func(b *breaker) { opens = b.missed(time.Now(), rand.Float64()) })
+	if opens {
+		_ = conn.Close()
+	}
+}
+
+// dial makes one connection. A new gRPC channel for each keeps gRPC's own
 // back-off out of it: only we decide when to dial.
-func (e *endpoint) attempt(ctx context.Context) (*grpc.ClientConn, error) {
+func (e *endpoint) dial(ctx context.Context) (*grpc.ClientConn, <-chan struct{}, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.pool.patient(dialTimeout))
 	defer cancel()
 	var seen capture
@@ -120,8 +170,7 @@ func (e *endpoint) attempt(ctx context.Context) (*grpc.ClientConn, error) {
 		grpc.WithTransportCredentials(capturing{e.pool.credentials(e.place.credentials), &seen}),
 		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
 			conn, err := e.pool.dial(ctx, address)
-			seen.note(err)
-			return conn, err
+			return seen.dialled(conn, err)
 		}))
 	options = append(options, e.pool.options...)
 	if e.place.serverName != "" {
@@ -129,13 +178,13 @@ func (e *endpoint) attempt(ctx context.Context) (*grpc.ClientConn, error) {
 	}
 	conn, err := grpc.NewClient("passthrough:///"+e.place.address, options...)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := ready(ctx, conn); err != nil {
 		_ = conn.Close()
-		return nil, seen.or(err)
+		return nil, nil, seen.or(err)
 	}
-	return conn, nil
+	return conn, seen.gone(), nil
 }
 
 // ready waits until conn is, or has failed.
@@ -171,43 +220,6 @@ func (e *endpoint) drop() {
 		_ = e.conn.Close()
 		e.conn = nil
 	}
-}
-
-// capture keeps the last error of the dialer or the handshake.
-type capture struct {
-	mu  sync.Mutex
-	err error
-}
-
-func (c *capture) note(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.err = err
-}
-
-func (c *capture) or(other error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.err != nil {
-		return c.err
-	}
-	return other
-}
-
-// capturing are credentials whose handshake errors are kept.
-type capturing struct {
-	credentials.TransportCredentials
-	seen *capture
-}
-
-func (c capturing) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, conn)
-	c.seen.note(err)
-	return conn, info, err
-}
-
-func (c capturing) Clone() credentials.TransportCredentials {
-	return capturing{c.TransportCredentials.Clone(), c.seen}
 }
 
 // pause sleeps, or returns ctx's error.

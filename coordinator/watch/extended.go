@@ -32,6 +32,9 @@ func (f *follower) extended(ctx context.Context, conn *grpc.ClientConn) (end end
 		var m *pb.WatchResponse
 		if m, err = stream.Recv(); err == nil {
 			f.heard()
+			if !end.heard {
+				f.endpoint.answered()
+			}
 			end.heard, end.since = true, time.Now()
 			f.message(ctx, &said, m)
 		}

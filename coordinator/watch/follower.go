@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
 	"time"
@@ -22,6 +23,10 @@ type follower struct {
 	done  chan struct{}
 	stop  context.CancelCauseFunc
 
+	endpoint *endpoint
+	gone     <-chan struct{} // closed when its connection has broken
+	cadence  cadence         // of polls
+
 	mu      sync.Mutex
 	silence *silence
 	mode    health.Source
@@ -29,6 +34,7 @@ type follower struct {
 
 func newFollower(w *Watcher, e *feed.Entry, old *follower) *follower {
 	f := &follower{w: w, id: e.ID, spec: e.Spec, done: make(chan struct{})}
+	f.cadence = cadence{every: w.cfg.pace(w.cfg.PollEvery), settle: w.cfg.RecoverAfter}
 	if old != nil {
 		f.after = old.done
 	}
@@ -55,16 +61,18 @@ func (f *follower) run(ctx context.Context) {
 	}
 	e := f.w.pool.enter(f.id, f.spec)
 	defer f.w.pool.leave(e)
-	short := 0
+	f.endpoint = e
+	short, seen := 0, e.attempts.Load()
 	for ctx.Err() == nil {
-		asked := time.Now()
-		conn, err := e.connect(ctx)
-		if err != nil {
-			f.tell(ctx, classifyDial(err), asked)
+		got := e.connect(ctx, seen)
+		seen = max(seen, got.number)
+		if got.err != nil {
+			f.tell(ctx, classifyDial(got.err), got.began)
 			continue
 		}
 		began := time.Now()
-		f.follow(ctx, conn)
+		f.gone = got.gone
+		f.follow(ctx, got.conn)
 		short = shorter(short, time.Since(began))
 		_ = pause(ctx, backoff(short))
 	}
@@ -108,6 +116,9 @@ func (f *follower) follow(ctx context.Context, conn *grpc.ClientConn) {
 		if last.about != unimplemented {
 			break
 		}
+	}
+	if errors.Is(end.err, errSilent) {
+		f.endpoint.missed(conn)
 	}
 	if ctx.Err() == nil {
 		f.tell(ctx, last, end.since)

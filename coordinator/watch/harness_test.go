@@ -30,6 +30,8 @@ type rig struct {
 
 	mu       sync.Mutex
 	hosts    map[string]*bufconn.Listener
+	silent   map[string]bool // hosts that do not even refuse
+	dialling int             // in progress
 	dials    map[string][]time.Time
 	told     []told
 	revision uint64
@@ -41,9 +43,14 @@ type told struct {
 	at, since time.Time
 }
 
-func newRig(t *testing.T) *rig {
-	r := &rig{t: t, feed: feed.New(1, 0), hosts: map[string]*bufconn.Listener{}, dials: map[string][]time.Time{}}
-	r.w = New(Config{Feed: r.feed, Observe: r.observe, Dial: r.dial, Score: func() int { return int(r.score.Load()) }})
+func newRig(t *testing.T) *rig { return newRigWith(t, func(*Config) {}) }
+
+// newRigWith is one with a configuration of its own.
+func newRigWith(t *testing.T, change func(*Config)) *rig {
+	r := &rig{t: t, feed: feed.New(1, 0), hosts: map[string]*bufconn.Listener{}, silent: map[string]bool{}, dials: map[string][]time.Time{}}
+	cfg := Config{Feed: r.feed, Observe: r.observe, Dial: r.dial, Score: func() int { return int(r.score.Load()) }}
+	change(&cfg)
+	r.w = New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -67,8 +74,14 @@ func (r *rig) observe(_ context.Context, ev health.Event, since time.Time) error
 func (r *rig) dial(ctx context.Context, address string) (net.Conn, error) {
 	r.mu.Lock()
 	r.dials[address] = append(r.dials[address], time.Now())
-	l := r.hosts[address]
+	l, silent := r.hosts[address], r.silent[address]
+	r.dialling++
 	r.mu.Unlock()
+	defer r.dialEnded()
+	if silent {
+		<-ctx.Done()
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}
+	}
 	if l == nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
@@ -80,6 +93,12 @@ func (r *rig) listen(address string, l *bufconn.Listener) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.hosts[address] = l
+}
+
+func (r *rig) dialEnded() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dialling--
 }
 
 // serve listens at an address until the returned stop, or the test's end.
@@ -164,6 +183,8 @@ func (e told) String() string {
 		return fmt.Sprintf("%v: refused", e.ID)
 	case health.EventPath:
 		return fmt.Sprintf("%v: path", e.ID)
+	case health.EventUnasked:
+		return fmt.Sprintf("%v: unasked", e.ID)
 	case health.EventConfig:
 		return fmt.Sprintf("%v: %v", e.ID, e.Cause)
 	}

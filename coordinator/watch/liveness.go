@@ -27,6 +27,9 @@ func (w *Watcher) listen(ctx context.Context) {
 		for _, f := range w.all() {
 			f.look(now, late > lateSlack)
 		}
+		if late <= lateSlack {
+			w.tellNeglected(ctx, now)
+		}
 	}
 }
 

@@ -142,31 +142,6 @@ func TestProbe(t *testing.T) {
 
 func not(kind health.EventKind) func(told) bool { return func(e told) bool { return e.Kind != kind } }
 
-// TestPoll: where there is only Check, it is asked every five seconds or so,
-// and a time-out is evidence against the path that ends nothing.
-func TestPoll(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r := newRig(t)
-		s := &slow{}
-		r.serve("host:1", checkOnly{s}.register)
-		r.register("pay/a", health.Spec{Address: "host:1"})
-		r.are(r.take(), "pay/a: SERVING by grpc-poll")
-		if got := r.after(time.Minute); len(got) < 10 || len(got) > 14 {
-			t.Errorf("%d answers in a minute, want about 12", len(got))
-		}
-		s.set(true)
-		got := r.after(2 * (pollEvery + checkTimeout))
-		if len(got) == 0 || got[len(got)-1].Kind != health.EventPath || got[len(got)-1].at.Sub(got[len(got)-1].since) != checkTimeout {
-			t.Errorf("told %v while Check hangs", got)
-		}
-		s.set(false)
-		got = r.after(2 * (pollEvery + checkTimeout))
-		if got[len(got)-1].Kind != health.EventReport || len(r.dialled("host:1")) != 1 {
-			t.Errorf("told %v after %d dials", got, len(r.dialled("host:1")))
-		}
-	})
-}
-
 // TestPatience: who is not well himself waits longer for answers, and for dials.
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -43,7 +43,7 @@ func (f *follower) standard(ctx context.Context, conn *grpc.ClientConn) (end end
 func (f *follower) stock(ctx context.Context, conn *grpc.ClientConn, name string, last bool) (end ended, unknown bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	p := &probe{f: f, name: name, client: healthpb.NewHealthClient(conn), again: func() { cancel(nil) }}
+	p := &probe{f: f, name: name, conn: conn, client: healthpb.NewHealthClient(conn), again: func() { cancel(nil) }}
 	every := f.w.cfg.pace(probeEvery)
 	defer f.listening(&silence{
 		probe: func() { p.start(ctx) }, every: every,
@@ -95,6 +95,7 @@ func (f *follower) said(ctx context.Context, s healthpb.HealthCheckResponse_Serv
 type probe struct {
 	f      *follower
 	name   string
+	conn   *grpc.ClientConn
 	client healthpb.HealthClient
 	again  func() // ends the Watch, so that it is opened anew
 	valid  atomic.Bool
@@ -124,12 +125,15 @@ func (p *probe) ask(ctx context.Context) {
 	switch code := status.Code(err); {
 	case code == codes.DeadlineExceeded:
 		p.missed = true
+		p.f.endpoint.missed(p.conn)
 		p.f.tell(ctx, classifyCall(err, true), began)
 		p.f.probeIn(probeAgain)
 	case code == codes.Unavailable || code == codes.Canceled:
 	case p.missed:
+		p.f.endpoint.answered()
 		p.again()
 	case p.valid.Load():
+		p.f.endpoint.answered()
 		p.f.alive(ctx)
 	}
 }

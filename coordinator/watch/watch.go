@@ -32,6 +32,14 @@ type Config struct {
 	DialOptions []grpc.DialOption
 	// UnreachableAfter is the mesh's: a third of it is the heartbeat asked for.
 	UnreachableAfter time.Duration
+	// PollEvery is how often a target is asked that has Check only, a third of
+	// UnreachableAfter at most; 0 means DefaultPollEvery.
+	PollEvery time.Duration
+	// Retry says how Checks are made again that were turned away.
+	Retry Retry
+	// RecoverAfter is the mesh's: until a changed answer was seen so often, it
+	// is asked for sooner. 0 means health's default.
+	RecoverAfter int
 	// Score is how badly we are ourselves, from 0 to 7; time-outs are longer by
 	// as many times. nil means well.
 	Score func() int
@@ -41,9 +49,11 @@ type Config struct {
 
 // Watcher follows instances.
 type Watcher struct {
-	cfg  Config
-	pool *pool
-	wg   sync.WaitGroup
+	cfg     Config
+	pool    *pool
+	wheel   *wheel
+	retrier *retrier
+	wg      sync.WaitGroup
 
 	mu        sync.Mutex
 	followers map[health.ID]*follower
@@ -57,7 +67,18 @@ func New(cfg Config) *Watcher {
 	if cfg.UnreachableAfter == 0 {
 		cfg.UnreachableAfter = health.DefaultUnreachableAfter
 	}
-	return &Watcher{cfg: cfg, pool: newPool(&cfg), followers: map[health.ID]*follower{}}
+	if cfg.PollEvery == 0 {
+		cfg.PollEvery = DefaultPollEvery
+	}
+	if cfg.RecoverAfter == 0 {
+		cfg.RecoverAfter = health.MeshPolicy{}.WithDefaults().RecoverAfter
+	}
+	w := &Watcher{cfg: cfg, followers: map[health.ID]*follower{}, retrier: newRetrier(&cfg)}
+	// Outermost, so that the others see every attempt.
+	cfg.DialOptions = append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(w.retrier.unary)}, cfg.DialOptions...)
+	w.pool = newPool(&cfg)
+	w.wheel = newWheel(cfg.pace(cfg.PollEvery), &w.wg)
+	return w
 }
 
 // pace is how often targets are asked, and patient how long they are waited for:
@@ -92,6 +113,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 	defer w.wg.Wait()
 	defer stop()
 	w.wg.Go(func() { w.listen(ctx) })
+	w.wg.Go(func() { w.wheel.run(ctx) })
 	reader := w.cfg.Feed.NewReader(feed.Interest{})
 	for {
 		step, err := reader.Next(ctx)

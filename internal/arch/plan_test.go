@@ -61,6 +61,7 @@ var plan = []place{
 
 	{path: "internal/arch", floor: beside},
 	{path: "e2e", floor: beside},
+	{path: "e2e/storefaults", floor: beside},
 }
 
 // find returns the place of a package. An unlisted package gets the ground, so

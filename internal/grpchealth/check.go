@@ -27,7 +27,7 @@ func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckRes
 	}
 	e, ok := x.h.cfg.Feed.Get(x.h.resolve(id))
 	if !ok {
-		return nil, notFound(req.GetService())
+		return nil, NotFound(req.GetService())
 	}
 	h := x.h.health(e, time.Now(), x.h.audience(ctx))
 	return &pb.CheckResponse{Status: h.GetStatus(), Health: h}, nil

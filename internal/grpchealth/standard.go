@@ -39,7 +39,7 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	}
 	e, ok := s.h.cfg.Feed.Get(id)
 	if !ok {
-		return nil, notFound(req.GetService())
+		return nil, NotFound(req.GetService())
 	}
 	if err := grpc.SetTrailer(ctx, trailer(&e.State)); err != nil {
 		return nil, wire.GRPC(err)
@@ -47,12 +47,12 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	return &healthpb.HealthCheckResponse{Status: s.h.number(e.Status)}, nil
 }
 
-// List answers the standard's List: aggregates, and "".
+// List answers the standard's List: services, the mesh, and "".
 func (s standard) List(context.Context, *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	entries, _ := s.h.cfg.Feed.Snapshot()
 	statuses := map[string]*healthpb.HealthCheckResponse{}
 	for _, e := range entries {
-		if !e.ID.Aggregate() {
+		if e.ID.Instance != "" {
 			continue
 		}
 		statuses[e.ID.Service] = &healthpb.HealthCheckResponse{Status: s.h.number(e.Status)}
@@ -132,6 +132,7 @@ func trailer(s *health.State) metadata.MD {
 	)
 }
 
-func notFound(name string) error {
+// NotFound is the answer to a name nobody knows.
+func NotFound(name string) error {
 	return wire.GRPC(fmt.Errorf("service %q: %w", wire.CleanTo(name, wire.MaxFullName), wire.ErrNotFound))
 }

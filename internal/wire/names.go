@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 const (
 	serviceChars  = "1 to 255 of [A-Za-z0-9._-]"
 	instanceChars = "1 to 255 of [A-Za-z0-9._:-]"
+	zoneChars     = "1 to 63 of [A-Za-z0-9._:-]"
 )
 
 // CheckService returns what is wrong with the name of a service.
@@ -40,11 +42,14 @@ func alphanumeric(r rune) bool {
 }
 
 // ParseName reads a name as Check and Watch take it: a service,
-// service/instance, "*", or "" for who answers.
+// service/instance, service/@zone, "*", "*/zone", or "" for who answers.
 func ParseName(name string) (health.ID, error) {
 	id := health.ParseID(name)
 	if name == "" || name == health.MeshName {
 		return id, nil
+	}
+	if zone, ok := id.Part(); ok {
+		return id, errors.Join(prefixed("zone", checkZone(zone)), checkPart(id))
 	}
 	if err := CheckService(id.Service); err != nil {
 		return health.ID{}, fmt.Errorf("the service's name %w", err)
@@ -58,11 +63,58 @@ func ParseName(name string) (health.ID, error) {
 // ParseInstance reads a name that must be service/instance.
 func ParseInstance(name string) (health.ID, error) {
 	id, err := ParseName(name)
-	if err == nil && id.Instance == "" {
+	if err == nil && id.Aggregate() {
 		err = fmt.Errorf("%q names no instance; allowed: SERVICE/INSTANCE", CleanTo(name, MaxFullName))
 	}
 	return id, err
 }
+
+// checkPart wants a service that has something in a zone, or the mesh.
+func checkPart(id health.ID) error {
+	if id.Service == health.MeshName {
+		return nil
+	}
+	return prefixed("the service's name", CheckService(id.Service))
+}
+
+// CheckZone returns what is wrong with the name of a zone; empty is none.
+func CheckZone(zone string) error {
+	if zone == "" {
+		return nil
+	}
+	return checkZone(zone)
+}
+
+func checkZone(zone string) error {
+	if len(zone) > MaxZone {
+		return fmt.Errorf("has %d bytes; allowed: at most %d", len(zone), MaxZone)
+	}
+	return checkName(zone, "._:-", zoneChars)
+}
+
+// ParseScope reads whom an override is for.
+func ParseScope(text string) (health.Scope, error) {
+	if len(text) > MaxScope {
+		return health.Scope{}, fmt.Errorf("has %d bytes; allowed: at most %d", len(text), MaxScope)
+	}
+	s, err := health.ParseScope(text)
+	switch {
+	case err != nil:
+		return health.Scope{}, err
+	case text == "" || s.Service == health.MeshName:
+		return s, fmt.Errorf("%q is for nobody in particular; allowed: %s", text, ScopeNames)
+	case !strings.Contains(text, "="):
+		if _, err = ParseName(text); err == nil && s.Instance != "" {
+			_, err = ParseInstance(text)
+		}
+	case s.Service != "":
+		err = prefixed("the service's name", CheckService(s.Service))
+	}
+	return s, errors.Join(err, prefixed("zone", CheckZone(s.Zone)), prefixed("label", CheckLabels(s.Labels())))
+}
+
+// ScopeNames says in words whom an override can be for.
+const ScopeNames = "SERVICE/INSTANCE, SERVICE, or what must all match, such as zone=eu-1,service=S,label.KEY=VALUE"
 
 func prefixed(what string, err error) error {
 	if err == nil {

@@ -53,19 +53,39 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 	v.Check(prefix+"health_name", CheckHealthName(r.GetHealthName()))
 	v.Check(prefix+"incarnation", checkIncarnation(r))
 	v.Check(prefix+"labels", CheckLabels(r.GetLabels()))
-	v.MaxLen(prefix+"zone", r.GetZone(), MaxZone)
+	v.Check(prefix+"zone", CheckZone(r.GetZone()))
 	v.MaxLen(prefix+"version", r.GetVersion(), MaxVersion)
 	v.Check(prefix+"server_name", checkServerName(r.GetServerName()))
 	ttl, err := ttlOf(r)
 	v.Check(prefix+"ttl", err)
+	judge := judgeOf(v, prefix, r)
 	return Registration{
 		ID: health.ID{Service: r.GetService(), Instance: r.GetInstance()},
 		Spec: health.Spec{
 			Address: r.GetAddress(), HealthName: r.GetHealthName(), Incarnation: r.GetIncarnation(),
-			Labels: r.GetLabels(), Zone: Clean(r.GetZone()), Version: Clean(r.GetVersion()),
-			ServerName: r.GetServerName(), Static: r.GetStatic(), TTL: ttl,
+			Labels: r.GetLabels(), Zone: r.GetZone(), Version: Clean(r.GetVersion()),
+			ServerName: r.GetServerName(), Static: r.GetStatic(), TTL: ttl, Judge: judge,
 		},
 	}
+}
+
+// judgeOf reads how an instance wants its service to be judged, nil if it does
+// not care.
+func judgeOf(v *Violations, prefix string, r *pb.Registration) *health.ServicePolicy {
+	p := health.ServicePolicy{MinAvailable: int(r.GetMinAvailable()), Optional: r.GetOptional()}
+	if r.GetRule() != "" {
+		var err error
+		if p.Rule, err = health.ParseRule(r.GetRule()); err != nil {
+			v.Add(prefix+"rule", "%q is no rule; allowed: %s", CleanTo(r.GetRule(), MaxRule), health.RuleNames)
+		}
+	}
+	if r.GetMinAvailable() > 100 {
+		v.Add(prefix+"min_available", "is %d; allowed: 1 to 100, 0 for the coordinator's", r.GetMinAvailable())
+	}
+	if p.Rule == (health.Rule{}) && p.MinAvailable == 0 && !p.Optional {
+		return nil
+	}
+	return &p
 }
 
 // CheckHealthName returns what is wrong with a name to ask an instance for.

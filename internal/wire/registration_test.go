@@ -133,14 +133,14 @@ func TestRegistrationsTogether(t *testing.T) {
 
 func TestRegistrationIsTakenOver(t *testing.T) {
 	out, err := Registrations(&pb.RegisterRequest{Registrations: []*pb.Registration{registrationOf(func(r *pb.Registration) {
-		r.HealthName, r.Zone, r.Version, r.ServerName, r.Labels = "h", "z\x1bz", "v", "s", map[string]string{"a": "b"}
+		r.HealthName, r.Zone, r.Version, r.ServerName, r.Labels = "h", "z-1", "v", "s", map[string]string{"a": "b"}
 	})}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := out[0]
 	if got.ID != (health.ID{Service: "pay", Instance: "pay-1:50051"}) || got.Spec.Address != "10.0.0.1:50051" ||
-		got.Spec.HealthName != "h" || got.Spec.Zone != "z z" || got.Spec.Version != "v" || got.Spec.ServerName != "s" ||
+		got.Spec.HealthName != "h" || got.Spec.Zone != "z-1" || got.Spec.Version != "v" || got.Spec.ServerName != "s" ||
 		got.Spec.Labels["a"] != "b" || got.Spec.Incarnation != "i1" || got.Spec.TTL != DefaultTTL || got.Spec.Static {
 		t.Errorf("%+v", got)
 	}

@@ -92,7 +92,8 @@ func (s *Selector) Matches(st *health.State) bool {
 	case s.Statuses != nil && !s.Statuses[st.Status]:
 		return false
 	case st.ID.Aggregate():
-		return len(s.Labels) == 0 && s.Zone == ""
+		zone, _ := st.ID.Part()
+		return len(s.Labels) == 0 && (s.Zone == "" || s.Zone == zone)
 	case s.AggregatesOnly:
 		return false
 	}

@@ -33,12 +33,14 @@ func TestWatchRequest(t *testing.T) {
 		{"128 names", &pb.WatchRequest{Names: repeated(128, "s%d")}, nil},
 		{"129 names", &pb.WatchRequest{Names: repeated(129, "s%d")}, []refusal{{"names", "has 129; allowed: at most 128"}}},
 		{"twice", &pb.WatchRequest{Names: []string{"a/1", "b", "a/1"}}, []refusal{{"names[2]", `"a/1" is there twice`}}},
-		{"bad names", &pb.WatchRequest{Names: []string{"a b", "", "a/", long, "/1", "*/1"}}, []refusal{
+		{"bad names", &pb.WatchRequest{Names: []string{"a b", "", "a/", long, "/1", "*/a b", "*/z1", "pay/@z1", "pay/@", "a b/@z"}}, []refusal{
 			{"names[0]", "the service's name has ' ' in it; allowed: 1 to 255"},
 			{"names[2]", "the instance's name is empty; allowed"},
 			{"names[3]", "has 256 bytes; allowed: 1 to 255"},
 			{"names[4]", "the service's name is empty"},
-			{"names[5]", "has '*' in it"},
+			{"names[5]", "zone has ' ' in it"},
+			{"names[8]", "zone is empty"},
+			{"names[9]", "the service's name has ' ' in it"},
 		}},
 		{"names and selector", &pb.WatchRequest{Names: []string{"a"}, Selector: &pb.Selector{}}, []refusal{{"selector", "beside names; allowed: one of them"}}},
 		{"selector", &pb.WatchRequest{Selector: &pb.Selector{Services: []string{"a", "*", ""}, Labels: labels(64), Zone: "z"}}, nil},
@@ -154,6 +156,10 @@ func TestSelectorMatches(t *testing.T) {
 		if got := s.Matches(&aggregate); got != c.aggregate {
 			t.Errorf("%s: aggregate %v", c.name, got)
 		}
+		part := health.State{ID: health.PartID("a", "z"), Status: health.Serving}
+		if got, want := s.Matches(&part), c.aggregate || c.selector.GetZone() == "z"; got != want {
+			t.Errorf("%s: what it has in its zone %v", c.name, got)
+		}
 		if got := s.Names(); len(got) != len(c.selector.GetServices()) {
 			t.Errorf("%s: names %v", c.name, got)
 		}
@@ -161,7 +167,7 @@ func TestSelectorMatches(t *testing.T) {
 }
 
 func TestParseInstance(t *testing.T) {
-	for name, want := range map[string]bool{"a/1": true, "a/1:80": true, "a": false, "a/": false, "": false, "*": false, "a/b/c": false} {
+	for name, want := range map[string]bool{"a/1": true, "a/1:80": true, "a": false, "a/": false, "": false, "*": false, "a/b/c": false, "*/z": false, "a/@z": false} {
 		if _, err := ParseInstance(name); (err == nil) != want {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -17,14 +17,15 @@ import (
 // carries classes and ages only: no text that came from a check, no address.
 func Health(s *health.State, at time.Time, full bool) *pb.Health {
 	h := &pb.Health{
-		Service: s.ID.Service, Instance: s.ID.Instance,
+		Affected: clamp(s.Affected),
+		Service:  s.ID.Service, Instance: s.ID.Instance,
 		Status: Status(s.Status), Cause: pb.Cause(s.Cause), Reason: s.Reason,
 		Unconfirmed: s.Unconfirmed, Root: s.Root, NextCause: pb.Cause(s.NextCause),
 		Removed: s.Removed, Revision: s.Revision,
 		Since: stamp(s.Since), Age: age(at, s.Since), At: stamp(at),
 		NextAt: stamp(s.NextAt), FirstFailure: stamp(s.FirstFailure),
 		Counts: counts(s.Counts), Metrics: metrics(s.Metrics),
-		Checks: checks(s.Checks, at, full), Override: override(s.Override, full),
+		Checks: checks(s.Checks, at, full), Override: Override(s.Override, full),
 	}
 	spec(h, s.Spec)
 	if !full {
@@ -86,7 +87,7 @@ func publicReason(s *health.State) string {
 }
 
 // countsReason says how many are what, such as "2 of 4 routable, 2
-// NOT_SERVING".
+// NOT_SERVING (at-least-3)".
 func countsReason(c *health.Counts) string {
 	if c.Total() == 0 {
 		return ""
@@ -98,6 +99,9 @@ func countsReason(c *health.Counts) string {
 		if n := c.Of(s); n > 0 && s != health.Serving {
 			b.WriteString(", " + strconv.Itoa(n) + " " + s.String())
 		}
+	}
+	if c.Rule != (health.Rule{}) && c.Rule != health.Available {
+		b.WriteString(" (" + c.Rule.String() + ")")
 	}
 	return b.String()
 }
@@ -125,11 +129,12 @@ func metrics(m *health.Metrics) *pb.Metrics {
 	}
 }
 
-func override(o *health.Override, full bool) *pb.Override {
+// Override returns an override as it travels; author and reason only with full.
+func Override(o *health.Override, full bool) *pb.Override {
 	if o == nil {
 		return nil
 	}
-	p := &pb.Override{Status: Status(o.Status), SetAt: stamp(o.SetAt), ExpiresAt: stamp(o.ExpiresAt)}
+	p := &pb.Override{Status: Status(o.Status), SetAt: stamp(o.SetAt), ExpiresAt: stamp(o.ExpiresAt), Scope: o.Scope.String()}
 	if full {
 		p.Author, p.Reason = o.Author, o.Reason
 	}

@@ -25,7 +25,8 @@ func full() *store.Batch {
 		PutRegistrations: []store.Registration{{
 			ID: pay1, Address: "[2001:db8::1]:443", HealthName: "pay.v1", Incarnation: "f00", Zone: "z", Version: "v1.2.3",
 			Labels: map[string]string{"tier": "gold", "": "empty", "<&>": "\u2028ü\x01"}, ServerName: "pay.example",
-			Static: true, TTL: 30*time.Second + 1, Lease: ^uint64(0), RegisteredAt: at(1),
+			Static: true, TTL: 30*time.Second + 1,
+			Judge: &store.Judge{Rule: "at-least-2", MinAvailable: 3, Optional: true}, Lease: ^uint64(0), RegisteredAt: at(1),
 		}},
 		PutOverrides: []store.Override{{
 			ID: pay1, Status: health.Draining, Author: "ann", Reason: "\"quoted\"\n", SetAt: at(2), ExpiresAt: at(3),
@@ -35,7 +36,7 @@ func full() *store.Batch {
 		}},
 		Transitions: []store.Transition{{
 			ID: pay1, From: health.Maintenance, To: health.NotServing, At: at(5), Cause: health.CauseStale, Reason: "why",
-			FirstFailure: at(6), Removed: true, Lost: ^uint64(0),
+			FirstFailure: at(6), Removed: true, Lost: ^uint64(0), Action: store.ActionEnded, By: "bob",
 		}},
 		AliveAt: at(7),
 	}
@@ -157,7 +158,7 @@ func testLookup(t *testing.T, open Open) {
 // testNames has names that are parts of others.
 func testNames(t *testing.T, open Open) {
 	s := open(t, 0)
-	ids := []health.ID{id("a", "b"), id("ab", ""), id("", "ab"), id("a", "bc"), id("a", ""), id("aa", "b"), id("a", "/b"), id("a/", "b")}
+	ids := []health.ID{id("a", "b"), id("ab", ""), id("", "ab"), id("a", "bc"), id("*", ""), id("*", "z1"), id("*", "z10"), id("a", ""), id("aa", "b"), id("a", "/b"), id("a/", "b")}
 	commit(t, s, whole(ids...))
 	same(t, "Load", load(t, s), stateOf(whole(ids...)))
 	for _, id := range ids {

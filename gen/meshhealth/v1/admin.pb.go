@@ -23,6 +23,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Action is what was done to an override.
+type Action int32
+
+const (
+	// Nothing: a status changed.
+	Action_ACTION_UNKNOWN Action = 0
+	// It was set.
+	Action_ACTION_OVERRIDE_SET Action = 1
+	// It was cleared.
+	Action_ACTION_OVERRIDE_CLEARED Action = 2
+	// Its time was over.
+	Action_ACTION_OVERRIDE_ENDED Action = 3
+)
+
+// Enum value maps for Action.
+var (
+	Action_name = map[int32]string{
+		0: "ACTION_UNKNOWN",
+		1: "ACTION_OVERRIDE_SET",
+		2: "ACTION_OVERRIDE_CLEARED",
+		3: "ACTION_OVERRIDE_ENDED",
+	}
+	Action_value = map[string]int32{
+		"ACTION_UNKNOWN":          0,
+		"ACTION_OVERRIDE_SET":     1,
+		"ACTION_OVERRIDE_CLEARED": 2,
+		"ACTION_OVERRIDE_ENDED":   3,
+	}
+)
+
+func (x Action) Enum() *Action {
+	p := new(Action)
+	*p = x
+	return p
+}
+
+func (x Action) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Action) Descriptor() protoreflect.EnumDescriptor {
+	return file_meshhealth_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (Action) Type() protoreflect.EnumType {
+	return &file_meshhealth_v1_admin_proto_enumTypes[0]
+}
+
+func (x Action) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Action.Descriptor instead.
+func (Action) EnumDescriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
 // ExplainRequest names a thing.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -267,7 +324,14 @@ type Transition struct {
 	// then but at.
 	Lost uint64 `protobuf:"varint,9,opt,name=lost,proto3" json:"lost,omitempty"`
 	// The thing was removed.
-	Removed       bool `protobuf:"varint,10,opt,name=removed,proto3" json:"removed,omitempty"`
+	Removed bool `protobuf:"varint,10,opt,name=removed,proto3" json:"removed,omitempty"`
+	// What somebody did, if this is no change of a status: to is then what was
+	// forced, reason why.
+	Action Action `protobuf:"varint,11,opt,name=action,proto3,enum=meshhealth.v1.Action" json:"action,omitempty"`
+	// Who did it.
+	By string `protobuf:"bytes,12,opt,name=by,proto3" json:"by,omitempty"`
+	// Whom the override is for, as in SetOverrideRequest.name.
+	Scope         string `protobuf:"bytes,13,opt,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -372,10 +436,34 @@ func (x *Transition) GetRemoved() bool {
 	return false
 }
 
-// SetOverrideRequest forces the status of an instance.
+func (x *Transition) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNKNOWN
+}
+
+func (x *Transition) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Transition) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
+// SetOverrideRequest forces the status of all that a scope is for. Of several
+// that are for one instance the narrowest holds: instance, service, labels,
+// zone; of those the latest.
 type SetOverrideRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `service/instance`.
+	// `service/instance`, `service`, or a selector of what must all match, with
+	// commas between: service=S, zone=Z, label.KEY=VALUE.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// SERVING, DEGRADED, NOT_SERVING or MAINTENANCE.
 	Status Status `protobuf:"varint,2,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
@@ -494,8 +582,12 @@ func (*SetOverrideResponse) Descriptor() ([]byte, []int) {
 // ClearOverrideRequest names an override.
 type ClearOverrideRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `service/instance`.
-	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// As in SetOverrideRequest.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Who, for the history: at most 128 bytes.
+	Author string `protobuf:"bytes,2,opt,name=author,proto3" json:"author,omitempty"`
+	// Why, for the history: at most 1024 bytes.
+	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -537,6 +629,20 @@ func (x *ClearOverrideRequest) GetName() string {
 	return ""
 }
 
+func (x *ClearOverrideRequest) GetAuthor() string {
+	if x != nil {
+		return x.Author
+	}
+	return ""
+}
+
+func (x *ClearOverrideRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // ClearOverrideResponse is empty.
 type ClearOverrideResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -574,6 +680,144 @@ func (*ClearOverrideResponse) Descriptor() ([]byte, []int) {
 	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
+// ListOverridesRequest is empty.
+type ListOverridesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOverridesRequest) Reset() {
+	*x = ListOverridesRequest{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOverridesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOverridesRequest) ProtoMessage() {}
+
+func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOverridesRequest.ProtoReflect.Descriptor instead.
+func (*ListOverridesRequest) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+// ListOverridesResponse is everything that is forced.
+type ListOverridesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// At most 2000, ordered by scope.
+	Overrides     []*ForcedScope `protobuf:"bytes,1,rep,name=overrides,proto3" json:"overrides,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListOverridesResponse) Reset() {
+	*x = ListOverridesResponse{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListOverridesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListOverridesResponse) ProtoMessage() {}
+
+func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListOverridesResponse.ProtoReflect.Descriptor instead.
+func (*ListOverridesResponse) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListOverridesResponse) GetOverrides() []*ForcedScope {
+	if x != nil {
+		return x.Overrides
+	}
+	return nil
+}
+
+// ForcedScope is one override and whom it is for.
+type ForcedScope struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The override, with its scope.
+	Override *Override `protobuf:"bytes,1,opt,name=override,proto3" json:"override,omitempty"`
+	// How many instances it forces now: those for whom nothing narrower holds.
+	Instances     uint32 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForcedScope) Reset() {
+	*x = ForcedScope{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForcedScope) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForcedScope) ProtoMessage() {}
+
+func (x *ForcedScope) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForcedScope.ProtoReflect.Descriptor instead.
+func (*ForcedScope) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ForcedScope) GetOverride() *Override {
+	if x != nil {
+		return x.Override
+	}
+	return nil
+}
+
+func (x *ForcedScope) GetInstances() uint32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
 // GetCoordinatorRequest is empty.
 type GetCoordinatorRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -583,7 +827,7 @@ type GetCoordinatorRequest struct {
 
 func (x *GetCoordinatorRequest) Reset() {
 	*x = GetCoordinatorRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +839,7 @@ func (x *GetCoordinatorRequest) String() string {
 func (*GetCoordinatorRequest) ProtoMessage() {}
 
 func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +852,7 @@ func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 // GetCoordinatorResponse is the coordinator's state of itself.
@@ -640,14 +884,33 @@ type GetCoordinatorResponse struct {
 	// Transitions the store has lost since the start.
 	StoreLost uint64 `protobuf:"varint,12,opt,name=store_lost,json=storeLost,proto3" json:"store_lost,omitempty"`
 	// Age of the last lateness that was forgiven; absent if there was none.
-	ForgivenAge   *durationpb.Duration `protobuf:"bytes,13,opt,name=forgiven_age,json=forgivenAge,proto3" json:"forgiven_age,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	ForgivenAge *durationpb.Duration `protobuf:"bytes,13,opt,name=forgiven_age,json=forgivenAge,proto3" json:"forgiven_age,omitempty"`
+	// How badly it is itself: 0 to 7. Its time-outs grow with it.
+	Score uint32 `protobuf:"varint,14,opt,name=score,proto3" json:"score,omitempty"`
+	// The mass-failure guards that are tripped.
+	Guards []*Guard `protobuf:"bytes,15,rep,name=guards,proto3" json:"guards,omitempty"`
+	// The part of the polls that were made when they should have been; 1 if there
+	// are none.
+	PollCoverage float64 `protobuf:"fixed64,16,opt,name=poll_coverage,json=pollCoverage,proto3" json:"poll_coverage,omitempty"`
+	// Circuit breakers of target addresses by state: closed, open,
+	// half-open.
+	Breakers map[string]uint32 `protobuf:"bytes,17,rep,name=breakers,proto3" json:"breakers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Addresses whose breaker is not closed: the first 20.
+	OpenTargets []string `protobuf:"bytes,18,rep,name=open_targets,json=openTargets,proto3" json:"open_targets,omitempty"`
+	// Why the store takes no records; empty if it does.
+	StoreError string `protobuf:"bytes,19,opt,name=store_error,json=storeError,proto3" json:"store_error,omitempty"`
+	// How many overrides are set.
+	Overrides uint32 `protobuf:"varint,20,opt,name=overrides,proto3" json:"overrides,omitempty"`
+	// Services the configuration says something about, of which no instance is
+	// registered: the first 20.
+	UnknownServices []string `protobuf:"bytes,21,rep,name=unknown_services,json=unknownServices,proto3" json:"unknown_services,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *GetCoordinatorResponse) Reset() {
 	*x = GetCoordinatorResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -659,7 +922,7 @@ func (x *GetCoordinatorResponse) String() string {
 func (*GetCoordinatorResponse) ProtoMessage() {}
 
 func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -672,7 +935,7 @@ func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorResponse.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *GetCoordinatorResponse) GetBuild() string {
@@ -766,6 +1029,144 @@ func (x *GetCoordinatorResponse) GetForgivenAge() *durationpb.Duration {
 	return nil
 }
 
+func (x *GetCoordinatorResponse) GetScore() uint32 {
+	if x != nil {
+		return x.Score
+	}
+	return 0
+}
+
+func (x *GetCoordinatorResponse) GetGuards() []*Guard {
+	if x != nil {
+		return x.Guards
+	}
+	return nil
+}
+
+func (x *GetCoordinatorResponse) GetPollCoverage() float64 {
+	if x != nil {
+		return x.PollCoverage
+	}
+	return 0
+}
+
+func (x *GetCoordinatorResponse) GetBreakers() map[string]uint32 {
+	if x != nil {
+		return x.Breakers
+	}
+	return nil
+}
+
+func (x *GetCoordinatorResponse) GetOpenTargets() []string {
+	if x != nil {
+		return x.OpenTargets
+	}
+	return nil
+}
+
+func (x *GetCoordinatorResponse) GetStoreError() string {
+	if x != nil {
+		return x.StoreError
+	}
+	return ""
+}
+
+func (x *GetCoordinatorResponse) GetOverrides() uint32 {
+	if x != nil {
+		return x.Overrides
+	}
+	return 0
+}
+
+func (x *GetCoordinatorResponse) GetUnknownServices() []string {
+	if x != nil {
+		return x.UnknownServices
+	}
+	return nil
+}
+
+// Guard is a mass-failure guard that is tripped.
+type Guard struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: the whole mesh.
+	Zone string `protobuf:"bytes,1,opt,name=zone,proto3" json:"zone,omitempty"`
+	// When it tripped.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// How many instances it looks at.
+	Known uint32 `protobuf:"varint,3,opt,name=known,proto3" json:"known,omitempty"`
+	// How many of them cannot be reached.
+	Doubted uint32 `protobuf:"varint,4,opt,name=doubted,proto3" json:"doubted,omitempty"`
+	// It is tripped for so long that what it holds is UNKNOWN.
+	Faded         bool `protobuf:"varint,5,opt,name=faded,proto3" json:"faded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Guard) Reset() {
+	*x = Guard{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Guard) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Guard) ProtoMessage() {}
+
+func (x *Guard) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Guard.ProtoReflect.Descriptor instead.
+func (*Guard) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Guard) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *Guard) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Guard) GetKnown() uint32 {
+	if x != nil {
+		return x.Known
+	}
+	return 0
+}
+
+func (x *Guard) GetDoubted() uint32 {
+	if x != nil {
+		return x.Doubted
+	}
+	return 0
+}
+
+func (x *Guard) GetFaded() bool {
+	if x != nil {
+		return x.Faded
+	}
+	return false
+}
+
 var File_meshhealth_v1_admin_proto protoreflect.FileDescriptor
 
 const file_meshhealth_v1_admin_proto_rawDesc = "" +
@@ -783,7 +1184,7 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\"~\n" +
 	"\x17ListTransitionsResponse\x12;\n" +
 	"\vtransitions\x18\x01 \x03(\v2\x19.meshhealth.v1.TransitionR\vtransitions\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf3\x02\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc8\x03\n" +
 	"\n" +
 	"Transition\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
@@ -796,18 +1197,29 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\rfirst_failure\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\ffirstFailure\x12\x12\n" +
 	"\x04lost\x18\t \x01(\x04R\x04lost\x12\x18\n" +
 	"\aremoved\x18\n" +
-	" \x01(\bR\aremoved\"\xb4\x01\n" +
+	" \x01(\bR\aremoved\x12-\n" +
+	"\x06action\x18\v \x01(\x0e2\x15.meshhealth.v1.ActionR\x06action\x12\x0e\n" +
+	"\x02by\x18\f \x01(\tR\x02by\x12\x14\n" +
+	"\x05scope\x18\r \x01(\tR\x05scope\"\xb4\x01\n" +
 	"\x12SetOverrideRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12-\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x15.meshhealth.v1.StatusR\x06status\x12\x16\n" +
 	"\x06author\x18\x03 \x01(\tR\x06author\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12+\n" +
 	"\x03ttl\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\"\x15\n" +
-	"\x13SetOverrideResponse\"*\n" +
+	"\x13SetOverrideResponse\"Z\n" +
 	"\x14ClearOverrideRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\x17\n" +
-	"\x15ClearOverrideResponse\"\x17\n" +
-	"\x15GetCoordinatorRequest\"\xc0\x04\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x17\n" +
+	"\x15ClearOverrideResponse\"\x16\n" +
+	"\x14ListOverridesRequest\"Q\n" +
+	"\x15ListOverridesResponse\x128\n" +
+	"\toverrides\x18\x01 \x03(\v2\x1a.meshhealth.v1.ForcedScopeR\toverrides\"`\n" +
+	"\vForcedScope\x123\n" +
+	"\boverride\x18\x01 \x01(\v2\x17.meshhealth.v1.OverrideR\boverride\x12\x1c\n" +
+	"\tinstances\x18\x02 \x01(\rR\tinstances\"\x17\n" +
+	"\x15GetCoordinatorRequest\"\xc4\a\n" +
 	"\x16GetCoordinatorResponse\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
@@ -824,15 +1236,39 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"storeQueue\x12\x1d\n" +
 	"\n" +
 	"store_lost\x18\f \x01(\x04R\tstoreLost\x12<\n" +
-	"\fforgiven_age\x18\r \x01(\v2\x19.google.protobuf.DurationR\vforgivenAge\x1a<\n" +
+	"\fforgiven_age\x18\r \x01(\v2\x19.google.protobuf.DurationR\vforgivenAge\x12\x14\n" +
+	"\x05score\x18\x0e \x01(\rR\x05score\x12,\n" +
+	"\x06guards\x18\x0f \x03(\v2\x14.meshhealth.v1.GuardR\x06guards\x12#\n" +
+	"\rpoll_coverage\x18\x10 \x01(\x01R\fpollCoverage\x12O\n" +
+	"\bbreakers\x18\x11 \x03(\v23.meshhealth.v1.GetCoordinatorResponse.BreakersEntryR\bbreakers\x12!\n" +
+	"\fopen_targets\x18\x12 \x03(\tR\vopenTargets\x12\x1f\n" +
+	"\vstore_error\x18\x13 \x01(\tR\n" +
+	"storeError\x12\x1c\n" +
+	"\toverrides\x18\x14 \x01(\rR\toverrides\x12)\n" +
+	"\x10unknown_services\x18\x15 \x03(\tR\x0funknownServices\x1a<\n" +
 	"\x0eFollowersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x012\xcb\x03\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\x1a;\n" +
+	"\rBreakersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\"\x93\x01\n" +
+	"\x05Guard\x12\x12\n" +
+	"\x04zone\x18\x01 \x01(\tR\x04zone\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
+	"\x05known\x18\x03 \x01(\rR\x05known\x12\x18\n" +
+	"\adoubted\x18\x04 \x01(\rR\adoubted\x12\x14\n" +
+	"\x05faded\x18\x05 \x01(\bR\x05faded*m\n" +
+	"\x06Action\x12\x12\n" +
+	"\x0eACTION_UNKNOWN\x10\x00\x12\x17\n" +
+	"\x13ACTION_OVERRIDE_SET\x10\x01\x12\x1b\n" +
+	"\x17ACTION_OVERRIDE_CLEARED\x10\x02\x12\x19\n" +
+	"\x15ACTION_OVERRIDE_ENDED\x10\x032\xa7\x04\n" +
 	"\fAdminService\x12H\n" +
 	"\aExplain\x12\x1d.meshhealth.v1.ExplainRequest\x1a\x1e.meshhealth.v1.ExplainResponse\x12`\n" +
 	"\x0fListTransitions\x12%.meshhealth.v1.ListTransitionsRequest\x1a&.meshhealth.v1.ListTransitionsResponse\x12T\n" +
 	"\vSetOverride\x12!.meshhealth.v1.SetOverrideRequest\x1a\".meshhealth.v1.SetOverrideResponse\x12Z\n" +
-	"\rClearOverride\x12#.meshhealth.v1.ClearOverrideRequest\x1a$.meshhealth.v1.ClearOverrideResponse\x12]\n" +
+	"\rClearOverride\x12#.meshhealth.v1.ClearOverrideRequest\x1a$.meshhealth.v1.ClearOverrideResponse\x12Z\n" +
+	"\rListOverrides\x12#.meshhealth.v1.ListOverridesRequest\x1a$.meshhealth.v1.ListOverridesResponse\x12]\n" +
 	"\x0eGetCoordinator\x12$.meshhealth.v1.GetCoordinatorRequest\x1a%.meshhealth.v1.GetCoordinatorResponseBAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
 
 var (
@@ -847,55 +1283,71 @@ func file_meshhealth_v1_admin_proto_rawDescGZIP() []byte {
 	return file_meshhealth_v1_admin_proto_rawDescData
 }
 
-var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_meshhealth_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_meshhealth_v1_admin_proto_goTypes = []any{
-	(*ExplainRequest)(nil),          // 0: meshhealth.v1.ExplainRequest
-	(*ExplainResponse)(nil),         // 1: meshhealth.v1.ExplainResponse
-	(*ListTransitionsRequest)(nil),  // 2: meshhealth.v1.ListTransitionsRequest
-	(*ListTransitionsResponse)(nil), // 3: meshhealth.v1.ListTransitionsResponse
-	(*Transition)(nil),              // 4: meshhealth.v1.Transition
-	(*SetOverrideRequest)(nil),      // 5: meshhealth.v1.SetOverrideRequest
-	(*SetOverrideResponse)(nil),     // 6: meshhealth.v1.SetOverrideResponse
-	(*ClearOverrideRequest)(nil),    // 7: meshhealth.v1.ClearOverrideRequest
-	(*ClearOverrideResponse)(nil),   // 8: meshhealth.v1.ClearOverrideResponse
-	(*GetCoordinatorRequest)(nil),   // 9: meshhealth.v1.GetCoordinatorRequest
-	(*GetCoordinatorResponse)(nil),  // 10: meshhealth.v1.GetCoordinatorResponse
-	nil,                             // 11: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	(*Health)(nil),                  // 12: meshhealth.v1.Health
-	(Status)(0),                     // 13: meshhealth.v1.Status
-	(*timestamppb.Timestamp)(nil),   // 14: google.protobuf.Timestamp
-	(Cause)(0),                      // 15: meshhealth.v1.Cause
-	(*durationpb.Duration)(nil),     // 16: google.protobuf.Duration
+	(Action)(0),                     // 0: meshhealth.v1.Action
+	(*ExplainRequest)(nil),          // 1: meshhealth.v1.ExplainRequest
+	(*ExplainResponse)(nil),         // 2: meshhealth.v1.ExplainResponse
+	(*ListTransitionsRequest)(nil),  // 3: meshhealth.v1.ListTransitionsRequest
+	(*ListTransitionsResponse)(nil), // 4: meshhealth.v1.ListTransitionsResponse
+	(*Transition)(nil),              // 5: meshhealth.v1.Transition
+	(*SetOverrideRequest)(nil),      // 6: meshhealth.v1.SetOverrideRequest
+	(*SetOverrideResponse)(nil),     // 7: meshhealth.v1.SetOverrideResponse
+	(*ClearOverrideRequest)(nil),    // 8: meshhealth.v1.ClearOverrideRequest
+	(*ClearOverrideResponse)(nil),   // 9: meshhealth.v1.ClearOverrideResponse
+	(*ListOverridesRequest)(nil),    // 10: meshhealth.v1.ListOverridesRequest
+	(*ListOverridesResponse)(nil),   // 11: meshhealth.v1.ListOverridesResponse
+	(*ForcedScope)(nil),             // 12: meshhealth.v1.ForcedScope
+	(*GetCoordinatorRequest)(nil),   // 13: meshhealth.v1.GetCoordinatorRequest
+	(*GetCoordinatorResponse)(nil),  // 14: meshhealth.v1.GetCoordinatorResponse
+	(*Guard)(nil),                   // 15: meshhealth.v1.Guard
+	nil,                             // 16: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	nil,                             // 17: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	(*Health)(nil),                  // 18: meshhealth.v1.Health
+	(Status)(0),                     // 19: meshhealth.v1.Status
+	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
+	(Cause)(0),                      // 21: meshhealth.v1.Cause
+	(*durationpb.Duration)(nil),     // 22: google.protobuf.Duration
+	(*Override)(nil),                // 23: meshhealth.v1.Override
 }
 var file_meshhealth_v1_admin_proto_depIdxs = []int32{
-	12, // 0: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
-	4,  // 1: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
-	13, // 2: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
-	13, // 3: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
-	14, // 4: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
-	15, // 5: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
-	14, // 6: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
-	13, // 7: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
-	16, // 8: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
-	16, // 9: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
-	13, // 10: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
-	11, // 11: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	16, // 12: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
-	0,  // 13: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
-	2,  // 14: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
-	5,  // 15: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
-	7,  // 16: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
-	9,  // 17: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
-	1,  // 18: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
-	3,  // 19: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
-	6,  // 20: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
-	8,  // 21: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
-	10, // 22: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
-	18, // [18:23] is the sub-list for method output_type
-	13, // [13:18] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	18, // 0: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
+	5,  // 1: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
+	19, // 2: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
+	19, // 3: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
+	20, // 4: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
+	21, // 5: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
+	20, // 6: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
+	0,  // 7: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
+	19, // 8: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
+	22, // 9: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
+	12, // 10: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
+	23, // 11: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
+	22, // 12: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
+	19, // 13: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
+	16, // 14: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	22, // 15: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
+	15, // 16: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
+	17, // 17: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	20, // 18: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
+	1,  // 19: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
+	3,  // 20: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
+	6,  // 21: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
+	8,  // 22: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
+	10, // 23: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
+	13, // 24: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
+	2,  // 25: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
+	4,  // 26: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
+	7,  // 27: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
+	9,  // 28: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
+	11, // 29: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
+	14, // 30: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
+	25, // [25:31] is the sub-list for method output_type
+	19, // [19:25] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_admin_proto_init() }
@@ -910,13 +1362,14 @@ func file_meshhealth_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_admin_proto_rawDesc), len(file_meshhealth_v1_admin_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   12,
+			NumEnums:      1,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_meshhealth_v1_admin_proto_goTypes,
 		DependencyIndexes: file_meshhealth_v1_admin_proto_depIdxs,
+		EnumInfos:         file_meshhealth_v1_admin_proto_enumTypes,
 		MessageInfos:      file_meshhealth_v1_admin_proto_msgTypes,
 	}.Build()
 	File_meshhealth_v1_admin_proto = out.File

@@ -23,6 +23,7 @@ const (
 	AdminService_ListTransitions_FullMethodName = "/meshhealth.v1.AdminService/ListTransitions"
 	AdminService_SetOverride_FullMethodName     = "/meshhealth.v1.AdminService/SetOverride"
 	AdminService_ClearOverride_FullMethodName   = "/meshhealth.v1.AdminService/ClearOverride"
+	AdminService_ListOverrides_FullMethodName   = "/meshhealth.v1.AdminService/ListOverrides"
 	AdminService_GetCoordinator_FullMethodName  = "/meshhealth.v1.AdminService/GetCoordinator"
 )
 
@@ -36,10 +37,13 @@ type AdminServiceClient interface {
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// ListTransitions returns stored transitions, newest first.
 	ListTransitions(ctx context.Context, in *ListTransitionsRequest, opts ...grpc.CallOption) (*ListTransitionsResponse, error)
-	// SetOverride forces the status of an instance; it answers when durable.
+	// SetOverride forces the status of all that a scope is for, now and later; it
+	// answers when durable.
 	SetOverride(ctx context.Context, in *SetOverrideRequest, opts ...grpc.CallOption) (*SetOverrideResponse, error)
 	// ClearOverride ends an override; it answers when durable.
 	ClearOverride(ctx context.Context, in *ClearOverrideRequest, opts ...grpc.CallOption) (*ClearOverrideResponse, error)
+	// ListOverrides returns everything that is forced.
+	ListOverrides(ctx context.Context, in *ListOverridesRequest, opts ...grpc.CallOption) (*ListOverridesResponse, error)
 	// GetCoordinator returns the coordinator's state of itself.
 	GetCoordinator(ctx context.Context, in *GetCoordinatorRequest, opts ...grpc.CallOption) (*GetCoordinatorResponse, error)
 }
@@ -92,6 +96,16 @@ func (c *adminServiceClient) ClearOverride(ctx context.Context, in *ClearOverrid
 	return out, nil
 }
 
+func (c *adminServiceClient) ListOverrides(ctx context.Context, in *ListOverridesRequest, opts ...grpc.CallOption) (*ListOverridesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListOverridesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListOverrides_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) GetCoordinator(ctx context.Context, in *GetCoordinatorRequest, opts ...grpc.CallOption) (*GetCoordinatorResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetCoordinatorResponse)
@@ -112,10 +126,13 @@ type AdminServiceServer interface {
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// ListTransitions returns stored transitions, newest first.
 	ListTransitions(context.Context, *ListTransitionsRequest) (*ListTransitionsResponse, error)
-	// SetOverride forces the status of an instance; it answers when durable.
+	// SetOverride forces the status of all that a scope is for, now and later; it
+	// answers when durable.
 	SetOverride(context.Context, *SetOverrideRequest) (*SetOverrideResponse, error)
 	// ClearOverride ends an override; it answers when durable.
 	ClearOverride(context.Context, *ClearOverrideRequest) (*ClearOverrideResponse, error)
+	// ListOverrides returns everything that is forced.
+	ListOverrides(context.Context, *ListOverridesRequest) (*ListOverridesResponse, error)
 	// GetCoordinator returns the coordinator's state of itself.
 	GetCoordinator(context.Context, *GetCoordinatorRequest) (*GetCoordinatorResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
@@ -139,6 +156,9 @@ func (UnimplementedAdminServiceServer) SetOverride(context.Context, *SetOverride
 }
 func (UnimplementedAdminServiceServer) ClearOverride(context.Context, *ClearOverrideRequest) (*ClearOverrideResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ClearOverride not implemented")
+}
+func (UnimplementedAdminServiceServer) ListOverrides(context.Context, *ListOverridesRequest) (*ListOverridesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListOverrides not implemented")
 }
 func (UnimplementedAdminServiceServer) GetCoordinator(context.Context, *GetCoordinatorRequest) (*GetCoordinatorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCoordinator not implemented")
@@ -236,6 +256,24 @@ func _AdminService_ClearOverride_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListOverrides_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListOverridesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListOverrides(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListOverrides_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListOverrides(ctx, req.(*ListOverridesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_GetCoordinator_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetCoordinatorRequest)
 	if err := dec(in); err != nil {
@@ -276,6 +314,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ClearOverride",
 			Handler:    _AdminService_ClearOverride_Handler,
+		},
+		{
+			MethodName: "ListOverrides",
+			Handler:    _AdminService_ListOverrides_Handler,
 		},
 		{
 			MethodName: "GetCoordinator",

@@ -27,8 +27,9 @@ const (
 // grpc.health.v1.HealthCheckRequest.
 type CheckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A service, `service/instance`, `*` for the mesh, or empty for the server
-	// that answers.
+	// A service, `service/instance`, `*` for the mesh, `*/zone` for a zone of it,
+	// `service/@zone` for a service's part in one, or empty for the server that
+	// answers.
 	Service       string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -604,7 +605,9 @@ type Health struct {
 	// Figures, on Check and List, and on changes.
 	Metrics *Metrics `protobuf:"bytes,24,opt,name=metrics,proto3" json:"metrics,omitempty"`
 	// When this was written down, by the sender's clock: ages are as of then.
-	At            *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=at,proto3" json:"at,omitempty"`
+	At *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=at,proto3" json:"at,omitempty"`
+	// How many services are bad because this one is: those whose root it is.
+	Affected      uint32 `protobuf:"varint,26,opt,name=affected,proto3" json:"affected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -812,6 +815,13 @@ func (x *Health) GetAt() *timestamppb.Timestamp {
 		return x.At
 	}
 	return nil
+}
+
+func (x *Health) GetAffected() uint32 {
+	if x != nil {
+		return x.Affected
+	}
+	return 0
 }
 
 // CheckHealth is one local check.
@@ -1235,7 +1245,9 @@ type Override struct {
 	// When it was set.
 	SetAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=set_at,json=setAt,proto3" json:"set_at,omitempty"`
 	// When it ends; absent means never.
-	ExpiresAt     *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
+	// Whom it is for, as in SetOverrideRequest.name.
+	Scope         string `protobuf:"bytes,6,opt,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1305,6 +1317,13 @@ func (x *Override) GetExpiresAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Override) GetScope() string {
+	if x != nil {
+		return x.Scope
+	}
+	return ""
+}
+
 var File_meshhealth_v1_health_proto protoreflect.FileDescriptor
 
 const file_meshhealth_v1_health_proto_rawDesc = "" +
@@ -1350,7 +1369,7 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\x05build\x18\b \x01(\tR\x05build\x120\n" +
 	"\afigures\x18\t \x03(\v2\x16.meshhealth.v1.FiguresR\afigures\x12*\n" +
 	"\x02at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x95\b\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb1\b\n" +
 	"\x06Health\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12-\n" +
@@ -1378,7 +1397,8 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\brevision\x18\x16 \x01(\x04R\brevision\x12\x16\n" +
 	"\x06static\x18\x17 \x01(\bR\x06static\x120\n" +
 	"\ametrics\x18\x18 \x01(\v2\x16.meshhealth.v1.MetricsR\ametrics\x12*\n" +
-	"\x02at\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x1a9\n" +
+	"\x02at\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1a\n" +
+	"\baffected\x18\x1a \x01(\rR\baffected\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd3\x03\n" +
@@ -1421,14 +1441,15 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\x06gauges\x18\x05 \x03(\v2\".meshhealth.v1.Metrics.GaugesEntryR\x06gauges\x1a9\n" +
 	"\vGaugesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xd7\x01\n" +
+	"\x05value\x18\x02 \x01(\x01R\x05value:\x028\x01\"\xed\x01\n" +
 	"\bOverride\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.meshhealth.v1.StatusR\x06status\x12\x16\n" +
 	"\x06author\x18\x02 \x01(\tR\x06author\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x121\n" +
 	"\x06set_at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05setAt\x129\n" +
 	"\n" +
-	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt2\xda\x01\n" +
+	"expires_at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\texpiresAt\x12\x14\n" +
+	"\x05scope\x18\x06 \x01(\tR\x05scope2\xda\x01\n" +
 	"\rHealthService\x12B\n" +
 	"\x05Check\x12\x1b.meshhealth.v1.CheckRequest\x1a\x1c.meshhealth.v1.CheckResponse\x12?\n" +
 	"\x04List\x12\x1a.meshhealth.v1.ListRequest\x1a\x1b.meshhealth.v1.ListResponse\x12D\n" +

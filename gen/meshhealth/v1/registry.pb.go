@@ -46,7 +46,17 @@ type Registration struct {
 	// Lease time: 3 s to 10 min, absent means 30 s.
 	Ttl *durationpb.Duration `protobuf:"bytes,10,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// The name to verify in the instance's certificate.
-	ServerName    string `protobuf:"bytes,11,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	ServerName string `protobuf:"bytes,11,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	// How the service follows from its instances: available, worst, any,
+	// at-least-K or percent-P. What the coordinator's configuration says goes
+	// before it, and the latest registration before earlier ones.
+	Rule string `protobuf:"bytes,12,opt,name=rule,proto3" json:"rule,omitempty"`
+	// The part of the instances, in percent, that must be routable: 0 means the
+	// coordinator's.
+	MinAvailable uint32 `protobuf:"varint,13,opt,name=min_available,json=minAvailable,proto3" json:"min_available,omitempty"`
+	// The mesh does not get worse for this service, if the configuration or the
+	// latest registration says so.
+	Optional      bool `protobuf:"varint,14,opt,name=optional,proto3" json:"optional,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -156,6 +166,27 @@ func (x *Registration) GetServerName() string {
 		return x.ServerName
 	}
 	return ""
+}
+
+func (x *Registration) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Registration) GetMinAvailable() uint32 {
+	if x != nil {
+		return x.MinAvailable
+	}
+	return 0
+}
+
+func (x *Registration) GetOptional() bool {
+	if x != nil {
+		return x.Optional
+	}
+	return false
 }
 
 // RegisterRequest carries 1 to 500 registrations.
@@ -703,7 +734,7 @@ var File_meshhealth_v1_registry_proto protoreflect.FileDescriptor
 
 const file_meshhealth_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmeshhealth/v1/registry.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"\xb1\x03\n" +
+	"\x1cmeshhealth/v1/registry.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"\x86\x04\n" +
 	"\fRegistration\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x18\n" +
@@ -718,7 +749,10 @@ const file_meshhealth_v1_registry_proto_rawDesc = "" +
 	"\x03ttl\x18\n" +
 	" \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12\x1f\n" +
 	"\vserver_name\x18\v \x01(\tR\n" +
-	"serverName\x1a9\n" +
+	"serverName\x12\x12\n" +
+	"\x04rule\x18\f \x01(\tR\x04rule\x12#\n" +
+	"\rmin_available\x18\r \x01(\rR\fminAvailable\x12\x1a\n" +
+	"\boptional\x18\x0e \x01(\bR\boptional\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	"github.com/meshhealth/meshhealth/coordinator"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+// TestMaintenance of a zone, from the command line, and what the history says.
+func TestMaintenance(t *testing.T) {
+	l := newLive(t, coordinator.Config{})
+	l.env["USER"] = "ann"
+	_, address := stockServer(t)
+	l.does(0, "register", "pay/a", "--address", address, "--zone", "eu-1")
+	l.becomes("pay/a", pb.Status_STATUS_SERVING)
+
+	says := func(want string, code int, args ...string) {
+		t.Helper()
+		stdout, stderr := l.does(code, args...)
+		if !strings.Contains(stdout+stderr, want) {
+			t.Errorf("meshhealth %s: %q%q, want %q", strings.Join(args, " "), stdout, stderr, want)
+		}
+	}
+	says("Nothing is forced.", 0, "maintenance", "list")
+	says("zone=eu-2", 3, "maintenance", "on", "zone=eu-2", "--reason", "none there")
+	says("zone=eu-1 is forced to MAINTENANCE for 2h\n", 0, "maintenance", "on", "zone=eu-1", "--reason", "switches", "--for", "2h")
+	l.becomes("pay/a", pb.Status_STATUS_MAINTENANCE)
+	says("forced by ann for zone=eu-1: switches (for another 1h59m", 1, "status", "pay/a")
+	says("pay/a is forced to DEGRADED until it is cleared\n", 0, "override", "set", "pay/a", "degraded", "--reason", "disk", "--author", "bob")
+	l.becomes("pay/a", pb.Status_STATUS_DEGRADED)
+	says("pay/a", 0, "override", "list")
+	if stdout, _ := l.does(0, "maintenance", "list", "-o", "json"); strings.Count(stdout, "\n") != 1 || !strings.Contains(stdout, `"scope":"zone=eu-1"`) {
+		t.Errorf("maintenance list: %q", stdout)
+	}
+	says("pay/a is DEGRADED for", 1, "explain", "pay/a")
+	says("bob has forced this", 1, "explain", "pay/a")
+	says("Did you mean pay/a?", 3, "explain", "pay/b")
+	says("nothing is forced on pay/a\n", 0, "override", "clear", "pay/a")
+	l.becomes("pay/a", pb.Status_STATUS_MAINTENANCE)
+	says("nothing is forced on zone=eu-1\n", 0, "maintenance", "off", "zone=eu-1", "--reason", "done")
+	l.becomes("pay/a", pb.Status_STATUS_SERVING)
+	says("freed by ann: done", 0, "history")
+	says("forced by ann: switches", 0, "history")
+	says("forced by bob: disk", 0, "history", "pay/a")
+}
+
+// TestOverrideTable as people see it.
+func TestOverrideTable(t *testing.T) {
+	at := func(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(noon.Add(d)) }
+	var s shell
+	err := s.app().printOverrides(&output{format: "table", colour: "auto"}, []*pb.ForcedScope{
+		{Instances: 12, Override: &pb.Override{Scope: "zone=eu-1", Status: pb.Status_STATUS_MAINTENANCE, Author: "ann", Reason: "new switches", SetAt: at(-time.Hour), ExpiresAt: at(time.Hour)}},
+		{Instances: 1, Override: &pb.Override{Scope: "payments/a", Status: pb.Status_STATUS_NOT_SERVING, Author: escape, Reason: escape, SetAt: at(-26 * time.Hour)}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "testdata/overrides.txt", s.out.String())
+}

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+// overridesCommand lists what is forced, or only what is in maintenance.
+func (a *app) overridesCommand(short string, maintenance bool) *cobra.Command {
+	var (
+		t   target
+		out output
+	)
+	cmd := &cobra.Command{
+		Use: "list", Short: short, Long: short + ".", Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := out.check(cmd); err != nil {
+				return err
+			}
+			return a.ask(cmd, &t, func(ctx context.Context, q *asking) error {
+				return a.listOverrides(ctx, q, &out, maintenance)
+			})
+		},
+	}
+	t.flags(cmd)
+	out.flags(cmd)
+	return cmd
+}
+
+func (a *app) listOverrides(ctx context.Context, q *asking, out *output, maintenance bool) error {
+	resp, err := q.admin.ListOverrides(ctx, &pb.ListOverridesRequest{})
+	if err != nil {
+		return q.explain(err)
+	}
+	var list []*pb.ForcedScope
+	for _, o := range resp.GetOverrides() {
+		if !maintenance || o.GetOverride().GetStatus() == pb.Status_STATUS_MAINTENANCE {
+			list = append(list, o)
+		}
+	}
+	if len(list) == 0 && !out.json() {
+		a.say("Nothing is forced.")
+		return nil
+	}
+	return a.printOverrides(out, list)
+}
+
+func (a *app) printOverrides(out *output, list []*pb.ForcedScope) error {
+	if out.json() {
+		for _, o := range list {
+			if err := printJSON(a.stdout, o); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	p, now := a.pen(out.colour), a.now()
+	t := table{head: []string{"STATUS", "SCOPE", "FORCES", "SINCE", "ENDS IN", "BY", "WHY"}}
+	for _, f := range list {
+		o, ends := f.GetOverride(), "never"
+		if o.GetExpiresAt() != nil {
+			ends = age(o.GetExpiresAt().AsTime().Sub(now))
+		}
+		t.add(p.status(o.GetStatus()), cell{text: o.GetScope()}, cell{text: plural(int(f.GetInstances()), "instance")},
+			cell{text: age(now.Sub(o.GetSetAt().AsTime()))}, cell{text: ends}, cell{text: o.GetAuthor()}, cell{text: o.GetReason()})
+	}
+	return t.render(a.stdout, p, a.columns)
+}
+
+// actionCells is a row of the history about what somebody did.
+func actionCells(p pen, t *pb.Transition) []cell {
+	what := map[pb.Action]string{
+		pb.Action_ACTION_OVERRIDE_SET:     "forced",
+		pb.Action_ACTION_OVERRIDE_CLEARED: "freed",
+		pb.Action_ACTION_OVERRIDE_ENDED:   "freed: its time was over",
+	}[t.GetAction()]
+	if t.GetBy() != "" {
+		what += " by " + t.GetBy()
+	}
+	if t.GetReason() != "" {
+		what += ": " + t.GetReason()
+	}
+	status := p.status(t.GetTo())
+	if t.GetAction() != pb.Action_ACTION_OVERRIDE_SET {
+		status.style = faint
+	}
+	return []cell{status, {}, {t.GetScope(), plainText}, {causeOf(t.GetCause()), plainText}, {what, plainText}}
+}

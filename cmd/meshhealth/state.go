@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+// stateCommand asks a coordinator about itself.
+func (a *app) stateCommand() *cobra.Command {
+	var (
+		t   target
+		out output
+	)
+	cmd := &cobra.Command{
+		Use:   "state",
+		Short: "Print how a coordinator itself is",
+		Long: `Print how a coordinator itself is: its health score, guards that are tripped, how
+instances are followed and whether polls are made in time, breakers of addresses
+that do not answer, its store, watchers and build.
+
+The exit code is its own status, as with status.`,
+		Example: "  meshhealth coordinator state",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := out.check(cmd); err != nil {
+				return err
+			}
+			return a.ask(cmd, &t, func(ctx context.Context, q *asking) error {
+				return a.state(ctx, q, &out)
+			})
+		},
+	}
+	t.flags(cmd)
+	out.flags(cmd)
+	return cmd
+}
+
+func (a *app) state(ctx context.Context, q *asking, out *output) error {
+	s, err := q.admin.GetCoordinator(ctx, &pb.GetCoordinatorRequest{})
+	if err != nil {
+		return q.explain(err)
+	}
+	if out.json() {
+		err = printJSON(a.stdout, s)
+	} else {
+		err = a.printState(out, s)
+	}
+	if code := exitCodeOf(&pb.Health{Status: s.GetStatus()}); err == nil && code != exitOK {
+		return exitCode(code)
+	}
+	return err
+}
+
+func (a *app) printState(out *output, s *pb.GetCoordinatorResponse) error {
+	p := a.pen(out.colour)
+	var t table
+	add := func(name, format string, args ...any) {
+		t.add(cell{name, faint}, cell{fmt.Sprintf(format, args...), plainText})
+	}
+	status := p.status(s.GetStatus())
+	status.text = strings.TrimSpace(status.text + " " + s.GetReason())
+	t.add(cell{"status", faint}, status)
+	add("build", "%s, up for %s", or(s.GetBuild(), "unknown"), age(s.GetUptime().AsDuration()))
+	add("score", "%s", scoreOf(s.GetScore()))
+	add("late", "%s", lateOf(s))
+	for _, g := range s.GetGuards() {
+		add("guard", "%s", a.guardOf(g))
+	}
+	add("mesh", "%s, %s, %s", plural(int(s.GetServices()), "service"), plural(int(s.GetInstances()), "instance"), plural(int(s.GetOverrides()), "override"))
+	add("followed", "%s", countsOf(s.GetFollowers()))
+	add("polls", "%.1f %% made in time", 100*s.GetPollCoverage())
+	add("breakers", "%s", countsOf(s.GetBreakers()))
+	if open := s.GetOpenTargets(); len(open) > 0 {
+		add("", "not closed: %s", strings.Join(open, ", "))
+	}
+	add("store", "%s", storeOf(s))
+	add("watchers", "%d", s.GetWatchers())
+	if unknown := s.GetUnknownServices(); len(unknown) > 0 {
+		add("unknown", "the configuration names %s, of which nothing is registered", strings.Join(unknown, ", "))
+	}
+	return t.render(a.stdout, p, a.columns)
+}
+
+func scoreOf(score uint32) string {
+	if score == 0 {
+		return "0 of 7: well"
+	}
+	return fmt.Sprintf("%d of 7: time-outs are %d times as long", score, score+1)
+}
+
+func lateOf(s *pb.GetCoordinatorResponse) string {
+	if s.GetForgivenAge() == nil {
+		return "never"
+	}
+	return age(s.GetForgivenAge().AsDuration()) + " ago; deadlines were moved by as much"
+}
+
+func (a *app) guardOf(g *pb.Guard) string {
+	where := "the mesh"
+	if g.GetZone() != "" {
+		where = "zone " + g.GetZone()
+	}
+	text := fmt.Sprintf("%s: %d of %d cannot be reached, since %s", where, g.GetDoubted(), g.GetKnown(), age(a.now().Sub(g.GetSince().AsTime())))
+	if g.GetFaded() {
+		text += "; what it holds is UNKNOWN by now"
+	}
+	return text
+}
+
+func storeOf(s *pb.GetCoordinatorResponse) string {
+	text := or(s.GetStoreError(), "takes records")
+	if n := s.GetStoreQueue(); n > 0 {
+		text += fmt.Sprintf(", %s wait", plural(int(n), "transition"))
+	}
+	if n := s.GetStoreLost(); n > 0 {
+		text += ", " + strconv.FormatUint(n, 10) + " transitions were lost"
+	}
+	return text
+}
+
+// countsOf lists counts that are not zero, by name.
+func countsOf(counts map[string]uint32) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		if counts[name] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
+		}
+	}
+	return or(strings.Join(parts, ", "), "none")
+}

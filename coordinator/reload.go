@@ -1,0 +1,34 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Reload makes these the configured targets, and services how single services
+// are judged and what they depend on, in place of Config.Static and
+// Config.Policy.Services. If anything is wrong it changes nothing and says all of
+// it, by field; if the store takes no records, some targets may have changed. It
+// returns when everything is published. Run must run.
+func (c *Coordinator) Reload(ctx context.Context, targets []Target, services map[string]health.ServicePolicy) error {
+	all, err := registrationsOf(targets)
+	policy := c.cfg.Policy
+	policy.Services = services
+	if wrong := policy.Validate(); wrong != nil {
+		err = errors.Join(err, fmt.Errorf("Policy: %w", wrong))
+	}
+	if err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	if err := c.registerStatic(ctx, all); err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	if err := c.registry.Retune(ctx, services); err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	c.services.Store(&services)
+	return nil
+}

@@ -1,0 +1,118 @@
+package watch
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// silence makes n hosts that answer nothing, with an instance on each.
+func (r *rig) silence(n int) {
+	r.mu.Lock()
+	for i := range n {
+		r.silent[fmt.Sprintf("silent:%d", i)] = true
+	}
+	r.mu.Unlock()
+	for i := range n {
+		r.register(fmt.Sprintf("silent/%d", i), health.Spec{Address: fmt.Sprintf("silent:%d", i)})
+	}
+}
+
+// mostDials lets time pass, and returns how many dials were in progress at most.
+// It looks when all is quiet: one that is given up takes no time to end, but
+// some steps.
+func (r *rig) mostDials(d time.Duration) (most int) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
+		synctest.Wait()
+		r.mu.Lock()
+		most = max(most, r.dialling)
+		r.mu.Unlock()
+	}
+	return most
+}
+
+// TestDialsAreBounded: however many are silent, so many are dialled at once;
+// who waits for that is not held to be silent, and who answers is not kept
+// waiting by those who were tried before.
+func TestDialsAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		const n = 3 * maxDials
+		r.silence(n)
+		if most := r.mostDials(4 * dialTimeout); most != maxDials {
+			t.Errorf("%d dials at once, want %d", most, maxDials)
+		}
+		got := r.take()
+		first := map[health.ID]bool{}
+		for _, e := range got {
+			if e.Kind != health.EventPath || e.at.Sub(e.since) != dialTimeout {
+				t.Fatalf("told %v %v after its wait began, want the path, after %v", e, e.at.Sub(e.since), dialTimeout)
+			}
+			first[e.ID] = true
+		}
+		if len(first) != n {
+			t.Errorf("told of %d, want all %d", len(first), n)
+		}
+		_, reg := knows("pay")
+		r.serve("host:1", reg)
+		r.register("pay/a", health.Spec{Address: "host:1"})
+		if got := r.take(); !slices.ContainsFunc(got, func(e told) bool { return e.Kind == health.EventReport }) {
+			t.Errorf("told %v, want pay/a, which answers at once", got)
+		}
+		if most := r.mostDials(time.Minute); most > maxRedials {
+			t.Errorf("%d dials at once to who was silent before, want %d at most", most, maxRedials)
+		}
+	})
+}
+
+// TestNoHerd: those that vanish together are not dialled together again.
+func TestNoHerd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		const n = 100
+		began := time.Now()
+		for i := range n {
+			r.register(fmt.Sprintf("pay/%d", i), health.Spec{Address: fmt.Sprintf("host:%d", i)})
+		}
+		r.after(10 * time.Second)
+		for nth, tenths := range map[int]int{1: 4, 2: 10} { // 700 ms, and 3.2 s, are there to spread them over
+			var at []time.Duration
+			used := map[time.Duration]bool{}
+			for i := range n {
+				at = append(at, r.dialled(fmt.Sprintf("host:%d", i))[nth].Sub(began))
+				used[at[i].Truncate(100*time.Millisecond)] = true
+			}
+			if len(used) < tenths {
+				t.Errorf("dial %d of all within %d tenths of a second, want %d", nth+1, len(used), tenths)
+			}
+		}
+	})
+}
+
+// TestBreakersShow: how many addresses are given up, and which.
+func TestBreakersShow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.silence(1)
+		_, reg := knows("pay")
+		r.serve("host:0", reg)
+		for i := range 4 { // two on host:1
+			r.register(fmt.Sprintf("pay/%d", i), health.Spec{Address: fmt.Sprintf("host:%d", min(i, 2))})
+		}
+		r.after(time.Minute)
+		by := r.w.Breakers()
+		if by["closed"] != 1 || by["open"]+by["half-open"] != 3 {
+			t.Errorf("breakers %v, want 1 closed, 3 not", by)
+		}
+		for most, want := range map[int]string{-1: "[]", 0: "[]", 2: "[host:1 host:2]", 20: "[host:1 host:2 silent:0]"} {
+			if got, all := r.w.OpenAddresses(most); fmt.Sprint(got) != want || all != 3 {
+				t.Errorf("the first %d: %v of %d, want %s of 3", most, got, all, want)
+			}
+		}
+	})
+}

@@ -1,0 +1,44 @@
+//go:build soak
+
+package storefaults
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+)
+
+// TestSoakEveryCall has faults last for longer and shorter than TestEveryCall.
+func TestSoakEveryCall(t *testing.T) {
+	needStrace(t)
+	n := counted(t)
+	for lasting := 1; lasting <= 16; lasting++ {
+		for _, call := range []string{"pwrite64", "fdatasync"} {
+			t.Run(fmt.Sprintf("%d of %s", lasting, call), func(t *testing.T) {
+				sweep(t, n[call], func(path string, n int) error {
+					f := &fault{call: call, how: "error=ENOSPC", when: fmt.Sprintf("when=%d..%d", n, n+lasting-1), patient: true}
+					return f.check(path, n)
+				})
+			})
+		}
+	}
+}
+
+// TestSoakPowerCut cuts the power everywhere, after each sync and after several
+// that failed, and looks at many of the disks that may leave.
+func TestSoakPowerCut(t *testing.T) {
+	needStrace(t)
+	syncs := counted(t)["fdatasync"]
+	for failed := 1; failed <= 4; failed++ {
+		t.Run(fmt.Sprintf("%d failed", failed), func(t *testing.T) {
+			sweep(t, syncs, func(path string, n int) error {
+				r, err := record(path, "-e", fmt.Sprintf("inject=fdatasync,fsync:error=EIO:when=%d..%d", n, n+failed-1))
+				if err != nil {
+					return err
+				}
+				_, bad := (&cuts{calls: len(r.events), byChance: 8}).play(r)
+				return errors.Join(bad...)
+			})
+		})
+	}
+}

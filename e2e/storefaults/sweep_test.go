@@ -1,0 +1,95 @@
+//go:build e2e || soak
+
+package storefaults
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// calls are the system calls by which a store is made, grows and is written.
+var calls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
+
+// counted runs the script undisturbed and returns how often it makes each call.
+func counted(t *testing.T) map[string]int {
+	t.Helper()
+	r := work(filepath.Join(t.TempDir(), "store.db"), true, "-e", "trace="+strings.Join(calls, ","))
+	if err := errors.Join(r.err, r.check()); err != nil || len(r.acked) != len(script) {
+		t.Fatal(r.explain(fmt.Errorf("undisturbed: %d of %d steps: %w", len(r.acked), len(script), err)))
+	}
+	text, err := os.ReadFile(r.calls)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := map[string]int{}
+	for _, call := range calls {
+		n[call] = strings.Count("\n"+string(text), "\n"+call+"(")
+	}
+	t.Logf("the script makes %v", n)
+	return n
+}
+
+// fault is one way in which the n-th call goes wrong.
+type fault struct {
+	name, call, how, when string
+	patient               bool // the error goes away, and all is taken in the end
+}
+
+// faults are all of them; when is completed by n.
+var faults = []fault{
+	{"killed while writing", "pwrite64", "signal=SIGKILL", "when=%d", false},
+	{"killed while syncing", "fdatasync", "signal=SIGKILL", "when=%d", false},
+	{"killed while growing", "ftruncate", "signal=SIGKILL", "when=%d", false},
+	{"killed while syncing growth", "fsync", "signal=SIGKILL", "when=%d", false},
+	{"one write fails", "pwrite64", "error=EIO", "when=%d", true},
+	{"one sync fails", "fdatasync", "error=EIO", "when=%d", true},
+	{"one growth fails", "ftruncate", "error=ENOSPC", "when=%d", true},
+	{"one sync of growth fails", "fsync", "error=EIO", "when=%d", true},
+	{"writes fail for a while", "pwrite64", "error=ENOSPC", "when=%d..%d", true},
+	{"syncs fail for a while", "fdatasync", "error=ENOSPC", "when=%d..%d", true},
+	{"writes fail from then on", "pwrite64", "error=ENOSPC", "when=%d+", false},
+	{"syncs fail from then on", "fdatasync", "error=EIO", "when=%d+", false},
+}
+
+// aWhile is how many calls fail one after the other.
+const aWhile = 4
+
+func (f *fault) inject(n int) string {
+	when := strings.Replace(f.when, "%d", fmt.Sprint(n), 1)
+	return "inject=" + f.call + ":" + f.how + ":" + strings.Replace(when, "%d", fmt.Sprint(n+aWhile-1), 1)
+}
+
+// TestEveryCall lets every single call of the script go wrong, in every way.
+func TestEveryCall(t *testing.T) {
+	needStrace(t)
+	n := counted(t)
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) {
+			sweep(t, n[f.call], func(path string, n int) error { return f.check(path, n) })
+		})
+	}
+}
+
+// check runs the script with the n-th call going wrong.
+func (f *fault) check(path string, n int) error {
+	r := work(path, f.patient, "-e", "trace="+f.call, "-e", f.inject(n))
+	if !r.injected() {
+		// Times in records are not all as long: the last calls may not come.
+		return r.explain(errors.Join(r.err, r.check()))
+	}
+	if err := r.check(); err != nil {
+		return r.explain(err)
+	}
+	if f.patient && r.opened() && (!r.done || len(r.acked) != len(script)) {
+		return r.explain(errors.New("the fault is over, and it did not recover"))
+	}
+	return nil
+}
+
+// opened reports whether the child had a store: where that could not be made,
+// it ends, and leaves nothing half made.
+func (r *run) opened() bool { return len(r.acked)+len(r.refused) > 0 }
