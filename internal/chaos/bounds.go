@@ -21,7 +21,8 @@ type Bounds struct {
 	Hold time.Duration
 	// Refusal: two of them, a second apart, and as much slack as a Report.
 	Refusal time.Duration
-	// Path: twice UnreachableAfter and a second, what is forgiven left out.
+	// Path: twice UnreachableAfter and a second, what is forgiven left out, and
+	// as much slack.
 	Path time.Duration
 }
 
@@ -29,7 +30,7 @@ type Bounds struct {
 func bounds(unreachableAfter time.Duration) Bounds {
 	const slack = time.Second
 	return Bounds{
-		Report: slack, Hold: 2 * time.Second, Refusal: 2*time.Second + slack, Path: 2*unreachableAfter + slack,
+		Report: slack, Hold: 2 * time.Second, Refusal: 2*time.Second + slack, Path: 2*unreachableAfter + time.Second + slack,
 	}
 }
 

@@ -24,7 +24,7 @@ func TestBounds(t *testing.T) {
 		{byStock, notServing, time.Second, 0},
 		{byStock, serving, 3 * time.Second, 2 * time.Second},
 		{byRefusal, notServing, 3 * time.Second, 0},
-		{byPath, notServing, 31 * time.Second, 0},
+		{byPath, notServing, 32 * time.Second, 0},
 	} {
 		if bound, hold := b.of(c.way, c.state); bound != c.bound || hold != c.hold {
 			t.Errorf("%s %s: %v, %v; want %v, %v", c.way, c.state, bound, hold, c.bound, c.hold)
