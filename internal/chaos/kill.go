@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -19,7 +18,8 @@ const (
 	regroup = 5 * time.Second
 )
 
-// kill kills the coordinator while it registers, overrides and follows flips.
+// kill kills the coordinator while it registers, deregisters, overrides and
+// follows flips.
 // Nobody may be called dead for it, and what was acknowledged must be there.
 func kill(r *rig, v *Verdict) error {
 	n := r.cfg.instances(killTargets)
@@ -45,8 +45,8 @@ func kill(r *rig, v *Verdict) error {
 	if err := r.wait(r.coordinator.settings.unreachableAfter()); err != nil {
 		return err
 	}
-	v.note("%d registrations and %d overrides were acknowledged, in %d rounds; %v at most until all targets were confirmed again",
-		len(l.registered), len(l.overridden), r.cfg.Rounds, l.slowest.Round(time.Millisecond))
+	v.note("%d registrations and overrides and %d deregistrations were acknowledged, in %d rounds; %v at most until all targets were confirmed again",
+		l.accepted, len(l.left), r.cfg.Rounds, l.slowest.Round(time.Millisecond))
 	v.require(l.slowest <= regroup, "it took %v until all targets were confirmed again, want %v", l.slowest, regroup)
 	r.judge(v, n)
 	return nil
@@ -110,17 +110,20 @@ func (r *rig) keptAll(v *Verdict, l *load) error {
 		id := health.ID{Service: h.GetService(), Instance: h.GetInstance()}
 		there[id], forced[id] = true, h.GetOverride() != nil
 	}
-	lost := append(missing(l.registered, there), missing(l.overridden, forced)...)
+	lost := slices.Concat(missing(l.registered, there, true), missing(l.overridden, forced, true))
 	v.require(len(lost) == 0, "%d acknowledged registrations and overrides are lost: %s", len(lost), inWords(lost))
+	back := missing(l.left, there, false)
+	v.require(len(back) == 0, "%d that were deregistered, and that acknowledged, are back: %s", len(back), inWords(back))
 	return nil
 }
 
-func missing(want []health.ID, there map[health.ID]bool) []string {
-	var lost []string
-	for _, id := range want {
-		if !there[id] {
-			lost = append(lost, fmt.Sprint(id))
+// missing names those that are not there as they should be, or not.
+func missing(all []health.ID, there map[health.ID]bool, want bool) []string {
+	var wrong []string
+	for _, id := range all {
+		if there[id] != want {
+			wrong = append(wrong, id.String())
 		}
 	}
-	return lost
+	return wrong
 }

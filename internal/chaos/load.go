@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,14 +12,20 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// load registers and overrides, on and on, and writes down what of it was
-// acknowledged. Between start and stop only its goroutine touches it.
+// loadMost is how many are registered at once: the rounds of a long run are to be
+// alike.
+const loadMost = 500
+
+// load registers, overrides and deregisters, on and on, and writes down what of
+// it was acknowledged. Between start and stop only its goroutine touches it.
 type load struct {
 	client     *client.Client
 	address    string // of a target that can be asked under any name
 	next       int
 	registered []health.ID
 	overridden []health.ID
+	left       []health.ID // deregistered
+	accepted   int         // registrations and overrides
 	// slowest is the longest it took a new coordinator to find everybody.
 	slowest time.Duration
 }
@@ -38,6 +45,9 @@ func (l *load) start(ctx context.Context) (stop func()) {
 	wg.Go(func() {
 		for sleep(ctx, 5*time.Millisecond) {
 			l.one(ctx)
+			if len(l.registered) > loadMost {
+				l.leave(ctx)
+			}
 		}
 	})
 	return func() { cancel(); wg.Wait() }
@@ -54,7 +64,7 @@ func (l *load) one(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	l.registered = append(l.registered, id)
+	l.registered, l.accepted = append(l.registered, id), l.accepted+1
 	if l.next%3 != 0 {
 		return
 	}
@@ -62,6 +72,19 @@ func (l *load) one(ctx context.Context) {
 		Name: id.String(), Status: pb.Status_STATUS_DEGRADED, Author: "chaos", Reason: "the load of a scenario",
 	})
 	if err == nil {
-		l.overridden = append(l.overridden, id)
+		l.overridden, l.accepted = append(l.overridden, id), l.accepted+1
+	}
+}
+
+// leave deregisters the oldest. Of one that is not acknowledged nothing is known.
+func (l *load) leave(ctx context.Context) {
+	id := l.registered[0]
+	l.registered = l.registered[1:]
+	l.overridden = slices.DeleteFunc(l.overridden, func(one health.ID) bool { return one == id })
+	_, err := pb.NewRegistryServiceClient(l.client.Conn()).Deregister(ctx, &pb.DeregisterRequest{
+		Service: id.Service, Instance: id.Instance,
+	})
+	if err == nil {
+		l.left = append(l.left, id)
 	}
 }

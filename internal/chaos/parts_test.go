@@ -187,3 +187,15 @@ func TestHostRefuses(t *testing.T) {
 		t.Errorf("%q, %v; want %q", out.String(), err, want)
 	}
 }
+
+// TestMissing: what was acknowledged must be there, and what has left must not.
+func TestMissing(t *testing.T) {
+	a, b := health.ID{Service: "pay", Instance: "a"}, health.ID{Service: "pay", Instance: "b"}
+	there := map[health.ID]bool{a: true}
+	if got := missing([]health.ID{a, b}, there, true); len(got) != 1 || got[0] != "pay/b" {
+		t.Errorf("lost: %q, want pay/b", got)
+	}
+	if got := missing([]health.ID{a, b}, there, false); len(got) != 1 || got[0] != "pay/a" {
+		t.Errorf("back: %q, want pay/a", got)
+	}
+}
