@@ -129,6 +129,9 @@ func (o *oracle) checkDoubted(r *record) {
 	if !r.doubt.set && !r.expired.set {
 		o.w.fail("doubt", "%s is in doubt without a reason: %+v", s.ID, *s)
 	}
+	if s.Cause == health.CauseGuarded && !o.mayBeHeld(r) {
+		o.w.fail("guarded", "no guard has been over %s, and it is %+v", s.ID, *s)
+	}
 	if !(guarded && faded) && !o.matches(r) {
 		o.w.fail("doubted", "%s said %s, in doubt it is %+v", s.ID, r.base(), *s)
 	}

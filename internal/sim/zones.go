@@ -74,6 +74,16 @@ func (o *oracle) mayFade(r *record) bool {
 	return false
 }
 
+// mayBeHeld reports whether a guard is over r, or was in this life.
+func (o *oracle) mayBeHeld(r *record) bool {
+	for _, name := range zonesOf(r.in) {
+		if z := o.zone(name); z.ended || z.tripped {
+			return true
+		}
+	}
+	return false
+}
+
 // mustFade reports whether all that are over r are for longer than that.
 func (o *oracle) mustFade(r *record) bool {
 	must := false
