@@ -174,12 +174,16 @@ func (m *Mesh) goes(in *instance) bool {
 
 // lose settles layer 2, unless a guard holds that. What a stock target says
 // afterwards has to be held anew: it may well be another process. One never
-// heard of may be a stock one.
+// heard of may be a stock one. One that has refused is dead already, and stays so.
 func (m *Mesh) lose(in *instance, cause Cause, reason string) {
 	in.stopWaiting()
-	in.reach = reach{lost: cause, reason: reason, refusedAt: in.reach.refusedAt}
+	was := in.reach
+	in.reach = reach{lost: cause, reason: reason, refusedAt: was.refusedAt}
 	in.deadlines[dlUnreachable].disarm()
-	if in.hold = m.holds(in); in.hold.on {
+	if in.hold = m.holds(in); in.hold.on && was.lost == CauseRefused {
+		in.hold = hold{}
+	}
+	if in.hold.on {
 		return
 	}
 	if r := &in.reported; (r.source.stock() || !r.seen) && !in.leaving() {
