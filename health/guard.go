@@ -43,9 +43,13 @@ type hold struct {
 // byPath reports whether the instance was given up for its silence.
 func (r *reach) byPath() bool { return r.lost == CauseUnreachable || r.lost == CauseLeaseExpired }
 
-// over keeps what was said, in place of what layer 2 makes of it.
+// over keeps what was said, in place of what layer 2 makes of it. What was not
+// understood is not believed for having vanished.
 func (h hold) over(in *instance, said verdict) verdict {
 	said.unconfirmed = true
+	if in.reach.config != CauseNone {
+		said.status = Unknown
+	}
 	if said.status != NotServing {
 		said.cause, said.reason = CauseGuarded, in.reach.reason
 		if h.faded {

@@ -184,6 +184,7 @@ func (m *Mesh) lose(in *instance, cause Cause, reason string) {
 		in.hold = hold{}
 	}
 	if in.hold.on {
+		in.reach.config = was.config
 		return
 	}
 	if r := &in.reported; (r.source.stock() || !r.seen) && !in.leaving() {
