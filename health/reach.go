@@ -52,6 +52,7 @@ func (in *instance) leaving() bool {
 func (m *Mesh) reached(in *instance) {
 	in.reach, in.hold = reach{}, hold{}
 	in.deadlines[dlUnreachable].disarm()
+	in.deadlines[dlSilent].disarm()
 	m.renewed(in)
 }
 
@@ -123,6 +124,7 @@ func (m *Mesh) misconfigured(in *instance, cause Cause, reason string) {
 	in.stopWaiting()
 	in.reach, in.hold = reach{config: cause, reason: reason}, hold{}
 	in.deadlines[dlUnreachable].disarm()
+	in.deadlines[dlSilent].disarm()
 }
 
 // expired reports whether its lease has ended, and that was not held.
