@@ -133,6 +133,7 @@ func (m *Mesh) review(dst []Change, g *guard) []Change {
 		g.tripped, g.faded = false, false
 		g.limit.disarm()
 		m.tripped = slices.DeleteFunc(m.tripped, func(t *guard) bool { return t == g })
+		m.spare(g)
 		for _, in := range m.heldBy(g) {
 			dst = m.settle(dst, in)
 		}
@@ -148,11 +149,29 @@ func (m *Mesh) unhold(in *instance) {
 	}
 }
 
+// spare gives as much to whatever else would end sooner: who is in doubt for a
+// little less than those that are held, and leases that could not be renewed.
+func (m *Mesh) spare(g *guard) {
+	for _, in := range m.instances {
+		if !in.reach.doubt && !in.hold.on || !g.over(in) {
+			continue
+		}
+		for _, kind := range []deadlineKind{dlUnreachable, dlLease} {
+			if d := &in.deadlines[kind]; d.armed() && d.at < m.now+moment(m.policy.UnreachableAfter) {
+				d.arm(m.now, m.policy.UnreachableAfter)
+			}
+		}
+	}
+}
+
+// over reports whether in is one that g looks at.
+func (g *guard) over(in *instance) bool { return g.zone == "" || g.zone == in.spec.Zone }
+
 // heldBy returns what g may hold, in order.
 func (m *Mesh) heldBy(g *guard) []*instance {
 	var held []*instance
 	for _, in := range m.instances {
-		if in.hold.on && (g.zone == "" || g.zone == in.spec.Zone) {
+		if in.hold.on && g.over(in) {
 			held = append(held, in)
 		}
 	}
