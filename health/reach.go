@@ -135,6 +135,7 @@ func (in *instance) expired() bool { return in.reach.lost == CauseLeaseExpired &
 func (m *Mesh) unreachable(in *instance, d deadline) {
 	if in.hold.on {
 		m.lose(in, in.reach.lost, in.reach.reason)
+		in.reach.worn = d.worn
 		return
 	}
 	if in.fresh.at > m.now && !in.spec.Static {
