@@ -142,9 +142,15 @@ func (m *Mesh) review(dst []Change, g *guard) []Change {
 }
 
 // unhold gives in, if no guard is over it any more, UnreachableAfter to be heard:
-// where the network is back, not everybody is at once.
+// where the network is back, not everybody is at once. If another still is, and
+// for so long that what it holds is not believed, that is so of in too.
 func (m *Mesh) unhold(in *instance) {
-	if d := &in.deadlines[dlUnreachable]; in.hold.on && !d.armed() && m.guardOf(in) == nil {
+	if !in.hold.on {
+		return
+	}
+	if g := m.guardOf(in); g != nil {
+		in.hold.faded = in.hold.faded || g.faded
+	} else if d := &in.deadlines[dlUnreachable]; !d.armed() {
 		d.arm(m.now, m.policy.UnreachableAfter)
 	}
 }
