@@ -158,7 +158,7 @@ func (o *oracle) overdue(r *record) bool {
 // checkGone is where it was given up for its silence.
 func (o *oracle) checkGone(r *record) {
 	s := &r.state
-	first := !r.gone
+	first, held := !r.gone, r.held
 	r.gone, r.held = true, false
 	after := o.policy().UnreachableAfter + r.extra
 	switch {
@@ -172,6 +172,9 @@ func (o *oracle) checkGone(r *record) {
 	worn := s.Judged == health.Unknown && (o.worn(r.doubt, after) || o.worn(r.renewed, r.length))
 	if s.Judged != health.NotServing && !worn {
 		o.w.fail("gone", "%s was given up, and is %+v", s.ID, *s)
+	}
+	if first && held && s.Judged == health.NotServing && o.wornSinceLetGo(r) {
+		o.w.fail("worn", "%s was let go, more was to be forgiven than may be, and it is %+v", s.ID, *s)
 	}
 	if first {
 		o.given(r, worn)

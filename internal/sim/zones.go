@@ -149,6 +149,17 @@ func (o *oracle) justLetGo(r *record) bool {
 	return false
 }
 
+// wornSinceLetGo reports whether what a guard gave r when it let go would have
+// needed more forgiveness than there is.
+func (o *oracle) wornSinceLetGo(r *record) bool {
+	for _, name := range zonesOf(r.in) {
+		if z := o.zone(name); z.tripped || z.ended && !o.worn(z.since, o.policy().UnreachableAfter) {
+			return false
+		}
+	}
+	return true
+}
+
 // checkZones holds the guards against a count of their own. What nobody was told
 // of is looked for before they are called wrong.
 func (o *oracle) checkZones() {
