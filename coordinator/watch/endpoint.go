@@ -42,7 +42,10 @@ const (
 	// secondDial is when a refusal is looked at again: a second later, so that
 	// both count.
 	secondDial = 1100 * time.Millisecond
-	maxRedial  = 15 * time.Second
+	// maxRedial is when it is dialled again however often that was in vain: sooner
+	// where UnreachableAfter is shorter, which is what a guard that lets go gives
+	// everybody to be heard.
+	maxRedial = 15 * time.Second
 )
 
 // connect returns a connection that is ready. The error is the network's own,
@@ -75,7 +78,7 @@ func (e *endpoint) redialIn() time.Duration {
 	}
 	wait := secondDial
 	for range min(e.failures-1, 8) {
-		wait = min(wait*3/2, maxRedial)
+		wait = min(wait*3/2, max(secondDial, e.pool.pace(maxRedial)))
 	}
 	if e.failures > 1 {
 		wait += time.Duration(rand.Int64N(int64(wait)/4 + 1))

@@ -13,21 +13,25 @@ import (
 func TestRedialIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, c := range []struct {
-			failures    int
-			least, most time.Duration
+			unreachableAfter time.Duration
+			failures         int
+			least, most      time.Duration
 		}{
-			{0, 0, 0},
-			{1, secondDial, secondDial},
-			{2, 1650 * time.Millisecond, 2065 * time.Millisecond},
-			{3, 2475 * time.Millisecond, 3100 * time.Millisecond},
-			{8, maxRedial, maxRedial * 5 / 4},
-			{1000, maxRedial, maxRedial * 5 / 4},
+			{time.Minute, 0, 0, 0},
+			{time.Minute, 1, secondDial, secondDial},
+			{time.Minute, 2, 1650 * time.Millisecond, 2065 * time.Millisecond},
+			{time.Minute, 3, 2475 * time.Millisecond, 3100 * time.Millisecond},
+			{time.Minute, 8, maxRedial, maxRedial * 5 / 4},
+			{time.Minute, 1000, maxRedial, maxRedial * 5 / 4},
+			{15 * time.Second, 1000, 5 * time.Second, 6250 * time.Millisecond},
+			{time.Second, 1000, secondDial, secondDial * 5 / 4},
 		} {
-			e := &endpoint{failures: c.failures}
+			cfg := &Config{UnreachableAfter: c.unreachableAfter}
+			e := &endpoint{failures: c.failures, pool: newPool(cfg)}
 			e.last.at = time.Now()
 			for range 100 {
 				if got := e.redialIn(); got < c.least || got > c.most {
-					t.Errorf("after %d failures %v, want %v to %v", c.failures, got, c.least, c.most)
+					t.Errorf("after %d failures, given up after %v: %v, want %v to %v", c.failures, c.unreachableAfter, got, c.least, c.most)
 				}
 			}
 		}
@@ -43,8 +47,8 @@ func TestDialsArePaced(t *testing.T) {
 		r.are(r.take(), "pay/a: refused")
 		r.are(r.after(1200*time.Millisecond), "pay/a: refused")
 		got := r.after(10 * time.Minute)
-		if n := len(got); n < 30 || n > 50 {
-			t.Errorf("%d attempts in ten minutes, want about one every 16 s", n)
+		if n := len(got); n < 90 || n > 125 {
+			t.Errorf("%d attempts in ten minutes, want about one every 5.6 s", n)
 		}
 		_, reg := knows("pay")
 		r.serve("host:1", reg)

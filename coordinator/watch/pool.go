@@ -20,6 +20,7 @@ type pool struct {
 	standard credentials.TransportCredentials
 	options  []grpc.DialOption
 	patient  func(time.Duration) time.Duration
+	pace     func(time.Duration) time.Duration
 
 	mu     sync.Mutex
 	places map[place]*endpoint
@@ -28,7 +29,7 @@ type pool struct {
 func newPool(cfg *Config) *pool {
 	return &pool{
 		dial: cfg.Dial, byWhom: cfg.ServiceCredentials, standard: cfg.Credentials,
-		options: cfg.DialOptions, patient: cfg.patient, places: map[place]*endpoint{},
+		options: cfg.DialOptions, patient: cfg.patient, pace: cfg.pace, places: map[place]*endpoint{},
 	}
 }
 
