@@ -78,7 +78,10 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 			ev.Lease++
 		}
 		leases[id] = ev.Lease
-		ev.Spec = &Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second, Zone: "z" + id.Instance}
+		ev.Spec = &Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second, Zone: "z" + id.Instance, RegisteredAt: now}
+		if arg%5 == 0 {
+			ev.Spec.Judge = &ServicePolicy{Rule: []Rule{{}, Worst, Any, AtLeast(2)}[arg/5%4], MinAvailable: int(arg % 3 * 40), Optional: arg%4 == 0}
+		}
 		if ev.Spec.Static {
 			ev.Spec.TTL = 0
 		}
@@ -238,7 +241,7 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 			return fmt.Errorf("%s is %s %+v\ndumb: %s %+v", name, s.state.Status, s.state.Counts, status, counts)
 		}
 		by[s.state.Status]++
-		if m.policy.Services[name].Optional {
+		if dumb.policyOf(name).Optional {
 			optional[s.state.Status]++
 		} else if s.state.Counts.Counted > 0 {
 			counted[s.state.Status]++
@@ -273,7 +276,7 @@ func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
 				return fmt.Errorf("%s in %s is %s %+v\ndumb: %s %+v", name, zone, got.Status, got.Counts, status, counts)
 			}
 			by[got.Status]++
-			if m.policy.Services[name].Optional {
+			if dumb.policyOf(name).Optional {
 				optional[got.Status]++
 			} else if got.Counts.Counted > 0 {
 				counted[got.Status]++

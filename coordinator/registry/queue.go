@@ -113,10 +113,14 @@ func sizeOf(t *store.Transition) int {
 }
 
 func transitionOf(c *health.Change) store.Transition {
-	return store.Transition{
+	t := store.Transition{
 		ID: c.ID, From: c.From, To: c.Status, At: c.At, Cause: c.Cause, Reason: c.Reason,
 		FirstFailure: c.FirstFailure, Removed: c.Removed,
 	}
+	if c.Override != nil {
+		t.By = c.Override.Author
+	}
+	return t
 }
 
 // end takes the overrides whose time is over.

@@ -15,6 +15,7 @@ type breaker struct {
 	tripped  bool      // by misses
 	probing  bool      // an attempt is being made
 	until    time.Time // no attempt before; zero: at once
+	longest  time.Duration
 }
 
 // breakerState is closed, open or half-open.
@@ -38,9 +39,16 @@ const (
 	// two; and firstWait less than two, within which they must have come.
 	leastWait = 1100 * time.Millisecond
 	firstWait = 1800 * time.Millisecond
-	// longestWait is how long a host that has come back may be missed.
+	// longestWait is how long a host that has come back may be missed at most.
 	longestWait = 15 * time.Second
 )
+
+// longestFor is how long one may be missed that has come back: half of
+// UnreachableAfter at most, which is what a guard that lets go gives everybody to
+// be heard, so that an attempt that hangs and the next both fit in.
+func longestFor(unreachableAfter time.Duration) time.Duration {
+	return max(firstWait, min(longestWait, unreachableAfter/2))
+}
 
 func (b *breaker) state() breakerState {
 	switch {
@@ -72,14 +80,14 @@ func (b *breaker) begin() (again bool) {
 func (b *breaker) abandoned() { b.probing = false }
 
 // answered closes it.
-func (b *breaker) answered() { *b = breaker{} }
+func (b *breaker) answered() { *b = breaker{longest: b.longest} }
 
 // failed notes that an attempt has. dice, from 0 to 1, is where in the time
 // there is the next one falls.
 func (b *breaker) failed(now time.Time, dice float64) {
 	b.probing = false
 	b.failures++
-	b.until = now.Add(growing(b.failures, dice))
+	b.until = now.Add(growing(b.failures, dice, b.longest))
 }
 
 // missed notes a call that was not answered in time over a connection that
@@ -91,17 +99,17 @@ func (b *breaker) missed(now time.Time, dice float64) (opens bool) {
 		return false
 	}
 	b.tripped, b.misses, b.failures = true, 0, 1
-	b.until = now.Add(growing(1, dice))
+	b.until = now.Add(growing(1, dice, b.longest))
 	return true
 }
 
 // growing is how long to wait after n failures in a row: anything (full jitter)
-// from leastWait to what doubles with each, longestWait at most. What failed
-// together does not come back together.
-func growing(n int, dice float64) time.Duration {
+// from leastWait to what doubles with each, longest at most. What failed together
+// does not come back together.
+func growing(n int, dice float64, longest time.Duration) time.Duration {
 	most := firstWait
-	for i := 1; i < n && most < longestWait; i++ {
-		most = min(2*most, longestWait)
+	for i := 1; i < n && most < longest; i++ {
+		most = min(2*most, longest)
 	}
 	return leastWait + time.Duration(dice*float64(most-leastWait))
 }

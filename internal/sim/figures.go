@@ -1,0 +1,72 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Figures is how well the judgement did, as those see it who ask.
+type Figures struct {
+	Transitions int // of instances
+	// FalseDown is how often an instance was called not routable that was up
+	// and said that it serves.
+	FalseDown int
+	// Detected is how long those were called routable that were not; Held how
+	// long those were not that were, and could be reached.
+	Detected, Held []time.Duration
+	// ServiceDown is how often a service was called NOT_SERVING of which more
+	// than half of the running instances were well.
+	ServiceDown int
+}
+
+// turned notes that the truth about in has changed, or what it says.
+func (o *oracle) turned(in *instance, well bool) {
+	up := in.up && in.says.Routable()
+	if up != in.serves {
+		in.serves, in.servesSince = up, o.w.now
+	}
+	if reached := up && well; reached != in.usable {
+		in.usable, in.usableSince = reached, o.w.now
+	}
+}
+
+// truth is how an instance really is, for the figures.
+type truth struct {
+	serves, usable           bool
+	servesSince, usableSince time.Duration
+}
+
+func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
+	in := r.in
+	f.Transitions++
+	switch up, was := c.Status.Routable(), c.From.Routable(); {
+	case up == was, c.Override != nil || r.state.Override != nil:
+	case up && in.usable:
+		f.Held = append(f.Held, o.w.now-max(in.usableSince, o.w.coord.startedAt.at))
+	case up: // it is not so any more
+	case in.serves && c.Cause != health.CauseStarting && c.Cause != health.CauseFlapping:
+		f.FalseDown++
+	case !in.serves:
+		f.Detected = append(f.Detected, o.w.now-in.servesSince)
+	}
+}
+
+// add puts the figures of another script to these.
+func (f *Figures) add(g *Figures) {
+	f.Transitions += g.Transitions
+	f.FalseDown += g.FalseDown
+	f.ServiceDown += g.ServiceDown
+	f.Detected = append(f.Detected, g.Detected...)
+	f.Held = append(f.Held, g.Held...)
+}
+
+// quantile is the value below which so many of a hundred lie.
+func quantile(all []time.Duration, percent int) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[(len(sorted)-1)*percent/100]
+}
