@@ -77,7 +77,10 @@ func TestOverrideOfWhoComesBackInOneCommit(t *testing.T) {
 		succeeds(t, []error{r.SetOverride(t.Context(), onPayA, force(health.Maintenance, "ann", "disks"))})
 		succeeds(t, together(t, r, d,
 			func() error { return r.Deregister(t.Context(), payA, lease) },
-			func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/a", "i2")}); return err }))
+			func() error {
+				_, err := r.Register(t.Context(), []wire.Registration{leased("pay/a", "i2")})
+				return err
+			}))
 		r.is("pay/a", health.Starting)
 		kept(t, r, d, 0)
 		r.stop()
