@@ -36,6 +36,7 @@ var benches = []struct {
 	{"mass", benchMass},
 	{"apply", benchApply},
 	{"memory", benchMemory},
+	{"polled", benchPolled},
 	{"library", benchLibrary},
 	{"calls", benchCalls},
 	{"runs", benchRuns},
