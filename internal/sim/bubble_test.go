@@ -32,8 +32,9 @@ type bubble struct {
 	events  int
 	started time.Time
 
-	mu    sync.Mutex
-	fault *Fault
+	mu      sync.Mutex
+	fault   *Fault
+	answers []func()
 }
 
 // pauses makes the owner stand still, in the only call it makes to the outside.
@@ -96,7 +97,7 @@ func playBubble(t *testing.T, s *Script) (fault *Fault, events int) {
 				break
 			}
 			b.do(&s.Steps[i])
-			synctest.Wait()
+			b.wait()
 		}
 		b.end()
 		fault, events = b.fault, b.events
@@ -126,7 +127,7 @@ func (b *bubble) start() {
 	for _, l := range b.readers {
 		l.turn(r.Feed())
 	}
-	synctest.Wait()
+	b.wait()
 	b.remembered()
 	for _, c := range b.callers {
 		if c.alive && !c.busy { // its follower finds it again
@@ -157,11 +158,11 @@ func (b *bubble) remembered() {
 func (b *bubble) until(at time.Time) {
 	for time.Until(at) > 0 && !b.failed() {
 		time.Sleep(min(time.Until(at), time.Second))
-		synctest.Wait()
+		b.wait()
 		for _, c := range b.callers {
 			b.pulse(c)
 		}
-		synctest.Wait()
+		b.wait()
 		for _, c := range b.callers {
 			b.look(c)
 		}
@@ -254,63 +255,80 @@ func (b *bubble) report(c *caller) {
 	}}, time.Time{})
 }
 
-// call makes a durable call; it may take as long as the disk does.
+// call makes a durable call; it may take as long as the disk does. What came of
+// it is noted when the script goes on.
 func (b *bubble) call(c *caller, s *Step) {
 	c.busy = true
-	r := b.Registry
+	make := b.add
+	switch s.Op {
+	case OpRemove:
+		make = b.remove
+	case OpOverride, OpClear:
+		make = b.force
+	}
+	asked, r := *c, b.Registry
 	b.calls.Go(func() {
-		switch s.Op {
-		case OpAdd:
-			b.add(r, c)
-		case OpRemove:
-			b.remove(r, c)
-		case OpOverride, OpClear:
-			b.force(r, c, s)
-		}
+		note := make(r, asked, s)
 		b.mu.Lock()
-		c.busy = false
-		b.mu.Unlock()
+		defer b.mu.Unlock()
+		b.answers = append(b.answers, func() {
+			note(c)
+			c.busy = false
+		})
 	})
 }
 
-func (b *bubble) add(r *registry.Registry, c *caller) {
-	c.incarnation++
-	specs, err := r.Register(b.t.Context(), []wire.Registration{{ID: c.id, Spec: health.Spec{
-		Address: "192.0.2.1:1", Incarnation: fmt.Sprint(c.incarnation), TTL: ttl,
-	}}})
-	if c.sure = err == nil; err != nil {
-		return
-	}
-	c.lease, c.says, c.alive, c.since = specs[0].Lease, health.Starting, false, time.Now()
-	if held, ok := b.disk.holds(c.id); !ok || held.Registrations[0].Lease != c.lease {
-		b.fail("not durable", "%s was told that it is registered, and the disk holds %+v", c.id, held.Registrations)
+// wait lets everybody do what they have to, and notes the answers.
+func (b *bubble) wait() {
+	synctest.Wait()
+	b.mu.Lock()
+	answers := b.answers
+	b.answers = nil
+	b.mu.Unlock()
+	for _, note := range answers {
+		note()
 	}
 }
 
-func (b *bubble) remove(r *registry.Registry, c *caller) {
-	err := r.Deregister(b.t.Context(), c.id, c.lease)
-	if c.sure = err == nil; err != nil {
-		return
+func (b *bubble) add(r *registry.Registry, c caller, _ *Step) (note func(*caller)) {
+	incarnation := c.incarnation + 1
+	specs, err := r.Register(b.t.Context(), []wire.Registration{{ID: c.id, Spec: health.Spec{
+		Address: "192.0.2.1:1", Incarnation: fmt.Sprint(incarnation), TTL: ttl,
+	}}})
+	if err != nil {
+		return func(c *caller) { c.incarnation, c.sure = incarnation, false }
 	}
-	c.lease, c.override, c.doubtful = 0, nil, false
+	lease, since := specs[0].Lease, time.Now()
+	if held, ok := b.disk.holds(c.id); !ok || held.Registrations[0].Lease != lease {
+		b.fail("not durable", "%s was told that it is registered, and the disk holds %+v", c.id, held.Registrations)
+	}
+	return func(c *caller) {
+		c.incarnation, c.sure, c.lease, c.says, c.alive, c.since = incarnation, true, lease, health.Starting, false, since
+	}
+}
+
+func (b *bubble) remove(r *registry.Registry, c caller, _ *Step) (note func(*caller)) {
+	if err := r.Deregister(b.t.Context(), c.id, c.lease); err != nil {
+		return func(c *caller) { c.sure = false }
+	}
 	if held, ok := b.disk.holds(c.id); ok {
 		b.fail("not durable", "%s was told that it is gone, and the disk holds %+v", c.id, held.Registrations)
 	}
+	return func(c *caller) { c.sure, c.lease, c.override, c.doubtful = true, 0, nil, false }
 }
 
-func (b *bubble) force(r *registry.Registry, c *caller, s *Step) {
+func (b *bubble) force(r *registry.Registry, c caller, s *Step) (note func(*caller)) {
 	var o *health.Override
 	if s.Op == OpOverride {
 		o = &health.Override{Status: s.Status, Author: "x", Reason: secret, SetAt: time.Now().Round(0)}
 	}
-	err := r.SetOverride(b.t.Context(), c.id, o)
-	if c.doubtful = err != nil; err != nil {
-		return
+	if err := r.SetOverride(b.t.Context(), c.id, o); err != nil {
+		return func(c *caller) { c.doubtful = true }
 	}
-	c.override = o
 	if held, _ := b.disk.holds(c.id); len(held.Overrides) != count(o != nil) {
 		b.fail("not durable", "%s was told that it is forced to %v, and the disk holds %+v", c.id, o, held.Overrides)
 	}
+	return func(c *caller) { c.override, c.doubtful = o, false }
 }
 
 // end lets everything come to rest.
@@ -320,11 +338,11 @@ func (b *bubble) end() {
 		b.until(time.Now().Add(2 * time.Minute))
 	}
 	b.stop()
+	b.calls.Wait()
 	for _, l := range b.readers {
 		l.end()
 		if !b.failed() {
 			l.compare(b)
 		}
 	}
-	b.calls.Wait()
 }
