@@ -20,7 +20,7 @@ AGAINST ?=
 MODULES := $(patsubst %/go.mod,%,$(wildcard bench/go.mod compat/go.mod))
 # Files behind these tags are judged like all others. Each tag set is looked at
 # by itself: what compiles with a tag may not compile without.
-LINTTAGS := e2e soak
+LINTTAGS := e2e planted soak
 
 .PHONY: help
 help: ## Describe useful make targets
@@ -55,6 +55,14 @@ compat: ## Compare with what others make, and check real servers
 .PHONY: soak
 soak: strace ## Run the tests that take as long as one lets them
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...
+
+.PHONY: planted
+planted: ## Plant known bugs, one at a time; the simulation must find each
+	$(GO) test -tags planted -run Planted -count=1 -timeout 30m -v ./internal/sim | grep -Ev '^(=== RUN|=== PAUSE|=== CONT)'
+
+.PHONY: sweep
+sweep: ## Play the simulation with other defaults, and print what came of it
+	$(GO) test -tags soak -run Sweep -count=1 -timeout 0 -v ./internal/sim -sweep | grep -Ev '^(=== RUN|=== PAUSE|=== CONT)'
 
 .PHONY: bench
 bench: ## Compare speed with the peers' (BENCHFLAGS=…)

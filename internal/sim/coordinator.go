@@ -16,6 +16,7 @@ const (
 	lag        = 2 * time.Millisecond // from news to being awake
 	aliveEvery = time.Minute
 	storeTrust = 5 * time.Minute
+	mostSpins  = 1000
 )
 
 // message is what comes to the owner.
@@ -47,6 +48,7 @@ type coordinator struct {
 	pausedUntil time.Duration
 	forgivenAt  time.Duration
 	changes     []health.Change
+	spins       int // wakes in a row without time passing
 	scribe
 }
 
@@ -66,6 +68,12 @@ func (c *coordinator) act() {
 	if !c.up {
 		c.start()
 		return
+	}
+	if c.spins++; c.due > c.w.now || len(c.inbox) > 0 {
+		c.spins = 0
+	}
+	if c.spins > mostSpins {
+		c.w.fail("busy", "the owner wakes for a deadline that does not become due")
 	}
 	c.wake()
 }

@@ -16,8 +16,8 @@ type Figures struct {
 	// Detected is how long those were called routable that were not; Held how
 	// long those were not that were, and could be reached.
 	Detected, Held []time.Duration
-	// ServiceDown is how often a service was called NOT_SERVING of which more
-	// than half of the running instances were well.
+	// ServiceDown is how often a service was called NOT_SERVING, more than half of
+	// whose registered instances served.
 	ServiceDown int
 }
 
@@ -48,8 +48,27 @@ func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	case up: // it is not so any more
 	case in.serves && c.Cause != health.CauseStarting && c.Cause != health.CauseFlapping:
 		f.FalseDown++
-	case !in.serves:
+	case !in.up:
 		f.Detected = append(f.Detected, o.w.now-in.servesSince)
+	}
+}
+
+// service notes what a service is called.
+func (f *Figures) service(o *oracle, c *health.Change) {
+	if c.Status != health.NotServing || c.From == health.NotServing {
+		return
+	}
+	all, serving := 0, 0
+	for _, s := range o.w.services {
+		for _, in := range s.instances {
+			if s.Name == c.ID.Service && o.records[in.id] != nil {
+				all++
+				serving += count(in.serves)
+			}
+		}
+	}
+	if 2*serving > all {
+		f.ServiceDown++
 	}
 }
 

@@ -16,8 +16,16 @@ type Result struct {
 
 // Play plays a script to its end: then everything is healed and must become
 // what it is, and then everything leaves and nothing may be left.
-func Play(s *Script) Result {
+func Play(s *Script) Result { return play(newWorld(s.Setup), s) }
+
+// Measure plays a script for its figures, whatever else is wrong.
+func Measure(s *Script) Figures {
 	w := newWorld(s.Setup)
+	w.lenient = true
+	return play(w, s).Figures
+}
+
+func play(w *world, s *Script) Result {
 	last := time.Duration(0)
 	if n := len(s.Steps); n > 0 {
 		last = s.Steps[n-1].At

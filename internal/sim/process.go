@@ -8,11 +8,10 @@ import (
 
 // The times of a process and its client.
 const (
-	ttl          = 30 * time.Second
-	renewEvery   = ttl / 3
-	retryCall    = time.Second
-	pushEvery    = 5 * time.Second
-	longestStart = 3 * time.Second
+	ttl        = 30 * time.Second
+	renewEvery = ttl / 3
+	retryCall  = time.Second
+	pushEvery  = 5 * time.Second
 	// brokenAfter is when a server notices that a pushing client is gone.
 	brokenAfter = 20 * time.Second
 )
@@ -61,13 +60,20 @@ func (w *world) launch(in *instance) {
 	if stock(in.service.Source) {
 		p.says = health.NotServing // that is how stock servers say it
 	}
-	w.plan(in, taskReady, p.gen, 100*time.Millisecond+in.noise(longestStart))
+	w.plan(in, taskReady, p.gen, 100*time.Millisecond+in.noise(w.longestStart()))
 	if !in.service.Static {
 		w.plan(in, taskRegister, p.gen, in.noise(200*time.Millisecond))
 	} else if p.leases == 0 {
 		w.register(in)
 	}
 	w.mark(in)
+}
+
+func (w *world) longestStart() time.Duration {
+	if w.setup.Start > 0 {
+		return w.setup.Start
+	}
+	return 3 * time.Second
 }
 
 func stock(s health.Source) bool { return s == health.SourceWatch || s == health.SourcePoll }

@@ -17,6 +17,9 @@ type Script struct {
 type Setup struct {
 	Seed     uint64
 	LogBytes int // of the feed
+	// Start is how long a process takes at most until its first checks have run;
+	// 0: 3 s.
+	Start    time.Duration
 	Policy   health.MeshPolicy
 	Services []Service
 }

@@ -13,7 +13,7 @@ import (
 func (s *Script) String() string {
 	var b strings.Builder
 	p := &s.Policy
-	fmt.Fprintf(&b, "setup seed=%d log=%d", s.Seed, s.LogBytes)
+	fmt.Fprintf(&b, "setup seed=%d log=%d start=%v", s.Seed, s.LogBytes, s.Start)
 	for _, f := range policyFields(p) {
 		fmt.Fprintf(&b, " %s=%s", f.name, f.get())
 	}
@@ -71,7 +71,7 @@ func duration(name string, v *time.Duration) field {
 	}}
 }
 
-func flag(name string, v *bool) field {
+func boolean(name string, v *bool) field {
 	return field{name, func() string { return strconv.FormatBool(*v) }, func(s string) (err error) {
 		*v, err = strconv.ParseBool(s)
 		return err
@@ -104,7 +104,7 @@ func Parse(text string) (*Script, error) {
 func (s *Script) line(words []string) error {
 	switch {
 	case words[0] == "setup":
-		return assign(words[1:], append(policyFields(&s.Policy), number("log", &s.LogBytes),
+		return assign(words[1:], append(policyFields(&s.Policy), number("log", &s.LogBytes), duration("start", &s.Start),
 			field{name: "seed", set: func(v string) (err error) { s.Seed, err = strconv.ParseUint(v, 10, 64); return err }}))
 	case len(words) < 2:
 		return fmt.Errorf("%q: what happens to whom?", words[0])
@@ -129,8 +129,8 @@ func (s *Script) line(words []string) error {
 func (v *Service) read(words []string) error {
 	var source int
 	err := assign(words, []field{
-		number("instances", &v.Instances), number("zones", &v.Zones), number("source", &source), flag("static", &v.Static),
-		number("min", &v.Policy.MinAvailable), flag("optional", &v.Policy.Optional),
+		number("instances", &v.Instances), number("zones", &v.Zones), number("source", &source), boolean("static", &v.Static),
+		number("min", &v.Policy.MinAvailable), boolean("optional", &v.Policy.Optional),
 		{name: "rule", set: func(name string) (err error) { v.Policy.Rule, err = health.ParseRule(name); return err }},
 	})
 	v.Source = health.Source(source)

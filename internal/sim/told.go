@@ -34,6 +34,7 @@ func (o *oracle) toldWhole(c *health.Change) {
 		o.w.fail("order", "%s goes on from %s, it was %s", c.ID, c.From, old.Status)
 	}
 	o.dirty[c.ID.Service] = true
+	o.figures.service(o, c)
 	if c.Removed {
 		delete(o.wholes, c.ID)
 		return

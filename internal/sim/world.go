@@ -20,6 +20,7 @@ type world struct {
 	readers  []*reader
 	events   int // applied to the mesh
 	fault    *Fault
+	lenient  bool // only the figures are of interest
 }
 
 // service is one of the setup, with its instances.
@@ -155,7 +156,7 @@ func (w *world) perform(t *task) {
 
 // fail notes the first fault there is.
 func (w *world) fail(rule, format string, args ...any) {
-	if w.fault == nil {
+	if w.fault == nil && !w.lenient {
 		w.fault = &Fault{Rule: rule, At: w.now, Detail: fmt.Sprintf(format, args...)}
 	}
 }

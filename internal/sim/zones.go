@@ -131,7 +131,7 @@ func (o *oracle) spare(zone string) {
 			continue
 		}
 		o.age(r, o.noticed)
-		still := r.doubt.set && r.state.Unconfirmed && !r.refused && !r.expired.set
+		still := r.doubt.set && (r.state.Unconfirmed || r.leaving()) && !r.refused && !r.expired.set
 		if still && o.stamp().ends(r.renewed, r.length) < o.w.now+after {
 			r.renewed, r.length = o.stamp(), after
 		}
