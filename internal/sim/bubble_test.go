@@ -319,10 +319,14 @@ func (b *bubble) remove(r *registry.Registry, c caller, _ *Step) (note func(*cal
 
 func (b *bubble) force(r *registry.Registry, c caller, s *Step) (note func(*caller)) {
 	var o *health.Override
+	scope, err := health.ScopeOf(c.id), error(nil)
 	if s.Op == OpOverride {
 		o = &health.Override{Status: s.Status, Author: "x", Reason: secret, SetAt: time.Now().Round(0)}
+		err = r.SetOverride(b.t.Context(), scope, o)
+	} else {
+		err = r.ClearOverride(b.t.Context(), scope, "x", secret)
 	}
-	if err := r.SetOverride(b.t.Context(), c.id, o); err != nil {
+	if err != nil {
 		return func(c *caller) { c.doubtful = true }
 	}
 	if held, _ := b.disk.holds(c.id); len(held.Overrides) != count(o != nil) {
