@@ -81,6 +81,9 @@ func (o *oracle) checkService(s *service) {
 
 // verdict restates the rules.
 func verdict(rule health.Rule, c *census, least int) health.Status {
+	if rule == (health.Rule{}) {
+		rule = health.Available // nobody has chosen one
+	}
 	n, by := sum(&c.counted), &c.counted
 	gone := c.all[health.Draining] + c.all[health.Maintenance]
 	switch {
@@ -165,8 +168,7 @@ func (o *oracle) checkWhole() {
 	if have == nil {
 		return
 	}
-	var all, counted [health.NumStatuses]int
-	needed := 0
+	var all, needed, counted [health.NumStatuses]int
 	for _, s := range o.w.services {
 		w := o.wholes[health.ID{Service: s.Name}]
 		if w == nil {
@@ -176,7 +178,7 @@ func (o *oracle) checkWhole() {
 		if s.Policy.Optional {
 			continue
 		}
-		needed++
+		needed[w.Status]++
 		if w.Counts.Counted > 0 {
 			counted[w.Status]++
 		}
@@ -186,14 +188,14 @@ func (o *oracle) checkWhole() {
 	}
 }
 
-func whole(all, counted [health.NumStatuses]int, needed int) health.Status {
+func whole(all, counted, needed [health.NumStatuses]int) health.Status {
 	switch {
 	case sum(&all) == 0:
 		return health.Unknown
-	case needed == 0:
+	case sum(&needed) == 0:
 		return health.Serving
 	case sum(&counted) == 0:
-		return health.Starting
+		return verdict(health.Available, &census{all: needed}, 0)
 	}
 	counted[health.Degraded] += counted[health.Unknown]
 	counted[health.Unknown] = 0
