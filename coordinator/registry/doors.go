@@ -55,8 +55,10 @@ func (r *Registry) SetOverride(ctx context.Context, id health.ID, o *health.Over
 	return r.scribe.do(ctx, &command{override: &overriding{id: id, override: o}})
 }
 
-// Transitions reads the journal.
+// Transitions reads the journal, with what was published so far, unless the
+// store does not take that in time.
 func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, error) {
+	r.scribe.catchUp(ctx)
 	page, err := r.cfg.Store.Transitions(ctx, q)
 	if err != nil {
 		return store.Page{}, fmt.Errorf("%w: %v", wire.ErrStore, err)

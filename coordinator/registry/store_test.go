@@ -259,3 +259,33 @@ func TestCommandsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// TestHistoryWaitsForCompany: what nobody waits for is written together, or
+// with the next thing that somebody waits for: one registration after the other
+// is one commit each.
+func TestHistoryWaitsForCompany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		r := run(t, Config{Store: d, Policy: health.MeshPolicy{FlapHalfLife: -1}})
+		before := d.written()
+		var lease uint64
+		for i := range 10 {
+			lease = r.register(leased(fmt.Sprintf("pay/%d", i), "i")).Lease
+			synctest.Wait()
+		}
+		if n := d.written() - before; n != 10 {
+			t.Errorf("%d commits for 10 registrations", n)
+		}
+		for i := range 10 {
+			r.says("pay/9", lease, []health.Status{health.NotServing, health.Serving}[i%2])
+		}
+		time.Sleep(gather)
+		synctest.Wait()
+		if n := d.written() - before; n != 11 {
+			t.Errorf("%d commits for 10 registrations and 10 flips at once", n)
+		}
+		if waiting, lost := r.Queue(); waiting+int(lost) != 0 {
+			t.Errorf("%d transitions wait, %d are lost", waiting, lost)
+		}
+	})
+}
