@@ -39,6 +39,7 @@ var benches = []struct {
 	{"library", benchLibrary},
 	{"calls", benchCalls},
 	{"runs", benchRuns},
+	{"registrations", benchRegistrations},
 }
 
 func main() {
