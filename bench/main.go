@@ -39,7 +39,10 @@ var benches = []struct {
 	{"library", benchLibrary},
 	{"calls", benchCalls},
 	{"runs", benchRuns},
-	{"registrations", benchRegistrations},
+	{"batches", benchBatches},
+	{"onebyone", benchOneByOne},
+	{"burst", benchBurst},
+	{"history", benchHistory},
 }
 
 func main() {

@@ -13,17 +13,6 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// benchRegistrations: what it takes until registrations are durable and
-// answered, beside commits of a bare bbolt.
-func benchRegistrations(ctx context.Context, o *options, r *report) error {
-	for _, bench := range []func(context.Context, *options, *report) error{benchBatches, benchOneByOne, benchBurst} {
-		if err := bench(ctx, o, r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // registering is a coordinator with a store in a file, a client of it, and a
 // bare bbolt on the same file system.
 type registering struct {
@@ -124,9 +113,17 @@ func batches(ctx context.Context, n int) (time.Duration, error) {
 	return g.registerAll(n, 500)
 }
 
-// benchOneByOne: one registration after the other, and as many bare commits,
-// taking turns. The parts of the run tell whether more get slower.
+// benchOneByOne: one registration after the other, beside bare commits.
 func benchOneByOne(ctx context.Context, o *options, r *report) error {
+	if err := benchOneByOneCall(ctx, o, r); err != nil {
+		return err
+	}
+	return benchInProcess(ctx, o, r)
+}
+
+// benchOneByOneCall: as many bare commits take turns. The parts of the run tell
+// whether more get slower.
+func benchOneByOneCall(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
 	g, err := rig.registering()
