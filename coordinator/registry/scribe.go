@@ -78,8 +78,12 @@ func (s *scribe) do(ctx context.Context, c *command) error {
 	}
 }
 
-// catchUp has what waits written, and does not wait for ever.
+// catchUp has what waits written, and does not wait for ever, nor in the place
+// of those who want more.
 func (s *scribe) catchUp(ctx context.Context) {
+	if s.queue.orders() >= maxCommands/2 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()
 	_ = s.do(ctx, &command{}) // an order of nothing is answered when that was tried
@@ -99,7 +103,7 @@ func (s *scribe) run(ctx context.Context) {
 			s.flush(whole)
 			return
 		case <-s.queue.notify:
-			if !s.queue.urgent() {
+			if s.queue.orders() == 0 {
 				// While the store fails it waits for the next try, which takes
 				// all there is.
 				if !gathering && !s.failing {

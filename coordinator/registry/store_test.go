@@ -289,3 +289,33 @@ func TestHistoryWaitsForCompany(t *testing.T) {
 		}
 	})
 }
+
+// TestHistoryReadersDoNotCrowd: who reads the history while the store hangs
+// gets what there is, after a while, and takes nobody's place.
+func TestHistoryReadersDoNotCrowd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDisk()
+		r := run(t, Config{Store: d})
+		r.register(leased("pay/a", "i"))
+		unblock := d.block()
+		var waits []func() error
+		began := time.Now()
+		for range 2 * maxCommands {
+			waits = append(waits, later(func() error { _, err := r.Transitions(t.Context(), store.Query{Limit: 1}); return err }))
+		}
+		for _, wait := range waits {
+			if err := wait(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if took := time.Since(began); took > catchUp {
+			t.Errorf("it took %v", took)
+		}
+		wait := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i")}); return err })
+		synctest.Wait()
+		unblock()
+		if err := wait(); err != nil {
+			t.Error(err)
+		}
+	})
+}
