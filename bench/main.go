@@ -40,6 +40,10 @@ var benches = []struct {
 	{"library", benchLibrary},
 	{"calls", benchCalls},
 	{"runs", benchRuns},
+	{"batches", benchBatches},
+	{"onebyone", benchOneByOne},
+	{"burst", benchBurst},
+	{"history", benchHistory},
 }
 
 func main() {

@@ -53,11 +53,11 @@ func (q *queue) command(c *command) bool {
 	return true
 }
 
-// urgent reports whether somebody waits for an answer.
-func (q *queue) urgent() bool {
+// orders returns how many wait for an answer.
+func (q *queue) orders() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.commands) > 0
+	return len(q.commands)
 }
 
 // record takes what the owner has published. It never waits.

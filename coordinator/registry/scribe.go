@@ -34,6 +34,11 @@ type scribe struct {
 const (
 	aliveEvery = time.Minute     // how often the store is told that we live
 	retryStore = 1 * time.Second // how long after a failure it is tried again
+	// gather is how long what nobody waits for waits for company: each commit
+	// is a wait for the disk, which delays the next one.
+	gather = 50 * time.Millisecond
+	// catchUp is how long who reads the history waits for what is not in it yet.
+	catchUp = 1 * time.Second
 )
 
 // storeState is what the coordinator says of itself by its store.
@@ -74,6 +79,17 @@ func (s *scribe) do(ctx context.Context, c *command) error {
 	}
 }
 
+// catchUp has what waits written, and does not wait for ever, nor in the place
+// of those who want more.
+func (s *scribe) catchUp(ctx context.Context) {
+	if s.queue.orders() >= maxCommands/2 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	defer cancel()
+	_ = s.do(ctx, &command{}) // an order of nothing is answered when that was tried
+}
+
 // run writes what waits, until ctx ends, and then once more. A write that has
 // begun is not cut short.
 func (s *scribe) run(ctx context.Context) {
@@ -81,18 +97,26 @@ func (s *scribe) run(ctx context.Context) {
 	whole := context.WithoutCancel(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	gathering := false
 	for {
 		select {
 		case <-ctx.Done():
 			s.flush(whole)
 			return
 		case <-s.queue.notify:
-			if s.failing && !s.queue.urgent() {
-				continue // history can wait, and each try takes all there is of it
+			if s.queue.orders() == 0 {
+				// While the store fails it waits for the next try, which takes
+				// all there is.
+				if !gathering && !s.failing {
+					gathering = true
+					timer.Reset(gather)
+				}
+				continue
 			}
 		case <-timer.C:
 		}
 		s.flush(whole)
+		gathering = false
 		timer.Reset(s.nextTry())
 	}
 }
