@@ -28,7 +28,8 @@ Ask it:       meshhealth status`,
 	root.SetFlagErrorFunc(badFlag)
 	root.AddCommand(
 		a.coordinatorCommand(), a.statusCommand(), a.watchCommand(), a.historyCommand(),
-		a.registerCommand(), a.deregisterCommand(), a.demoCommand(), a.demoInstanceCommand(), a.versionCommand(),
+		a.registerCommand(), a.deregisterCommand(), a.demoCommand(), a.demoInstanceCommand(),
+		a.chaosCommand(), a.chaosChildCommand(), a.versionCommand(),
 		a.probeCommand(), a.overrideCommand(), a.maintenanceCommand(), a.explainCommand(),
 	)
 	return root

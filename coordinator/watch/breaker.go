@@ -11,6 +11,7 @@ import "time"
 // reads no clock and throws no dice: both are parameters.
 type breaker struct {
 	failures int       // attempts in a row that came to nothing
+	refusals int       // the last of them that were refused
 	misses   int       // calls in a row that were not answered in time
 	tripped  bool      // by misses
 	probing  bool      // an attempt is being made
@@ -39,6 +40,10 @@ const (
 	// two; and firstWait less than two, within which they must have come.
 	leastWait = 1100 * time.Millisecond
 	firstWait = 1800 * time.Millisecond
+	// brokenWait is that after a first attempt that broke, and up to as much
+	// more: a connection to a process that is being killed may still be made.
+	// What follows is refused, twice, within two seconds.
+	brokenWait = 100 * time.Millisecond
 	// longestWait is how long a host that has come back may be missed at most.
 	longestWait = 15 * time.Second
 )
@@ -82,12 +87,33 @@ func (b *breaker) abandoned() { b.probing = false }
 // answered closes it.
 func (b *breaker) answered() { *b = breaker{longest: b.longest} }
 
+// failure is how an attempt failed, as far as the next one depends on it.
+type failure uint8
+
+const (
+	failedRefused failure = iota
+	failedBroken          // at once, and not refused
+	failedOtherwise
+)
+
 // failed notes that an attempt has. dice, from 0 to 1, is where in the time
-// there is the next one falls.
-func (b *breaker) failed(now time.Time, dice float64) {
+// there is the next one falls. A first refusal is looked at again as soon as if
+// nothing had come before it.
+func (b *breaker) failed(now time.Time, how failure, dice float64) {
 	b.probing = false
 	b.failures++
-	b.until = now.Add(growing(b.failures, dice, b.longest))
+	b.refusals++
+	if how != failedRefused {
+		b.refusals = 0
+	}
+	wait := growing(b.failures, dice, b.longest)
+	switch {
+	case b.refusals == 1:
+		wait = growing(1, dice, b.longest)
+	case b.failures == 1 && how == failedBroken:
+		wait = brokenWait + time.Duration(dice*float64(brokenWait))
+	}
+	b.until = now.Add(wait)
 }
 
 // missed notes a call that was not answered in time over a connection that

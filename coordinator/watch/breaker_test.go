@@ -11,8 +11,13 @@ import (
 // shortest wait, 1 the longest.
 func TestBreaker(t *testing.T) {
 	start := time.Unix(1_000_000, 0)
+	how := map[rune]failure{
+		'f': failedOtherwise, 'F': failedOtherwise, 'r': failedRefused, 'R': failedRefused, 'k': failedBroken, 'K': failedBroken,
+	}
 	for what, c := range map[string]struct {
-		does  string // f: fails, F: with the longest wait, m: misses, a: answers, b: begins, x: is abandoned
+		// f: fails, F: with the longest wait, r and R: is refused, k and K: breaks,
+		// m: misses, a: answers, b: begins, x: is abandoned
+		does  string
 		state breakerState
 		wait  time.Duration
 	}{
@@ -38,14 +43,23 @@ func TestBreaker(t *testing.T) {
 		"missed, then dialled":        {"mmmb", stateHalfOpen, leastWait},
 		"missed, then dialled, fails": {"mmmbF", stateOpen, 2 * firstWait},
 		"missed, then answers":        {"mmmba", stateClosed, 0},
+		"refused":                     {"bR", stateClosed, firstWait},
+		"refused twice":               {"bRbR", stateClosed, 2 * firstWait},
+		"broken":                      {"bk", stateClosed, brokenWait},
+		"broken, at most":             {"bK", stateClosed, 2 * brokenWait},
+		"broken twice":                {"bKbK", stateClosed, 2 * firstWait},
+		"broken, then refused":        {"bKbR", stateClosed, firstWait},
+		"broken, then refused twice":  {"bKbRbR", stateOpen, 4 * firstWait},
+		"broken after a refusal":      {"bRbK", stateClosed, 2 * firstWait},
+		"refused after many failures": {"bFbFbFbFbR", stateOpen, firstWait},
 	} {
 		b := breaker{longest: longestWait}
 		for _, does := range c.does {
 			switch does {
-			case 'f':
-				b.failed(start, 0)
-			case 'F':
-				b.failed(start, 1)
+			case 'f', 'r', 'k':
+				b.failed(start, how[does], 0)
+			case 'F', 'R', 'K':
+				b.failed(start, how[does], 1)
 			case 'm':
 				b.missed(start, 0)
 			case 'M':
@@ -75,7 +89,7 @@ func TestBreakerAgain(t *testing.T) {
 	if b.begin() {
 		t.Error("the first attempt")
 	}
-	b.failed(time.Time{}, 0)
+	b.failed(time.Time{}, failedOtherwise, 0)
 	if !b.begin() {
 		t.Error("one after a failure is like the first")
 	}

@@ -118,12 +118,22 @@ func (e *endpoint) note(ctx context.Context, made attempt) attempt {
 	e.last, e.conn = made, made.conn
 	e.enter(func(b *breaker) {
 		if made.err != nil {
-			b.failed(time.Now(), rand.Float64())
+			b.failed(time.Now(), howFailed(made.err), rand.Float64())
 		} else {
 			b.answered()
 		}
 	})
 	return made
+}
+
+func howFailed(err error) failure {
+	switch f := classifyDial(err); {
+	case f.about == refusal:
+		return failedRefused
+	case f.about == path && !f.waited:
+		return failedBroken
+	}
+	return failedOtherwise
 }
 
 // enter makes an entry in the breaker.

@@ -6,6 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc/test/bufconn"
+
 	"github.com/meshhealth/meshhealth/health"
 )
 
@@ -27,6 +29,32 @@ func TestDialsArePaced(t *testing.T) {
 		_, reg := knows("pay")
 		r.serve("host:1", reg)
 		r.are(r.after(longestWait)[:1], "pay/a: SERVING by grpc-watch")
+	})
+}
+
+// TestRefusedAfterBroken: the kernel may still take a connection for a process
+// that is being killed, and break it. Two refusals, a second apart, follow within
+// two seconds all the same, as if nothing had come before them.
+func TestRefusedAfterBroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		dying := bufconn.Listen(64 << 10)
+		r.listen("host:1", dying)
+		r.register("pay/a", health.Spec{Address: "host:1"})
+		conn, err := dying.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.listen("host:1", nil)
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r.are(r.take(), "pay/a: path")
+		got := r.after(2 * time.Second)
+		r.are(got, "pay/a: refused", "pay/a: refused")
+		if apart := got[len(got)-1].at.Sub(got[0].at); apart < time.Second {
+			t.Errorf("the refusals are %v apart", apart)
+		}
 	})
 }
 

@@ -88,6 +88,13 @@ func (r *rig) dial(ctx context.Context, address string) (net.Conn, error) {
 	return l.DialContext(ctx)
 }
 
+// listen makes l what answers at an address; nil: nobody does.
+func (r *rig) listen(address string, l *bufconn.Listener) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.hosts[address] = l
+}
+
 func (r *rig) dialEnded() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -52,6 +52,7 @@ var plan = []place{
 
 	{path: "coordinator", floor: wiring},
 	{path: "internal/demo", floor: wiring},
+	{path: "internal/chaos", floor: wiring},
 
 	{path: "cmd/meshhealth", floor: roof},
 

@@ -1,0 +1,126 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/meshhealth/meshhealth/client"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+)
+
+// What may be in one call.
+const (
+	perRegister = 500
+	perList     = 1000
+)
+
+// client returns a connection to the coordinator, until the rig closes.
+func (r *rig) client() (*client.Client, error) {
+	c, err := client.New(client.Config{Coordinator: r.coordinator.at})
+	if err == nil {
+		r.later(func() { _ = c.Close() })
+	}
+	return c, err
+}
+
+// register registers targets by hand.
+func (r *rig) register(all []*pb.Registration) error {
+	if len(all) == 0 {
+		return nil
+	}
+	c, err := r.client()
+	if err != nil {
+		return err
+	}
+	registry := pb.NewRegistryServiceClient(c.Conn())
+	for first := 0; first < len(all); first += perRegister {
+		ctx, cancel := context.WithTimeout(r.ctx, patience)
+		_, err := registry.Register(ctx, &pb.RegisterRequest{Registrations: all[first:min(first+perRegister, len(all))]})
+		cancel()
+		if err != nil {
+			return fmt.Errorf("registering %d targets: %w", len(all), err)
+		}
+	}
+	return nil
+}
+
+// static are the targets nobody has registered yet.
+func (h *hosted) static() []*pb.Registration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []*pb.Registration
+	for _, t := range h.targets {
+		if !t.leased {
+			all = append(all, &pb.Registration{
+				Service: t.id.Service, Instance: t.id.Instance, Address: t.address, HealthName: t.name, Static: true,
+			})
+		}
+	}
+	return all
+}
+
+// list returns everything the coordinator lists.
+func list(ctx context.Context, c *client.Client, s *pb.Selector) ([]*pb.Health, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var all []*pb.Health
+	req := &pb.ListRequest{Selector: s, PageSize: perList}
+	for {
+		page, err := pb.NewHealthServiceClient(c.Conn()).List(ctx, req)
+		if err != nil {
+			return nil, fmt.Errorf("listing: %w", err)
+		}
+		all = append(all, page.GetEntries()...)
+		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+			return all, nil
+		}
+	}
+}
+
+// metric returns the value of one without labels.
+func (r *rig) metric(name string) (float64, error) {
+	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.coordinator.web+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(resp.Body)
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
+		}
+	}
+	return 0, fmt.Errorf("there is no metric %s: %w", name, err)
+}
+
+// command runs a command line of this program to its end, and returns what it
+// prints. How it exits says how the mesh is, and is not looked at.
+func (r *rig) command(args ...string) (string, error) {
+	cmd := r.cfg.Command(r.ctx, args...)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, r.log
+	p, err := launch(cmd)
+	if err != nil {
+		return "", err
+	}
+	defer p.leave()
+	select {
+	case <-p.ended:
+		return out.String(), nil
+	case <-r.ctx.Done():
+		p.kill()
+		return "", r.ctx.Err()
+	}
+}
