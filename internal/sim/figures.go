@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -70,22 +69,4 @@ func (f *Figures) service(o *oracle, c *health.Change) {
 	if 2*serving > all {
 		f.ServiceDown++
 	}
-}
-
-// add puts the figures of another script to these.
-func (f *Figures) add(g *Figures) {
-	f.Transitions += g.Transitions
-	f.FalseDown += g.FalseDown
-	f.ServiceDown += g.ServiceDown
-	f.Detected = append(f.Detected, g.Detected...)
-	f.Held = append(f.Held, g.Held...)
-}
-
-// quantile is the value below which so many of a hundred lie.
-func quantile(all []time.Duration, percent int) time.Duration {
-	if len(all) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(all))
-	return sorted[(len(sorted)-1)*percent/100]
 }

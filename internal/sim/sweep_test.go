@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,4 +101,22 @@ func constants(t *testing.T) {
 		row, _, _ = bytes.Cut(row, []byte("\n"))
 		fmt.Printf("| %s |%s\n", strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".txtar"), "_", " "), row)
 	}
+}
+
+// add puts the figures of another script to these.
+func (f *Figures) add(g *Figures) {
+	f.Transitions += g.Transitions
+	f.FalseDown += g.FalseDown
+	f.ServiceDown += g.ServiceDown
+	f.Detected = append(f.Detected, g.Detected...)
+	f.Held = append(f.Held, g.Held...)
+}
+
+// quantile is the value below which so many of a hundred lie.
+func quantile(all []time.Duration, percent int) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[(len(sorted)-1)*percent/100]
 }
