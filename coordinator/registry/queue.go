@@ -41,11 +41,11 @@ func (q *queue) wake() {
 	}
 }
 
-// command adds one, unless too many wait.
-func (q *queue) command(c *command) bool {
+// command adds one, unless as many wait as may.
+func (q *queue) command(c *command, most int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.commands) >= maxCommands {
+	if len(q.commands) >= most {
 		return false
 	}
 	q.commands = append(q.commands, c)

@@ -60,9 +60,14 @@ func (s *scribe) init(cfg *Config, inbox chan<- message, ownerStopped <-chan str
 
 // do hands a command to the scribe and waits for its end.
 func (s *scribe) do(ctx context.Context, c *command) error {
+	return s.doUnless(ctx, c, maxCommands)
+}
+
+// doUnless does it if fewer than so many wait.
+func (s *scribe) doUnless(ctx context.Context, c *command, most int) error {
 	c.done = make(chan error, 1)
-	if !s.queue.command(c) {
-		return fmt.Errorf("%w: %d registrations and overrides wait for the store, the most that may", wire.ErrLimit, maxCommands)
+	if !s.queue.command(c, most) {
+		return fmt.Errorf("%w: %d registrations and overrides wait for the store, the most that may", wire.ErrLimit, most)
 	}
 	select {
 	case err := <-c.done:
@@ -82,12 +87,10 @@ func (s *scribe) do(ctx context.Context, c *command) error {
 // catchUp has what waits written, and does not wait for ever, nor in the place
 // of those who want more.
 func (s *scribe) catchUp(ctx context.Context) {
-	if s.queue.orders() >= maxCommands/2 {
-		return
-	}
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()
-	_ = s.do(ctx, &command{}) // an order of nothing is answered when that was tried
+	// An order of nothing is answered when that was tried.
+	_ = s.doUnless(ctx, &command{}, maxCommands/2)
 }
 
 // run writes what waits, until ctx ends, and then once more. A write that has
