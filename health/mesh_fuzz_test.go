@@ -64,8 +64,8 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 	ev := Event{ID: id, Lease: leases[id]}
 	ev.Kind = []EventKind{
 		EventRegister, EventLoad, EventDeregister, EventReport, EventReport, EventReport, EventReport, EventAlive,
-		EventRenew, EventRefused, EventRefused, EventPath, EventPath, EventConfig, EventPushed, EventOverride, EventRegister,
-	}[kind%17]
+		EventRenew, EventRefused, EventRefused, EventPath, EventPath, EventConfig, EventPushed, EventOverride, EventRegister, EventUnasked,
+	}[kind%18]
 	if arg == 200 {
 		ev.Lease += 100 // somebody else's
 	}
@@ -74,7 +74,7 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 	}
 	switch ev.Kind {
 	case EventRegister, EventLoad:
-		if kind%17 < 16 || ev.Lease == 0 {
+		if kind%18 != 16 || ev.Lease == 0 {
 			ev.Lease++
 		}
 		leases[id] = ev.Lease
@@ -240,8 +240,11 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 		if status, counts := dumb.service(name, ""); !forgave && (status != s.state.Status || counts != *s.state.Counts) {
 			return fmt.Errorf("%s is %s %+v\ndumb: %s %+v", name, s.state.Status, s.state.Counts, status, counts)
 		}
+		if is := s.policy.Optional; !forgave && is != dumb.policyOf(name).Optional {
+			return fmt.Errorf("%s is optional: %v", name, is)
+		}
 		by[s.state.Status]++
-		if dumb.policyOf(name).Optional {
+		if m.services[name].policy.Optional {
 			optional[s.state.Status]++
 		} else if s.state.Counts.Counted > 0 {
 			counted[s.state.Status]++
@@ -276,7 +279,7 @@ func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
 				return fmt.Errorf("%s in %s is %s %+v\ndumb: %s %+v", name, zone, got.Status, got.Counts, status, counts)
 			}
 			by[got.Status]++
-			if dumb.policyOf(name).Optional {
+			if m.services[name].policy.Optional {
 				optional[got.Status]++
 			} else if got.Counts.Counted > 0 {
 				counted[got.Status]++

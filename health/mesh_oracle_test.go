@@ -19,7 +19,7 @@ type dumbInstance struct {
 	polls               int
 	doubtSince, doubtTo time.Time
 	lost, config        Cause
-	renewing            bool
+	renewing, unasked   bool
 	refusedSince        time.Time
 
 	leaseFrom, renewedAt time.Time // zero: no lease; no renewal
@@ -37,14 +37,14 @@ func (d *dumbInstance) renew(p *MeshPolicy, now time.Time) {
 	}
 	d.leaseFrom, d.renewedAt, d.leaseLength, d.expiredAt = now, now, d.ttl, time.Time{}
 	if d.lost == CauseLeaseExpired || d.lost == CauseUnreachable {
-		d.renewing = d.lost == CauseUnreachable
+		d.renewing, d.unasked = d.lost == CauseUnreachable, false
 		d.lost, d.refusedSince = CauseNone, time.Time{}
 		d.doubt(p, now)
 	}
 }
 
 func (d *dumbInstance) reached(p *MeshPolicy, now time.Time) {
-	d.doubtSince, d.lost, d.config, d.refusedSince, d.renewing = time.Time{}, CauseNone, CauseNone, time.Time{}, false
+	d.doubtSince, d.lost, d.config, d.refusedSince, d.renewing, d.unasked = time.Time{}, CauseNone, CauseNone, time.Time{}, false, false
 	d.renew(p, now)
 }
 
@@ -67,7 +67,7 @@ func (d *dumbInstance) lose(why Cause) {
 }
 
 func (d *dumbInstance) settle(lost, config Cause) {
-	d.lost, d.config, d.waitingSince, d.doubtSince, d.renewing = lost, config, time.Time{}, time.Time{}, false
+	d.lost, d.config, d.waitingSince, d.doubtSince, d.renewing, d.unasked = lost, config, time.Time{}, time.Time{}, false, false
 }
 
 func (d *dumbInstance) report(p *MeshPolicy, now time.Time, r *Report) {
@@ -116,6 +116,8 @@ func (d *dumbInstance) apply(p *MeshPolicy, now time.Time, ev *Event) {
 		d.renew(p, now)
 	case EventPath:
 		d.doubt(p, now)
+	case EventUnasked:
+		d.unasked = d.unasked || d.pushers == 0 && d.lost == CauseNone
 	case EventRefused:
 		if quiet {
 			return
@@ -189,7 +191,7 @@ func (d *dumbInstance) verdict() dumbVerdict {
 		if d.config != CauseNone {
 			v.Judged, v.Cause = Unknown, d.config
 		}
-		v.Unconfirmed = !d.doubtSince.IsZero()
+		v.Unconfirmed = !d.doubtSince.IsZero() || d.unasked
 	}
 	d.proven = d.proven || v.Judged.Routable()
 	v.Status, v.Proven = v.Judged, d.proven
