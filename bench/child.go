@@ -23,6 +23,8 @@ const childEnv = "MESHHEALTH_BENCH_CHILD"
 var kinds = map[string]func(ctx context.Context) error{
 	"coordinator":         serveCoordinator,
 	"stock":               serveStock,
+	"polling coordinator": servePolling,
+	"polled":              servePolled,
 	"server":              func(ctx context.Context) error { return serveOurs(ctx, false) },
 	"server with options": func(ctx context.Context) error { return serveOurs(ctx, true) },
 }

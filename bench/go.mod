@@ -7,6 +7,7 @@ require (
 	github.com/alexliesenfeld/health v0.8.0
 	github.com/hellofresh/health-go/v5 v5.5.4
 	github.com/meshhealth/meshhealth v0.0.0
+	go.etcd.io/bbolt v1.5.0
 	google.golang.org/grpc v1.85.0
 )
 
@@ -21,7 +22,6 @@ require (
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/common v0.72.0 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
-	go.etcd.io/bbolt v1.5.0 // indirect
 	go.opentelemetry.io/otel v1.45.0 // indirect
 	go.opentelemetry.io/otel/trace v1.45.0 // indirect
 	golang.org/x/net v0.61.0 // indirect

@@ -36,9 +36,14 @@ var benches = []struct {
 	{"mass", benchMass},
 	{"apply", benchApply},
 	{"memory", benchMemory},
+	{"polled", benchPolled},
 	{"library", benchLibrary},
 	{"calls", benchCalls},
 	{"runs", benchRuns},
+	{"batches", benchBatches},
+	{"onebyone", benchOneByOne},
+	{"burst", benchBurst},
+	{"history", benchHistory},
 }
 
 func main() {

@@ -30,11 +30,14 @@ const StoreFile = "meshhealth.db"
 
 // Coordinator is one running, or about to run, coordinator.
 type Coordinator struct {
-	cfg    Config
-	static []wire.Registration
+	cfg     Config
+	started time.Time
+
+	// reloading has a token for whoever changes what is configured.
+	reloading chan struct{}
+	static    []wire.Registration
 	// services are how single services are judged now.
 	services atomic.Pointer[map[string]health.ServicePolicy]
-	started  time.Time
 
 	listener, http net.Listener
 	store          store.Store
@@ -55,7 +58,10 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
-	c := &Coordinator{cfg: cfg, started: time.Now(), store: cfg.Store, listener: cfg.Listener, http: cfg.HTTPListener}
+	c := &Coordinator{
+		cfg: cfg, started: time.Now(), store: cfg.Store, listener: cfg.Listener, http: cfg.HTTPListener,
+		reloading: make(chan struct{}, 1),
+	}
 	c.services.Store(&cfg.Policy.Services)
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("coordinator: %w", err), c.Close())

@@ -17,10 +17,11 @@ func (c *Coordinator) Run(ctx context.Context) error {
 	owner.run("registry", c.registry.Run)
 	doors := newGroup(ctx)
 	doors.run("static registrations", func(ctx context.Context) error {
-		if err := c.registerStatic(ctx, c.static); ctx.Err() == nil {
-			return err
+		err := c.configureStatic(ctx)
+		if ctx.Err() != nil {
+			return nil // it was told to stop first
 		}
-		return nil // it was told to stop first
+		return err
 	})
 	doors.run("watch", c.watcher.Run)
 	doors.run("metrics", c.follower.Run)

@@ -42,10 +42,21 @@ func (t *Target) registration() *pb.Registration {
 	}
 }
 
+// configureStatic registers what is configured, unless that was changed before.
+func (c *Coordinator) configureStatic(ctx context.Context) error {
+	done, err := c.takeTurn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return c.registerStatic(ctx)
+}
+
 // registerStatic makes the configured registrations those of the
 // configuration: what it names is registered, what only an earlier one named
 // goes.
-func (c *Coordinator) registerStatic(ctx context.Context, all []wire.Registration) error {
+func (c *Coordinator) registerStatic(ctx context.Context) error {
+	all := c.static
 	named := map[health.ID]bool{}
 	for i := range all {
 		named[all[i].ID] = true
@@ -59,7 +70,7 @@ func (c *Coordinator) registerStatic(ctx context.Context, all []wire.Registratio
 		if named[id] {
 			continue
 		}
-		if err := c.registry.Deregister(ctx, id, 0); err != nil {
+		if err := c.registry.Deregister(ctx, id, 0); err != nil && !errors.Is(err, wire.ErrNotFound) {
 			return fmt.Errorf("%s is not in the configuration any more: %w", id, err)
 		}
 	}

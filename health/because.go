@@ -144,7 +144,11 @@ func (b *because) aggregate() {
 		b.say("It is judged by the rule %s", rule)
 	}
 	if n := s.Counts.Total() - s.Counts.Counted; n > 0 && s.Counts.Counted > 0 {
-		b.say("Of %d, %d do not count: they have just come, are leaving, or were taken out", s.Counts.Total(), n)
+		why := "they have just come, are leaving, were taken out, or were never heard of"
+		if s.ID.Service == MeshName {
+			why = "they are optional, or have no instance that counts"
+		}
+		b.say("Of %d, %d do not count: %s", s.Counts.Total(), n, why)
 	}
 	for _, status := range []Status{NotServing, Unknown, Degraded, Maintenance, Draining, Starting} {
 		if names := b.members(status); names != "" {

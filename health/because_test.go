@@ -70,7 +70,7 @@ If it is quiet until then, what it really is comes out in 1m.`,
 			members: append(many(7), State{ID: ID{"pay", "b"}, Status: NotServing, Cause: CauseRefused}, State{ID: ID{"pay", "a"}, Status: Serving}),
 			want: `pay is DEGRADED for 0s.
 It is judged by the rule at-least-2.
-Of 9, 7 do not count: they have just come, are leaving, or were taken out.
+Of 9, 7 do not count: they have just come, are leaving, were taken out, or were never heard of.
 NOT_SERVING: pay/b (refused).
 STARTING: pay/s0, pay/s1, pay/s2, pay/s3, pay/s4, and 2 more.
 It comes from db, which is NOT_SERVING for 3m.

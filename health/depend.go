@@ -80,6 +80,42 @@ func (m *Mesh) blame(dst []Change, s *service) []Change {
 	return m.blameDependents(dst, s.state.ID.Service)
 }
 
+// blameAll looks for all roots anew, those of what others depend on first, and
+// publishes each once.
+func (m *Mesh) blameAll(dst []Change) []Change {
+	before := map[string]State{}
+	done := map[string]bool{}
+	var visit func(name string)
+	visit = func(name string) {
+		s := m.services[name]
+		if done[name] || s == nil {
+			return
+		}
+		done[name] = true
+		for _, on := range m.policy.Services[name].DependsOn {
+			visit(on)
+		}
+		before[name] = s.state
+		s.state.Root, s.state.Affected = m.rootOf(s), 0
+	}
+	names := sortedNames(m.services)
+	for _, name := range names {
+		visit(name)
+	}
+	for _, s := range m.services {
+		if root := m.services[s.state.Root]; root != nil {
+			root.state.Affected++
+		}
+	}
+	for _, name := range names {
+		s, was := m.services[name], before[name]
+		if s.state.Root != was.Root || s.state.Affected != was.Affected {
+			dst = m.change(dst, &s.state, s.state.Status)
+		}
+	}
+	return dst
+}
+
 func (m *Mesh) blameDependents(dst []Change, name string) []Change {
 	for _, dependent := range m.dependents[name] {
 		if d := m.services[dependent]; d != nil && m.rootOf(d) != d.state.Root {

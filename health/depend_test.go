@@ -156,3 +156,25 @@ func TestCheckDependencies(t *testing.T) {
 		complains(t, fmt.Sprint(c.services), MeshPolicy{Services: c.services}.Validate(), c.want)
 	}
 }
+
+// TestRetuneTellsEachOnce: a long chain is told in as many changes as it has
+// services.
+func TestRetuneTellsEachOnce(t *testing.T) {
+	const n = 2000
+	services := map[string]ServicePolicy{}
+	m := NewMesh(MeshPolicy{FlapHalfLife: -1}, 7, t0)
+	for i := range n {
+		name := fmt.Sprintf("s%04d", i)
+		if i+1 < n {
+			services[name] = ServicePolicy{DependsOn: []string{fmt.Sprintf("s%04d", i+1)}}
+		}
+		m.Apply(nil, t0, &Event{Kind: EventRegister, ID: ID{name, "1"}, Lease: 1, Spec: &Spec{Lease: 1, Static: true}})
+		m.Apply(nil, t0, &Event{Kind: EventReport, ID: ID{name, "1"}, Lease: 1, Report: Report{Source: SourceMeshhealth, Status: NotServing}})
+	}
+	m.Tick(nil, t0.Add(2*time.Minute))
+	changes := m.Retune(nil, t0.Add(2*time.Minute), services)
+	last, _ := m.State(ID{Service: "s1999"})
+	if len(changes) != n || last.Affected != n-1 {
+		t.Errorf("%d changes, want %d; %d affected, want %d", len(changes), n, last.Affected, n-1)
+	}
+}

@@ -43,9 +43,13 @@ type hold struct {
 // byPath reports whether the instance was given up for its silence.
 func (r *reach) byPath() bool { return r.lost == CauseUnreachable || r.lost == CauseLeaseExpired }
 
-// over keeps what was said, in place of what layer 2 makes of it.
+// over keeps what was said, in place of what layer 2 makes of it. What was not
+// understood is not believed for having vanished.
 func (h hold) over(in *instance, said verdict) verdict {
 	said.unconfirmed = true
+	if in.reach.config != CauseNone {
+		said.status = Unknown
+	}
 	if said.status != NotServing {
 		said.cause, said.reason = CauseGuarded, in.reach.reason
 		if h.faded {
@@ -122,6 +126,7 @@ func (m *Mesh) review(dst []Change, g *guard) []Change {
 		g.tripped, g.faded = false, false
 		g.limit.disarm()
 		m.tripped = slices.DeleteFunc(m.tripped, func(t *guard) bool { return t == g })
+		m.spare(g)
 		for _, in := range m.heldBy(g) {
 			dst = m.settle(dst, in)
 		}
@@ -130,18 +135,42 @@ func (m *Mesh) review(dst []Change, g *guard) []Change {
 }
 
 // unhold gives in, if no guard is over it any more, UnreachableAfter to be heard:
-// where the network is back, not everybody is at once.
+// where the network is back, not everybody is at once. If another still is, and
+// for so long that what it holds is not believed, that is so of in too.
 func (m *Mesh) unhold(in *instance) {
-	if d := &in.deadlines[dlUnreachable]; in.hold.on && !d.armed() && m.guardOf(in) == nil {
+	if !in.hold.on {
+		return
+	}
+	if g := m.guardOf(in); g != nil {
+		in.hold.faded = in.hold.faded || g.faded
+	} else if d := &in.deadlines[dlUnreachable]; !d.armed() {
 		d.arm(m.now, m.policy.UnreachableAfter)
 	}
 }
+
+// spare gives as much to whatever else would end sooner: who is in doubt for a
+// little less than those that are held, and leases that could not be renewed.
+func (m *Mesh) spare(g *guard) {
+	for _, in := range m.instances {
+		if !in.reach.doubt && !in.hold.on || !g.over(in) {
+			continue
+		}
+		for _, kind := range []deadlineKind{dlUnreachable, dlLease} {
+			if d := &in.deadlines[kind]; d.armed() && d.at < m.now+moment(m.policy.UnreachableAfter) {
+				d.arm(m.now, m.policy.UnreachableAfter)
+			}
+		}
+	}
+}
+
+// over reports whether in is one that g looks at.
+func (g *guard) over(in *instance) bool { return g.zone == "" || g.zone == in.spec.Zone }
 
 // heldBy returns what g may hold, in order.
 func (m *Mesh) heldBy(g *guard) []*instance {
 	var held []*instance
 	for _, in := range m.instances {
-		if in.hold.on && (g.zone == "" || g.zone == in.spec.Zone) {
+		if in.hold.on && g.over(in) {
 			held = append(held, in)
 		}
 	}

@@ -100,7 +100,7 @@ func (in *instance) differs(v verdict, judged Status) bool {
 	return s.Status != v.status || s.Judged != judged || s.Cause != v.cause || s.Reason != v.reason ||
 		s.Unconfirmed != v.unconfirmed || s.Override != in.forced || s.Spec != in.spec ||
 		s.Pushed != in.pushed() || s.Source != in.reported.source || s.Unreachable != in.reach.renewing ||
-		in.reported.fresh || s.NextCause != v.nextCause
+		s.Proven != in.proven || in.reported.fresh || s.NextCause != v.nextCause
 }
 
 // take makes v the published state.

@@ -47,7 +47,7 @@ func (in *instance) restore(l *Loaded) {
 		in.state.Since = l.Since
 	case l.Trusted:
 		r.status, r.cause, r.reason, r.seen = l.Status, l.Cause, l.Reason, true
-		if r.cause == CauseNone {
+		if r.cause == CauseNone || r.cause.hold() {
 			r.cause = causeOf(r.status)
 		}
 		in.confirmed, in.state.Since = true, l.Since
@@ -59,6 +59,10 @@ func (in *instance) restore(l *Loaded) {
 	}
 	in.state.Status = r.status
 }
+
+// hold reports whether the cause is that something was held: nothing is by who
+// has just started.
+func (c Cause) hold() bool { return c == CauseGuarded || c == CauseFlapping }
 
 // add puts a Starting instance in place of old, which may be nil.
 func (m *Mesh) add(old *instance, ev *Event) *instance {

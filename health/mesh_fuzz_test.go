@@ -64,8 +64,8 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 	ev := Event{ID: id, Lease: leases[id]}
 	ev.Kind = []EventKind{
 		EventRegister, EventLoad, EventDeregister, EventReport, EventReport, EventReport, EventReport, EventAlive,
-		EventRenew, EventRefused, EventRefused, EventPath, EventPath, EventConfig, EventPushed, EventOverride, EventRegister,
-	}[kind%17]
+		EventRenew, EventRefused, EventRefused, EventPath, EventPath, EventConfig, EventPushed, EventOverride, EventRegister, EventUnasked,
+	}[kind%18]
 	if arg == 200 {
 		ev.Lease += 100 // somebody else's
 	}
@@ -74,11 +74,14 @@ func decodeEvent(now time.Time, leases map[ID]uint64, who, kind, arg byte) Event
 	}
 	switch ev.Kind {
 	case EventRegister, EventLoad:
-		if kind%17 < 16 || ev.Lease == 0 {
+		if kind%18 != 16 || ev.Lease == 0 {
 			ev.Lease++
 		}
 		leases[id] = ev.Lease
-		ev.Spec = &Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second, Zone: "z" + id.Instance}
+		ev.Spec = &Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second, Zone: "z" + id.Instance, RegisteredAt: now}
+		if arg%5 == 0 {
+			ev.Spec.Judge = &ServicePolicy{Rule: []Rule{{}, Worst, Any, AtLeast(2)}[arg/5%4], MinAvailable: int(arg % 3 * 40), Optional: arg%4 == 0}
+		}
 		if ev.Spec.Static {
 			ev.Spec.TTL = 0
 		}
@@ -237,8 +240,11 @@ func compareMeshes(m *Mesh, dumb *dumbMesh, forgave bool) error {
 		if status, counts := dumb.service(name, ""); !forgave && (status != s.state.Status || counts != *s.state.Counts) {
 			return fmt.Errorf("%s is %s %+v\ndumb: %s %+v", name, s.state.Status, s.state.Counts, status, counts)
 		}
+		if is := s.policy.Optional; !forgave && is != dumb.policyOf(name).Optional {
+			return fmt.Errorf("%s is optional: %v", name, is)
+		}
 		by[s.state.Status]++
-		if m.policy.Services[name].Optional {
+		if m.services[name].policy.Optional {
 			optional[s.state.Status]++
 		} else if s.state.Counts.Counted > 0 {
 			counted[s.state.Status]++
@@ -273,7 +279,7 @@ func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
 				return fmt.Errorf("%s in %s is %s %+v\ndumb: %s %+v", name, zone, got.Status, got.Counts, status, counts)
 			}
 			by[got.Status]++
-			if m.policy.Services[name].Optional {
+			if m.services[name].policy.Optional {
 				optional[got.Status]++
 			} else if got.Counts.Counted > 0 {
 				counted[got.Status]++

@@ -6,6 +6,7 @@ import "time"
 // remembers when things began and looks at all of them twice a second.
 type dumbInstance struct {
 	lease  uint64
+	spec   *Spec
 	static bool
 	ttl    time.Duration
 
@@ -18,7 +19,7 @@ type dumbInstance struct {
 	polls               int
 	doubtSince, doubtTo time.Time
 	lost, config        Cause
-	renewing            bool
+	renewing, unasked   bool
 	refusedSince        time.Time
 
 	leaseFrom, renewedAt time.Time // zero: no lease; no renewal
@@ -36,14 +37,14 @@ func (d *dumbInstance) renew(p *MeshPolicy, now time.Time) {
 	}
 	d.leaseFrom, d.renewedAt, d.leaseLength, d.expiredAt = now, now, d.ttl, time.Time{}
 	if d.lost == CauseLeaseExpired || d.lost == CauseUnreachable {
-		d.renewing = d.lost == CauseUnreachable
+		d.renewing, d.unasked = d.lost == CauseUnreachable, false
 		d.lost, d.refusedSince = CauseNone, time.Time{}
 		d.doubt(p, now)
 	}
 }
 
 func (d *dumbInstance) reached(p *MeshPolicy, now time.Time) {
-	d.doubtSince, d.lost, d.config, d.refusedSince, d.renewing = time.Time{}, CauseNone, CauseNone, time.Time{}, false
+	d.doubtSince, d.lost, d.config, d.refusedSince, d.renewing, d.unasked = time.Time{}, CauseNone, CauseNone, time.Time{}, false, false
 	d.renew(p, now)
 }
 
@@ -66,7 +67,7 @@ func (d *dumbInstance) lose(why Cause) {
 }
 
 func (d *dumbInstance) settle(lost, config Cause) {
-	d.lost, d.config, d.waitingSince, d.doubtSince, d.renewing = lost, config, time.Time{}, time.Time{}, false
+	d.lost, d.config, d.waitingSince, d.doubtSince, d.renewing, d.unasked = lost, config, time.Time{}, time.Time{}, false, false
 }
 
 func (d *dumbInstance) report(p *MeshPolicy, now time.Time, r *Report) {
@@ -115,6 +116,8 @@ func (d *dumbInstance) apply(p *MeshPolicy, now time.Time, ev *Event) {
 		d.renew(p, now)
 	case EventPath:
 		d.doubt(p, now)
+	case EventUnasked:
+		d.unasked = d.unasked || d.pushers == 0 && d.lost == CauseNone
 	case EventRefused:
 		if quiet {
 			return
@@ -188,7 +191,7 @@ func (d *dumbInstance) verdict() dumbVerdict {
 		if d.config != CauseNone {
 			v.Judged, v.Cause = Unknown, d.config
 		}
-		v.Unconfirmed = !d.doubtSince.IsZero()
+		v.Unconfirmed = !d.doubtSince.IsZero() || d.unasked
 	}
 	d.proven = d.proven || v.Judged.Routable()
 	v.Status, v.Proven = v.Judged, d.proven
@@ -222,6 +225,9 @@ func (dm *dumbMesh) verdict(id ID) dumbVerdict {
 
 func (dm *dumbMesh) override(now time.Time, scope Scope, o *Override) {
 	delete(dm.overrides, scope)
+	if scope.Instance != "" && dm.instances[ID{scope.Service, scope.Instance}] == nil {
+		return // nobody to force
+	}
 	if o != nil && (o.ExpiresAt.IsZero() || o.ExpiresAt.After(now)) {
 		dm.overrides[scope] = o
 	}
@@ -240,9 +246,10 @@ func (dm *dumbMesh) apply(now time.Time, ev *Event) {
 	case ev.Kind == EventOverride:
 		dm.override(now, ev.Scope, ev.Override)
 	case ev.Kind == EventRegister && d != nil && d.lease == ev.Lease:
+		d.spec = ev.Spec
 		d.renew(p, now)
 	case ev.Kind == EventRegister || ev.Kind == EventLoad:
-		fresh := &dumbInstance{lease: ev.Lease, static: ev.Spec.Static, ttl: ev.Spec.TTL, said: Starting, why: CauseStarting, born: now}
+		fresh := &dumbInstance{lease: ev.Lease, spec: ev.Spec, static: ev.Spec.Static, ttl: ev.Spec.TTL, said: Starting, why: CauseStarting, born: now}
 		fresh.renew(p, now)
 		if ev.Kind == EventLoad {
 			fresh.load(p, now, ev.Loaded)
@@ -268,6 +275,34 @@ func (d *dumbInstance) load(p *MeshPolicy, now time.Time, l *Loaded) {
 	default:
 		d.said, d.why = Unknown, CauseUnconfirmed
 	}
+}
+
+// policyOf looks for what the latest of the instances says, and takes what is
+// configured instead where there is something.
+func (dm *dumbMesh) policyOf(name string) ServicePolicy {
+	var last *dumbInstance
+	var lastID ID
+	for id, d := range dm.instances {
+		if id.Service != name || d.spec.Judge == nil {
+			continue
+		}
+		if last == nil || d.spec.RegisteredAt.After(last.spec.RegisteredAt) ||
+			d.spec.RegisteredAt.Equal(last.spec.RegisteredAt) && id.Instance > lastID.Instance {
+			last, lastID = d, id
+		}
+	}
+	p := dm.policy.Services[name]
+	if last != nil && p.Rule == (Rule{}) {
+		p.Rule = last.spec.Judge.Rule
+	}
+	if last != nil && p.MinAvailable == 0 {
+		p.MinAvailable = last.spec.Judge.MinAvailable
+	}
+	if p.MinAvailable == 0 {
+		p.MinAvailable = dm.policy.MinAvailable
+	}
+	p.Optional = p.Optional || last != nil && last.spec.Judge.Optional
+	return p
 }
 
 // remove forgets a name, with what was forced on just it.
@@ -319,10 +354,8 @@ func (dm *dumbMesh) service(name, zone string) (status Status, counts Counts) {
 		counted = unproven
 	}
 	counts.Counted = len(counted)
-	percent, p := dm.policy.MinAvailable, dm.policy.Services[name]
-	if p.MinAvailable != 0 {
-		percent = p.MinAvailable
-	}
+	p := dm.policyOf(name)
+	percent := p.MinAvailable
 	if counts.Rule = p.Rule; zone != "" && p.Rule == AtLeast(2) {
 		counts.Rule = Available // two in one zone nobody asked for
 	}

@@ -18,7 +18,12 @@ type overrides struct {
 // forcing is one override and when it ends on the mesh's own clock.
 type forcing struct {
 	Override
-	end moment
+	labels []label // of Scope
+	end    moment
+}
+
+func (f *forcing) matches(id ID, spec *Spec) bool {
+	return f.Scope.matchesName(id, spec.Zone) && carries(spec.Labels, f.labels)
 }
 
 // overridden is layer 5: what a person forces replaces the value and feeds
@@ -34,26 +39,62 @@ func (in *instance) overridden(v verdict) verdict {
 	return verdict{status: in.forced.Status, cause: cause, reason: in.forced.Reason, unconfirmed: v.unconfirmed}
 }
 
-// override sets or clears one, and publishes what that changes. One that has
-// expired already is not set.
+// override sets or clears one, and publishes what that changes.
 func (m *Mesh) override(dst []Change, scope Scope, o *Override) []Change {
 	m.overrides.drop(scope)
 	if o != nil {
-		m.overrides.put(m, scope, *o)
+		m.putOverride(scope, *o)
 	}
-	return m.reforce(dst, scope)
+	if scope.Instance == "" {
+		labels := scope.pairs()
+		return m.reforce(dst, func(in *instance) bool {
+			return scope.matchesName(in.state.ID, in.spec.Zone) && carries(in.spec.Labels, labels)
+		})
+	}
+	if in := m.instances[scope.Key()]; in != nil {
+		in.forced = m.overrides.of(in.state.ID, in.spec)
+		dst = m.settle(dst, in)
+	}
+	return dst
 }
 
-func (all *overrides) put(m *Mesh, scope Scope, o Override) {
+// LoadOverrides takes over what a store has kept, each with its scope, when the
+// instances are loaded. Those that are over, and those for an instance that is
+// not there any more, have Ended.
+func (m *Mesh) LoadOverrides(dst []Change, now time.Time, kept []Override) []Change {
+	m.setNow(now)
+	for _, o := range kept {
+		if !m.putOverride(o.Scope, o) && o.Scope.Instance != "" && m.instances[o.Scope.Key()] == nil {
+			m.overrides.ended = append(m.overrides.ended, o)
+		}
+	}
+	return m.reforce(dst, anybody)
+}
+
+func anybody(*instance) bool { return true }
+
+// putOverride reports whether the override holds. One that is over already has
+// ended; one for an instance that left while it was being stored is for nobody.
+func (m *Mesh) putOverride(scope Scope, o Override) bool {
 	o.Scope = scope
-	f := &forcing{Override: o, end: never}
+	if scope.Instance != "" && m.instances[scope.Key()] == nil {
+		return false
+	}
+	f := &forcing{Override: o, labels: scope.pairs(), end: never}
 	if !o.ExpiresAt.IsZero() {
 		left := o.ExpiresAt.Sub(m.wall)
 		if left <= 0 {
-			return
+			m.overrides.ended = append(m.overrides.ended, o)
+			return false
 		}
 		f.end = m.now + moment(left)
 	}
+	m.overrides.put(f)
+	return true
+}
+
+func (all *overrides) put(f *forcing) {
+	scope := f.Scope
 	all.by[scope] = f
 	if scope.selector() {
 		all.selectors = append(all.selectors, f)
@@ -85,7 +126,7 @@ func (all *overrides) of(id ID, spec *Spec) *Override {
 	take(all.by[ScopeOf(id)])
 	take(all.by[Scope{Service: id.Service}])
 	for _, f := range all.selectors {
-		if f.Scope.Matches(id, spec.Zone, spec.Labels) {
+		if f.matches(id, spec) {
 			take(f)
 		}
 	}
@@ -105,33 +146,23 @@ func (f *forcing) before(other *forcing) bool {
 	return f.Scope.String() < other.Scope.String()
 }
 
-// reforce looks again at everybody in scope.
-func (m *Mesh) reforce(dst []Change, scope Scope) []Change {
-	for _, in := range m.inScope(scope) {
-		if forced := m.overrides.of(in.state.ID, in.spec); forced != in.forced {
-			in.forced = forced
-			dst = m.settle(dst, in)
+// reforce looks again at whom it may concern, in order.
+func (m *Mesh) reforce(dst []Change, concerned func(*instance) bool) []Change {
+	var moved []*instance
+	for id, in := range m.instances {
+		if !concerned(in) {
+			continue
 		}
+		if forced := m.overrides.of(id, in.spec); forced != in.forced {
+			in.forced = forced
+			moved = append(moved, in)
+		}
+	}
+	slices.SortFunc(moved, func(a, b *instance) int { return a.state.ID.Compare(b.state.ID) })
+	for _, in := range moved {
+		dst = m.settle(dst, in)
 	}
 	return dst
-}
-
-// inScope returns the instances in scope, in order.
-func (m *Mesh) inScope(scope Scope) []*instance {
-	if scope.Instance != "" {
-		if in := m.instances[ID{scope.Service, scope.Instance}]; in != nil {
-			return []*instance{in}
-		}
-		return nil
-	}
-	var found []*instance
-	for id, in := range m.instances {
-		if scope.Matches(id, in.spec.Zone, in.spec.Labels) {
-			found = append(found, in)
-		}
-	}
-	slices.SortFunc(found, func(a, b *instance) int { return a.state.ID.Compare(b.state.ID) })
-	return found
 }
 
 // tickOverrides ends those whose time is over.
@@ -148,10 +179,9 @@ func (m *Mesh) tickOverrides(dst []Change) []Change {
 	slices.SortFunc(over, func(a, b Override) int { return compareScopes(a.Scope, b.Scope) })
 	for _, o := range over {
 		m.overrides.drop(o.Scope)
-		m.overrides.ended = append(m.overrides.ended, o)
-		dst = m.reforce(dst, o.Scope)
 	}
-	return dst
+	m.overrides.ended = append(m.overrides.ended, over...)
+	return m.reforce(dst, anybody)
 }
 
 func compareScopes(a, b Scope) int { return a.Key().Compare(b.Key()) }

@@ -70,6 +70,7 @@ func (in *instance) leaving() bool {
 func (m *Mesh) reached(in *instance) {
 	in.reach, in.hold = reach{}, hold{}
 	in.deadlines[dlUnreachable].disarm()
+	in.deadlines[dlSilent].disarm()
 	m.renewed(in)
 }
 
@@ -141,6 +142,7 @@ func (m *Mesh) misconfigured(in *instance, cause Cause, reason string) {
 	in.stopWaiting()
 	in.reach, in.hold = reach{config: cause, reason: reason}, hold{}
 	in.deadlines[dlUnreachable].disarm()
+	in.deadlines[dlSilent].disarm()
 }
 
 // expired reports whether its lease has ended, and that was not held.
@@ -151,6 +153,7 @@ func (in *instance) expired() bool { return in.reach.lost == CauseLeaseExpired &
 func (m *Mesh) unreachable(in *instance, d deadline) {
 	if in.hold.on {
 		m.lose(in, in.reach.lost, in.reach.reason)
+		in.reach.worn = d.worn
 		return
 	}
 	if in.fresh.at > m.now && !in.spec.Static {
@@ -192,12 +195,17 @@ func (m *Mesh) goes(in *instance) bool {
 
 // lose settles layer 2, unless a guard holds that. What a stock target says
 // afterwards has to be held anew: it may well be another process. One never
-// heard of may be a stock one.
+// heard of may be a stock one. One that has refused is dead already, and stays so.
 func (m *Mesh) lose(in *instance, cause Cause, reason string) {
 	in.stopWaiting()
-	in.reach = reach{lost: cause, reason: reason, refusedAt: in.reach.refusedAt}
+	was := in.reach
+	in.reach = reach{lost: cause, reason: reason, refusedAt: was.refusedAt}
 	in.deadlines[dlUnreachable].disarm()
-	if in.hold = m.holds(in); in.hold.on {
+	if in.hold = m.holds(in); in.hold.on && was.lost == CauseRefused {
+		in.hold = hold{}
+	}
+	if in.hold.on {
+		in.reach.config = was.config
 		return
 	}
 	if r := &in.reported; (r.source.stock() || !r.seen) && !in.leaving() {

@@ -34,10 +34,8 @@ func (s Scope) WithLabels(labels map[string]string) Scope {
 // Labels returns the labels one must carry.
 func (s Scope) Labels() map[string]string {
 	labels := map[string]string{}
-	for pair := range strings.SplitSeq(s.labels, ",") {
-		if key, value, ok := strings.Cut(pair, "="); ok {
-			labels[key] = value
-		}
+	for _, l := range s.pairs() {
+		labels[l.key] = l.value
 	}
 	return labels
 }
@@ -109,7 +107,7 @@ func (s *Scope) parsePart(part string, labels map[string]string) error {
 
 func setOnce(field *string, part, value string) error {
 	if value == "" || *field != "" {
-		return fmt.Errorf("%q is empty, or there twice", part)
+		return fmt.Errorf("%q is empty, or there twice; allowed: one name", part)
 	}
 	*field = value
 	return nil
@@ -134,16 +132,29 @@ func ScopeOfKey(key ID) (Scope, error) {
 
 // Matches reports whether an instance is in s.
 func (s Scope) Matches(id ID, zone string, labels map[string]string) bool {
-	if s == (Scope{}) || s.Service != "" && s.Service != id.Service || s.Instance != "" && s.Instance != id.Instance ||
-		s.Zone != "" && s.Zone != zone {
-		return false
-	}
-	if s.labels == "" {
-		return true
-	}
+	return s.matchesName(id, zone) && carries(labels, s.pairs())
+}
+
+func (s Scope) matchesName(id ID, zone string) bool {
+	return s != (Scope{}) && (s.Service == "" || s.Service == id.Service) && (s.Instance == "" || s.Instance == id.Instance) &&
+		(s.Zone == "" || s.Zone == zone)
+}
+
+// label is one that must be carried.
+type label struct{ key, value string }
+
+func (s Scope) pairs() (all []label) {
 	for pair := range strings.SplitSeq(s.labels, ",") {
-		key, value, _ := strings.Cut(pair, "=")
-		if got, ok := labels[key]; !ok || got != value {
+		if key, value, ok := strings.Cut(pair, "="); ok {
+			all = append(all, label{key, value})
+		}
+	}
+	return all
+}
+
+func carries(labels map[string]string, all []label) bool {
+	for _, l := range all {
+		if got, ok := labels[l.key]; !ok || got != l.value {
 			return false
 		}
 	}

@@ -71,7 +71,9 @@ func (m *Mesh) leave(dst []Change, in *instance) []Change {
 	s.size--
 	if s.size > 0 {
 		dst = m.resettle(dst, s, in.state.FirstFailure)
-		return m.recountZones(dst, in, was, tally{})
+		dst = m.recountZones(dst, in, was, tally{})
+		s.declared.set(in.state.ID.Instance, nil)
+		return m.rejudge(dst, s)
 	}
 	dst = m.recountZones(dst, in, was, tally{})
 	delete(m.services, s.state.ID.Service)
@@ -88,8 +90,12 @@ func (m *Mesh) resettle(dst []Change, s *service, first time.Time) []Change {
 	if !m.regroup(&s.group, s.policy.Rule, s.policy.MinAvailable, first) {
 		return m.recountWhole(dst, &m.whole, &s.group, s.policy.Optional)
 	}
+	was := s.ailment
 	dst = m.noteAilment(dst, s, from)
 	dst = m.recountWhole(dst, &m.whole, &s.group, s.policy.Optional)
+	if s.ailment == was {
+		return dst
+	}
 	return m.blame(dst, s)
 }
 

@@ -65,6 +65,9 @@ func (m *Mesh) dropFromWhole(dst []Change, w *whole, g *group) []Change {
 func (m *Mesh) settleWhole(dst []Change, w *whole, first time.Time) []Change {
 	from := w.state.Status
 	counts := Counts{By: w.all, Counted: total(&w.counted)}
-	w.state.take(m, w.status(), counts, first)
-	return m.change(dst, &w.state, from)
+	if status := w.status(); status != from || counts != *w.state.Counts {
+		w.state.take(m, status, counts, first)
+		dst = m.change(dst, &w.state, from)
+	}
+	return dst
 }

@@ -99,7 +99,7 @@ func nameOf(h *pb.Health) string {
 func checkNames(names []string) error {
 	for i, name := range names {
 		if _, err := wire.ParseName(name); err != nil {
-			return hinted("Names are SERVICE or SERVICE/INSTANCE.", "%q: %w", name, err)
+			return hinted("Names are SERVICE, SERVICE/INSTANCE, SERVICE/@ZONE, or */ZONE.", "%q: %w", name, err)
 		}
 		if slices.Contains(names[:i], name) {
 			return fmt.Errorf("%q is given twice", name)

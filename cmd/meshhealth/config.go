@@ -24,6 +24,7 @@ const (
 type settings struct {
 	listen, http string
 	dataDir      string // off: in memory
+	dataDirLine  int    // of the file, where it stands
 	insecure     bool
 	tls          *tlsSetting
 	dial         dialSettings
@@ -79,8 +80,11 @@ func readConfig(name string) (*settings, error) {
 	return s, p.err()
 }
 
-// checkFiles reads the certificates that are named.
+// checkFiles reads the certificates that are named, and looks for the folder.
 func (s *settings) checkFiles(p *problems) {
+	if err := given(s.dataDir, checkDataDir); err != nil {
+		p.add(s.dataDirLine, "data_dir", "%v", err)
+	}
 	s.tls.checkFiles(p)
 	s.dial.standard.checkFiles(p)
 	for _, t := range s.dial.services {

@@ -142,6 +142,49 @@ func TestConfigFiles(t *testing.T) {
 	}
 }
 
+// TestDataDir: what cannot be a folder is told from file and flag alike, with
+// --check-config too.
+func TestDataDir(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return filepath.Join(dir, name) }
+	if err := os.WriteFile(in("file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"loop": "loop", "dangling": "nowhere"} {
+		if err := os.Symlink(to, in(name)); err != nil {
+			t.Skip(err)
+		}
+	}
+	long := strings.Repeat("x", 300)
+	for name, want := range map[string]string{
+		"file":       " is no folder; allowed: a folder",
+		"file/below": " is no folder (not a directory); allowed: a folder",
+		"loop":       " is no folder (too many levels of symbolic links); allowed: a folder",
+		"dangling":   " is a link to nowhere; allowed: a folder",
+		long:         " is no folder (file name too long); allowed: a folder",
+		".":          "",
+		"new/one":    "",
+	} {
+		config := in("config.yaml")
+		if err := os.WriteFile(config, []byte("# first\ndata_dir: "+name+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if want == "" {
+			if _, err := readConfig(config); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			continue
+		}
+		want = fmt.Sprintf("%q", in(name)) + want
+		if _, err := readConfig(config); err == nil || err.Error() != config+":2: data_dir: "+want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		if err := checkDataDir(in(name)); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
 // FuzzConfig: whatever a file holds, nothing panics, and every complaint names
 // the file; a second reading says the same.
 func FuzzConfig(f *testing.F) {

@@ -20,7 +20,7 @@ func parseConfig(p *problems, content []byte, dir string) *settings {
 	readYAML(p, content, object(fields{
 		"listen":      text(&s.listen, wire.CheckListen),
 		"http":        text(&s.http, orOff(wire.CheckListen)),
-		"data_dir":    dataDir(&s.dataDir, dir),
+		"data_dir":    s.readDataDir(dir),
 		"insecure":    boolean(&s.insecure),
 		"tls":         s.readTLS(dir),
 		"dial":        s.dial.read(dir),
@@ -49,14 +49,15 @@ func orOff(check func(string) error) func(string) error {
 	}
 }
 
-// dataDir is a folder or off.
-func dataDir(dst *string, dir string) reader {
+// readDataDir reads a folder, or off.
+func (s *settings) readDataDir(dir string) reader {
 	return func(p *problems, path string, n *yaml.Node) {
+		s.dataDirLine = n.Line
 		if n.Value == off {
-			*dst = off
+			s.dataDir = off
 			return
 		}
-		file(dst, dir)(p, path, n)
+		file(&s.dataDir, dir)(p, path, n)
 	}
 }
 

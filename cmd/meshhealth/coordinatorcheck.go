@@ -27,6 +27,7 @@ func (f *coordinatorFlags) wrong(cmd *cobra.Command, s *settings) error {
 	if f.dataDir == off {
 		add("data-dir", errors.New(`"off" is no folder; allowed: a folder, or --memory instead`))
 	}
+	add("data-dir", given(f.dataDir, checkDataDir))
 	if f.tlsCert != "" || f.tlsKey != "" || f.tlsClient != "" {
 		for _, e := range s.tls.flagErrors() {
 			add(e.field, e.err)

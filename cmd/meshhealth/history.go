@@ -110,6 +110,9 @@ func transitionCells(p pen, t *pb.Transition) []cell {
 	before := p.status(t.GetFrom())
 	to := p.status(t.GetTo())
 	why := t.GetReason()
+	if t.GetBy() != "" {
+		why = "by " + t.GetBy() + ": " + why
+	}
 	if t.GetRemoved() {
 		to = cell{p.or("✂", "-") + " REMOVED", faint}
 	}

@@ -26,7 +26,7 @@ func TestMaintenance(t *testing.T) {
 			t.Errorf("meshhealth %s: %q%q, want %q", strings.Join(args, " "), stdout, stderr, want)
 		}
 	}
-	says("Nothing is forced.", 0, "maintenance", "list")
+	says("Nothing is in maintenance.", 0, "maintenance", "list")
 	says("zone=eu-2", 3, "maintenance", "on", "zone=eu-2", "--reason", "none there")
 	says("zone=eu-1 is forced to MAINTENANCE for 2h\n", 0, "maintenance", "on", "zone=eu-1", "--reason", "switches", "--for", "2h")
 	l.becomes("pay/a", pb.Status_STATUS_MAINTENANCE)

@@ -42,7 +42,7 @@ func (a *app) listOverrides(ctx context.Context, q *asking, out *output, mainten
 		}
 	}
 	if len(list) == 0 && !out.json() {
-		a.say("Nothing is forced.")
+		a.say(map[bool]string{false: "Nothing is forced.", true: "Nothing is in maintenance."}[maintenance])
 		return nil
 	}
 	return a.printOverrides(out, list)

@@ -135,9 +135,9 @@ func TestProbeTLS(t *testing.T) {
 	wantProbe(t, exitOK, "SERVING", addr, "-tls", "-tls-ca-cert", roots)
 	wantProbe(t, exitOK, "SERVING", addr, "-tls", "-tls-ca-cert", roots, "-tls-server-name=localhost", "-tls-client-cert", cert, "-tls-client-key", key)
 	wantProbe(t, exitOK, "SERVING", addr, "-tls", "-tls-no-verify")
-	wantProbe(t, probeConnect, "x509", addr, "-tls", "-connect-timeout=200ms")
-	wantProbe(t, probeConnect, "valid for", addr, "-tls", "-tls-ca-cert", roots, "-tls-server-name=other", "-connect-timeout=200ms")
-	wantProbe(t, probeConnect, "not connected", addr, "-connect-timeout=200ms")
+	wantProbe(t, probeConnect, "x509", addr, "-tls", "-connect-timeout=2s")
+	wantProbe(t, probeConnect, "valid for", addr, "-tls", "-tls-ca-cert", roots, "-tls-server-name=other", "-connect-timeout=2s")
+	wantProbe(t, probeConnect, "not connected", addr, "-connect-timeout=2s")
 	wantProbe(t, probeArguments, "-tls-ca-cert", addr, "-tls", "-tls-ca-cert", key)
 	wantProbe(t, probeArguments, "-tls-client-cert", addr, "-tls", "-tls-client-cert=no", "-tls-client-key=no")
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -75,6 +76,9 @@ const off = "off"
 
 var number = regexp.MustCompile(`^[0-9]+(\.[0-9]+)?$`)
 
+// units is what a duration is made of.
+var units = regexp.MustCompile(`^-?([0-9]+(ns|us|µs|ms|s|m|h))+$`)
+
 // duration reads a time of at least so much. Where offAllowed, `off` is -1.
 func duration(dst *time.Duration, least time.Duration, offAllowed bool) reader {
 	allowed := fmt.Sprintf("a duration such as 15s, 1m30s or 2h, from %s to %s", brief(least), brief(maxDuration))
@@ -90,6 +94,8 @@ func duration(dst *time.Duration, least time.Duration, offAllowed bool) reader {
 		switch {
 		case number.MatchString(text) && text != "0":
 			return fmt.Errorf("%q has no unit", text)
+		case err != nil && units.MatchString(text): // more than fits
+			return fmt.Errorf("%s is out of range", text)
 		case err != nil:
 			return fmt.Errorf("%q is not a duration", text)
 		case d == 0:
@@ -130,6 +136,8 @@ func count(dst *int, most int, offAllowed bool) reader {
 		}
 		n, err := strconv.Atoi(text)
 		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return fmt.Errorf("%s is out of range", text)
 		case err != nil:
 			return fmt.Errorf("%q is not a whole number", text)
 		case n == 0:

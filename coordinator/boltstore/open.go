@@ -32,10 +32,13 @@ const lockTimeout = time.Second
 // none, with its folder. Whatever else is there is refused with one of this
 // package's errors, and left as it is.
 func Open(path string, opts Options) (*Store, error) {
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
 		if err := create(path); err != nil {
 			return nil, err
 		}
+	case err != nil:
+		return nil, noPlace(path, err)
 	}
 	if err := examine(path); err != nil {
 		return nil, err
@@ -53,11 +56,11 @@ func Open(path string, opts Options) (*Store, error) {
 func create(path string) error {
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("boltstore: %s: %w", path, err)
+		return noPlace(path, err)
 	}
 	f, err := os.CreateTemp(folder, "."+filepath.Base(path)+".new-*")
 	if err != nil {
-		return fmt.Errorf("boltstore: %s: %w", path, err)
+		return noPlace(path, err)
 	}
 	defer os.Remove(f.Name())
 	err = errors.Join(f.Close(), fill(f.Name()))
@@ -68,6 +71,10 @@ func create(path string) error {
 		return fmt.Errorf("boltstore: %s: making a new store: %w", path, err)
 	}
 	return syncFolder(folder)
+}
+
+func noPlace(path string, err error) error {
+	return &refused{path: path, why: ErrNoPlace, detail: err.Error()}
 }
 
 func fill(path string) error {

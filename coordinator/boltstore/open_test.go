@@ -283,19 +283,42 @@ func TestCreateRace(t *testing.T) {
 }
 
 func TestCreateImpossible(t *testing.T) {
-	file := fileIn(t.TempDir())
-	write(t, file, []byte("x"))
-	if _, err := Open(filepath.Join(file, "below"), Options{}); err == nil {
-		t.Error("a store below a file")
+	dir := t.TempDir()
+	link := func(to, name string) string {
+		name = filepath.Join(dir, name)
+		if err := os.Symlink(to, name); err != nil {
+			t.Skip(err)
+		}
+		return name
 	}
-	dangling := fileIn(t.TempDir())
-	if err := os.Symlink("nowhere", dangling); err != nil {
+	file := fileIn(dir)
+	write(t, file, []byte("x"))
+	for name, c := range map[string]struct{ path, why string }{
+		"below a file":           {filepath.Join(file, "below"), "not a directory"},
+		"further below a file":   {filepath.Join(file, "far", "below"), "not a directory"},
+		"below a loop of links":  {fileIn(link("loop", "loop")), "too many levels"},
+		"below a link to no end": {fileIn(link("nowhere", "dangling")), "file exists"},
+		"too long a name":        {fileIn(filepath.Join(dir, strings.Repeat("x", 300))), "name too long"},
+		"a zero byte":            {filepath.Join(dir, "a\x00b", "c"), "invalid argument"},
+	} {
+		_, err := Open(c.path, Options{})
+		if !errors.Is(err, ErrNoPlace) {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		text := err.Error()
+		if !strings.Contains(text, c.why) || !strings.HasSuffix(text, "give a folder that this user may write to") || strings.Contains(text, "left as") {
+			t.Errorf("%s: the error says %q", name, text)
+		}
+	}
+	alone := fileIn(t.TempDir())
+	if err := os.Symlink("nowhere", alone); err != nil {
 		t.Skip(err)
 	}
-	if _, err := Open(dangling, Options{}); err == nil {
+	if _, err := Open(alone, Options{}); err == nil {
 		t.Error("a store at a link to nowhere")
 	}
-	onlyFile(t, dangling)
+	onlyFile(t, alone)
 }
 
 // TestWithoutFreelist opens what some tools write.

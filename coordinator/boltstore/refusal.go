@@ -12,6 +12,8 @@ func (r *refusal) Error() string { return "boltstore: " + r.what }
 var (
 	// ErrNotAFile: the path leads to a directory, a device or the like.
 	ErrNotAFile error = &refusal{"not a regular file", "give the path of a file"}
+	// ErrNoPlace: the folder is none, or may not be read or written to.
+	ErrNoPlace error = &refusal{"no place for a store", "give a folder that this user may write to"}
 	// ErrEmpty: a file of no bytes. Our own are never empty, so one that is
 	// may have lost its content.
 	ErrEmpty error = &refusal{"an empty file", "remove it to start anew, or restore a copy"}
@@ -44,7 +46,7 @@ func (e *refused) Error() string {
 	if e.detail != "" {
 		b.WriteString(" (" + e.detail + ")")
 	}
-	if !e.open {
+	if !e.open && e.why != ErrNoPlace {
 		b.WriteString(": the file was left as it is")
 	}
 	b.WriteString("; " + why.advice)

@@ -27,9 +27,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	instances, leftOut := cut(v.rows[instance], m.cfg.MaxInstances)
 	out.gauge(instancesOmitted, float64(leftOut))
 	services, leftOut := cut(v.rows[service], m.cfg.MaxServices)
-	out.gauge(servicesOmitted, float64(leftOut))
-	zones, _ := cut(v.rows[zone], m.cfg.MaxServices)
-	parts, _ := cut(v.rows[part], m.cfg.MaxServices)
+	zones, more := cut(v.rows[zone], m.cfg.MaxServices)
+	parts, andMore := cut(v.rows[part], m.cfg.MaxServices)
+	out.gauge(servicesOmitted, float64(leftOut+more+andMore))
 	for s, all := range [numScopes][]row{
 		self: v.rows[self], mesh: v.rows[mesh], service: services, zone: zones, part: parts, instance: instances,
 	} {

@@ -37,7 +37,7 @@ var (
 	unconfirmed      = desc("unconfirmed_instances", "Instances whose status is kept but cannot be confirmed at the moment.")
 	held             = desc("held_instances", "Instances whose status is held: flapping, or guarded while half of the mesh or of a zone cannot be reached.", "cause")
 	instancesOmitted = desc("instance_series_omitted", "Instances without series of their own, because there are more than the limit.")
-	servicesOmitted  = desc("service_series_omitted", "Services without series of their own, because there are more than the limit.")
+	servicesOmitted  = desc("service_series_omitted", "Services, zones, and services in zones without series of their own, because there are more than the limit.")
 	revision         = desc("revision", "Revision of the last change these metrics contain. It begins anew with every start.")
 )
 

@@ -50,6 +50,7 @@ func newDraft(s *scribe, b *store.Batch) *draft {
 	d := &draft{s: s, regs: map[health.ID]*store.Registration{}, overs: map[health.ID]*health.Override{}, batch: b, count: len(s.committed)}
 	for _, id := range b.DeleteRegistrations {
 		d.regs[id] = nil
+		d.free(id)
 		d.count--
 	}
 	return d
@@ -144,7 +145,7 @@ func (c *command) draftDeregister(d *draft) error {
 		return fmt.Errorf("instance %s: %w", id, wire.ErrSuperseded)
 	}
 	d.regs[id] = nil
-	delete(d.overs, id)
+	d.free(id)
 	d.count--
 	c.events = []health.Event{{Kind: health.EventDeregister, ID: id, Lease: c.deregister.lease}}
 	return nil

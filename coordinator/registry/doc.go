@@ -9,7 +9,8 @@
 // first; they are answered when they are durable and the owner has applied
 // them. Transitions wait for it in a bounded queue (queue.go): when the store
 // is slow the oldest are dropped, counted, and leave a gap record. A store
-// that blocks or fails never holds up a status.
+// that blocks or fails never holds up a status. A commit that failed may have
+// been made all the same: the store is asked, and memory follows (doubt.go).
 //
 // # Concurrency
 //

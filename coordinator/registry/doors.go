@@ -49,8 +49,10 @@ func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64) e
 	return r.scribe.do(ctx, &command{deregister: &deregistration{id: id, lease: lease}})
 }
 
-// Transitions reads the journal.
+// Transitions reads the journal, with what was published so far, unless the
+// store does not take that in time.
 func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, error) {
+	r.scribe.catchUp(ctx)
 	page, err := r.cfg.Store.Transitions(ctx, q)
 	if err != nil {
 		return store.Page{}, fmt.Errorf("%w: %v", wire.ErrStore, err)

@@ -177,6 +177,7 @@ func TestShutdown(t *testing.T) {
 		unblock := d.block()
 		r.says("pay/a", lease, health.Serving)
 		wait := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i")}); return err })
+		synctest.Wait()
 		stopped := later(func() error { r.stop(); return nil })
 		synctest.Wait()
 		unblock()

@@ -29,7 +29,10 @@ func (r *Registry) Overrides(ctx context.Context) ([]health.Forced, error) {
 		all = m.Overrides()
 		return dst
 	})
-	return all, err
+	if err != nil {
+		return nil, err // the owner may still be at it
+	}
+	return all, nil
 }
 
 // forced returns the override that is kept for a scope, nil if none is.
@@ -41,6 +44,13 @@ func (d *draft) forced(key health.ID) *health.Override {
 		return overrideOf(&o)
 	}
 	return nil
+}
+
+// free drops what was forced on a name that goes.
+func (d *draft) free(id health.ID) {
+	if d.forced(id) != nil {
+		d.overs[id] = nil
+	}
 }
 
 // draftOverride refuses what would be about nobody, unless it is to end.
@@ -59,8 +69,9 @@ func (c *command) draftOverride(d *draft) error {
 	case want.override != nil:
 		d.acts = append(d.acts, actionOf(key, want.override, store.ActionSet))
 	case was != nil:
-		was.Author, was.Reason = want.by, want.reason
-		d.acts = append(d.acts, actionOf(key, was, store.ActionCleared))
+		freed := *was // whoever set it may still hold it
+		freed.Author, freed.Reason = want.by, want.reason
+		d.acts = append(d.acts, actionOf(key, &freed, store.ActionCleared))
 	}
 	c.events = []health.Event{{Kind: health.EventOverride, Scope: want.scope, Override: want.override}}
 	return nil
@@ -129,7 +140,7 @@ func actionOf(key health.ID, o *health.Override, what store.Action) store.Transi
 		t.Cause = health.CauseMaintenance
 	}
 	if what == store.ActionEnded {
-		t.By, t.Reason = "", ""
+		t.At, t.By, t.Reason = o.ExpiresAt, "", ""
 	}
 	return t
 }

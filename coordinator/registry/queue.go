@@ -41,11 +41,11 @@ func (q *queue) wake() {
 	}
 }
 
-// command adds one, unless too many wait.
-func (q *queue) command(c *command) bool {
+// command adds one, unless as many wait as may.
+func (q *queue) command(c *command, most int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.commands) >= maxCommands {
+	if len(q.commands) >= most {
 		return false
 	}
 	q.commands = append(q.commands, c)
@@ -53,11 +53,11 @@ func (q *queue) command(c *command) bool {
 	return true
 }
 
-// urgent reports whether somebody waits for an answer.
-func (q *queue) urgent() bool {
+// orders returns how many wait for an answer.
+func (q *queue) orders() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.commands) > 0
+	return len(q.commands)
 }
 
 // record takes what the owner has published. It never waits.
@@ -113,10 +113,14 @@ func sizeOf(t *store.Transition) int {
 }
 
 func transitionOf(c *health.Change) store.Transition {
-	return store.Transition{
+	t := store.Transition{
 		ID: c.ID, From: c.From, To: c.Status, At: c.At, Cause: c.Cause, Reason: c.Reason,
 		FirstFailure: c.FirstFailure, Removed: c.Removed,
 	}
+	if c.Override != nil {
+		t.By = c.Override.Author
+	}
+	return t
 }
 
 // end takes the overrides whose time is over.

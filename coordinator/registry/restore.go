@@ -10,13 +10,12 @@ import (
 // restore puts what was stored into the mesh, and publishes it.
 func (r *Registry) restore(state *store.State) {
 	now := time.Now()
-	// The only wall times that are ever compared.
+	// Wall times: what else there is of before belongs to another process.
 	trusted := trust(now.Sub(state.AliveAt), r.cfg.StoreTrust)
 	statuses := map[health.ID]*store.Status{}
 	for i := range state.Statuses {
 		statuses[state.Statuses[i].ID] = &state.Statuses[i]
 	}
-	r.restoreOverrides(now, state.Overrides)
 	var changes []health.Change
 	for i := range state.Registrations {
 		reg := &state.Registrations[i]
@@ -26,6 +25,8 @@ func (r *Registry) restore(state *store.State) {
 			Loaded: loaded(statuses[reg.ID], trusted),
 		})
 	}
+	changes = r.owner.mesh.LoadOverrides(changes, now, r.kept(state.Overrides))
+	r.scribe.queue.end(r.owner.mesh.Ended())
 	changes = r.owner.mesh.Self(changes, health.Serving, health.CauseOK, "")
 	r.owner.feed.Publish(changes)
 }
@@ -34,23 +35,20 @@ func (r *Registry) restore(state *store.State) {
 // went backwards makes them old.
 func trust(age, limit time.Duration) bool { return age >= 0 && age <= limit }
 
-// restoreOverrides puts what is forced into the mesh, before there is anybody.
-// What has ended meanwhile is told to the scribe.
-func (r *Registry) restoreOverrides(now time.Time, kept []store.Override) {
-	for i := range kept {
-		scope, err := health.ScopeOfKey(kept[i].ID)
-		if err != nil {
-			r.cfg.Logger.Error("a stored override is for nobody", "scope", kept[i].ID.Instance, "error", err)
+// kept returns what is forced, with its scope.
+func (r *Registry) kept(records []store.Override) []health.Override {
+	var all []health.Override
+	for i := range records {
+		o := overrideOf(&records[i])
+		var err error
+		if o.Scope, err = health.ScopeOfKey(records[i].ID); err != nil {
+			r.cfg.Logger.Error("a stored override is for nobody", "scope", records[i].ID.Instance, "error", err)
 			continue
 		}
-		r.scribe.forced[kept[i].ID] = kept[i]
-		o := overrideOf(&kept[i])
-		if o.Scope = scope; !o.ExpiresAt.IsZero() && !o.ExpiresAt.After(now) {
-			r.scribe.queue.end([]health.Override{*o})
-			continue
-		}
-		r.owner.mesh.Apply(nil, now, &health.Event{Kind: health.EventOverride, Scope: scope, Override: o})
+		r.scribe.forced[records[i].ID] = records[i]
+		all = append(all, *o)
 	}
+	return all
 }
 
 func loaded(s *store.Status, trusted bool) *health.Loaded {

@@ -34,6 +34,11 @@ type scribe struct {
 const (
 	aliveEvery = time.Minute     // how often the store is told that we live
 	retryStore = 1 * time.Second // how long after a failure it is tried again
+	// gather is how long what nobody waits for waits for company: each commit
+	// is a wait for the disk, which delays the next one.
+	gather = 50 * time.Millisecond
+	// catchUp is how long who reads the history waits for what is not in it yet.
+	catchUp = 1 * time.Second
 )
 
 // storeState is what the coordinator says of itself by its store.
@@ -55,9 +60,14 @@ func (s *scribe) init(cfg *Config, inbox chan<- message, ownerStopped <-chan str
 
 // do hands a command to the scribe and waits for its end.
 func (s *scribe) do(ctx context.Context, c *command) error {
+	return s.doUnless(ctx, c, maxCommands)
+}
+
+// doUnless does it if fewer than so many wait.
+func (s *scribe) doUnless(ctx context.Context, c *command, most int) error {
 	c.done = make(chan error, 1)
-	if !s.queue.command(c) {
-		return fmt.Errorf("%w: %d registrations and overrides wait for the store, the most that may", wire.ErrLimit, maxCommands)
+	if !s.queue.command(c, most) {
+		return fmt.Errorf("%w: %d registrations and overrides wait for the store, the most that may", wire.ErrLimit, most)
 	}
 	select {
 	case err := <-c.done:
@@ -74,6 +84,15 @@ func (s *scribe) do(ctx context.Context, c *command) error {
 	}
 }
 
+// catchUp has what waits written, and does not wait for ever, nor in the place
+// of those who want more.
+func (s *scribe) catchUp(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, catchUp)
+	defer cancel()
+	// An order of nothing is answered when that was tried.
+	_ = s.doUnless(ctx, &command{}, maxCommands/2)
+}
+
 // run writes what waits, until ctx ends, and then once more. A write that has
 // begun is not cut short.
 func (s *scribe) run(ctx context.Context) {
@@ -81,18 +100,26 @@ func (s *scribe) run(ctx context.Context) {
 	whole := context.WithoutCancel(ctx)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	gathering := false
 	for {
 		select {
 		case <-ctx.Done():
 			s.flush(whole)
 			return
 		case <-s.queue.notify:
-			if s.failing && !s.queue.urgent() {
-				continue // history can wait, and each try takes all there is of it
+			if s.queue.orders() == 0 {
+				// While the store fails it waits for the next try, which takes
+				// all there is.
+				if !gathering && !s.failing {
+					gathering = true
+					timer.Reset(gather)
+				}
+				continue
 			}
 		case <-timer.C:
 		}
 		s.flush(whole)
+		gathering = false
 		timer.Reset(s.nextTry())
 	}
 }

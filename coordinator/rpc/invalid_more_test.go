@@ -81,7 +81,7 @@ var badScopes = []struct{ what, name, says string }{
 	{"a long zone", "zone=" + long(64), "zone has 64 bytes; allowed: at most 63"},
 	{"a bad service", "service=a b", "the service's name has ' ' in it"},
 	{"a bad label", "label.a b=c", "is not 1 to 63 of"},
-	{"a long one", "zone=" + long(5000), "has 5005 bytes; allowed: at most 4096"},
+	{"a long one", "zone=" + long(5000), "has 5005 bytes; allowed: at most 1024"},
 	{"no service", "/1", "is empty; allowed: 1 to 255 of"},
 	{"no instance", "pay/", "is empty; allowed: 1 to 255 of"},
 	{"two slashes", "pay/1/2", "has '/' in it; allowed:"},

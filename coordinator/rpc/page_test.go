@@ -152,7 +152,7 @@ func TestTransitionSaysEverything(t *testing.T) {
 			t.Errorf("the end: %v", gone)
 		}
 		if forced.GetCause() != pb.Cause_CAUSE_FORCED || forced.GetReason() != "new disks" || forced.GetRemoved() ||
-			forced.GetFirstFailure() == nil || forced.GetAction() != 0 || forced.GetBy() != "" {
+			forced.GetFirstFailure() == nil || forced.GetAction() != 0 || forced.GetBy() != "ann" {
 			t.Errorf("what came of the override: %v", forced)
 		}
 		set := resp.GetTransitions()[2]

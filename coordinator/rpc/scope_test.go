@@ -195,7 +195,7 @@ func TestOverridesAreBounded(t *testing.T) {
 		}
 		err := w.send(forever("pay", pb.Status_STATUS_MAINTENANCE))
 		wantCode(t, err, codes.ResourceExhausted, wire.ReasonLimit)
-		wantText(t, err, "2000 overrides are set")
+		wantText(t, err, "1000 overrides are set")
 		if err := w.send(forever("label.team=t7", pb.Status_STATUS_SERVING)); err != nil {
 			t.Errorf("one that was set cannot be replaced: %v", err)
 		}

@@ -107,8 +107,8 @@ type Transition struct {
 	FirstFailure time.Time     `json:"first_failure,omitzero"`
 	Removed      bool          `json:"removed,omitempty"`
 	Lost         uint64        `json:"lost,omitempty"`
-	// Action says what a person, By, has done: then ID is the key of a scope, and
-	// To what was forced. None for a change of status.
+	// By is who has forced the status, or with an Action who has done that: then
+	// ID is the key of a scope, and To what was forced.
 	Action Action `json:"action,omitempty"`
 	By     string `json:"by,omitempty"`
 }

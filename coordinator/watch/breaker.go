@@ -16,6 +16,7 @@ type breaker struct {
 	tripped  bool      // by misses
 	probing  bool      // an attempt is being made
 	until    time.Time // no attempt before; zero: at once
+	longest  time.Duration
 }
 
 // breakerState is closed, open or half-open.
@@ -43,9 +44,16 @@ const (
 	// more: a connection to a process that is being killed may still be made.
 	// What follows is refused, twice, within two seconds.
 	brokenWait = 100 * time.Millisecond
-	// longestWait is how long a host that has come back may be missed.
+	// longestWait is how long a host that has come back may be missed at most.
 	longestWait = 15 * time.Second
 )
+
+// longestFor is how long one may be missed that has come back: half of
+// UnreachableAfter at most, which is what a guard that lets go gives everybody to
+// be heard, so that an attempt that hangs and the next both fit in.
+func longestFor(unreachableAfter time.Duration) time.Duration {
+	return max(firstWait, min(longestWait, unreachableAfter/2))
+}
 
 func (b *breaker) state() breakerState {
 	switch {
@@ -77,7 +85,7 @@ func (b *breaker) begin() (again bool) {
 func (b *breaker) abandoned() { b.probing = false }
 
 // answered closes it.
-func (b *breaker) answered() { *b = breaker{} }
+func (b *breaker) answered() { *b = breaker{longest: b.longest} }
 
 // failure is how an attempt failed, as far as the next one depends on it.
 type failure uint8
@@ -98,10 +106,10 @@ func (b *breaker) failed(now time.Time, how failure, dice float64) {
 	if how != failedRefused {
 		b.refusals = 0
 	}
-	wait := growing(b.failures, dice)
+	wait := growing(b.failures, dice, b.longest)
 	switch {
 	case b.refusals == 1:
-		wait = growing(1, dice)
+		wait = growing(1, dice, b.longest)
 	case b.failures == 1 && how == failedBroken:
 		wait = brokenWait + time.Duration(dice*float64(brokenWait))
 	}
@@ -117,17 +125,17 @@ func (b *breaker) missed(now time.Time, dice float64) (opens bool) {
 		return false
 	}
 	b.tripped, b.misses, b.failures = true, 0, 1
-	b.until = now.Add(growing(1, dice))
+	b.until = now.Add(growing(1, dice, b.longest))
 	return true
 }
 
 // growing is how long to wait after n failures in a row: anything (full jitter)
-// from leastWait to what doubles with each, longestWait at most. What failed
-// together does not come back together.
-func growing(n int, dice float64) time.Duration {
+// from leastWait to what doubles with each, longest at most. What failed together
+// does not come back together.
+func growing(n int, dice float64, longest time.Duration) time.Duration {
 	most := firstWait
-	for i := 1; i < n && most < longestWait; i++ {
-		most = min(2*most, longestWait)
+	for i := 1; i < n && most < longest; i++ {
+		most = min(2*most, longest)
 	}
 	return leastWait + time.Duration(dice*float64(most-leastWait))
 }

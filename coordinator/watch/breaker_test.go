@@ -53,7 +53,7 @@ func TestBreaker(t *testing.T) {
 		"broken after a refusal":      {"bRbK", stateClosed, 2 * firstWait},
 		"refused after many failures": {"bFbFbFbFbR", stateOpen, firstWait},
 	} {
-		var b breaker
+		b := breaker{longest: longestWait}
 		for _, does := range c.does {
 			switch does {
 			case 'f', 'r', 'k':
@@ -85,7 +85,7 @@ func TestBreaker(t *testing.T) {
 
 // TestBreakerAgain: which attempts can wait until others had their turn.
 func TestBreakerAgain(t *testing.T) {
-	var b breaker
+	b := breaker{longest: longestWait}
 	if b.begin() {
 		t.Error("the first attempt")
 	}
@@ -106,9 +106,20 @@ func TestGrowing(t *testing.T) {
 		1: firstWait, 2: 2 * firstWait, 3: 4 * firstWait, 4: 8 * firstWait, 5: longestWait, 1000: longestWait,
 	} {
 		for dice, want := range map[float64]time.Duration{0: leastWait, 0.5: (leastWait + most) / 2, 1: most} {
-			if got := growing(n, dice); got != want {
+			if got := growing(n, dice, longestWait); got != want {
 				t.Errorf("after %d failures, dice %v: %v, want %v", n, dice, got, want)
 			}
+		}
+	}
+}
+
+// TestLongest: it fits into what a guard that lets go gives everybody.
+func TestLongest(t *testing.T) {
+	for after, want := range map[time.Duration]time.Duration{
+		time.Second: firstWait, 10 * time.Second: 5 * time.Second, 15 * time.Second: 7500 * time.Millisecond, time.Hour: longestWait,
+	} {
+		if got := longestFor(after); got != want {
+			t.Errorf("%v: %v, want %v", after, got, want)
 		}
 	}
 }

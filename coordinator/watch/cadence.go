@@ -17,8 +17,9 @@ const (
 // was asked together does not stay together; sooner while it is in doubt; and
 // ever less often when it has not answered for long. It outlives connections.
 type cadence struct {
-	every  time.Duration
-	settle int // answers alike that end a change: so many a better one must be seen
+	every   time.Duration
+	longest time.Duration // between two that are not answered, unless every is longer
+	settle  int           // answers alike that end a change: so many a better one must be seen
 
 	answer healthpb.HealthCheckResponse_ServingStatus
 	heard  bool
@@ -46,7 +47,7 @@ func (c *cadence) soon() time.Duration { return min(c.every, max(time.Second, c.
 func (c *cadence) next(dice float64) time.Duration {
 	switch {
 	case c.missed >= openAfter:
-		return max(c.every, growing(c.missed-openAfter+1, dice))
+		return max(c.every, growing(c.missed-openAfter+1, dice, c.longest))
 	case c.missed > 0 || c.alike < c.settle:
 		return jitter(c.soon(), dice)
 	}

@@ -30,7 +30,7 @@ func TestCadence(t *testing.T) {
 		"Sm99":  longestWait,
 		"Sm99S": 2 * time.Second,
 	} {
-		c := cadence{every: every, settle: 2}
+		c := cadence{every: every, longest: longestWait, settle: 2}
 		for i, r := range seen {
 			switch r {
 			case 'S':
@@ -60,7 +60,7 @@ func TestCadenceBounds(t *testing.T) {
 	for every, soon := range map[time.Duration]time.Duration{
 		time.Second: time.Second, 3 * time.Second: time.Second, 5 * time.Second: time.Second, time.Minute: 12 * time.Second,
 	} {
-		c := cadence{every: every, settle: 2}
+		c := cadence{every: every, longest: longestWait, settle: 2}
 		c.answered(healthpb.HealthCheckResponse_SERVING)
 		if least, most := c.next(0), c.next(1); least != every*9/10 || most != every*11/10 {
 			t.Errorf("every %v: %v to %v", every, least, most)

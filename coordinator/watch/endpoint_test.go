@@ -23,8 +23,8 @@ func TestDialsArePaced(t *testing.T) {
 			t.Errorf("refused again after %v: it would not count", d[1].Sub(d[0]))
 		}
 		got := r.after(10 * time.Minute)
-		if n := len(got); n < 50 || n > 110 {
-			t.Errorf("%d attempts in ten minutes, want about one every 8 s", n)
+		if n := len(got); n < 110 || n > 175 {
+			t.Errorf("%d attempts in ten minutes, want about one every 4.3 s", n)
 		}
 		_, reg := knows("pay")
 		r.serve("host:1", reg)

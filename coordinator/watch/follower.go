@@ -34,7 +34,7 @@ type follower struct {
 
 func newFollower(w *Watcher, e *feed.Entry, old *follower) *follower {
 	f := &follower{w: w, id: e.ID, spec: e.Spec, done: make(chan struct{})}
-	f.cadence = cadence{every: w.cfg.pace(w.cfg.PollEvery), settle: w.cfg.RecoverAfter}
+	f.cadence = cadence{every: w.cfg.pace(w.cfg.PollEvery), longest: longestFor(w.cfg.UnreachableAfter), settle: w.cfg.RecoverAfter}
 	if old != nil {
 		f.after = old.done
 	}

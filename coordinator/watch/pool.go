@@ -21,6 +21,7 @@ type pool struct {
 	options  []grpc.DialOption
 	patient  func(time.Duration) time.Duration
 	slots    dialSlots
+	longest  time.Duration // between two attempts
 
 	mu     sync.Mutex
 	places map[place]*endpoint
@@ -29,7 +30,8 @@ type pool struct {
 func newPool(cfg *Config) *pool {
 	return &pool{
 		dial: cfg.Dial, byWhom: cfg.ServiceCredentials, standard: cfg.Credentials,
-		options: cfg.DialOptions, patient: cfg.patient, slots: newDialSlots(), places: map[place]*endpoint{},
+		options: cfg.DialOptions, patient: cfg.patient, slots: newDialSlots(), longest: longestFor(cfg.UnreachableAfter),
+		places: map[place]*endpoint{},
 	}
 }
 
@@ -56,7 +58,7 @@ func (p *pool) enter(id health.ID, spec *health.Spec) *endpoint {
 	defer p.mu.Unlock()
 	e := p.places[at]
 	if e == nil {
-		e = &endpoint{pool: p, place: at, turn: make(chan struct{}, 1)}
+		e = &endpoint{pool: p, place: at, turn: make(chan struct{}, 1), breaker: breaker{longest: p.longest}}
 		p.places[at] = e
 	}
 	e.users++

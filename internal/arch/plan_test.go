@@ -57,6 +57,7 @@ var plan = []place{
 	{path: "cmd/meshhealth", floor: roof},
 
 	{path: "internal/testmesh", floor: beside},
+	{path: "internal/sim", floor: beside},
 	{path: "coordinator/store/storetest", floor: beside},
 
 	{path: "internal/arch", floor: beside},

@@ -153,8 +153,13 @@ func (m *Mesh) Close() {
 	}
 }
 
+// written is more than what nobody waits for waits for company in the
+// coordinator, before it is stored.
+const written = 100 * time.Millisecond
+
 // journal returns what the coordinator has stored of a name, oldest first.
 func (m *Mesh) journal(id health.ID) ([]store.Transition, error) {
+	time.Sleep(written)
 	page, err := m.store.Transitions(context.Background(), store.Query{ID: id, Limit: store.MaxPage})
 	for i, j := 0, len(page.Transitions)-1; i < j; i, j = i+1, j-1 {
 		page.Transitions[i], page.Transitions[j] = page.Transitions[j], page.Transitions[i]

@@ -19,8 +19,8 @@ const (
 	MaxText          = 1024 // reasons
 	MaxAuthor        = 128  //
 	MaxRule          = 32   // the name of a rule, where it is told
-	MaxOverrides     = 2000 // statuses forced at once
-	MaxScope         = 4096 // a selector of whom an override is for
+	MaxOverrides     = 1000 // statuses forced at once
+	MaxScope         = 1024 // a selector of whom an override is for
 	MaxChecks        = 128  // local checks of one instance
 	MaxGauges        = 32   // named gauges of one instance
 	MaxUnit          = 32   //

@@ -92,12 +92,20 @@ func (s *Selector) Matches(st *health.State) bool {
 	case s.Statuses != nil && !s.Statuses[st.Status]:
 		return false
 	case st.ID.Aggregate():
-		zone, _ := st.ID.Part()
-		return len(s.Labels) == 0 && (s.Zone == "" || s.Zone == zone)
+		return len(s.Labels) == 0 && s.matchesZone(st.ID)
 	case s.AggregatesOnly:
 		return false
 	}
 	return s.matchesSpec(st.Spec)
+}
+
+// matchesZone takes zones, and what services have there, only if everything or
+// that zone was asked for: who wants aggregates wants each service once.
+func (s *Selector) matchesZone(id health.ID) bool {
+	if zone, part := id.Part(); part {
+		return s.Zone == zone || s.Zone == "" && !s.AggregatesOnly
+	}
+	return s.Zone == ""
 }
 
 func (s *Selector) matchesSpec(spec *health.Spec) bool {

@@ -157,7 +157,7 @@ func TestSelectorMatches(t *testing.T) {
 			t.Errorf("%s: aggregate %v", c.name, got)
 		}
 		part := health.State{ID: health.PartID("a", "z"), Status: health.Serving}
-		if got, want := s.Matches(&part), c.aggregate || c.selector.GetZone() == "z"; got != want {
+		if got, want := s.Matches(&part), c.aggregate && !c.selector.GetAggregatesOnly() || c.selector.GetZone() == "z"; got != want {
 			t.Errorf("%s: what it has in its zone %v", c.name, got)
 		}
 		if got := s.Names(); len(got) != len(c.selector.GetServices()) {

@@ -328,7 +328,7 @@ type Transition struct {
 	// What somebody did, if this is no change of a status: to is then what was
 	// forced, reason why.
 	Action Action `protobuf:"varint,11,opt,name=action,proto3,enum=meshhealth.v1.Action" json:"action,omitempty"`
-	// Who did it.
+	// Who did it; of a change of status who has forced that, if anybody has.
 	By string `protobuf:"bytes,12,opt,name=by,proto3" json:"by,omitempty"`
 	// Whom the override is for, as in SetOverrideRequest.name.
 	Scope         string `protobuf:"bytes,13,opt,name=scope,proto3" json:"scope,omitempty"`
@@ -720,7 +720,7 @@ func (*ListOverridesRequest) Descriptor() ([]byte, []int) {
 // ListOverridesResponse is everything that is forced.
 type ListOverridesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 2000, ordered by scope.
+	// At most 1000, ordered by scope.
 	Overrides     []*ForcedScope `protobuf:"bytes,1,rep,name=overrides,proto3" json:"overrides,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -139,7 +139,8 @@ type Selector struct {
 	Zone string `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
 	// Statuses; none means all. Watch takes none here.
 	Statuses []Status `protobuf:"varint,4,rep,packed,name=statuses,proto3,enum=meshhealth.v1.Status" json:"statuses,omitempty"`
-	// Aggregates of services and the mesh only, no instances.
+	// Aggregates of services and the mesh only, no instances; with a zone, that
+	// zone's.
 	AggregatesOnly bool `protobuf:"varint,5,opt,name=aggregates_only,json=aggregatesOnly,proto3" json:"aggregates_only,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

@@ -49,7 +49,7 @@ type Registration struct {
 	ServerName string `protobuf:"bytes,11,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
 	// How the service follows from its instances: available, worst, any,
 	// at-least-K or percent-P. What the coordinator's configuration says goes
-	// before it, and the latest registration before earlier ones.
+	// before it; of instances that say something the one that registered last.
 	Rule string `protobuf:"bytes,12,opt,name=rule,proto3" json:"rule,omitempty"`
 	// The part of the instances, in percent, that must be routable: 0 means the
 	// coordinator's.

@@ -1,0 +1,28 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+)
+
+// countKey is the header in which targets tell how often they were asked.
+const countKey = "asked"
+
+func sendCount(ctx context.Context, n int64) error {
+	return grpc.SetHeader(ctx, metadata.Pairs(countKey, strconv.FormatInt(n, 10)))
+}
+
+// countHeader is the header of an answer.
+type countHeader struct{ md metadata.MD }
+
+func (h *countHeader) count() (float64, error) {
+	values := h.md.Get(countKey)
+	if len(values) != 1 {
+		return 0, fmt.Errorf("%d values of %s in the header, want 1", len(values), countKey)
+	}
+	return strconv.ParseFloat(values[0], 64)
+}

@@ -1,0 +1,196 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+)
+
+// meddle lets system calls of a running process go wrong, in a way of strace's,
+// until the returned function is called.
+func meddle(t *testing.T, p *process, inject string) (end func()) {
+	t.Helper()
+	call, _, _ := strings.Cut(inject, ":")
+	s := start(t, ".", "strace", "-f", "-p", strconv.Itoa(p.cmd.Process.Pid), "-o", os.DevNull,
+		"-e", "trace="+call, "-e", "inject="+inject)
+	s.line("attached")
+	return func() {
+		s.signal(syscall.SIGINT) // it lets go
+		<-s.ended
+	}
+}
+
+func needStrace(t *testing.T) {
+	t.Helper()
+	if out, err := exec.Command("strace", "-o", os.DevNull, "true").CombinedOutput(); err != nil {
+		t.Skipf("NOT RUN: no running coordinator's store was made to fail, for that needs strace, and the right to trace: %v %s", err, out)
+	}
+}
+
+// TestStoreFails: while the disk of a running coordinator fails, in each way a
+// disk does, statuses go on and registrations are refused by name; when it is
+// over, all goes on without a restart.
+func TestStoreFails(t *testing.T) {
+	needStrace(t)
+	p, at, web := coordinator(t, "--data-dir", t.TempDir(), "--config", undamped(t))
+	tr := newTroubled(t, at, web, 3)
+	for _, c := range []struct{ name, inject, why string }{
+		{"syncs fail", "fdatasync:error=EIO", "input/output error"},
+		{"disk full", "pwrite64:error=ENOSPC", "no space left on device"},
+		{"read-only", "pwrite64:error=EROFS", "read-only file system"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			tr.t, tr.seen.t = t, t
+			tr.endures(c.why, func() func() { return meddle(t, p, c.inject) })
+		})
+	}
+}
+
+// TestStoreIsSlow: while each wait for the disk takes two seconds, a
+// registration waits for it, a flip does not, and the coordinator is well.
+func TestStoreIsSlow(t *testing.T) {
+	needStrace(t)
+	p, at, web := coordinator(t, "--data-dir", t.TempDir(), "--config", undamped(t))
+	tr := newTroubled(t, at, web, 3)
+	end := meddle(t, p, "fdatasync:delay_enter=2000000")
+	defer end()
+	answered := make(chan error, 1)
+	go func() {
+		_, err := tr.register(context.Background())
+		answered <- err
+	}()
+	for i, s := range tr.servers {
+		s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+		tr.seen.until(pb.Status_STATUS_NOT_SERVING, tr.names[i])
+	}
+	select {
+	case err := <-answered:
+		t.Errorf("the registration did not wait for the disk: %v", err)
+	default:
+	}
+	if err := <-answered; err != nil {
+		t.Error(err)
+	}
+	tr.seen.never(pb.Status_STATUS_DEGRADED, "")
+}
+
+// tmpfs mounts a file system of so many bytes.
+func tmpfs(t *testing.T, size string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size="+size); err != nil {
+		t.Skipf("NOT RUN: no disk was filled, for that takes the right to mount one: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := syscall.Unmount(dir, 0); err != nil {
+			t.Errorf("%s is still mounted: %v", dir, err)
+		}
+	})
+	return dir
+}
+
+// fill takes all the space there is.
+func fill(t *testing.T, dir string) (file string) {
+	t.Helper()
+	file = filepath.Join(dir, "filler")
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for page := make([]byte, 4096); err == nil; {
+		_, err = f.Write(page)
+	}
+	if !strings.Contains(err.Error(), "no space left") {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestFullDisk fills the disk under a running coordinator, and makes room again.
+func TestFullDisk(t *testing.T) {
+	dir := tmpfs(t, "4m")
+	_, at, web := coordinator(t, "--data-dir", dir, "--config", undamped(t))
+	tr := newTroubled(t, at, web, 3)
+	tr.endures("no space left on device", func() func() {
+		filler := fill(t, dir)
+		return func() {
+			if err := os.Remove(filler); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// TestStartOnFullDisk: with a store it starts, says what is wrong and recovers;
+// where there is none it says that none can be made, and leaves nothing behind.
+func TestStartOnFullDisk(t *testing.T) {
+	dir := tmpfs(t, "1m")
+	filler := fill(t, dir)
+	wontStart(t, dir, "no space left on device")
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("beside what fills the disk: %v, %v", left, err)
+	}
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	p, _, _ := coordinator(t, "--data-dir", dir)
+	p.stop(syscall.SIGTERM)
+	fill(t, dir)
+	_, at, web := coordinator(t, "--data-dir", dir)
+	tr := newTroubled(t, at, web, 0)
+	tr.refused("no space left on device")
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	tr.well()
+}
+
+// TestStartOnReadOnlyDisk: it says so, whether there is a store or not.
+func TestStartOnReadOnlyDisk(t *testing.T) {
+	dir := tmpfs(t, "1m")
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT|flags, ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(syscall.MS_RDONLY)
+	wontStart(t, dir, "read-only file system")
+	remount(0)
+	p, _, _ := coordinator(t, "--data-dir", dir)
+	p.stop(syscall.SIGTERM)
+	remount(syscall.MS_RDONLY)
+	wontStart(t, dir, "read-only", "was left as it is", "writable for this user")
+	remount(0)
+	file := filepath.Join(dir, "meshhealth.db")
+	if err := os.Chmod(file, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	wontStart(t, dir, "read-only (mode -r--------)", "was left as it is", "writable for this user")
+}
+
+// wontStart wants a coordinator to end at once, naming its data, and why.
+func wontStart(t *testing.T, dir string, why ...string) {
+	t.Helper()
+	_, stderr, code := call(t, meshhealth, "coordinator", "--listen", "127.0.0.1:0", "--http", "off", "--data-dir", dir)
+	if code == 0 {
+		t.Errorf("it started and ended well")
+	}
+	for _, w := range append(why, dir) {
+		if !strings.Contains(stderr, w) {
+			t.Errorf("%q does not say %q", stderr, w)
+		}
+	}
+	t.Log(strings.TrimSpace(stderr))
+}

@@ -1,0 +1,185 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// troubled is a coordinator whose store is about to be in trouble, and the
+// instances it follows.
+type troubled struct {
+	t        *testing.T
+	at, http string
+	conn     *grpc.ClientConn
+	servers  []*stock
+	other    *stock // what is registered meanwhile
+	names    []string
+	seen     *seen
+	asked    int // registrations, so that each has a name of its own
+}
+
+// undamped lets instances flip as often as these tests make them.
+func undamped(t *testing.T) (file string) {
+	t.Helper()
+	file = filepath.Join(t.TempDir(), "undamped.yaml")
+	if err := os.WriteFile(file, []byte("policy:\n  flap_half_life: off\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func newTroubled(t *testing.T, at, http string, instances int) *troubled {
+	t.Helper()
+	conn, err := grpc.NewClient(at, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	tr := &troubled{t: t, at: at, http: http, conn: conn, other: startStock(t)}
+	tr.servers, tr.names = fleet(t, at, instances)
+	tr.seen = watch(t, at)
+	tr.seen.until(pb.Status_STATUS_SERVING, tr.names...)
+	return tr
+}
+
+// register asks for a hundred registrations at once: that takes new pages.
+func (tr *troubled) register(ctx context.Context) (first string, err error) {
+	req := &pb.RegisterRequest{}
+	for i := range 100 {
+		req.Registrations = append(req.Registrations, &pb.Registration{
+			Service: fmt.Sprintf("more-%d", tr.asked), Instance: fmt.Sprint(i), Address: tr.other.address, Static: true,
+			Labels: map[string]string{"filler": strings.Repeat("x", 200)},
+		})
+	}
+	first = fmt.Sprintf("more-%d/0", tr.asked)
+	tr.asked++
+	_, err = pb.NewRegistryServiceClient(tr.conn).Register(ctx, req)
+	return first, err
+}
+
+// refused registers until the store has no room left, or fails as it should,
+// and wants to be told so.
+func (tr *troubled) refused(why string) {
+	tr.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		first, err := tr.register(ctx)
+		if err == nil {
+			continue
+		}
+		delay, said := wire.RetryDelay(err)
+		if status.Code(err) != codes.Unavailable || wire.ReasonOf(err) != wire.ReasonStore || !said || delay <= 0 || !strings.Contains(err.Error(), why) {
+			tr.t.Fatalf("refused with %v (%s), to come again after %v; want UNAVAILABLE, STORE, RetryInfo and %q", err, wire.ReasonOf(err), delay, why)
+		}
+		if _, stderr, code := call(tr.t, meshhealth, "status", first, "--coordinator", tr.at); code != 3 {
+			tr.t.Errorf("%s was refused, and it is there: exit %d %s", first, code, stderr)
+		}
+		return
+	}
+}
+
+// flips goes through all instances: each flip has to be seen.
+func (tr *troubled) flips() {
+	tr.t.Helper()
+	for i, s := range tr.servers {
+		began := time.Now()
+		s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+		tr.seen.until(pb.Status_STATUS_NOT_SERVING, tr.names[i])
+		tr.t.Logf("%s was seen to flip after %v", tr.names[i], time.Since(began))
+		s.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
+	}
+	tr.seen.until(pb.Status_STATUS_SERVING, tr.names...)
+}
+
+// saysSo wants the trouble told wherever one may look.
+func (tr *troubled) saysSo(why string) {
+	tr.t.Helper()
+	tr.seen.until(pb.Status_STATUS_DEGRADED, "")
+	all, err := pb.NewHealthServiceClient(tr.conn).List(context.Background(), &pb.ListRequest{PageSize: 1000})
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	self := &pb.Health{}
+	for _, e := range all.GetEntries() {
+		if e.GetService() == "" {
+			self = e
+		}
+	}
+	if self.GetStatus() != pb.Status_STATUS_DEGRADED || !strings.Contains(self.GetReason(), why) {
+		tr.t.Errorf("List says of the coordinator: %v; want DEGRADED, %q", self, why)
+	}
+	tr.metric(`meshhealth_coordinator_status 1`)
+	tr.metric(`meshhealth_coordinator_state{state="DEGRADED"} 1`)
+	out, stderr, _ := call(tr.t, meshhealth, "status", "--coordinator", tr.at)
+	if !strings.Contains(out, "DEGRADED") || !strings.Contains(out, why) {
+		tr.t.Errorf("status does not say %q:\n%s%s", why, out, stderr)
+	}
+}
+
+// metric waits for a line: the metrics follow behind.
+func (tr *troubled) metric(line string) {
+	tr.t.Helper()
+	re := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(line) + `$`)
+	for late := time.Now().Add(patience); time.Now().Before(late); {
+		resp, err := http.Get("http://" + tr.http + "/metrics")
+		if err != nil {
+			tr.t.Fatal(err)
+		}
+		page, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err == nil && re.Match(page) {
+			return
+		}
+	}
+	tr.t.Fatalf("the metrics do not say %s", line)
+}
+
+// well wants all to be as if nothing had been, and what was seen meanwhile in
+// the history.
+func (tr *troubled) well() {
+	tr.t.Helper()
+	tr.seen.until(pb.Status_STATUS_SERVING, "")
+	tr.metric(`meshhealth_coordinator_status 2`)
+	if _, err := tr.register(context.Background()); err != nil {
+		tr.t.Errorf("the trouble is over: %v", err)
+	}
+	tr.flips()
+	for _, name := range tr.names {
+		out, stderr, code := call(tr.t, meshhealth, "history", name, "-o", "json", "--coordinator", tr.at)
+		if n := strings.Count(out, `"to":"STATUS_NOT_SERVING"`); code != 0 || n < 2 {
+			tr.t.Errorf("the history of %s has %d of at least 2 failures\n%s%s", name, n, out, stderr)
+		}
+	}
+}
+
+// endures goes through a trouble.
+func (tr *troubled) endures(why string, begin func() (end func())) {
+	tr.t.Helper()
+	end := begin()
+	tr.refused(why)
+	tr.saysSo(why)
+	tr.flips()
+	tr.saysSo(why)
+	end()
+	tr.well()
+}

@@ -1,0 +1,44 @@
+//go:build planted
+
+package sim
+
+import (
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// within is how soon the ordinary tests must find a bug that was planted.
+const within = 60 * time.Second
+
+var found = regexp.MustCompile(`(?s)(seed \d+), after (\d+) events, (\S+): at \S+: ([a-z -]+):.*minimised to (\d+) steps`)
+
+// TestPlanted builds the ordinary tests with one bug each, in a copy of the
+// file it is in, and holds that they find it.
+func TestPlanted(t *testing.T) {
+	files, err := filepath.Glob("testdata/planted/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { planted(t, file) })
+	}
+}
+
+func planted(t *testing.T, file string) {
+	binary := build(t, "", plant(t, file))
+	cmd := exec.Command(binary, "-test.run=^Test(Simulation|Registry)$", "-test.failfast", "-test.timeout=5m")
+	out, err := cmd.CombinedOutput()
+	m := found.FindSubmatch(out)
+	if err == nil || m == nil {
+		t.Fatalf("not found: %v\n%s", err, out[:min(len(out), 2000)])
+	}
+	took, err := time.ParseDuration(string(m[3]))
+	if err != nil || took > within {
+		t.Errorf("found after %s only, want %v", m[3], within)
+	}
+	t.Logf("%s, %s events, %s: %q; %s steps left", m[1], m[2], m[3], m[4], m[5])
+}

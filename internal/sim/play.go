@@ -1,0 +1,89 @@
+package sim
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Result is what came of a script.
+type Result struct {
+	Fault   *Fault // nil: nothing was wrong
+	Events  int    // the mesh was told of
+	Took    time.Duration
+	Figures Figures
+}
+
+// Play plays a script to its end: then everything is healed and must become
+// what it is, and then everything leaves and nothing may be left.
+func Play(s *Script) Result { return play(newWorld(s.Setup), s) }
+
+// Measure plays a script for its figures, whatever else is wrong.
+func Measure(s *Script) Figures {
+	w := newWorld(s.Setup)
+	w.lenient = true
+	return play(w, s).Figures
+}
+
+func play(w *world, s *Script) Result {
+	last := time.Duration(0)
+	if n := len(s.Steps); n > 0 {
+		last = s.Steps[n-1].At
+	}
+	w.run(s.Steps, last)
+	w.recover()
+	w.leave()
+	return Result{Fault: w.fault, Events: w.events, Took: w.now, Figures: w.oracle.figures}
+}
+
+// recover ends all trouble, waits until nothing is held any more, and compares.
+func (w *world) recover() {
+	p := &w.setup.Policy
+	for _, in := range w.all {
+		w.heal(in)
+	}
+	clear(w.oracle.expected)
+	well := max(w.now, w.coord.stalledUntil, w.coord.pausedUntil, w.coord.upAt)
+	w.run(nil, well+max(p.Amnesty, 0)+2*p.UnreachableAfter+p.FlapMax+time.Minute)
+	for _, in := range w.all {
+		if w.fault == nil {
+			w.final(in)
+		}
+	}
+}
+
+// final holds that in is published as what it is.
+func (w *world) final(in *instance) {
+	r := w.oracle.records[in.id]
+	switch {
+	case r == nil && in.up && in.lease != 0:
+		w.fail("end", "%s is up, and not registered", in.id)
+	case r == nil:
+	case in.up && (in.lease != 0 || in.service.Static) && r.state.Judged != in.says:
+		w.fail("end", "%s says %s in the end: %+v", in.id, in.says, r.state)
+	case !in.up && r.state.Judged.Routable():
+		w.fail("end", "%s is dead in the end: %+v", in.id, r.state)
+	}
+}
+
+// leave ends and deregisters everything.
+func (w *world) leave() {
+	if w.fault != nil {
+		return
+	}
+	for _, in := range w.all {
+		w.end(in)
+		w.remove(in)
+	}
+	w.run(nil, w.now+10*time.Second)
+	if w.fault != nil {
+		return
+	}
+	kept, m, f := w.coord.load(), w.coord.mesh, w.coord.feed
+	if m.Len() != 0 || len(m.Snapshot(nil)) != 1 || f.Len() > 2 || len(kept.Registrations)+len(kept.Overrides)+len(kept.Statuses) != 0 {
+		w.fail("left over", "%d instances, %d states, %d entries, stored %+v", m.Len(), len(m.Snapshot(nil)), f.Len(), kept)
+	}
+	if s, _ := m.State(health.ID{Service: health.MeshName}); s.Status != health.Unknown && s.Revision != 0 {
+		w.fail("left over", "an empty mesh is %+v", s)
+	}
+}

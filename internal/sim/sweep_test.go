@@ -1,0 +1,122 @@
+//go:build soak
+
+package sim
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+var (
+	sweep = flag.Bool("sweep", false, "play the same scripts with other defaults")
+	plain = flag.Bool("sweep.plain", false, "play them with the defaults only")
+)
+
+// sweepScripts are played for each value.
+const sweepScripts = 60
+
+// sweepScript is one in which instances start slowly, flap, die and vanish,
+// under the defaults.
+func sweepScript(seed uint64) *Script {
+	s := Generate(seed, Size{Instances: 80, Episodes: 60, Length: 20 * time.Minute})
+	s.Policy, s.Start = health.MeshPolicy{FlapMax: 2 * time.Minute}, 40*time.Second
+	for i := range s.Services {
+		s.Services[i].Policy = health.ServicePolicy{}
+	}
+	return s
+}
+
+// sweepRow plays them all with one change.
+func sweepRow(name string, change func(*health.MeshPolicy)) string {
+	var f Figures
+	for seed := range uint64(sweepScripts) {
+		s := sweepScript(seed)
+		change(&s.Policy)
+		g := Measure(s)
+		f.add(&g)
+	}
+	return fmt.Sprintf("| %s | %d | %d | %d | %v / %v | %v / %v |", name, f.Transitions, f.FalseDown, f.ServiceDown,
+		quantile(f.Detected, 50).Round(100*time.Millisecond), quantile(f.Detected, 95).Round(100*time.Millisecond),
+		quantile(f.Held, 50).Round(100*time.Millisecond), quantile(f.Held, 95).Round(100*time.Millisecond))
+}
+
+const sweepHead = `| | transitions | false | services | detected 50/95 % | held back 50/95 % |
+|---|---|---|---|---|---|`
+
+func TestSweep(t *testing.T) {
+	if !*sweep {
+		t.Skip("asked for by -sweep")
+	}
+	fmt.Println(sweepHead)
+	fmt.Println(sweepRow("the defaults", func(*health.MeshPolicy) {}))
+	if *plain {
+		return
+	}
+	seconds := func(n ...int) (all []time.Duration) {
+		for _, s := range n {
+			all = append(all, time.Duration(s)*time.Second)
+		}
+		return all
+	}
+	for _, v := range seconds(5, 10, 30) {
+		fmt.Println(sweepRow(fmt.Sprint("UnreachableAfter ", v), func(p *health.MeshPolicy) { p.UnreachableAfter = v }))
+	}
+	for _, v := range append(seconds(1, 5, 10), -1) {
+		fmt.Println(sweepRow(fmt.Sprint("RecoverHold ", v), func(p *health.MeshPolicy) { p.RecoverHold = v }))
+	}
+	for _, v := range seconds(10, 30, 120) {
+		fmt.Println(sweepRow(fmt.Sprint("StartupGrace ", v), func(p *health.MeshPolicy) { p.StartupGrace = v }))
+	}
+	for _, v := range []int{-1, 3, 30} {
+		fmt.Println(sweepRow(fmt.Sprint("GuardMin ", v), func(p *health.MeshPolicy) { p.GuardMin = v }))
+	}
+	for _, v := range append(seconds(15, 240), -1) {
+		fmt.Println(sweepRow(fmt.Sprint("FlapHalfLife ", v), func(p *health.MeshPolicy) { p.FlapHalfLife = v }))
+	}
+	constants(t)
+}
+
+// constants plays them with what is no setting.
+func constants(t *testing.T) {
+	files, err := filepath.Glob("testdata/constants/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		out, err := exec.Command(build(t, "soak", plant(t, file)), "-test.run=^TestSweep$", "-sweep", "-sweep.plain").CombinedOutput()
+		_, row, found := bytes.Cut(out, []byte("| the defaults |"))
+		if err != nil || !found {
+			t.Errorf("%s: %v\n%s", file, err, out)
+			continue
+		}
+		row, _, _ = bytes.Cut(row, []byte("\n"))
+		fmt.Printf("| %s |%s\n", strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".txtar"), "_", " "), row)
+	}
+}
+
+// add puts the figures of another script to these.
+func (f *Figures) add(g *Figures) {
+	f.Transitions += g.Transitions
+	f.FalseDown += g.FalseDown
+	f.ServiceDown += g.ServiceDown
+	f.Detected = append(f.Detected, g.Detected...)
+	f.Held = append(f.Held, g.Held...)
+}
+
+// quantile is the value below which so many of a hundred lie.
+func quantile(all []time.Duration, percent int) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(all))
+	return sorted[(len(sorted)-1)*percent/100]
+}
