@@ -18,10 +18,7 @@ func (c *Coordinator) Reload(ctx context.Context, targets []Target, services map
 	all, err := registrationsOf(targets)
 	policy := c.cfg.Policy
 	policy.Services = services
-	if wrong := policy.Validate(); wrong != nil {
-		err = errors.Join(err, fmt.Errorf("Policy: %w", wrong))
-	}
-	if err != nil {
+	if err := errors.Join(err, policy.Validate()); err != nil {
 		return fmt.Errorf("coordinator: %w", err)
 	}
 	done, err := c.takeTurn(ctx)

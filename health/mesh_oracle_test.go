@@ -202,8 +202,10 @@ func (d *dumbInstance) verdict() dumbVerdict {
 // latest.
 func (dm *dumbMesh) forcing(id ID) *Override {
 	for _, scope := range []Scope{
-		{Service: id.Service, Instance: id.Instance}, {Service: id.Service, Zone: "z" + id.Instance},
-		{Service: id.Service}, {Zone: "z" + id.Instance},
+		{Service: id.Service, Instance: id.Instance},
+		{Service: id.Service, Zone: "z" + id.Instance},
+		{Service: id.Service},
+		{Zone: "z" + id.Instance},
 	} {
 		if o := dm.overrides[scope]; o != nil {
 			return o
