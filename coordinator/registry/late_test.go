@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"context"
+	"log/slog"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,6 +89,37 @@ func TestPauseIsForgiven(t *testing.T) {
 		}
 		if times, last := r.Late(); times != 1 || !last.Equal(time.Now()) {
 			t.Errorf("late %d times, last %v", times, last)
+		}
+	})
+}
+
+// sleeper is a log that stops whoever writes to it.
+type sleeper struct {
+	slog.Handler
+	next time.Duration
+}
+
+func (s *sleeper) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s *sleeper) Handle(context.Context, slog.Record) error {
+	d := s.next
+	s.next = 0
+	time.Sleep(d)
+	return nil
+}
+
+// TestPauseWhileAwake: a pause that meets the owner at work is noticed as well as
+// one that meets it asleep.
+func TestPauseWhileAwake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &sleeper{Handler: slog.DiscardHandler}
+		r := run(t, Config{Store: newDisk(), Logger: slog.New(log)})
+		lease := r.register(leased("pay/a", "i")).Lease
+		log.next = 10 * time.Second
+		r.says("pay/a", lease, health.Serving)
+		time.Sleep(12 * time.Second)
+		if times, _ := r.Late(); times != 1 {
+			t.Errorf("late %d times, want once", times)
 		}
 	})
 }

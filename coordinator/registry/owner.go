@@ -50,26 +50,28 @@ func (o *owner) run(ctx context.Context) {
 	defer close(o.stopped)
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	o.lastBeat = time.Now()
+	awake := time.Now()
+	o.lastBeat = awake
 	for {
 		next, _ := o.mesh.Deadline()
-		timer.Reset(o.clock.arm(time.Now(), next))
+		// From when it woke on: it may have been stopped while it was awake.
+		timer.Reset(o.clock.arm(awake, next) - time.Since(awake))
 		select {
 		case <-ctx.Done():
 			return
 		case m := <-o.inbox:
-			o.wake(&m)
+			awake = o.wake(&m)
 		case <-timer.C:
-			o.wake(nil)
+			awake = o.wake(nil)
 		}
 	}
 }
 
 // wake handles everything that waits. Lateness is forgiven first, then
 // evidence is applied, then time passes: evidence beats a deadline that is due
-// at the same wake.
-func (o *owner) wake(first *message) {
-	now := time.Now()
+// at the same wake. It returns when that was.
+func (o *owner) wake(first *message) (now time.Time) {
+	now = time.Now()
 	if late := o.clock.woke(now); late > 0 {
 		o.log.Warn("woke late; every deadline was moved", "late", late)
 		o.late.Store(o.late.Load().another(now))
@@ -84,6 +86,7 @@ func (o *owner) wake(first *message) {
 	o.look()
 	o.publish()
 	o.beat(now)
+	return now
 }
 
 // look notes how we are, if that has changed.

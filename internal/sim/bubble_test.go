@@ -37,19 +37,22 @@ type bubble struct {
 	answers []func()
 }
 
-// pauses makes the owner stand still, in the only call it makes to the outside.
+// pauses makes the owner stand still, or the scribe, in the only call both make to
+// the outside.
 type pauses struct {
 	slog.Handler
 	next  atomic.Int64
 	until atomic.Int64 // the end of the last one
+	ended atomic.Int64 // that has ended
 }
 
 func (p *pauses) Enabled(context.Context, slog.Level) bool { return true }
 
 func (p *pauses) Handle(context.Context, slog.Record) error {
 	if d := time.Duration(p.next.Swap(0)); d > 0 {
-		p.until.Store(time.Now().Add(d).UnixNano())
+		p.until.Store(max(p.until.Load(), time.Now().Add(d).UnixNano()))
 		time.Sleep(d)
+		p.ended.Store(time.Now().UnixNano())
 	}
 	return nil
 }
@@ -309,7 +312,7 @@ func (b *bubble) add(r *registry.Registry, c caller, _ *Step) (note func(*caller
 
 func (b *bubble) remove(r *registry.Registry, c caller, _ *Step) (note func(*caller)) {
 	if err := r.Deregister(b.t.Context(), c.id, c.lease); err != nil {
-		return func(c *caller) { c.sure = false }
+		return func(c *caller) { c.sure, c.doubtful = false, true }
 	}
 	if held, ok := b.disk.holds(c.id); ok {
 		b.fail("not durable", "%s was told that it is gone, and the disk holds %+v", c.id, held.Registrations)

@@ -3,7 +3,6 @@
 package sim
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 
 var (
 	sweep = flag.Bool("sweep", false, "play the same scripts with other defaults")
+	flaps = flag.Bool("sweep.flaps", false, "play those only that flap")
 	plain = flag.Bool("sweep.plain", false, "play them with the defaults only")
 )
 
@@ -49,12 +49,57 @@ func sweepRow(name string, change func(*health.MeshPolicy)) string {
 		quantile(f.Held, 50).Round(100*time.Millisecond), quantile(f.Held, 95).Round(100*time.Millisecond))
 }
 
+// flapRow has instances go down and up for twenty minutes, each row of figures
+// for one pace: how many transitions are published of each, and how long it is
+// held when it is over.
+func flapRow(name string, change func(*health.MeshPolicy)) string {
+	row := "| " + name
+	for _, pace := range []time.Duration{5 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute} {
+		const instances, length = 10, 20 * time.Minute
+		s := fleet(1, instances, instances, health.SourceMeshhealth)
+		change(&s.Policy)
+		last := time.Duration(0)
+		for at := time.Minute; at < length; at += pace {
+			for i := range instances {
+				s.step(at, OpSay, i)
+				s.Steps[len(s.Steps)-1].Status = health.NotServing
+			}
+			for i := range instances {
+				last = at + pace/2
+				s.step(last, OpSay, i)
+				s.Steps[len(s.Steps)-1].Status = health.Serving
+			}
+		}
+		s.Steps = append(s.Steps, Step{At: last + 15*time.Minute, Op: OpWall})
+		f := Measure(s)
+		held := time.Duration(0)
+		if n := len(f.Held); n > 0 {
+			held = f.Held[n-1]
+		}
+		row += fmt.Sprintf(" | %d, %v", f.Transitions/instances, held.Round(time.Second))
+	}
+	return row + " |"
+}
+
+const flapHead = `| | every 5 s | 20 s | 1 min | 5 min |
+|---|---|---|---|---|`
+
 const sweepHead = `| | transitions | false | services | detected 50/95 % | held back 50/95 % |
 |---|---|---|---|---|---|`
 
 func TestSweep(t *testing.T) {
 	if !*sweep {
 		t.Skip("asked for by -sweep")
+	}
+	fmt.Println(flapHead)
+	fmt.Println(flapRow("the defaults", func(p *health.MeshPolicy) { p.FlapMax = 0 }))
+	if !*plain {
+		for _, v := range []time.Duration{15 * time.Second, 4 * time.Minute, -1} {
+			fmt.Println(flapRow(fmt.Sprint("FlapHalfLife ", v), func(p *health.MeshPolicy) { p.FlapHalfLife, p.FlapMax = v, 0 }))
+		}
+	}
+	if *flaps {
+		return
 	}
 	fmt.Println(sweepHead)
 	fmt.Println(sweepRow("the defaults", func(*health.MeshPolicy) {}))
@@ -93,13 +138,16 @@ func constants(t *testing.T) {
 	}
 	for _, file := range files {
 		out, err := exec.Command(build(t, "soak", plant(t, file)), "-test.run=^TestSweep$", "-sweep", "-sweep.plain").CombinedOutput()
-		_, row, found := bytes.Cut(out, []byte("| the defaults |"))
-		if err != nil || !found {
+		if err != nil {
 			t.Errorf("%s: %v\n%s", file, err, out)
 			continue
 		}
-		row, _, _ = bytes.Cut(row, []byte("\n"))
-		fmt.Printf("| %s |%s\n", strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".txtar"), "_", " "), row)
+		name := strings.ReplaceAll(strings.TrimSuffix(filepath.Base(file), ".txtar"), "_", " ")
+		for row := range strings.Lines(string(out)) {
+			if strings.HasPrefix(row, "| the defaults |") {
+				fmt.Print(strings.Replace(row, "the defaults", name, 1))
+			}
+		}
 	}
 }
 

@@ -134,9 +134,9 @@ func (w *world) perform(t *task) {
 			return
 		}
 		if until := w.coord.pausedUntil; until > w.now {
-			if t.kind == taskSilence {
+			if t.kind == taskSilence && !stock(in.service.Source) {
 				in.heardAt = until // what it sent may wait for us
-			}
+			} // but a Check that was not answered has failed by then
 			w.plan(in, t.kind, t.gen, until-w.now+time.Millisecond)
 			return
 		}
