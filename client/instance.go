@@ -63,8 +63,8 @@ func (i *Instance) validate() error {
 	f.add("Version", atMost(i.Version, wire.MaxVersion))
 	f.add("ServerName", atMost(i.ServerName, wire.MaxServerName))
 	f.add("TTL", i.checkTTL())
-	f.add("Rule", i.checkRule())
-	f.add("MinAvailable", i.checkMinAvailable())
+	f.add("Rule", wire.CheckRule(i.rule()))
+	f.add("MinAvailable", wire.CheckMinAvailable(i.MinAvailable))
 	return errors.Join(f...)
 }
 
@@ -78,20 +78,6 @@ func atMost(text string, limit int) error {
 func (i *Instance) checkTTL() error {
 	_, err := wire.Between(i.ttl(), 0, wire.MinTTL, wire.MaxTTL)
 	return err
-}
-
-func (i *Instance) checkRule() error {
-	if _, err := health.ParseRule(i.rule()); i.rule() != "" && err != nil {
-		return fmt.Errorf("is %s; allowed: %s", i.rule(), health.RuleNames)
-	}
-	return nil
-}
-
-func (i *Instance) checkMinAvailable() error {
-	if i.MinAvailable < 0 || i.MinAvailable > 100 {
-		return fmt.Errorf("is %d; allowed: 1 to 100, 0 for the coordinator's", i.MinAvailable)
-	}
-	return nil
 }
 
 // rule returns the rule's name, "" if none is given.

@@ -160,8 +160,9 @@ func checkDependencies(services map[string]ServicePolicy) []error {
 	}
 	for _, name := range sortedNames(services) {
 		p := services[name]
-		for i, on := range p.DependsOn {
-			if slices.Contains(p.DependsOn[:i], on) || slices.Contains(p.SoftDependsOn, on) {
+		all := slices.Concat(p.DependsOn, p.SoftDependsOn)
+		for i, on := range all {
+			if slices.Contains(all[:i], on) {
 				add(name, "%s is there twice", on)
 			}
 		}

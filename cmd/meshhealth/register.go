@@ -80,12 +80,8 @@ func fill(cmd *cobra.Command, reg *pb.Registration, name string, labels []string
 	add("--health-name", wire.CheckHealthName(reg.GetHealthName()))
 	add("--zone", wire.CheckZone(reg.GetZone()))
 	add("--version", atMost(wire.MaxVersion)(reg.GetVersion()))
-	if _, err := health.ParseRule(reg.GetRule()); reg.GetRule() != "" && err != nil {
-		add("--rule", fmt.Errorf("%w; allowed: %s", err, health.RuleNames))
-	}
-	if reg.GetMinAvailable() > 100 {
-		add("--min-available", fmt.Errorf("%d is out of range; allowed: 1 to 100", reg.GetMinAvailable()))
-	}
+	add("--rule", wire.CheckRule(reg.GetRule()))
+	add("--min-available", wire.CheckMinAvailable(int(reg.GetMinAvailable())))
 	add("--instance-server-name", atMost(wire.MaxServerName)(reg.GetServerName()))
 	return errors.Join(errs...)
 }

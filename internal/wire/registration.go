@@ -73,19 +73,29 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 // not care.
 func judgeOf(v *Violations, prefix string, r *pb.Registration) *health.ServicePolicy {
 	p := health.ServicePolicy{MinAvailable: int(r.GetMinAvailable()), Optional: r.GetOptional()}
-	if r.GetRule() != "" {
-		var err error
-		if p.Rule, err = health.ParseRule(r.GetRule()); err != nil {
-			v.Add(prefix+"rule", "%q is no rule; allowed: %s", CleanTo(r.GetRule(), MaxRule), health.RuleNames)
-		}
-	}
-	if r.GetMinAvailable() > 100 {
-		v.Add(prefix+"min_available", "is %d; allowed: 1 to 100, 0 for the coordinator's", r.GetMinAvailable())
-	}
+	v.Check(prefix+"rule", CheckRule(r.GetRule()))
+	v.Check(prefix+"min_available", CheckMinAvailable(p.MinAvailable))
+	p.Rule, _ = health.ParseRule(r.GetRule()) // none given, or told already
 	if p.Rule == (health.Rule{}) && p.MinAvailable == 0 && !p.Optional {
 		return nil
 	}
 	return &p
+}
+
+// CheckRule returns what is wrong with the name of a rule; empty is none.
+func CheckRule(name string) error {
+	if _, err := health.ParseRule(name); name != "" && err != nil {
+		return fmt.Errorf("%q is no rule; allowed: %s", CleanTo(name, MaxRule), health.RuleNames)
+	}
+	return nil
+}
+
+// CheckMinAvailable returns what is wrong with a part in percent; 0 is none.
+func CheckMinAvailable(percent int) error {
+	if percent < 0 || percent > 100 {
+		return fmt.Errorf("is %d; allowed: 1 to 100, 0 for the coordinator's", percent)
+	}
+	return nil
 }
 
 // CheckHealthName returns what is wrong with a name to ask an instance for.

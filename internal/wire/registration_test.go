@@ -211,3 +211,29 @@ func holdsLimits(t *testing.T, r *Registration) {
 		}
 	}
 }
+
+// TestJudgeOfARegistration: how an instance wants its service to be judged.
+func TestJudgeOfARegistration(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		edit func(*pb.Registration)
+		want *health.ServicePolicy
+		bad  []refusal
+	}{
+		{"nothing", func(*pb.Registration) {}, nil, nil},
+		{"a rule", func(r *pb.Registration) { r.Rule = "at-least-2" }, &health.ServicePolicy{Rule: health.AtLeast(2)}, nil},
+		{"available", func(r *pb.Registration) { r.Rule = "available" }, &health.ServicePolicy{Rule: health.Available}, nil},
+		{"the rest", func(r *pb.Registration) { r.MinAvailable, r.Optional = 60, true }, &health.ServicePolicy{MinAvailable: 60, Optional: true}, nil},
+		{"no rule", func(r *pb.Registration) { r.Rule = "at-least-0" }, nil, []refusal{{"registrations[0].rule", `"at-least-0" is no rule; allowed: available, worst`}}},
+		{"too much", func(r *pb.Registration) { r.MinAvailable = 1 << 31 }, nil, []refusal{{"registrations[0].min_available", "allowed: 1 to 100"}}},
+	} {
+		out, err := Registrations(&pb.RegisterRequest{Registrations: []*pb.Registration{registrationOf(c.edit)}})
+		refuses(t, c.name, err, c.bad)
+		if len(c.bad) > 0 {
+			continue
+		}
+		if got := out[0].Spec.Judge; (got == nil) != (c.want == nil) || got != nil && (got.Rule != c.want.Rule || got.MinAvailable != c.want.MinAvailable || got.Optional != c.want.Optional) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
