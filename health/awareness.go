@@ -11,6 +11,7 @@ type awareness struct {
 	// doubted are the services one of whose instances was lost sight of lately.
 	doubted   map[string]bool
 	doubtedAt moment // the first of them
+	unwellAt  moment // when it was last noted that we lack something
 }
 
 const (
@@ -24,6 +25,15 @@ const (
 // raise notes that something speaks against us.
 func (a *awareness) raise(now moment) {
 	a.score, a.at = min(maxScore, a.current(now)+1), now
+}
+
+// unwell notes that we lack something: once a second, since all who meet with it
+// say so.
+func (a *awareness) unwell(now moment) {
+	if a.unwellAt == 0 || now-a.unwellAt >= moment(time.Second) {
+		a.unwellAt = now
+		a.raise(now)
+	}
 }
 
 // lost notes that sight was lost of an instance of a service.

@@ -34,6 +34,9 @@ const (
 	// EventOverride sets (Override) or with nil clears what is forced on all in
 	// Scope; ID and Lease say nothing. It holds for those who come later too.
 	EventOverride
+	// EventUnwell says that we ourselves lack something, such as file descriptors.
+	// It is about nobody: ID and Lease say nothing.
+	EventUnwell
 	// EventUnasked says that we have not asked it for so long that what it said
 	// last need not hold any more (Reason). That is unconfirmed until it is heard
 	// of, and nothing else comes of it: it was our doing.

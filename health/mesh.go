@@ -58,8 +58,12 @@ func (m *Mesh) Len() int { return len(m.instances) }
 // memory.
 func (m *Mesh) Apply(dst []Change, now time.Time, ev *Event) []Change {
 	m.setNow(now)
-	if ev.Kind == EventOverride {
+	switch ev.Kind {
+	case EventOverride:
 		return m.override(dst, ev.Scope, ev.Override)
+	case EventUnwell:
+		m.aware.unwell(m.now)
+		return dst
 	}
 	in := m.instances[ev.ID]
 	if handled, changes := m.membership(dst, in, ev); handled {

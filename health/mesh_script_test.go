@@ -53,6 +53,8 @@ func (s *meshScript) run(l *line) string {
 	case "retune":
 		s.policy(l)
 		return printChanges(s.mesh.Retune(nil, at(s.now), s.services), l)
+	case "unwell":
+		return printChanges(s.mesh.Apply(nil, at(s.now), &Event{Kind: EventUnwell}), l)
 	case "overrides":
 		return s.overrides()
 	}

@@ -63,6 +63,9 @@ func whyOf(h *pb.Health) string {
 	if h.GetRoot() != "" {
 		add("because of " + h.GetRoot())
 	}
+	if n := h.GetAffected(); n > 0 {
+		add(plural(int(n), "service") + " bad because of it")
+	}
 	if h.GetOverride() == nil && (h.GetCounts() == nil || h.GetStatus() != pb.Status_STATUS_SERVING) {
 		add(h.GetReason())
 	}

@@ -100,6 +100,27 @@ func TestCauses(t *testing.T) {
 	}
 }
 
+// TestOwnLack: without descriptors we are not well, and nobody else is to blame.
+func TestOwnLack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRigWith(t, func(cfg *Config) {
+			cfg.Dial = func(context.Context, string) (net.Conn, error) {
+				return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("socket", syscall.EMFILE)}
+			}
+		})
+		r.register("pay/a", health.Spec{Address: "host:1"})
+		all := r.after(time.Minute)
+		for _, e := range all {
+			if e.Kind != health.EventUnwell {
+				t.Errorf("told: %+v", e)
+			}
+		}
+		if len(all) < 3 {
+			t.Errorf("told %d times in a minute", len(all))
+		}
+	})
+}
+
 // TestOwnLateness: a poll that was waited for in vain while we ourselves were
 // late tells nothing against anybody; the next, which was not, does.
 func TestOwnLateness(t *testing.T) {

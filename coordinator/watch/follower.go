@@ -129,8 +129,13 @@ func (f *follower) follow(ctx context.Context, conn *grpc.ClientConn) {
 func (f *follower) tell(ctx context.Context, found finding, since time.Time) {
 	ev := health.Event{Reason: found.reason}
 	switch found.about {
-	case nothing, ourselves:
+	case nothing:
 		return
+	case ourselves:
+		if found.reason == "" { // our own will
+			return
+		}
+		ev.Kind = health.EventUnwell
 	case path:
 		ev.Kind = health.EventPath
 	case refusal:
