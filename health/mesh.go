@@ -111,7 +111,7 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 	case EventPushed:
 		in.push(ev.On)
 	case EventUnasked:
-		in.unasked(ev.Reason)
+		m.unasked(in, ev.Reason)
 	}
 }
 

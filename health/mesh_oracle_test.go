@@ -18,6 +18,7 @@ type dumbInstance struct {
 	waitingSince        time.Time // a stock SERVING waits
 	polls               int
 	doubtSince, doubtTo time.Time
+	doubtLeft           time.Duration // while it stands still: doubtTo is zero
 	lost, config        Cause
 	renewing, unasked   bool
 	refusedSince        time.Time
@@ -53,8 +54,11 @@ func (d *dumbInstance) doubt(p *MeshPolicy, now time.Time) {
 		return
 	}
 	d.waitingSince = time.Time{}
-	if d.doubtSince.IsZero() {
+	switch {
+	case d.doubtSince.IsZero():
 		d.doubtSince, d.doubtTo = now, now.Add(p.UnreachableAfter)
+	case d.doubtTo.IsZero():
+		d.doubtTo = now.Add(d.doubtLeft)
 	}
 }
 
@@ -117,7 +121,13 @@ func (d *dumbInstance) apply(p *MeshPolicy, now time.Time, ev *Event) {
 	case EventPath:
 		d.doubt(p, now)
 	case EventUnasked:
-		d.unasked = d.unasked || d.pushers == 0 && d.lost == CauseNone
+		if d.pushers > 0 || d.lost != CauseNone {
+			return
+		}
+		d.unasked = true
+		if !d.doubtSince.IsZero() && !d.doubtTo.IsZero() {
+			d.doubtLeft, d.doubtTo = d.doubtTo.Sub(now), time.Time{}
+		}
 	case EventRefused:
 		if quiet {
 			return

@@ -4,15 +4,16 @@ import "time"
 
 // reach is layer 2: whether what the instance last said can still be believed.
 type reach struct {
-	doubt     bool   // the path is in doubt; the status is kept, unconfirmed
-	silent    bool   // by evidence of the path, and not by a first refusal or for want of any
-	unasked   bool   // we did not ask, so that nobody knows
-	lost      Cause  // refused, unreachable or lease_expired; none if reached
-	worn      bool   // lost, but after more lateness of ours than may be forgiven
-	config    Cause  // only a change of configuration can mend it; none if fine
-	reason    string // of whichever of these holds
-	renewing  bool   // it renews its lease though we cannot reach it
-	refusedAt moment // the first of the refusals in a row
+	doubt     bool     // the path is in doubt; the status is kept, unconfirmed
+	silent    bool     // by evidence of the path, and not by a first refusal or for want of any
+	unasked   bool     // we did not ask, so that nobody knows
+	paused    deadline // what is left of doubt's, from when we did not ask on
+	lost      Cause    // refused, unreachable or lease_expired; none if reached
+	worn      bool     // lost, but after more lateness of ours than may be forgiven
+	config    Cause    // only a change of configuration can mend it; none if fine
+	reason    string   // of whichever of these holds
+	renewing  bool     // it renews its lease though we cannot reach it
+	refusedAt moment   // the first of the refusals in a row
 }
 
 // secondRefusal is how far apart two refusals must be to count as two.
@@ -40,8 +41,8 @@ func (r *reach) over(in *instance, v verdict) verdict {
 	}
 	if r.doubt {
 		v.unconfirmed = true
-		if !r.renewing { // else nothing comes of it
-			v.nextAt, v.nextCause = in.deadlines[dlUnreachable].at, CauseUnreachable
+		if d := &in.deadlines[dlUnreachable]; d.armed() && !r.renewing { // else nothing comes of it
+			v.nextAt, v.nextCause = d.at, CauseUnreachable
 		}
 		if v.reason == "" {
 			v.reason = r.reason
@@ -50,12 +51,18 @@ func (r *reach) over(in *instance, v verdict) verdict {
 	return v
 }
 
-// unasked notes that it was not asked for long. No deadline runs for that.
-func (in *instance) unasked(reason string) {
+// unasked notes that it was not asked for long. No deadline runs for that, and
+// that of a doubt stands still until it is asked again: nobody knows meanwhile.
+func (m *Mesh) unasked(in *instance, reason string) {
 	if in.pushed() || in.reach.lost != CauseNone {
 		return
 	}
 	in.reach.unasked = true
+	if d := &in.deadlines[dlUnreachable]; in.reach.doubt && d.armed() {
+		in.reach.paused = *d
+		in.reach.paused.at -= m.now
+		d.disarm()
+	}
 	if in.reach.config == CauseNone && !in.reach.doubt {
 		in.reach.reason = reason
 	}
@@ -112,10 +119,20 @@ func (m *Mesh) doubt(in *instance, reason string) {
 		in.reach.reason = reason
 	}
 	if in.reach.doubt {
+		m.resume(in)
 		return
 	}
 	in.reach.doubt = true
 	in.deadlines[dlUnreachable].arm(m.now, m.patience())
+}
+
+// resume lets the deadline of a doubt run on, if it stands still.
+func (m *Mesh) resume(in *instance) {
+	if p := &in.reach.paused; p.length != 0 {
+		p.at += m.now
+		in.deadlines[dlUnreachable] = *p
+		*p = deadline{}
+	}
 }
 
 // refused counts a refusal; the second, a second later, decides.

@@ -76,17 +76,21 @@ func (s *scribe) settle(ctx context.Context) error {
 	return nil
 }
 
-// refuse fails the commands that want something new of the store, and returns
-// what they would have come to.
+// refuse fails the commands that want something new of the store, or are about
+// what nobody knows yet, and returns what they would have come to.
 func refuse(d *draft, commands []*command, cause error) (events []health.Event) {
 	for _, c := range commands {
-		if c.err == nil && d.touches(c) {
+		if c.err == nil && (d.touches(c) || d.s.doubted(c)) {
 			events = append(events, c.events...)
 			c.err = fmt.Errorf("%w: %v", wire.ErrStore, cause)
 		}
 	}
 	return events
 }
+
+// doubted reports whether a command is about what a commit would have changed of
+// which nobody knows whether it was made.
+func (s *scribe) doubted(c *command) bool { return s.doubt != nil && s.doubt.draft.touches(c) }
 
 // touches reports whether the draft changes anything a command is about.
 func (d *draft) touches(c *command) bool {

@@ -132,8 +132,8 @@ func (o *owner) take(now time.Time, m *message) {
 // publish hands the changes to the readers and to the scribe, neither of whom
 // it waits for, and then answers.
 func (o *owner) publish() {
+	o.record(o.changes) // first: who has seen it finds it in the history
 	o.feed.Publish(o.changes)
-	o.record(o.changes)
 	o.ended(o.mesh.Ended())
 	for i := range o.changes {
 		logChange(o.log, &o.changes[i])

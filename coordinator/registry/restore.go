@@ -25,6 +25,9 @@ func (r *Registry) restore(state *store.State) {
 			Loaded: loaded(statuses[reg.ID], trusted),
 		})
 	}
+	if !trusted { // nor may they be after another restart
+		r.scribe.queue.record(changes)
+	}
 	changes = r.owner.mesh.LoadOverrides(changes, now, r.kept(state.Overrides))
 	r.scribe.queue.end(r.owner.mesh.Ended())
 	changes = r.owner.mesh.Self(changes, health.Serving, health.CauseOK, "")

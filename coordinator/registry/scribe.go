@@ -27,8 +27,9 @@ type scribe struct {
 	forced    map[health.ID]store.Override // by the key of its scope
 	failing   bool
 	aliveAt   time.Time
-	stamps    int      // how many commits were marked
-	doubt     *attempt // the last commit, if nobody knows whether it was made
+	stamps    int       // how many commits were marked
+	triedAt   time.Time // the last commit
+	doubt     *attempt  // the last commit, if nobody knows whether it was made
 }
 
 const (
@@ -137,16 +138,17 @@ func (s *scribe) flush(ctx context.Context) {
 	w := s.queue.take()
 	b, d := s.batch(&w)
 	switch {
-	case empty(b):
-		s.applied(d, w.commands)
 	case unsettled != nil:
 		s.putOff(d, &w, unsettled)
+	case empty(b):
+		s.applied(d, w.commands)
 	default:
 		s.commit(ctx, b, d, &w)
 	}
 }
 
 func (s *scribe) commit(ctx context.Context, b *store.Batch, d *draft, w *work) {
+	s.triedAt = time.Now()
 	if err := s.store.Commit(ctx, b); err != nil {
 		s.failed(ctx, b.AliveAt, d, w, err)
 		return
@@ -182,7 +184,7 @@ func (s *scribe) batch(w *work) (*store.Batch, *draft) {
 		b.Transitions = append(b.Transitions, store.Transition{At: time.Now(), Lost: w.lost})
 	}
 	b.Transitions = append(append(b.Transitions, w.transitions...), d.acts...)
-	probe := s.failing && len(w.commands) == 0
+	probe := s.failing && time.Since(s.triedAt) >= retryStore
 	if now := time.Now(); !empty(b) || probe || now.Sub(s.aliveAt) >= aliveEvery {
 		s.stamp(b, now)
 	}

@@ -78,7 +78,7 @@ func (b *breaker) wait(now time.Time) time.Duration {
 // failure: such can wait until others had their turn.
 func (b *breaker) begin() (again bool) {
 	b.probing = true
-	return b.failures > 0
+	return b.failures > 0 && b.refusals != 1
 }
 
 // abandoned notes that whoever made the attempt does not want it any more.
@@ -94,6 +94,7 @@ const (
 	failedRefused failure = iota
 	failedBroken          // at once, and not refused
 	failedOtherwise
+	notTried // we lack what it takes, which says nothing of the address
 )
 
 // failed notes that an attempt has. dice, from 0 to 1, is where in the time
@@ -101,6 +102,10 @@ const (
 // nothing had come before it.
 func (b *breaker) failed(now time.Time, how failure, dice float64) {
 	b.probing = false
+	if how == notTried {
+		b.until = now.Add(growing(1, dice, b.longest))
+		return
+	}
 	b.failures++
 	b.refusals++
 	if how != failedRefused {

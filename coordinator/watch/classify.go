@@ -29,6 +29,7 @@ const (
 	configuration              // only a change of configuration can mend it
 	unimplemented              // the target does not know this service
 	unknownName                // the target does not know this health name
+	notAsked                   // we did not come to it
 )
 
 // finding is what an error comes to.
@@ -49,6 +50,8 @@ func classifyDial(err error) finding {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return finding{about: ourselves}
+	case errors.Is(err, errCrowded):
+		return finding{about: notAsked, reason: reason}
 	case errors.Is(err, wire.ErrTarget):
 		return finding{about: configuration, cause: health.CauseUnreachable, reason: reason}
 	case errors.Is(err, syscall.ECONNREFUSED):

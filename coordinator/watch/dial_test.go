@@ -50,6 +50,9 @@ func TestDialsAreBounded(t *testing.T) {
 		got := r.take()
 		first := map[health.ID]bool{}
 		for _, e := range got {
+			if e.Kind == health.EventUnasked {
+				continue // it waited for its turn for longer than may be overlooked
+			}
 			if e.Kind != health.EventPath || e.at.Sub(e.since) != dialTimeout {
 				t.Fatalf("told %v %v after its wait began, want the path, after %v", e, e.at.Sub(e.since), dialTimeout)
 			}

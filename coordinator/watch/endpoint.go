@@ -89,7 +89,14 @@ func (e *endpoint) wait() (d time.Duration) {
 // are the ones who make it wait.
 func (e *endpoint) redial(ctx context.Context) attempt {
 	e.drop()
-	free, err := e.pool.slots.take(ctx, e.begin())
+	waiting, cancel := context.WithTimeout(ctx, e.pool.longest)
+	free, err := e.pool.slots.take(waiting, e.begin())
+	cancel()
+	if err != nil && ctx.Err() == nil { // nobody's fault but ours
+		e.enter(func(b *breaker) { b.abandoned() })
+		e.last = attempt{err: errCrowded, number: e.attempts.Add(1)}
+		return e.last
+	}
 	if err != nil {
 		e.note(ctx, attempt{err: err})
 		return attempt{err: err}
@@ -99,6 +106,9 @@ func (e *endpoint) redial(ctx context.Context) attempt {
 	free()
 	return e.note(ctx, made)
 }
+
+// errCrowded is an attempt that was not made: too many others waited.
+var errCrowded = errors.New("the coordinator has more to dial than it can, and has not dialled")
 
 func (e *endpoint) begin() (again bool) {
 	e.enter(func(b *breaker) { again = b.begin() })
@@ -132,6 +142,8 @@ func howFailed(err error) failure {
 		return failedRefused
 	case f.about == path && !f.waited:
 		return failedBroken
+	case f.about == ourselves:
+		return notTried
 	}
 	return failedOtherwise
 }

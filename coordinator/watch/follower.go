@@ -136,6 +136,8 @@ func (f *follower) tell(ctx context.Context, found finding, since time.Time) {
 			return
 		}
 		ev.Kind = health.EventUnwell
+	case notAsked:
+		ev.Kind = health.EventUnasked
 	case path:
 		ev.Kind = health.EventPath
 	case refusal:

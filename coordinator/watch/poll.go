@@ -66,7 +66,7 @@ func (p *polled) ask() next {
 		return next{in: p.f.cadence.next(rand.Float64()), after: true}
 	case code == codes.NotFound && len(p.names) > 1:
 		p.names = p.names[1:]
-		return next{}
+		return next{after: true}
 	}
 	p.end.err = err
 	return next{ends: true}

@@ -137,7 +137,11 @@ func (w *wheel) work() {
 
 // take begins the poll that was due first, if it may be.
 func (w *wheel) take(now time.Time) *spoke {
-	for lane := range w.waiting {
+	lanes := [...]int{0, 1}
+	if w.doubted < maxPolls/8 { // so many are always theirs
+		lanes = [...]int{1, 0}
+	}
+	for _, lane := range lanes {
 		if lane == 1 && w.doubted >= maxDoubted {
 			break
 		}
