@@ -66,6 +66,9 @@ func (j *judged) dead(d time.Duration) (n int) {
 // more, as when a gateway restarts. There are more to dial than can be: those who
 // wait for it are in doubt too, so that the guard comes in time.
 func TestCrowdedDials(t *testing.T) {
+	if raced {
+		t.Skip("thousands of timers in one bubble; runs without the race detector")
+	}
 	const n = 1500
 	synctest.Test(t, func(t *testing.T) {
 		j := newJudged(t)

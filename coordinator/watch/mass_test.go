@@ -13,6 +13,9 @@ import (
 // them are in doubt, or told to be unasked, before the first is given up: else
 // nobody would see that they are many.
 func TestMassSilence(t *testing.T) {
+	if raced {
+		t.Skip("thousands of timers in one bubble; runs without the race detector")
+	}
 	synctest.Test(t, func(t *testing.T) {
 		const n = 6 * maxPolls
 		r := newRig(t)
