@@ -41,11 +41,15 @@ func (a *app) listOverrides(ctx context.Context, q *asking, out *output, mainten
 			list = append(list, o)
 		}
 	}
-	if len(list) == 0 && !out.json() {
-		a.say(map[bool]string{false: "Nothing is forced.", true: "Nothing is in maintenance."}[maintenance])
-		return nil
+	switch {
+	case len(list) > 0 || out.json():
+		return a.printOverrides(out, list)
+	case maintenance:
+		a.say("Nothing is in maintenance.")
+	default:
+		a.say("Nothing is forced.")
 	}
-	return a.printOverrides(out, list)
+	return nil
 }
 
 func (a *app) printOverrides(out *output, list []*pb.ForcedScope) error {

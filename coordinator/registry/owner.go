@@ -91,9 +91,9 @@ func (o *owner) wake(first *message) (now time.Time) {
 
 // look notes how we are, if that has changed.
 func (o *owner) look() {
-	now := Glance{Score: o.mesh.Score(), Guards: o.mesh.Guards(), Overrides: o.mesh.Forcing()}
-	if o.store != storeFine {
-		now.StoreError = o.store.reason
+	now := Glance{
+		Score: o.mesh.Score(), Guards: o.mesh.Guards(), Overrides: o.mesh.Forcing(),
+		StoreError: o.store.reason, // none while it is fine
 	}
 	if was := o.glance.Load(); was == nil || !was.same(&now) {
 		o.glance.Store(&now)
