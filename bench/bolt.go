@@ -10,7 +10,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// bareBolt is bbolt as it is, which waits for the disk with each commit.
+// bareBolt is a bbolt database without our store. It waits for the disk with each commit.
 type bareBolt struct{ *bbolt.DB }
 
 var bareBucket = []byte("registrations")
@@ -26,7 +26,8 @@ func openBare(path string) (*bareBolt, error) {
 	})
 }
 
-// bareRecord is as long as what we keep of a registration.
+// bareRecord returns a key and a value as long as those that our store writes for the i-th
+// registration.
 func bareRecord(i int) (key, value []byte, err error) {
 	reg := registrationOf(i)
 	key = []byte(reg.GetService() + "\x00" + reg.GetInstance())
@@ -37,7 +38,8 @@ func bareRecord(i int) (key, value []byte, err error) {
 	return key, value, err
 }
 
-// commits puts one record after the other.
+// commits writes the records from first to end-1, each with its own commit. It returns how
+// long that took.
 func (b *bareBolt) commits(first, end int) (time.Duration, error) {
 	began := time.Now()
 	for i := first; i < end; i++ {

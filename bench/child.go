@@ -15,18 +15,21 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 )
 
-// childEnv makes this program a server of that kind, and nothing else.
+// childEnv is an environment variable. If it has a key of kinds, this program only runs this
+// server.
 const childEnv = "MESHHEALTH_BENCH_CHILD"
 
-// kinds of children. Each listens where it likes, says where, and serves until
-// its context ends.
+// kinds has the servers that a child process can run, by name. Each listens on a free port,
+// prints its address, and serves until its context ends.
 var kinds = map[string]func(ctx context.Context) error{
-	"coordinator":         serveCoordinator,
-	"stock":               serveStock,
-	"polling coordinator": servePolling,
-	"polled":              servePolled,
-	"server":              func(ctx context.Context) error { return serveOurs(ctx, false) },
-	"server with options": func(ctx context.Context) error { return serveOurs(ctx, true) },
+	"coordinator":            serveCoordinator,
+	"stock":                  serveStock,
+	"attacked":               serveAttacked,
+	"stock with 128 streams": serveStock128,
+	"polling coordinator":    servePolling,
+	"polled":                 servePolled,
+	"server":                 func(ctx context.Context) error { return serveOurs(ctx, false) },
+	"server with options":    func(ctx context.Context) error { return serveOurs(ctx, true) },
 }
 
 func child(kind string) error {
@@ -40,7 +43,7 @@ func child(kind string) error {
 }
 
 func serveCoordinator(ctx context.Context) error {
-	c, err := coordinator.New(ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off, Policy: undamped})
+	c, err := coordinator.New(ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off, TargetBudget: coordinator.Off, Policy: undamped})
 	if err != nil {
 		return err
 	}
@@ -48,7 +51,8 @@ func serveCoordinator(ctx context.Context) error {
 	return c.Run(ctx)
 }
 
-// process is a server of its own, whose CPU and memory are only its own.
+// process is a server in a child process, so that its CPU time and memory can be measured
+// alone. at is the line that it prints: its addresses, separated by spaces.
 type process struct {
 	cmd *exec.Cmd
 	at  string
@@ -74,15 +78,15 @@ func (r *rig) process(kind string) (*process, error) {
 	return p, err
 }
 
-// cpu returns the time it has used so far: the sum over its threads, to the
-// nanosecond.
+// cpu returns the CPU time that the process has used so far, as the sum over its threads. The
+// resolution is a nanosecond.
 func (p *process) cpu() (time.Duration, error) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
 	var sum time.Duration
 	for _, t := range tasks {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%s/schedstat", p.cmd.Process.Pid, t.Name()))
 		if err != nil {
-			continue // it has ended
+			continue // the thread has ended
 		}
 		ns, err := strconv.ParseInt(strings.Fields(string(b))[0], 10, 64)
 		if err != nil {
@@ -93,7 +97,7 @@ func (p *process) cpu() (time.Duration, error) {
 	return sum, err
 }
 
-// rss returns its resident memory in bytes.
+// rss returns the resident memory of the process in bytes.
 func (p *process) rss() (int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {

@@ -9,14 +9,14 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// countKey is the header in which targets tell how often they were asked.
+// countKey is the response header in which a target sends how many polls it has answered.
 const countKey = "asked"
 
 func sendCount(ctx context.Context, n int64) error {
 	return grpc.SetHeader(ctx, metadata.Pairs(countKey, strconv.FormatInt(n, 10)))
 }
 
-// countHeader is the header of an answer.
+// countHeader is the response header of a call, with the value of countKey.
 type countHeader struct{ md metadata.MD }
 
 func (h *countHeader) count() (float64, error) {

@@ -1,13 +1,14 @@
-// Command bench measures us and a peer in the same run, and prints ratios.
-// `make bench` runs it; bench -h says how to run a part.
+// Command bench measures this project and its peers in the same run, and prints
+// ratios. `make bench` runs all benchmarks. The option -run selects some of them.
 //
-// A figure is the median of the ratios of its rounds, in which we and the peer
-// take turns; the least and the greatest stand beside it. It is met if the
-// median meets the goal, noise if the goal lies between them, missed otherwise.
+// A figure is the median of the ratios of all rounds. In each round, this project
+// and the peer take turns. The smallest and the greatest ratio are printed beside
+// the median. A figure is "met" if the median meets the goal. It is "noise" if only
+// the smallest ratio meets the goal, and "missed" otherwise.
 //
 // # Concurrency
 //
-// One measurement at a time. What serves is in this process, except the
-// coordinators whose CPU or memory is measured: those are processes of their
-// own (child.go).
+// One measurement runs at a time. The measured servers run in this process. A
+// server whose CPU time or memory is measured alone runs in a child process
+// (child.go).
 package main

@@ -9,9 +9,10 @@ import (
 	"github.com/meshhealth/meshhealth/client"
 )
 
-// benchFlip: SetStatus in a service until the Recv of a watcher of the
-// coordinator has it, two hops; beside one bare Check, there and back, and a
-// stock Watch, one hop. One of each in turn, so that all see the same machine.
+// benchFlip measures the time from SetStatus in a service until a watcher of the
+// coordinator receives the status, over two hops. It compares this time with one Check,
+// and with a stock Watch over one hop. The three take turns, so that the load of the
+// machine is the same for all.
 func benchFlip(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -55,13 +56,14 @@ func benchFlip(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// flipped is something that flips, and what a watcher of it sees.
+// flipped is a server whose status can be flipped. seen receives each status that a watcher
+// of it receives.
 type flipped struct {
 	flip func(i int) error
 	seen chan seen
 }
 
-// in returns how long the i-th flip takes to be seen.
+// in returns the time from the i-th flip of f until the watcher has received it.
 func (r *rig) in(f *flipped, i int) (time.Duration, error) {
 	_, _, want := side(i)
 	began := time.Now()
@@ -72,7 +74,8 @@ func (r *rig) in(f *flipped, i int) (time.Duration, error) {
 	return at.Sub(began), err
 }
 
-// twoHops is a service that a coordinator follows, and a client of that.
+// twoHops starts a service, a coordinator that follows the service, and a client that watches
+// the coordinator.
 func (r *rig) twoHops() (*flipped, error) {
 	at, err := r.coordinator()
 	if err != nil {
@@ -96,7 +99,7 @@ func (r *rig) twoHops() (*flipped, error) {
 				return err
 			}
 			for _, e := range u.Entries {
-				f.seen <- seen{status(e.GetStatus()), time.Now()}
+				f.seen <- seen{status(e.Status.Wire()), time.Now()}
 			}
 		}
 		return nil
@@ -105,7 +108,8 @@ func (r *rig) twoHops() (*flipped, error) {
 	return f, err
 }
 
-// oneHop is a stock server, and two clients of that.
+// oneHop starts a stock server and a client that watches it. It also returns a client for
+// Check.
 func (r *rig) oneHop() (*flipped, healthpb.HealthClient, error) {
 	peer, at, err := r.peer()
 	if err != nil {

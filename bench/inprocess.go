@@ -7,19 +7,21 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/meshhealth/meshhealth/coordinator/boltstore"
-	"github.com/meshhealth/meshhealth/coordinator/registry"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+
 	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/coordinator/store/bolt"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// inProcess is a registry with a store in a file and nothing around it, a store
-// of the same kind with nothing before it, and a bare bbolt.
+// inProcess has a registry that is called without gRPC, a store that is used without a
+// registry, and a bare bbolt. Each has its own file.
 type inProcess struct {
 	*rig
 	registry *registry.Registry
-	store    *boltstore.Store
+	store    *bolt.Store
 	bare     *bareBolt
 }
 
@@ -51,15 +53,16 @@ func (r *rig) inProcess() (*inProcess, error) {
 	return p, nil
 }
 
-func (r *rig) openStore(path string) (*boltstore.Store, error) {
-	s, err := boltstore.Open(path, boltstore.Options{})
+func (r *rig) openStore(path string) (*bolt.Store, error) {
+	s, err := bolt.Open(path, bolt.Options{})
 	if err == nil {
 		r.undo = append(r.undo, func() { _ = s.Close() })
 	}
 	return s, err
 }
 
-// register registers those from first to before end, one by one.
+// register registers the instances from first to end-1, one after the other. It returns how
+// long that took.
 func (p *inProcess) register(first, end int) (time.Duration, error) {
 	began := time.Now()
 	for i := first; i < end; i++ {
@@ -74,7 +77,8 @@ func (p *inProcess) register(first, end int) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// benchInProcess: one registration after the other, without the call.
+// benchInProcess compares registrations, one after the other and without gRPC, with as many
+// commits of a bare bbolt.
 func benchInProcess(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -99,8 +103,8 @@ func benchInProcess(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// benchHistory: what many instances say at once, until it is in the history,
-// and a commit for each of it.
+// benchHistory measures the time until the flips of many instances are in the history. It
+// compares this time with as many single commits of our store.
 func benchHistory(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -150,15 +154,16 @@ func (p *inProcess) flipAll(leases []*health.Spec, round int) (time.Duration, er
 	to, _, _ := side(round)
 	began := time.Now()
 	for i, spec := range leases {
-		ev := health.Event{
-			Kind: health.EventReport, ID: idOf(i), Lease: spec.Lease,
-			Report: health.Report{Source: health.SourceMeshhealth, Status: to},
+		ev := mesh.Event{
+			Kind: mesh.EventReport, ID: idOf(i), Lease: spec.Lease,
+			Report: mesh.Report{Source: health.SourceMeshhealth, Status: to},
 		}
 		if err := p.registry.Observe(p.ctx, ev, time.Time{}); err != nil {
 			return 0, err
 		}
 	}
-	// A renewal is answered after them, and the history is read up to date.
+	// The registry answers the renewal only after the reports. The history that is read
+	// after that contains all of them.
 	_, _, _ = p.registry.Renew(p.ctx, health.ID{}, 0)
 	last := idOf(len(leases) - 1)
 	page, err := p.registry.Transitions(p.ctx, store.Query{ID: last, Limit: 1})

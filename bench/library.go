@@ -13,20 +13,21 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// library is a health library a service can embed. What it does not have is nil.
+// library is a health library that a service can embed. A function is nil if the library does
+// not support it.
 type library struct {
 	name string
 	// once evaluates n trivial checks once, and returns how long it took.
 	once func(n int) (time.Duration, error)
-	// running starts n periodic checks and returns when all are known.
+	// running starts n periodic checks and returns when the results of all are known.
 	running func(n int) (*embedded, error)
 }
 
-// embedded is a library that runs.
+// embedded is a library with running checks.
 type embedded struct {
 	handler http.Handler
 	stop    func()
-	took    time.Duration // from its start until all was known
+	took    time.Duration // time from the start until the results of all checks were known
 }
 
 func libraries() []library {
@@ -38,7 +39,7 @@ func libraries() []library {
 	}
 }
 
-// benchLibrary: what the embedded server costs, beside other libraries.
+// benchLibrary compares the checks of the embedded server with those of other libraries.
 func benchLibrary(ctx context.Context, o *options, r *report) error {
 	for _, bench := range []func(context.Context, *options, *report) error{benchOnce, benchFirstKnown, benchIdle, benchRead} {
 		if err := bench(ctx, o, r); err != nil {
@@ -48,8 +49,8 @@ func benchLibrary(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// against measures every library in every round, and returns ours over the best
-// of the others.
+// against measures every library in every round. It returns for each round our figure divided
+// by the best figure of the others.
 func (o *options) against(ctx context.Context, measure func(library) (float64, error)) ([]float64, error) {
 	var ratios []float64
 	for range o.rounds {
@@ -110,7 +111,8 @@ func benchFirstKnown(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// benchIdle: what a periodic check weighs between its runs.
+// benchIdle measures the bytes and the goroutines that a periodic check needs between its
+// runs.
 func benchIdle(_ context.Context, o *options, r *report) error {
 	n := o.size(10_000, 100)
 	for _, l := range libraries() {
@@ -143,7 +145,7 @@ func weight() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// benchRead: a read over HTTP, without the network.
+// benchRead measures how long the HTTP handlers need to answer a request, without a network.
 func benchRead(_ context.Context, o *options, r *report) error {
 	small, _, err := readTime(oursRunning, 10)
 	if err != nil {
@@ -164,14 +166,14 @@ func benchRead(_ context.Context, o *options, r *report) error {
 	return nil
 }
 
-// sink takes an answer and keeps nothing.
+// sink is a http.ResponseWriter that discards the body.
 type sink struct{ header http.Header }
 
 func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(int)             {}
 func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
-// readTime returns the ns and allocations of one read.
+// readTime returns the nanoseconds and the allocations of one HTTP request to n checks.
 func readTime(running func(int) (*embedded, error), n int) (float64, int64, error) {
 	e, err := running(n)
 	if err != nil {
@@ -191,8 +193,8 @@ func readTime(running func(int) (*embedded, error), n int) (float64, int64, erro
 
 func trivial(context.Context) error { return nil }
 
-// oursOnce is a start, and the first run of all: there is nothing else that
-// evaluates checks once.
+// oursOnce returns how long the embedded server needs from its start until the first run of
+// all checks is done. It has no other way to evaluate checks once.
 func oursOnce(n int) (time.Duration, error) {
 	e, err := oursRunning(n)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/signal"
 	"regexp"
@@ -12,13 +13,13 @@ import (
 	"time"
 )
 
-// options are the flags.
+// options are the values of the flags.
 type options struct {
 	rounds int
 	quick  bool
 }
 
-// size returns n, or little of it for a quick look.
+// size returns n, or little if the flag -quick is given.
 func (o *options) size(n, little int) int {
 	if o.quick {
 		return little
@@ -26,7 +27,7 @@ func (o *options) size(n, little int) int {
 	return n
 }
 
-// benches are all there are, in the order they are run.
+// benches are all benchmarks, in the order in which they run.
 var benches = []struct {
 	name string
 	run  func(ctx context.Context, o *options, r *report) error
@@ -39,6 +40,7 @@ var benches = []struct {
 	{"polled", benchPolled},
 	{"library", benchLibrary},
 	{"calls", benchCalls},
+	{"attacker", benchAttacker},
 	{"runs", benchRuns},
 	{"batches", benchBatches},
 	{"onebyone", benchOneByOne},
@@ -47,6 +49,7 @@ var benches = []struct {
 }
 
 func main() {
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // logging would cost time that the peers do not need
 	if at := os.Getenv(childEnv); at != "" {
 		exit(child(at))
 	}

@@ -14,8 +14,8 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// benchMass: 1,000 instances flip at once; what a coordinator's CPU makes of it
-// with 100 clients that watch everything, against with 1.
+// benchMass flips 1,000 instances at once. It compares the coordinator's CPU time with 100
+// clients that watch everything to the time with one such client.
 func benchMass(ctx context.Context, o *options, r *report) error {
 	var ratios []float64
 	var messages [2]float64
@@ -35,8 +35,8 @@ func benchMass(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// massFlip returns the CPU time and the messages per client for one flip of
-// all.
+// massFlip returns the CPU time of the coordinator for one flip of all instances, and the
+// number of messages to each client.
 func massFlip(ctx context.Context, o *options, clients int) (time.Duration, float64, error) {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -85,7 +85,7 @@ func massFlip(ctx context.Context, o *options, clients int) (time.Duration, floa
 	return (ended - began) / time.Duration(flips), float64(after-before) / float64(flips*clients), err
 }
 
-// many is one process that is many instances.
+// many is one stock server that serves many instances. names are their health names.
 type many struct {
 	*stock.Server
 	names []string
@@ -97,7 +97,8 @@ func (m *many) set(s healthpb.HealthCheckResponse_ServingStatus) {
 	}
 }
 
-// fleet registers n instances, so many of them in each stock server.
+// fleet registers n static instances at a coordinator. Each stock server serves at most as
+// many of them as the parameter each says.
 func (r *rig) fleet(at string, n, each int) ([]*many, error) {
 	conn, err := r.dial(at)
 	if err != nil {
@@ -126,7 +127,7 @@ func (r *rig) fleet(at string, n, each int) ([]*many, error) {
 	return all, nil
 }
 
-// allWatcher is a client that watches everything.
+// allWatcher is a client that watches everything, with the last status of each instance.
 type allWatcher struct {
 	messages atomic.Int64
 	mu       sync.Mutex
@@ -152,13 +153,13 @@ func (r *rig) watchAll(at string) (*allWatcher, error) {
 	return w, nil
 }
 
-func (w *allWatcher) take(entries []*pb.Health) {
+func (w *allWatcher) take(entries []*client.Entry) {
 	w.messages.Add(1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range entries {
-		if e.GetInstance() != "" {
-			w.now[e.GetInstance()] = status(e.GetStatus())
+		if e.ID.Instance != "" {
+			w.now[e.ID.Instance] = status(e.Status.Wire())
 		}
 	}
 	select {
@@ -178,7 +179,7 @@ func (w *allWatcher) count(want status) (n int) {
 	return n
 }
 
-// all waits until every client has seen n instances with a status.
+// all waits until every client has at least n instances with the status want.
 func (r *rig) all(watching []*allWatcher, want status, n int) error {
 	for _, w := range watching {
 		for w.count(want) < n {

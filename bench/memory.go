@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// benchMemory: what an idle coordinator weighs, and each instance it follows.
+// benchMemory measures the resident memory of an idle coordinator, and the additional memory
+// for each instance that it follows.
 func benchMemory(ctx context.Context, o *options, r *report) error {
 	idle, err := weigh(ctx, 0)
 	if err != nil {
@@ -23,7 +24,7 @@ func benchMemory(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// settled is how long a coordinator is left alone before it is weighed.
+// settled is the time without work before the memory of a coordinator is measured.
 const settled = 5 * time.Second
 
 func weigh(ctx context.Context, n int) (int, error) {

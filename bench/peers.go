@@ -77,7 +77,7 @@ func hellofreshOnce(n int) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// allDone counts the first runs.
+// allDone counts the completed runs of checks, and closes done when left reaches 0.
 type allDone struct {
 	left atomic.Int64
 	once sync.Once

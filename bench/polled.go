@@ -21,13 +21,13 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// polledFor is how long the polls are counted: twice what coverage looks at, so
-// that its window is all of that time.
+// polledFor is how long the polls are counted. It is twice the 30 s of the metric
+// meshhealth_poll_coverage, so that the second half is exactly the time of this metric.
 const polledFor = 60 * time.Second
 
-// benchPolled: many targets that have Check only, each asked every second over a
-// connection of its own; how much of that the coordinator says it manages, and
-// how much the targets count.
+// benchPolled lets a coordinator poll many targets every second, each over its own
+// connection. It compares the coverage that the coordinator reports with the number of
+// polls that the targets count.
 func benchPolled(ctx context.Context, o *options, r *report) error {
 	for _, c := range []struct {
 		n    int
@@ -50,14 +50,16 @@ func benchPolled(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// polledFigures is what one run has come to.
+// polledFigures are the results of one run: the reported and the counted coverage, the
+// changed and the unconfirmed statuses, and the CPU. cpu is in cores of the coordinator. each
+// and theirs are microseconds for a poll, of the coordinator and of the targets.
 type polledFigures struct {
 	says, counted        float64
 	changed, unconfirmed float64
 	cpu, each, theirs    float64
 }
 
-// polledBy lets a coordinator poll n targets.
+// polledBy starts a coordinator and n targets, and returns the figures of their polls.
 func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err error) {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -65,7 +67,7 @@ func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err erro
 	if err != nil {
 		return f, err
 	}
-	at := strings.Fields(p.at) // gRPC, HTTP
+	at := strings.Fields(p.at) // the addresses of gRPC and of HTTP
 	t, err := rig.process("polled")
 	if err != nil {
 		return f, err
@@ -77,13 +79,14 @@ func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err erro
 		return f, err
 	}
 	long := time.Duration(o.size(int(polledFor), int(10*time.Second)))
-	if err := rig.pause(long / 2); err != nil { // until what was before is out of the window
+	if err := rig.pause(long / 2); err != nil { // the metric of coverage then has no polls from before this pause
 		return f, err
 	}
 	return rig.countPolls(p, t, at[1], n, long)
 }
 
-// polled registers n targets, each at a loopback address of its own.
+// polled registers n targets at the coordinator at. Each target has its own loopback address,
+// with the port of target.
 func (r *rig) polled(at, target string, n int) error {
 	conn, err := r.dial(at)
 	if err != nil {
@@ -109,7 +112,7 @@ func (r *rig) polled(at, target string, n int) error {
 	return nil
 }
 
-// untilPolled waits until all are known.
+// untilPolled waits until the coordinator counts n instances as SERVING.
 func (r *rig) untilPolled(at string, n int) error {
 	for range 300 {
 		m, err := scrape(at)
@@ -135,7 +138,8 @@ func (r *rig) pause(d time.Duration) error {
 	}
 }
 
-// reading is all that is counted at one time.
+// reading has all counters at one time. polls is the count of the targets. cpu has the CPU
+// time of the coordinator and of the targets.
 type reading struct {
 	at      time.Time
 	polls   float64
@@ -160,8 +164,8 @@ func (r *rig) read(p, t *process, at string) (v reading, err error) {
 	return v, nil
 }
 
-// countPolls compares two readings. What the coordinator says at the end is of
-// the last 30 s, and so is what the targets count.
+// countPolls reads the counters at the begin, in the middle and at the end of the time long.
+// It compares the coverage of the second half with the polls that the targets counted in it.
 func (r *rig) countPolls(p, t *process, at string, n int, long time.Duration) (f polledFigures, err error) {
 	var v [3]reading
 	for i := range v {
@@ -190,7 +194,7 @@ func (r *rig) countPolls(p, t *process, at string, n int, long time.Duration) (f
 	return f, nil
 }
 
-// scrape reads the metrics.
+// scrape returns the values of all metrics by name and labels.
 func scrape(at string) (map[string]float64, error) {
 	resp, err := http.Get("http://" + at + "/metrics")
 	if err != nil {
@@ -208,7 +212,8 @@ func scrape(at string) (map[string]float64, error) {
 	return m, nil
 }
 
-// asked asks the targets how often they were asked.
+// asked returns how many polls the targets have answered. It asks them with a Check that they
+// do not count.
 func (r *rig) asked(at string) (float64, error) {
 	conn, err := r.dial(at)
 	if err != nil {
@@ -222,7 +227,7 @@ func (r *rig) asked(at string) (float64, error) {
 	return header.count()
 }
 
-// checkOnly is a server that has Check only, and counts.
+// checkOnly is a health server that implements only Check, and counts the calls.
 type checkOnly struct {
 	healthpb.UnimplementedHealthServer
 	asked atomic.Int64
@@ -237,8 +242,8 @@ func (c *checkOnly) Check(ctx context.Context, req *healthpb.HealthCheckRequest)
 	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, nil
 }
 
-// servePolled is all targets: one listener takes what is dialled to any address
-// of the loopback network.
+// servePolled runs one server in place of all targets. Its listener accepts connections to
+// every loopback address.
 func servePolled(ctx context.Context) error {
 	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
@@ -253,7 +258,7 @@ func servePolled(ctx context.Context) error {
 	return g.Serve(l)
 }
 
-// servePolling is a coordinator that asks every second.
+// servePolling runs a coordinator that polls its targets every second.
 func servePolling(ctx context.Context) error {
 	c, err := coordinator.New(ctx, coordinator.Config{
 		Listen: "127.0.0.1:0", HTTP: "127.0.0.1:0", PollEvery: time.Second, MetricInstances: -1,

@@ -13,16 +13,16 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// registering is a coordinator with a store in a file, a client of it, and a
-// bare bbolt on the same file system.
+// registering has a client of a coordinator whose store is a file, and a bare bbolt on the
+// same file system.
 type registering struct {
 	*rig
 	registry pb.RegistryServiceClient
 	bare     *bareBolt
 }
 
-// registering starts them in a folder of their own. Nobody answers where
-// instances are registered: following them is not what is measured.
+// registering starts the coordinator and the bare bbolt in a new folder. All dials of the
+// coordinator hang, so that only registrations are measured.
 func (r *rig) registering() (*registering, error) {
 	dir, err := os.MkdirTemp("", "meshhealth-bench-")
 	if err != nil {
@@ -59,8 +59,8 @@ func registrationOf(i int) *pb.Registration {
 	}
 }
 
-// register registers those from first to before end in one call, and returns
-// how long that took.
+// register registers the instances from first to end-1 in one call. It returns how long that
+// took.
 func (g *registering) register(first, end int) (time.Duration, error) {
 	req := &pb.RegisterRequest{}
 	for i := first; i < end; i++ {
@@ -71,7 +71,8 @@ func (g *registering) register(first, end int) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// registerAll registers n in calls of so many each.
+// registerAll registers n instances. The parameter each is the number of instances in one
+// call. It returns how long all calls took.
 func (g *registering) registerAll(n, each int) (took time.Duration, err error) {
 	for i := 0; i < n && err == nil; i += each {
 		var one time.Duration
@@ -81,7 +82,8 @@ func (g *registering) registerAll(n, each int) (took time.Duration, err error) {
 	return took, err
 }
 
-// benchBatches: batches of 500, in a coordinator of its own for each size.
+// benchBatches measures how long registrations in batches of 500 take. Each measurement uses
+// a new coordinator.
 func benchBatches(ctx context.Context, o *options, r *report) error {
 	for _, n := range []int{o.size(1000, 50), o.size(2000, 50), o.size(5000, 50), o.size(10_000, 100)} {
 		var all times
@@ -113,7 +115,8 @@ func batches(ctx context.Context, n int) (time.Duration, error) {
 	return g.registerAll(n, 500)
 }
 
-// benchOneByOne: one registration after the other, beside bare commits.
+// benchOneByOne compares registrations, one after the other, with commits of a bare bbolt. It
+// does so with gRPC and without gRPC.
 func benchOneByOne(ctx context.Context, o *options, r *report) error {
 	if err := benchOneByOneCall(ctx, o, r); err != nil {
 		return err
@@ -121,8 +124,8 @@ func benchOneByOne(ctx context.Context, o *options, r *report) error {
 	return benchInProcess(ctx, o, r)
 }
 
-// benchOneByOneCall: as many bare commits take turns. The parts of the run tell
-// whether more get slower.
+// benchOneByOneCall compares registrations by gRPC with as many bare commits, which take
+// turns. Figures for each part of the run show whether later registrations are slower.
 func benchOneByOneCall(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -149,10 +152,11 @@ func benchOneByOneCall(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// each is the median turn, per registration, in microseconds.
+// each returns the median of the turns in microseconds for each registration.
 func each(t times, turn int) float64 { return t.quantile(0.5).Seconds() * 1e6 / float64(turn) }
 
-// turn registers some one by one, and commits as many records.
+// turn registers the instances from first to end-1 one by one, and then makes as many bare
+// commits. It returns the two times.
 func (g *registering) turn(first, end int) (ours, bare time.Duration, err error) {
 	for i := first; i < end; i++ {
 		took, err := g.register(i, i+1)
@@ -165,7 +169,8 @@ func (g *registering) turn(first, end int) (ours, bare time.Duration, err error)
 	return ours, bare, err
 }
 
-// benchBurst: as many at once as may wait, each in a call of its own.
+// benchBurst compares 1,000 concurrent registrations, each in its own call, with as many bare
+// commits.
 func benchBurst(ctx context.Context, o *options, r *report) error {
 	var ratios []float64
 	n := o.size(1000, 20)

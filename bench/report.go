@@ -9,14 +9,15 @@ import (
 	"time"
 )
 
-// report collects rows.
+// report collects the rows of the printed table.
 type report struct{ rows [][5]string }
 
 func newReport() *report {
 	return &report{rows: [][5]string{{"WHAT", "FIGURE", "MIN–MAX", "GOAL", ""}}}
 }
 
-// ratio enters the ratios of all rounds; goal is the most that is aimed at.
+// ratio adds a row with the ratios of all rounds. The goal is met if their median is at most
+// goal.
 func (r *report) ratio(what string, ratios []float64, goal float64) {
 	slices.Sort(ratios)
 	least, mid, most := ratios[0], ratios[len(ratios)/2], ratios[len(ratios)-1]
@@ -30,7 +31,8 @@ func (r *report) ratio(what string, ratios []float64, goal float64) {
 	r.rows = append(r.rows, [5]string{what, fmt.Sprintf("%.2f", mid), fmt.Sprintf("%.2f–%.2f", least, most), fmt.Sprintf("≤ %g", goal), verdict})
 }
 
-// figure enters one that is compared with nothing.
+// figure adds a row with one figure. met says whether the figure meets goal. An empty goal
+// means that there is none.
 func (r *report) figure(what, figure, goal string, met bool) {
 	verdict := ""
 	if goal != "" {
@@ -47,10 +49,10 @@ func (r *report) print(w io.Writer) error {
 	return t.Flush()
 }
 
-// times are samples of one thing.
+// times are repeated measurements of one time.
 type times []time.Duration
 
-// quantile returns one; 0.5 is the median.
+// quantile sorts t and returns its q-quantile; q = 0.5 gives the median.
 func (t times) quantile(q float64) time.Duration {
 	slices.Sort(t)
 	return t[int(float64(len(t)-1)*q)]
@@ -58,7 +60,7 @@ func (t times) quantile(q float64) time.Duration {
 
 func over(a, b time.Duration) float64 { return float64(a) / float64(b) }
 
-// inMicros prints one quantile of each, in microseconds.
+// inMicros returns the q-quantile of each of several times as a text, in microseconds.
 func inMicros(q float64, all ...times) string {
 	var b strings.Builder
 	for i, t := range all {

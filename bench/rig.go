@@ -19,7 +19,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// rig is what one benchmark has started; close ends it all.
+// rig has everything that one benchmark has started. close ends all of it.
 type rig struct {
 	ctx   context.Context
 	stop  context.CancelFunc
@@ -42,7 +42,8 @@ func (r *rig) close() {
 	r.wg.Wait()
 }
 
-// goes runs something that may fail, until the rig closes.
+// goes runs f in a goroutine, for which close waits. If f returns an error before the rig is
+// closed, goes sends the error to the channel fails.
 func (r *rig) goes(f func() error) {
 	r.wg.Go(func() {
 		if err := f(); err != nil && r.ctx.Err() == nil {
@@ -54,7 +55,7 @@ func (r *rig) goes(f func() error) {
 	})
 }
 
-// serve serves on a port of its own.
+// serve runs a gRPC server on a free port until the rig closes, and returns its address.
 func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -67,19 +68,19 @@ func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
 	return l.Addr().String(), nil
 }
 
-// peer is a stock health server.
+// peer runs a stock health server and returns it with its address.
 func (r *rig) peer() (*stock.Server, string, error) {
 	s := stock.NewServer()
 	at, err := r.serve(func(g *grpc.Server) { healthpb.RegisterHealthServer(g, s) })
 	return s, at, err
 }
 
-// undamped lets flips through at any rate: they are what is measured.
+// undamped is a policy without flap damping, which would suppress the measured flips.
 var undamped = health.MeshPolicy{FlapHalfLife: -1}
 
-// coordinator runs one in this process.
+// coordinator runs a coordinator in this process and returns its address.
 func (r *rig) coordinator() (address string, err error) {
-	c, err := coordinator.New(r.ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off, Policy: undamped})
+	c, err := coordinator.New(r.ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off, TargetBudget: coordinator.Off, Policy: undamped})
 	if err != nil {
 		return "", err
 	}
@@ -87,7 +88,7 @@ func (r *rig) coordinator() (address string, err error) {
 	return c.Addr().String(), nil
 }
 
-// service runs an embedded server, registered at a coordinator.
+// service runs an embedded server that is SERVING, and registers it at the coordinator at.
 func (r *rig) service(at, service, instance string) (*server.Server, error) {
 	s, err := server.New(server.Config{Service: service})
 	if err != nil {
@@ -125,16 +126,17 @@ func (r *rig) dial(at string) (*grpc.ClientConn, error) {
 	return conn, err
 }
 
-// status is what travels on every Watch here: the number.
+// status is the number of a status in the messages of every Watch.
 type status = int32
 
-// seen is a status and when a Watch's Recv brought it.
+// seen is a status with the time at which a Watch received it.
 type seen struct {
 	status
 	at time.Time
 }
 
-// watchStock follows a name by grpc.health.v1, and sends what it sees.
+// watchStock watches a name by grpc.health.v1, and sends each status that it receives to the
+// channel to.
 func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- seen) error {
 	stream, err := healthpb.NewHealthClient(conn).Watch(r.ctx, &healthpb.HealthCheckRequest{Service: name})
 	if err != nil {
@@ -152,8 +154,8 @@ func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- seen) err
 	return nil
 }
 
-// until takes what comes until it is the one that is wanted, and returns when
-// that came.
+// until receives from the channel until a status is want. It returns the time at which the
+// Watch received that status.
 func (r *rig) until(from <-chan seen, want status) (time.Time, error) {
 	for {
 		select {
@@ -169,7 +171,8 @@ func (r *rig) until(from <-chan seen, want status) (time.Time, error) {
 	}
 }
 
-// sides are the two statuses everything flips between.
+// side returns the status of the i-th flip in three forms: NOT_SERVING if i is even, else
+// SERVING.
 func side(i int) (ours health.Status, theirs healthpb.HealthCheckResponse_ServingStatus, number status) {
 	if i%2 == 0 {
 		return health.NotServing, healthpb.HealthCheckResponse_NOT_SERVING, 2

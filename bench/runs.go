@@ -13,7 +13,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// benchRuns: what it costs to run checks, beside what it costs by hand.
+// benchRuns compares the cost of periodic checks in the embedded server with the cost of
+// plain goroutines.
 func benchRuns(ctx context.Context, o *options, r *report) error {
 	if err := benchExecuted(ctx, o, r); err != nil {
 		return err
@@ -21,13 +22,14 @@ func benchRuns(ctx context.Context, o *options, r *report) error {
 	return benchMany(ctx, o, r)
 }
 
-// periodic is a number of trivial checks that run every so often.
+// periodic is a number of trivial checks that run periodically. runs counts their runs, and
+// stop ends them.
 type periodic struct {
 	runs atomic.Int64
 	stop func()
 }
 
-// used is what the process has used so far.
+// used has the CPU time, the allocations and the runs of checks of this process so far.
 type used struct {
 	cpu    time.Duration
 	allocs uint64
@@ -36,13 +38,13 @@ type used struct {
 
 func (p *periodic) used() used {
 	var u syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // cannot fail for the process itself
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // Getrusage cannot fail for the process itself
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return used{time.Duration(u.Utime.Nano() + u.Stime.Nano()), m.Mallocs, p.runs.Load()}
 }
 
-// costs lets p run for a while, and returns what that has taken.
+// costs waits for d while the checks run. It returns what the process has used in this time.
 func (p *periodic) costs(ctx context.Context, d time.Duration) (used, error) {
 	before := p.used()
 	select {
@@ -56,7 +58,7 @@ func (p *periodic) costs(ctx context.Context, d time.Duration) (used, error) {
 
 func (p *periodic) run(context.Context) error { p.runs.Add(1); return nil }
 
-// ours are checks of a server.
+// ours starts n checks in an embedded server.
 func (p *periodic) ours(n int, every time.Duration) error {
 	s, err := server.New(server.Config{Service: "bench"})
 	if err != nil {
@@ -76,8 +78,8 @@ func (p *periodic) ours(n int, every time.Duration) error {
 	return untilServing(ctx, s)
 }
 
-// byHand are goroutines with a timer each, as they are written by hand: a
-// time-out, and the last result, but nothing else.
+// byHand starts n goroutines, each with a timer, as a program without a library would. Each
+// run has a time-out, and only the last result is kept.
 func (p *periodic) byHand(n int, every time.Duration) error {
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -104,7 +106,8 @@ func (p *periodic) byHand(n int, every time.Duration) error {
 	return nil
 }
 
-// benchExecuted: one run of a check, over a goroutine and a context for it.
+// benchExecuted compares the cost of one run of a check in our server with a run in a plain
+// goroutine with a context.
 func benchExecuted(ctx context.Context, o *options, r *report) error {
 	var p periodic
 	if err := p.ours(o.size(5000, 10), 200*time.Millisecond); err != nil {
@@ -125,7 +128,8 @@ func (u used) allocsEach() float64 { return float64(u.allocs) / float64(max(1, u
 
 func (u used) each() time.Duration { return u.cpu / time.Duration(max(1, u.runs)) }
 
-// bareRuns runs a trivial check n times, each in a goroutine with a time-out.
+// bareRuns runs a trivial check n times, each in a new goroutine with a time-out. It returns
+// what the process has used for the runs.
 func bareRuns(n int) used {
 	var p periodic
 	before := p.used()
@@ -143,7 +147,8 @@ func bareRuns(n int) used {
 	return used{after.cpu - before.cpu, after.allocs - before.allocs, int64(n)}
 }
 
-// benchMany: very many checks, over a goroutine and a timer for each.
+// benchMany compares very many checks of our server with as many goroutines that have a timer
+// each.
 func benchMany(ctx context.Context, o *options, r *report) error {
 	n, every := o.size(100_000, 100), time.Duration(o.size(int(10*time.Second), int(time.Second)))
 	var cpu, memory [2]float64
@@ -153,7 +158,7 @@ func benchMany(ctx context.Context, o *options, r *report) error {
 		if err := start(&p, n, every); err != nil {
 			return err
 		}
-		if _, err := p.costs(ctx, every+every/10); err != nil { // until they are spread out
+		if _, err := p.costs(ctx, every+every/10); err != nil { // after the first round, the runs are spread over the interval
 			return err
 		}
 		u, err := p.costs(ctx, every)

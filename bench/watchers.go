@@ -10,11 +10,11 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// perConn is how many Watches share a connection: our servers take 128.
+// perConn is how many Watches share a connection. Our servers allow 128.
 const perConn = 100
 
-// benchWatchers: from a flip until the last of 1,000 stock clients has it, at
-// the stock server and, over two hops, at a coordinator.
+// benchWatchers measures the time from a flip until the last of 1,000 stock clients has
+// received it. The clients watch a stock server, our server, or a coordinator over two hops.
 func benchWatchers(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -76,7 +76,8 @@ func benchWatchers(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// embedded is our server, not registered anywhere.
+// embedded runs an embedded server that is SERVING and not registered. It returns the server
+// and its address.
 func (r *rig) embedded() (*server.Server, string, error) {
 	s, err := server.New(server.Config{Service: "payments"})
 	if err != nil {
@@ -89,8 +90,8 @@ func (r *rig) embedded() (*server.Server, string, error) {
 	return s, at, s.SetStatus(health.Serving, "")
 }
 
-// crowd is n stock watchers of one name; it returns when all have seen it
-// serve.
+// crowd starts n stock watchers of one name, and returns when all have received SERVING. Each
+// status that they receive goes to the returned channel.
 func (r *rig) crowd(at, service string, n int) (chan seen, error) {
 	to := make(chan seen, n)
 	var conn *grpc.ClientConn
@@ -109,7 +110,8 @@ func (r *rig) crowd(at, service string, n int) (chan seen, error) {
 	return to, err
 }
 
-// everybody waits for n of them, and returns when the last came.
+// everybody waits until it has received the status want n times. It returns the time of the
+// last one.
 func (r *rig) everybody(from <-chan seen, want status, n int) (last time.Time, err error) {
 	for range n {
 		at, err := r.until(from, want)

@@ -12,22 +12,22 @@ import (
 const (
 	baseBackoff = 200 * time.Millisecond
 	maxBackoff  = 10 * time.Second
-	// maxAsked is the longest pause a coordinator may ask for.
-	maxAsked = time.Minute
-	// shortLife is how long a stream must live to count as a success. A
-	// message is not enough: a server about to stop may well send one.
+	// maxRequestedPause is the longest pause that a coordinator may ask for.
+	maxRequestedPause = time.Minute
+	// shortLife is how long a stream must live to count as a success. One message is not
+	// enough, since a server that is about to stop may send one.
 	shortLife = time.Second
 )
 
-// backoff gives growing pauses with full jitter: anything from nothing to the
-// limit, so that those who lost the same coordinator do not return together.
+// backoff returns growing pauses with full jitter, from zero to a limit. Clients that have
+// lost the same coordinator therefore do not return at the same time.
 type backoff struct {
-	most  time.Duration // 0: maxBackoff
+	limit time.Duration // longest pause; 0 means maxBackoff
 	tries int
 }
 
 func (b *backoff) next() time.Duration {
-	most := b.most
+	most := b.limit
 	if most == 0 {
 		most = maxBackoff
 	}
@@ -36,21 +36,22 @@ func (b *backoff) next() time.Duration {
 	return rand.N(limit)
 }
 
-// after returns the pause after a failure: no less than the coordinator asks
-// for, as far as that is reasonable.
+// after returns the pause after a failure. It is at least the pause that the coordinator
+// asks for, up to maxRequestedPause.
 func (b *backoff) after(err error) time.Duration {
 	pause := b.next()
 	if asked, ok := wire.RetryDelay(err); ok {
-		pause = max(pause, min(asked, maxAsked))
+		pause = max(pause, min(asked, maxRequestedPause))
 	}
-	if b.most > 0 {
-		pause = min(pause, b.most)
+	if b.limit > 0 {
+		pause = min(pause, b.limit)
 	}
 	return pause
 }
 
-// lived tells how long what has just failed had worked before.
-func (b *backoff) lived(life time.Duration) {
+// succeeded resets the pauses if a stream has worked for at least shortLife before it
+// failed.
+func (b *backoff) succeeded(life time.Duration) {
 	if life >= shortLife {
 		b.tries = 0
 	}
@@ -58,21 +59,20 @@ func (b *backoff) lived(life time.Duration) {
 
 func (b *backoff) reset() { b.tries = 0 }
 
-// The budget of a Client: so many streams may be opened at once, and so many a
-// second.
+// The budget of a Client is 20 streams at once, and after that 10 streams a second.
 const (
 	budgetBurst = 20
 	budgetEvery = 100 * time.Millisecond
 )
 
-// budget is shared by all streams of a client, so that a hundred of them do
-// not come back a hundred times as often as one. The zero value is full.
+// budget limits how often all streams of a Client together are opened. The zero value is
+// full.
 type budget struct {
 	mu   sync.Mutex
-	next time.Time // when it would be full again, less the burst
+	next time.Time // the time at which the budget is full again, minus the time of a burst
 }
 
-// reserve takes one and returns how long to wait before using it.
+// reserve reserves one stream and returns how long to wait before the stream may be opened.
 func (b *budget) reserve(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,7 +83,8 @@ func (b *budget) reserve(now time.Time) time.Duration {
 	return max(0, b.next.Sub(now))
 }
 
-// wait sleeps, unless kicked. It reports whether ctx still lasts.
+// wait returns after d, after a value from kick, or at the end of ctx. It reports whether ctx
+// has not ended.
 func wait(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -41,9 +42,9 @@ func TestBackoffDoesNotOverflow(t *testing.T) {
 
 func TestBackoffForgetsOnlyAfterALife(t *testing.T) {
 	b := backoff{tries: 5}
-	b.lived(shortLife - 1)
+	b.succeeded(shortLife - 1)
 	wantEqual(t, "tries after a short life", b.tries, 5)
-	b.lived(shortLife)
+	b.succeeded(shortLife)
 	wantEqual(t, "tries after a life", b.tries, 0)
 }
 
@@ -53,14 +54,14 @@ func TestBackoffDoesAsItIsTold(t *testing.T) {
 		want        time.Duration
 	}{
 		{7 * time.Second, 0, 7 * time.Second},
-		{time.Hour, 0, maxAsked},
+		{time.Hour, 0, maxRequestedPause},
 		{7 * time.Second, time.Second, time.Second},
 	} {
-		b := backoff{most: c.most}
+		b := backoff{limit: c.most}
 		wantEqual(t, "pause", b.after(told(t, codes.Unavailable, c.asked)), c.want)
 	}
 	b := backoff{}
-	wantEqual(t, "pause after one of our errors", b.after(ours(wire.GRPC(wire.ErrLimit))), 10*time.Second)
+	wantEqual(t, "pause after one of our errors", b.after(domainError(wire.GRPC(domain.ErrLimit))), 10*time.Second)
 }
 
 func TestBudget(t *testing.T) {

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -16,52 +15,55 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/fields"
+	"github.com/meshhealth/meshhealth/internal/logs"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Config says how to reach a coordinator.
+// Config says how a Client reaches a coordinator.
 type Config struct {
-	// Coordinator is where it listens: HOST:PORT, or any gRPC target. Required.
+	// Coordinator is the address of the coordinator: HOST:PORT, or any gRPC target.
+	// Required.
 	Coordinator string
-	// Credentials secure the connection. Nil means plaintext, which is refused
-	// unless Coordinator is on loopback.
+	// Credentials secure the connection. nil means plaintext, which is an error unless
+	// Coordinator is on loopback, or Insecure is true.
 	Credentials credentials.TransportCredentials
-	// Insecure allows plaintext to anywhere.
+	// Insecure allows plaintext to every address.
 	Insecure bool
-	// Logger gets a line for each change of a registration's state; nil means
-	// none.
+	// Logger receives a record for each change of a Registration's state. The end of a
+	// Registration has the level ERROR, unless Close or the end of a context has caused it.
+	//
+	// One goroutine writes the records, and nothing else waits for the Logger. At most 4
+	// MiB of records are queued. Further records are dropped, and their number is logged.
+	// The method Enabled of the Logger's handler must not block.
+	//
+	// nil means slog.Default() at the time of each record, from WARN up.
+	// slog.New(slog.DiscardHandler) means no log.
 	Logger *slog.Logger
-	// DialOptions come after our own, and win. They are for what this Config
-	// does not foresee, such as a dialer.
+	// DialOptions are applied after the library's own dial options, and override those.
+	// They are for needs that this Config does not cover, such as a dialer.
 	DialOptions []grpc.DialOption
 }
 
-// validate reports everything that is wrong, by field.
+// validate returns an error that lists all faults of c, by field.
 func (c *Config) validate() error {
-	var f faults
+	var errs fields.Errors
 	if c.Coordinator == "" {
-		f.add("Coordinator", errors.New("is empty; allowed: HOST:PORT or a gRPC target"))
+		errs.Addf("Coordinator", "is empty; allowed: HOST:PORT or a gRPC target")
 	}
 	switch {
 	case c.Credentials != nil && c.Insecure:
-		f.add("Insecure", errors.New("is set beside Credentials; allowed: one of them"))
-	case c.Credentials == nil && !c.Insecure && c.Coordinator != "" && !local(c.Coordinator):
-		f.add("Credentials", fmt.Errorf("are nil, and %q is not on loopback; set Credentials, or Insecure to talk plaintext", c.Coordinator))
+		errs.Addf("Insecure", "is set beside Credentials; allowed: one of them")
+	case c.Credentials == nil && !c.Insecure && c.Coordinator != "" && !isLocal(c.Coordinator):
+		errs.Addf("Credentials", "are nil, and %q is not on loopback; set Credentials, or Insecure to use plaintext", c.Coordinator)
 	}
-	return errors.Join(f...)
+	return errs.Join()
 }
 
-// faults collects what is wrong, by field.
-type faults []error
-
-func (f *faults) add(field string, err error) {
-	if err != nil {
-		*f = append(*f, fmt.Errorf("%s: %w", field, err))
-	}
-}
-
-// local reports whether a target certainly leads to this machine.
-func local(target string) bool {
+// isLocal reports whether a gRPC target certainly leads to this machine.
+func isLocal(target string) bool {
 	for _, prefix := range []string{"unix:", "unix-abstract:"} {
 		if strings.HasPrefix(target, prefix) {
 			return true
@@ -76,18 +78,20 @@ func local(target string) bool {
 	return wire.IsLoopback(target)
 }
 
-// Client is a connection to a coordinator.
+// Client is a connection to a coordinator. New makes one.
 type Client struct {
-	log      *slog.Logger
-	conn     *grpc.ClientConn
-	registry pb.RegistryServiceClient
-	health   pb.HealthServiceClient
-	lines    *lines
-	budget   budget
-	// incarnation tells this process from others of the same name.
+	log         *logs.Logger
+	conn        *grpc.ClientConn
+	registry    pb.RegistryServiceClient
+	health      pb.HealthServiceClient
+	connections *connections
+	budget      budget
+	// incarnation distinguishes this process from others of the same name. key is the
+	// process key of registrations without a Feed.
 	incarnation string
+	key         health.Key
 
-	ctx context.Context // ends with Close
+	ctx context.Context // Close ends it
 	end context.CancelCauseFunc
 
 	mu      sync.Mutex
@@ -95,16 +99,13 @@ type Client struct {
 	running sync.WaitGroup
 }
 
-// New returns a client. It does not connect before it has to, and so does not
-// fail because a coordinator is away.
+// New returns a Client. It does not fail if the coordinator cannot be reached, since it
+// connects with the first call. The error lists all faults of cfg, by field.
 func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	c := &Client{log: cfg.Logger, lines: newLines(), incarnation: rand.Text()}
-	if c.log == nil {
-		c.log = slog.New(slog.DiscardHandler)
-	}
+	c := &Client{log: logs.New(cfg.Logger), connections: newConnections(), incarnation: rand.Text(), key: feed.NewKey()}
 	conn, err := grpc.NewClient(cfg.Coordinator, c.dialOptions(&cfg)...)
 	if err != nil {
 		return nil, fmt.Errorf("client: Coordinator: %w", err)
@@ -115,9 +116,9 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// connecting is short, for a lease is waiting: gRPC's own defaults let two
-// minutes pass between attempts.
-var connecting = grpc.ConnectParams{
+// connectParams make the pauses between connection attempts short, since a lease must be
+// renewed in time. The defaults of gRPC allow pauses of two minutes.
+var connectParams = grpc.ConnectParams{
 	Backoff:           grpcbackoff.Config{BaseDelay: baseBackoff, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
 	MinConnectTimeout: 5 * time.Second,
 }
@@ -128,21 +129,21 @@ func (c *Client) dialOptions(cfg *Config) []grpc.DialOption {
 		creds = insecure.NewCredentials()
 	}
 	opts := append(wire.DialOptions(wire.MaxWatchMessage),
-		grpc.WithTransportCredentials(listening{creds, c.lines}),
-		grpc.WithConnectParams(connecting),
+		grpc.WithTransportCredentials(trackingCredentials{creds, c.connections}),
+		grpc.WithConnectParams(connectParams),
 		grpc.WithChainUnaryInterceptor(retrying()),
 	)
 	return append(opts, cfg.DialOptions...)
 }
 
-// Conn returns the connection, for the generated stubs of HealthService and
-// AdminService. Unary calls on it are tried again where that cannot do harm;
-// streams are not.
+// Conn returns the connection, for the generated stubs of HealthService and AdminService.
+// Unary calls on it are made again after a failure where this cannot do harm. Streams are not
+// opened again.
 func (c *Client) Conn() grpc.ClientConnInterface { return c.conn }
 
-// Close ends every Watch and every Registration, without deregistering: those
-// that are to go at once are to be closed before. What is left is forgotten
-// when its lease runs out.
+// Close ends every Watch and every Registration, and closes the connection. It does not
+// deregister instances. To remove an instance at once, close its Registration before. Other
+// instances are removed when their leases end. Close may be called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	first := !c.closed
@@ -150,14 +151,15 @@ func (c *Client) Close() error {
 	c.mu.Unlock()
 	c.end(ErrClosed)
 	c.running.Wait()
+	c.log.Flush(logs.FlushTime)
 	if !first {
 		return nil
 	}
 	return c.conn.Close()
 }
 
-// start runs f in a goroutine that Close joins.
-func (c *Client) start(f func()) error {
+// runJoined runs f in a goroutine that Close waits for.
+func (c *Client) runJoined(f func()) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -167,8 +169,8 @@ func (c *Client) start(f func()) error {
 	return nil
 }
 
-// within returns a context that ends with ctx, and when the client is closed.
-func (c *Client) within(ctx context.Context) (context.Context, func()) {
+// withClient returns a context that ends with ctx, or when the Client is closed.
+func (c *Client) withClient(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	unhook := context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })
 	return ctx, func() { unhook(); cancel(nil) }

@@ -16,7 +16,7 @@ func TestConfig(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		cfg    Config
-		faults []string // what the error names; none: it is fine
+		faults []string // that the error names; empty: no error
 	}{
 		{"loopback", Config{Coordinator: "127.0.0.1:7070"}, nil},
 		{"loopback, v6", Config{Coordinator: "[::1]:7070"}, nil},
@@ -76,11 +76,16 @@ func TestInstance(t *testing.T) {
 	}{
 		{"fine", func(*Instance) {}, nil},
 		{"port only", func(i *Instance) { i.Address = ":8080" }, nil},
-		{"nothing", func(i *Instance) { *i = Instance{} }, []string{"Service: ", "Instance: ", "Address: "}},
+		{"all addresses", func(i *Instance) { i.Address = "[::]:8080" }, nil},
+		{"no name", func(i *Instance) { i.Instance = "" }, nil},
+		{"neither name nor address", func(i *Instance) { i.Instance, i.Address = "", "" }, []string{"Address: "}},
+		{"nothing", func(i *Instance) { *i = Instance{} }, []string{"Service: ", "Address: "}},
 		{"slash", func(i *Instance) { i.Service = "a/b" }, []string{"Service: "}},
 		{"no port", func(i *Instance) { i.Address = "host" }, []string{"Address: "}},
 		{"lease", func(i *Instance) { i.TTL = time.Second }, []string{"TTL: "}},
 		{"negative lease", func(i *Instance) { i.TTL = -1 }, []string{"TTL: "}},
+		{"optional and critical", func(i *Instance) { i.Optional, i.Critical = true, true }, []string{"Critical: is true beside Optional; allowed: one of both"}},
+		{"no such protocol", func(i *Instance) { i.Protocol = health.ProtocolCheck + 1 }, []string{"Protocol: is 4; allowed: "}},
 		{"texts", func(i *Instance) {
 			i.HealthName, i.Zone, i.Version, i.ServerName = "\n", long, long, long
 			i.Labels = map[string]string{"": ""}
@@ -89,14 +94,14 @@ func TestInstance(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			i := instance()
 			c.change(&i)
-			wantFaults(t, i.validate(), c.faults)
+			wantFaults(t, i.complete(), c.faults)
 		})
 	}
 }
 
 var long = strings.Repeat("x", 300)
 
-// What passes here must pass there: RegisterAsync has nobody to tell.
+// What the client accepts, the coordinator must accept: RegisterAsync returns no error.
 func TestInstanceAsTheCoordinatorSeesIt(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -104,7 +109,8 @@ func TestInstanceAsTheCoordinatorSeesIt(t *testing.T) {
 		i := instance()
 		i.HealthName, i.Zone, i.Version, i.ServerName = "pay", "z1", "v2", "pay.example"
 		i.Labels, i.TTL = map[string]string{"tier": "1"}, time.Minute
-		i.Rule, i.MinAvailable, i.Optional = health.AtLeast(2), 60, true
+		i.Rule, i.MinAvailable, i.Critical = health.AtLeast(2), 60, true
+		i.Protocol = health.ProtocolWatch
 		r := mustRegister(t, w.client(), i)
 		i.Labels["tier"] = "changed afterwards"
 		w.registry.do(func() { clear(w.registry.leases) })
@@ -117,8 +123,9 @@ func TestInstanceAsTheCoordinatorSeesIt(t *testing.T) {
 			wantEqual(t, "rule", got.GetRule(), "at-least-2")
 			wantEqual(t, "min available", got.GetMinAvailable(), 60)
 			wantEqual(t, "label", got.GetLabels()["tier"], "1")
-			if !got.GetOptional() {
-				t.Error("it is not optional")
+			wantEqual(t, "protocol", got.GetProtocol(), "watch")
+			if !got.GetCritical() || got.GetOptional() {
+				t.Errorf("critical is %t, optional %t", got.GetCritical(), got.GetOptional())
 			}
 			wantEqual(t, "lease", got.GetTtl().AsDuration(), time.Minute)
 			wantEqual(t, "incarnation", got.GetIncarnation(), r.c.incarnation)

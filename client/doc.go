@@ -1,32 +1,37 @@
-// Package client registers a service with a coordinator, and watches what the
-// coordinator knows.
+// Package client registers instances with a coordinator, and watches the statuses that
+// the coordinator publishes.
 //
 //	c, err := client.New(client.Config{Coordinator: "127.0.0.1:7070"})
 //	reg := c.RegisterAsync(client.Instance{
-//		Service: "payments", Instance: "a:8080", Address: ":8080", Feed: srv.Feed(),
+//		Service: "payments", Address: listener.Addr().String(), Feed: srv.Feed(),
 //	})
 //	defer reg.Close(ctx)
 //
-// A [Registration] renews itself, comes back after any outage of the
-// coordinator, and pushes the service's status when the coordinator says that
-// it cannot reach it. It ends when it is closed, or when another process takes
-// over the name.
+// Service is the name that people and dashboards see. The coordinator asks the instance
+// for the health of this name, or of HealthName if HealthName is set. One of the two names
+// must be the Config.Service of the instance's server. The default name of the instance is
+// HOSTNAME:PORT.
 //
-// [Client.Watch] is a loop over everything that changes. It resumes where it
-// was cut off, and says when what it has told may be out of date.
+// A [Registration] renews its lease, and registers again after any outage of the
+// coordinator. It pushes the service's status while the coordinator cannot reach the
+// instance. A Registration ends when it is closed, when another process registers under the
+// same name, or when the coordinator refuses it. Done, Err and the log report the end.
 //
-// Calls are tried again where that cannot do harm (retry.go). Streams are not:
-// a stream opened again behind the caller's back has lost its place, so Watch
-// and Report have loops of their own, with full jitter and one budget for all
-// of a Client's streams (backoff.go). A connection that has died without a
-// word is cut as soon as silence on it has cost somebody something (lines.go);
-// HTTP/2 pings are not used, for many servers answer them with GOAWAY.
+// [Client.Watch] is a loop over all changes. After an interruption the loop resumes at the
+// same place. It yields a Stale update when earlier entries may be out of date.
+//
+// Unary calls are made again where this cannot do harm (retry.go). Watch and Report
+// streams are opened again with full jitter, and with one budget for all streams of a
+// Client (backoff.go). A dead connection is closed after a call on it has timed out
+// (connections.go). HTTP/2 pings are not used, since many servers answer them with GOAWAY.
 //
 // # Concurrency
 //
-// A [Client] and a [Registration] are safe for concurrent use; each
-// Registration has a goroutine, joined by its Close and by the Client's. Watch
-// runs in the goroutine that ranges over it and leaves nothing behind. One
-// Client is meant to serve a whole process: it is one connection, and what it
-// registers is recognised as one process.
+// A [Client] and a [Registration] are safe for concurrent use. Each Registration has a
+// goroutine. Registration.Close and Client.Close wait for this goroutine. Watch runs in the
+// goroutine of its caller.
+//
+// One Client serves a whole process over one connection. The coordinator recognises all
+// registrations with one Feed, or without a Feed, as one process by their secret key. The
+// coordinator stores the key and does not publish it, and the library never logs it.
 package client

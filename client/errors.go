@@ -6,56 +6,58 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The errors worth telling apart, with errors.Is. Others are gRPC statuses.
+// The errors that can be distinguished with errors.Is. All other errors of calls are gRPC
+// statuses.
 var (
-	// ErrClosed: the Client was closed.
+	// ErrClosed reports that the Client was closed.
 	ErrClosed = errors.New("the client is closed")
-	// ErrSuperseded: another process has registered under the same name; this
-	// registration is over.
-	ErrSuperseded = wire.ErrSuperseded
-	// ErrLeaseUnknown: the coordinator does not know the lease. A Registration
-	// mends this itself.
-	ErrLeaseUnknown = wire.ErrLeaseUnknown
-	// ErrNotFound: the coordinator does not know the name.
-	ErrNotFound = wire.ErrNotFound
-	// ErrStore: the coordinator cannot make anything durable at the moment.
-	ErrStore = wire.ErrStore
-	// ErrStopping: the coordinator is about to stop.
-	ErrStopping = wire.ErrStopping
-	// ErrLimit: a limit of the coordinator is reached.
-	ErrLimit = wire.ErrLimit
-	// ErrNotAllowed: the coordinator does not let us.
-	ErrNotAllowed = wire.ErrNotAllowed
-	// ErrSilent: the coordinator sent nothing, no heartbeat either, for three
-	// heartbeats.
+	// ErrSuperseded reports that another process has registered under the same name,
+	// which ends this Registration.
+	ErrSuperseded = domain.ErrSuperseded
+	// ErrLeaseUnknown reports that the coordinator does not know the lease. A
+	// Registration then registers again.
+	ErrLeaseUnknown = domain.ErrLeaseUnknown
+	// ErrNotFound reports that the name is not registered.
+	ErrNotFound = domain.ErrNotFound
+	// ErrStore reports that the coordinator cannot store anything at the moment.
+	ErrStore = domain.ErrStore
+	// ErrStopping reports that the coordinator is about to stop.
+	ErrStopping = domain.ErrStopping
+	// ErrLimit reports that a limit of the coordinator is reached.
+	ErrLimit = domain.ErrLimit
+	// ErrNotAllowed reports that the caller does not have the permission.
+	ErrNotAllowed = domain.ErrNotAllowed
+	// ErrSilent reports that the coordinator has sent nothing, not even a heartbeat, for
+	// the time of three heartbeats.
 	ErrSilent = errors.New("three heartbeats missed")
 )
 
-// answer is an error of the domain with the status it came as, which may say
-// when to come again.
-type answer struct{ domain, status error }
+// answeredError is an error of the list above, with the gRPC status that the coordinator sent.
+// The status may say when to try again.
+type answeredError struct{ domain, status error }
 
-// Error says it in the domain's words.
-func (a answer) Error() string { return a.domain.Error() }
+// Error returns the text of the domain error.
+func (a answeredError) Error() string { return a.domain.Error() }
 
-// Unwrap returns both.
-func (a answer) Unwrap() []error { return []error{a.domain, a.status} }
+// Unwrap returns both errors.
+func (a answeredError) Unwrap() []error { return []error{a.domain, a.status} }
 
-// ours returns what a call returned as one of the errors above, where it is
-// one.
-func ours(err error) error {
+// domainError converts the error of a call into an answeredError if its gRPC status names a
+// reason of this project. It returns every other error as it is.
+func domainError(err error) error {
 	if wire.ReasonOf(err) == "" {
 		return err
 	}
-	return answer{wire.FromGRPC(err), err}
+	return answeredError{wire.FromGRPC(err), err}
 }
 
-// refusal reports whether the coordinator has judged what was asked, so that
-// asking again will not help until somebody changes something.
-func refusal(err error) bool {
+// isRefusal reports whether the coordinator refuses a request for good. Trying again does
+// not help until the request or the coordinator is changed.
+func isRefusal(err error) bool {
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.Unimplemented, codes.PermissionDenied, codes.Unauthenticated:
 		return true

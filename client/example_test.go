@@ -18,7 +18,7 @@ func ExampleClient_RegisterAsync() {
 	defer func() { _ = c.Close() }()
 	reg := c.RegisterAsync(client.Instance{Service: "payments", Instance: "host-1:8080", Address: ":8080"})
 
-	// Serve, until told to stop. Then:
+	// Serve until the process is to stop. Then:
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	if err := reg.Close(ctx); err != nil {
@@ -26,7 +26,7 @@ func ExampleClient_RegisterAsync() {
 	}
 }
 
-// Watch is a loop. What is stale must not be shown as if it were not.
+// Watch is a loop. After a Stale update, earlier entries may be out of date.
 func ExampleClient_Watch() {
 	c, err := client.New(client.Config{Coordinator: "127.0.0.1:7070"})
 	if err != nil {
@@ -43,7 +43,7 @@ func ExampleClient_Watch() {
 			fmt.Println("out of date:", u.Err)
 		}
 		for _, e := range u.Entries {
-			fmt.Println(e.GetService(), e.GetStatus())
+			fmt.Println(e.ID, e.Status)
 		}
 	}
 }

@@ -21,11 +21,12 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/grpchealth"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// world is a network with one coordinator in it, which can be taken away.
+// world is a network with one coordinator, which can be stopped.
 type world struct {
 	t        *testing.T
 	registry *registry
@@ -58,7 +59,7 @@ func (w *world) up() {
 	go func() { _ = srv.Serve(lis) }()
 }
 
-// down takes it away, with all its connections.
+// down stops the coordinator and closes all its connections.
 func (w *world) down() {
 	w.mu.Lock()
 	srv := w.srv
@@ -93,8 +94,7 @@ func (w *world) dials() int {
 	return len(w.conns)
 }
 
-// kill makes every connection there is a dead one: nothing comes through, and
-// nobody is told.
+// kill makes all open connections dead: they transport nothing, and report no error.
 func (w *world) kill() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -120,7 +120,7 @@ func (w *world) client() *Client {
 	return c
 }
 
-// testConn is a connection that may die without a word.
+// testConn is a connection that can become dead.
 type testConn struct {
 	net.Conn
 	mu     sync.Mutex
@@ -162,7 +162,7 @@ func (c *testConn) Close() error {
 	return c.Conn.Close()
 }
 
-// registry is a coordinator that does what it is told to.
+// registry is a coordinator whose answers the test decides.
 type registry struct {
 	pb.UnimplementedRegistryServiceServer
 
@@ -172,19 +172,21 @@ type registry struct {
 	count  int
 	calls  []call
 	pushed []*pb.ReportRequest
-	// before decides what becomes of a call; nil means that it is answered.
+	// before returns the error of a call; nil means that all calls are answered.
 	before      func(ctx context.Context, method string) error
 	unreachable bool
-	// dismiss ends Report streams.
+	// dismiss is closed to end Report streams.
 	dismiss chan error
 }
 
-// call is one call that came.
+// call is one call that was received.
 type call struct {
 	method      string
 	at          time.Time
 	lease       string
 	incarnation string
+	key         string
+	proves      bool
 }
 
 func (g *registry) do(f func()) {
@@ -193,12 +195,12 @@ func (g *registry) do(f func()) {
 	f()
 }
 
-// set changes what becomes of calls.
+// set changes the answers to calls.
 func (g *registry) set(before func(ctx context.Context, method string) error) {
 	g.do(func() { g.before = before })
 }
 
-// came returns the calls of a method so far.
+// came returns the calls of a method that were received so far.
 func (g *registry) came(method string) []call {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -234,7 +236,9 @@ func (g *registry) Register(ctx context.Context, req *pb.RegisterRequest) (*pb.R
 		return nil, err
 	}
 	reg := req.GetRegistrations()[0]
-	if err := g.note(ctx, call{method: "Register", incarnation: reg.GetIncarnation()}); err != nil {
+	if err := g.note(ctx, call{
+		method: "Register", incarnation: reg.GetIncarnation(), key: string(reg.GetKey()), proves: reg.GetProves(),
+	}); err != nil {
 		return nil, err
 	}
 	g.mu.Lock()
@@ -246,7 +250,7 @@ func (g *registry) Register(ctx context.Context, req *pb.RegisterRequest) (*pb.R
 	}}}, nil
 }
 
-// leaseOf returns the lease of the same process, or lets it take over.
+// leaseOf returns the lease of the same process, or a new one for another process.
 func (g *registry) leaseOf(reg *pb.Registration) string {
 	for lease, old := range g.leases {
 		if old.GetService() != reg.GetService() || old.GetInstance() != reg.GetInstance() {
@@ -263,7 +267,7 @@ func (g *registry) leaseOf(reg *pb.Registration) string {
 	return lease
 }
 
-// check says what is wrong with a lease.
+// check returns the error of a lease.
 func (g *registry) check(service, instance, lease string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -272,10 +276,10 @@ func (g *registry) check(service, instance, lease string) error {
 	}
 	for _, reg := range g.leases {
 		if reg.GetService() == service && reg.GetInstance() == instance {
-			return wire.ErrSuperseded
+			return domain.ErrSuperseded
 		}
 	}
-	return wire.ErrLeaseUnknown
+	return domain.ErrLeaseUnknown
 }
 
 func (g *registry) Renew(ctx context.Context, req *pb.RenewRequest) (*pb.RenewResponse, error) {
@@ -334,7 +338,7 @@ func (g *registry) receive(stream grpc.ClientStreamingServer[pb.ReportRequest, p
 	}
 }
 
-// failing returns a script that fails some methods, all if there are none.
+// failing returns a script that fails these methods, or all methods if there are none.
 func failing(err error, methods ...string) func(context.Context, string) error {
 	return func(_ context.Context, method string) error {
 		if len(methods) == 0 || slices.Contains(methods, method) {
@@ -357,7 +361,7 @@ func blocking(method string) func(context.Context, string) error {
 
 var unavailable = status.Error(codes.Unavailable, "away")
 
-// source is a feed somebody publishes to, and its heart.
+// source is a feed with its publisher and its heartbeats.
 type source struct {
 	*feed.Feed
 	epoch    uint64
@@ -390,25 +394,25 @@ func (s *source) publishReason(name string, st health.Status, reason string) {
 	}}})
 }
 
-// serve lets the coordinator serve a feed.
+// serve makes the coordinator serve a feed.
 func (w *world) serve(s *source) *grpchealth.Handlers {
 	h := grpchealth.New(grpchealth.Config{Feed: s.Feed, Build: "test"})
 	w.health = func(r grpc.ServiceRegistrar) { h.Register(r) }
 	return h
 }
 
-// instance is what most tests register.
+// instance is the instance that most tests register.
 func instance() Instance {
 	return Instance{Service: "payments", Instance: "a:1", Address: "10.0.0.1:1"}
 }
 
-// bubble runs a test in its own time.
+// bubble runs a test with simulated time.
 func bubble(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
 	synctest.Test(t, f)
 }
 
-// settle lets so much time pass and everything happen that is due.
+// settle lets this time pass, and waits until all goroutines are idle.
 func settle(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"os"
+	"strconv"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -11,61 +14,100 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Instance is what to register. Service, Instance and Address are required.
+// Instance is an instance to register. Service and Address are required.
 type Instance struct {
-	// Service is what it is one of: 1 to 255 of [A-Za-z0-9._-].
+	// Service is the name of the service: 1 to 255 of [A-Za-z0-9._-].
 	Service string
-	// Instance tells it from the others: 1 to 255 of [A-Za-z0-9._:-]. Who
-	// comes back under the same name after a restart keeps its history.
+	// Instance is the name of the instance within the service: 1 to 255 of
+	// [A-Za-z0-9._:-]. Empty means HOSTNAME:PORT, with the port of Address. An instance
+	// that registers under the same name after a restart keeps its history.
 	Instance string
-	// Address is where the coordinator asks for its health: HOST:PORT, or
-	// :PORT for the address the coordinator sees us from.
+	// Address is the HOST:PORT at which the coordinator asks the instance for its health.
+	// :PORT, and the address of a listener on all addresses such as [::]:8080, mean the
+	// address from which this process connects to the coordinator.
 	Address string
-	// HealthName is what to ask for there; empty means Service.
+	// HealthName is the name that the coordinator asks for; empty means Service.
 	HealthName string
-	// Labels: at most 64.
+	// Labels are at most 64 keys and values.
 	Labels map[string]string
-	// Zone is where it is: at most 63 of [A-Za-z0-9._:-].
+	// Zone is the zone of the instance: at most 63 of [A-Za-z0-9._:-].
 	Zone string
-	// Version is at most 128 bytes.
+	// Version is the version of the service, with at most 128 bytes.
 	Version string
-	// Rule, MinAvailable (in percent) and Optional are how its service is to be
-	// judged, of the instances of it the latest registered. The zero values
-	// leave that to the coordinator, whose configuration goes before them.
-	Rule         health.Rule
-	MinAvailable int
-	Optional     bool
-	// ServerName is the name to verify in the instance's certificate; empty
-	// means Address's.
+	// Rule, MinAvailable, Optional and Critical say how the status of the service is
+	// computed. MinAvailable is a percentage. The instance that registered last decides
+	// for its service, and the configuration of the coordinator overrides it. The zero
+	// values mean the defaults of the coordinator.
+	//
+	// If Optional, the mesh does not count the service. If Critical, the mesh is
+	// NOT_SERVING as soon as the service is. Only one of both may be true.
+	Rule               health.Rule
+	MinAvailable       int
+	Optional, Critical bool
+	// Protocol is how the coordinator follows the instance. The configuration of the
+	// coordinator overrides it. The zero value is health.ProtocolAuto.
+	Protocol health.Protocol
+	// ServerName is the name that the certificate of the instance must have. Empty means
+	// the host of Address.
 	ServerName string
-	// TTL is how long the coordinator waits for a sign of life: 3 s to 10 min;
-	// 0 means 30 s.
+	// TTL is how long a lease lasts without a renewal: 3 s to 10 min; 0 means 30 s.
 	TTL time.Duration
-	// Feed is the embedded server's. With it the status is pushed while the
-	// coordinator cannot reach Address; nil means it is not.
+	// Feed is the feed of the embedded server at Address. With a Feed, the Registration
+	// pushes the status while the coordinator cannot reach Address. Answers from Address
+	// then also prove that they come from this process. nil means neither.
 	Feed *feed.Feed
-	// Details pushes the texts of checks too, not only their classes.
-	Details bool
+	// ShowReasons says that the texts of checks are pushed too. If it is false, only the
+	// causes are pushed.
+	ShowReasons bool
 }
 
-// validate reports everything that is wrong, by field.
+// complete sets the default of the field Instance. It returns an error that lists all faults,
+// by field.
+func (i *Instance) complete() error {
+	if err := errors.Join(i.nameItself(), i.validate()); err != nil {
+		return fmt.Errorf("client: Instance: %w", err)
+	}
+	return nil
+}
+
+// nameItself sets an empty Instance to HOSTNAME:PORT. It does nothing if Address is invalid,
+// since validate reports this fault.
+func (i *Instance) nameItself() error {
+	_, port, err := net.SplitHostPort(i.Address)
+	if i.Instance != "" || err != nil {
+		return nil
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("Instance: is empty, and the hostname of this machine is unknown: %w; allowed: 1 to 255 of [A-Za-z0-9._:-]", err)
+	}
+	i.Instance = host + ":" + port
+	return nil
+}
+
+// validate returns an error that lists all faults of i, by field.
 func (i *Instance) validate() error {
-	var f faults
-	f.add("Service", wire.CheckService(i.Service))
-	f.add("Instance", wire.CheckInstance(i.Instance))
-	f.add("Address", wire.CheckAddress(i.Address))
-	f.add("HealthName", wire.CheckHealthName(i.HealthName))
-	f.add("Labels", wire.CheckLabels(i.Labels))
-	f.add("Zone", wire.CheckZone(i.Zone))
-	f.add("Version", atMost(i.Version, wire.MaxVersion))
-	f.add("ServerName", atMost(i.ServerName, wire.MaxServerName))
-	f.add("TTL", i.checkTTL())
-	f.add("Rule", wire.CheckRule(i.rule()))
-	f.add("MinAvailable", wire.CheckMinAvailable(i.MinAvailable))
-	return errors.Join(f...)
+	var errs fields.Errors
+	errs.Add("Service", wire.CheckService(i.Service))
+	if i.Instance != "" || wire.CheckAddress(i.Address) == nil { // without a valid address there is no default name
+		errs.Add("Instance", wire.CheckInstance(i.Instance))
+	}
+	errs.Add("Address", wire.CheckAddress(i.Address))
+	errs.Add("HealthName", wire.CheckHealthName(i.HealthName))
+	errs.Add("Labels", wire.CheckLabels(i.Labels))
+	errs.Add("Zone", wire.CheckZone(i.Zone))
+	errs.Add("Version", atMost(i.Version, wire.MaxVersion))
+	errs.Add("ServerName", atMost(i.ServerName, wire.MaxServerName))
+	errs.Add("TTL", i.checkTTL())
+	errs.Add("Rule", wire.CheckRule(i.rule()))
+	errs.Add("MinAvailable", wire.CheckMinAvailable(i.MinAvailable))
+	errs.Add("Critical", i.checkCritical())
+	errs.Add("Protocol", i.checkProtocol())
+	return errs.Join()
 }
 
 func atMost(text string, limit int) error {
@@ -80,7 +122,21 @@ func (i *Instance) checkTTL() error {
 	return err
 }
 
-// rule returns the rule's name, "" if none is given.
+func (i *Instance) checkCritical() error {
+	if i.Critical && i.Optional {
+		return errors.New("is true beside Optional; allowed: one of both")
+	}
+	return nil
+}
+
+func (i *Instance) checkProtocol() error {
+	if i.Protocol > health.ProtocolCheck {
+		return fmt.Errorf("is %d; allowed: ProtocolAuto, ProtocolMeshhealth, ProtocolWatch or ProtocolCheck", i.Protocol)
+	}
+	return nil
+}
+
+// rule returns the name of the rule, or an empty string for the default rule.
 func (i *Instance) rule() string {
 	if i.Rule == (health.Rule{}) {
 		return ""
@@ -97,28 +153,34 @@ func (i *Instance) ttl() *durationpb.Duration {
 
 func (i *Instance) id() health.ID { return health.ID{Service: i.Service, Instance: i.Instance} }
 
-// registration returns the instance as it travels.
-func (i *Instance) registration(incarnation string) *pb.Registration {
+// registration returns the message that registers the instance. Each Feed has a process
+// key and an incarnation of its own.
+func (i *Instance) registration(c *Client) *pb.Registration {
+	incarnation, key := c.incarnation, c.key
+	if i.Feed != nil {
+		incarnation, key = incarnation+"."+strconv.FormatUint(i.Feed.Epoch(), 36), i.Feed.Key()
+	}
 	return &pb.Registration{
 		Service: i.Service, Instance: i.Instance, Address: i.Address, HealthName: i.HealthName,
 		Incarnation: incarnation, Labels: maps.Clone(i.Labels), Zone: i.Zone, Version: i.Version,
 		ServerName: i.ServerName, Ttl: i.ttl(),
-		Rule: i.rule(), MinAvailable: uint32(i.MinAvailable), Optional: i.Optional,
+		Rule: i.rule(), MinAvailable: uint32(i.MinAvailable), Optional: i.Optional, Critical: i.Critical,
+		Protocol: i.Protocol.String(), Key: key.Bytes(), Proves: i.Feed != nil,
 	}
 }
 
-// report returns what the instance's feed says of it now. Without an entry of
-// its own it has not started.
+// report returns the present status of the instance in its feed. It returns STARTING if the
+// feed has no entry about the instance.
 func (i *Instance) report(now time.Time) *pb.ReportRequest {
 	m := &pb.ReportRequest{Status: pb.Status_STATUS_STARTING, Cause: pb.Cause_CAUSE_STARTING}
 	if e, ok := i.entry(); ok && e.Status != health.Unknown {
-		m = wire.Push(wire.Health(&e.State, now, i.Details))
+		m = wire.Push(wire.Health(&e.State, now, i.ShowReasons))
 	}
 	m.Service, m.Instance = i.Service, i.Instance
 	return m
 }
 
-// entry returns the feed's entry of the name the coordinator would ask for.
+// entry returns the entry of the feed that the coordinator would ask for.
 func (i *Instance) entry() (*feed.Entry, bool) {
 	if i.HealthName != "" {
 		if e, ok := i.Feed.Get(health.ID{Service: i.HealthName}); ok {
@@ -128,7 +190,7 @@ func (i *Instance) entry() (*feed.Entry, bool) {
 	return i.Feed.Get(health.ID{Service: i.Service})
 }
 
-// names are the services in Feed whose changes matter.
+// names returns the entries of the feed that may change the status of the instance.
 func (i *Instance) names() []string {
 	if i.HealthName == "" {
 		return []string{i.Service}

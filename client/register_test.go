@@ -10,7 +10,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/meshhealth/meshhealth/internal/wire"
+	"github.com/meshhealth/meshhealth/internal/domain"
 )
 
 func TestRegisterIsAcknowledged(t *testing.T) {
@@ -61,7 +61,7 @@ func TestRegisterSaysWhatFailed(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.up()
-		w.registry.set(failing(wire.ErrStore))
+		w.registry.set(failing(domain.ErrStore))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err := w.client().Register(ctx, instance())
@@ -196,7 +196,7 @@ func TestRenewalsFollowTheLease(t *testing.T) {
 func TestRenewalsSurviveEverything(t *testing.T) {
 	for name, script := range map[string]func(context.Context, string) error{
 		"unavailable": failing(unavailable, "Renew"),
-		"store":       failing(wire.ErrStore, "Renew"),
+		"store":       failing(domain.ErrStore, "Renew"),
 		"denied":      failing(status.Error(codes.PermissionDenied, "no"), "Renew"),
 		"internal":    failing(status.Error(codes.Internal, "oops"), "Renew"),
 		"told 50 s":   failing(told(t, codes.Unavailable, 50*time.Second), "Renew"),
@@ -223,8 +223,8 @@ func TestRenewalsSurviveEverything(t *testing.T) {
 	}
 }
 
-// The coordinator believes an instance it cannot reach for half its lease: a
-// lost answer must not use that up.
+// The coordinator keeps the status of an instance that it cannot reach for half of the lease.
+// One lost answer must not take this time.
 func TestRenewalThatWasLostIsRepeatedInTime(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -277,7 +277,7 @@ func TestRestartOfTheCoordinator(t *testing.T) {
 		w.registry.do(func() { clear(w.registry.leases) })
 		settle(time.Hour)
 		wantEqual(t, "state while it is away", r.State(), StateRegistered)
-		// What it accepted once, it may refuse for a while after a restart.
+		// After a restart, the coordinator may refuse an instance that it has accepted before.
 		w.registry.set(failing(status.Error(codes.InvalidArgument, "not set up yet"), "Register"))
 		w.up()
 		settle(time.Minute)

@@ -9,46 +9,49 @@ import (
 	"time"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// State is what a Registration is doing, for logs.
+// State says what a Registration does at the moment. It is for logs and tests.
 type State string
 
-// The states.
+// The states of a Registration.
 const (
-	// StateRegistering: not acknowledged yet, or the coordinator has forgotten
-	// the lease.
+	// StateRegistering means that the coordinator has not accepted the registration yet, or
+	// does not know the lease any more.
 	StateRegistering State = "registering"
-	// StateRegistered: there is a lease, and it is renewed.
+	// StateRegistered means that the Registration has a lease and renews it.
 	StateRegistered State = "registered"
-	// StateReporting: and the status is pushed, because the coordinator cannot
-	// reach the instance.
+	// StateReporting means that the Registration also pushes the status, because the
+	// coordinator cannot reach the instance.
 	StateReporting State = "reporting"
-	// StateEnded: it is over; Err says why.
+	// StateEnded means that the Registration has ended. Err says why.
 	StateEnded State = "ended"
 )
 
-// closeTimeout bounds Close, whatever its context allows.
+// closeTimeout is the longest time that Close takes, also if its context allows more time.
 const closeTimeout = 10 * time.Second
 
-// errStopped is the cause of a Registration's end by its Close.
+// errStopped is the cause with which Close ends the context loop.
 var errStopped = errors.New("the registration is closed")
 
-// Registration keeps one instance registered until it is closed.
+// Registration keeps one instance registered until it is closed. Register and RegisterAsync
+// make one.
 type Registration struct {
 	c    *Client
 	inst Instance
 
-	// loop ends with Close at once; calls, for what should rather be waited
-	// for than be lost, when Close gives up.
+	// loop and calls are contexts of the goroutine. Close ends loop at once. It ends calls,
+	// the context of each call, only after its own time-out. A call in progress can
+	// therefore be completed.
 	loop, calls context.Context
 	stop, abort context.CancelCauseFunc
-	first       chan struct{} // closed by the first acknowledgement
-	done        chan struct{}
+	first       chan struct{} // closed when the coordinator accepts the registration for the first time
+	done        chan struct{} // closed by end, when the Registration has ended
 
 	mu    sync.Mutex
 	state State
-	lease *pb.Lease // nil: none that we know of
+	lease *pb.Lease // the present lease; nil if there is none
 	err   error
 
 	closing sync.Once
@@ -66,25 +69,25 @@ func (c *Client) newRegistration(i Instance) *Registration {
 	return r
 }
 
-// Register registers an instance and returns when that is durable. It tries
-// until ctx ends, unless the coordinator refuses it for good. From then on the
-// Registration looks after itself.
+// Register registers an instance and returns when the coordinator has stored it. It tries
+// until ctx ends, unless the coordinator refuses the instance for good. The returned
+// Registration renews its lease until it ends.
 //
-// A ctx that ends too early may leave an instance behind that its lease
-// removes; registering it again with the same Client takes it up.
+// If ctx ends during a call, the instance may be registered although Register returns an
+// error. It is removed when its lease ends, and the same Client can register it again.
 //
-// One name has one Registration at a time: a second one of the same Client
-// shares the lease of the first, and loses it when that is closed.
+// A name must have only one Registration at a time. A second Registration of the same
+// Client and Feed shares the lease of the first, and loses it when the first is closed.
 func (c *Client) Register(ctx context.Context, i Instance) (*Registration, error) {
-	if err := i.validate(); err != nil {
-		return nil, fmt.Errorf("client: Instance: %w", err)
+	if err := i.complete(); err != nil {
+		return nil, err
 	}
 	r := c.newRegistration(i)
-	within, leave := c.within(ctx)
+	within, leave := c.withClient(ctx)
 	defer leave()
-	lease, err := r.acquire(within, within, refusal)
+	lease, err := r.acquire(within, within, isRefusal)
 	if err == nil {
-		err = c.start(func() { r.run(lease) })
+		err = c.runJoined(func() { r.run(lease) })
 	}
 	if err != nil {
 		r.end(err)
@@ -93,16 +96,14 @@ func (c *Client) Register(ctx context.Context, i Instance) (*Registration, error
 	return r, nil
 }
 
-// RegisterAsync does the same in the background, for services that must start
-// whether there is a coordinator or not. What would be an error of Register is
-// in Err, once Done is closed.
+// RegisterAsync registers an instance in the background, for services that must start
+// also without a coordinator. After an error that Register would return, Done is closed
+// and Err returns the error.
 func (c *Client) RegisterAsync(i Instance) *Registration {
+	err := i.complete()
 	r := c.newRegistration(i)
-	err := i.validate()
-	if err != nil {
-		err = fmt.Errorf("client: Instance: %w", err)
-	} else {
-		err = c.start(func() { r.run(nil) })
+	if err == nil {
+		err = c.runJoined(func() { r.run(nil) })
 	}
 	if err != nil {
 		r.end(err)
@@ -110,33 +111,33 @@ func (c *Client) RegisterAsync(i Instance) *Registration {
 	return r
 }
 
-// Registered is closed when the instance has been acknowledged once.
+// Registered returns a channel that is closed when the coordinator has accepted the
+// instance for the first time.
 func (r *Registration) Registered() <-chan struct{} { return r.first }
 
-// Done is closed when the registration is over: by its Close, by another
-// process that took over the name, or by a refusal.
+// Done returns a channel that is closed when the Registration ends. Close ends it, another
+// process that registers under the same name, or a refusal of the coordinator.
 func (r *Registration) Done() <-chan struct{} { return r.done }
 
-// Err returns why the registration is over: ErrSuperseded, ErrClosed if the
-// Client was closed, or how it was refused. It is nil before the end, and
-// after Close.
+// Err returns why the Registration has ended: ErrSuperseded, ErrClosed if the Client was
+// closed, or the refusal of the coordinator. It is nil before the end, and after Close.
 func (r *Registration) Err() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
 }
 
-// State returns what the registration is doing.
+// State returns what the Registration does at the moment.
 func (r *Registration) State() State {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state
 }
 
-// Close deregisters the instance and returns when nothing of the registration
-// runs any more. It takes as long as ctx allows, 10 s at most; if the
-// coordinator could not be told, it says so, and the lease will run out. Only
-// the first call does anything; the others return the same.
+// Close deregisters the instance, and returns when the goroutine of the Registration has
+// ended. It waits until ctx ends, and 10 s at most. An error means that the coordinator
+// has not confirmed the end: the instance is then removed when its lease ends. Further
+// calls have no effect and return the same error.
 func (r *Registration) Close(ctx context.Context) error {
 	r.closing.Do(func() { r.closed = r.close(ctx) })
 	return r.closed
@@ -155,16 +156,16 @@ func (r *Registration) close(ctx context.Context) error {
 	return r.deregister(ctx)
 }
 
-// deregister takes back what is ours, if anything is.
+// deregister deregisters the instance under its present lease, if there is one.
 func (r *Registration) deregister(ctx context.Context) error {
-	lease := r.held(nil)
+	lease := r.swapLease(nil)
 	if lease == nil {
 		return nil
 	}
 	_, err := r.c.registry.Deregister(ctx, &pb.DeregisterRequest{
 		Service: r.inst.Service, Instance: r.inst.Instance, LeaseId: lease.GetLeaseId(),
 	})
-	err = ours(err)
+	err = domainError(err)
 	switch {
 	case err == nil, errors.Is(err, ErrNotFound), errors.Is(err, ErrLeaseUnknown), errors.Is(err, ErrSuperseded):
 		r.c.log.Info("deregistered", "name", r.inst.id().String())
@@ -173,9 +174,8 @@ func (r *Registration) deregister(ctx context.Context) error {
 	return fmt.Errorf("client: deregistering %s: %w", r.inst.id(), err)
 }
 
-// held notes which lease is ours now, nil for none, and returns the one
-// before.
-func (r *Registration) held(lease *pb.Lease) *pb.Lease {
+// swapLease sets the present lease and returns the previous one. nil means no lease.
+func (r *Registration) swapLease(lease *pb.Lease) *pb.Lease {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before := r.lease
@@ -189,7 +189,8 @@ func (r *Registration) setState(s State) {
 	r.state = s
 }
 
-// end notes why it is over. An end by Close is no error.
+// end marks the Registration as ended. It stores err as the reason and logs it. It does not
+// log an end by a Close or by the context of Register.
 func (r *Registration) end(err error) {
 	switch {
 	case errors.Is(context.Cause(r.loop), errStopped):
@@ -200,6 +201,10 @@ func (r *Registration) end(err error) {
 	r.mu.Lock()
 	r.state, r.err = StateEnded, err
 	r.mu.Unlock()
+	if err != nil && !errors.Is(err, ErrClosed) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		r.c.log.Error("the registration has ended; this instance is not registered any more",
+			"name", wire.CleanTo(r.inst.id().String(), wire.MaxFullName), "error", err)
+	}
 	r.stop(err)
 	r.abort(err)
 	close(r.done)

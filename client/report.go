@@ -14,38 +14,42 @@ import (
 	"github.com/meshhealth/meshhealth/health/feed"
 )
 
-// reportEvery is how often the status is pushed at least.
+// reportEvery is the longest time between two messages of a Report stream.
 const reportEvery = 10 * time.Second
 
-// errDismissed: the coordinator ended a Report stream without an error.
-var errDismissed = errors.New("the coordinator does not want reports any more")
+// errReportsEnded reports that the coordinator has ended a Report stream without an error.
+var errReportsEnded = errors.New("the coordinator does not want reports any more")
 
-// errNoFeed: there is nothing to report.
-var errNoFeed = errors.New("it has no Feed to report from")
+// errNoFeed reports that the Instance has no Feed, and so no status to push.
+var errNoFeed = errors.New("the Instance has no Feed to report from")
 
-// reporter pushes the status of an instance the coordinator cannot reach. It
-// belongs to one lease, and to the goroutine that renews it.
+// reporter pushes the status of an instance that the coordinator cannot reach. It belongs
+// to one lease, and to the goroutine that renews this lease.
 type reporter struct {
 	r     *Registration
 	lease *pb.Lease
-	// kick wakes the renewals: the stream has learnt that the lease is over.
+	// kick receives a value when the coordinator ends the stream because the lease has
+	// ended. The goroutine that renews the lease then renews at once.
 	kick chan struct{}
-	// unreachable is an outage the log is told of once, however often we start.
+	// unreachable logs once for each outage that the coordinator cannot reach the
+	// instance, also if the stream starts several times.
 	unreachable outage
+	// refused logs that the coordinator refuses reports. Only the goroutine of the stream
+	// uses it.
+	refused outage
 
 	cancel context.CancelFunc
-	done   chan struct{} // nil: never started
-	open   atomic.Bool
+	done   chan struct{} // closed when the goroutine of the stream ends; nil if the goroutine was not started
+	open   atomic.Bool   // a stream is open
 }
 
 func newReporter(r *Registration, lease *pb.Lease) *reporter {
 	return &reporter{r: r, lease: lease, kick: make(chan struct{}, 1)}
 }
 
-// wanted is told what each renewal said. While a stream is open the
-// coordinator finds the instance reachable just because of it, so that only
-// without one its word counts.
-func (p *reporter) wanted(unreachable bool) {
+// setUnreachable starts or stops the reports after a renewal. While a stream is open, the
+// coordinator always answers that it reaches the instance, and this answer is ignored.
+func (p *reporter) setUnreachable(unreachable bool) {
 	switch {
 	case unreachable && p.r.inst.Feed == nil:
 		p.unreachable.warn(p.r, "the coordinator cannot reach the instance", errNoFeed)
@@ -53,7 +57,7 @@ func (p *reporter) wanted(unreachable bool) {
 		p.start()
 	case !unreachable && !p.open.Load():
 		p.stop()
-		p.unreachable.over(p.r, "the coordinator reaches the instance again")
+		p.unreachable.end(p.r, "the coordinator reaches the instance again")
 	}
 }
 
@@ -81,7 +85,7 @@ func (p *reporter) start() {
 	}()
 }
 
-// stop ends the reports and waits for that.
+// stop ends the stream and waits for its goroutine.
 func (p *reporter) stop() {
 	if p.done == nil {
 		return
@@ -91,52 +95,55 @@ func (p *reporter) stop() {
 	p.done = nil
 }
 
-// run reports until the coordinator has had enough.
+// run opens one Report stream after the other until the coordinator does not want reports any
+// more, or ctx ends.
 func (p *reporter) run(ctx context.Context) {
 	var back backoff
 	for {
 		life, err := p.stream(ctx)
 		switch {
-		case ctx.Err() != nil, errors.Is(err, errDismissed), refusal(err):
-			// A refusal is tried again when the next renewal asks for it.
-			p.r.c.log.Debug("no more reports", "name", p.r.inst.id().String(), "error", err)
+		case ctx.Err() != nil, errors.Is(err, errReportsEnded):
+			return
+		case isRefusal(err):
+			// The next renewal may start the reports again.
+			p.refused.warn(p.r, "the coordinator refuses reports, though it cannot reach the instance", err)
 			return
 		case errors.Is(err, ErrLeaseUnknown), errors.Is(err, ErrSuperseded):
 			select {
 			case p.kick <- struct{}{}:
-			default: // it is kicked already
+			default: // a kick is pending
 			}
 			return
 		}
-		back.lived(life)
+		back.succeeded(life)
 		if !wait(ctx, back.after(err)+p.r.c.budget.reserve(time.Now()), nil) {
 			return
 		}
 	}
 }
 
-// stream is one Report stream. It returns how long it lived and why it ended.
+// stream runs one Report stream. It returns how long the stream lived and why it ended.
 func (p *reporter) stream(ctx context.Context) (life time.Duration, err error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	stream, err := p.r.c.registry.Report(ctx)
 	if err != nil {
-		return 0, ours(err)
+		return 0, domainError(err)
 	}
 	began := time.Now()
-	p.opened(true)
-	defer p.opened(false)
+	p.setOpen(true)
+	defer p.setOpen(false)
 	var ended sync.WaitGroup
-	ended.Go(func() { end(outcome(stream)) })
+	ended.Go(func() { end(waitForEnd(stream)) })
 	if err := p.push(ctx, stream); !errors.Is(err, io.EOF) {
 		end(err)
 	}
-	// What failed to be sent has its reason in what is received.
+	// If sending has failed, receiving returns the reason.
 	ended.Wait()
-	return time.Since(began), ours(context.Cause(ctx))
+	return time.Since(began), domainError(context.Cause(ctx))
 }
 
-func (p *reporter) opened(open bool) {
+func (p *reporter) setOpen(open bool) {
 	p.open.Store(open)
 	state := StateRegistered
 	if open {
@@ -147,20 +154,20 @@ func (p *reporter) opened(open bool) {
 
 type reportStream = grpc.ClientStreamingClient[pb.ReportRequest, pb.ReportResponse]
 
-// outcome waits for the coordinator to end the stream.
-func outcome(stream reportStream) error {
+// waitForEnd waits for the coordinator to end the stream.
+func waitForEnd(stream reportStream) error {
 	if err := stream.RecvMsg(new(pb.ReportResponse)); err != nil {
 		return err
 	}
-	return errDismissed
+	return errReportsEnded
 }
 
-// push sends the status now, whenever it changes, and every so often, until
-// that is not possible any more.
+// push sends the status at once, after each change, and at least every reportEvery. It
+// returns the error that ends the stream.
 func (p *reporter) push(ctx context.Context, stream reportStream) error {
 	reader := p.r.inst.Feed.NewReader(feed.Interest{Services: p.r.inst.names()})
 	for {
-		if err := changed(ctx, reader); err != nil {
+		if err := waitForChange(ctx, reader); err != nil {
 			return err
 		}
 		m := p.r.inst.report(time.Now())
@@ -171,8 +178,8 @@ func (p *reporter) push(ctx context.Context, stream reportStream) error {
 	}
 }
 
-// changed waits for news, but no longer than reportEvery.
-func changed(ctx context.Context, reader *feed.Reader) error {
+// waitForChange waits for a change in the feed, but not longer than reportEvery.
+func waitForChange(ctx context.Context, reader *feed.Reader) error {
 	short, cancel := context.WithTimeout(ctx, reportEvery)
 	defer cancel()
 	_, err := reader.Next(short)

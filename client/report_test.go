@@ -10,11 +10,10 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
-	"github.com/meshhealth/meshhealth/internal/wire"
+	"github.com/meshhealth/meshhealth/internal/domain"
 )
 
-// reporting registers an instance with a feed, which the coordinator cannot
-// reach.
+// reporting registers an instance with a feed that the coordinator cannot reach.
 func reporting(t *testing.T, w *world) (*Registration, *source) {
 	t.Helper()
 	s := newSource(t, 7, 0)
@@ -64,7 +63,7 @@ func TestReportsTellDetailsIfAllowed(t *testing.T) {
 		s := newSource(t, 7, 0)
 		s.publishReason("payments", health.Degraded, "pool exhausted")
 		i := instance()
-		i.Feed, i.Details = s.Feed, true
+		i.Feed, i.ShowReasons = s.Feed, true
 		wantEqual(t, "reason", i.report(time.Now()).GetReason(), "pool exhausted")
 	})
 }
@@ -101,8 +100,7 @@ func TestReportsFollowTheHealthName(t *testing.T) {
 	})
 }
 
-// While it reports the coordinator calls the instance reachable, because it
-// reports.
+// While the instance reports, the coordinator answers that it reaches the instance.
 func TestReportsGoOnWhileTheStreamLives(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -179,13 +177,13 @@ func TestReportsBackOff(t *testing.T) {
 }
 
 func TestReportLearnsOfTheLease(t *testing.T) {
-	for name, end := range map[string]error{"unknown": wire.ErrLeaseUnknown, "superseded": wire.ErrSuperseded} {
+	for name, end := range map[string]error{"unknown": domain.ErrLeaseUnknown, "superseded": domain.ErrSuperseded} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t)
 				reporting(t, w)
 				settle(10 * time.Second)
-				// Just after a renewal: the next is a while away.
+				// This is just after a renewal.
 				renewals := len(w.registry.came("Renew"))
 				for len(w.registry.came("Renew")) == renewals {
 					settle(100 * time.Millisecond)

@@ -13,12 +13,11 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// attempts is how often one unary call is tried in all.
-const attempts = 3
+// maxAttempts is the largest number of attempts of one unary call.
+const maxAttempts = 3
 
-// idempotent are the calls that may be repeated although the first one may
-// have been carried out. Overrides are not among them: one that is set twice
-// lasts longer than was asked for.
+// idempotent has the methods that may be called again although the coordinator may have
+// executed the first call. Setting an override is not idempotent: its time would begin again.
 var idempotent = map[string]bool{
 	pb.RegistryService_Register_FullMethodName:     true,
 	pb.RegistryService_Renew_FullMethodName:        true,
@@ -31,60 +30,61 @@ var idempotent = map[string]bool{
 	pb.AdminService_GetCoordinator_FullMethodName:  true,
 }
 
-// retrying returns the interceptor that tries unary calls again.
+// retrying returns an interceptor that makes failed unary calls again.
 func retrying() grpc.UnaryClientInterceptor {
-	again := retry.UnaryClientInterceptor(retry.WithMax(attempts))
+	again := retry.UnaryClientInterceptor(retry.WithMax(maxAttempts))
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-		t := trial{ctx: ctx, idempotent: idempotent[method]}
-		own := []grpc.CallOption{retry.WithRetriable(t.retriable), retry.WithBackoff(t.pause)}
+		c := retriedCall{ctx: ctx, idempotent: idempotent[method]}
+		own := []grpc.CallOption{retry.WithRetriable(c.retriable), retry.WithBackoff(c.pause)}
 		return again(ctx, method, req, reply, cc, invoke, append(own, opts...)...)
 	}
 }
 
-// trial is one call. The library hands the error to one function and asks
-// another for the pause; this is what lies between.
-type trial struct {
+// retriedCall is one call with its attempts. The retry library calls retriable with an error,
+// and then pause for the time until the next attempt.
+type retriedCall struct {
 	ctx        context.Context
 	idempotent bool
 	back       backoff
-	next       time.Duration
+	next       time.Duration // the pause before the next attempt; 0 if it is not set
 }
 
-// retriable decides whether a failed attempt is followed by another, and
-// after what pause. One that would not fit into the deadline is not waited
-// for: the caller gets the error that tells more.
-func (t *trial) retriable(err error) bool {
-	if !t.again(err) {
+// retriable reports whether there is another attempt, and sets its pause. There is none if
+// the pause would end after the deadline of the call. The caller then receives the error of
+// this attempt, and not DEADLINE_EXCEEDED.
+func (c *retriedCall) retriable(err error) bool {
+	if !c.isTemporary(err) {
 		return false
 	}
-	t.next = t.back.next()
+	c.next = c.back.next()
 	if asked, ok := wire.RetryDelay(err); ok {
-		t.next = max(t.next, asked)
+		c.next = max(c.next, asked)
 	}
-	deadline, bounded := t.ctx.Deadline()
-	return t.next <= maxAsked && (!bounded || time.Until(deadline) > t.next)
+	deadline, bounded := c.ctx.Deadline()
+	return c.next <= maxRequestedPause && (!bounded || time.Until(deadline) > c.next)
 }
 
-func (t *trial) again(err error) bool {
+// isTemporary reports whether another attempt can succeed.
+func (c *retriedCall) isTemporary(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable:
 		return true
 	case codes.ResourceExhausted:
-		_, told := wire.RetryDelay(err)
-		return told
+		_, hasDelay := wire.RetryDelay(err)
+		return hasDelay
 	case codes.DeadlineExceeded:
-		return t.idempotent && t.ctx.Err() == nil
+		return c.idempotent && c.ctx.Err() == nil
 	}
 	return false
 }
 
-// pause returns the pause before the next attempt. After an attempt's own
-// time-out the library does not ask retriable.
-func (t *trial) pause(context.Context, uint) time.Duration {
-	next := t.next
+// pause returns the pause before the next attempt. The library does not call retriable
+// after the time-out of a single attempt.
+func (c *retriedCall) pause(context.Context, uint) time.Duration {
+	next := c.next
 	if next == 0 {
-		next = t.back.next()
+		next = c.back.next()
 	}
-	t.next = 0
+	c.next = 0
 	return next
 }

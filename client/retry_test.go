@@ -12,10 +12,11 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// told returns an error that says when to come again.
+// told returns an error that says when to try again.
 func told(t *testing.T, code codes.Code, after time.Duration) error {
 	t.Helper()
 	st, err := status.New(code, "later").WithDetails(&errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
@@ -30,19 +31,19 @@ func TestRetries(t *testing.T) {
 		name     string
 		err      func(t *testing.T) error
 		attempts int
-		least    time.Duration // all pauses together
+		least    time.Duration // the sum of all pauses
 		most     time.Duration
 	}{
-		{"unavailable", plain(codes.Unavailable), attempts, 0, 600 * time.Millisecond},
-		{"deadline, idempotent", plain(codes.DeadlineExceeded), attempts, 0, 600 * time.Millisecond},
-		{"exhausted, told when", after(codes.ResourceExhausted, time.Second), attempts, 2 * time.Second, 2 * time.Second},
-		{"unavailable, told when", after(codes.Unavailable, 3*time.Second), attempts, 6 * time.Second, 6 * time.Second},
+		{"unavailable", plain(codes.Unavailable), maxAttempts, 0, 600 * time.Millisecond},
+		{"deadline, idempotent", plain(codes.DeadlineExceeded), maxAttempts, 0, 600 * time.Millisecond},
+		{"exhausted, told when", after(codes.ResourceExhausted, time.Second), maxAttempts, 2 * time.Second, 2 * time.Second},
+		{"unavailable, told when", after(codes.Unavailable, 3*time.Second), maxAttempts, 6 * time.Second, 6 * time.Second},
 		{"told too late", after(codes.Unavailable, time.Hour), 1, 0, 0},
 		{"told after the deadline", after(codes.Unavailable, 31*time.Second), 1, 0, 0},
 		{"exhausted", plain(codes.ResourceExhausted), 1, 0, 0},
 		{"internal", plain(codes.Internal), 1, 0, 0},
 		{"not found", plain(codes.NotFound), 1, 0, 0},
-		{"superseded", func(*testing.T) error { return wire.GRPC(wire.ErrSuperseded) }, 1, 0, 0},
+		{"superseded", func(*testing.T) error { return wire.GRPC(domain.ErrSuperseded) }, 1, 0, 0},
 		{"invalid", plain(codes.InvalidArgument), 1, 0, 0},
 		{"cancelled by the server", plain(codes.Canceled), 1, 0, 0},
 	} {
@@ -89,7 +90,7 @@ func TestRetriesEndWithTheContext(t *testing.T) {
 }
 
 func TestTrialOfWhatMayHaveBeenDone(t *testing.T) {
-	tr := trial{ctx: t.Context(), idempotent: idempotent[pb.AdminService_SetOverride_FullMethodName]}
+	tr := retriedCall{ctx: t.Context(), idempotent: idempotent[pb.AdminService_SetOverride_FullMethodName]}
 	if tr.retriable(status.Error(codes.DeadlineExceeded, "late")) {
 		t.Error("an override that may have been set is set again")
 	}
@@ -128,6 +129,6 @@ func TestIdempotentMethodsExist(t *testing.T) {
 			t.Errorf("%s is not a unary method", name)
 		}
 	}
-	// Whoever adds a method decides: all but these may be repeated.
+	// A new method must be added to idempotent, or to these.
 	wantEqual(t, "methods that may not be repeated", len(known)-len(idempotent), 2)
 }

@@ -12,22 +12,22 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// WatchOptions say what to watch: exact names, or whatever fits all of the
-// rest. The zero value is everything.
+// WatchOptions say what to watch: exact names, or all entries that match each of the
+// other fields. The zero value matches everything.
 type WatchOptions struct {
-	// Names are exact: a service, service/instance, "*" for the mesh, "" for
-	// the coordinator itself. One that nobody knows is answered with
-	// STATUS_SERVICE_UNKNOWN, and followed.
+	// Names are exact names: a service, service/instance, "*" for the mesh, "" for the
+	// coordinator itself. A name that is not registered gets an Entry that is
+	// Unregistered. It is watched too.
 	Names []string
-	// Services are exact names; none means all.
+	// Services are the exact names of services. Empty means all services.
 	Services []string
-	// Labels an instance must carry.
+	// Labels are the keys and values that an instance must have. Empty means any.
 	Labels map[string]string
-	// Zone an instance must be in.
+	// Zone is the zone that an instance must be in. Empty means any.
 	Zone string
-	// AggregatesOnly leaves instances out.
+	// AggregatesOnly says that the Watch yields no instances.
 	AggregatesOnly bool
-	// Heartbeat is how often something must come: 1 s to 60 s; 0 means 10 s.
+	// Heartbeat is the longest time without a message, from 1 s to 60 s; 0 means 10 s.
 	Heartbeat time.Duration
 }
 
@@ -42,100 +42,101 @@ func (o *WatchOptions) request() *pb.WatchRequest {
 	return req
 }
 
-// Update is one message of a Watch, or the news that the Watch was lost.
+// Update is one message of a Watch, or the news that the Watch was interrupted.
 type Update struct {
-	// Entries are what changed, each complete. They must not be modified.
-	Entries []*pb.Health
-	// Snapshot: Entries are part of all there is. What no part has named is
-	// gone once SnapshotEnd has come. A snapshot that was cut short by a Stale
-	// update begins anew.
+	// Entries are the complete states of the names that have changed. They must not be
+	// modified.
+	Entries []*Entry
+	// Snapshot reports that Entries are a part of all entries that match, and
+	// SnapshotEnd that they are the last part. An entry that no part contains does not
+	// exist any more. A Stale update ends a snapshot early; a new one begins after it.
 	Snapshot, SnapshotEnd bool
-	// Gap: changes may have been missed. This is the first part of a snapshot
-	// that makes up for them.
+	// Gap reports that the Watch may have missed changes. The Update is then the first
+	// part of a snapshot, which replaces the missed changes.
 	Gap bool
-	// Heartbeat: nothing has changed.
+	// Heartbeat reports that nothing has changed since the previous Update.
 	Heartbeat bool
-	// Stale: the coordinator cannot be heard, for the reason in Err. All that
-	// was told before may be wrong, and must not be shown as if it were not,
-	// until the next Update. There is one for each outage.
+	// Stale reports that nothing can be received from the coordinator, for the reason in
+	// Err. Until the next Update, all earlier entries may be out of date, and must not be
+	// shown as current. There is one Stale update for each outage.
 	Stale bool
 	Err   error
-	// Epoch is random for each start of the coordinator; Revision rises within
-	// one, and says up to where everything has been told. 0 before the end of
-	// a snapshot, and if Stale.
+	// Epoch is a random number of each start of the coordinator. Revision rises within an
+	// epoch. All changes up to Revision were sent. Both are 0 if Stale. Revision is 0 before
+	// the end of a snapshot.
 	Epoch, Revision uint64
-	// Build is the coordinator's version, where it was sent along.
+	// Build is the version of the coordinator. It is empty in messages that do not have it.
 	Build string
-	// Received is when the Update came, by our clock.
+	// Received is the time at which the Update was received, by the local clock.
 	Received time.Time
 }
 
 func updateOf(m *pb.WatchResponse, now time.Time) Update {
 	return Update{
-		Entries: m.GetEntries(), Snapshot: m.GetSnapshot(), SnapshotEnd: m.GetSnapshotEnd(), Gap: m.GetGap(),
+		Entries: entriesOf(m.GetEntries()), Snapshot: m.GetSnapshot(), SnapshotEnd: m.GetSnapshotEnd(), Gap: m.GetGap(),
 		Heartbeat: len(m.GetEntries()) == 0 && !m.GetSnapshot() && !m.GetGap(),
 		Epoch:     m.GetEpoch(), Revision: m.GetRevision(), Build: m.GetBuild(), Received: now,
 	}
 }
 
-// Watch yields a snapshot and then every change, the latest winning if the
-// loop is slow. It outlives every outage: it goes on where it was cut off, and
-// yields an Update that is Stale meanwhile.
+// Watch yields a snapshot and then every change. If the loop is slow it yields only the
+// latest state of each entry. Watch continues after every outage at the place where it
+// was interrupted, and yields one Update that is Stale during the outage.
 //
-// The loop ends with an error, and a zero Update beside it, when ctx ends, the
-// Client is closed, or the coordinator refuses for good: INVALID_ARGUMENT,
-// UNIMPLEMENTED, PERMISSION_DENIED, UNAUTHENTICATED.
+// The loop ends with an error, and a zero Update, when ctx ends, when the Client is
+// closed, or when the coordinator refuses for good. Such a refusal has the code
+// INVALID_ARGUMENT, UNIMPLEMENTED, PERMISSION_DENIED or UNAUTHENTICATED.
 //
-// One connection has room for about a hundred at once.
+// One connection can carry about a hundred Watches at the same time.
 func (c *Client) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Update, error] {
 	return func(yield func(Update, error) bool) {
 		w := watcher{c: c, req: o.request(), yield: yield}
-		asked, err := wire.WatchRequest(w.req)
+		parsed, err := wire.WatchRequest(w.req)
 		if err != nil {
 			yield(Update{}, err)
 			return
 		}
-		w.silence = missed * asked.Heartbeat
-		ctx, leave := c.within(ctx)
-		defer leave()
+		w.silence = missedHeartbeats * parsed.Heartbeat
+		ctx, cancel := c.withClient(ctx)
+		defer cancel()
 		if err := w.run(ctx); !errors.Is(err, errBreak) {
 			yield(Update{}, err)
 		}
 	}
 }
 
-// missed is how many heartbeats may be missed before a stream counts as lost.
-const missed = 3
+// missedHeartbeats is how many heartbeats must be missing before a stream is ended.
+const missedHeartbeats = 3
 
-// errBreak: the caller has left the loop.
+// errBreak reports that the caller has left the loop.
 var errBreak = errors.New("break")
 
 // watcher is one loop over a Watch.
 type watcher struct {
 	c       *Client
-	req     *pb.WatchRequest // with the token of the last message that had one
-	silence time.Duration
+	req     *pb.WatchRequest // the request of the next stream, with the latest resume token
+	silence time.Duration    // time without a message after which the watcher ends a stream
 	yield   func(Update, error) bool
 	back    backoff
-	stale   bool
+	stale   bool // the caller has already received a Stale update in this outage
 }
 
-// run follows stream after stream. It returns why there will be no other.
+// run receives from one stream after the other. It returns why it opens no further stream.
 func (w *watcher) run(ctx context.Context) error {
 	for {
-		life, err := w.follow(ctx)
+		life, err := w.receive(ctx)
 		switch {
 		case errors.Is(err, errBreak):
 			return err
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
-		case refusal(err):
+		case isRefusal(err):
 			return err
 		}
-		if !w.lost(err) {
+		if !w.yieldStale(err) {
 			return errBreak
 		}
-		w.back.lived(life)
+		w.back.succeeded(life)
 		pause := w.back.after(err) + w.c.budget.reserve(time.Now())
 		if !wait(ctx, pause, nil) {
 			return context.Cause(ctx)
@@ -143,8 +144,9 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
-// lost tells the caller, once for each outage.
-func (w *watcher) lost(err error) bool {
+// yieldStale yields a Stale update, once for each outage. It returns false if the caller
+// has left the loop.
+func (w *watcher) yieldStale(err error) bool {
 	if w.stale {
 		return true
 	}
@@ -152,11 +154,15 @@ func (w *watcher) lost(err error) bool {
 	return w.yield(Update{Stale: true, Err: err, Received: time.Now()}, nil)
 }
 
-// follow is one stream. It returns how long it lived after its first message,
-// and why it ended.
-func (w *watcher) follow(ctx context.Context) (life time.Duration, err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
+// receive opens one stream and receives from it until it ends. It returns why the stream
+// ended, and how long it lived after its first message.
+//
+// The stream does not have the deadline of loop. With the deadline, the coordinator would end
+// the stream a moment before the local timer, which would look like an outage.
+func (w *watcher) receive(loop context.Context) (life time.Duration, err error) {
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(loop))
 	defer cancel(nil)
+	defer context.AfterFunc(loop, func() { cancel(context.Cause(loop)) })()
 	silence := time.AfterFunc(w.silence, func() { cancel(ErrSilent) })
 	defer silence.Stop()
 	stream, err := w.c.health.Watch(ctx, w.req)
@@ -166,8 +172,7 @@ func (w *watcher) follow(ctx context.Context) (life time.Duration, err error) {
 	var first time.Time
 	for {
 		m, err := stream.Recv()
-		// The caller's own time is no silence.
-		silence.Stop()
+		silence.Stop() // the time that the caller needs for an update does not count
 		now := time.Now()
 		if first.IsZero() {
 			first = now
@@ -175,16 +180,16 @@ func (w *watcher) follow(ctx context.Context) (life time.Duration, err error) {
 		if err != nil {
 			return now.Sub(first), w.reason(ctx, err)
 		}
-		if !w.take(m, now) {
+		if !w.yieldMessage(m, now) {
 			return 0, errBreak
 		}
 		silence.Reset(w.silence)
 	}
 }
 
-// take hands on one message. Parts of a snapshot have no token: until its end
-// there is no place to resume from but the one before.
-func (w *watcher) take(m *pb.WatchResponse, now time.Time) bool {
+// yieldMessage yields a message and keeps its resume token. Parts of a snapshot have no
+// token: before its end, a new stream resumes at the place before the snapshot.
+func (w *watcher) yieldMessage(m *pb.WatchResponse, now time.Time) bool {
 	if token := m.GetResumeToken(); token != "" {
 		w.req.ResumeToken = token
 	}
@@ -192,12 +197,12 @@ func (w *watcher) take(m *pb.WatchResponse, now time.Time) bool {
 	return w.yield(updateOf(m, now), nil)
 }
 
-// reason returns why a stream ended. One that fell silent may be on a dead
-// connection, which the next one must not use.
+// reason returns why a stream ended. After a silence it closes the connection, which may
+// be dead and must not carry the next stream.
 func (w *watcher) reason(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, ErrSilent) {
-		w.c.lines.cut(w.silence)
+		w.c.connections.closeSilent(w.silence)
 		return cause
 	}
-	return ours(err)
+	return domainError(err)
 }

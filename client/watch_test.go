@@ -16,6 +16,7 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -162,7 +163,7 @@ func TestWatchBreakLeavesNothing(t *testing.T) {
 		w.up()
 		c := w.client()
 		all := c.Watch(t.Context(), WatchOptions{})
-		for range 3 { // it can be ranged over again, from the start
+		for range 3 { // each range begins with a new snapshot
 			for u, err := range all {
 				if err != nil || !u.Snapshot {
 					t.Errorf("got %+v, %v", u, err)
@@ -182,8 +183,8 @@ func TestWatchBreakLeavesNothing(t *testing.T) {
 	})
 }
 
-// The third message is cut off, and every third after it: what comes
-// afterwards continues it exactly.
+// The stream is interrupted at every third message. What is received afterwards continues
+// at the same place.
 func TestWatchResumes(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -223,7 +224,7 @@ func TestWatchHandsBackTheLastToken(t *testing.T) {
 				{ResumeToken: "one", SnapshotEnd: true, Snapshot: true},
 				{ResumeToken: "two"},
 				{ResumeToken: "three"},
-				{Snapshot: true, Gap: true}, // no place to resume from
+				{Snapshot: true, Gap: true}, // no resume token
 			} {
 				if err := stream.Send(m); err != nil {
 					return err
@@ -344,7 +345,7 @@ func TestWatchComesBackAtOnceAfterALife(t *testing.T) {
 func TestWatchDoesAsItIsTold(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
-		script := w.script(func(int, watchStream) error { return wire.GRPC(wire.ErrLimit) })
+		script := w.script(func(int, watchStream) error { return wire.GRPC(domain.ErrLimit) })
 		w.up()
 		s := watching(t, w.client(), WatchOptions{})
 		settle(10 * time.Minute)
@@ -418,8 +419,7 @@ func TestWatchLeavesADeadConnection(t *testing.T) {
 	})
 }
 
-// A silent stream says nothing against a connection on which others are
-// answered.
+// A connection on which other streams are answered stays open, also if one stream is silent.
 func TestWatchLeavesALivingConnectionAlone(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -433,7 +433,7 @@ func TestWatchLeavesALivingConnectionAlone(t *testing.T) {
 	})
 }
 
-// The time the caller takes is no silence of the coordinator.
+// The time that the caller needs for an update does not count as silence.
 func TestWatchOfASlowCaller(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t)

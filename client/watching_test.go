@@ -12,7 +12,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// seen is what a loop over a Watch has been told.
+// seen has the updates that a loop over a Watch has received.
 type seen struct {
 	mu      sync.Mutex
 	updates []Update
@@ -68,7 +68,7 @@ func (s *seen) ended() (bool, error) {
 	return s.over, s.err
 }
 
-// told lists what was said of names, in order: "payments SERVING".
+// told lists the received entries in order: "payments SERVING".
 func (s *seen) told() []string {
 	var list []string
 	for _, u := range s.all(func(Update) bool { return true }) {
@@ -79,12 +79,11 @@ func (s *seen) told() []string {
 	return list
 }
 
-func said(e *pb.Health) string {
-	name := e.GetService()
-	if e.GetInstance() != "" {
-		name += "/" + e.GetInstance()
+func said(e *Entry) string {
+	if e.Unregistered {
+		return e.ID.String() + " SERVICE_UNKNOWN"
 	}
-	return name + " " + e.GetStatus().String()[len("STATUS_"):]
+	return e.ID.String() + " " + e.Status.String()
 }
 
 func stale(u Update) bool     { return u.Stale }
@@ -92,7 +91,7 @@ func gap(u Update) bool       { return u.Gap }
 func snapshot(u Update) bool  { return u.Snapshot }
 func heartbeat(u Update) bool { return u.Heartbeat }
 
-// scripted is a HealthService whose Watch does what the test says.
+// scripted is a HealthService whose Watch the test implements.
 type scripted struct {
 	pb.UnimplementedHealthServiceServer
 	// watch is called with the number of the stream, from 0.
@@ -124,7 +123,7 @@ func (s *scripted) came() []*pb.WatchRequest {
 	return slices.Clone(s.requests)
 }
 
-// cutter ends streams of the real thing.
+// cutter ends streams of a real server.
 type cutter struct {
 	grpc.ServerStream
 	left int
@@ -132,7 +131,7 @@ type cutter struct {
 	note func(*pb.WatchResponse)
 }
 
-// SendMsg sends so many messages.
+// SendMsg fails after this number of messages.
 func (c *cutter) SendMsg(m any) error {
 	if c.left == 0 {
 		return c.by
@@ -144,7 +143,7 @@ func (c *cutter) SendMsg(m any) error {
 	return c.ServerStream.SendMsg(m)
 }
 
-// hold keeps a stream open that says nothing more.
+// hold keeps a stream open without a message.
 func hold(stream watchStream) error {
 	<-stream.Context().Done()
 	return stream.Context().Err()

@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 
-	"github.com/meshhealth/meshhealth/coordinator/metrics"
+	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
 )
 
 const notFound = int32(codes.NotFound)

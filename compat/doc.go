@@ -1,33 +1,34 @@
-// Package compat compares the metrics of go-grpc-prometheus, which is archived,
-// with those that took its place: providers/prometheus of go-grpc-middleware,
-// and what the coordinator makes of it (metrics.ServerMetrics and
-// metrics.ClientMetrics). All are chained on one gRPC server and see the same
-// calls. It is a module of its own, so that the archived one never enters the
-// module graph of our users.
+// Package compat compares the metrics of the archived go-grpc-prometheus with the
+// metrics of two successors. One successor is providers/prometheus of
+// go-grpc-middleware. The other one is the coordinator, which builds on it
+// (metrics.ServerMetrics and metrics.ClientMetrics). All of them are chained on
+// one gRPC server and count the same calls. The package is a module of its own, so
+// that go-grpc-prometheus never enters the module graph of our users.
 //
-// The names, labels, help texts and values of all metrics are the same, on both
-// sides, for every kind of call and the series made beforehand (17 codes per
-// method). Dashboards keep working. The tests hold this, and each difference:
+// The names, labels, help texts and values of all metrics are the same, on the
+// server and on the client, for every kind of call. The series that exist before
+// the first call are also the same (17 codes for each method). Dashboards
+// therefore keep working. The tests check this, and each of these differences:
 //
-//   - A handler that returns a bare context error counts as Canceled or
-//     DeadlineExceeded, as its caller sees it; it used to count as Unknown.
-//   - grpc_client_msg_received_total of unary calls counts answers; it used to
-//     count the calls that failed.
-//   - grpc_client_handled_total, and the histogram, count client streams that
-//     ended well; they used to be left out.
-//   - Nothing is registered by importing the package. go-grpc-prometheus takes
-//     these names in the default registry, so there only one of both can be.
-//   - Histograms, off in both unless asked for, are an option of the
-//     constructor. They were switched on by a method.
+//   - A handler that returns a context error without a gRPC status is counted as
+//     Canceled or DeadlineExceeded. go-grpc-prometheus counts it as Unknown.
+//   - grpc_client_msg_received_total of unary calls counts answers.
+//     go-grpc-prometheus counts the calls that failed.
+//   - grpc_client_handled_total and the histogram count client streams that ended
+//     without an error. go-grpc-prometheus leaves them out.
+//   - The import of a successor registers no metric. go-grpc-prometheus registers
+//     its names in the default registry. A program can have only one of both there.
+//   - Histograms are an option of the constructor. go-grpc-prometheus switches them
+//     on by a method. They are off by default in both.
 //
-// And what is the coordinator's own:
+// The metrics of the coordinator have two more differences:
 //
-//   - grpc_*_handling_seconds is always on, and has no series for streams: they
-//     last as long as their caller likes. Their other metrics are complete.
-//   - Its buckets are the default ones and three below 5 ms, so queries for an
-//     le keep working.
+//   - grpc_*_handling_seconds is always on. It has no series for streams, since
+//     their caller decides how long they last. All other metrics count streams too.
+//   - Its buckets are the default ones and three more below 5 ms. Queries for a
+//     bucket (le) keep working.
 //
 // # Concurrency
 //
-// There is nothing here but tests.
+// The package contains only tests.
 package compat

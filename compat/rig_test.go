@@ -18,7 +18,7 @@ import (
 	pb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/test/bufconn"
 
-	"github.com/meshhealth/meshhealth/coordinator/metrics"
+	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
 )
 
 // peer is one library's metrics of the server and the client, and where they

@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -12,104 +11,110 @@ import (
 	"google.golang.org/grpc/credentials"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
-	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
+	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Where a coordinator listens unless told otherwise.
+// The default addresses of a coordinator, and the word that switches a setting off.
 const (
 	DefaultListen = "127.0.0.1:7070"
 	DefaultHTTP   = "127.0.0.1:7071"
-	// Off as Config.HTTP means no HTTP at all.
+	// Off as the value of Config.HTTP means no HTTP. Off as the value of Config.TargetBudget
+	// means no limit.
 	Off = "off"
 )
 
-// Config says how a coordinator works. The zero value is a coordinator on
-// loopback that keeps everything in memory.
+// Config has the settings of a coordinator. With the zero value, the coordinator listens on
+// loopback and keeps all records in memory.
 type Config struct {
-	// Listen is the gRPC address; empty means DefaultListen. A host that is not
-	// a loopback address needs Credentials, or Insecure.
+	// Listen is the gRPC address; empty means DefaultListen. A host that is not a loopback
+	// address needs Credentials or Insecure.
 	Listen string
-	// HTTP is the address of /metrics, /livez and /readyz; empty means
-	// DefaultHTTP, Off none.
+	// HTTP is the address of the listener for /metrics, /livez and /readyz. Empty means
+	// DefaultHTTP; Off means no HTTP.
 	HTTP string
-	// Listener and HTTPListener are used instead, where set. Run closes them.
+	// Listener is used instead of Listen if it is set, and HTTPListener instead of HTTP. Run
+	// closes both.
 	Listener, HTTPListener net.Listener
 
-	// DataDir is where the embedded store lives; empty means memory only, which
-	// forgets everything at the end.
+	// DataDir is the directory of the store. If it is empty, all records are kept in memory
+	// and are lost when the process ends.
 	DataDir string
-	// Store is used instead, where set. Run closes it.
+	// Store, if set, is used instead of DataDir. Run closes it.
 	Store store.Store
 
-	// Credentials are those of the gRPC listener; nil means plaintext.
+	// Credentials are the credentials of the gRPC listener; nil means plaintext.
 	Credentials credentials.TransportCredentials
-	// Insecure allows plaintext beyond loopback, and then lets everybody
-	// register and override. Use it only where the network keeps others out.
+	// Insecure allows plaintext on addresses other than loopback. With it, every caller may
+	// register instances and set overrides. Use it only in a network without strangers.
 	Insecure bool
 
-	// Dial says how instances are dialled.
+	// Dial says how the coordinator connects to instances.
 	Dial Dial
-	// Allow lists the networks registered addresses may be in. None means:
-	// loopback when listening on loopback, else the caller's own address only.
+	// Allow lists the networks in which registered addresses may be. If it is empty, a
+	// coordinator on loopback allows loopback addresses. Any other coordinator allows only the
+	// address of the caller.
 	Allow []netip.Prefix
-	// Static are registered at the start, without a lease.
+	// Static lists the instances that are registered at the start, without a lease.
 	Static []Target
 
-	// Policy says how instances and services are judged.
+	// Policy says how the status of instances, services and the mesh is computed.
 	Policy health.MeshPolicy
-	// StoreTrust is how old a stored status may be to be kept after a restart;
-	// 0 means 5 min.
+	// StoreTrust is the largest age of the last commit at which stored statuses are trusted
+	// after a restart; 0 means 5 min.
 	StoreTrust time.Duration
 
-	// PollEvery is how often an instance is asked that has the Check of
-	// grpc.health.v1 only, but a third of the policy's UnreachableAfter at most; 0
-	// means 5 s, 1 s is the least.
+	// PollEvery is the poll interval of an instance that serves only the Check of
+	// grpc.health.v1; 0 means 5 s, the minimum is 1 s. It is limited to a third of the
+	// policy's UnreachableAfter.
 	PollEvery time.Duration
-	// Retry says how calls to instances are made again that were turned away.
-	Retry watch.Retry
+	// TargetBudget limits the messages of one instance. Empty means 20 messages a second, with
+	// bursts of 100; Off means no limit. If an instance that pushes its status exceeds the
+	// budget, only its latest message of each second is used.
+	TargetBudget string
+	// Retry says how a call to an instance is repeated after the instance has turned it away.
+	Retry Retry
 
-	// MaxInstances bounds what may be registered; 0 means 50,000.
+	// MaxInstances is the largest number of registered instances; 0 means 50,000.
 	MaxInstances int
-	// MaxWatchers and MaxWatchersPerPeer bound open Watch streams; 0 means
-	// 20,000 and 4,096.
+	// MaxWatchers is the largest number of open Watch streams; 0 means 20,000.
+	// MaxWatchersPerPeer is the largest number for one peer; 0 means 4,096.
 	MaxWatchers, MaxWatchersPerPeer int
-	// MaxConnsPerPeer bounds open connections from one host; 0 means 1,024.
+	// MaxConnsPerPeer is the largest number of open connections of one peer, gRPC and HTTP
+	// together; 0 means 1,024. All connections with one identity in a verified certificate are
+	// of one peer. The identity is the first URI, or else the subject. Other connections are of
+	// one peer if they come from one network.
 	MaxConnsPerPeer int
-	// MetricInstances is how many instances get metric series of their own;
-	// beyond it there are counts only. 0 means 2,000; negative means none.
+	// IPv6Prefix is the length, in bits, of the IPv6 prefix that identifies the network of a
+	// peer; 0 means 64.
+	IPv6Prefix int
+	// MetricInstances is the largest number of instances with metric series of their own; the
+	// totals include all instances. 0 means 2,000; a negative number means none.
 	MetricInstances int
 
-	// Build is the version told to callers.
+	// Build is the version of the coordinator that callers see.
 	Build string
-	// Logger gets one line per transition; nil means none.
+	// Logger receives a record for each transition, and an ERROR if Run fails. nil means
+	// slog.Default() at the time of each record, from WARN up. slog.New(slog.DiscardHandler)
+	// means no log.
+	//
+	// One goroutine writes all records to the log, and no other goroutine waits for it. At most
+	// 4 MiB of records wait. Further records are dropped, and their number is logged and counted.
+	// The goroutines that log call the method Enabled of the handler, which must not block.
 	Logger *slog.Logger
 }
 
-// Dial says how the coordinator dials instances. There is no falling back: an
-// instance that does not speak what is configured is UNKNOWN (cause tls).
-type Dial struct {
-	// Credentials for every service; nil means plaintext.
-	Credentials credentials.TransportCredentials
-	// Services have credentials of their own; a nil value means plaintext.
-	Services map[string]credentials.TransportCredentials
-	// Context replaces the network, for tests; the address is host:port as it
-	// was registered. nil means TCP, with the allow-list checked on every
-	// address that is dialled.
-	Context func(ctx context.Context, address string) (net.Conn, error)
-}
+// Dial has the credentials with which the coordinator connects to instances. In tests it also
+// replaces the network.
+type Dial = follow.DialPolicy
 
-// Target is one instance registered by configuration.
-type Target struct {
-	Service, Instance string
-	Address           string // host:port
-	HealthName        string // what to ask it for; empty: the service
-	Labels            map[string]string
-	Zone              string
-	Version           string
-	ServerName        string // to verify in its certificate; empty: the host
-}
+// Retry says how calls to instances are repeated. RetryRule is the rule of one method.
+type (
+	Retry     = follow.Retry
+	RetryRule = follow.RetryRule
+)
 
 func (c *Config) setDefaults() {
 	if c.Listen == "" {
@@ -124,39 +129,43 @@ func (c *Config) setDefaults() {
 	if c.MetricInstances == 0 {
 		c.MetricInstances = 2000
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
 }
 
-// validate reports everything that is wrong, by field.
+// maxCount is the largest value that a limit in Config may have.
+const maxCount = 1_000_000
+
+// validate returns one error that names each field with a wrong value and what is wrong.
 func (c *Config) validate() error {
-	var errs []error
-	add := func(field, format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{field}, args...)...))
-	}
+	var errs fields.Errors
 	if c.Listener == nil {
-		if err := c.checkListen(c.Listen); err != nil {
-			add("Listen", "%w", err)
-		}
+		errs.Add("Listen", c.checkListen(c.Listen))
 	}
 	if c.HTTPListener == nil && c.HTTP != Off {
-		if err := c.checkListen(c.HTTP); err != nil {
-			add("HTTP", "%w", err)
-		}
+		errs.Add("HTTP", c.checkListen(c.HTTP))
 	}
 	if c.Store != nil && c.DataDir != "" {
-		add("DataDir", "is given beside Store; allowed: one of them")
+		errs.Addf("DataDir", "is given beside Store; allowed: one of them")
 	}
-	if err := c.Policy.Validate(); err != nil {
-		add("Policy", "%w", err)
+	errs.Add("Policy", c.Policy.Validate())
+	errs.Add("Retry", c.Retry.Validate())
+	if c.TargetBudget != "" && c.TargetBudget != Off {
+		errs.Addf("TargetBudget", "is %q; allowed: %s, or empty for the default", wire.CleanTo(c.TargetBudget, wire.MaxRule), Off)
 	}
-	if err := c.Retry.Validate(); err != nil {
-		add("Retry", "%w", err)
+	if c.PollEvery != 0 && (c.PollEvery < follow.LeastPollEvery || c.PollEvery > health.MaxDuration) {
+		errs.Addf("PollEvery", "is %v; allowed: %v or more, 0 for the default; at most %v", c.PollEvery, follow.LeastPollEvery, health.MaxDuration)
 	}
-	if c.PollEvery != 0 && c.PollEvery < watch.LeastPollEvery {
-		add("PollEvery", "is %v; allowed: %v or more, 0 for the default", c.PollEvery, watch.LeastPollEvery)
+	if c.StoreTrust < 0 || c.StoreTrust > health.MaxDuration {
+		errs.Addf("StoreTrust", "is %v; allowed: more than 0, at most %v, 0 for the default", c.StoreTrust, health.MaxDuration)
 	}
+	c.validateLimits(&errs)
+	if c.Credentials != nil && c.Insecure {
+		errs.Addf("Insecure", "is true beside Credentials; allowed: one of them, for Insecure lets everybody do everything")
+	}
+	_, err := parseTargets(c.Static)
+	return errors.Join(errs.Join(), err)
+}
+
+func (c *Config) validateLimits(errs *fields.Errors) {
 	for _, f := range []struct {
 		field string
 		n     int
@@ -166,17 +175,16 @@ func (c *Config) validate() error {
 		{"MaxWatchersPerPeer", c.MaxWatchersPerPeer},
 		{"MaxConnsPerPeer", c.MaxConnsPerPeer},
 	} {
-		if f.n < 0 {
-			add(f.field, "is %d; allowed: 1 or more, 0 for the default", f.n)
+		if f.n < 0 || f.n > maxCount {
+			errs.Addf(f.field, "is %d; allowed: 1 to %d, 0 for the default", f.n, maxCount)
 		}
 	}
-	if _, err := registrationsOf(c.Static); err != nil {
-		errs = append(errs, err)
+	if c.IPv6Prefix < 0 || c.IPv6Prefix > 128 {
+		errs.Addf("IPv6Prefix", "is %d; allowed: 1 to 128, 0 for %d", c.IPv6Prefix, wire.PeerPrefix)
 	}
-	return errors.Join(errs...)
 }
 
-// checkListen wants loopback as long as nothing protects what is served.
+// checkListen allows other addresses than loopback only with TLS or Insecure.
 func (c *Config) checkListen(address string) error {
 	if err := wire.CheckListen(address); err != nil {
 		return err

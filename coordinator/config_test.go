@@ -12,12 +12,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
-	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// TestConfigIsChecked: each mistake is named by its field, with what is
-// allowed.
+// TestConfigIsChecked: an error names the invalid field and what is allowed.
 func TestConfigIsChecked(t *testing.T) {
 	for what, c := range map[string]struct {
 		cfg  Config
@@ -29,14 +27,24 @@ func TestConfigIsChecked(t *testing.T) {
 		"HTTP, no port":       {Config{HTTP: "localhost"}, []string{"HTTP: "}},
 		"HTTP, beyond":        {Config{HTTP: ":7071"}, []string{"HTTP: ", "allowed without TLS: loopback"}},
 		"two stores":          {Config{Store: store.NewMemory(0), DataDir: "/var/lib/x"}, []string{"DataDir: is given beside Store; allowed: one of them"}},
-		"negative":            {Config{MaxInstances: -1}, []string{"MaxInstances: is -1; allowed: 1 or more"}},
-		"negative per peer":   {Config{MaxWatchersPerPeer: -2}, []string{"MaxWatchersPerPeer: is -2; allowed: 1 or more"}},
+		"negative":            {Config{MaxInstances: -1}, []string{"MaxInstances: is -1; allowed: 1 to 1000000"}},
+		"negative per peer":   {Config{MaxWatchersPerPeer: -2}, []string{"MaxWatchersPerPeer: is -2; allowed: 1 to 1000000"}},
 		"policy":              {Config{Policy: health.MeshPolicy{UnreachableAfter: -1}}, []string{"Policy: ", "UnreachableAfter"}},
 		"static, no address":  {Config{Static: []Target{{Service: "pay", Instance: "a"}}}, []string{"Static[0]: address: "}},
+		"static, no host":     {Config{Static: []Target{{Service: "pay", Instance: "a", Address: ":80"}}}, []string{`Static[0].Address: ":80" has no host`}},
+		"static, all hosts":   {Config{Static: []Target{{Service: "pay", Instance: "a", Address: "[::]:80"}}}, []string{`Static[0].Address: "[::]:80" has no host`}},
 		"static, named twice": {Config{Static: []Target{{Service: "pay", Instance: "a", Address: "127.0.0.1:1"}, {Service: "pay", Instance: "a", Address: "127.0.0.1:1"}}}, []string{"Static[1]: names pay/a, as Static[0] does"}},
 		"polls too often":     {Config{PollEvery: time.Millisecond}, []string{"PollEvery: is 1ms; allowed: 1s or more"}},
 		"polls backwards":     {Config{PollEvery: -1}, []string{"PollEvery: is -1ns; allowed: 1s or more"}},
-		"retries a Watch":     {Config{Retry: watch.Retry{Methods: map[string]watch.RetryRule{"grpc.health.v1.Health/Watch": {}}}}, []string{"Retry: Methods[grpc.health.v1.Health/Watch]: ", "allowed: grpc.health.v1.Health/Check"}},
+		"another budget":      {Config{TargetBudget: "5"}, []string{`TargetBudget: is "5"; allowed: off, or empty for the default`}},
+		"retries a Watch":     {Config{Retry: Retry{Methods: map[string]RetryRule{"grpc.health.v1.Health/Watch": {}}}}, []string{"Retry: Methods[grpc.health.v1.Health/Watch]: ", "allowed: grpc.health.v1.Health/Check"}},
+		"too many":            {Config{MaxInstances: 1_000_001}, []string{"MaxInstances: is 1000001; allowed: 1 to 1000000"}},
+		"IPv6":                {Config{IPv6Prefix: 129}, []string{"IPv6Prefix: is 129; allowed: 1 to 128"}},
+		"TLS, and everybody":  {Config{Listen: "0.0.0.0:7070", Credentials: insecure.NewCredentials(), Insecure: true}, []string{"Insecure: is true beside Credentials; allowed: one of them"}},
+		"PollEvery":           {Config{PollEvery: 721 * time.Hour}, []string{"PollEvery: is 721h0m0s; allowed: "}},
+		"StoreTrust":          {Config{StoreTrust: 721 * time.Hour}, []string{"StoreTrust: is 721h0m0s; allowed: "}},
+		"no StoreTrust":       {Config{StoreTrust: -1}, []string{"StoreTrust: is -1ns; allowed: "}},
+		"Retry":               {Config{Retry: Retry{RetryRule: RetryRule{Cap: 721 * time.Hour}}}, []string{"Cap: is 721h0m0s; allowed: at most 720h0m0s"}},
 		"all at once":         {Config{MaxWatchers: -1, MaxConnsPerPeer: -1}, []string{"MaxWatchers: ", "MaxConnsPerPeer: "}},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -71,7 +79,7 @@ func TestGoodConfigs(t *testing.T) {
 	}
 }
 
-// closable counts how often it is closed.
+// closable counts the calls of Close.
 type closable struct {
 	store.Store
 	closes int
@@ -79,8 +87,8 @@ type closable struct {
 
 func (c *closable) Close() error { c.closes++; return nil }
 
-// TestNewUnwinds: what New has opened before it failed is closed, so that the
-// next attempt finds it free.
+// TestNewUnwinds: if New fails, it closes what it has opened, so that the next attempt can
+// open it.
 func TestNewUnwinds(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, StoreFile), []byte("not a store"), 0o600); err != nil {
@@ -113,7 +121,7 @@ func TestNewUnwinds(t *testing.T) {
 	}
 }
 
-// TestRunEndsWhenAPartFails: a coordinator without its listener is none.
+// TestRunEndsWhenAPartFails: Run ends when a listener fails.
 func TestRunEndsWhenAPartFails(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

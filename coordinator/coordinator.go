@@ -7,77 +7,77 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"google.golang.org/grpc"
 
-	"github.com/meshhealth/meshhealth/coordinator/boltstore"
-	"github.com/meshhealth/meshhealth/coordinator/metrics"
-	"github.com/meshhealth/meshhealth/coordinator/registry"
-	"github.com/meshhealth/meshhealth/coordinator/rpc"
 	"github.com/meshhealth/meshhealth/coordinator/store"
-	"github.com/meshhealth/meshhealth/coordinator/watch"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/coordinator/api"
+	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
+	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
+	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
+	"github.com/meshhealth/meshhealth/internal/coordinator/web"
+	"github.com/meshhealth/meshhealth/internal/logs"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// StoreFile is the name of the store's file in Config.DataDir.
-const StoreFile = "meshhealth.db"
-
-// Coordinator is one running, or about to run, coordinator.
+// Coordinator collects the health of the instances of a mesh and serves it. New makes a
+// Coordinator, and Run runs it.
 type Coordinator struct {
 	cfg     Config
+	logs    *logs.Logger // logger whose queue writes to Config.Logger
 	started time.Time
 
-	// reloading has a token for whoever changes what is configured.
-	reloading chan struct{}
-	static    []wire.Registration
-	// services are how single services are judged now.
-	services atomic.Pointer[map[string]health.ServicePolicy]
+	listeners listeners
+	store     store.Store
+	peers     *api.Peers    // counts the connections of all listeners
+	budgets   *wire.Budgets // message budget of each instance; nil if there is no limit
 
-	listener, http net.Listener
-	store          store.Store
-	metrics        *prometheus.Registry
-	inbound        *metrics.ServerCalls
-	outbound       *metrics.ClientCalls
-
-	registry *registry.Registry
-	watcher  *watch.Watcher
-	rpc      *rpc.Server
-	follower *metrics.Metrics
+	registry   *registry.Registry
+	configured *configured
+	watcher    *follow.Manager
+	api        *api.Server
+	web        *web.Server
+	metrics    *metrics.Metrics
+	stats      *statsSource
 }
 
-// New checks cfg, opens the listeners and the store, and loads what it knows.
-// Run must follow, or Close.
+// New checks cfg, opens the listeners and the store, and loads the stored state. If it fails, it
+// closes everything that it has opened. If it succeeds, the caller must call Run or Close.
 func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("coordinator: %w", err)
 	}
-	c := &Coordinator{
-		cfg: cfg, started: time.Now(), store: cfg.Store, listener: cfg.Listener, http: cfg.HTTPListener,
-		reloading: make(chan struct{}, 1),
+	queued := logs.New(cfg.Logger)
+	cfg.Logger = queued.Logger
+	c := &Coordinator{cfg: cfg, logs: queued, started: time.Now()}
+	c.peers = api.NewPeers(cfg.MaxConnsPerPeer, cfg.IPv6Prefix)
+	if cfg.TargetBudget != Off {
+		c.budgets = wire.NewBudgets(wire.TargetRate, wire.TargetBurst)
 	}
-	c.services.Store(&cfg.Policy.Services)
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("coordinator: %w", err), c.Close())
 	}
 	return c, nil
 }
 
-// open takes what must be had before anything can work.
+// open opens the listeners and the store, and makes the components.
 func (c *Coordinator) open(ctx context.Context) (err error) {
-	if c.static, err = registrationsOf(c.cfg.Static); err != nil {
+	// The listeners and the store that the caller has passed are set first, so that they are
+	// closed even if an earlier step fails.
+	c.listeners, c.store = listeners{c.cfg.Listener, c.cfg.HTTPListener}, c.cfg.Store
+	targets, err := parseTargets(c.cfg.Static)
+	if err != nil {
 		return err
 	}
-	if err := c.listen(ctx); err != nil {
+	if c.listeners, err = openListeners(ctx, &c.cfg); err != nil {
 		return err
 	}
-	if err := c.openStore(); err != nil {
+	if c.store, err = openStore(&c.cfg); err != nil {
 		return err
 	}
 	c.registry, err = registry.New(ctx, registry.Config{
@@ -87,98 +87,160 @@ func (c *Coordinator) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return c.plug()
+	c.configured = newConfigured(c.registry, targets, c.cfg.Policy.Services)
+	return c.wire()
 }
 
-// plug makes the rooms out of each other.
-func (c *Coordinator) plug() (err error) {
-	c.metrics, c.inbound, c.outbound = prometheus.NewRegistry(), metrics.ServerMetrics(), metrics.ClientMetrics()
-	c.metrics.MustRegister(c.inbound, c.outbound, collectors.NewGoCollector(),
+// wire makes the components that read the registry's feed, and connects them.
+func (c *Coordinator) wire() (err error) {
+	registerer, inbound, outbound := prometheus.NewRegistry(), metrics.ServerMetrics(), metrics.ClientMetrics()
+	registerer.MustRegister(inbound, outbound, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	targets := c.targets()
-	c.watcher = c.newWatcher(targets)
-	c.rpc = c.newRPC(targets)
-	c.inbound.Initialize(c.rpc.Services())
-	c.follower, err = metrics.New(metrics.Config{
-		Registerer: c.metrics, Feed: c.registry.Feed(), MaxInstances: c.cfg.MetricInstances, Stats: c.stats,
+	targets := c.listeners.targets(c.cfg.Allow)
+	c.watcher = c.newWatcher(targets, outbound)
+	// The API needs the stats and the stats need the API. So the API gets the method describe,
+	// and calls it only later.
+	c.stats = &statsSource{
+		started: c.started, registry: c.registry, configured: c.configured,
+		watcher: c.watcher, budgets: c.budgets, logs: c.logs,
+	}
+	c.api = c.newAPI(targets, inbound)
+	c.stats.api = c.api
+	inbound.Initialize(c.api.Services())
+	c.web = web.New(web.Config{Feed: c.registry.Feed(), Metrics: registerer, IPv6Prefix: c.cfg.IPv6Prefix})
+	c.metrics, err = metrics.New(metrics.Config{
+		Registerer: registerer, Feed: c.registry.Feed(), MaxInstances: c.cfg.MetricInstances, Stats: c.stats.metrics,
 	})
 	return err
 }
 
-func (c *Coordinator) newWatcher(targets *wire.Targets) *watch.Watcher {
-	dial := c.cfg.Dial.Context
-	if dial == nil {
-		dial = watch.Dialer(targets)
-	}
+func (c *Coordinator) newWatcher(targets *wire.Targets, calls *metrics.ClientCalls) *follow.Manager {
 	policy := c.cfg.Policy.WithDefaults()
-	return watch.New(watch.Config{
-		Feed: c.registry.Feed(), Observe: c.registry.Observe, Dial: dial,
-		Credentials: c.cfg.Dial.Credentials, ServiceCredentials: c.cfg.Dial.Services,
+	return follow.New(follow.Config{
+		Feed: c.registry.Feed(), Observe: c.registry.Observe, Dial: c.cfg.Dial, Targets: targets,
 		Score: c.registry.Score, UnreachableAfter: policy.UnreachableAfter, RecoverAfter: policy.RecoverAfter,
-		PollEvery: c.cfg.PollEvery, Retry: c.cfg.Retry, Logger: c.cfg.Logger,
+		PollEvery: c.cfg.PollEvery, Retry: c.cfg.Retry, Budgets: c.budgets, Logger: c.cfg.Logger,
+		Protocol: func(service string) health.Protocol { return c.configured.servicePolicies()[service].Protocol },
 		DialOptions: []grpc.DialOption{
-			grpc.WithChainUnaryInterceptor(c.outbound.Unary()), grpc.WithChainStreamInterceptor(c.outbound.Stream()),
+			grpc.WithChainUnaryInterceptor(calls.Unary()), grpc.WithChainStreamInterceptor(calls.Stream()),
 		},
 	})
 }
 
-func (c *Coordinator) newRPC(targets *wire.Targets) *rpc.Server {
-	local := c.onLoopback() && c.cfg.Credentials == nil
-	return rpc.New(rpc.Config{
+func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) *api.Server {
+	local := c.listeners.onLoopback()
+	return api.New(api.Config{
 		Registry: c.registry, Feed: c.registry.Feed(), Targets: targets,
-		Trusting: c.cfg.Insecure || local, Reflection: c.onLoopback(), Credentials: c.cfg.Credentials,
-		Unary:           []grpc.UnaryServerInterceptor{c.inbound.Unary()},
-		Stream:          []grpc.StreamServerInterceptor{c.inbound.Stream()},
-		MaxConnsPerPeer: c.cfg.MaxConnsPerPeer, MaxWatchers: c.cfg.MaxWatchers,
-		MaxWatchersPerPeer: c.cfg.MaxWatchersPerPeer, Stats: c.describe,
-		Services: func() map[string]health.ServicePolicy { return *c.services.Load() },
-		Build:    c.cfg.Build, Logger: c.cfg.Logger,
+		TrustAll:   c.cfg.Insecure || local && c.cfg.Credentials == nil,
+		Reflection: local, Credentials: c.cfg.Credentials,
+		Unary:  []grpc.UnaryServerInterceptor{calls.Unary()},
+		Stream: []grpc.StreamServerInterceptor{calls.Stream()},
+		Peers:  c.peers, MaxWatchers: c.cfg.MaxWatchers,
+		MaxWatchersPerPeer: c.cfg.MaxWatchersPerPeer, Stats: c.stats.describe, Budgets: c.budgets,
+		Services: c.configured.servicePolicies, Build: c.cfg.Build, Logger: c.cfg.Logger,
 	})
 }
 
-func (c *Coordinator) openStore() (err error) {
-	switch {
-	case c.store != nil:
-	case c.cfg.DataDir == "":
-		c.store = store.NewMemory(0)
-	default:
-		// A nil *boltstore.Store must not become a store.Store that is not nil.
-		s, err := boltstore.Open(filepath.Join(c.cfg.DataDir, StoreFile), boltstore.Options{})
-		if err != nil {
-			return err
-		}
-		c.store = s
-	}
-	return nil
+// newEpoch returns a random epoch. It never returns 0, because 0 is the epoch of a token without
+// an epoch.
+func newEpoch() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // since Go 1.24 rand.Read never returns an error: it ends the process instead
+	return binary.BigEndian.Uint64(b[:]) | 1
 }
 
-// Close frees what New has opened. Only a Coordinator that was never run needs
-// it.
-func (c *Coordinator) Close() error {
-	var errs []error
-	for _, l := range []net.Listener{c.listener, c.http} {
-		if l != nil {
-			errs = append(errs, closed(l.Close()))
-		}
-	}
-	if c.store != nil {
-		errs = append(errs, c.store.Close())
-	}
-	return errors.Join(errs...)
-}
+// Addr returns the address of the gRPC listener.
+func (c *Coordinator) Addr() net.Addr { return c.listeners.grpc.Addr() }
 
-// closed drops the error of a second Close.
-func closed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
+// HTTPAddr returns the address of the HTTP listener, or nil if HTTP is off.
+func (c *Coordinator) HTTPAddr() net.Addr {
+	if c.listeners.http == nil {
 		return nil
 	}
+	return c.listeners.http.Addr()
+}
+
+// Run runs the coordinator until ctx ends or a component fails. It returns nil if ctx has ended.
+//
+// When it ends, Run first stops the API, which ends every Watch with UNAVAILABLE. Then the
+// coordinator stops following instances, and the registry commits the waiting records. If the
+// store takes longer than 5 s for this, Run does not close the store, and returns an error that
+// names it.
+//
+// Run also logs its error, as an ERROR.
+func (c *Coordinator) Run(ctx context.Context) error {
+	err := c.run(ctx)
+	if err != nil {
+		c.cfg.Logger.Error("the coordinator has ended", "error", err)
+	}
+	c.logs.Flush(logs.FlushTime)
 	return err
 }
 
-func newEpoch() uint64 {
-	var b [8]byte
-	// Since Go 1.24 this does not fail: it ends the process instead.
-	_, _ = rand.Read(b[:])
-	// 0 would be the epoch of a token that says nothing.
-	return binary.BigEndian.Uint64(b[:]) | 1
+func (c *Coordinator) run(ctx context.Context) error {
+	owner := newGroup(context.WithoutCancel(ctx))
+	owner.start("registry", c.registry.Run)
+	others := newGroup(ctx)
+	c.startOthers(others)
+	err := others.wait()
+	owner.stop()
+	ended := owner.wait()
+	if errors.Is(ended, registry.ErrHangs) {
+		// The store is not closed, because Close would wait for the commit in progress.
+		return errors.Join(err, fmt.Errorf("%w; %s is not closed", ended, storeName(&c.cfg)), c.listeners.close())
+	}
+	return errors.Join(err, ended, c.Close())
+}
+
+// startOthers starts all components except the registry, which ends after them.
+func (c *Coordinator) startOthers(g *group) {
+	g.start("static registrations", func(ctx context.Context) error {
+		err := c.configured.registerTargets(ctx)
+		if ctx.Err() != nil {
+			return nil // the coordinator is stopping, which is no error
+		}
+		return err
+	})
+	g.start("watch", c.watcher.Run)
+	g.start("metrics", c.metrics.Run)
+	g.start("gRPC", func(ctx context.Context) error { return c.api.Serve(ctx, c.listeners.grpc) })
+	if c.listeners.http != nil {
+		g.start("HTTP", c.serveHTTP)
+	}
+}
+
+// serveHTTP serves the HTTP pages when the metrics are registered, so that no scrape misses them.
+// Before that, new connections wait in the listener.
+func (c *Coordinator) serveHTTP(ctx context.Context) error {
+	select {
+	case <-c.metrics.Registered():
+	case <-ctx.Done():
+	}
+	return c.web.Serve(ctx, c.peers.Listen(c.listeners.http))
+}
+
+// Reload replaces Config.Static by targets, and Config.Policy.Services by services. If any of them
+// is not valid, it changes nothing and returns all errors, by field.
+//
+// Reload returns when the change is published. If the store refuses records at the moment, new
+// targets are followed at once and stored later. Run must be running. Concurrent calls run one
+// after the other.
+func (c *Coordinator) Reload(ctx context.Context, targets []Target, services map[string]health.ServicePolicy) error {
+	all, err := parseTargets(targets)
+	policy := c.cfg.Policy
+	policy.Services = services
+	if err := errors.Join(err, policy.Validate()); err != nil {
+		return fmt.Errorf("coordinator: %w", err)
+	}
+	return c.configured.replace(ctx, all, services)
+}
+
+// Close closes the listeners and the store of a Coordinator that was never run. Run closes
+// them itself.
+func (c *Coordinator) Close() error {
+	err := c.listeners.close()
+	if c.store != nil {
+		err = errors.Join(err, closeStore(c.store, storeName(&c.cfg)))
+	}
+	return err
 }

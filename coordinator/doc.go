@@ -1,18 +1,18 @@
-// Package coordinator is a mesh coordinator one can embed: the rooms under it,
-// plugged together. cmd/meshhealth is a thin shell around it.
+// Package coordinator is a mesh coordinator for programs that embed one. The command
+// meshhealth coordinator is a thin program around it.
 //
 //	c, err := coordinator.New(ctx, coordinator.Config{})
 //	...
 //	err = c.Run(ctx)
 //
-// The rooms know nothing of each other: the registry owns the mesh and its
-// store, watch follows instances, rpc and metrics and the HTTP pages read the
-// registry's feed. What one needs of another is handed over here.
+// The package makes the components and connects them. The registry owns the mesh and its store.
+// The followers ask the instances for their status. The gRPC API, the HTTP pages and the metrics
+// read the registry's feed. The components do not import each other.
 //
 // # Concurrency
 //
-// New opens the listeners and the store, and leaves nothing open when it fails.
-// Run works until its context ends; it returns when everything it started has
-// ended, what waited for the store is written, and store and listeners are
-// closed. The other methods may be called from anywhere, at any time.
+// New opens the listeners and the store; if it fails, it closes them. Run returns when all its
+// goroutines have ended, the waiting records are committed, and the store and the listeners are
+// closed. If the store takes longer than 5 s for the last commit, Run returns without closing it.
+// The other methods are safe for concurrent use.
 package coordinator

@@ -4,13 +4,14 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// running starts a coordinator on ports of its own.
+// running starts a coordinator on free ports.
 func running(t *testing.T, cfg Config) *Coordinator {
 	t.Helper()
 	cfg.Listen, cfg.HTTP = "127.0.0.1:0", "127.0.0.1:0"
@@ -30,7 +31,7 @@ func running(t *testing.T, cfg Config) *Coordinator {
 	return c
 }
 
-// page gets one, under a host name.
+// page requests a page with a Host header.
 func page(t *testing.T, c *Coordinator, method, path, host string) (code int, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+c.HTTPAddr().String()+path, nil)
@@ -66,7 +67,14 @@ func TestPages(t *testing.T) {
 		{"GET", "/livez", "evil.example", 421, "Host: "},
 		{"GET", "/metrics", "evil.example:7071", 421, "Host: "},
 		{"POST", "/livez", "", 405, ""},
-		{"GET", "/", "", 404, ""},
+		{"GET", "/", "", 200, "/livez     200: the process answers\n/readyz "},
+		{"HEAD", "/", "", 200, ""},
+		{"POST", "/", "", 405, ""},
+		{"GET", "/healthz", "", 404, "/livez     200: the process answers\n/readyz "},
+		{"GET", "/health", "", 404, "/readyz "},
+		{"GET", "/healthz/ready", "", 404, "/livez "},
+		{"POST", "/healthz", "", 405, ""},
+		{"GET", "/", "evil.example", 421, "Host: "},
 		{"GET", "/debug/pprof/", "", 404, ""},
 	} {
 		code, body := page(t, c, p.method, p.path, p.host)
@@ -76,7 +84,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// recorder is an answer that is only looked at.
+// recorder records an HTTP answer.
 type recorder struct {
 	strings.Builder
 	code int
@@ -85,13 +93,18 @@ type recorder struct {
 func (*recorder) Header() http.Header { return http.Header{} }
 func (r *recorder) WriteHeader(c int) { r.code = c }
 
-// TestReadyzAtTheEnd: a coordinator about to stop asks for no more requests.
+// readyz requests /readyz without a listener.
+func (c *Coordinator) readyz(ctx context.Context, w http.ResponseWriter) {
+	c.web.Handler(ctx, c.Addr()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost/readyz", nil))
+}
+
+// TestReadyzAtTheEnd: /readyz of a coordinator that stops answers DRAINING.
 func TestReadyzAtTheEnd(t *testing.T) {
 	c := running(t, Config{})
 	ended, stop := context.WithCancel(t.Context())
 	stop()
 	var r recorder
-	c.ready(ended, &r)
+	c.readyz(ended, &r)
 	if r.code != health.Draining.HTTP() || !strings.HasPrefix(r.String(), "DRAINING") {
 		t.Errorf("%d %s", r.code, r.String())
 	}

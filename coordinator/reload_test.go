@@ -14,7 +14,7 @@ func target(service string) []Target {
 	return []Target{{Service: service, Instance: "1", Address: "127.0.0.1:1"}}
 }
 
-// TestReloadAtStart: what is reloaded while it starts is what holds then.
+// TestReloadAtStart: the targets of a reload during the start replace those of the start.
 func TestReloadAtStart(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {

@@ -8,29 +8,51 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/meshhealth/meshhealth/coordinator/metrics"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/coordinator/api"
+	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
+	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
+	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
+	"github.com/meshhealth/meshhealth/internal/logs"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// stats is what the metrics ask for at each scrape.
-func (c *Coordinator) stats() metrics.Stats {
-	s := metrics.Stats{Watchers: c.rpc.Watchers(), Followers: c.watcher.Modes()}
-	s.Followers[health.SourcePush.String()] = c.pushed()
-	s.QueueWaiting, s.QueueLost = c.registry.Queue()
-	s.LateWakes, s.LateAt = c.registry.Late()
-	g := c.registry.Glance()
-	s.Guards, s.Score, s.Overrides = len(g.Guards), g.Score, g.Overrides
-	s.Coverage, s.Breakers = c.watcher.Coverage(), c.watcher.Breakers()
-	s.Retries, s.RetriesDenied = c.watcher.Retries()
-	return s
+// maxNamed is the largest number of names in one list of a GetCoordinator response.
+const maxNamed = 20
+
+// statsSource collects the stats of all components.
+type statsSource struct {
+	started    time.Time
+	registry   *registry.Registry
+	configured *configured
+	watcher    *follow.Manager
+	api        *api.Server
+	budgets    *wire.Budgets // message budget of each instance; nil if there is no limit
+	logs       *logs.Logger
 }
 
-// pushed counts the instances that push their status, which nobody follows.
-func (c *Coordinator) pushed() int {
-	entries, _ := c.registry.Feed().Snapshot()
+// metrics returns the stats for one scrape.
+func (s *statsSource) metrics() metrics.Stats {
+	m := metrics.Stats{Watchers: s.api.Watchers(), Followers: s.watcher.Modes()}
+	m.Followers[health.SourcePush.String()] = s.countPushed()
+	m.QueueWaiting, m.QueueLost = s.registry.Queue()
+	m.CommitAge = s.registry.CommitAge()
+	m.LateWakes, m.LateAt = s.registry.Late()
+	m.LogDropped = s.logs.Dropped()
+	g := s.registry.Stats()
+	m.Guards, m.Score, m.Overrides = len(g.Guards), g.Score, g.Overrides
+	m.Coverage, m.Breakers = s.watcher.Coverage(), s.watcher.Breakers()
+	_, m.Flooding = s.budgets.Flooding(time.Now(), 0)
+	m.Dropped = s.budgets.Dropped()
+	m.Retries, m.RetriesDenied = s.watcher.Retries()
+	return m
+}
+
+// countPushed returns the number of instances that push their status. They have no follower.
+func (s *statsSource) countPushed() int {
 	n := 0
-	for _, e := range entries {
+	for e := range s.registry.Feed().Cut().Of() {
 		if e.Pushed {
 			n++
 		}
@@ -38,29 +60,49 @@ func (c *Coordinator) pushed() int {
 	return n
 }
 
-// describe fills in what GetCoordinator answers.
-func (c *Coordinator) describe(r *pb.GetCoordinatorResponse) {
-	s := c.stats()
-	r.Uptime = durationpb.New(time.Since(c.started))
+// describe fills in the stats in the response of GetCoordinator.
+func (s *statsSource) describe(r *pb.GetCoordinatorResponse) {
+	m := s.metrics()
+	r.Uptime = durationpb.New(time.Since(s.started))
 	r.Followers = map[string]uint32{}
-	for mode, n := range s.Followers {
+	for mode, n := range m.Followers {
 		if n > 0 {
 			r.Followers[mode] = uint32(n)
 		}
 	}
-	r.StoreQueue, r.StoreLost = uint32(s.QueueWaiting), s.QueueLost
-	if !s.LateAt.IsZero() {
-		r.ForgivenAge = durationpb.New(time.Since(s.LateAt))
+	if m.CommitAge > 0 {
+		r.StoreCommitAge = durationpb.New(m.CommitAge)
 	}
-	r.PollCoverage = s.Coverage
-	r.OpenTargets, _ = c.watcher.OpenAddresses(maxNamed)
+	r.StoreQueue, r.StoreLost = uint32(m.QueueWaiting), m.QueueLost
+	if !m.LateAt.IsZero() {
+		r.ForgivenAge = durationpb.New(time.Since(m.LateAt))
+	}
+	r.PollCoverage = m.Coverage
+	r.OpenTargets, _ = s.watcher.OpenAddresses(maxNamed)
 	r.Breakers = map[string]uint32{}
-	for state, n := range s.Breakers {
+	for state, n := range m.Breakers {
 		r.Breakers[state] = uint32(n)
 	}
-	c.describeJudgement(r)
-	entries, _ := c.registry.Feed().Snapshot()
-	for _, e := range entries {
+	s.describeJudgement(r)
+	s.describeSize(r)
+}
+
+// describeJudgement fills in the stats that influence how the status of instances is decided.
+func (s *statsSource) describeJudgement(r *pb.GetCoordinatorResponse) {
+	g := s.registry.Stats()
+	r.Score, r.Overrides, r.StoreError = uint32(g.Score), uint32(g.Overrides), g.StoreError
+	for _, t := range g.Guards {
+		r.Guards = append(r.Guards, &pb.Guard{
+			Zone: t.Zone, Since: timestamppb.New(t.Since), Known: uint32(t.Known), Doubted: uint32(t.Suspect), Faded: t.Expired,
+		})
+	}
+	r.FloodingInstances, _ = s.budgets.Flooding(time.Now(), maxNamed)
+	r.UnknownServices = s.unknownServices()
+}
+
+// describeSize fills in the number of instances and the number of services.
+func (s *statsSource) describeSize(r *pb.GetCoordinatorResponse) {
+	for e := range s.registry.Feed().Cut().Of() {
 		switch {
 		case e.Spec != nil:
 			r.Instances++
@@ -70,32 +112,18 @@ func (c *Coordinator) describe(r *pb.GetCoordinatorResponse) {
 	}
 }
 
-// describeJudgement fills in what bears on how others are judged.
-func (c *Coordinator) describeJudgement(r *pb.GetCoordinatorResponse) {
-	g := c.registry.Glance()
-	r.Score, r.Overrides, r.StoreError = uint32(g.Score), uint32(g.Overrides), g.StoreError
-	for _, t := range g.Guards {
-		r.Guards = append(r.Guards, &pb.Guard{
-			Zone: t.Zone, Since: timestamppb.New(t.Since), Known: uint32(t.Known), Doubted: uint32(t.Doubted), Faded: t.Faded,
-		})
-	}
-	r.UnknownServices = c.unknownServices()
-}
-
-// maxNamed bounds how many names one list of an answer has.
-const maxNamed = 20
-
-// unknownServices names those the configuration says something about, or that
-// one it names depends on, of which no instance is registered.
-func (c *Coordinator) unknownServices() []string {
-	named := map[string]bool{}
-	for name, p := range *c.services.Load() {
+// unknownServices returns the services that the policies name and that have no registered
+// instance. A policy names its own service and its dependencies. unknownServices returns at most
+// maxNamed services.
+func (s *statsSource) unknownServices() []string {
+	unknown := map[string]bool{}
+	for name, p := range s.configured.servicePolicies() {
 		for _, n := range slices.Concat([]string{name}, p.DependsOn, p.SoftDependsOn) {
-			if _, known := c.registry.Feed().Get(health.ID{Service: n}); !known {
-				named[n] = true
+			if _, known := s.registry.Feed().Get(health.ID{Service: n}); !known {
+				unknown[n] = true
 			}
 		}
 	}
-	all := slices.Sorted(maps.Keys(named))
+	all := slices.Sorted(maps.Keys(unknown))
 	return all[:min(len(all), maxNamed)]
 }

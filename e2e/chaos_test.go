@@ -21,6 +21,7 @@ const chaosPatience = 3 * time.Minute
 func TestChaos(t *testing.T) {
 	for _, name := range []string{
 		"pause", "kill", "starve", "storm", "blackhole", "silent", "flap", "slowdisk", "slowwatcher", "deploy", "scale",
+		"reuse", "stubs",
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, t.TempDir(), meshhealth, "chaos", "--only", name, "-o", "json")

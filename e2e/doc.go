@@ -1,9 +1,10 @@
-// Package e2e tests the binary and the libraries as their users have them:
-// real processes, real sockets, grpcurl, stock grpc-go clients, and every
-// command of the README. `make e2e` runs it, behind the tag e2e.
+// Package e2e tests the binary and the libraries as their users have them: real
+// processes, real sockets, grpcurl, stock grpc-go clients, and every command of README.md
+// and docs/*.md. `make e2e` runs these tests with the build tag e2e. The tests without the
+// tag check the text of the pages: links, code blocks and tables.
 //
 // # Concurrency
 //
-// None: tests only, one after another, because the README's commands have the
-// default ports.
+// The package contains only tests. They run one after another, because the commands of
+// the pages use the default ports.
 package e2e

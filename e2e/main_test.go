@@ -29,7 +29,7 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer os.RemoveAll(bin)
 	meshhealth, grpcurl = filepath.Join(bin, "meshhealth"), filepath.Join(bin, "grpcurl")
-	for to, pkg := range map[string]string{meshhealth: "../cmd/meshhealth", filepath.Join(bin, "service"): "./testdata/service"} {
+	for to, pkg := range map[string]string{meshhealth: "../cmd/meshhealth", filepath.Join(bin, "service"): "./testdata/service", filepath.Join(bin, "small"): "./testdata/small"} {
 		if out, err := exec.Command("go", "build", "-o", to, pkg).CombinedOutput(); err != nil {
 			return 1, fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 		}

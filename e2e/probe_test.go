@@ -92,9 +92,7 @@ func TestProbesAgree(t *testing.T) {
 	wantExit("no time", 1, "-addr="+s.address, "-rpc-timeout=0")
 	wantExit("unknown flag", 1, "-addr="+s.address, "-nonsense")
 	wantExit("TLS flags without TLS", 1, "-addr="+s.address, "-tls-no-verify")
-	closed := listen(t)
-	closed.Close()
-	wantExit("nobody there", 2, "-addr="+closed.Addr().String(), "-connect-timeout=200ms")
+	wantExit("nobody there", 2, "-addr=127.0.0.1:"+refusing(t), "-connect-timeout=200ms")
 	wantExit("TLS to plaintext", 2, "-addr="+s.address, "-tls", "-tls-no-verify", "-connect-timeout=500ms")
 }
 

@@ -3,7 +3,10 @@
 package e2e
 
 import (
+	"fmt"
+	"maps"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,63 +16,130 @@ import (
 	"time"
 )
 
-// stays are the commands that run until they are stopped.
-var stays = []string{"go run ./cmd/meshhealth demo --for 0", "meshhealth coordinator"}
+// untilStopped lists the commands that run until they are stopped.
+// The value is the line that a command prints when the commands after it may begin.
+var untilStopped = map[string]string{
+	"go run ./cmd/meshhealth demo --for 0": "● SERVING", // its services have registered
+	"meshhealth coordinator":               "listening",
+}
 
-// elsewhere are those that another test, or step of .ci/run, runs.
-var elsewhere = []string{"make test", "go run ./cmd/meshhealth demo"}
+// testedElsewhere lists the commands that another test, or a step of .ci/run, runs.
+var testedElsewhere = []string{"make test", "go run ./cmd/meshhealth demo"}
 
-// TestReadme runs every command of the README, in its order.
+// TestReadme runs every command of README.md and docs/*.md. A page has a folder of its
+// own, with the configuration that the page shows. Its commands run in their order. A
+// coordinator runs from the beginning.
 func TestReadme(t *testing.T) {
-	readme := read(t, "../README.md")
-	dir := t.TempDir()
-	write(t, dir+"/meshhealth.yaml", block(t, readme, "yaml"))
-	var running *process
-	end := func() {
-		switch {
-		case running == nil:
-		case running.cmd.Dir == dir:
-			running.stop(syscall.SIGINT) // Ctrl-C
-		default: // `go run` exits with 1 for it, whatever its program does
-			running.signal(syscall.SIGINT)
-			running.wait()
-		}
+	all := pages(t)
+	for _, page := range slices.Sorted(maps.Keys(all)) {
+		t.Run(strings.TrimSuffix(filepath.Base(page), ".md"), func(t *testing.T) {
+			s := &session{t: t, dir: t.TempDir()}
+			s.prepare(all[page])
+			commands := commandsOf(all[page])
+			if len(commands) > 0 && !slices.Contains(commands, "meshhealth coordinator") {
+				commands = append([]string{"meshhealth coordinator"}, commands...)
+			}
+			for _, command := range commands {
+				s.run(command)
+			}
+			s.end()
+		})
 	}
-	for _, m := range regexp.MustCompile(`(?m)^\$ (.+)$`).FindAllStringSubmatch(readme, -1) {
-		command, exits, _ := strings.Cut(m[1], " # exit ")
-		switch {
-		case slices.Contains(elsewhere, command):
-		case slices.Contains(stays, command):
-			end()
-			running = start(t, place(command, dir), "bash", "-c", "exec "+command)
-			running.line("listening|7071")
-			running.answers(t)
-		default:
-			_, stderr, code := call(t, "bash", "-c", "cd "+place(command, dir)+" && "+command)
-			if !allowed(exits, code) {
-				t.Errorf("$ %s\nexit %d %s", command, code, stderr)
+}
+
+// commandsOf returns the commands of a page's console blocks.
+func commandsOf(page string) []string {
+	var all []string
+	for _, b := range blocks(page) {
+		if b.language == "console" {
+			for line := range strings.Lines(b.text) {
+				all = append(all, strings.TrimSpace(strings.TrimPrefix(line, "$ ")))
 			}
 		}
 	}
-	end()
+	return all
 }
 
-// allowed: exit 0 unless the README says otherwise; `status` exits with what it
-// has found.
+// session runs the commands of one page. At most one of them runs until it is stopped.
+type session struct {
+	t       *testing.T
+	dir     string
+	running *process
+}
+
+// prepare writes the configuration that a page shows, and the certificates that it
+// names, and checks each part of a configuration.
+func (s *session) prepare(page string) {
+	parts := 0
+	for _, b := range blocks(page) {
+		switch {
+		case strings.HasPrefix(b.text, wholeConfig):
+			s.write("meshhealth.yaml", b.text)
+		case strings.HasPrefix(b.text, partOfConfig):
+			parts++
+			name := fmt.Sprintf("part%d.yaml", parts)
+			s.write(name, b.text)
+			certificates(s.t, s.dir)
+			s.write("ca.pem", read(s.t, s.dir+"/cert.pem"))
+			s.run("meshhealth coordinator --check-config --config " + name + " # exit 0")
+		}
+	}
+}
+
+func (s *session) write(name, text string) {
+	s.t.Helper()
+	write(s.t, filepath.Join(s.dir, name), text)
+}
+
+// run runs one command of the page.
+func (s *session) run(line string) {
+	s.t.Helper()
+	command, exits, _ := strings.Cut(line, " # exit ")
+	ready, runs := untilStopped[command]
+	switch {
+	case slices.Contains(testedElsewhere, command):
+	case runs:
+		s.end()
+		s.running = start(s.t, s.place(command), "bash", "-c", "exec "+command)
+		s.running.line(ready)
+		s.running.answers(s.t)
+	default:
+		_, stderr, code := call(s.t, "bash", "-c", "cd "+s.place(command)+" && "+command)
+		if !allowed(exits, code) {
+			s.t.Errorf("$ %s\nexit %d %s", command, code, stderr)
+		}
+	}
+}
+
+// end stops the command that runs until it is stopped.
+func (s *session) end() {
+	switch {
+	case s.running == nil:
+	case s.running.cmd.Dir == s.dir:
+		s.running.stop(syscall.SIGINT) // Ctrl-C
+	default: // `go run` exits with 1 after a signal, whatever its program returns
+		s.running.signal(syscall.SIGINT)
+		s.running.wait()
+	}
+	s.running = nil
+}
+
+// place returns the folder for a command: the repository for `go run`, otherwise the
+// folder of the session.
+func (s *session) place(command string) string {
+	if strings.HasPrefix(command, "go run") {
+		return ".."
+	}
+	return s.dir
+}
+
+// allowed reports whether a command may exit with the code. Without a list on the page
+// these are the codes of a mesh that is SERVING, DEGRADED or NOT_SERVING.
 func allowed(exits string, code int) bool {
 	if exits == "" {
 		return code == 0 || code == 1 || code == 2
 	}
 	return slices.Contains(strings.Fields(exits), strconv.Itoa(code))
-}
-
-// place: what begins with the source needs to be there, the rest has a folder
-// of its own.
-func place(command, dir string) string {
-	if strings.HasPrefix(command, "go run") {
-		return ".."
-	}
-	return dir
 }
 
 // answers waits until the coordinator that was started answers.
@@ -82,15 +152,14 @@ func (p *process) answers(t *testing.T) {
 	}
 }
 
-// TestReadmeProgram: the program in the README is the one that is run here, and
-// it does what the README says.
+// TestReadmeProgram runs the full program of docs/library.md and the small program of
+// README.md. TestReadmeBlocks checks that the pages show these programs.
 func TestReadmeProgram(t *testing.T) {
-	readme, program := read(t, "../README.md"), read(t, "testdata/service/main.go")
-	if body := program[strings.Index(program, "func run()"):]; !strings.Contains(readme, body) {
-		t.Error("the README's program is not testdata/service/main.go")
-	}
 	c := start(t, t.TempDir(), meshhealth, "coordinator", "--memory")
 	c.line("listening")
+	small := start(t, ".", bin+"/small")
+	c.line(`"payments/b".*"to":"SERVING"`)
+	small.signal(syscall.SIGTERM)
 	p := start(t, ".", bin+"/service")
 	c.line(`"payments/a".*"to":"SERVING"`)
 	out, _, code := call(t, meshhealth, "status", "payments/a")
@@ -102,23 +171,48 @@ func TestReadmeProgram(t *testing.T) {
 	c.stop(syscall.SIGTERM)
 }
 
-// TestReadmeWatch: the loop in the README is the client's own example.
-func TestReadmeWatch(t *testing.T) {
-	readme, example := read(t, "../README.md"), read(t, "../client/example_test.go")
-	for _, line := range []string{"client.WatchOptions{AggregatesOnly: true}", "case u.Stale:", `fmt.Println("out of date:", u.Err)`, "fmt.Println(e.GetService(), e.GetStatus())"} {
-		if !strings.Contains(readme, line) || !strings.Contains(example, line) {
-			t.Errorf("%s: not in both", line)
-		}
+// TestReadmeStatus checks that the picture of `status` in the README has the columns
+// that the command prints.
+func TestReadmeStatus(t *testing.T) {
+	c := start(t, t.TempDir(), meshhealth, "coordinator", "--memory")
+	c.line("listening")
+	if _, stderr, code := call(t, meshhealth, "register", "legacy/a", "--address", "127.0.0.1:9"); code != 0 {
+		t.Fatal(stderr)
 	}
+	out, _, _ := call(t, meshhealth, "status")
+	columns := regexp.MustCompile(`(?m)^STATUS +NAME .*$`)
+	printed, shown := columns.FindString(out), columns.FindString(read(t, "../README.md"))
+	if printed == "" || !slices.Equal(strings.Fields(printed), strings.Fields(shown)) {
+		t.Errorf("README.md shows the columns %q, and the command prints\n%s", shown, out)
+	}
+	c.stop(syscall.SIGTERM)
 }
 
-func read(t *testing.T, name string) string {
-	t.Helper()
-	b, err := os.ReadFile(name)
+// TestReadmeModule runs the commands that add the library to a module, in an empty
+// folder, and builds the full program there.
+func TestReadmeModule(t *testing.T) {
+	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
+	var commands []string
+	for _, page := range pages(t) {
+		for _, b := range blocks(page) {
+			if b.language == "sh" {
+				commands = append(commands, strings.ReplaceAll(b.text, "/path/to/meshhealth", root))
+			}
+		}
+	}
+	if len(commands) != 1 {
+		t.Fatalf("the pages have %d blocks of sh, want 1", len(commands))
+	}
+	dir := t.TempDir()
+	write(t, dir+"/main.go", read(t, "testdata/service/main.go"))
+	for _, command := range []string{"go mod init example.com/payments", commands[0], "go vet ./...", "go build ./..."} {
+		if _, stderr, code := call(t, "bash", "-e", "-c", "cd "+dir+"\n"+command); code != 0 {
+			t.Fatalf("%s\nexit %d: %s", command, code, stderr)
+		}
+	}
 }
 
 func write(t *testing.T, name, text string) {
@@ -126,15 +220,4 @@ func write(t *testing.T, name, text string) {
 	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// block returns the first code block of a language.
-func block(t *testing.T, text, language string) string {
-	t.Helper()
-	_, rest, ok := strings.Cut(text, "```"+language+"\n")
-	code, _, closed := strings.Cut(rest, "```")
-	if !ok || !closed {
-		t.Fatalf("no block of %s", language)
-	}
-	return code
 }

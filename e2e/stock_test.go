@@ -78,7 +78,8 @@ func (s *seen) take(u *client.Update) {
 	if u.Gap {
 		s.gaps++
 	}
-	for _, h := range u.Entries {
+	for _, e := range u.Entries {
+		h := e.Proto()
 		name := strings.TrimSuffix(h.GetService()+"/"+h.GetInstance(), "/")
 		s.now[name], s.sure[name] = h.GetStatus(), !h.GetUnconfirmed()
 		if s.ever[name] == nil {

@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
@@ -20,14 +22,20 @@ import (
 // until the returned function is called.
 func meddle(t *testing.T, p *process, inject string) (end func()) {
 	t.Helper()
-	call, _, _ := strings.Cut(inject, ":")
-	s := start(t, ".", "strace", "-f", "-p", strconv.Itoa(p.cmd.Process.Pid), "-o", os.DevNull,
-		"-e", "trace="+call, "-e", "inject="+inject)
-	s.line("attached")
+	s := strace(t, p, inject)
 	return func() {
 		s.signal(syscall.SIGINT) // it lets go
 		<-s.ended
 	}
+}
+
+func strace(t *testing.T, p *process, inject string) *process {
+	t.Helper()
+	call, _, _ := strings.Cut(inject, ":")
+	s := start(t, ".", "strace", "-f", "-p", strconv.Itoa(p.cmd.Process.Pid), "-o", os.DevNull,
+		"-e", "trace="+call, "-e", "inject="+inject)
+	s.line("attached")
+	return s
 }
 
 func needStrace(t *testing.T) {
@@ -56,13 +64,13 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// TestStoreIsSlow: while each wait for the disk takes two seconds, a
+// TestStoreIsSlow: while each commit takes a second, two waits for the disk, a
 // registration waits for it, a flip does not, and the coordinator is well.
 func TestStoreIsSlow(t *testing.T) {
 	needStrace(t)
 	p, at, web := coordinator(t, "--data-dir", t.TempDir(), "--config", undamped(t))
 	tr := newTroubled(t, at, web, 3)
-	end := meddle(t, p, "fdatasync:delay_enter=2000000")
+	end := meddle(t, p, "fdatasync:delay_enter=500000")
 	defer end()
 	answered := make(chan error, 1)
 	go func() {
@@ -82,6 +90,31 @@ func TestStoreIsSlow(t *testing.T) {
 		t.Error(err)
 	}
 	tr.seen.never(pb.Status_STATUS_DEGRADED, "")
+}
+
+// TestStoreHangs: while a wait for the disk does not end, the coordinator says so,
+// flips are seen as ever, and it can be stopped: it names the store, and fails.
+func TestStoreHangs(t *testing.T) {
+	needStrace(t)
+	dir := t.TempDir()
+	p, at, web := coordinator(t, "--data-dir", dir, "--config", undamped(t))
+	tr := newTroubled(t, at, web, 3)
+	hold := strace(t, p, "fdatasync:delay_enter=600000000")
+	go func() { _, _ = tr.register(context.Background()) }()
+	tr.saysSo("store: a commit that began at ")
+	tr.flips()
+	out, stderr, code := call(t, meshhealth, "coordinator", "state", "--coordinator", at)
+	if code != 1 || !strings.Contains(out, "has not ended, its commit takes ") {
+		t.Errorf("exit %d: the state does not tell it:\n%s%s", code, out, stderr)
+	}
+	began := time.Now()
+	p.signal(syscall.SIGTERM)
+	p.line(regexp.QuoteMeta(filepath.Join(dir, "meshhealth.db")) + " is not closed")
+	t.Logf("it gave up after %v", time.Since(began))
+	hold.signal(syscall.SIGKILL) // it does not let go of a thread whose call it delays
+	if code := p.wait(); code == 0 {
+		t.Error("it says that it has ended well")
+	}
 }
 
 // tmpfs mounts a file system of so many bytes.
@@ -171,13 +204,13 @@ func TestStartOnReadOnlyDisk(t *testing.T) {
 	p, _, _ := coordinator(t, "--data-dir", dir)
 	p.stop(syscall.SIGTERM)
 	remount(syscall.MS_RDONLY)
-	wontStart(t, dir, "read-only", "was left as it is", "writable for this user")
+	wontStart(t, dir, "read-only", "the file was not changed", "writable for this user")
 	remount(0)
 	file := filepath.Join(dir, "meshhealth.db")
 	if err := os.Chmod(file, 0o400); err != nil {
 		t.Fatal(err)
 	}
-	wontStart(t, dir, "read-only (mode -r--------)", "was left as it is", "writable for this user")
+	wontStart(t, dir, "read-only (mode -r--------)", "the file was not changed", "writable for this user")
 }
 
 // wontStart wants a coordinator to end at once, naming its data, and why.

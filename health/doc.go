@@ -1,21 +1,31 @@
-// Package health is the judgement of meshhealth: what a status is, how local
-// checks become one ([Machine]), and how what is seen of many instances becomes
-// the published status of instances, services and the mesh ([Mesh]).
+// Package health is the vocabulary of meshhealth: statuses, causes, names, states, changes
+// and policies.
 //
-// Everything here is values and functions. Time is a parameter, nothing is
-// read, sent, locked or started; the same calls give the same answers. Whoever
-// owns a Machine or a Mesh feeds it evidence, sleeps until its Deadline, and
-// calls Tick.
+// # For authors of checks
 //
-// An instance's status goes through layers, each computing on under those
-// above it: what it reports (report.go), whether it can be reached (reach.go),
-// what vanished with many others (guard.go), what goes up and down (damping.go),
-// and what a person forces (override.go). A service's status is its rule over
-// the counts of its instances (rule.go), in each zone too (zone.go); what it
-// depends on explains it (depend.go).
+// A check is a func(context.Context) error. Its result decides the status:
+//
+//	return nil                                        // the check passes
+//	return err                                        // the check fails
+//	return health.Warning(err)                        // a warning: DEGRADED at worst
+//	return health.Warnf("%d of %d replicas", up, all) // a warning with a new text
+//
+// [With] and [Hint] add information to an error for the person who reads it:
+//
+//	err = health.With(err, "host", host)
+//	err = health.Hint(err, "is the password of the replica expired?")
+//
+// By default the first failure makes a SERVING check DEGRADED, and the third failure in a
+// row makes it NOT_SERVING. Two passes in a row make it SERVING again. The first result of a
+// check decides its status at once. The thresholds are fields of server.Check.
+//
+// # For users of statuses
+//
+// A [State] is what is published about an instance, a service, a zone or the mesh. A
+// [Change] is a new state with the status before it. The packages server and coordinator
+// compute the statuses. [Policy] and [MeshPolicy] hold the settings for this computation.
 //
 // # Concurrency
 //
-// Nothing here is safe for concurrent use. A Machine is a value; a *Mesh has
-// one owner and must not be copied.
+// All functions may be called concurrently. The types are values without locks.
 package health

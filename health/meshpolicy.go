@@ -1,70 +1,91 @@
 package health
 
 import (
-	"errors"
-	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/meshhealth/meshhealth/internal/fields"
+	"github.com/meshhealth/meshhealth/internal/graph"
 )
 
-// MeshPolicy says how a Mesh judges. The zero value is the default.
+// MeshPolicy holds the settings with which the coordinator computes the statuses of
+// instances, services and the mesh. A zero field means its default.
 type MeshPolicy struct {
-	// RecoverHold is how long a stock target must hold SERVING before a better
-	// status is believed. 0 means 2 s; negative means not at all.
+	// RecoverHold is the time for which a stock target must answer SERVING before SERVING
+	// replaces a worse status. 0 means 2 s. A negative value means that SERVING counts at
+	// once.
 	RecoverHold time.Duration
-	// RecoverAfter is how many polls must agree, beside RecoverHold, when the
-	// target is polled. 0 means 2.
+	// RecoverAfter is the number of polls that must return SERVING before SERVING replaces a
+	// worse status of a polled target. RecoverHold must have passed too. 0 means 2.
 	RecoverAfter int
-	// UnreachableAfter is how long a path may be in doubt before the instance
-	// is NotServing. 0 means 15 s.
+	// UnreachableAfter is the time for which an instance stays unconfirmed without an answer
+	// before it becomes NOT_SERVING. 0 means 15 s.
 	UnreachableAfter time.Duration
-	// StartupGrace is the age from which an instance counts although it never
-	// served. 0 means 60 s.
+	// StartupGrace is the age from which an instance counts in its service, even if it was
+	// never routable. 0 means 60 s.
 	StartupGrace time.Duration
-	// DeregisterAfter is how long an instance whose lease has ended stays. 0
-	// means 10 min; negative means for ever.
+	// DeregisterAfter is the time for which an instance stays registered after the end of its
+	// lease. 0 means 10 min. A negative value means that the instance stays for ever.
 	DeregisterAfter time.Duration
-	// Amnesty is how long after the start no deadline of a loaded instance
-	// begins to run. 0 means 30 s; negative means none.
+	// Amnesty is a time after the start of the coordinator. Deadlines of an instance from the
+	// store begin only when it has passed. 0 means 30 s. A negative value means no amnesty.
 	Amnesty time.Duration
-	// MinAvailable is the part of the counted instances, in percent, that must
-	// be routable. 0 means 50.
+	// MinAvailable is the percentage of the instances that count which must be routable. 0
+	// means 50.
 	MinAvailable int
-	// GuardMin is how many instances a zone or the mesh must have for its
-	// mass-failure guard to trip when half of them cannot be reached. 0 means
-	// 10; negative means never.
+	// MeshRule is the rule of the mesh and of its zones: Available or Worst. The zero value
+	// means Available.
+	MeshRule Rule
+	// MeshMinAvailable is the percentage of the normal services that count which must be
+	// routable, if MeshRule is Available. 0 means 50.
+	MeshMinAvailable int
+	// GuardMin is the number of instances that a zone or the mesh must have before its
+	// mass-failure guard can trip. The guard trips when half of the instances are silent. 0
+	// means 10. A negative value means that no guard trips.
 	GuardMin int
-	// GuardMax is how long a tripped guard keeps what it holds; then that is
-	// UNKNOWN. 0 means 10 min.
+	// GuardMax is the time for which a tripped guard keeps the status of silent instances.
+	// After that these instances are UNKNOWN. 0 means 10 min.
 	GuardMax time.Duration
-	// FlapHalfLife is how fast flips are forgotten: an instance is held at its
-	// worst (cause flapping) from the third at once or a few more in as many
-	// minutes on, until twice to four times this long after the last. 0 means
-	// 60 s; negative means never.
+	// FlapHalfLife is the half-life of the flap penalty of an instance. Each flip adds 1,000
+	// to the penalty. An instance is suppressed when its penalty reaches 3,000, until the
+	// penalty has decayed to 1,500. 0 means 60 s. A negative value means that no instance is
+	// suppressed.
 	FlapHalfLife time.Duration
-	// FlapMax is how long an instance is held at most. 0 means 10 min.
+	// FlapMax is the longest time for which an instance is suppressed. 0 means 10 min.
 	FlapMax time.Duration
-	// RootWindow is how much later than a service one it depends on may fail and
-	// still be the reason. 0 means 15 s; negative means not later at all.
+	// RootWindow is a time after the failure of a service. A dependency that fails within
+	// this time can still be the root of the failure. 0 means 15 s. A negative value means
+	// that the dependency must not fail later than the service.
 	RootWindow time.Duration
-	// Services says how single services are judged. Those that are not named
-	// have the zero value.
+	// Services holds the policies of single services, by name. All other services have the
+	// zero ServicePolicy.
 	Services map[string]ServicePolicy
 }
 
-// ServicePolicy says how one service is judged. The zero value is the default.
+// ServicePolicy holds the settings of one service. A zero field means its default.
 type ServicePolicy struct {
 	Rule Rule
-	// MinAvailable is that of this service; 0 means the mesh's.
+	// MinAvailable replaces MeshPolicy.MinAvailable for this service. 0 means that it does
+	// not.
 	MinAvailable int
-	// Optional: the mesh does not get worse for it.
-	Optional bool
-	// DependsOn are the services it cannot do without, SoftDependsOn those it
-	// would miss. They explain what is wrong with it, and change no status.
-	// MeshPolicy.Services alone says so: registrations do not.
+	// Optional reports that the mesh does not count the service. Critical reports that the
+	// mesh is NOT_SERVING if the service is NOT_SERVING. At most one of the two is set. A
+	// service with neither is a normal service.
+	Optional, Critical bool
+	// Protocol is the protocol with which the coordinator follows the instances. ProtocolAuto
+	// means that the registration of each instance decides. This field has no effect in the
+	// policy of a registration.
+	Protocol Protocol
+	// DependsOn are the services without which this service fails. SoftDependsOn are the
+	// services that this service uses, but without which it still works. Both explain a
+	// status and never change it. They have no effect in the policy of a registration.
 	DependsOn, SoftDependsOn []string
 }
 
-// The defaults of MeshPolicy.
+// Defaults of the fields of MeshPolicy.
 const (
 	DefaultRecoverHold      = 2 * time.Second
 	DefaultUnreachableAfter = 15 * time.Second
@@ -72,6 +93,7 @@ const (
 	DefaultDeregisterAfter  = 10 * time.Minute
 	DefaultAmnesty          = 30 * time.Second
 	DefaultMinAvailable     = 50
+	DefaultMeshMinAvailable = 50
 	DefaultGuardMin         = 10
 	DefaultGuardMax         = 10 * time.Minute
 	DefaultFlapHalfLife     = 60 * time.Second
@@ -79,7 +101,15 @@ const (
 	DefaultRootWindow       = 15 * time.Second
 )
 
-// WithDefaults returns p with its zero fields replaced.
+// The upper bounds of fields of MeshPolicy that are not times.
+const (
+	MaxRecoverAfter = 1000
+	MaxGuardMin     = 1_000_000
+	// MaxDependencies is the maximum length of DependsOn and of SoftDependsOn.
+	MaxDependencies = 64
+)
+
+// WithDefaults returns p with defaults in place of zero fields.
 func (p MeshPolicy) WithDefaults() MeshPolicy {
 	p.RecoverHold = orDefaultTime(p.RecoverHold, DefaultRecoverHold)
 	p.RecoverAfter = orDefault(p.RecoverAfter, DefaultRecoverAfter)
@@ -88,6 +118,10 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 	p.DeregisterAfter = orDefaultTime(p.DeregisterAfter, DefaultDeregisterAfter)
 	p.Amnesty = orDefaultTime(p.Amnesty, DefaultAmnesty)
 	p.MinAvailable = orDefault(p.MinAvailable, DefaultMinAvailable)
+	if p.MeshRule == (Rule{}) {
+		p.MeshRule = Available
+	}
+	p.MeshMinAvailable = orDefault(p.MeshMinAvailable, DefaultMeshMinAvailable)
 	p.GuardMin = orDefault(p.GuardMin, DefaultGuardMin)
 	p.GuardMax = orDefaultTime(p.GuardMax, DefaultGuardMax)
 	p.FlapHalfLife = orDefaultTime(p.FlapHalfLife, DefaultFlapHalfLife)
@@ -96,14 +130,17 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 	return p
 }
 
-// of returns how a service is judged whose instances want it to be judged so.
-func (p *MeshPolicy) of(service string, declared ServicePolicy) ServicePolicy {
+// Of returns the policy of a service. declared is the policy that an instance of the service
+// has declared. A field that p sets wins against the same field of declared.
+func (p *MeshPolicy) Of(service string, declared ServicePolicy) ServicePolicy {
 	s := p.Services[service]
 	if s.Rule == (Rule{}) {
 		s.Rule = declared.Rule
 	}
 	s.MinAvailable = orDefault(orDefault(s.MinAvailable, declared.MinAvailable), p.MinAvailable)
-	s.Optional = s.Optional || declared.Optional
+	if !s.Optional && !s.Critical {
+		s.Optional, s.Critical = declared.Optional, declared.Critical
+	}
 	return s
 }
 
@@ -114,38 +151,110 @@ func orDefaultTime(v, otherwise time.Duration) time.Duration {
 	return v
 }
 
-// Validate reports everything that is wrong with p, by field.
+// Validate returns an error that joins one error for each field that is not valid. It
+// returns nil if p is valid.
 func (p MeshPolicy) Validate() error {
 	p = p.WithDefaults()
-	var errs []error
-	if p.RecoverAfter < 1 {
-		errs = append(errs, fmt.Errorf("RecoverAfter: %d is below 1", p.RecoverAfter))
-	}
-	if p.UnreachableAfter < time.Second {
-		errs = append(errs, fmt.Errorf("UnreachableAfter: %v is below 1s", p.UnreachableAfter))
-	}
-	if p.StartupGrace < 0 {
-		errs = append(errs, fmt.Errorf("StartupGrace: %v is negative", p.StartupGrace))
-	}
-	if p.MinAvailable < 1 || p.MinAvailable > 100 {
-		errs = append(errs, fmt.Errorf("MinAvailable: %d is not in 1..100", p.MinAvailable))
-	}
-	for name, s := range p.Services {
-		if s.MinAvailable < 0 || s.MinAvailable > 100 {
-			errs = append(errs, fmt.Errorf("Services[%s].MinAvailable: %d is not in 1..100, nor 0 for the mesh's", name, s.MinAvailable))
+	var errs fields.Errors
+	p.checkTimes(&errs)
+	p.checkNumbers(&errs)
+	p.checkServices(&errs)
+	p.checkDependencies(&errs)
+	return errs.Join()
+}
+
+func (p *MeshPolicy) checkTimes(errs *fields.Errors) {
+	for _, f := range []struct {
+		name  string
+		value time.Duration
+		min   time.Duration
+	}{
+		{"RecoverHold", p.RecoverHold, math.MinInt64},
+		{"UnreachableAfter", p.UnreachableAfter, time.Second},
+		{"StartupGrace", p.StartupGrace, 0},
+		{"DeregisterAfter", p.DeregisterAfter, math.MinInt64},
+		{"Amnesty", p.Amnesty, math.MinInt64},
+		{"GuardMax", p.GuardMax, time.Second},
+		{"FlapMax", p.FlapMax, time.Second},
+		{"RootWindow", p.RootWindow, math.MinInt64},
+	} {
+		if f.value < f.min {
+			errs.Addf(f.name, "is %v; allowed: at least %v", f.value, f.min)
 		}
-		if _, err := ParseRule(s.Rule.String()); err != nil {
-			errs = append(errs, fmt.Errorf("Services[%s].Rule: %w; allowed: %s", name, err, RuleNames))
-		}
-	}
-	if p.GuardMax < time.Second {
-		errs = append(errs, fmt.Errorf("GuardMax: %v is below 1s", p.GuardMax))
-	}
-	if p.FlapMax < time.Second {
-		errs = append(errs, fmt.Errorf("FlapMax: %v is below 1s", p.FlapMax))
+		errs.Add(f.name, tooLong(f.value, MaxDuration))
 	}
 	if p.FlapHalfLife >= 0 && p.FlapHalfLife < time.Second {
-		errs = append(errs, fmt.Errorf("FlapHalfLife: %v is below 1s", p.FlapHalfLife))
+		errs.Addf("FlapHalfLife", "is %v; allowed: at least 1s, or negative", p.FlapHalfLife)
 	}
-	return errors.Join(append(errs, checkDependencies(p.Services)...)...)
+	errs.Add("FlapHalfLife", tooLong(p.FlapHalfLife, MaxDuration))
+}
+
+func (p *MeshPolicy) checkNumbers(errs *fields.Errors) {
+	for _, f := range []struct {
+		name            string
+		value, min, max int
+	}{
+		{"RecoverAfter", p.RecoverAfter, 1, MaxRecoverAfter},
+		{"MinAvailable", p.MinAvailable, 1, 100},
+		{"MeshMinAvailable", p.MeshMinAvailable, 1, 100},
+		{"GuardMin", p.GuardMin, math.MinInt, MaxGuardMin},
+	} {
+		if f.value < f.min {
+			errs.Addf(f.name, "is %d; allowed: at least %d", f.value, f.min)
+		}
+		if f.value > f.max {
+			errs.Addf(f.name, "is %d; allowed: at most %d", f.value, f.max)
+		}
+	}
+	if p.MeshRule != Available && p.MeshRule != Worst {
+		errs.Addf("MeshRule", "is %s; allowed: %s", p.MeshRule, MeshRuleNames)
+	}
+}
+
+func (p *MeshPolicy) checkServices(errs *fields.Errors) {
+	for _, name := range slices.Sorted(maps.Keys(p.Services)) {
+		s := p.Services[name]
+		if s.Optional && s.Critical {
+			errs.Addf("Services["+name+"].Critical", "is true beside Optional; allowed: one of both")
+		}
+		if s.MinAvailable < 0 || s.MinAvailable > 100 {
+			errs.Addf("Services["+name+"].MinAvailable", "is %d; allowed: 0 to 100", s.MinAvailable)
+		}
+		if _, err := ParseRule(s.Rule.String()); err != nil {
+			errs.Addf("Services["+name+"].Rule", "%w; allowed: %s", err, RuleNames)
+		}
+	}
+}
+
+// checkDependencies adds the errors of DependsOn and SoftDependsOn to errs.
+func (p *MeshPolicy) checkDependencies(errs *fields.Errors) {
+	services := p.Services
+	add := func(name, format string, args ...any) {
+		errs.Addf("Services["+name+"].DependsOn", format, args...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(services)) {
+		s := services[name]
+		if n := len(s.DependsOn); n > MaxDependencies {
+			add(name, "has %d; allowed: at most %d", n, MaxDependencies)
+		}
+		if n := len(s.SoftDependsOn); n > MaxDependencies {
+			errs.Addf("Services["+name+"].SoftDependsOn", "has %d; allowed: at most %d", n, MaxDependencies)
+		}
+		all := slices.Concat(s.DependsOn, s.SoftDependsOn)
+		for i, on := range all {
+			if slices.Contains(all[:i], on) {
+				add(name, "%s is there twice; allowed: once", on)
+			}
+		}
+	}
+	if path := p.DependencyCycle(); path != nil {
+		add(path[0], "goes round in a circle: %s; allowed: no cycle", strings.Join(path, " -> "))
+	}
+}
+
+// DependencyCycle returns the first cycle of services that depend on each other. The slice
+// begins and ends with the same name. It is nil if there is no cycle.
+func (p *MeshPolicy) DependencyCycle() []string {
+	names := slices.Sorted(maps.Keys(p.Services))
+	return graph.Cycle(names, func(name string) []string { return p.Services[name].DependsOn })
 }

@@ -1,37 +1,48 @@
 package health
 
 import (
-	"errors"
 	"fmt"
 	"time"
+
+	"github.com/meshhealth/meshhealth/internal/fields"
 )
 
-// Policy says how a Machine judges. The zero value is the default.
+// MaxDuration is the upper bound of all times in a MeshPolicy. MaxCheckTime is the upper
+// bound of all times of a check. With these bounds no sum of times overflows.
+const (
+	MaxDuration  = 30 * 24 * time.Hour
+	MaxCheckTime = 366 * 24 * time.Hour
+)
+
+// Policy holds the thresholds that decide when evidence changes the status of a check. A
+// zero field means its default.
 type Policy struct {
-	// DegradeAfter consecutive warns or fails: Serving becomes Degraded. 0
-	// means 1. At most FailAfter.
+	// DegradeAfter is the number of consecutive warns or fails after which SERVING becomes
+	// DEGRADED. 0 means 1. It is at most FailAfter.
 	DegradeAfter int
-	// FailAfter consecutive fails: NotServing. 0 means 3.
+	// FailAfter is the number of consecutive fails after which the status is NOT_SERVING.
+	// 0 means 3.
 	FailAfter int
-	// RecoverAfter consecutive passes: Serving; as many passes and warns:
-	// NotServing becomes Degraded. 0 means 2.
+	// RecoverAfter is the number of consecutive passes after which the status is SERVING.
+	// NOT_SERVING becomes DEGRADED after as many consecutive runs without a fail. 0 means 2.
 	RecoverAfter int
-	// MinHold is the least time from one change to an improvement after it.
-	// 0 means none. Worsening is never held back.
+	// MinHold is the minimum time from a change of the status to a better status. 0 means
+	// no minimum. A worse status is never delayed.
 	MinHold time.Duration
-	// StaleAfter is how long after Observation.Next the last evidence still
-	// counts. 0 means not at all longer; negative means for ever.
+	// StaleAfter is the time for which the last evidence still counts after the next run
+	// should have ended. 0 means that the evidence does not count longer. A negative value
+	// means that the evidence counts for ever.
 	StaleAfter time.Duration
 }
 
-// The defaults of Policy.
+// Defaults of the fields of Policy.
 const (
 	DefaultDegradeAfter = 1
 	DefaultFailAfter    = 3
 	DefaultRecoverAfter = 2
 )
 
-// WithDefaults returns p with its zero fields replaced.
+// WithDefaults returns p with defaults in place of zero fields.
 func (p Policy) WithDefaults() Policy {
 	p.DegradeAfter = orDefault(p.DegradeAfter, DefaultDegradeAfter)
 	p.FailAfter = orDefault(p.FailAfter, DefaultFailAfter)
@@ -46,23 +57,34 @@ func orDefault(v, otherwise int) int {
 	return v
 }
 
-// Validate reports everything that is wrong with p, by field.
+// Validate returns an error that joins one error for each field that is not valid. It
+// returns nil if p is valid.
 func (p Policy) Validate() error {
 	p = p.WithDefaults()
-	var errs []error
+	var errs fields.Errors
 	for _, f := range []struct {
 		name  string
 		value int
 	}{{"DegradeAfter", p.DegradeAfter}, {"FailAfter", p.FailAfter}, {"RecoverAfter", p.RecoverAfter}} {
 		if f.value < 1 {
-			errs = append(errs, fmt.Errorf("%s: %d is below 1", f.name, f.value))
+			errs.Addf(f.name, "is %d; allowed: at least 1", f.value)
 		}
 	}
 	if p.DegradeAfter > p.FailAfter {
-		errs = append(errs, fmt.Errorf("DegradeAfter: %d is above FailAfter (%d)", p.DegradeAfter, p.FailAfter))
+		errs.Addf("DegradeAfter", "is %d; allowed: at most FailAfter (%d)", p.DegradeAfter, p.FailAfter)
 	}
 	if p.MinHold < 0 {
-		errs = append(errs, fmt.Errorf("MinHold: %v is negative", p.MinHold))
+		errs.Addf("MinHold", "is %v; allowed: not negative", p.MinHold)
 	}
-	return errors.Join(errs...)
+	errs.Add("MinHold", tooLong(p.MinHold, MaxCheckTime))
+	errs.Add("StaleAfter", tooLong(p.StaleAfter, MaxCheckTime))
+	return errs.Join()
+}
+
+// tooLong returns an error if d is longer than its upper bound most.
+func tooLong(d, most time.Duration) error {
+	if d <= most {
+		return nil
+	}
+	return fmt.Errorf("is %v; allowed: at most %v", d, most)
 }

@@ -1,15 +1,13 @@
 package health
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"testing"
 	"time"
 )
 
-// Everything that is wrong is said at once, by field.
+// TestPolicyValidate checks that Validate returns the errors of all fields.
 func TestPolicyValidate(t *testing.T) {
 	for _, c := range []struct {
 		policy Policy
@@ -18,14 +16,14 @@ func TestPolicyValidate(t *testing.T) {
 		{Policy{}, nil},
 		{Policy{StaleAfter: -1, MinHold: time.Hour}, nil},
 		{Policy{DegradeAfter: 3}, nil},
-		{Policy{DegradeAfter: 4}, []string{"DegradeAfter: 4 is above FailAfter (3)"}},
-		{Policy{DegradeAfter: 2, FailAfter: 1}, []string{"DegradeAfter: 2 is above FailAfter (1)"}},
+		{Policy{DegradeAfter: 4}, []string{"DegradeAfter: is 4; allowed: at most FailAfter (3)"}},
+		{Policy{DegradeAfter: 2, FailAfter: 1}, []string{"DegradeAfter: is 2; allowed: at most FailAfter (1)"}},
 		{
 			Policy{DegradeAfter: -1, FailAfter: -2, RecoverAfter: -3, MinHold: -time.Second},
-			[]string{"DegradeAfter: -1 is below 1", "FailAfter: -2 is below 1", "RecoverAfter: -3 is below 1", "MinHold: -1s is negative", "DegradeAfter: -1 is above"},
+			[]string{"DegradeAfter: is -1; allowed: at least 1", "FailAfter: is -2; allowed: at least 1", "RecoverAfter: is -3; allowed: at least 1", "MinHold: is -1s; allowed: not negative", "DegradeAfter: is -1; allowed: at most"},
 		},
 	} {
-		complains(t, fmt.Sprintf("%+v", c.policy), c.policy.Validate(), c.want)
+		checkErrors(t, fmt.Sprintf("%+v", c.policy), c.policy.Validate(), c.want)
 	}
 }
 
@@ -39,15 +37,20 @@ func TestMeshPolicyValidate(t *testing.T) {
 		{MeshPolicy{MinAvailable: 100, UnreachableAfter: time.Second}, nil},
 		{
 			MeshPolicy{RecoverAfter: -1, UnreachableAfter: time.Millisecond, StartupGrace: -1, MinAvailable: 101},
-			[]string{"RecoverAfter: -1", "UnreachableAfter: 1ms is below 1s", "StartupGrace", "MinAvailable: 101 is not in 1..100"},
+			[]string{"RecoverAfter: is -1", "UnreachableAfter: is 1ms; allowed: at least 1s", "StartupGrace", "MinAvailable: is 101; allowed: at most 100"},
 		},
-		{MeshPolicy{MinAvailable: -1}, []string{"MinAvailable: -1"}},
+		{MeshPolicy{MeshRule: Worst, MeshMinAvailable: 100}, nil},
+		{
+			MeshPolicy{MeshRule: AtLeast(1), MeshMinAvailable: 101, Services: map[string]ServicePolicy{"pay": {Optional: true, Critical: true}}},
+			[]string{"MeshRule: is any; allowed: available or worst", "MeshMinAvailable: is 101; allowed: at most 100", "Services[pay].Critical: is true beside Optional; allowed: one of both"},
+		},
+		{MeshPolicy{MinAvailable: -1}, []string{"MinAvailable: is -1"}},
 	} {
-		complains(t, fmt.Sprintf("%+v", c.policy), c.policy.Validate(), c.want)
+		checkErrors(t, fmt.Sprintf("%+v", c.policy), c.policy.Validate(), c.want)
 	}
 }
 
-func complains(t *testing.T, what string, err error, want []string) {
+func checkErrors(t *testing.T, what string, err error, want []string) {
 	t.Helper()
 	if len(want) == 0 {
 		if err != nil {
@@ -57,7 +60,7 @@ func complains(t *testing.T, what string, err error, want []string) {
 	}
 	text := fmt.Sprint(err)
 	if n := strings.Count(text, "\n") + 1; n != len(want) {
-		t.Errorf("%s: %d complaints, want %d: %s", what, n, len(want), text)
+		t.Errorf("%s: %d errors, want %d: %s", what, n, len(want), text)
 	}
 	for _, w := range want {
 		if !strings.Contains(text, w) {
@@ -72,34 +75,9 @@ func TestDefaults(t *testing.T) {
 	}
 	got := MeshPolicy{}.WithDefaults()
 	if got.RecoverHold != 2*time.Second || got.RecoverAfter != 2 || got.UnreachableAfter != 15*time.Second ||
-		got.StartupGrace != time.Minute || got.DeregisterAfter != 10*time.Minute || got.Amnesty != 30*time.Second || got.MinAvailable != 50 {
+		got.StartupGrace != time.Minute || got.DeregisterAfter != 10*time.Minute || got.Amnesty != 30*time.Second || got.MinAvailable != 50 ||
+		got.MeshRule != Available || got.MeshMinAvailable != 50 {
 		t.Errorf("defaults are %+v", got)
-	}
-}
-
-func TestEvidenceOf(t *testing.T) {
-	for _, c := range []struct {
-		err  error
-		want Evidence
-	}{
-		{nil, Pass},
-		{io.EOF, Fail},
-		{Degrade(nil), Pass},
-		{Degrade(io.EOF), Warn},
-		{Warnf("%d of %d", 1, 2), Warn},
-		{fmt.Errorf("disk: %w", Warnf("full soon")), Warn},
-	} {
-		if got := EvidenceOf(c.err); got != c.want {
-			t.Errorf("%v is %s, want %s", c.err, got, c.want)
-		}
-	}
-	if err := Degrade(io.EOF); !errors.Is(err, io.EOF) || err.Error() != "EOF" {
-		t.Errorf("Degrade(io.EOF) is %v", err)
-	}
-	for e, cause := range map[Evidence]Cause{Pass: CauseOK, Warn: CauseWarned, Fail: CauseFailed, 0: CauseFailed} {
-		if e.cause() != cause {
-			t.Errorf("cause of %q is %s", e, e.cause())
-		}
 	}
 }
 

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// Rule says how the status of a service follows from its instances. The zero
-// value works as Available, and says that nobody has chosen it.
+// Rule is the rule by which the status of an aggregate follows from its members. The zero
+// value means that no rule is chosen; it works like Available.
 type Rule struct {
 	kind ruleKind
-	n    int // how many, or percent
+	n    int // number of instances (kind atLeast) or percentage (kind percent); other kinds: 0
 }
 
 type ruleKind uint8
 
 const (
-	unsaid ruleKind = iota
+	noRule ruleKind = iota
 	available
 	worst
 	atLeast
@@ -25,27 +25,27 @@ const (
 
 // The rules without a number.
 var (
-	// Available: Serving if every counted instance is, Degraded as long as
-	// enough of them are routable (MeshPolicy.MinAvailable).
+	// Available gives SERVING if all instances that count are SERVING, and DEGRADED if at
+	// least MinAvailable percent of them are routable.
 	Available = Rule{kind: available}
-	// Worst: the worst of Serving < Degraded < Unknown < NotServing.
+	// Worst gives the worst status of the instances that count. From best to worst: SERVING,
+	// DEGRADED, UNKNOWN, NOT_SERVING.
 	Worst = Rule{kind: worst}
-	// Any: as good as its best instance.
-	Any = AtLeast(1)
 )
 
-// AtLeast is Serving if k instances are, Degraded if k are routable, Starting as
-// long as those that start could make them k. Where fewer than k are registered
-// it is NotServing, and Starting while it grows.
+// AtLeast gives SERVING if k instances are SERVING, and DEGRADED if k instances are
+// routable. It gives STARTING while k instances could be routable once those that start are
+// ready. If fewer than k instances are registered, it gives NOT_SERVING, but STARTING while
+// new instances register.
 func AtLeast(k int) Rule { return Rule{kind: atLeast, n: k} }
 
-// Percent is AtLeast, of so much of the counted instances.
+// Percent works like AtLeast. k is p percent of the number of instances that count.
 func Percent(p int) Rule { return Rule{kind: percent, n: p} }
 
-// String returns the rule's name in configurations.
+// String returns the name of the rule in configurations. The zero value is "available".
 func (r Rule) String() string {
 	switch {
-	case r == Any:
+	case r == AtLeast(1):
 		return "any"
 	case r.kind == worst:
 		return "worst"
@@ -57,14 +57,30 @@ func (r Rule) String() string {
 	return "available"
 }
 
-// RuleNames says in words which rules there are.
+// RuleNames lists the names that ParseRule accepts, for error texts.
 const RuleNames = "available, worst, any, at-least-1 to at-least-50000, percent-1 to percent-100"
 
-const maxAtLeast = 50_000
+// MeshRuleNames lists the names of the rules for the mesh, for error texts.
+const MeshRuleNames = "available or worst"
 
-// ParseRule returns the rule of this name.
+// MaxAtLeast is the largest number of AtLeast.
+const MaxAtLeast = 50_000
+
+// Need returns how many instances must be SERVING if n instances count. ok is false if the
+// rule has no number.
+func (r Rule) Need(n int) (need int, ok bool) {
+	switch r.kind {
+	case atLeast:
+		return r.n, true
+	case percent:
+		return max(1, (n*r.n+99)/100), true
+	}
+	return 0, false
+}
+
+// ParseRule returns the rule with a name.
 func ParseRule(name string) (Rule, error) {
-	for _, r := range []Rule{Available, Worst, Any} {
+	for _, r := range []Rule{Available, Worst, AtLeast(1)} {
 		if name == r.String() {
 			return r, nil
 		}
@@ -73,93 +89,11 @@ func ParseRule(name string) (Rule, error) {
 		prefix string
 		make   func(int) Rule
 		most   int
-	}{{"at-least-", AtLeast, maxAtLeast}, {"percent-", Percent, 100}} {
+	}{{"at-least-", AtLeast, MaxAtLeast}, {"percent-", Percent, 100}} {
 		digits, found := strings.CutPrefix(name, c.prefix)
 		if n, err := strconv.Atoi(digits); found && err == nil && n >= 1 && n <= c.most {
 			return c.make(n), nil
 		}
 	}
 	return Rule{}, fmt.Errorf("%q is none of these", name)
-}
-
-// Aggregate returns the status of a service with these instances: all of them,
-// and those that count. minAvailable is in percent; grows says that one of them
-// has registered just now, and others may be on the way.
-func (r Rule) Aggregate(all, counted *[NumStatuses]int, minAvailable int, grows bool) Status {
-	n := total(counted)
-	switch {
-	case total(all) == 0:
-		return Unknown
-	case n == 0:
-		return uncounted(all)
-	case r.kind == atLeast:
-		return quorum(all, counted, r.n, grows)
-	case r.kind == percent:
-		return quorum(all, counted, part(n, r.n), false)
-	case counted[Serving] == n:
-		return Serving
-	case r.kind == worst:
-		return worstOf(counted)
-	}
-	return mostly(counted, part(n, minAvailable))
-}
-
-// part is so many percent of n, rounded up: one at least.
-func part(n, percent int) int { return max(1, (n*percent+99)/100) }
-
-// quorum wants need to be Serving; those that do not count yet may still be.
-func quorum(all, counted *[NumStatuses]int, need int, grows bool) Status {
-	coming := total(all) - all[Draining] - all[Maintenance] - total(counted)
-	alive := counted[Serving] + counted[Degraded] + counted[Unknown]
-	switch s := mostly(counted, need); {
-	case counted[Serving] >= need:
-		return Serving
-	case s != NotServing:
-		return s
-	case alive+coming >= need, grows && alive == total(counted):
-		return Starting
-	}
-	return NotServing
-}
-
-// uncounted is the status when no instance counts.
-func uncounted(all *[NumStatuses]int) Status {
-	switch left := total(all) - all[Draining] - all[Maintenance]; {
-	case left > 0:
-		return Starting
-	case all[Draining] > 0:
-		return Draining
-	}
-	return Maintenance
-}
-
-// mostly wants need to be routable, and is Degraded then.
-func mostly(counted *[NumStatuses]int, need int) Status {
-	routable := counted[Serving] + counted[Degraded]
-	switch {
-	case routable >= need:
-		return Degraded
-	case routable+counted[Unknown] >= need:
-		return Unknown
-	}
-	return NotServing
-}
-
-// worstOf knows only four statuses: Starting, Draining and Maintenance never
-// win it. Where there is nothing else, it is Starting.
-func worstOf(counted *[NumStatuses]int) Status {
-	for _, s := range [...]Status{NotServing, Unknown, Degraded, Serving} {
-		if counted[s] > 0 {
-			return s
-		}
-	}
-	return Starting
-}
-
-func total(by *[NumStatuses]int) int {
-	n := 0
-	for _, k := range by {
-		n += k
-	}
-	return n
 }

@@ -7,53 +7,58 @@ import (
 	"strings"
 )
 
-// Scope says whom an override is for: one instance, a service, or all that a
-// selector by service, zone and labels matches. Everything that is given must
-// match. It can be compared, and the zero value is for nobody.
+// Scope is the set of instances for which an override is set: one instance, the instances
+// of a service, or the instances that a selector matches. A selector has a service, a zone
+// and labels, of which some may be empty. All parts that are not empty must match. A Scope
+// is comparable. The zero value matches no instance.
 type Scope struct {
 	Service  string
-	Instance string // only with Service alone
+	Instance string // if it is set, Service is set too, and Zone and labels are empty
 	Zone     string
-	labels   string // key=value, sorted, with commas between
+	labels   string // pairs key=value, sorted and separated by commas; see quoted
 }
 
-// ScopeOf returns the scope of an instance, or of a service.
+// ScopeOf returns the scope of one instance, or of a service if Instance is empty.
 func ScopeOf(id ID) Scope { return Scope{Service: id.Service, Instance: id.Instance} }
 
-// WithLabels returns s for those only that carry all of these labels. Neither
-// keys nor values may have a comma in them, nor keys an equals sign.
+// WithLabels returns s with labels that an instance must have. A key must not contain a
+// comma or an equals sign.
 func (s Scope) WithLabels(labels map[string]string) Scope {
 	pairs := make([]string, 0, len(labels))
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		pairs = append(pairs, key+"="+labels[key])
+		pairs = append(pairs, key+"="+quoted(labels[key]))
 	}
 	s.labels = strings.Join(pairs, ",")
 	return s
 }
 
-// Labels returns the labels one must carry.
+// Labels returns the labels that an instance must have.
 func (s Scope) Labels() map[string]string {
 	labels := map[string]string{}
-	for _, l := range s.pairs() {
-		labels[l.key] = l.value
+	pairs, _ := splitScope(s.labels) // no error is possible, because WithLabels has written the text
+	for _, pair := range pairs {
+		if key, value, ok := strings.Cut(pair, "="); ok {
+			labels[key] = unquoted(value)
+		}
 	}
 	return labels
 }
 
-// The keys of a selector.
+// The keys in the text of a selector.
 const (
 	scopeService = "service="
 	scopeZone    = "zone="
 	scopeLabel   = "label."
 )
 
-// selector reports whether s is neither an instance nor a service.
-func (s Scope) selector() bool { return s.Zone != "" || s.labels != "" }
+// Selector reports whether s has a zone or labels.
+func (s Scope) Selector() bool { return s.Zone != "" || s.labels != "" }
 
 // String returns "service/instance", "service", or a selector such as
-// "service=payments,zone=eu-1,label.team=core".
+// "service=payments,zone=eu-1,label.team=core". A value with a comma has double quotes:
+// label.team="core,web".
 func (s Scope) String() string {
-	if !s.selector() {
+	if !s.Selector() {
 		return ID{s.Service, s.Instance}.String()
 	}
 	var parts []string
@@ -64,22 +69,27 @@ func (s Scope) String() string {
 		parts = append(parts, scopeZone+s.Zone)
 	}
 	if s.labels != "" {
-		for pair := range strings.SplitSeq(s.labels, ",") {
+		pairs, _ := splitScope(s.labels)
+		for _, pair := range pairs {
 			parts = append(parts, scopeLabel+pair)
 		}
 	}
 	return strings.Join(parts, ",")
 }
 
-// ParseScope reads what String returns. Of the names it checks only that they
-// are there.
+// ParseScope parses a text that String has returned. It checks that no name is empty, but
+// does not check the form of the names.
 func ParseScope(text string) (Scope, error) {
 	if !strings.Contains(text, "=") {
 		return ScopeOf(ParseID(text)), nil
 	}
 	var s Scope
 	labels := map[string]string{}
-	for part := range strings.SplitSeq(text, ",") {
+	parts, err := splitScope(text)
+	if err != nil {
+		return Scope{}, err
+	}
+	for _, part := range parts {
 		if err := s.parsePart(part, labels); err != nil {
 			return Scope{}, err
 		}
@@ -96,13 +106,61 @@ func (s *Scope) parsePart(part string, labels map[string]string) error {
 	label, ok := strings.CutPrefix(part, scopeLabel)
 	key, value, paired := strings.Cut(label, "=")
 	if !ok || !paired || key == "" {
-		return fmt.Errorf("%q selects nothing; allowed: service=S, zone=Z, label.KEY=VALUE", part)
+		return fmt.Errorf("%q selects nothing; allowed: service=S, zone=Z, label.KEY=VALUE, or label.KEY=\"V,W\" for a value with commas", part)
 	}
 	if _, twice := labels[key]; twice {
 		return fmt.Errorf("label %q is there twice", key)
 	}
-	labels[key] = value
+	labels[key] = unquoted(value)
 	return nil
+}
+
+// quoted returns the value of a label as a part of the text of a scope. A value that contains
+// a comma or begins with a double quote gets double quotes around it. Each double quote in
+// such a value is written twice.
+func quoted(value string) string {
+	if !strings.Contains(value, ",") && !strings.HasPrefix(value, `"`) {
+		return value
+	}
+	return `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
+}
+
+func unquoted(value string) string {
+	if !strings.HasPrefix(value, `"`) {
+		return value
+	}
+	return strings.ReplaceAll(value[1:len(value)-1], `""`, `"`)
+}
+
+// splitScope splits a text at commas that are not in quotes.
+func splitScope(text string) (parts []string, err error) {
+	for {
+		end := strings.IndexByte(text, ',')
+		if key := strings.IndexByte(text, '='); key >= 0 && (end < 0 || key < end) && strings.HasPrefix(text[key+1:], `"`) {
+			if end = key + 2 + quotedLen(text[key+2:]); end > len(text) || end < len(text) && text[end] != ',' {
+				return nil, fmt.Errorf(`%q: the quotes of a value are not closed before a comma or the end; allowed: label.KEY="VALUE"`, text)
+			}
+		}
+		if end < 0 || end == len(text) {
+			return append(parts, text), nil
+		}
+		parts, text = append(parts, text[:end]), text[end+1:]
+	}
+}
+
+// quotedLen returns the number of bytes of a text up to and including its closing quote. If
+// the text has no closing quote, the result is larger than the length of the text.
+func quotedLen(text string) int {
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] != '"':
+		case i+1 < len(text) && text[i+1] == '"':
+			i++
+		default:
+			return i + 1
+		}
+	}
+	return len(text) + 1
 }
 
 func setOnce(field *string, part, value string) error {
@@ -113,59 +171,55 @@ func setOnce(field *string, part, value string) error {
 	return nil
 }
 
-// Key returns s as an ID, in a form no instance has: so that what is kept by ID
-// can keep scopes too.
+// Key returns an ID for s, so that a store with IDs as keys can also hold scopes. No
+// instance has the ID of a selector.
 func (s Scope) Key() ID {
-	if s.selector() {
+	if s.Selector() {
 		return ID{Instance: s.String()}
 	}
 	return ID{s.Service, s.Instance}
 }
 
-// ScopeOfKey returns the scope whose Key this is.
-func ScopeOfKey(key ID) (Scope, error) {
-	if key.Service != "" {
-		return ScopeOf(key), nil
+// KeyScope returns the scope whose Key is id.
+func (id ID) KeyScope() (Scope, error) {
+	if id.Service != "" {
+		return ScopeOf(id), nil
 	}
-	return ParseScope(key.Instance)
+	return ParseScope(id.Instance)
 }
 
-// Matches reports whether an instance is in s.
+// Matches reports whether s matches an instance.
 func (s Scope) Matches(id ID, zone string, labels map[string]string) bool {
-	return s.matchesName(id, zone) && carries(labels, s.pairs())
+	return s.Matcher()(id, zone, labels)
 }
 
-func (s Scope) matchesName(id ID, zone string) bool {
-	return s != (Scope{}) && (s.Service == "" || s.Service == id.Service) && (s.Instance == "" || s.Instance == id.Instance) &&
-		(s.Zone == "" || s.Zone == zone)
-}
-
-// label is one that must be carried.
-type label struct{ key, value string }
-
-func (s Scope) pairs() (all []label) {
-	for pair := range strings.SplitSeq(s.labels, ",") {
-		if key, value, ok := strings.Cut(pair, "="); ok {
-			all = append(all, label{key, value})
-		}
+// Matcher returns a function that works like Matches. It is faster for many calls, because
+// the labels are parsed once. The function may be called concurrently.
+func (s Scope) Matcher() func(id ID, zone string, labels map[string]string) bool {
+	wanted := s.Labels()
+	return func(id ID, zone string, labels map[string]string) bool {
+		return s != (Scope{}) && (s.Service == "" || s.Service == id.Service) && (s.Instance == "" || s.Instance == id.Instance) &&
+			(s.Zone == "" || s.Zone == zone) && carries(labels, wanted)
 	}
-	return all
 }
 
-func carries(labels map[string]string, all []label) bool {
-	for _, l := range all {
-		if got, ok := labels[l.key]; !ok || got != l.value {
+// carries reports whether labels contain all wanted labels with their values.
+func carries(labels, wanted map[string]string) bool {
+	for key, value := range wanted {
+		if got, ok := labels[key]; !ok || got != value {
 			return false
 		}
 	}
 	return true
 }
 
-// narrower reports whether s says more about whom it is for than other: what is
-// said of an instance goes before what is said of its service, that before
-// labels, and those before its zone.
-func (s Scope) narrower(other Scope) bool { return s.rank() > other.rank() }
+// Narrower reports whether an override for s wins against an override for other. A scope
+// with an instance is the narrowest. After it come scopes with a service, with labels and
+// with a zone.
+func (s Scope) Narrower(other Scope) bool { return s.rank() > other.rank() }
 
+// rank returns a number with one bit for each part that is set. The narrowest part has the
+// highest bit.
 func (s Scope) rank() int {
 	rank := 0
 	for i, given := range []bool{s.Zone != "", s.labels != "", s.Service != "", s.Instance != ""} {

@@ -15,9 +15,9 @@ func TestScopeText(t *testing.T) {
 		Scope{Service: "pay", Zone: "z"}.WithLabels(map[string]string{"team": ""}),
 	} {
 		if got, err := ParseScope(s.String()); err != nil || got != s {
-			t.Errorf("%q is read as %+v, %v", s, got, err)
+			t.Errorf("%q is parsed as %+v, %v", s, got, err)
 		}
-		if got, err := ScopeOfKey(s.Key()); err != nil || got != s {
+		if got, err := s.Key().KeyScope(); err != nil || got != s {
 			t.Errorf("%q by its key is %+v, %v", s, got, err)
 		}
 	}
@@ -25,7 +25,7 @@ func TestScopeText(t *testing.T) {
 		"zone=", "zone=a,zone=b", "service=", "team=core", "label.=x", "label.a=1,label.a=2", "zone=a,", "pay/a,zone=b",
 	} {
 		if s, err := ParseScope(text); err == nil {
-			t.Errorf("%q is read as %+v", text, s)
+			t.Errorf("%q is parsed as %+v", text, s)
 		}
 	}
 }
@@ -55,13 +55,13 @@ func TestScopeMatches(t *testing.T) {
 	}
 }
 
-// Each of a list is narrower than the next.
+// TestScopeNarrower has scopes in order: each one is narrower than the next.
 func TestScopeNarrower(t *testing.T) {
 	list := strings.Fields("pay/1 service=pay,zone=z,label.a=b service=pay,label.a=b service=pay,zone=z pay zone=z,label.a=b label.a=b zone=z")
 	for i := range list[1:] {
 		a, _ := ParseScope(list[i])
 		b, _ := ParseScope(list[i+1])
-		if !a.narrower(b) || b.narrower(a) {
+		if !a.Narrower(b) || b.Narrower(a) {
 			t.Errorf("%s is not narrower than %s", a, b)
 		}
 	}

@@ -2,135 +2,170 @@ package health
 
 import "time"
 
-// State is all that is published about one instance or aggregate. What it
-// points to is immutable: a change makes a new State.
+// State is the published state of an instance or of an aggregate. The values to which its
+// pointers, slices and maps refer are immutable. A change creates new values.
 type State struct {
 	ID     ID
 	Status Status
 	Cause  Cause
-	Reason string // in words; may be empty
-	// Since is when Status was taken.
+	Reason string // cause in words; may be empty
+	// Since is the time when the status became Status.
 	Since time.Time
-	// FirstFailure is when the present trouble began; zero if there is none.
+	// FirstFailure is the time when the present failure began. It is zero if there is no
+	// failure.
 	FirstFailure time.Time
-	// Unconfirmed: Status is kept, but cannot be confirmed at the moment.
+	// Unconfirmed reports that Status is the last known status, which cannot be confirmed
+	// now.
 	Unconfirmed bool
-	// Root names what this failure comes from, where known; Affected is how many
-	// services it is the root of.
+	// Root is the service that causes the failure of this service. It is empty if no such
+	// service is known. Affected is the number of services whose Root is this service.
 	Root     string
 	Affected int
-	// NextAt is when the next thing will be decided, NextCause what; zero if
-	// nothing is pending.
+	// NextAt is the time when the next decision about the status is expected. It is zero if
+	// no decision is expected. NextCause is the cause that the decision would give.
 	NextAt    time.Time
 	NextCause Cause
-	// Override forces Status; nil if nothing does.
+	// Override is the override that forces Status, or nil.
 	Override *Override
-	// Judged is the status without the override, Proven whether it has been
-	// routable since the registration. Instances only.
+	// Judged is the status that an instance has without the override. Proven reports whether
+	// the instance has been routable at least once since its registration.
 	Judged Status
 	Proven bool
-	// Spec is what an instance registered with; nil for an aggregate.
+	// Unheard reports that the coordinator has received no status of the instance since its
+	// registration. Earlier runs of the coordinator count too.
+	Unheard bool
+	// Spec is the registration of an instance. It is nil for an aggregate.
 	Spec *Spec
-	// Checks and Metrics are what an instance reports of itself.
+	// Checks and Metrics are the last checks and metrics that an instance has reported.
 	Checks  []CheckState
 	Metrics *Metrics
-	// Counts is how many instances (services, for the mesh) are what; nil for
-	// an instance.
+	// Counts holds the numbers of members of an aggregate. It is nil for an instance.
 	Counts *Counts
-	// Source is how the status came to us.
+	// Source is the way on which the status was received. Via says in words why the
+	// coordinator uses no better source. Via is empty if Source is the best one.
 	Source Source
-	// Pushed: the instance pushes its status; nobody need follow it.
+	Via    string
+	// Named reports that the target has once answered for its health name. After that, the
+	// status of the empty name does not replace the status of the health name.
+	Named bool
+	// Unproved reports that the last answer had no proof, although the registered process
+	// proves its answers. The answer may come from another process.
+	Unproved bool
+	// Stranger reports that another process answers at the address of the instance.
+	Stranger bool
+	// Pushed reports that the instance pushes its status, so that the coordinator need not
+	// follow it.
 	Pushed bool
-	// Unreachable: we cannot reach it, though it renews its lease.
+	// Unreachable reports that the coordinator cannot reach the instance, although its client
+	// renews the lease.
 	Unreachable bool
-	// Removed: it is gone.
+	// Expired reports that the lease has ended and that no guard holds the instance.
+	Expired bool
+	// Removed reports that the instance or the aggregate was removed.
 	Removed bool
-	// Revision rises with every change of anything.
+	// Revision is the number of the last change of this state. Each change of any state has a
+	// higher revision than the change before it.
 	Revision uint64
 }
 
-// Change is a new state and where it came from.
+// Change is a new state together with the status before it.
 type Change struct {
 	State
+	// Epoch identifies the publisher that has made the change. It is a random number that
+	// differs for each start of a publisher.
 	Epoch uint64
-	From  Status
-	At    time.Time
+	From  Status    // status before the change
+	At    time.Time // time of the change
 }
 
-// Transition reports whether the status changed, or the thing went away; other
-// changes are of cause, doubt, labels and the like.
+// Transition reports whether the change has changed the status or removed the state. A
+// change that is no transition changes only other fields, such as the cause or the labels.
 func (c *Change) Transition() bool { return c.From != c.Status || c.Removed }
 
-// Recorded reports whether c belongs into a history: a transition, but none of
-// who judges, nor of what a service has in a zone, which its instances and the
-// zone tell already.
+// Recorded reports whether the history records c. The history records transitions, but not
+// transitions of the coordinator itself. It also omits transitions of a service in one zone,
+// because the changes of the instances and of the zone have the same information.
 func (c *Change) Recorded() bool {
-	_, part := c.ID.Part()
-	return c.Transition() && c.ID != ID{} && (!part || c.ID.Service == MeshName)
+	_, inZone := c.ID.Zone()
+	return c.Transition() && c.ID != ID{} && (!inZone || c.ID.Service == MeshName)
 }
 
-// Spec is what an instance registered with.
+// Spec is the registration of an instance.
 type Spec struct {
-	Address     string
-	HealthName  string // the name to ask it for; empty: the service's
-	Incarnation string // random per process; empty for a static one
+	Address     string // host:port
+	HealthName  string // service name in health calls; empty means the name of the service
+	Incarnation string // random value that each process has anew; empty for a static instance
 	Labels      map[string]string
 	Zone        string
 	Version     string
-	ServerName  string // to verify in its certificate; empty: the address's
-	Static      bool   // no lease
-	Configured  bool   // static, by whoever configured the coordinator
-	TTL         time.Duration
-	// Judge is how it wants its service to be judged; nil if it does not care.
+	ServerName  string        // name in the certificate of the server; empty means the host of Address
+	Static      bool          // true if the instance has no lease
+	Configured  bool          // true if the configuration of the coordinator has the instance
+	TTL         time.Duration // length of the lease; 0 for a static instance
+	// Judge is the policy that the instance declares for its service. nil means that the
+	// instance declares no policy.
 	Judge *ServicePolicy
-	// Lease identifies this registration; evidence of another is dropped.
+	// Key is the secret of the registered process. It is zero if the process has sent no key.
+	// Proves reports that the server at Address proves its answers with Key.
+	Key    Key
+	Proves bool
+	// Protocol is the protocol by which the instance is followed.
+	Protocol Protocol
+	// Lease identifies the registration. Evidence with another lease is dropped.
 	Lease        uint64
 	RegisteredAt time.Time
 }
 
-// CheckState is one local check as its process publishes it.
+// CheckState is the state of one check, as its process publishes it.
 type CheckState struct {
 	Name          string
 	Status        Status
 	Cause         Cause
 	Reason        string
 	LastRun       time.Time
-	ResponseTime  time.Duration
-	Passes, Fails int
-	HasValue      bool
+	ResponseTime  time.Duration // duration of the last run
+	Passes, Fails int           // numbers of consecutive passes and fails up to the last run
+	HasValue      bool          // true if Value and Unit are set
 	Value         float64
-	Unit          string
-	Runs          uint64
-	Failures      uint64
+	Unit          string // unit of Value
+	Runs          uint64 // number of runs since the start of the process
+	Failures      uint64 // number of the Runs that failed
 }
 
-// sameVerdict reports whether both say the same, figures aside.
-func (c *CheckState) sameVerdict(o *CheckState) bool {
-	return c.Name == o.Name && c.Status == o.Status && c.Cause == o.Cause && c.Reason == o.Reason
-}
-
-// Metrics are figures of an instance.
+// Metrics holds figures of an instance.
 type Metrics struct {
-	Runs, Failures  uint64
+	Runs, Failures  uint64 // numbers of runs and of failed runs of all checks since the process started
 	ResponseTimeP50 time.Duration
 	ResponseTimeP99 time.Duration
 	Gauges          map[string]float64
 }
 
-// Counts is how many are what.
+// Counts holds the numbers of members of an aggregate. The members of a service are
+// instances. The members of the mesh and of a zone are services.
 type Counts struct {
-	By          [NumStatuses]int
-	Counted     int
-	Unconfirmed int
-	// Rule is what makes a status of them; of the mesh and its zones the zero
-	// value.
+	By          [NumStatuses]int // number of members with each status
+	Counted     int              // number of members that count
+	Unconfirmed int              // number of members whose status is unconfirmed
+	// Unheard is the number of instances that do not count because no status was ever
+	// received from them, although they are older than StartupGrace. It is 0 if no other
+	// instance counts. A service with such instances is at best DEGRADED.
+	Unheard int
+	// Rule is the rule by which the status follows from these numbers.
 	Rule Rule
+	// Critical and Optional report whether a service is critical or optional (see
+	// ServicePolicy). Both are false for the mesh and its zones.
+	Critical, Optional bool
+	// Normal is the number of normal services that count. Routable is the number of them that
+	// are routable, and Need is the number that must be routable. CriticalDown is the number
+	// of critical services that are NOT_SERVING. These fields are set for the mesh and its
+	// zones under the rule Available.
+	Normal, Routable, Need, CriticalDown int
 }
 
-// Of returns how many have this status.
+// Of returns how many members have a status.
 func (c *Counts) Of(s Status) int { return c.By[s] }
 
-// Total returns how many there are.
+// Total returns the number of members.
 func (c *Counts) Total() int {
 	n := 0
 	for _, k := range c.By {

@@ -1,36 +1,38 @@
 package health
 
-// Status is what is published about a check, an instance, a service or the
-// mesh. The zero value is Unknown.
+import "fmt"
+
+// Status is the status of a check, an instance, a service, a zone or the mesh. The zero
+// value is Unknown.
 type Status uint8
 
-// The statuses. Serving and Degraded are routable, the others are not.
+// The statuses. Only Serving and Degraded are routable.
 const (
-	Unknown     Status = iota // nothing trustworthy is known
-	Serving                   // fully able to serve
-	Degraded                  // serves, with a problem somebody should look at
-	NotServing                // must not receive traffic
-	Starting                  // no evidence yet
-	Draining                  // leaving on purpose
-	Maintenance               // taken out by a person
-	// NumStatuses is how many there are.
+	Unknown     Status = iota // nothing reliable is known about the instance
+	Serving                   // the instance serves without a problem
+	Degraded                  // the instance serves, but has a problem
+	NotServing                // the instance must not receive traffic
+	Starting                  // there is no evidence about the instance yet
+	Draining                  // the instance leaves on purpose
+	Maintenance               // a person has taken the instance out of traffic
+	// NumStatuses is the number of statuses.
 	NumStatuses
 )
 
-// statusRow is all that the outside vocabularies make of one status.
+// statusRow maps one status to its values in protocols, metrics, commands and HTTP.
 type statusRow struct {
 	name      string
 	routable  bool
 	wire      int32 // meshhealth.v1.Status
-	grpc      int32 // grpc.health.v1 ServingStatus; never above 3
+	grpc      int32 // grpc.health.v1 ServingStatus; at most 3
 	metric    float64
 	hasMetric bool
-	exit      int
-	http      int
-	severity  int // worst-of: higher wins
+	exit      int // exit code of a command that prints the status
+	http      int // HTTP status code of a readiness page
+	severity  int // a status with a higher severity is worse
 }
 
-// statusTable is total: a test fails for a status without its row.
+// statusTable has a row for each status; a test checks that.
 var statusTable = [NumStatuses]statusRow{
 	Unknown:     {name: "UNKNOWN", wire: 0, grpc: 0, exit: 3, http: 503, severity: 5},
 	Serving:     {name: "SERVING", routable: true, wire: 1, grpc: 1, metric: 2, hasMetric: true, exit: 0, http: 200, severity: 1},
@@ -50,7 +52,7 @@ func Statuses() []Status {
 	return all
 }
 
-// row returns s's row; a value out of range reads as Unknown.
+// row returns the row of s. Unknown values have the row of Unknown.
 func (s Status) row() *statusRow {
 	if s >= NumStatuses {
 		s = Unknown
@@ -58,46 +60,43 @@ func (s Status) row() *statusRow {
 	return &statusTable[s]
 }
 
-// String returns the wire name without its prefix, such as "NOT_SERVING".
+// String returns the name of the status in meshhealth.v1 without its prefix, such as
+// "NOT_SERVING".
 func (s Status) String() string { return s.row().name }
 
-// Routable reports whether traffic may be sent.
+// Routable reports whether traffic may be sent to an instance with this status.
 func (s Status) Routable() bool { return s.row().routable }
 
 // Wire returns the number of meshhealth.v1.Status.
 func (s Status) Wire() int32 { return s.row().wire }
 
-// GRPC returns the number of grpc.health.v1's ServingStatus. It is never above
-// 3: every stock client takes an unknown number for dead.
+// GRPC returns the number of the ServingStatus of grpc.health.v1. It is at most 3, because
+// stock clients treat higher numbers as not serving.
 func (s Status) GRPC() int32 { return s.row().grpc }
 
-// Metric returns the value of `*_status` metrics: 2, 1 or 0, and whether the
-// status has one at all.
+// Metric returns the value of the status in metrics: 2, 1 or 0. ok is false if the status
+// has no value.
 func (s Status) Metric() (value float64, ok bool) { return s.row().metric, s.row().hasMetric }
 
-// ExitCode returns what a command that asks for this status exits with.
+// ExitCode returns the exit code of a command that prints this status.
 func (s Status) ExitCode() int { return s.row().exit }
 
-// HTTP returns the readiness status code.
+// HTTP returns the HTTP status code of a readiness page.
 func (s Status) HTTP() int { return s.row().http }
 
-// WorseThan reports whether s is worse than t, by how much harm believing the
-// better one would do.
+// InTrouble reports whether the status is DEGRADED, NOT_SERVING or UNKNOWN. These statuses
+// need an explanation.
+func (s Status) InTrouble() bool { return s == Degraded || s == NotServing || s == Unknown }
+
+// WorseThan reports whether s is worse than t. From best to worst: Serving, Degraded,
+// Draining and Maintenance, Starting, Unknown, NotServing.
 func (s Status) WorseThan(t Status) bool { return s.row().severity > t.row().severity }
 
-// Worse returns the worse of both, s if they are equally bad.
-func Worse(s, t Status) Status {
-	if t.WorseThan(s) {
-		return t
-	}
-	return s
-}
-
-// StatusFromWire returns the status with this number of meshhealth.v1.Status.
-// It has none for 3 (SERVICE_UNKNOWN, which is an answer and no status) and
-// for numbers out of range.
-func StatusFromWire(n int32) (Status, bool) {
-	for s := range NumStatuses {
+// StatusFromWire returns the status with a number of meshhealth.v1.Status. ok is false for
+// unknown numbers and for 3. The number 3 is SERVICE_UNKNOWN, which is the answer for an
+// unknown name and not a status.
+func StatusFromWire(n int32) (s Status, ok bool) {
+	for s = range NumStatuses {
 		if statusTable[s].wire == n {
 			return s, true
 		}
@@ -105,9 +104,10 @@ func StatusFromWire(n int32) (Status, bool) {
 	return Unknown, false
 }
 
-// ParseStatus returns the status of this name.
-func ParseStatus(name string) (Status, bool) {
-	for s := range NumStatuses {
+// ParseStatus returns the status with a name, such as "NOT_SERVING". ok is false if the
+// name is unknown.
+func ParseStatus(name string) (s Status, ok bool) {
+	for s = range NumStatuses {
 		if statusTable[s].name == name {
 			return s, true
 		}
@@ -115,15 +115,16 @@ func ParseStatus(name string) (Status, bool) {
 	return Unknown, false
 }
 
-// WorstExitCode returns the exit code for several statuses: the worst of
-// 0 < 1 < 3 < 2.
-func WorstExitCode(codes ...int) int {
-	rank := map[int]int{0: 0, 1: 1, 3: 2, 2: 3}
-	worst := 0
-	for _, c := range codes {
-		if rank[c] > rank[worst] {
-			worst = c
-		}
+// MarshalText implements encoding.TextMarshaler. It returns the name of the status, because
+// the numbers of the constants may change.
+func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler. It accepts the name of a status.
+func (s *Status) UnmarshalText(text []byte) error {
+	parsed, ok := ParseStatus(string(text))
+	if !ok {
+		return fmt.Errorf("%q is not a status", text)
 	}
-	return worst
+	*s = parsed
+	return nil
 }

@@ -5,114 +5,259 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The defaults of Check.
+// Defaults of the fields Every and Timeout of Check.
 const (
 	DefaultEvery   = 10 * time.Second
 	DefaultTimeout = 2 * time.Second
 )
 
-// MinEvery is the shortest Every: checks are for seconds, and one that is
-// always due would leave the others no room.
+// MinEvery is the shortest interval between two runs of a check. A check that is always
+// due would leave no time for the other checks.
 const MinEvery = 100 * time.Millisecond
 
-// Check is one thing a service depends on. Name and Run are required; the zero
-// value of everything else is the default.
+// MaxBreak is the longest time between two runs while the breaker of a check is open,
+// unless Every is longer.
+const MaxBreak = time.Minute
+
+// Check examines one thing that a service depends on. Name and Run are required. The
+// zero value of each other field selects its default.
 type Check struct {
-	// Name is unique in its server: 1 to 255 bytes without control characters.
-	// Everybody may see it.
+	// Name is unique in its server. It has 1 to 255 bytes and no control characters.
+	// Every caller may see the name.
 	Name string
-	// Run returns nil if all is well, an error from health.Degrade or
-	// health.Warnf for a warning, any other error for a failure. Its context
-	// ends with Timeout, Remove and Run. It never runs twice at once.
+	// Run returns nil for a pass, an error from health.Warning or health.Warnf for a
+	// warning, and any other error for a failure. Its context ends after Timeout, when
+	// Remove removes the check, and when the server's Run ends. Two runs of one check
+	// never overlap.
 	Run func(context.Context) error
-	// Kind says what the check is for.
+	// Kind is the question that the check answers. The default is Readiness.
 	Kind Kind
-	// Tags group checks for Config.Services: each is 1 to 255 of [A-Za-z0-9._-].
+	// Tags group checks for Config.Services. Each tag is 1 to 255 of [A-Za-z0-9._-].
 	Tags []string
-	// InitialDelay is how long the first run waits; 0 means not at all.
+	// InitialDelay is the time before the first run. The default is 0.
 	InitialDelay time.Duration
-	// Every is the time from one run to the next, give or take a tenth; 0 means
-	// 10 s. While the status is in doubt it is a fifth, but at least 1 s. At
-	// least half of it lies between the end of a run and the next.
+	// Every is the time from the start of one run to the start of the next, plus or
+	// minus 10 %. The default is DefaultEvery. While the status is not certain, the
+	// server uses a fifth of Every, but at least 1 s. At least half of the interval
+	// lies between the end of a run and the start of the next.
 	Every time.Duration
-	// Timeout is how long a run may take, less than Every; 0 means 2 s, or half
-	// of Every if that is less. One that has not returned 50 ms after it has
-	// failed, whatever it returns later.
+	// Timeout is the longest time of one run and is shorter than Every. The default is
+	// DefaultTimeout, or half of Every if that is shorter. A run that has not returned
+	// 50 ms after its timeout has failed, even if it returns nil later.
 	Timeout time.Duration
-	// FailAfter consecutive failures make NOT_SERVING; 0 means 3.
+	// FailAfter is the number of consecutive failures that make the check NOT_SERVING.
+	// The default is 3.
 	FailAfter int
-	// RecoverAfter consecutive passes make SERVING; 0 means 2.
+	// RecoverAfter is the number of consecutive passes that make the check SERVING. The
+	// default is 2.
 	RecoverAfter int
-	// DegradeAfter consecutive warnings or failures make DEGRADED; 0 means 1.
+	// DegradeAfter is the number of consecutive warnings or failures that make the
+	// check DEGRADED. The default is 1.
 	DegradeAfter int
-	// MinHold is the least time from a change to an improvement after it; 0
-	// means none.
+	// MinHold is the shortest time between a change and a later improvement. The
+	// default is 0.
 	MinHold time.Duration
-	// StaleAfter is how long after the next run should have ended the last one
-	// still counts; 0 means Every, negative means for ever.
+	// StaleAfter limits how long an outcome counts. The time starts when the next run
+	// should have ended. The default is Every. A negative value means no limit.
 	StaleAfter time.Duration
-	// BreakAfter consecutive failures open a breaker: runs are then probes, ever
-	// longer apart, from twice Every up to MaxBreak, until one does not fail or a
-	// check in After gets better. 0 means never.
+	// BreakAfter is the number of consecutive failures that open the breaker of the
+	// check. While the breaker is open, the time between runs doubles from Every up to
+	// MaxBreak. The breaker closes when a run does not fail. An improvement of a check
+	// in DependsOn causes an immediate run. 0 means that the breaker never opens.
 	BreakAfter int
-	// After names checks this one makes no sense without. While one of them is
-	// NOT_SERVING or has not run yet, this one does not run, and says so: it is
-	// blocked. They must be there, or come with the same Add.
-	After []string
-	// OnFail says what a failure means for the service.
+	// DependsOn names checks that this check needs. While one of them is NOT_SERVING or
+	// has not run yet, this check is blocked: it does not run, and its cause is
+	// CauseBlocked. Each named check must be in the server or in the same call of Add.
+	DependsOn []string
+	// OnFail is the effect of a failure on the service. The default is Fail.
 	OnFail OnFail
-	// Priority orders who runs first when MaxConcurrent is reached: the higher
-	// first. Nothing else.
+	// Priority orders the checks that wait because MaxConcurrent is reached. The check
+	// with the highest Priority runs first. Priority has no other effect.
 	Priority int
 }
 
-// Kind says what a check is for.
+// Kind is the question that a check or a served service answers.
 type Kind uint8
 
-// The zero value is Readiness.
+// The kinds. The zero value is Readiness.
 const (
-	// Readiness: whether the service should get traffic.
+	// Readiness asks: can the service receive traffic?
 	Readiness Kind = iota
-	// Liveness: whether the process is of any use. It says nothing about
-	// traffic, and must not depend on anything outside the process.
+	// Liveness asks: does the process still work? A check of this kind has no effect on
+	// traffic. It must not depend on anything outside the process.
 	Liveness
-	// Startup: as Readiness; and the process has started when all of these have
-	// passed once.
+	// Startup asks: has the process started? The process has started when each check of
+	// this kind has passed. A check of this kind also counts as a Readiness check.
 	Startup
 	numKinds
 )
 
-// OnFail says what the failure of a check means for the service.
+// String returns the name of the kind, such as "liveness".
+func (k Kind) String() string {
+	if k >= numKinds {
+		return fmt.Sprintf("Kind(%d)", uint8(k))
+	}
+	return [...]string{"readiness", "liveness", "startup"}[k]
+}
+
+// OnFail is the effect of a failing check on the service.
 type OnFail uint8
 
-// The zero value is Fail.
+// The effects. The zero value is Fail.
 const (
-	// Fail: the service is as bad as the check.
+	// Fail makes the status of the service at least as bad as that of the check.
 	Fail OnFail = iota
-	// Degrade: the service is DEGRADED at worst, and does not wait for the
-	// check's first run.
+	// Degrade makes the service DEGRADED, never NOT_SERVING, when the check fails. The
+	// service does not wait for the first run of the check.
 	Degrade
-	// Ignore: the check is shown, nothing more.
+	// Ignore gives the check no effect on the service. Callers still see the check.
 	Ignore
 	numOnFail
 )
 
-// validate reports everything that is wrong, by field.
+// validate returns all errors of c and of its rules r. Each error names its field.
 func (c *Check) validate(r *rules) error {
-	var f faults
+	var f fieldErrors
 	if c.Name == "" {
-		f.add("Name", "is empty")
+		f.Addf("Name", "is empty")
 	}
-	f.text("Name", c.Name, wire.MaxName)
+	f.Add("Name", wire.CheckText(c.Name, 0, wire.MaxName))
 	if c.Run == nil {
-		f.add("Run", "is nil")
+		f.Addf("Run", "is nil")
 	}
 	for i, tag := range c.Tags {
-		f.check(fmt.Sprintf("Tags[%d]", i), wire.CheckService(tag))
+		f.Add(fmt.Sprintf("Tags[%d]", i), wire.CheckService(tag))
 	}
 	r.validate(&f)
-	return f.err()
+	return f.Join()
+}
+
+// rules are the settings of a check, with the defaults filled in. Checks with equal
+// settings share one value, which therefore does not change.
+type rules struct {
+	kind                         Kind
+	onFail                       OnFail
+	priority                     int
+	initialDelay, every, timeout time.Duration
+	breakAfter                   int
+	policy                       health.Policy
+}
+
+func (c *Check) rules() rules {
+	r := rules{
+		kind: c.Kind, onFail: c.OnFail, priority: c.Priority,
+		initialDelay: c.InitialDelay, every: c.Every, timeout: c.Timeout, breakAfter: c.BreakAfter,
+		policy: health.Policy{
+			DegradeAfter: c.DegradeAfter, FailAfter: c.FailAfter, RecoverAfter: c.RecoverAfter,
+			MinHold: c.MinHold, StaleAfter: c.StaleAfter,
+		}.WithDefaults(),
+	}
+	if r.every == 0 {
+		r.every = DefaultEvery
+	}
+	if r.timeout == 0 {
+		r.timeout = min(DefaultTimeout, r.every/2)
+	}
+	if r.policy.StaleAfter == 0 {
+		r.policy.StaleAfter = r.every
+	}
+	return r
+}
+
+// validate adds all errors of r to f. The errors use the field names of Check.
+func (r *rules) validate(f *fieldErrors) {
+	if r.every < MinEvery {
+		f.Addf("Every", "is %v; allowed: %v or more", r.every, MinEvery)
+	}
+	f.checkNotTooLong("Every", r.every)
+	if r.timeout < 0 || r.timeout >= r.every {
+		f.Addf("Timeout", "is %v; allowed: more than 0 and less than Every (%v), 0 for the default", r.timeout, r.every)
+	}
+	if r.breakAfter < 0 {
+		f.Addf("BreakAfter", "is %d; allowed: 1 or more, 0 for never", r.breakAfter)
+	}
+	f.checkNotNegative("InitialDelay", r.initialDelay)
+	if r.kind >= numKinds {
+		f.Addf("Kind", "is %d; allowed: Readiness, Liveness, Startup", r.kind)
+	}
+	if err := r.policy.Validate(); err != nil {
+		f.Errors = append(f.Errors, err)
+	}
+	if r.onFail >= numOnFail {
+		f.Addf("OnFail", "is %d; allowed: Fail, Degrade, Ignore", r.onFail)
+	}
+}
+
+// interval returns the time from the start of one run to the start of the next. The time
+// is shorter if doubt is true, which means that the status of the check is not certain.
+func (r *rules) interval(doubt bool) time.Duration {
+	if !doubt {
+		return r.every
+	}
+	return min(r.every, max(time.Second, r.every/5))
+}
+
+// breakerInterval returns the time between two runs while the breaker is open. fails is
+// the number of consecutive failures. Each failure from breakAfter on doubles the time,
+// up to MaxBreak.
+func (r *rules) breakerInterval(fails int) time.Duration {
+	wait := r.every
+	for range min(fails-r.breakAfter+1, 16) {
+		wait = min(2*wait, max(MaxBreak, r.every))
+	}
+	return wait
+}
+
+// Tuning holds settings of a check that can change while the check runs. A field that is
+// zero leaves the present setting unchanged.
+type Tuning struct {
+	Every, Timeout                        time.Duration
+	FailAfter, RecoverAfter, DegradeAfter int
+	BreakAfter                            int
+	MinHold, StaleAfter                   time.Duration
+}
+
+// apply copies each field of u that is not zero to r.
+func (u *Tuning) apply(r *rules) {
+	p := &r.policy
+	set(&r.every, u.Every)
+	set(&r.timeout, u.Timeout)
+	set(&p.MinHold, u.MinHold)
+	set(&p.StaleAfter, u.StaleAfter)
+	set(&p.FailAfter, u.FailAfter)
+	set(&p.RecoverAfter, u.RecoverAfter)
+	set(&p.DegradeAfter, u.DegradeAfter)
+	set(&r.breakAfter, u.BreakAfter)
+}
+
+// set stores value in setting unless value is zero.
+func set[T comparable](setting *T, value T) {
+	var zero T
+	if value != zero {
+		*setting = value
+	}
+}
+
+// maxSharedRules is the largest number of entries in sharedRules. When it is reached,
+// sharedRules starts again with an empty map.
+const maxSharedRules = 64
+
+// sharedRules maps rules to the one copy that all checks with equal rules share. This
+// saves memory.
+type sharedRules map[rules]*rules
+
+// get returns the shared copy of r and creates it if there is none.
+func (s sharedRules) get(r rules) *rules {
+	if shared := s[r]; shared != nil {
+		return shared
+	}
+	if len(s) >= maxSharedRules {
+		clear(s)
+	}
+	s[r] = &r
+	return &r
 }

@@ -2,57 +2,100 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
+
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// DefaultMaxConcurrent is how many checks run at once.
-const DefaultMaxConcurrent = 16
+const (
+	// DefaultMaxConcurrent is the default of Config.MaxConcurrent.
+	DefaultMaxConcurrent = 16
+	// DefaultHistory is the default of Config.History.
+	DefaultHistory = 8
+	// maxHistory is the largest Config.History.
+	maxHistory = 1000
+	// maxServices is the largest length of Config.Services. List of grpc.health.v1 shows
+	// 100 names, two of which are Config.Service and "".
+	maxServices = 98
+)
 
-// Config says what is served, and to whom. Service is required; the zero value
-// of everything else is a good default.
+// Config configures a Server. Service is required. The zero value of each other field
+// selects its default.
 type Config struct {
-	// Service is the name on the health services: 1 to 255 of [A-Za-z0-9._-].
-	// The empty name is answered like it.
+	// Service is the name for which clients ask: 1 to 255 characters of [A-Za-z0-9._-].
+	// The empty name has the same status.
 	Service string
-	// Services are more names, each judged by some of the checks; at most 98,
-	// so that the standard's List can name all.
+	// Services are additional names, for traffic or for the probes of an orchestrator
+	// (see Service.Kind). Each name has its own selection of checks. At most 98 names
+	// are allowed, so that List of grpc.health.v1 can show all names.
 	Services []Service
-	// MaxConcurrent is how many checks may run at once; 0 means
-	// DefaultMaxConcurrent, negative means all of them.
+	// MaxConcurrent is the largest number of checks that run at the same time. Runs that
+	// are overdue do not count. 0 means DefaultMaxConcurrent. A negative value means no
+	// limit.
 	MaxConcurrent int
-	// Propagation is how long Drain lets clients learn of it before it ends
-	// their streams.
+	// Propagation is the time between the end of the OnDrain functions and the end of
+	// the Watch streams. In this time clients learn that the service drains. 0 means
+	// that Drain does not wait.
 	Propagation time.Duration
-	// OnDrain functions are called by Drain, in order. The context is Drain's.
+	// OnDrain has functions that Drain calls one after the other, with its own context.
 	OnDrain []func(context.Context) error
-	// Logger gets one line per transition and per panic of a check; nil means
-	// none.
+	// Logger receives a record for each transition, for each panic of a check, and for
+	// each error of Run. One goroutine writes the records. At most 4 MiB of records wait
+	// for it. The server drops further records and logs how many it has dropped.
+	//
+	// nil means slog.Default() at the time of each record, from WARN up. Use
+	// slog.New(slog.DiscardHandler) for no log. The goroutines that publish call the
+	// method Enabled of the handler, which must not block.
 	Logger *slog.Logger
-	// OnTransition is called for each change of status while Run runs, one after
-	// the other, from a goroutine of its own: a panic in it is logged, and while
-	// it blocks only its own news wait; of those the latest is kept.
+	// OnTransition is called for each change of status while Run runs. One goroutine
+	// makes the calls, one after the other, and logs a panic. While a call blocks, the
+	// server keeps only the latest change of each service for the next calls. nil means
+	// that nothing is called.
 	OnTransition func(health.Change)
-	// Details decides who sees reasons; nil means nobody does. It is asked once
-	// per call. Causes are for everybody.
-	Details func(context.Context) bool
-	// DegradedNotServing makes DEGRADED read NOT_SERVING on grpc.health.v1.
+	// ShowReasons reports whether the caller of the request with this context may see
+	// reasons. It is called once per request. nil means that nobody may see reasons.
+	// Every caller sees causes.
+	ShowReasons func(context.Context) bool
+	// DegradedNotServing makes grpc.health.v1 answer NOT_SERVING for a name of kind
+	// Readiness that is DEGRADED.
 	DegradedNotServing bool
-	// DegradedHTTP is what /readyz answers for DEGRADED: 200 to 599; 0 means 200.
+	// DegradedHTTP is the HTTP status, from 200 to 599, of /readyz while the service is
+	// DEGRADED. 0 means 200.
 	DegradedHTTP int
-	// History is how many runs of each check are remembered, 24 bytes each, at
-	// most 1,000; 0 means DefaultHistory, negative means none.
+	// History is the number of runs that the server remembers for each check. The
+	// largest value is 1,000, and a run needs 24 bytes. 0 means DefaultHistory. A
+	// negative value means that the server remembers no run.
 	History int
-	// MaxWatchers and MaxWatchersPerPeer bound open Watch streams; 0 means
-	// 20,000 and 4,096.
+	// MaxWatchers is the largest number of open Watch streams, and MaxWatchersPerPeer is
+	// the largest number for one peer. 0 selects the defaults 20,000 and 4,096.
 	MaxWatchers, MaxWatchersPerPeer int
-	// Build is the version told to callers.
+	// Build is the version of the program. Every caller may see it. It may be empty.
 	Build string
+}
+
+// Service is an additional name for which clients can ask. Only the checks that Checks
+// and Tags select judge it.
+type Service struct {
+	// Name has the form of Config.Service and differs from all other names.
+	Name string
+	// Kind is the question that the name answers. The default is Readiness. A name of
+	// kind Liveness is judged as /livez is, and a name of kind Startup as /startupz is.
+	// SetStatus, SetServingStatus, Shutdown and Drain do not change names of these two
+	// kinds.
+	Kind Kind
+	// Checks are names of checks that judge this name. A check that has one of Tags
+	// judges this name too. Run returns an error if an entry of Checks or Tags matches no
+	// check, or if no matching check counts.
+	//
+	// A check counts if its OnFail is not Ignore and its Kind is the Kind of the name.
+	// For Readiness, checks of kind Startup count too. If Checks and Tags are empty, all
+	// checks of its kind judge a name of kind Liveness or Startup.
+	Checks, Tags []string
 }
 
 func (c *Config) setDefaults() {
@@ -62,87 +105,71 @@ func (c *Config) setDefaults() {
 	if c.History == 0 {
 		c.History = DefaultHistory
 	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
-	}
 }
 
-// validate reports everything that is wrong, by field.
+// validate returns all errors of c. Each error names its field.
 func (c *Config) validate() error {
-	var f faults
-	f.check("Service", wire.CheckService(c.Service))
-	c.checkServices(&f)
-	f.notNegative("Propagation", c.Propagation)
+	var f fieldErrors
+	f.Add("Service", wire.CheckService(c.Service))
+	c.validateServices(&f)
+	f.checkNotNegative("Propagation", c.Propagation)
 	for i, fn := range c.OnDrain {
 		if fn == nil {
-			f.add(fmt.Sprintf("OnDrain[%d]", i), "is nil")
+			f.Addf(fmt.Sprintf("OnDrain[%d]", i), "is nil")
 		}
 	}
 	if c.DegradedHTTP != 0 && (c.DegradedHTTP < 200 || c.DegradedHTTP > 599) {
-		f.add("DegradedHTTP", "is %d; allowed: 200 to 599, 0 for 200", c.DegradedHTTP)
+		f.Addf("DegradedHTTP", "is %d; allowed: 200 to 599, 0 for 200", c.DegradedHTTP)
 	}
 	if c.History > maxHistory {
-		f.add("History", "is %d; allowed: at most %d", c.History, maxHistory)
+		f.Addf("History", "is %d; allowed: at most %d", c.History, maxHistory)
 	}
-	f.limit("MaxWatchers", c.MaxWatchers)
-	f.limit("MaxWatchersPerPeer", c.MaxWatchersPerPeer)
-	f.text("Build", c.Build, wire.MaxVersion)
-	return f.err()
+	f.checkLimit("MaxWatchers", c.MaxWatchers)
+	f.checkLimit("MaxWatchersPerPeer", c.MaxWatchersPerPeer)
+	f.Add("Build", wire.CheckText(c.Build, 0, wire.MaxVersion))
+	return f.Join()
 }
 
-// maxServices leaves room for Config.Service and "" in the standard's List.
-const maxServices = 98
-
-func (c *Config) checkServices(f *faults) {
+func (c *Config) validateServices(f *fieldErrors) {
 	if len(c.Services) > maxServices {
-		f.add("Services", "has %d; allowed: at most %d", len(c.Services), maxServices)
+		f.Addf("Services", "has %d; allowed: at most %d", len(c.Services), maxServices)
 		return
 	}
 	seen := map[string]string{c.Service: "Service"}
 	for i, s := range c.Services {
 		field := fmt.Sprintf("Services[%d]", i)
-		f.check(field+".Name", wire.CheckService(s.Name))
+		f.Add(field+".Name", wire.CheckService(s.Name))
 		if first, twice := seen[s.Name]; twice {
-			f.add(field+".Name", "%q is that of %s too; allowed: each once", s.Name, first)
+			f.Addf(field+".Name", "is %q, which %s is too; allowed: each name once", s.Name, first)
 		}
 		seen[s.Name] = field
-		if len(s.Checks)+len(s.Tags) == 0 {
-			f.add(field, "has neither Checks nor Tags; allowed: one of them or both")
+		if s.Kind >= numKinds {
+			f.Addf(field+".Kind", "is %d; allowed: Readiness, Liveness, Startup", s.Kind)
+		}
+		if s.Kind == Readiness && len(s.Checks)+len(s.Tags) == 0 {
+			f.Addf(field, "has neither Checks nor Tags; allowed: one of them or both, or another Kind")
 		}
 	}
 }
 
-// faults collects everything that is wrong with a configuration.
-type faults struct{ errs []error }
-
-func (f *faults) add(field, format string, args ...any) {
-	f.errs = append(f.errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, args...)))
-}
-
-func (f *faults) check(field string, err error) {
-	if err != nil {
-		f.add(field, "%v", err)
+// stockStatus returns the status that a client of grpc.health.v1 receives for a state.
+// DegradedNotServing is about traffic, so it has no effect on names of kind Liveness or
+// Startup.
+func (c *Config) stockStatus(state *health.State) healthpb.HealthCheckResponse_ServingStatus {
+	switch {
+	case state.Status == health.Degraded && c.DegradedNotServing && c.kindOf(state.ID) == Readiness:
+		return healthpb.HealthCheckResponse_NOT_SERVING
+	case state.Status == health.Unknown && state.Cause == health.CauseUnknownName:
+		return healthpb.HealthCheckResponse_SERVICE_UNKNOWN // SetServingStatus has set this status
 	}
+	return healthpb.HealthCheckResponse_ServingStatus(state.Status.GRPC())
 }
 
-func (f *faults) notNegative(field string, d time.Duration) {
-	if d < 0 {
-		f.add(field, "is %v; allowed: 0 or more", d)
+func (c *Config) kindOf(id health.ID) Kind {
+	for i := range c.Services {
+		if c.Services[i].Name == id.Service {
+			return c.Services[i].Kind
+		}
 	}
+	return Readiness
 }
-
-func (f *faults) limit(field string, n int) {
-	if n < 0 {
-		f.add(field, "is %d; allowed: 1 or more, 0 for the default", n)
-	}
-}
-
-func (f *faults) text(field, text string, most int) {
-	if len(text) > most {
-		f.add(field, "has %d bytes; allowed: at most %d", len(text), most)
-	} else if wire.Clean(text) != text {
-		f.add(field, "has control characters in it")
-	}
-}
-
-func (f *faults) err() error { return errors.Join(f.errs...) }

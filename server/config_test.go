@@ -55,7 +55,8 @@ func TestAddTakesSoManyChecks(t *testing.T) {
 	add(t, s, server.Check{Name: "one more", Run: pass})
 }
 
-// TestAddIsAllOrNone: one that is wrong keeps all out, and each is named.
+// TestAddIsAllOrNone: if one check is invalid, Add adds none and names each invalid
+// check.
 func TestAddIsAllOrNone(t *testing.T) {
 	s := newServer(t, server.Config{})
 	add(t, s, server.Check{Name: "there", Run: pass})
@@ -70,28 +71,28 @@ func TestAddIsAllOrNone(t *testing.T) {
 	}
 }
 
-// TestAddSaysAllAtOnce: what is wrong with single checks, and with all of them
-// together.
+// TestAddSaysAllAtOnce: one error joins the errors of single checks and those between
+// checks.
 func TestAddSaysAllAtOnce(t *testing.T) {
 	s := newServer(t, server.Config{})
 	err := s.Add(
 		server.Check{Name: "a", Run: pass, Every: time.Second, Timeout: time.Second},
 		server.Check{Name: "b", Run: pass, InitialDelay: -1, MinHold: -1, BreakAfter: -1},
 		server.Check{Run: pass},
-		server.Check{Name: "c", Run: pass, After: []string{"nobody"}},
+		server.Check{Name: "c", Run: pass, DependsOn: []string{"nobody"}},
 		server.Check{Name: "d", Run: pass},
-		server.Check{Name: "d", Run: pass, After: []string{"e"}},
-		server.Check{Name: "e", After: []string{"d"}},
+		server.Check{Name: "d", Run: pass, DependsOn: []string{"e"}},
+		server.Check{Name: "e", DependsOn: []string{"d"}},
 	)
 	want := `server.Check "a": Timeout: is 1s; allowed: more than 0 and less than Every (1s), 0 for the default
 server.Check "b": BreakAfter: is -1; allowed: 1 or more, 0 for never
 InitialDelay: is -1ns; allowed: 0 or more
-MinHold: -1ns is negative
+MinHold: is -1ns; allowed: not negative
 server.Check "": Name: is empty
 server.Check "e": Run: is nil
 server.Check "d": there is a check of this name already
-server.Check "c": After[0]: there is no check "nobody"
-server.Check "d": After: goes in a circle: d after e after d`
+server.Check "c": DependsOn[0]: there is no check "nobody"
+server.Check "d": DependsOn: is a cycle: d depends on e depends on d`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -115,7 +116,7 @@ func wantStatusNow(t *testing.T, s *server.Server, want health.Status) {
 	}
 }
 
-// wantFields checks that err names each field once, and no other.
+// wantFields checks that err names each field once and no other field.
 func wantFields(t *testing.T, err error, fields ...string) {
 	t.Helper()
 	if err == nil {

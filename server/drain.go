@@ -4,68 +4,92 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 )
 
-// drainOnce makes many Drains one.
-type drainOnce struct {
-	begun bool // the server's lock guards it
-	done  chan struct{}
-	err   error // readable when done is closed
+// drain is the state that all calls of Server.Drain share. Only the first call drains. The
+// other calls wait for the first one.
+type drain struct {
+	once  sync.Once
+	begun chan struct{} // begun is closed when the first call of Drain begins
+	done  chan struct{} // done is closed when the first call of Drain ends
+	err   error         // result of all calls of Drain; valid after done is closed
 }
 
-// Drain takes the service out of traffic: it publishes DRAINING, which stock
-// clients read as NOT_SERVING; calls the OnDrain functions one after the other;
-// waits Propagation; ends all Watch streams with UNAVAILABLE and refuses new
-// ones. After it, grpc.Server.GracefulStop returns as soon as the service's own
-// calls have ended.
-//
-// All steps are taken even if ctx ends: what is left is then not waited for. An
-// OnDrain function that ignores ctx is left behind. The error joins those of
-// the OnDrain functions, ctx's if it cut anything short, and ErrStuck with the
-// checks that have not returned. Every further
-// Drain waits for the first, or for its own ctx, and returns the same.
-func (s *Server) Drain(ctx context.Context) error {
-	if s.firstDrain() {
-		s.drained.err = errors.Join(s.onDrain(ctx), s.propagate(ctx), s.stuck())
-		s.handlers.End()
-		close(s.drained.done)
-	}
+func newDrain() drain {
+	return drain{begun: make(chan struct{}), done: make(chan struct{})}
+}
+
+// first reports whether this call of first is the first one.
+func (d *drain) first() (first bool) {
+	d.once.Do(func() {
+		first = true
+		close(d.begun)
+	})
+	return first
+}
+
+// wait waits until the first call of Drain has ended, or until ctx ends.
+func (d *drain) wait(ctx context.Context) error {
 	select {
-	case <-s.drained.done:
-		return s.drained.err
+	case <-d.done:
+		return d.err
 	default:
 	}
 	select {
-	case <-s.drained.done:
-		return s.drained.err
+	case <-d.done:
+		return d.err
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// firstDrain publishes DRAINING and reports whether nobody has begun before.
-func (s *Server) firstDrain() (first bool) {
-	s.update(func(time.Time) {
-		first = !s.drained.begun
-		s.drained.begun, s.leaving, s.touched = true, true, true
-	})
-	return first
+// Drain removes the service from traffic, in these steps:
+//
+//  1. It publishes DRAINING, which stock clients read as NOT_SERVING.
+//  2. It calls the OnDrain functions one after the other.
+//  3. It waits for Config.Propagation.
+//  4. It ends all Watch streams with UNAVAILABLE and refuses new ones.
+//  5. It waits until each stream has sent the last status and has ended. It does not wait
+//     for a client that has read nothing for a second.
+//
+// Names of kind Liveness and Startup keep their status. After Drain,
+// grpc.Server.GracefulStop waits only for the service's own calls.
+//
+// Call GracefulStop or http.Server.Shutdown after Drain, because they send the data that is
+// still buffered. grpc.Server.Stop, http.Server.Close and the end of the process may lose
+// buffered data. Server.Stop calls Drain and then GracefulStop.
+//
+// If ctx ends, Drain still takes the remaining steps, but without waiting. Drain does not
+// wait for an OnDrain function that ignores ctx. The error joins the errors of the OnDrain
+// functions and, if ctx has shortened a step, the error of ctx. It includes ErrStuck with
+// the names of the checks that have not returned. Each further call waits for the first
+// call and returns the same error. If its own ctx ends first, it returns the error of ctx.
+func (s *Server) Drain(ctx context.Context) error {
+	s.pipeline.leave()
+	if s.drain.first() {
+		err := errors.Join(callOnDrain(ctx, s.cfg.OnDrain), waitPropagation(ctx, s.cfg.Propagation), s.pipeline.stuck())
+		s.handlers.End()
+		s.drain.err = errors.Join(err, s.handlers.WaitWatchers(ctx))
+		close(s.drain.done)
+	}
+	return s.drain.wait(ctx)
 }
 
-func (s *Server) onDrain(ctx context.Context) error {
+func callOnDrain(ctx context.Context, all []func(context.Context) error) error {
 	var errs []error
-	for i, f := range s.cfg.OnDrain {
-		if err := bounded(ctx, f); err != nil {
+	for i, f := range all {
+		if err := callUntil(ctx, f); err != nil {
 			errs = append(errs, fmt.Errorf("OnDrain[%d]: %w", i, err))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// bounded calls f and waits for it, or for ctx. A panic is an error: the steps
-// after this one must still be taken.
-func bounded(ctx context.Context, f func(context.Context) error) error {
+// callUntil calls f and waits until f returns, or until shortly after ctx ends. It returns
+// a panic of f as an error, so that Drain can take the next steps.
+func callUntil(ctx context.Context, f func(context.Context) error) error {
 	done := make(chan error, 1)
 	go func() {
 		err := errors.New("ended its goroutine")
@@ -81,12 +105,8 @@ func bounded(ctx context.Context, f func(context.Context) error) error {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-		return finished(done, ctx)
 	}
-}
-
-// finished prefers what f returned because ctx ended.
-func finished(done <-chan error, ctx context.Context) error {
+	// f receives the time grace to return its own error, which may say more than ctx.
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
@@ -97,11 +117,11 @@ func finished(done <-chan error, ctx context.Context) error {
 	}
 }
 
-func (s *Server) propagate(ctx context.Context) error {
-	if s.cfg.Propagation == 0 {
+func waitPropagation(ctx context.Context, d time.Duration) error {
+	if d == 0 {
 		return nil
 	}
-	timer := time.NewTimer(s.cfg.Propagation)
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -109,4 +129,47 @@ func (s *Server) propagate(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("propagation was cut short: %w", context.Cause(ctx))
 	}
+}
+
+// Stopper is the part of grpc.Server that Stop uses.
+type Stopper interface {
+	GracefulStop()
+	Stop()
+}
+
+// Stop drains the server (see Drain) and then stops g gracefully. Both together take at
+// most the timeout. Stop keeps a tenth of the timeout, at most 1 s, for the graceful stop,
+// so that watchers receive the end of their streams. When the timeout ends, Stop stops g at
+// once. This cuts calls off, and the error says so.
+//
+// If g serves through its ServeHTTP, do not use Stop, because gRPC would cut such calls
+// off. Call Drain and then Shutdown of the http.Server.
+func (s *Server) Stop(g Stopper, timeout time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	draining, cancelDrain := context.WithTimeout(ctx, timeout-min(time.Second, timeout/10))
+	defer cancelDrain()
+	err := s.Drain(draining)
+	if stopGracefully(ctx, g) {
+		return err
+	}
+	return errors.Join(err, fmt.Errorf("calls were cut off after %v", timeout))
+}
+
+// stopGracefully stops g gracefully. If ctx ends before that, it stops g at once. It
+// reports whether the stop was graceful.
+func stopGracefully(ctx context.Context, g Stopper) bool {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.GracefulStop()
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	}
+	g.Stop()
+	<-done
+	return false
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// diary is what happened when, in order.
+// diary records events with their times.
 type diary struct {
 	mu    sync.Mutex
 	begun time.Time
@@ -47,7 +47,7 @@ func (d *diary) has(t *testing.T, want ...string) {
 	d.lines = nil
 }
 
-// stock watches as every gRPC client does.
+// stock watches as a stock gRPC client does.
 func (d *diary) stock(t *testing.T, name string, conn *grpc.ClientConn) {
 	t.Helper()
 	stream, err := healthpb.NewHealthClient(conn).Watch(t.Context(), &healthpb.HealthCheckRequest{Service: service})
@@ -125,7 +125,7 @@ func TestDrainInOrder(t *testing.T) {
 
 		d.stock(t, "late stock", conn)
 		d.mesh(t, "late mesh", conn)
-		d.has(t, "3s: late stock: Unavailable", "3s: late mesh: Unavailable") // and no message before
+		d.has(t, "3s: late stock: Unavailable", "3s: late mesh: Unavailable") // and no status before it
 
 		r, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{})
 		if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_NOT_SERVING {
@@ -141,7 +141,7 @@ func TestDrainInOrder(t *testing.T) {
 func TestDrainWithoutPropagationIsStillSeen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &diary{}
-		s := newServer(t, server.Config{}) // without Run, too
+		s := newServer(t, server.Config{}) // without Run
 		if err := s.SetStatus(health.Serving, ""); err != nil {
 			t.Fatal(err)
 		}
@@ -231,7 +231,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%v does not say that time was up", err)
 		}
-		// The streams end nevertheless.
+		// The streams end in any case.
 		d.has(t, "0s: stock: NOT_SERVING", "1.05s: stock: Unavailable")
 		time.Sleep(time.Hour)
 	})

@@ -18,18 +18,17 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// The shortest: a check, on a gRPC server that is there already.
+// The shortest program adds a check and registers the health services.
 func Example() {
 	g := grpc.NewServer()
 	s, _ := server.New(server.Config{Service: "payments"})
 	_ = s.Add(server.Check{Name: "db", Run: func(context.Context) error { return nil }})
 	s.Register(g)
-	fmt.Println(s.Status()) // until s.Run(ctx) has run every check once
+	fmt.Println(s.Status()) // until s.Run(ctx) has run each check once
 	// Output: STARTING
 }
 
-// A service from its start to its end: gRPC and HTTP, and a drain that leaves no
-// call cut off.
+// A service with gRPC and HTTP, from its start to a drain that cuts no call off.
 func Example_service() {
 	s, err := server.New(server.Config{
 		Service:      "payments",
@@ -67,7 +66,7 @@ func Example_service() {
 	s.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz?verbose", nil))
 	fmt.Print(w.Body)
 
-	fmt.Println("drained:", s.GracefulStop(g, 15*time.Second))
+	fmt.Println("drained:", s.Stop(g, 15*time.Second))
 	stop()
 	fmt.Println("ended:", <-ended)
 	// Output:
@@ -90,8 +89,7 @@ func waitFor(s *server.Server, want ...health.Status) {
 	}
 }
 
-// Several services of one process: each is judged by the checks that are its
-// own.
+// One process serves several names, and each name has checks of its own.
 func Example_services() {
 	s, err := server.New(server.Config{
 		Service: "shop",
@@ -127,9 +125,8 @@ func Example_services() {
 	// shop.v1.Search SERVING
 }
 
-// What a service does by hand with grpc-go's health server goes on working:
-// only the line that makes it is another one. Checks can be added one by one,
-// and the worst counts.
+// The server replaces grpc-go's health server. Only the line that creates it changes.
+// Checks can be added one by one, and the worst status counts.
 func Example_migration() {
 	// Before: h := health.NewServer(); healthpb.RegisterHealthServer(g, h)
 	h, err := server.New(server.Config{Service: "payments"})
@@ -146,11 +143,11 @@ func Example_migration() {
 	fmt.Println(h.Status())
 	h.Shutdown()
 	fmt.Println(h.Status())
-	h.Resume() // what it was, not SERVING for all
+	h.Resume() // SERVING, as with grpc-go; statuses of checks would count too
 	fmt.Println(h.Status())
 	// Output:
 	// SERVING
 	// NOT_SERVING
 	// DRAINING
-	// NOT_SERVING
+	// SERVING
 }

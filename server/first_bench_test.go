@@ -10,8 +10,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// BenchmarkFirstKnown: from Run until every check has run once and the service
-// serves.
+// BenchmarkFirstKnown measures from Run until each check has run once and the service is
+// SERVING.
 func BenchmarkFirstKnown(b *testing.B) {
 	for _, n := range []int{1000, 5000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

@@ -22,14 +22,14 @@ const service = "payments"
 
 var errDown = errors.New("down")
 
-// probe is a check's Run that does as it is told and remembers when.
+// probe is a Check.Run whose outcomes the test sets. It records the times of its runs.
 type probe struct {
 	mu     sync.Mutex
 	err    error
 	starts []time.Time
-	within func(context.Context) // what it does before it answers
+	within func(context.Context) // called before the probe returns
 	active int
-	most   int // that ran at once
+	most   int // largest number of concurrent runs
 }
 
 func (p *probe) run(ctx context.Context) error {
@@ -52,14 +52,14 @@ func (p *probe) enter() func(context.Context) {
 	return p.within
 }
 
-// set says what comes out from now on.
+// set sets the error that runs return from now on.
 func (p *probe) set(err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.err = err
 }
 
-// takes says what it does from now on.
+// takes sets the function that runs call from now on.
 func (p *probe) takes(within func(context.Context)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,13 +78,13 @@ func (p *probe) atOnce() int {
 	return p.most
 }
 
-// ignoring runs for d whatever its context says.
+// ignoring runs for d and ignores its context.
 func ignoring(d time.Duration) func(context.Context) {
 	return func(context.Context) { time.Sleep(d) }
 }
 
-// heeding runs for d or until its context ends.
-func heeding(d time.Duration) func(context.Context) {
+// honouring runs for d or until its context ends.
+func honouring(d time.Duration) func(context.Context) {
 	return func(ctx context.Context) {
 		select {
 		case <-time.After(d):
@@ -112,7 +112,7 @@ func add(t *testing.T, s *server.Server, checks ...server.Check) {
 	}
 }
 
-// start runs s until the returned stop, or the end of the test.
+// start calls Run in a goroutine until stop is called or the test ends.
 func start(t *testing.T, s *server.Server) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -120,7 +120,7 @@ func start(t *testing.T, s *server.Server) (stop func()) {
 	go func() { done <- s.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
 		cancel()
-		// Checks that ignore their context are what some tests are about.
+		// Some tests have checks that ignore their context.
 		if err := <-done; err != nil && !errors.Is(err, server.ErrStuck) {
 			t.Errorf("Run: %v", err)
 		}
@@ -141,7 +141,7 @@ func wantStatus(t *testing.T, s *server.Server, want health.Status) {
 	}
 }
 
-// current returns what the feed has of s.
+// current returns the entry of Config.Service in the feed.
 func current(t *testing.T, s *server.Server) *feed.Entry {
 	t.Helper()
 	e, ok := s.Feed().Get(health.ID{Service: service})
@@ -151,7 +151,7 @@ func current(t *testing.T, s *server.Server) *feed.Entry {
 	return e
 }
 
-// endpoint is a server on a listener in memory.
+// endpoint is a gRPC server on a listener in memory.
 type endpoint struct {
 	grpc     *grpc.Server
 	listener *bufconn.Listener

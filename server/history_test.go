@@ -15,7 +15,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// TestHistory keeps the last runs of a check, the oldest first.
+// TestHistory: the server remembers the last runs of a check, the oldest first.
 func TestHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &probe{}
@@ -27,12 +27,12 @@ func TestHistory(t *testing.T) {
 			}
 			return p.run(ctx)
 		}})
-		p.takes(heeding(20 * time.Millisecond))
+		p.takes(honouring(20 * time.Millisecond))
 		if got := s.History("db"); got != nil {
 			t.Errorf("before any run: %v", got)
 		}
 		start(t, s)
-		time.Sleep(21 * time.Millisecond) // no second run can have ended
+		time.Sleep(21 * time.Millisecond) // shorter than the time until a second run can end
 		got := s.History("db")
 		if len(got) != 1 || got[0].Result != server.Passed || got[0].Took != 20*time.Millisecond || got[0].Reason != "" {
 			t.Errorf("after one run: %+v", got)
@@ -45,7 +45,7 @@ func TestHistory(t *testing.T) {
 		}
 		last := n.Load()
 		if got[2].Reason != fmt.Sprint("down ", last) {
-			last-- // it runs just now
+			last-- // a run is in progress
 		}
 		want := []string{fmt.Sprint("down ", last-2), fmt.Sprint("down ", last-1), fmt.Sprint("down ", last)}
 		if !slices.Equal(reasons, want) {
@@ -74,11 +74,11 @@ func TestNoHistory(t *testing.T) {
 	wantFields(t, err, "History")
 }
 
-// TestHistoryIsForTheAuthorised over HTTP.
+// TestHistoryIsForTheAuthorised: over HTTP only those who may see reasons see past runs.
 func TestHistoryIsForTheAuthorised(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		allowed := false
-		s := newServer(t, server.Config{Details: func(context.Context) bool { return allowed }})
+		s := newServer(t, server.Config{ShowReasons: func(context.Context) bool { return allowed }})
 		add(t, s, server.Check{Name: "db", Run: func(context.Context) error {
 			return health.Hint(health.With(errors.Join(errDown, health.Warnf("slow")), "host", "db-1"), "is the VPN up?")
 		}, Every: 1000 * time.Hour})

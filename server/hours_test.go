@@ -13,12 +13,12 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// TestThousandsForHours: of 10,000 checks a tenth fails, panics, hangs and gets
-// well again, an hour each.
+// TestThousandsForHours: a tenth of 10,000 checks fails, panics, hangs and recovers, for
+// an hour each.
 func TestThousandsForHours(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 10_000
-		good, bad := &probe{within: heeding(10 * time.Millisecond)}, &probe{within: heeding(10 * time.Millisecond)}
+		good, bad := &probe{within: honouring(10 * time.Millisecond)}, &probe{within: honouring(10 * time.Millisecond)}
 		checks := make([]server.Check, n)
 		for i := range checks {
 			run := good.run
@@ -37,9 +37,9 @@ func TestThousandsForHours(t *testing.T) {
 			within func(context.Context)
 			cause  health.Cause
 		}{
-			{"well", nil, heeding(10 * time.Millisecond), health.CauseOK},
-			{"failing", errDown, heeding(10 * time.Millisecond), health.CauseFailed},
-			{"well again", nil, heeding(10 * time.Millisecond), health.CauseOK},
+			{"well", nil, honouring(10 * time.Millisecond), health.CauseOK},
+			{"failing", errDown, honouring(10 * time.Millisecond), health.CauseFailed},
+			{"well again", nil, honouring(10 * time.Millisecond), health.CauseOK},
 			{"panicking", nil, func(context.Context) { panic("no") }, health.CausePanic},
 			{"hanging", nil, func(context.Context) { <-release }, health.CauseTimeout},
 		} {
@@ -71,10 +71,9 @@ func TestThousandsForHours(t *testing.T) {
 	})
 }
 
-// TestHoursOfMoods: checks that pass, warn, fail, are slow, hang and panic as
-// they like. None is ever green when it passed too long ago, or again before it
-// passed RecoverAfter times; none goes red at its first failure; none runs twice
-// at once.
+// TestHoursOfMoods: checks randomly pass, warn, fail, are slow, hang and panic. No check
+// is SERVING too long after its last pass, or again before RecoverAfter passes. No check
+// is NOT_SERVING after one failure, and no two runs of a check overlap.
 func TestHoursOfMoods(t *testing.T) {
 	for seed := range uint64(2) {
 		synctest.Test(t, func(t *testing.T) {
@@ -102,19 +101,19 @@ func TestHoursOfMoods(t *testing.T) {
 				}
 			}
 			stop()
-			time.Sleep(time.Minute) // those that hang end by themselves
+			time.Sleep(time.Minute) // runs that hang end by themselves
 		})
 	}
 }
 
-// moody is a check of changing moods, and what an observer saw of it.
+// moody is a check with random outcomes, and the state that an observer expects.
 type moody struct {
-	dice *rand.Rand // used by one run at a time
+	dice *rand.Rand // only one run at a time uses it
 	mood int
 
 	mu     sync.Mutex
 	active int
-	passed time.Time // when it last did
+	passed time.Time // time of the last pass
 	passes int       // in a row
 }
 
@@ -123,12 +122,12 @@ func (m *moody) run(context.Context) (err error) {
 	m.mu.Lock()
 	m.active++
 	m.mu.Unlock()
-	err = errDown // of a panic
+	err = errDown // for a panic
 	defer func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.active--
-		if err == nil && time.Since(began) < 2050*time.Millisecond { // the time-out, and a little
+		if err == nil && time.Since(began) < 2050*time.Millisecond { // the timeout and the grace
 			m.passed = time.Now()
 			m.passes++
 		} else {
@@ -156,7 +155,7 @@ func (m *moody) run(context.Context) (err error) {
 func (m *moody) judge(t *testing.T, was, is health.Status) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	// At worst: the longest interval, the time-out, and a wait for room.
+	// The worst case is the longest interval, the timeout, and a wait for a worker.
 	if age := time.Since(m.passed); is == health.Serving && age > 11*time.Second+2*(2*time.Second+50*time.Millisecond) {
 		t.Errorf("green %v after it passed", age)
 	}
@@ -171,8 +170,8 @@ func (m *moody) judge(t *testing.T, was, is health.Status) {
 	}
 }
 
-// TestThresholdsAtExactTimes: each change is at the very moment of the run that
-// crossed the threshold, whatever it is.
+// TestThresholdsAtExactTimes: each change has the time of the run that reached the
+// threshold.
 func TestThresholdsAtExactTimes(t *testing.T) {
 	for _, policy := range []health.Policy{
 		{FailAfter: 1, RecoverAfter: 1},
@@ -193,7 +192,7 @@ func TestThresholdsAtExactTimes(t *testing.T) {
 				FailAfter: policy.FailAfter, RecoverAfter: policy.RecoverAfter, DegradeAfter: policy.DegradeAfter,
 			})
 			start(t, s)
-			for range 100 { // ten hours of ups and downs
+			for range 100 { // ten hours of changing outcomes
 				p.set(errDown)
 				failing := len(p.runs())
 				time.Sleep(3 * time.Minute)

@@ -2,87 +2,89 @@ package server
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// endpoint is one of the three questions an orchestrator asks.
-type endpoint uint8
+// maxExcluded is the largest number of exclude parameters in one request.
+const maxExcluded = 128
 
-const (
-	livez endpoint = iota
-	readyz
-	startupz
-	numEndpoints
-)
-
-var endpointNames = [numEndpoints]string{"livez", "readyz", "startupz"}
-
-// has reports whether a check is one of those behind the endpoint.
-func (e endpoint) has(k Kind) bool {
-	switch e {
-	case livez:
-		return k == Liveness
-	case startupz:
-		return k == Startup
-	}
-	return k != Liveness
+// httpHandler serves the HTTP pages. It renders a page for the first request after a change
+// and keeps this page until the next change.
+type httpHandler struct {
+	pipeline    *pipeline
+	renderer    renderer
+	showReasons func(context.Context) bool // Config.ShowReasons; nil: nobody may see reasons
+	requested   func()                     // ServeHTTP calls requested for each request
+	// kept has the last page of each view. The last two indexes are verbose and detailed.
+	// nil means that no page of the view was made yet.
+	kept [numEndpoints][numFormats][2][2]atomic.Pointer[page]
 }
 
-// Handler serves GET and HEAD of
-//
-//	/livez     503 if a liveness check fails: restart the process
-//	/readyz    200 if the service should get traffic
-//	/startupz  503 until every startup check has passed once
-//
-// and of one check of each, such as /readyz/db, with its last runs for who Details
-// allows. ?verbose lists the checks,
-// ?exclude=NAME leaves one out and may be given several times. The answer is
-// text; with Accept: application/json or application/health+json it is JSON, the
-// second as draft-inadarei-api-health-check has it. Reasons are for who Details
-// allows.
-//
-// Pages are made when something has changed, never for a request, and a
-// request never runs a check. All other paths are 404.
-func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serveHTTP) }
+// usage is the page of the root. Answers for paths that are not served contain it too.
+const usage = `/livez     503: restart the process
+/readyz    200: send traffic
+/startupz  503: still starting
+?verbose lists the checks; /readyz/NAME is one check
+`
 
-func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP implements http.Handler.
+func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.requested()
 	e, check, ok := parsePath(r.URL.Path)
+	isRoot := strings.Trim(r.URL.Path, "/") == ""
 	switch {
-	case !ok:
-		http.NotFound(w, r)
-		return
+	case !ok && !isRoot:
+		http.Error(w, "this path is not served; allowed:\n"+usage, http.StatusNotFound)
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		w.Header().Set("Allow", "GET, HEAD")
 		http.Error(w, "only GET and HEAD are answered here", http.StatusMethodNotAllowed)
-		return
+	case isRoot:
+		header := w.Header()
+		header["Content-Type"], header["Cache-Control"], header["X-Content-Type-Options"] = contentTypes[asText], noStore, noSniff
+		_, _ = io.WriteString(w, usage)
+	default:
+		h.serveEndpoint(w, r, e, check)
 	}
-	v := view{endpoint: e, format: formatOf(r.Header.Get("Accept")), detailed: s.detailed(r.Context())}
-	var excluded []string
+}
+
+// serveEndpoint answers a request for an endpoint. If check is not empty, it answers with
+// the page of this check.
+func (h *httpHandler) serveEndpoint(w http.ResponseWriter, r *http.Request, e endpoint, check string) {
+	detailed := h.showReasons != nil && h.showReasons(r.Context())
+	v := view{endpoint: e, format: formatOf(r.Header.Get("Accept")), detailed: detailed}
+	var exclude []string
 	if r.URL.RawQuery != "" {
 		query, err := url.ParseQuery(r.URL.RawQuery)
 		if err != nil {
 			http.Error(w, "the query: "+wire.Clean(err.Error()), http.StatusBadRequest)
 			return
 		}
-		v.verbose, excluded = query.Has("verbose"), query["exclude"]
+		v.verbose, exclude = query.Has("verbose"), query["exclude"]
+		if len(exclude) > maxExcluded {
+			http.Error(w, fmt.Sprintf("exclude: is given %d times; allowed: at most %d", len(exclude), maxExcluded), http.StatusBadRequest)
+			return
+		}
 	}
 	switch {
 	case check != "":
-		s.serveCheck(w, r, v, check)
-	case len(excluded) > 0:
-		s.except(v, excluded).write(w, r)
+		h.serveCheck(w, r, v, check)
+	case len(exclude) > 0:
+		h.renderer.render(v, h.answer(v, exclude)).write(w, r)
 	default:
-		s.page(v).write(w, r)
+		h.page(v).write(w, r)
 	}
 }
 
-// parsePath reads /ENDPOINT or /ENDPOINT/CHECK.
+// parsePath parses the paths /ENDPOINT and /ENDPOINT/CHECK. check is empty if the path has
+// no check. ok is false if there is no such endpoint.
 func parsePath(path string) (e endpoint, check string, ok bool) {
 	name, check, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	for e, n := range endpointNames {
@@ -93,22 +95,102 @@ func parsePath(path string) (e endpoint, check string, ok bool) {
 	return 0, "", false
 }
 
-func (s *Server) detailed(ctx context.Context) bool {
-	return s.cfg.Details != nil && s.cfg.Details(ctx)
-}
-
-// code is the HTTP status of an endpoint.
-func (s *Server) code(e endpoint, status health.Status) int {
-	switch {
-	case e == livez && status != health.NotServing:
-		return http.StatusOK
-	case e == readyz && status == health.Degraded && s.cfg.DegradedHTTP != 0:
-		return s.cfg.DegradedHTTP
+// serveCheck answers a request with the page of the check called name.
+func (h *httpHandler) serveCheck(w http.ResponseWriter, r *http.Request, v view, name string) {
+	h.pipeline.mu.Lock()
+	t := h.pipeline.checks.tasks[name]
+	if t == nil || !v.endpoint.shows(t.rules.kind) {
+		h.pipeline.mu.Unlock()
+		http.Error(w, "no check of /"+endpointNames[v.endpoint]+" has this name", http.StatusNotFound)
+		return
 	}
-	return status.HTTP()
+	one := answer{status: t.machine.Status(), cause: t.machine.Cause(), checks: []health.CheckState{t.state()}}
+	if v.detailed {
+		one.runs = t.history.all()
+	}
+	h.pipeline.mu.Unlock()
+	v.verbose = true
+	h.renderer.render(v, &one).write(w, r)
 }
 
-// write answers with a page.
+// page returns the page of a view. It renders the page again if something has changed since
+// the last time.
+func (h *httpHandler) page(v view) *page {
+	kept := &h.kept[v.endpoint][v.format][index(v.verbose)][index(v.detailed)]
+	version := h.version(&v) // read before the answer, so that a change in between makes the page old
+	if p := kept.Load(); p != nil && p.version == version {
+		return p
+	}
+	p := h.renderer.render(v, h.answer(v, nil))
+	p.version = version
+	kept.Store(p)
+	return p
+}
+
+func (h *httpHandler) version(v *view) uint64 {
+	if v.verbose {
+		return h.pipeline.publisher.pages.checks.Load()
+	}
+	return h.pipeline.publisher.pages.statuses.Load()
+}
+
+func index(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// answer returns the content of a page as if the checks in exclude did not exist. It reads
+// the checks of a verbose page after the status, so both may differ.
+func (h *httpHandler) answer(v view, exclude []string) *answer {
+	a := &answer{}
+	excluded := h.evaluate(v.endpoint, exclude, a)
+	if !v.detailed && strings.HasPrefix(a.note, runRefused) {
+		a.note = runRefused // the rest of the note contains names of checks
+	}
+	if v.verbose {
+		h.pipeline.forEachCheck(func(t *task) {
+			if v.endpoint.shows(t.rules.kind) && !excluded[t] {
+				a.checks = append(a.checks, t.state())
+			}
+		})
+	}
+	return a
+}
+
+// evaluate sets the note, the status and the unknown names in a, and returns the excluded
+// checks. It uses the counts of the judgement, so that it holds the lock only shortly.
+func (h *httpHandler) evaluate(e endpoint, exclude []string, a *answer) (excluded map[*task]bool) {
+	p := h.pipeline
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.countChanged()
+	a.note = p.judgement.noRunNote
+	excluded, a.unknown = p.checks.find(exclude, func(t *task) bool { return e.shows(t.rules.kind) })
+	s := serviceOf(e, &p.judgement)
+	counts := s.countsWithout(excluded)
+	if e != readyz {
+		a.status, _ = p.judgement.statusOf(s, counts)
+		return excluded
+	}
+	v := p.judgement.verdictWithout(s, counts, excluded)
+	a.status, a.cause = v.status, v.cause
+	return excluded
+}
+
+// serviceOf returns the service whose status is the answer of the endpoint.
+func serviceOf(e endpoint, j *judgement) *servedService {
+	switch e {
+	case livez:
+		return &j.byKind[Liveness]
+	case startupz:
+		return &j.byKind[Startup]
+	}
+	return j.own()
+}
+
+// write answers a request with the page.
 func (p *page) write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Content-Type"], h["Cache-Control"], h["Content-Length"] = contentTypes[p.view.format], noStore, p.length
@@ -119,28 +201,8 @@ func (p *page) write(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Shared, so that an answer does not make them anew.
+// All answers share these header values, so that an answer allocates no memory for them.
 var (
 	noStore = []string{"no-store"}
 	noSniff = []string{"nosniff"}
 )
-
-func length(body []byte) []string { return []string{strconv.Itoa(len(body))} }
-
-// serveCheck answers about one check.
-func (s *Server) serveCheck(w http.ResponseWriter, r *http.Request, v view, name string) {
-	s.mu.Lock()
-	t := s.tasks[name]
-	if t == nil || !v.endpoint.has(t.rules.kind) {
-		s.mu.Unlock()
-		http.Error(w, "no check of /"+endpointNames[v.endpoint]+" has this name", http.StatusNotFound)
-		return
-	}
-	one := answer{status: t.machine.Status(), cause: t.machine.Cause(), checks: []health.CheckState{t.state()}}
-	if v.detailed {
-		one.runs = t.history.all()
-	}
-	s.mu.Unlock()
-	v.verbose = true
-	s.render(v, &one).write(w, r)
-}

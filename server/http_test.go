@@ -15,7 +15,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// get asks as an orchestrator would.
+// get sends a request as an orchestrator does.
 func get(s *server.Server, path string, header ...string) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
 	r := httptest.NewRequest(http.MethodGet, path, nil)
@@ -35,10 +35,10 @@ func wantPage(t *testing.T, s *server.Server, path string, code int, body string
 	}
 }
 
-// TestEndpoints: the three through a service's life.
+// TestEndpoints: the answers of the three endpoints during the life of a service.
 func TestEndpoints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		db, loop, migrate := &probe{within: heeding(time.Second)}, &probe{}, &probe{within: heeding(time.Second), err: errDown}
+		db, loop, migrate := &probe{within: honouring(time.Second)}, &probe{}, &probe{within: honouring(time.Second), err: errDown}
 		s := newServer(t, server.Config{})
 		add(t, s, server.Check{Name: "db", Run: db.run},
 			server.Check{Name: "loop", Run: loop.run, Kind: server.Liveness},
@@ -52,25 +52,25 @@ func TestEndpoints(t *testing.T) {
 				}
 			}
 		}
-		all(200, 503, 503) // nothing runs yet
+		all(200, 503, 503) // Run was not called
 		start(t, s)
 		all(200, 503, 503)
 		time.Sleep(1500 * time.Millisecond)
-		all(200, 503, 503) // the migration fails
+		all(200, 503, 503) // the startup check fails
 		migrate.set(nil)
 		time.Sleep(time.Minute)
 		all(200, 200, 200)
 		migrate.set(errDown)
 		time.Sleep(time.Minute)
-		all(200, 503, 200) // having started cannot be undone
+		all(200, 503, 200) // a service that has started stays so
 		migrate.set(nil)
-		db.set(health.Degrade(errDown))
+		db.set(health.Warning(errDown))
 		time.Sleep(time.Minute)
 		all(200, 200, 200)
 		wantPage(t, s, "/readyz", 200, "DEGRADED\n")
 		loop.set(errDown)
 		time.Sleep(time.Minute)
-		all(503, 200, 200) // liveness is not readiness
+		all(503, 200, 200) // a liveness check does not affect readiness
 		loop.set(nil)
 		time.Sleep(time.Minute)
 		if err := s.Drain(t.Context()); err != nil {
@@ -80,11 +80,11 @@ func TestEndpoints(t *testing.T) {
 	})
 }
 
-// TestPages: the texts, with the class of a failure, and its words only for who
-// may see them.
+// TestPages: pages contain the cause of a failure. Only callers who may see reasons see
+// the reason.
 func TestPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, server.Config{Build: "v7", Details: func(ctx context.Context) bool { return ctx.Value(friend{}) != nil }})
+		s := newServer(t, server.Config{Build: "v7", ShowReasons: func(ctx context.Context) bool { return ctx.Value(friend{}) != nil }})
 		add(t, s, server.Check{Name: "db", Run: func(ctx context.Context) error { server.Observe(ctx, 7, "conns"); return nil }},
 			server.Check{Name: "queue", Run: func(context.Context) error { return health.Warnf("9 waiting") }},
 			server.Check{Name: "cache", Run: func(context.Context) error { return errDown }, OnFail: server.Degrade})
@@ -99,7 +99,6 @@ func TestPages(t *testing.T) {
 		wantPage(t, s, "/readyz?exclude=queue&exclude=cache", 200, "SERVING\n")
 		wantPage(t, s, "/readyz?verbose&exclude=queue&exclude=nobody", 200,
 			"[+]db ok\n[-]cache failed\nwarn: no check to exclude is called \"nobody\"\nreadyz passed: DEGRADED\n")
-		wantPage(t, s, "/healthz", 404, "404 page not found\n")
 		wantPage(t, s, "/readyz?%zz", 400, "the query: invalid URL escape \"%zz\"\n")
 		w := httptest.NewRecorder()
 		r := httptest.NewRequest(http.MethodGet, "/readyz?verbose", nil)
@@ -113,7 +112,7 @@ func TestPages(t *testing.T) {
 
 type friend struct{}
 
-// TestPagesAsJSON: ours, and the draft's.
+// TestPagesAsJSON: the two JSON formats.
 func TestPagesAsJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, server.Config{Build: "v7", DegradedHTTP: 429})
@@ -134,7 +133,7 @@ func TestPagesAsJSON(t *testing.T) {
 	})
 }
 
-// TestHeadAndOtherMethods: HEAD is GET without a body; nothing changes state.
+// TestHeadAndOtherMethods: HEAD is GET without a body, and other methods are rejected.
 func TestHeadAndOtherMethods(t *testing.T) {
 	s := newServer(t, server.Config{})
 	for method, want := range map[string]int{"HEAD": 503, "POST": 405, "DELETE": 405} {
@@ -146,8 +145,7 @@ func TestHeadAndOtherMethods(t *testing.T) {
 	}
 }
 
-// TestPagesFollow: a page shows what is so by now, figures too, and reading
-// runs nothing.
+// TestPagesFollow: a page shows the present state and values. A request runs no check.
 func TestPagesFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
@@ -176,7 +174,7 @@ func TestPagesFollow(t *testing.T) {
 	})
 }
 
-// TestReadingAllocates little, however many checks there are.
+// TestReadingAllocates: a request allocates little, however many checks there are.
 func TestReadingAllocates(t *testing.T) {
 	s := newServer(t, server.Config{})
 	h := s.Handler()

@@ -10,7 +10,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// BenchmarkPeriodic: an executed check, of many.
+// BenchmarkPeriodic measures one run of a check, with n periodic checks.
 func BenchmarkPeriodic(b *testing.B) {
 	for _, n := range []int{10, 1000, 20_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

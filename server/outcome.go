@@ -1,134 +1,201 @@
 package server
 
 import (
-	"context"
-	"fmt"
-	"runtime/debug"
-	"sync"
+	"math"
+	"slices"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// run is one run of a check, and its context.
-type run struct {
-	task   *task
-	name   string // the check's, which Tune does not change
-	call   func(context.Context) error
-	server *Server         // set while the check runs
-	life   context.Context // Run's
-	began  time.Time
-	end    time.Time // of the check's time
-
-	// mu guards what follows.
-	mu    sync.Mutex
-	ctx   context.Context // nil: nobody has waited for its end
-	stop  context.CancelFunc
-	meter meter
-
-	// The server's lock guards what follows.
-	overdue time.Time     // when waiting for it ends
-	excused bool          // the scheduler was late while it ran
-	again   bool          // it is to run again soon
-	done    chan struct{} // closed at its end, where somebody waits
-}
-
-// result is what a run came to.
-type result struct {
-	evidence health.Evidence
+// outcome is the result of one run of a check.
+type outcome struct {
+	evidence machine.Evidence
 	cause    health.Cause
 	reason   string
-	value    *reading
-	stack    string // of a panic
-	void     bool   // Run or Remove ended its context: it says nothing
+	value    *reading // last value that the run has passed to Observe; nil: none
+	stack    string   // stack trace of a panic; empty: no panic
+	void     bool     // true if Run or Remove cancelled the run, so that nothing counts
 }
 
-func newRun(ctx context.Context, t *task, now time.Time) *run {
-	end := now.Add(t.rules.timeout)
-	return &run{
-		task: t, name: t.name, call: t.run, life: ctx,
-		began: now, end: end, overdue: end.Add(grace),
-	}
-}
-
-// runKey is that of a run in its context.
-type runKey struct{}
-
-// do runs the check and judges what it returns. A panic is a failure.
-func (r *run) do() (res result) {
-	defer func() {
-		if v := recover(); v != nil {
-			res = failed(health.CausePanic, fmt.Sprintf("panic: %v", v))
-			res.stack = string(debug.Stack())
-		}
-		res.value = r.observed()
-		res.void = r.why() == context.Canceled
-	}()
-	return r.judge(r.call(r))
-}
-
-// judge is part of the run: an error's own methods may panic too.
-func (r *run) judge(err error) result {
-	evidence := health.EvidenceOf(err)
-	if evidence == health.Pass {
-		return result{evidence: health.Pass}
-	}
-	reason := health.Describe(err)
-	switch {
-	case r.why() == context.DeadlineExceeded:
-		return failed(health.CauseTimeout, reason)
-	case evidence == health.Warn:
-		return result{evidence: health.Warn, reason: wire.Clean(reason)}
-	}
-	return failed(health.CauseFailed, reason)
-}
-
-func failed(cause health.Cause, reason string) result {
-	return result{evidence: health.Fail, cause: cause, reason: wire.Clean(reason)}
-}
-
-// stillRunning is the evidence of a run that is missed because this one has
-// not returned.
-func (r *run) stillRunning(now time.Time) health.Observation {
-	return health.Observation{
-		At: now, Evidence: health.Fail, Cause: health.CauseTimeout,
-		Reason: fmt.Sprintf("a run has not returned for %v", now.Sub(r.began).Round(time.Second)),
-	}
-}
-
-// reading is a value a check has observed.
+// reading is a value, with its unit, that a check has passed to Observe.
 type reading struct {
 	value float64
 	unit  string
 }
 
-// meter collects what one run observes, until the run is over.
-type meter struct {
-	last *reading // nil: nothing
-	over bool
+func failedOutcome(cause health.Cause, reason string) outcome {
+	return outcome{evidence: machine.Fail, cause: cause, reason: wire.Clean(reason)}
 }
 
-// Observe tells what a check has measured, such as 42 "connections"; the last
-// one of a run is shown with the check. ctx is the one Run got. A unit has at
-// most 32 bytes, and everybody may see it. Outside a run it does nothing.
-func Observe(ctx context.Context, number float64, unit string) {
-	r, ok := ctx.Value(runKey{}).(*run)
-	if !ok {
+// Result is the class of the outcome of a run.
+type Result uint8
+
+// The results.
+const (
+	Passed Result = iota
+	Warned
+	Failed
+	TimedOut
+	Panicked
+	NumResults
+)
+
+// String returns the name that metrics use, such as "pass".
+func (r Result) String() string {
+	return [...]string{"pass", "warn", "fail", "timeout", "panic"}[r]
+}
+
+func (o *outcome) result() Result {
+	switch {
+	case o.evidence == machine.Pass:
+		return Passed
+	case o.evidence == machine.Warn:
+		return Warned
+	case o.cause == health.CauseTimeout:
+		return TimedOut
+	case o.cause == health.CausePanic:
+		return Panicked
+	}
+	return Failed
+}
+
+// PastRun is one past run of a check: a run that has ended, or for which the server has
+// stopped waiting.
+type PastRun struct {
+	At     time.Time // time when the run ended or the server stopped waiting for it
+	Took   time.Duration
+	Result Result
+	Reason string // reason of the warning or failure; may be empty
+}
+
+// history is a ring buffer of the last runs of one check. It grows up to its limit.
+type history struct {
+	runs []compactRun
+	next int // index of the oldest run if runs has reached its limit, or else 0
+}
+
+// compactRun is a PastRun that needs only 24 bytes.
+type compactRun struct {
+	at     int64   // PastRun.At as Unix time in ns
+	reason *string // PastRun.Reason; nil: the reason is empty
+	took   uint32  // PastRun.Took in µs
+	result Result
+}
+
+// add stores a run. limit is the largest number of stored runs. If limit is 0 or negative,
+// add stores nothing.
+func (h *history) add(o *outcome, took time.Duration, now time.Time, limit int) {
+	if limit <= 0 {
 		return
 	}
-	unit = wire.CleanTo(unit, wire.MaxUnit)
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.meter.over {
-		r.meter.last = &reading{number, unit}
+	r := compactRun{at: now.UnixNano(), took: uint32(min(took.Microseconds(), math.MaxUint32)), result: o.result()}
+	if o.reason != "" {
+		reason := o.reason // a pointer into o would keep all of o in memory
+		r.reason = &reason
+	}
+	if len(h.runs) < limit {
+		h.runs = append(h.runs, r)
+		return
+	}
+	h.runs[h.next] = r
+	h.next = (h.next + 1) % len(h.runs)
+}
+
+// all returns the runs, the oldest first.
+func (h *history) all() []PastRun {
+	var all []PastRun
+	for _, r := range slices.Concat(h.runs[h.next:], h.runs[:h.next]) {
+		run := PastRun{At: time.Unix(0, r.at), Took: time.Duration(r.took) * time.Microsecond, Result: r.result}
+		if r.reason != nil {
+			run.Reason = *r.reason
+		}
+		all = append(all, run)
+	}
+	return all
+}
+
+// DurationBounds has the inclusive upper bound of each entry of CheckInfo.Durations but the
+// last, which has no bound.
+var DurationBounds = [...]time.Duration{
+	time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
+	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
+	time.Second, 2500 * time.Millisecond, 5 * time.Second, 10 * time.Second,
+}
+
+// stats counts the outcomes of one check since the start of the server.
+type stats struct {
+	results   [NumResults]uint32
+	durations [len(DurationBounds) + 1]uint32
+	took      time.Duration // sum of the durations of all runs
+	// lastRun is the time of the last run, and lastSuccess that of the last run that passed
+	// or warned. Both are Unix times in ns. 0 means that there was no such run.
+	lastRun, lastSuccess int64
+}
+
+func (s *stats) add(o *outcome, took time.Duration, now time.Time) {
+	s.results[o.result()]++
+	i, _ := slices.BinarySearch(DurationBounds[:], took)
+	s.durations[i]++
+	s.took += took
+	s.lastRun = now.UnixNano()
+	if o.evidence != machine.Fail {
+		s.lastSuccess = s.lastRun
 	}
 }
 
-// observed ends the run's observing.
-func (r *run) observed() *reading {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.meter.over = true
-	return r.meter.last
+func (s *stats) failures() uint64 {
+	return uint64(s.results[Failed]) + uint64(s.results[TimedOut]) + uint64(s.results[Panicked])
+}
+
+func (s *stats) runs() uint64 {
+	return s.failures() + uint64(s.results[Passed]) + uint64(s.results[Warned])
+}
+
+// timeOf converts a Unix time in ns to a time.Time. 0 becomes the zero time.
+func timeOf(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns)
+}
+
+// recentRuns is the number of runs from which totals computes its quantiles.
+const recentRuns = 256
+
+// totals counts the outcomes of all checks since the start of the server.
+type totals struct {
+	runs, failures uint64
+	times          [recentRuns]time.Duration // ring buffer of the last durations of runs
+}
+
+func (t *totals) add(took time.Duration, failed bool) {
+	t.times[t.runs%recentRuns] = took
+	t.runs++
+	if failed {
+		t.failures++
+	}
+}
+
+// metrics returns the totals as metrics. Its receiver is a copy, so that it can sort the
+// times without a lock.
+func (t totals) metrics() *health.Metrics {
+	times := t.times[:min(t.runs, recentRuns)]
+	slices.Sort(times)
+	return &health.Metrics{
+		Runs: t.runs, Failures: t.failures,
+		ResponseTimeP50: quantile(times, 50), ResponseTimeP99: quantile(times, 99),
+	}
+}
+
+// quantile returns the quantile of sorted by the nearest-rank method. It returns 0 if
+// sorted is empty.
+func quantile(sorted []time.Duration, percent int) time.Duration {
+	if len(sorted) == 0 {
+		return 0
+	}
+	rank := (len(sorted)*percent + 99) / 100
+	return sorted[max(rank, 1)-1]
 }

@@ -24,7 +24,7 @@ func TestTimeoutOfACheckThatHeedsIt(t *testing.T) {
 				t.Errorf("deadline %v, %v", deadline, ok)
 			}
 			<-ctx.Done()
-			// A warning: a time-out is a failure all the same.
+			// A warning after the timeout is still a failure.
 			return health.Warnf("dial db-3: %w", ctx.Err())
 		}})
 		start(t, s)
@@ -59,7 +59,7 @@ func TestTimeoutIsEnforced(t *testing.T) {
 			t.Errorf("the other ran %d times in a minute", n)
 		}
 		stop()
-		time.Sleep(time.Minute) // nobody can end it but itself
+		time.Sleep(time.Minute) // the run ends only by itself
 	})
 }
 
@@ -74,8 +74,8 @@ func TestStuckRunIsNeverDoubled(t *testing.T) {
 		untilRun(t, p)
 		runs := len(p.runs())
 		time.Sleep(2*time.Second + 50*time.Millisecond)
-		wantStatus(t, s, health.Degraded) // the time-out is the first failure
-		// Every run it misses is another: two more make three.
+		wantStatus(t, s, health.Degraded) // the timeout is the first failure
+		// Each missed run is another failure: two more make three.
 		time.Sleep(2 * 2 * time.Second * 11 / 10)
 		wantStatus(t, s, health.NotServing)
 		if e := current(t, s); e.Cause != health.CauseTimeout {
@@ -89,7 +89,7 @@ func TestStuckRunIsNeverDoubled(t *testing.T) {
 		if c := current(t, s).Checks[0]; c.Runs != uint64(runs) {
 			t.Errorf("%d runs counted, want %d", c.Runs, runs)
 		}
-		// Its late pass counts for nothing; the next ones do.
+		// The late pass does not count. The next passes count.
 		p.takes(nil)
 		time.Sleep(time.Minute)
 		wantStatus(t, s, health.Serving)
@@ -116,7 +116,7 @@ func TestPanicIsAFailure(t *testing.T) {
 	})
 }
 
-// spiteful panics when it is asked what it says.
+// spiteful is an error that panics when its text is read.
 type spiteful struct{}
 
 func (spiteful) Error() string { panic("I will not say") }
@@ -182,7 +182,7 @@ func TestObserve(t *testing.T) {
 
 func TestRunReturnsWhenItsChecksHave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tidy, unruly, stuck := &probe{within: heeding(time.Hour)}, &probe{within: ignoring(time.Hour)}, &probe{within: ignoring(time.Hour)}
+		tidy, unruly, stuck := &probe{within: honouring(time.Hour)}, &probe{within: ignoring(time.Hour)}, &probe{within: ignoring(time.Hour)}
 		s := newServer(t, server.Config{})
 		add(t, s,
 			server.Check{Name: "tidy", Run: tidy.run, Every: 2 * time.Hour, Timeout: time.Hour},
@@ -199,7 +199,8 @@ func TestRunReturnsWhenItsChecksHave(t *testing.T) {
 		if !errors.Is(err, server.ErrStuck) || !strings.Contains(err.Error(), "stuck") || !strings.Contains(err.Error(), "unruly") || strings.Contains(err.Error(), "tidy") {
 			t.Errorf("Run: %v, want stuck and unruly named", err)
 		}
-		// Unruly gets what is left of its time-out, stuck has had it all.
+		// Run waits for the rest of the timeout of "unruly". The timeout of "stuck" has
+		// ended already.
 		if took := time.Since(begun); took != 5*time.Second+50*time.Millisecond {
 			t.Errorf("Run returned after %v", took)
 		}
@@ -213,7 +214,7 @@ func TestRunReturnsWhenItsChecksHave(t *testing.T) {
 		if err := s.Run(t.Context()); !errors.Is(err, server.ErrRanTwice) {
 			t.Errorf("Run again: %v", err)
 		}
-		time.Sleep(2 * time.Hour) // they end by themselves
+		time.Sleep(2 * time.Hour) // both runs end by themselves
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +19,9 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// What went wrong in the health libraries that were there before, and must not
-// here. Panics are in TestPanicIsAFailure (of a check), TestOnTransition (of
-// whoever listens) and TestDrainTakesEveryStep; thresholds for failure and
-// recovery in TestThresholds and TestThresholdsAtExactTimes.
+// These tests show that defects of other health libraries do not exist here. Panics are
+// in TestPanicIsAFailure, TestOnTransition and TestDrainTakesEveryStep. Thresholds are in
+// TestThresholds and TestThresholdsAtExactTimes.
 
 // checkNow asks as grpc-health-probe does.
 func checkNow(t *testing.T, client healthpb.HealthClient) healthpb.HealthCheckResponse_ServingStatus {
@@ -33,8 +33,8 @@ func checkNow(t *testing.T, client healthpb.HealthClient) healthpb.HealthCheckRe
 	return r.GetStatus()
 }
 
-// TestHangFromTheSecondRunIsNotGreen: alexliesenfeld/health and go-sundheit stay
-// up for ever when a check never comes back from its second run.
+// TestHangFromTheSecondRunIsNotGreen: with alexliesenfeld/health and go-sundheit, a check
+// whose second run never returns stays up for ever.
 func TestHangFromTheSecondRunIsNotGreen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, over := &probe{}, make(chan struct{})
@@ -56,8 +56,8 @@ func TestHangFromTheSecondRunIsNotGreen(t *testing.T) {
 	})
 }
 
-// TestClientGoneMidCheckPoisonsNothing: in alexliesenfeld/health whoever asks
-// after a client that hung up gets its time-out for an answer.
+// TestClientGoneMidCheckPoisonsNothing: with alexliesenfeld/health, a client that cancels
+// its request causes a timeout for the next client.
 func TestClientGoneMidCheckPoisonsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &probe{}
@@ -65,13 +65,14 @@ func TestClientGoneMidCheckPoisonsNothing(t *testing.T) {
 		add(t, s, server.Check{Name: "db", Run: db.run})
 		client := healthpb.NewHealthClient(serve(t, s).dial(t))
 		start(t, s)
+		var stopping atomic.Bool // the end of the test cancels a run too
 		db.takes(func(ctx context.Context) {
-			heeding(time.Second)(ctx)
-			if err := ctx.Err(); err != nil {
+			honouring(time.Second)(ctx)
+			if err := ctx.Err(); err != nil && !stopping.Load() {
 				t.Errorf("the run was cut off: %v", err)
 			}
 		})
-		for range 60 { // of which many fall into runs
+		for range 60 { // many of the requests are made during a run
 			hasty, hangUp := context.WithTimeout(t.Context(), 500*time.Millisecond)
 			stream, err := client.Watch(hasty, &healthpb.HealthCheckRequest{})
 			if err != nil {
@@ -89,12 +90,13 @@ func TestClientGoneMidCheckPoisonsNothing(t *testing.T) {
 		if n := shown(t, s, "db").Failures; n != 0 {
 			t.Errorf("%d failures, want none", n)
 		}
+		stopping.Store(true)
 	})
 }
 
-// TestProbesDuringASlowCheck: five probes of a check that takes 100 ms take
-// 500 ms in alexliesenfeld and hellofresh, and five runs in etherlabs. Whatever
-// else is asked of the server meanwhile waits there, too.
+// TestProbesDuringASlowCheck: with alexliesenfeld and hellofresh, five requests for a
+// check of 100 ms take 500 ms, and with etherlabs they cause five runs. Other requests
+// wait too.
 func TestProbesDuringASlowCheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &probe{within: ignoring(100 * time.Millisecond)}
@@ -132,7 +134,7 @@ func TestProbesDuringASlowCheck(t *testing.T) {
 	})
 }
 
-// TestPeriodicChecksAreSpread: 200 checks of 10 ms every 100 ms keep 20 busy;
+// TestPeriodicChecksAreSpread: 200 checks that take 10 ms every 100 ms need 20 at a time.
 // alexliesenfeld and go-sundheit run all 200 at once, every time.
 func TestPeriodicChecksAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -143,7 +145,7 @@ func TestPeriodicChecksAreSpread(t *testing.T) {
 			add(t, s, server.Check{Name: fmt.Sprint(i), Run: all.run, Every: 100 * time.Millisecond, Timeout: 50 * time.Millisecond})
 		}
 		start(t, s)
-		time.Sleep(time.Second) // first runs are at once
+		time.Sleep(time.Second) // all first runs begin at once
 		all.mu.Lock()
 		all.most = 0
 		all.mu.Unlock()
@@ -154,12 +156,12 @@ func TestPeriodicChecksAreSpread(t *testing.T) {
 	})
 }
 
-// TestNothingIsGreenBeforeItsFirstResult: InVision/go-health answers 200
-// "spinning up".
+// TestNothingIsGreenBeforeItsFirstResult: InVision/go-health answers 200 "spinning up"
+// before the first run.
 func TestNothingIsGreenBeforeItsFirstResult(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, server.Config{})
-		add(t, s, server.Check{Name: "fast", Run: pass}, server.Check{Name: "slow", Run: (&probe{within: heeding(time.Second)}).run})
+		add(t, s, server.Check{Name: "fast", Run: pass}, server.Check{Name: "slow", Run: (&probe{within: honouring(time.Second)}).run})
 		client := healthpb.NewHealthClient(serve(t, s).dial(t))
 		start(t, s)
 		for _, path := range []string{"/readyz", "/readyz/slow"} {
@@ -175,8 +177,8 @@ func TestNothingIsGreenBeforeItsFirstResult(t *testing.T) {
 	})
 }
 
-// TestStopAndStartAgain: after Stop InVision/go-health neither runs nor starts.
-// Here Run is once, says so, and the same checks go into another server.
+// TestStopAndStartAgain: after Stop, InVision/go-health neither runs nor starts. Here a
+// second Run returns an error, and another server accepts the same checks.
 func TestStopAndStartAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db := &probe{}
@@ -200,8 +202,8 @@ func TestStopAndStartAgain(t *testing.T) {
 	})
 }
 
-// TestStandardStatusesAreStandard: a status above 3 on grpc.health.v1 is an
-// error to stock clients, which take the server out for it.
+// TestStandardStatusesAreStandard: stock clients treat a status above 3 on grpc.health.v1
+// as an error and stop to use the server.
 func TestStandardStatusesAreStandard(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, server.Config{})
@@ -242,8 +244,8 @@ func TestStandardStatusesAreStandard(t *testing.T) {
 	})
 }
 
-// TestStandardServiceIsDeclaredOnce: a second declaration of it panics when the
-// program starts, if anything else in it speaks gRPC.
+// TestStandardServiceIsDeclaredOnce: a second declaration of the protobuf service would
+// panic at the start of each program that uses gRPC.
 func TestStandardServiceIsDeclaredOnce(t *testing.T) {
 	file, err := protoregistry.GlobalFiles.FindFileByPath("grpc/health/v1/health.proto")
 	if err != nil || file != healthpb.File_grpc_health_v1_health_proto {
@@ -252,11 +254,11 @@ func TestStandardServiceIsDeclaredOnce(t *testing.T) {
 	if ours := pb.File_meshhealth_v1_health_proto; ours.Package() != "meshhealth.v1" {
 		t.Errorf("ours is of package %v", ours.Package())
 	}
-	_ = stock.NewServer() // both in one program
+	_ = stock.NewServer() // both servers in one program
 }
 
-// TestWatchIsLongLived: one that answers and returns (schigh/health) is asked
-// again by stock clients at once, 26,000 times a second.
+// TestWatchIsLongLived: if Watch answers and returns, as with schigh/health, stock
+// clients call it again at once, 26,000 times per second.
 func TestWatchIsLongLived(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, server.Config{})
@@ -268,9 +270,9 @@ func TestWatchIsLongLived(t *testing.T) {
 		d.stock(t, "stock", conn)
 		time.Sleep(24 * time.Hour)
 		d.has(t, "0s: stock: SERVING")
-		// And closable: the stock server leaves it open for GracefulStop to wait on.
+		// Drain ends the stream. With the stock server, GracefulStop would wait for it.
 		begun := time.Now()
-		if err := s.GracefulStop(e.grpc, time.Minute); err != nil {
+		if err := s.Stop(e.grpc, time.Minute); err != nil {
 			t.Error(err)
 		}
 		if took := time.Since(begun); took > time.Second {

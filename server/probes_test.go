@@ -14,8 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// TestServeHealth: health and nothing else, until its context ends. The bubble
-// fails if a goroutine is left.
+// TestServeHealth: the listener serves only the health services until the context ends.
+// The bubble fails if a goroutine is left.
 func TestServeHealth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, server.Config{})
@@ -51,7 +51,7 @@ func TestServeHealth(t *testing.T) {
 	})
 }
 
-// TestServeHealthOnAClosedListener says so.
+// TestServeHealthOnAClosedListener: ServeHealth returns the error of the listener.
 func TestServeHealthOnAClosedListener(t *testing.T) {
 	l := bufconn.Listen(1)
 	l.Close()

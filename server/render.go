@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,7 +14,30 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// format is how an answer is written.
+// endpoint is one of the three HTTP paths that an orchestrator requests.
+type endpoint uint8
+
+const (
+	livez endpoint = iota
+	readyz
+	startupz
+	numEndpoints
+)
+
+var endpointNames = [numEndpoints]string{"livez", "readyz", "startupz"}
+
+// shows reports whether the endpoint shows checks of a kind.
+func (e endpoint) shows(k Kind) bool {
+	switch e {
+	case livez:
+		return k == Liveness
+	case startupz:
+		return k == Startup
+	}
+	return k != Liveness
+}
+
+// format is the encoding of a page.
 type format uint8
 
 const (
@@ -27,8 +51,7 @@ var contentTypes = [numFormats][]string{
 	{"text/plain; charset=utf-8"}, {"application/json"}, {"application/health+json"},
 }
 
-// formatOf reads an Accept header. Weights are not looked at: whoever names one
-// of ours wants it.
+// formatOf returns the format for the value of an Accept header. It ignores weights.
 func formatOf(accept string) format {
 	switch {
 	case accept == "":
@@ -41,8 +64,44 @@ func formatOf(accept string) format {
 	return asText
 }
 
-func (s *Server) render(v view, a *answer) *page {
-	p := &page{view: v, code: s.code(v.endpoint, a.status)}
+// view identifies a page. Equal views have equal pages, if no check is excluded.
+type view struct {
+	endpoint endpoint
+	format   format
+	verbose  bool // true if the page lists the checks
+	detailed bool // true if the caller may see reasons
+}
+
+// answer is the content of a page.
+type answer struct {
+	status health.Status
+	cause  health.Cause
+	note   string // text that says why no check runs; empty: checks run; all callers may see it
+	checks []health.CheckState
+	runs   []PastRun // last runs of the check, if the page is about one check
+	// unknown has the names in the query parameter exclude that no check has.
+	unknown []string
+}
+
+// page is an encoded answer.
+type page struct {
+	view    view
+	version uint64 // value of a counter of pageVersions before the page was rendered
+	code    int    // HTTP status
+	body    []byte
+	length  []string // value of the header Content-Length
+}
+
+// renderer encodes answers as pages.
+type renderer struct {
+	service, build string // Config.Service and Config.Build
+	degradedCode   int    // HTTP status of /readyz while DEGRADED; 0: the default
+}
+
+// render encodes a as a page. If the view is not detailed, it first removes the reasons of
+// checks from a.
+func (r *renderer) render(v view, a *answer) *page {
+	p := &page{view: v, code: r.code(v.endpoint, a.status)}
 	if !v.detailed {
 		for i := range a.checks {
 			a.checks[i].Reason = ""
@@ -50,37 +109,41 @@ func (s *Server) render(v view, a *answer) *page {
 	}
 	switch v.format {
 	case asJSON:
-		p.body = s.plainJSON(v, a)
+		p.body = r.plainJSON(a)
 	case asHealthJSON:
-		p.body = s.healthJSON(v, a)
+		p.body = r.healthJSON(a, p.code)
 	default:
 		p.body = text(v, a, p.code)
 	}
-	p.length = length(p.body)
+	p.length = []string{strconv.Itoa(len(p.body))}
 	return p
 }
 
-// text is one word, and with ?verbose a line for each check, as Kubernetes'
-// own servers write them.
+// code returns the HTTP status of a page of an endpoint with a status.
+func (r *renderer) code(e endpoint, status health.Status) int {
+	switch {
+	case e == livez && status != health.NotServing:
+		return http.StatusOK
+	case e == readyz && status == health.Degraded && r.degradedCode != 0:
+		return r.degradedCode
+	}
+	return status.HTTP()
+}
+
+// text returns the page as text. It has the status and, if the view is verbose, a line for
+// each check in the form that the servers of Kubernetes use.
 func text(v view, a *answer, code int) []byte {
 	var b bytes.Buffer
+	status := a.status.String()
+	if a.note != "" {
+		status += ": " + wire.Clean(a.note)
+	}
 	if !v.verbose {
-		fmt.Fprintln(&b, a.status)
+		fmt.Fprintln(&b, status)
 		return b.Bytes()
 	}
 	for i := range a.checks {
-		c := &a.checks[i]
-		mark, rest := "[-]", " "+c.Cause.String()
-		switch c.Status {
-		case health.Serving:
-			mark, rest = "[+]", " ok"
-		case health.Degraded:
-			mark = "[!]"
-		}
-		if c.Reason != "" {
-			rest += ": " + c.Reason
-		}
-		b.WriteString(mark + c.Name + rest + "\n")
+		b.WriteString(checkLine(&a.checks[i]))
 	}
 	for _, r := range a.runs {
 		line := fmt.Sprintf("    %s %v %v: %s", r.At.UTC().Format(time.RFC3339), r.Took, r.Result, r.Reason)
@@ -93,14 +156,29 @@ func text(v view, a *answer, code int) []byte {
 	if code >= http.StatusBadRequest {
 		passed = "failed"
 	}
-	fmt.Fprintf(&b, "%s %s: %s\n", endpointNames[v.endpoint], passed, a.status)
+	fmt.Fprintf(&b, "%s %s: %s\n", endpointNames[v.endpoint], passed, status)
 	return b.Bytes()
+}
+
+func checkLine(c *health.CheckState) string {
+	mark, rest := "[-]", " "+c.Cause.String()
+	switch c.Status {
+	case health.Serving:
+		mark, rest = "[+]", " ok"
+	case health.Degraded:
+		mark = "[!]"
+	}
+	if c.Reason != "" {
+		rest += ": " + c.Reason
+	}
+	return mark + c.Name + rest + "\n"
 }
 
 type jsonAnswer struct {
 	Service string      `json:"service"`
 	Status  string      `json:"status"`
 	Cause   string      `json:"cause,omitempty"`
+	Reason  string      `json:"reason,omitempty"` // answer.note, which says why no check runs
 	Checks  []jsonCheck `json:"checks,omitempty"`
 	Runs    []jsonRun   `json:"runs,omitempty"`
 }
@@ -114,7 +192,6 @@ type jsonCheck struct {
 	Unit   string   `json:"unit,omitempty"`
 }
 
-// jsonRun is one of the last runs of a check.
 type jsonRun struct {
 	At      time.Time `json:"at"`
 	Seconds float64   `json:"seconds"`
@@ -122,12 +199,12 @@ type jsonRun struct {
 	Reason  string    `json:"reason,omitempty"`
 }
 
-func (s *Server) plainJSON(_ view, a *answer) []byte {
-	out := jsonAnswer{Service: s.cfg.Service, Status: a.status.String(), Cause: a.cause.String()}
+func (r *renderer) plainJSON(a *answer) []byte {
+	out := jsonAnswer{Service: r.service, Status: a.status.String(), Cause: a.cause.String(), Reason: wire.Clean(a.note)}
 	for i := range a.checks {
 		c := &a.checks[i]
 		one := jsonCheck{Name: c.Name, Status: c.Status.String(), Cause: c.Cause.String(), Reason: c.Reason}
-		one.Value, one.Unit = observed(c)
+		one.Value, one.Unit = jsonValue(c)
 		out.Checks = append(out.Checks, one)
 	}
 	for _, r := range a.runs {
@@ -136,45 +213,47 @@ func (s *Server) plainJSON(_ view, a *answer) []byte {
 	return encodeJSON(out)
 }
 
-// draftAnswer and draftCheck are of draft-inadarei-api-health-check-06, §3 and
-// §4.
-type draftAnswer struct {
-	Status    string                  `json:"status"`
-	ReleaseID string                  `json:"releaseId,omitempty"`
-	ServiceID string                  `json:"serviceId"`
-	Output    string                  `json:"output,omitempty"`
-	Checks    map[string][]draftCheck `json:"checks,omitempty"`
+// healthAnswer is the JSON object of draft-inadarei-api-health-check-06, section 3.
+type healthAnswer struct {
+	Status    string                   `json:"status"`
+	ReleaseID string                   `json:"releaseId,omitempty"`
+	ServiceID string                   `json:"serviceId"`
+	Output    string                   `json:"output,omitempty"`
+	Checks    map[string][]healthCheck `json:"checks,omitempty"`
 }
 
-type draftCheck struct {
+// healthCheck is the JSON object of draft-inadarei-api-health-check-06, section 4.
+type healthCheck struct {
 	Status string   `json:"status"`
 	Output string   `json:"output,omitempty"`
 	Value  *float64 `json:"observedValue,omitempty"`
 	Unit   string   `json:"observedUnit,omitempty"`
 }
 
-func (s *Server) healthJSON(v view, a *answer) []byte {
-	out := draftAnswer{Status: draftStatus(a.status, s.code(v.endpoint, a.status)), ReleaseID: s.cfg.Build, ServiceID: s.cfg.Service}
+// healthJSON encodes a as a healthAnswer. code is the HTTP status of the page.
+func (r *renderer) healthJSON(a *answer, code int) []byte {
+	out := healthAnswer{Status: healthJSONStatus(a.status, code), ReleaseID: r.build, ServiceID: r.service}
 	if out.Status != "pass" {
-		out.Output = a.status.String()
+		out.Output = strings.TrimSuffix(a.status.String()+": "+wire.Clean(a.note), ": ")
 	}
 	for i := range a.checks {
 		c := &a.checks[i]
-		one := draftCheck{Status: draftStatus(c.Status, c.Status.HTTP())}
+		one := healthCheck{Status: healthJSONStatus(c.Status, c.Status.HTTP())}
 		if one.Status != "pass" {
 			one.Output = strings.TrimSuffix(c.Cause.String()+": "+c.Reason, ": ")
 		}
-		one.Value, one.Unit = observed(c)
+		one.Value, one.Unit = jsonValue(c)
 		if out.Checks == nil {
-			out.Checks = map[string][]draftCheck{}
+			out.Checks = map[string][]healthCheck{}
 		}
-		out.Checks[c.Name] = []draftCheck{one}
+		out.Checks[c.Name] = []healthCheck{one}
 	}
 	return encodeJSON(out)
 }
 
-// draftStatus agrees with the HTTP status, as the draft wants it.
-func draftStatus(s health.Status, code int) string {
+// healthJSONStatus returns the status for healthAnswer and healthCheck. It agrees with the
+// HTTP status code, as the draft requires.
+func healthJSONStatus(s health.Status, code int) string {
 	switch {
 	case code >= http.StatusBadRequest:
 		return "fail"
@@ -184,7 +263,9 @@ func draftStatus(s health.Status, code int) string {
 	return "warn"
 }
 
-func observed(c *health.CheckState) (*float64, string) {
+// jsonValue returns the value and the unit of a check. It returns nil and "" if the check
+// has no value, or if JSON cannot express the value.
+func jsonValue(c *health.CheckState) (value *float64, unit string) {
 	if !c.HasValue || math.IsNaN(c.Value) || math.IsInf(c.Value, 0) {
 		return nil, ""
 	}
@@ -194,7 +275,7 @@ func observed(c *health.CheckState) (*float64, string) {
 func encodeJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return nil // there is nothing in them that could do this
+		return nil // Marshal does not fail for the types of this file
 	}
 	return append(b, '\n')
 }

@@ -2,139 +2,213 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"runtime/debug"
+	"sync"
 	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-const (
-	// beatEvery is the feed's beat.
-	beatEvery = time.Second
-	// together is what is due within so long of each other: the scheduler wakes
-	// once for it, however many checks there are.
-	together = time.Millisecond
-)
+// grace is the time after the timeout of a run in which the run can still return. In this
+// time a check that honours its context can report for what it was waiting.
+const grace = 50 * time.Millisecond
 
-// Run runs the checks until ctx ends: all of them at once, then each at its
-// own time. It returns nil when they have returned, ErrStuck with the names of
-// those that have not and are left behind, ErrRanTwice, or at once what is
-// wrong with Config.Services: all of it that means no check. When ctx
-// ends without Drain the status becomes DRAINING: nothing looks after it any
-// more.
-func (s *Server) Run(ctx context.Context) error {
-	if err := s.meaningless(); err != nil {
-		return fmt.Errorf("server.Config: %w", err)
-	}
-	stopTelling := s.telling()
-	if !s.open() {
-		stopTelling()
-		return ErrRanTwice
-	}
-	s.loop(ctx)
-	left := s.close()
-	stopTelling()
-	return s.join(left)
+// run is one execution of a check. It is also the context of the check.
+type run struct {
+	task   *task
+	name   string                      // name of the check
+	call   func(context.Context) error // Check.Run
+	parent context.Context             // context of Server.Run
+	began  time.Time
+	end    time.Time // deadline of the context: began plus the timeout of the check
+	// startBackground is the function that Background calls. It is nil until the worker
+	// calls the check.
+	startBackground func(*run, backgroundFunc)
+
+	// mu guards ctx, cancel, value and closed.
+	mu     sync.Mutex
+	ctx    context.Context    // context with a timer; nil: the check has not used it yet
+	cancel context.CancelFunc // cancels ctx; nil if ctx is nil or canceled
+	// value is the last value that the check has passed to Observe; nil: none. After closed
+	// is set, value does not change.
+	value  *reading
+	closed bool
+
+	// The lock of the pipeline guards the fields below.
+	overdue time.Time     // time when the server stops waiting for the run
+	excused bool          // true if the scheduler was late during the run
+	again   bool          // true if the check must run again soon after this run
+	done    chan struct{} // closed when the run has ended; nil: nothing waits for the end
 }
 
-func (s *Server) open() (first bool) {
-	s.update(func(time.Time) {
-		first = !s.schedule.started
-		s.schedule.started = true
-		s.touched = true
-	})
-	return first
+// backgroundFunc is the argument of Background.
+type backgroundFunc = func(life context.Context, again func())
+
+// newRun returns a run of t that begins now. parent is the context of Server.Run.
+func newRun(parent context.Context, t *task, now time.Time) *run {
+	end := now.Add(t.rules.timeout)
+	return &run{
+		task: t, name: t.name, call: t.run, parent: parent,
+		began: now, end: end, overdue: end.Add(grace),
+	}
 }
 
-// loop is the scheduler.
-func (s *Server) loop(ctx context.Context) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	beat := time.Now().Add(beatEvery)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.wake:
-		case <-timer.C:
+// execute calls the check and returns the outcome. A panic of the check is a failure. So is
+// a panic in a method of the error that the check has returned.
+func (r *run) execute() (o outcome) {
+	defer func() {
+		if v := recover(); v != nil {
+			o = failedOutcome(health.CausePanic, fmt.Sprintf("panic: %v", v))
+			o.stack = string(debug.Stack())
 		}
-		now := time.Now()
-		if !now.Before(beat) {
-			s.feed.Beat()
-			beat = now.Add(beatEvery)
-		}
-		timer.Reset(max(time.Until(s.step(ctx, now, beat)), together))
+		o.value = r.closeValue()
+		o.void = r.contextError() == context.Canceled
+	}()
+	return r.outcomeOf(r.call(r))
+}
+
+// outcomeOf returns the outcome of r after the check has returned err.
+func (r *run) outcomeOf(err error) outcome {
+	evidence := machine.EvidenceOf(err)
+	if evidence == machine.Pass {
+		return outcome{evidence: machine.Pass}
+	}
+	reason := health.Describe(err)
+	switch {
+	case r.contextError() == context.DeadlineExceeded:
+		return failedOutcome(health.CauseTimeout, reason)
+	case evidence == machine.Warn:
+		return outcome{evidence: machine.Warn, reason: wire.Clean(reason)}
+	}
+	return failedOutcome(health.CauseFailed, reason)
+}
+
+// stillRunning returns the observation for a run that cannot start, because r, the run
+// before it, has not returned.
+func (r *run) stillRunning(now time.Time) machine.Observation {
+	return machine.Observation{
+		At: now, Evidence: machine.Fail, Cause: health.CauseTimeout,
+		Reason: fmt.Sprintf("a run has not returned for %v", now.Sub(r.began).Round(time.Second)),
 	}
 }
 
-// step does what is due and returns when to come again, by beat at the latest.
-func (s *Server) step(ctx context.Context, now, beat time.Time) time.Time {
-	s.mu.Lock()
-	s.schedule.step(now, beat)
-	changes, _ := s.refreshSoon(now)
-	next := s.schedule.armed
-	if due := s.newsDue; !due.IsZero() && due.Before(next) {
-		next = due
-	}
-	call := s.schedule.callWorker()
-	s.mu.Unlock()
-	s.log(changes)
-	if call {
-		go s.work(ctx)
-	}
-	return next
-}
+// runKey is the context key of the run.
+type runKey struct{}
 
-// close ends the schedule and returns what still runs, and until when to wait
-// for it.
-func (s *Server) close() map[*run]time.Time {
-	left := map[*run]time.Time{}
-	s.update(func(time.Time) {
-		s.schedule.closed, s.leaving, s.touched = true, true, true
-		for _, d := range s.schedule.tasks {
-			if r := d.task.current; d.task.phase == running {
-				r.done = make(chan struct{})
-				left[r] = r.overdue
-			}
-		}
-	})
-	return left
-}
-
-// join waits for runs, whose contexts have ended, no longer than they were
-// given anyway.
-func (s *Server) join(left map[*run]time.Time) error {
-	long := s.stuck()
-	var names []string
-	for r, overdue := range left {
-		if !doneBy(r.done, overdue) {
-			names = append(names, r.name)
-		}
+// Observe records a value that a check has measured, such as 42 "connections". Callers see
+// the last value of the last run. ctx is the context of the run. Observe cuts the unit to
+// 32 bytes. Every caller may see it. If ctx belongs to no run, or the run has ended, Observe
+// does nothing. Several goroutines may call Observe at the same time.
+func Observe(ctx context.Context, number float64, unit string) {
+	r, ok := ctx.Value(runKey{}).(*run)
+	if !ok {
+		return
 	}
-	return errors.Join(long, stuckError(append(names, s.leaveAlone()...)))
-}
-
-// doneBy waits for done, but not for long.
-func doneBy(done <-chan struct{}, deadline time.Time) bool {
-	timer := time.NewTimer(time.Until(deadline))
-	defer timer.Stop()
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-	}
-	// Both may have come.
-	select {
-	case <-done:
-		return true
-	default:
-		return false
+	unit = wire.CleanTo(unit, wire.MaxUnit)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.closed {
+		r.value = &reading{number, unit}
 	}
 }
 
-// poke makes the scheduler look again.
-func (s *Server) poke() {
-	select {
-	case s.wake <- struct{}{}:
-	default:
+// Background calls f in a goroutine that can outlive the run. A check uses Background to
+// receive notifications, for example from an open stream, instead of polling.
+//
+// ctx is the context of the run. The context life ends when the check is removed or when
+// the server's Run ends. Run waits for f as it waits for a run. The function again makes
+// the check run as soon as MinEvery allows. Any goroutine may call again at any time.
+//
+// A check has at most one f at a time. While f runs, Background does nothing. It also does
+// nothing if ctx belongs to no run. Therefore a check calls Background in each run, and f
+// returns when its stream ends. The server logs a panic in f.
+func Background(ctx context.Context, f func(life context.Context, again func())) {
+	if r, ok := ctx.Value(runKey{}).(*run); ok && r.startBackground != nil {
+		r.startBackground(r, f)
 	}
+}
+
+// closeValue returns the last observed value, or nil. After that, Observe has no effect on
+// this run.
+func (r *run) closeValue() *reading {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.closed = true
+	return r.value
+}
+
+// A context with a timer uses more memory than the rest of a run. Therefore a run
+// creates one only when the check uses it, which most checks do not.
+var _ context.Context = (*run)(nil)
+
+// canceled is the context of each run that was cancelled before its check used the context.
+var canceled = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// Deadline implements context.Context.
+func (r *run) Deadline() (time.Time, bool) {
+	if d, ok := r.parent.Deadline(); ok && d.Before(r.end) {
+		return d, true
+	}
+	return r.end, true
+}
+
+// Done implements context.Context.
+func (r *run) Done() <-chan struct{} { return r.context().Done() }
+
+// Err implements context.Context.
+func (r *run) Err() error { return r.context().Err() }
+
+// Value implements context.Context. For runKey it returns the run.
+func (r *run) Value(key any) any {
+	if key == (runKey{}) {
+		return r
+	}
+	if v := r.context().Value(key); v != nil {
+		return v
+	}
+	return r.parent.Value(key)
+}
+
+// context returns the context with a timer and creates it on the first call.
+func (r *run) context() context.Context {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx == nil {
+		r.ctx, r.cancel = context.WithDeadline(r.parent, r.end)
+	}
+	return r.ctx
+}
+
+// stop cancels the context of the run. It may be called more than once.
+func (r *run) stop() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.ctx == nil:
+		r.ctx = canceled
+	case r.cancel != nil:
+		r.cancel()
+	}
+}
+
+// contextError returns the same as Err, but creates no context.
+func (r *run) contextError() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.ctx != nil:
+		return r.ctx.Err()
+	case r.parent.Err() != nil:
+		return r.parent.Err()
+	case !time.Now().Before(r.end):
+		return context.DeadlineExceeded
+	}
+	return nil
 }

@@ -8,249 +8,348 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
 )
 
 const (
-	// slack is what a run may be late by before its evidence gets old.
+	// slack is a time that observe adds to the expected end of the next run. Without it, a
+	// run that is a little late would make the evidence stale.
 	slack = time.Second
-	// grace lets a check that heeds its context say what it was waiting for.
-	grace = 50 * time.Millisecond
-	// lateSlack is how late the scheduler may wake without it meaning anything.
+	// lateSlack is the largest lateness of the scheduler that does not extend deadlines.
 	lateSlack = 500 * time.Millisecond
 )
 
-// schedule knows what runs when. It starts nothing and reads no clock; the
-// server's lock guards it.
+// schedule decides which check runs, and when. It starts no goroutine and reads no
+// clock. The lock of the pipeline guards it.
 type schedule struct {
-	cap      int // of runs at once; negative: none
-	remember int // runs of each check
-	tasks    dueHeap
-	waiting  waitHeap
-	live     int  // runs that are in time so far
-	called   bool // a worker is on its way
-	seq      uint32
-	epoch    time.Time
-	started  bool
-	closed   bool // nothing starts or counts any more
+	maxRuns  int       // largest number of runs at the same time; negative: no limit
+	history  int       // number of runs that the history of each check keeps
+	tasks    dueHeap   // all tasks, by the time when they are due
+	waiting  waitHeap  // tasks in the phase waiting
+	inTime   int       // number of runs that are in progress and not overdue
+	called   bool      // true if a worker was called and has not asked for a run yet
+	lastSeq  uint32    // seq of the task that was added last
+	epoch    time.Time // time of the instant 0
+	closed   bool      // true after Run has ended: no run starts, and no outcome counts
+	wakeTime time.Time // time when step must be called again; zero before the first step
 
-	// armed is when it asked to be woken, zero if it did not.
-	armed time.Time
-	// dirty are the tasks whose verdict may be another one than was last
-	// counted.
-	dirty  []*task
-	totals totals
+	// changed has the tasks whose status may have changed since the judgement last counted
+	// them.
+	changed []*task
+	totals  totals
 }
 
-// step does what is due by now. It wants to be woken when armed says, by beat at
-// the latest.
-func (s *schedule) step(now, beat time.Time) {
-	if late := now.Sub(s.armed); !s.armed.IsZero() && late > lateSlack {
+// instant converts t to an instant. A time that is too far away becomes the last instant.
+func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch)) }
+
+// step does all work that is due at now. It sets wakeTime to the time when the next task is
+// due, but not later than limit.
+func (s *schedule) step(now, limit time.Time) {
+	if late := now.Sub(s.wakeTime); !s.wakeTime.IsZero() && late > lateSlack {
 		for i := range s.tasks {
-			s.tasks[i].task.excuse(late, now)
+			s.tasks[i].task.forgive(late, now)
 		}
-		s.reorder()
+		s.updateAllDueTimes()
 	}
-	for at := s.at(now); len(s.tasks) > 0 && s.tasks[0].at <= at; {
-		s.look(s.tasks[0].task, now)
+	for at := s.instant(now); len(s.tasks) > 0 && s.tasks[0].at <= at; {
+		s.doDue(s.tasks[0].task, now)
 	}
-	s.armed = beat
-	if s.early() {
-		s.armed = s.epoch.Add(time.Duration(s.tasks[0].at))
+	s.wakeTime = limit
+	if s.needsEarlierStep() {
+		s.wakeTime = s.epoch.Add(time.Duration(s.tasks[0].at))
 	}
 }
 
-// callWorker reports whether another worker is to come: something waits, there
-// is room for it, and none is on its way.
+// needsEarlierStep reports whether a task is due before wakeTime.
+func (s *schedule) needsEarlierStep() bool {
+	return len(s.tasks) > 0 && s.tasks[0].at < s.instant(s.wakeTime)
+}
+
+// doDue does all work that is due for t. It gives up an overdue run of t, or makes t wait
+// for a worker, or blocks t. After that it calls Tick of the machine.
+func (s *schedule) doDue(t *task, now time.Time) {
+	ready := t.next <= s.instant(now)
+	switch {
+	case t.phase == running && !now.Before(t.current.overdue):
+		s.giveUpRun(t, now)
+	case t.removed:
+	case t.phase == stuck && ready:
+		s.observe(t, t.current.stillRunning(now), now)
+	case t.phase == idle && ready && t.blocker() != nil:
+		s.block(t, now)
+	case t.phase == idle && ready:
+		t.phase = waiting
+		heap.Push(&s.waiting, t)
+	}
+	if !t.removed && t.phase != blocked {
+		s.updateMachine(t, now, func(m *machine.Machine) { m.Tick(now) })
+		s.updateDueTime(t)
+	}
+}
+
+// callWorker reports whether the caller must start a worker. This is so if a task waits, a
+// run may begin, and no other called worker is about to ask for a run.
 func (s *schedule) callWorker() bool {
-	if s.called || len(s.waiting) == 0 || !s.room() {
+	if s.called || len(s.waiting) == 0 || !s.mayBegin() {
 		return false
 	}
 	s.called = true
 	return true
 }
 
-func (s *schedule) room() bool { return !s.closed && (s.cap < 0 || s.live < s.cap) }
+func (s *schedule) mayBegin() bool { return !s.closed && (s.maxRuns < 0 || s.inTime < s.maxRuns) }
 
-// arrive is take for a worker that was called.
-func (s *schedule) arrive(ctx context.Context, now time.Time) (r *run, call bool) {
+// beginFirst begins the first run of a worker that was started because of callWorker. Its
+// results are those of beginNext.
+func (s *schedule) beginFirst(ctx context.Context, now time.Time) (r *run, call bool) {
 	s.called = false
-	return s.take(ctx, now)
+	return s.beginNext(ctx, now)
 }
 
-// take begins the next run that waits for room, if there is any and room, and
-// then calls a worker for the one after it.
-func (s *schedule) take(ctx context.Context, now time.Time) (r *run, call bool) {
-	for len(s.waiting) > 0 && s.room() {
+// beginNext begins the run of the first task that waits. It returns nil if no task waits
+// or no run may begin. call reports whether the caller must start another worker.
+func (s *schedule) beginNext(ctx context.Context, now time.Time) (r *run, call bool) {
+	for len(s.waiting) > 0 && s.mayBegin() {
 		t := heap.Pop(&s.waiting).(*task)
-		if t.blockedBy() == nil {
+		if t.blocker() == nil {
 			return s.begin(ctx, t, now), s.callWorker()
 		}
-		s.hold(t, now)
+		s.block(t, now)
 	}
 	return nil, false
-}
-
-// look does what is due for t.
-func (s *schedule) look(t *task, now time.Time) {
-	ripe := t.next <= s.at(now)
-	switch {
-	case t.phase == running && !now.Before(t.current.overdue):
-		s.overrun(t, now)
-	case t.removed:
-	case t.phase == stuck && ripe:
-		s.observe(t, t.current.stillRunning(now), now)
-	case t.phase == idle && ripe && t.blockedBy() != nil:
-		s.hold(t, now)
-	case t.phase == idle && ripe:
-		t.phase = waiting
-		heap.Push(&s.waiting, t)
-	}
-	if !t.removed && t.phase != blocked {
-		s.note(t, now, func(m *health.Machine) { m.Tick(now) })
-		s.fix(t)
-	}
 }
 
 func (s *schedule) begin(ctx context.Context, t *task, now time.Time) *run {
 	r := newRun(ctx, t, now)
 	t.phase, t.current = running, r
-	s.live++
-	s.fix(t)
+	s.inTime++
+	s.updateDueTime(t)
 	return r
 }
 
-// early reports whether step is wanted before the time it asked for.
-func (s *schedule) early() bool { return len(s.tasks) > 0 && s.tasks[0].at < s.at(s.armed) }
+// runSoon makes t run as soon as MinEvery allows. If t is running, it runs once more after
+// that run.
+func (s *schedule) runSoon(t *task, now time.Time) {
+	// The clock may have been set back since the last run, so the wait is limited.
+	wait := min(MinEvery, max(0, MinEvery-now.Sub(timeOf(t.stats.lastRun))))
+	switch soon := s.instant(now.Add(wait)); {
+	case t.removed || s.closed:
+	case t.phase == running:
+		t.current.again = true
+	case t.phase == idle && t.next > soon:
+		t.next = soon
+		s.updateDueTime(t)
+	}
+}
 
-// settle takes what a run came to.
-func (s *schedule) settle(r *run, res result, now time.Time) {
+// finish records the outcome of a run that has returned.
+func (s *schedule) finish(r *run, o outcome, now time.Time) {
 	t := r.task
 	if t.phase != stuck {
-		s.live--
+		s.inTime--
 	}
 	switch {
 	case t.removed:
-		s.forget(t)
+		s.drop(t)
 		t.current = nil
 		return
 	case t.phase == stuck:
-		// Too late to count; the next run is planned already.
+		// giveUpRun has recorded this run and set the time of the next run already.
 		t.phase = idle
-	case s.closed || res.void:
+	case s.closed || o.void:
 		t.phase, t.next = idle, never
-	case r.excused && res.cause == health.CauseTimeout:
-		// The time it did not get was ours.
-		t.phase, t.next = idle, s.at(now)
-		t.dropped++
+	case r.excused && o.cause == health.CauseTimeout:
+		// The scheduler was late, so the timeout does not count.
+		t.phase, t.next = idle, s.instant(now)
+		t.excusedRuns++
 	default:
 		t.phase = idle
-		s.record(t, res, now)
+		s.record(t, o, now)
 	}
-	t.current = nil // with its context, which weighs more than the task
-	s.fix(t)
+	t.current = nil // frees the context of the run, which uses more memory than the task
+	s.updateDueTime(t)
 }
 
-// overrun gives up waiting for a run.
-func (s *schedule) overrun(t *task, now time.Time) {
-	s.live--
+// giveUpRun records a timeout for a run that has not returned.
+func (s *schedule) giveUpRun(t *task, now time.Time) {
+	s.inTime--
 	t.phase = stuck
 	if t.removed {
-		s.forget(t)
+		s.drop(t)
 		return
 	}
-	res := result{
-		evidence: health.Fail, cause: health.CauseTimeout,
-		reason: fmt.Sprintf("no answer within %v, and still running", t.rules.timeout), value: t.current.observed(),
-	}
-	s.record(t, res, now)
+	s.record(t, outcome{
+		evidence: machine.Fail, cause: health.CauseTimeout,
+		reason: fmt.Sprintf("no answer within %v, and still running", t.rules.timeout), value: t.current.closeValue(),
+	}, now)
 }
 
-// record takes the outcome of a run into figures and judgement.
-func (s *schedule) record(t *task, res result, now time.Time) {
-	t.took, t.value = now.Sub(t.current.began), res.value
-	s.totals.add(t.took, res.evidence == health.Fail)
-	t.tally.add(&res, t.took, now)
-	t.history.add(&res, t.took, now, s.remember)
-	s.observe(t, health.Observation{At: now, Evidence: res.evidence, Cause: res.cause, Reason: res.reason}, t.current.began)
+// record adds an outcome to the statistics and the history of t, and passes its evidence to
+// the machine of t.
+func (s *schedule) record(t *task, o outcome, now time.Time) {
+	t.took, t.value = now.Sub(t.current.began), o.value
+	s.totals.add(t.took, o.evidence == machine.Fail)
+	t.stats.add(&o, t.took, now)
+	t.history.add(&o, t.took, now, s.history)
+	s.observe(t, machine.Observation{At: now, Evidence: o.evidence, Cause: o.cause, Reason: o.reason}, t.current.began)
 }
 
-// observe takes evidence and plans the next run.
-func (s *schedule) observe(t *task, o health.Observation, began time.Time) {
-	// When the next run comes depends on what the machine will think, and when
-	// this one gets old on the next run: a copy is asked first.
+// observe passes evidence to the machine of t and sets the time of the next run. began is
+// the begin of the run from which the evidence comes.
+func (s *schedule) observe(t *task, o machine.Observation, began time.Time) {
+	// The time of the next run depends on the state of the machine after this evidence. But
+	// the observation must contain this time. So a copy of the machine observes first.
 	ahead := t.machine
 	ahead.Observe(o)
-	next := t.plan(began, o.At, &ahead)
-	t.next = s.at(next)
+	next := t.nextRun(began, o.At, &ahead)
+	t.next = s.instant(next)
 	o.Next = next.Add(t.rules.timeout + slack)
-	t.forgiven, t.dropped = 0, 0
-	s.note(t, o.At, func(m *health.Machine) { m.Observe(o) })
+	t.forgiven, t.excusedRuns = 0, 0
+	s.updateMachine(t, o.At, func(m *machine.Machine) { m.Observe(o) })
 }
 
-// note applies f to t's machine, and notes whether its verdict changed.
-func (s *schedule) note(t *task, now time.Time, f func(*health.Machine)) {
+// updateMachine calls f with the machine of t. If the status or its cause changes, it
+// updates the dependents of t.
+func (s *schedule) updateMachine(t *task, now time.Time, f func(*machine.Machine)) {
 	status, cause := t.machine.Status(), t.machine.Cause()
 	f(&t.machine)
 	if t.machine.Status() != status || t.machine.Cause() != cause {
-		s.soil(t)
-		s.ripple(t, now)
+		s.markChanged(t)
+		s.updateDependents(t, now)
 	}
 }
 
-// soil makes t be counted anew.
-func (s *schedule) soil(t *task) {
-	if !t.dirty {
-		t.dirty = true
-		s.dirty = append(s.dirty, t)
+// markChanged adds t to the list of changed tasks, unless the list has t already.
+func (s *schedule) markChanged(t *task) {
+	if !t.changed {
+		t.changed = true
+		s.changed = append(s.changed, t)
 	}
 }
 
-// add takes in a task that is due after its initial delay.
+// forEachChanged calls f for each changed task and empties the list.
+func (s *schedule) forEachChanged(f func(*task)) {
+	for _, t := range s.changed {
+		t.changed = false
+		f(t)
+	}
+	clear(s.changed)
+	s.changed = s.changed[:0]
+}
+
+// add adds a task to the schedule. Its first run is due after its initial delay.
 func (s *schedule) add(t *task, now time.Time) {
-	s.seq++
-	t.seq, t.next = s.seq, s.at(now.Add(t.rules.initialDelay))
+	s.lastSeq++
+	t.seq, t.next = s.lastSeq, s.instant(now.Add(t.rules.initialDelay))
 	heap.Push(&s.tasks, due{t.next, t})
-	s.soil(t)
+	s.markChanged(t)
 }
 
-// remove takes a task out. One that runs is cancelled, and keeps its place
-// under the cap until it returns or is overdue.
+// remove removes a task from the schedule and cancels its run, if there is one. The run
+// still counts for maxRuns until it returns or is overdue.
 func (s *schedule) remove(t *task, now time.Time) {
 	t.removed = true
-	s.soil(t)
-	s.unlink(t, now)
-	if t.current != nil {
-		t.current.cancel()
+	s.markChanged(t)
+	if t.extras != nil {
+		t.unlinkDependencies()
+		s.updateDependents(t, now)
+		t.unlinkDependents()
 	}
-	if c := t.tied().beside; c != nil {
-		c.cancel()
+	if t.current != nil {
+		t.current.stop()
+	}
+	if stop := t.extra().stopBackground; stop != nil {
+		stop()
 	}
 	switch t.phase {
 	case running:
-		s.fix(t)
+		s.updateDueTime(t)
 		return
 	case waiting:
 		s.waiting = slices.DeleteFunc(s.waiting, func(w *task) bool { return w == t })
 		heap.Init(&s.waiting)
 	}
-	s.forget(t)
+	s.drop(t)
 }
 
-func (s *schedule) forget(t *task) {
-	if t.at >= 0 {
-		heap.Remove(&s.tasks, int(t.at))
-		t.at = -1
+// drop removes t from the heap tasks. It does nothing if t is not in the heap.
+func (s *schedule) drop(t *task) {
+	if t.heapIndex >= 0 {
+		heap.Remove(&s.tasks, int(t.heapIndex))
+		t.heapIndex = -1
 	}
 }
 
-func (s *schedule) fix(t *task) {
-	s.tasks[t.at].at = s.dueAt(t)
-	heap.Fix(&s.tasks, int(t.at))
+// block puts t into the phase blocked. t does not run until unblock ends this phase.
+func (s *schedule) block(t *task, now time.Time) {
+	t.phase, t.ownExtras().blockedSince = blocked, now
+	s.markChanged(t)
+	s.updateDueTime(t)
 }
 
-func (s *schedule) reorder() {
+// updateDependents updates the blockers of all checks that depend on t, directly or through
+// other checks.
+func (s *schedule) updateDependents(t *task, now time.Time) {
+	if len(t.dependents()) == 0 {
+		return
+	}
+	// In reverse postorder, each check comes after all checks on which it depends.
+	for _, d := range slices.Backward(postorder([]*task{t}, (*task).dependents)) {
+		if d == t || d.removed {
+			continue
+		}
+		d.updateBlocker()
+		s.markChanged(d)
+		s.unblock(d, now)
+	}
+}
+
+// unblock makes t run at once if t has no blocker any more and was blocked, or if the
+// breaker of t is open.
+func (s *schedule) unblock(t *task, now time.Time) {
+	if t.blocker() != nil {
+		return
+	}
+	switch {
+	case t.phase == blocked:
+		// The check could not run while it was blocked, so this time does not make its
+		// evidence stale.
+		t.machine.Forgive(now.Sub(t.extras.blockedSince))
+		t.phase, t.next = idle, s.instant(now)
+	case t.phase == idle && t.breakerOpen():
+		t.next = s.instant(now)
+	default:
+		return
+	}
+	s.updateDueTime(t)
+}
+
+// dueTime returns when doDue must be called for t.
+func (s *schedule) dueTime(t *task) instant {
+	at := never
+	switch t.phase {
+	case blocked:
+		return never // a blocked task has no run, and its evidence does not become stale
+	case idle, stuck:
+		at = t.next
+	case running:
+		at = s.instant(t.current.overdue)
+	}
+	if end, ok := t.machine.Deadline(); ok && !t.removed {
+		at = min(at, s.instant(end))
+	}
+	return at
+}
+
+// updateDueTime computes the due time of t and moves t to its place in the heap.
+func (s *schedule) updateDueTime(t *task) {
+	s.tasks[t.heapIndex].at = s.dueTime(t)
+	heap.Fix(&s.tasks, int(t.heapIndex))
+}
+
+func (s *schedule) updateAllDueTimes() {
 	for i := range s.tasks {
-		s.tasks[i].at = s.dueAt(s.tasks[i].task)
+		s.tasks[i].at = s.dueTime(s.tasks[i].task)
 	}
 	heap.Init(&s.tasks)
 }

@@ -16,7 +16,7 @@ import (
 
 func TestCheckAndListHaveCurrentFigures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &probe{within: heeding(20 * time.Millisecond)}
+		p := &probe{within: honouring(20 * time.Millisecond)}
 		s := newServer(t, server.Config{Build: "v1"})
 		add(t, s, server.Check{Name: "db", Run: func(ctx context.Context) error {
 			server.Observe(ctx, 7, "conns")
@@ -55,7 +55,7 @@ func TestCheckAndListHaveCurrentFigures(t *testing.T) {
 
 func TestReasonsAreForThoseWhoMaySeeThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newServer(t, server.Config{Details: func(ctx context.Context) bool {
+		s := newServer(t, server.Config{ShowReasons: func(ctx context.Context) bool {
 			md, _ := metadata.FromIncomingContext(ctx)
 			return len(md.Get("friend")) > 0
 		}})

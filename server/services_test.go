@@ -15,8 +15,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// TestSeveralServices: one process, several names, each judged by its own
-// checks; the service itself by all of them.
+// TestSeveralServices: one process serves several names. Each name is judged by its own
+// checks, and Config.Service by all checks.
 func TestSeveralServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		db, queue, mail := &probe{}, &probe{}, &probe{}
@@ -65,8 +65,8 @@ func TestSeveralServices(t *testing.T) {
 	})
 }
 
-// TestServicesMustMeanSomething: a name or tag that means no check is an error
-// of Run's, all of them at once.
+// TestServicesMustMeanSomething: Run returns all names and tags that match no check in
+// one error.
 func TestServicesMustMeanSomething(t *testing.T) {
 	s := newServer(t, server.Config{Services: []server.Service{
 		{Name: "orders", Tags: []string{"storage", "strage"}},
@@ -85,11 +85,10 @@ func TestServicesAreChecked(t *testing.T) {
 	wantFields(t, err, "Services")
 }
 
-// TestLivenessIsNotReadiness: what is only for restarts takes nobody out of
-// traffic, and holds nobody back; it is shown.
+// TestLivenessIsNotReadiness: a liveness check is shown, but has no effect on readiness.
 func TestLivenessIsNotReadiness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		loop := &probe{err: errDown, within: heeding(time.Second)}
+		loop := &probe{err: errDown, within: honouring(time.Second)}
 		s := newServer(t, server.Config{})
 		add(t, s, server.Check{Name: "db", Run: pass}, server.Check{Name: "loop", Run: loop.run, Kind: server.Liveness})
 		start(t, s)
@@ -102,7 +101,7 @@ func TestLivenessIsNotReadiness(t *testing.T) {
 	})
 }
 
-// TestInitialDelay: the first run waits, and its evidence is not missed before.
+// TestInitialDelay: the first run waits, and the check is not stale before it.
 func TestInitialDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := &probe{}
@@ -120,8 +119,8 @@ func TestInitialDelay(t *testing.T) {
 	})
 }
 
-// TestManyChecks: of thousands those in trouble are shown before the others, and
-// reasons stay short.
+// TestManyChecks: of thousands of checks the worst are shown first, and the reason stays
+// short.
 func TestManyChecks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 5000
@@ -137,7 +136,7 @@ func TestManyChecks(t *testing.T) {
 		add(t, s, checks...)
 		start(t, s)
 		wantStatus(t, s, health.NotServing)
-		time.Sleep(time.Second) // news of so many come in portions
+		time.Sleep(time.Second) // changes of many checks are published in several steps
 		e := current(t, s)
 		bad := 0
 		for _, c := range e.Checks {

@@ -20,7 +20,7 @@ const (
 	unknown = healthpb.HealthCheckResponse_UNKNOWN
 )
 
-// setter is what programs call of grpc-go's health server.
+// setter has the methods of grpc-go's health server that programs call.
 type setter interface {
 	SetServingStatus(service string, status healthpb.HealthCheckResponse_ServingStatus)
 	Shutdown()
@@ -32,7 +32,7 @@ var (
 	_ setter = (*server.Server)(nil)
 )
 
-// TestInPlaceOfTheStockServer: the same calls, the same answers.
+// TestInPlaceOfTheStockServer: the same calls have the same answers.
 func TestInPlaceOfTheStockServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, server.Config{})
@@ -54,11 +54,11 @@ func TestInPlaceOfTheStockServer(t *testing.T) {
 		s.Shutdown()
 		is("", down)
 		is("orders.v1.Orders", down)
-		s.SetServingStatus("", up) // ignored, as there
+		s.SetServingStatus("", up) // ignored by both servers
 		is("", down)
 		s.Resume()
 		is("", up)
-		is("orders.v1.Orders", unknown) // and not SERVING, as there
+		is("orders.v1.Orders", up)
 		s.SetServingStatus("no/such name", up)
 		if _, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "no/such name"}); err == nil {
 			t.Error("a name that is none was taken")
@@ -66,7 +66,8 @@ func TestInPlaceOfTheStockServer(t *testing.T) {
 	})
 }
 
-// TestResumeRestoresWhatWasFound meanwhile, not what was before.
+// TestResumeRestoresWhatWasFound: after Resume the present statuses of checks count, not
+// those before Shutdown.
 func TestResumeRestoresWhatWasFound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &probe{}
@@ -84,7 +85,7 @@ func TestResumeRestoresWhatWasFound(t *testing.T) {
 	})
 }
 
-// slowStop is a gRPC server whose calls take so long.
+// slowStop is a gRPC server whose calls take this long.
 type slowStop struct {
 	takes   time.Duration
 	stopped chan struct{}
@@ -99,8 +100,8 @@ func (s *slowStop) GracefulStop() {
 
 func (s *slowStop) Stop() { close(s.stopped) }
 
-// TestGracefulStop drains first, and cuts off what takes too long.
-func TestGracefulStop(t *testing.T) {
+// TestStop: Stop drains first and cuts off calls that take too long.
+func TestStop(t *testing.T) {
 	for takes, want := range map[time.Duration]time.Duration{time.Second: time.Second, time.Minute: 10 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			drained := false
@@ -108,7 +109,7 @@ func TestGracefulStop(t *testing.T) {
 				func(context.Context) error { drained = true; return nil },
 			}})
 			began := time.Now()
-			err := s.GracefulStop(&slowStop{takes, make(chan struct{})}, 10*time.Second)
+			err := s.Stop(&slowStop{takes, make(chan struct{})}, 10*time.Second)
 			if took := time.Since(began); took != want || !drained {
 				t.Errorf("took %v, want %v; drained %v", took, want, drained)
 			}
@@ -119,7 +120,7 @@ func TestGracefulStop(t *testing.T) {
 	}
 }
 
-// TestStuckChecksAreNamed by Drain too.
+// TestStuckChecksAreNamed: the error of Drain names checks that have not returned.
 func TestStuckChecksAreNamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})

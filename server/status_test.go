@@ -14,8 +14,8 @@ import (
 
 func TestStartingUntilEveryHoldingCheckHasRun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slow := &probe{within: heeding(time.Second)}
-		late := &probe{within: heeding(1500 * time.Millisecond)}
+		slow := &probe{within: honouring(time.Second)}
+		late := &probe{within: honouring(1500 * time.Millisecond)}
 		s := newServer(t, server.Config{})
 		add(t, s,
 			server.Check{Name: "quick", Run: pass},
@@ -29,7 +29,7 @@ func TestStartingUntilEveryHoldingCheckHasRun(t *testing.T) {
 			t.Errorf("%v, %q", e.Cause, e.Reason)
 		}
 		time.Sleep(time.Second)
-		wantStatus(t, s, health.Serving) // without the optional and the ignored
+		wantStatus(t, s, health.Serving) // checks with Degrade or Ignore do not matter
 	})
 }
 
@@ -51,7 +51,7 @@ func TestThresholds(t *testing.T) {
 		wantStatus(t, s, health.Serving)
 		p.set(errDown)
 		untilRun(t, p)
-		wantStatus(t, s, health.Degraded) // suspicion shows at once
+		wantStatus(t, s, health.Degraded) // the first failure shows at once
 		first := p.runs()[1]
 		untilRun(t, p)
 		wantStatus(t, s, health.Degraded)
@@ -61,12 +61,12 @@ func TestThresholds(t *testing.T) {
 		if e.Cause != health.CauseFailed || e.Reason != "db: down" || !e.FirstFailure.Equal(first) {
 			t.Errorf("%v, %q, first failure %v, want %v", e.Cause, e.Reason, e.FirstFailure, first)
 		}
-		p.set(health.Degrade(errDown))
+		p.set(health.Warning(errDown))
 		untilRun(t, p)
 		wantStatus(t, s, health.NotServing)
 		p.set(nil)
 		untilRun(t, p)
-		wantStatus(t, s, health.Degraded) // warn, pass
+		wantStatus(t, s, health.Degraded) // a warning, then a pass
 		untilRun(t, p)
 		wantStatus(t, s, health.Serving)
 		if e := current(t, s); e.Cause != health.CauseOK || e.Reason != "" || !e.FirstFailure.IsZero() {
@@ -77,7 +77,7 @@ func TestThresholds(t *testing.T) {
 
 func TestFirstEvidenceDecidesAtOnce(t *testing.T) {
 	for err, want := range map[error]health.Status{
-		nil: health.Serving, errDown: health.NotServing, health.Degrade(errDown): health.Degraded,
+		nil: health.Serving, errDown: health.NotServing, health.Warning(errDown): health.Degraded,
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newServer(t, server.Config{})
@@ -114,13 +114,13 @@ func TestMinHoldDelaysImprovementOnly(t *testing.T) {
 		p.set(nil)
 		time.Sleep(time.Minute - time.Millisecond)
 		wantStatus(t, s, health.NotServing)
-		time.Sleep(time.Millisecond) // by the schedule, not by a run
+		time.Sleep(time.Millisecond) // the schedule decides it, not a run
 		wantStatus(t, s, health.Serving)
 	})
 }
 
 func TestSetStatusIsPublishedWhenItReturns(t *testing.T) {
-	s := newServer(t, server.Config{}) // no Run, no bubble
+	s := newServer(t, server.Config{}) // without Run and without a bubble
 	for _, want := range []health.Status{
 		health.Serving, health.Degraded, health.NotServing, health.Starting, health.Maintenance, health.Serving,
 	} {
@@ -194,7 +194,7 @@ func TestAddWhileServingDoesNotTakeItOut(t *testing.T) {
 		s := newServer(t, server.Config{})
 		add(t, s, server.Check{Name: "a", Run: pass})
 		start(t, s)
-		p := &probe{err: errDown, within: heeding(time.Second)}
+		p := &probe{err: errDown, within: honouring(time.Second)}
 		add(t, s, server.Check{Name: "b", Run: p.run})
 		wantStatus(t, s, health.Serving)
 		if n := len(p.runs()); n != 1 {
@@ -252,7 +252,7 @@ func TestNothingIsPublishedForTheSameVerdict(t *testing.T) {
 	})
 }
 
-// untilRun waits until p has run once more and its result is in.
+// untilRun waits until p has run once more and the server has its outcome.
 func untilRun(t *testing.T, p *probe) {
 	t.Helper()
 	n := len(p.runs())

@@ -11,7 +11,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
-	_ "google.golang.org/grpc/health" // the stock client's health checking
+	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/health" // without this import clients do not check health
 	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -19,13 +20,14 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// address is where a service is found, whichever process of it runs.
+// address is where clients find a service. Several processes serve there one after the
+// other.
 type address struct {
 	at      *endpoint
-	watches atomic.Int32 // that were opened on grpc.health.v1
+	watches atomic.Int32 // streams opened on grpc.health.v1
 }
 
-// runs serves s there from now on.
+// runs serves s at the address from now on.
 func (a *address) runs(t *testing.T, s *server.Server) {
 	a.at = serve(t, s, grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, i *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 		if i.FullMethod == "/grpc.health.v1.Health/Watch" {
@@ -35,17 +37,28 @@ func (a *address) runs(t *testing.T, s *server.Server) {
 	}))
 }
 
-// stock is a client as grpc-go makes it, told to check health.
+// dialPayments is the client that docs/kubernetes.md shows.
+func dialPayments(target string, opts ...grpc.DialOption) (*grpc.ClientConn, error) {
+	return grpc.NewClient(target, append(opts, grpc.WithDefaultServiceConfig(`{
+		"loadBalancingConfig": [{"round_robin": {}}],
+		"healthCheckConfig": {"serviceName": "payments"}
+	}`))...)
+}
+
+// stock is a grpc-go client with health checking.
 func (a *address) stock(t *testing.T) *grpc.ClientConn {
-	conn := a.at.dial(t,
-		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":"`+service+`"}}`),
+	conn, err := dialPayments("passthrough:///payments", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return a.at.listener.DialContext(ctx) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
 	conn.Connect()
 	return conn
 }
 
-// TestStockClient through all that may happen to a server: it calls while that
-// serves, DEGRADED too, not while it does not, and again after a restart.
+// TestStockClient: the client calls while the server is SERVING or DEGRADED, does not
+// call otherwise, and calls again after a restart.
 func TestStockClient(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a address
@@ -76,7 +89,7 @@ func TestStockClient(t *testing.T) {
 			t.Errorf("%d Watches, want the one", n)
 		}
 		drained := make(chan error, 1)
-		go func() { drained <- first.GracefulStop(a.at.grpc, time.Minute) }()
+		go func() { drained <- first.Stop(a.at.grpc, time.Minute) }()
 		calls("draining", codes.Unavailable)
 		if err := <-drained; err != nil {
 			t.Error(err)
@@ -99,8 +112,8 @@ func TestStockClient(t *testing.T) {
 	})
 }
 
-// A stock client whose stream ends comes back at once if it had got a message,
-// thousands of times a second.
+// A stock client whose stream ends after a message opens it again at once, thousands of
+// times per second.
 func TestStockClientComesBackFewTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a address

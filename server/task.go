@@ -3,157 +3,297 @@ package server
 import (
 	"container/list"
 	"context"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
 )
 
-// phase is what a task is doing.
+// phase is the activity of a task.
 type phase uint8
 
 const (
-	idle    phase = iota // until next
-	waiting              // for room under the cap
-	running              // until it returns or is overdue
-	stuck                // did not return in time, and still runs
-	blocked              // until what it comes after is better
+	idle    phase = iota // the task has no run; the next run is due at task.next
+	waiting              // a run is due and waits until fewer than MaxConcurrent checks run
+	running              // a run is in progress and is not overdue
+	stuck                // the run is overdue and has not returned
+	blocked              // the task does not run, because it has a blocker
 )
 
-// task is a check and where it stands. The server's lock guards it. There may
-// be very many, so it is kept small.
+// instant is a time in the schedule, in ns since schedule.epoch.
+type instant int64
+
+// never is the last instant. A task that is due at never is not due.
+const never instant = math.MaxInt64
+
+// task is a check together with its state. The lock of the pipeline guards it. A server
+// may have 200,000 tasks, so the type is kept small.
 type task struct {
 	name    string
 	run     func(context.Context) error
 	rules   *rules
-	ties    *ties // nil: none
-	machine health.Machine
+	extras  *extras // nil: the task has no extras
+	machine machine.Machine
 
-	// boards are the names it is shown under; its place among the tasks in
-	// trouble, nil if it is not.
-	boards  []*board
+	// services are the served services that the check judges.
+	services []*servedService
+	// trouble is the element of the task in worstTasks; nil: no service blames the task.
 	trouble *list.Element
 
-	current  *run
-	next     instant       // when it should run, or should have
-	forgiven time.Duration // what lateness has excused since the last evidence
-	value    *reading      // nil: it has observed nothing
-	took     time.Duration // its last run
-	tally    tally
+	current  *run          // run that has not returned; nil: there is none
+	next     instant       // time when the next run is due
+	forgiven time.Duration // sum of the extensions of deadlines since the last evidence
+	value    *reading      // value that the last run has observed; nil: none
+	took     time.Duration // duration of the last run
+	stats    stats
 	history  history
 
-	at  int32  // its place in the heap; -1 if it is in none
-	seq uint32 // orders equals: first come, first served
+	heapIndex int32  // index of the task in schedule.tasks; -1: the heap does not have the task
+	seq       uint32 // number of the task in the order of Add
 
-	phase   phase
-	dropped uint8 // runs that lateness has excused since the last evidence
-	// newcomer: it came when the service was routable already, and does not
-	// take it out for want of its first run.
-	newcomer bool
+	phase       phase
+	excusedRuns uint8 // number of timeouts since the last evidence that do not count
+	// newToAll is set if all services of the check were routable when the check was added.
+	// These services do not wait for its first run.
+	newToAll bool
 	removed  bool
-	spread   bool // the random phase has been taken
-	// dirty: it is to be counted anew; how it was on its boards, and in its kind.
-	dirty     bool
-	entered   bool
-	enteredAs health.Status
-	ofKind    bool
-	kindAs    health.Status
+	spread   bool // true after nextRun has used randomPhase
+	changed  bool // true if schedule.changed has the task
+	// counted is set if the statusCounts of the services include the task. countedAs is the
+	// status with which they include it.
+	counted   bool
+	countedAs health.Status
 }
 
-// ties are what few checks have.
-type ties struct {
+// extras holds fields of a task that only few tasks need.
+type extras struct {
 	tags []string
-	// after and before are the checks it waits for, and those that wait for it;
-	// heldAt is since when it does.
-	after, before []*task
-	heldAt        time.Time
-	beside        *companion
+	// dependencies are the checks in DependsOn of this check. dependents are the checks that
+	// have this check in their DependsOn.
+	dependencies, dependents []*task
+	blocker                  *task     // check whose status blocks this check; nil: none
+	blockedSince             time.Time // begin of the phase blocked
+	// stopBackground ends the function that Background has started; nil: there is none.
+	stopBackground context.CancelFunc
+	// newTo are the services that do not wait for the first run of the check. It is nil if
+	// newToAll is set.
+	newTo []*servedService
 }
 
-var none ties
+var noExtras extras
 
-// tied returns t's ties for reading.
-func (t *task) tied() *ties {
-	if t.ties == nil {
-		return &none
+// extra returns the extras of t. The caller must not change them.
+func (t *task) extra() *extras {
+	if t.extras == nil {
+		return &noExtras
 	}
-	return t.ties
+	return t.extras
 }
 
-// tie returns t's ties for writing.
-func (t *task) tie() *ties {
-	if t.ties == nil {
-		t.ties = &ties{}
+// ownExtras returns the extras of t, which the caller may change.
+func (t *task) ownExtras() *extras {
+	if t.extras == nil {
+		t.extras = &extras{}
 	}
-	return t.ties
+	return t.extras
 }
 
-// dueAt returns when the schedule must look at t.
-func (s *schedule) dueAt(t *task) instant {
-	at := never
-	switch t.phase {
-	case idle, stuck:
-		at = t.next
-	case running:
-		at = s.at(t.current.overdue)
-	}
-	if t.phase == blocked {
-		return never // nobody asks it, so that it cannot be late with an answer
-	}
-	if end, ok := t.machine.Deadline(); ok && !t.removed {
-		at = min(at, s.at(end))
-	}
-	return at
+func (t *task) isNewTo(s *servedService) bool {
+	return t.newToAll || slices.Contains(t.extra().newTo, s)
 }
 
-// plan returns when t runs next, after a run that began and ended then, and made
-// m of its machine.
-func (t *task) plan(began, ended time.Time, m *health.Machine) time.Time {
-	doubt := m.InDoubt()
-	wait := t.rules.again(doubt)
+// blocker returns the check whose status blocks t. It returns nil if t may run.
+func (t *task) blocker() *task { return t.extra().blocker }
+
+// breakerOpen reports whether the breaker of t is open: at least BreakAfter runs have
+// failed in a row.
+func (t *task) breakerOpen() bool {
+	return t.rules.breakAfter > 0 && t.machine.Fails() >= t.rules.breakAfter
+}
+
+// nextRun returns the time of the next run. began and ended are the times of the last run.
+// m is the machine after it has observed the last run.
+func (t *task) nextRun(began, ended time.Time, m *machine.Machine) time.Time {
+	doubt := m.Suspect()
+	wait := t.rules.interval(doubt)
 	if n := t.rules.breakAfter; n > 0 && m.Fails() >= n {
-		wait = t.rules.backOff(m.Fails())
+		wait = t.rules.breakerInterval(m.Fails())
 	}
 	if t.current.again {
 		return ended.Add(MinEvery)
 	}
 	if !doubt && !t.spread {
-		// All began together; from here on they are spread out.
+		// All checks begin together at the start. A random time spreads their later runs.
 		t.spread = true
-		return began.Add(phaseOf(wait))
+		return began.Add(randomPhase(wait))
 	}
 	return later(began.Add(jitter(wait)), ended.Add(wait/2))
 }
 
-// excuse moves t's deadlines by as much as the scheduler was late: no longer
-// than four times its interval between two pieces of evidence.
-func (t *task) excuse(late time.Duration, now time.Time) {
+// jitter returns d plus or minus 10 %, so that checks do not stay synchronised.
+func jitter(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) }
+
+// randomPhase returns a random time from 1 ns to d.
+func randomPhase(d time.Duration) time.Duration { return rand.N(d) + 1 }
+
+// maxExcused limits how much lateness of the scheduler is forgiven between two pieces of
+// evidence. It is a number of intervals for deadlines, and a number of runs for timeouts.
+const maxExcused = 4
+
+// forgive extends the deadlines of t, because the scheduler was late by the time late.
+func (t *task) forgive(late time.Duration, now time.Time) {
 	late = min(late, maxExcused*t.rules.every-t.forgiven)
 	if late <= 0 {
 		return
 	}
 	t.forgiven += late
 	t.machine.Forgive(late)
-	if t.phase != running || t.dropped == maxExcused {
+	if t.phase != running || t.excusedRuns == maxExcused {
 		return
 	}
 	t.current.excused = true
-	// What it has found may be waiting to be told.
+	// The run may have returned already. Its worker has the time grace to report the outcome.
 	t.current.overdue = later(t.current.overdue.Add(late), now.Add(grace))
 }
 
-// maxExcused bounds, in intervals and in runs, what lateness excuses.
-const maxExcused = 4
+// ownVerdict returns the status of the check. If the check has a blocker, the status is at
+// least as bad as that of the blocker.
+func (t *task) ownVerdict() verdict {
+	v := verdict{
+		status: t.machine.Status(), cause: t.machine.Cause(),
+		reason: t.machine.Reason(), firstFailure: t.machine.FirstFailure(),
+	}
+	by := t.blocker()
+	if by == nil {
+		return v
+	}
+	if s := by.machine.Status(); s.WorseThan(v.status) {
+		v.status = s
+	}
+	v.cause, v.reason = health.CauseBlocked, "blocked by "+by.name
+	v.firstFailure = earlier(v.firstFailure, by.machine.FirstFailure())
+	return v
+}
 
-// state returns t as it is published.
+// effect returns the verdict of the check for its services. If OnFail is Degrade,
+// NOT_SERVING becomes DEGRADED.
+func (t *task) effect() verdict {
+	v := t.ownVerdict()
+	if t.rules.onFail == Degrade && v.status == health.NotServing {
+		v.status = health.Degraded
+	}
+	return v
+}
+
+// state returns the check as it is published.
 func (t *task) state() health.CheckState {
-	v := t.says()
+	v := t.ownVerdict()
 	state := health.CheckState{
 		Name: t.name, Status: v.status, Cause: v.cause, Reason: v.reason,
-		LastRun: t.tally.last(), ResponseTime: t.took, Passes: t.machine.Passes(), Fails: t.machine.Fails(),
-		Runs: t.tally.runs(), Failures: t.tally.failures(),
+		LastRun: timeOf(t.stats.lastRun), ResponseTime: t.took, Passes: t.machine.Passes(), Fails: t.machine.Fails(),
+		Runs: t.stats.runs(), Failures: t.stats.failures(),
 	}
 	if t.value != nil {
 		state.HasValue, state.Value, state.Unit = true, t.value.value, t.value.unit
 	}
 	return state
+}
+
+// CheckInfo describes a check to its own process.
+type CheckInfo struct {
+	health.CheckState
+	Kind Kind
+	// LastSuccess is the end of the last run that passed or warned. It is zero if no run
+	// has passed or warned.
+	LastSuccess time.Time
+	// Overdue reports that a run has not returned in time and still runs.
+	Overdue bool
+	// BreakerOpen reports that BreakAfter runs or more failed in a row, so that the time
+	// between runs grows.
+	BreakerOpen bool
+	// Results counts the runs since the start of the server by result.
+	Results [NumResults]uint64
+	// Durations counts the runs since the start of the server by duration. Entry i counts
+	// the runs that took at most DurationBounds[i] and more than DurationBounds[i-1]. The
+	// last entry counts the runs that took longer than all bounds.
+	Durations [len(DurationBounds) + 1]uint64
+	// Took is the sum of all durations.
+	Took time.Duration
+}
+
+func (t *task) info() CheckInfo {
+	info := CheckInfo{
+		CheckState: t.state(), Kind: t.rules.kind, LastSuccess: timeOf(t.stats.lastSuccess),
+		Overdue: t.phase == stuck, BreakerOpen: t.breakerOpen(), Took: t.stats.took,
+	}
+	for i, n := range t.stats.results {
+		info.Results[i] = uint64(n)
+	}
+	for i, n := range t.stats.durations {
+		info.Durations[i] = uint64(n)
+	}
+	return info
+}
+
+// due is a task and the time when schedule.doDue must be called for this task.
+type due struct {
+	at   instant
+	task *task
+}
+
+// dueHeap implements heap.Interface. Its first element is the task that is due first.
+type dueHeap []due
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
+
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].task.heapIndex, h[j].task.heapIndex = int32(i), int32(j)
+}
+
+func (h *dueHeap) Push(x any) {
+	d := x.(due)
+	d.task.heapIndex = int32(len(*h))
+	*h = append(*h, d)
+}
+
+func (h *dueHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = due{}
+	*h = old[:len(old)-1]
+	return last
+}
+
+// waitHeap implements heap.Interface for tasks that wait for a worker. The task with the
+// highest priority is first. Of equal priorities, the task that has waited longest is
+// first.
+type waitHeap []*task
+
+func (h waitHeap) Len() int      { return len(h) }
+func (h waitHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+
+func (h waitHeap) Less(i, j int) bool {
+	a, b := h[i], h[j]
+	switch {
+	case a.rules.priority != b.rules.priority:
+		return a.rules.priority > b.rules.priority
+	case a.next != b.next:
+		return a.next < b.next
+	}
+	return a.seq < b.seq
+}
+
+func (h *waitHeap) Push(x any) { *h = append(*h, x.(*task)) }
+
+func (h *waitHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return last
 }

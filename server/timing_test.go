@@ -39,7 +39,8 @@ func TestFirstRunsAreAtOnceThenSpread(t *testing.T) {
 			tenths[min(9, second*10/every)]++
 		}
 		for i, n := range tenths {
-			// 10 each are expected; 0 or 30 come less than once in 30,000.
+			// The expected value is 10. A value of 0 or 30 has a probability below
+			// 1/30,000.
 			if n == 0 || n > 30 {
 				t.Errorf("%d of %d second runs in tenth %d of the interval: %v", n, checks, i, tenths)
 			}
@@ -54,7 +55,7 @@ func TestJitterIsATenth(t *testing.T) {
 		add(t, s, server.Check{Name: "a", Run: p.run, Every: 10 * time.Second})
 		start(t, s)
 		time.Sleep(time.Hour)
-		gaps := gaps(p.runs()[1:]) // the random phase is none
+		gaps := gaps(p.runs()[1:]) // without the random phase
 		if least, most := slices.Min(gaps), slices.Max(gaps); least < 9*time.Second || least > 9300*time.Millisecond ||
 			most > 11*time.Second || most < 10700*time.Millisecond {
 			t.Errorf("intervals of %v to %v, want 9 s to 11 s, used to the full", least, most)
@@ -79,7 +80,7 @@ func TestReprobeWhileInDoubt(t *testing.T) {
 				}
 			}
 			p.set(nil)
-			untilRun(t, p) // one pass of two: still in doubt
+			untilRun(t, p) // one pass of two: the status is still in doubt
 			untilRun(t, p)
 			wantStatus(t, s, health.Serving)
 		})
@@ -88,7 +89,7 @@ func TestReprobeWhileInDoubt(t *testing.T) {
 
 func TestSlowChecksAreLeftAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &probe{within: heeding(2 * time.Second), err: errDown}
+		p := &probe{within: honouring(2 * time.Second), err: errDown}
 		s := newServer(t, server.Config{})
 		add(t, s, server.Check{Name: "a", Run: p.run, Every: 10 * time.Second, Timeout: 3 * time.Second})
 		start(t, s)
@@ -128,7 +129,7 @@ func TestCapAndPriority(t *testing.T) {
 		if most != 2 {
 			t.Errorf("%d at once, want 2", most)
 		}
-		// Two that start at the same moment may enter in either order.
+		// Two runs that begin at the same moment may be recorded in either order.
 		for i := 0; i < len(order); i += 2 {
 			slices.Sort(order[i : i+2])
 		}
@@ -140,7 +141,7 @@ func TestCapAndPriority(t *testing.T) {
 
 func TestDefaultCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := &probe{within: heeding(time.Second)}
+		p := &probe{within: honouring(time.Second)}
 		s := newServer(t, server.Config{})
 		for i := range 40 {
 			add(t, s, server.Check{Name: fmt.Sprint(i), Run: p.run})
@@ -155,11 +156,11 @@ func TestDefaultCap(t *testing.T) {
 
 func TestRemoveWhileWaitingForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		first, second, third := &probe{within: heeding(time.Second)}, &probe{}, &probe{}
+		first, second, third := &probe{within: honouring(time.Second)}, &probe{}, &probe{}
 		s := newServer(t, server.Config{MaxConcurrent: 1})
 		add(t, s, server.Check{Name: "a", Run: first.run})
 		start(t, s)
-		// Both go before the first's next run, whenever that is.
+		// Both run before the next run of the first.
 		add(t, s, server.Check{Name: "b", Run: second.run, Priority: 2}, server.Check{Name: "c", Run: third.run, Priority: 1})
 		synctest.Wait()
 		s.Remove("b")
@@ -174,18 +175,18 @@ func TestRemoveWhileWaitingForRoom(t *testing.T) {
 
 func TestEvidenceGetsStale(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		// The one run at a time that is allowed is taken by an important check
-		// that never leaves room: the other's evidence gets old.
+		// MaxConcurrent is 1, and an important check always runs. The evidence of the
+		// other check becomes stale.
 		p := &probe{}
 		hog := &probe{}
 		s := newServer(t, server.Config{MaxConcurrent: 1})
 		add(t, s, server.Check{Name: "db", Run: p.run, Every: 10 * time.Second, StaleAfter: 5 * time.Second})
 		start(t, s)
 		wantStatus(t, s, health.Serving)
-		hog.takes(heeding(24 * time.Hour))
+		hog.takes(honouring(24 * time.Hour))
 		add(t, s, server.Check{Name: "hog", Run: hog.run, Every: 2 * time.Hour, Timeout: time.Hour, OnFail: server.Ignore})
 		wantStatus(t, s, health.Serving)
-		// At the latest: the next run, its time-out, the slack, StaleAfter.
+		// The evidence is stale at the latest after the next run, its timeout, slack and StaleAfter.
 		time.Sleep(10*time.Second + 2*time.Second + time.Second + 5*time.Second + time.Millisecond)
 		wantStatus(t, s, health.NotServing)
 		if e := current(t, s); e.Cause != health.CauseStale || e.Reason != "db: stale" {
@@ -199,7 +200,7 @@ func TestEvidenceGetsStale(t *testing.T) {
 
 func TestStaleAfterNegativeIsOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		hog := &probe{within: heeding(24 * time.Hour)}
+		hog := &probe{within: honouring(24 * time.Hour)}
 		s := newServer(t, server.Config{MaxConcurrent: 1})
 		add(t, s, server.Check{Name: "db", Run: pass, StaleAfter: -1})
 		start(t, s)

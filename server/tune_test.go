@@ -12,7 +12,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// TestTune: thresholds and times of a running check, by name.
+// TestTune changes thresholds and times of a running check by name.
 func TestTune(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &probe{}
@@ -30,11 +30,11 @@ func TestTune(t *testing.T) {
 		}
 		p.set(errDown)
 		time.Sleep(70 * time.Second)
-		wantStatus(t, s, health.NotServing) // at the first failure
+		wantStatus(t, s, health.NotServing) // after the first failure
 	})
 }
 
-// TestTuneIsAllOrNone: everything wrong is named, and nothing is changed.
+// TestTuneIsAllOrNone: the error names all faults, and nothing is changed.
 func TestTuneIsAllOrNone(t *testing.T) {
 	s := newServer(t, server.Config{})
 	add(t, s, server.Check{Name: "a", Run: pass}, server.Check{Name: "b", Run: pass})
@@ -45,7 +45,7 @@ func TestTuneIsAllOrNone(t *testing.T) {
 	}
 }
 
-// TestOnTransition hears of each change, from the first run to the end.
+// TestOnTransition: the hook is called for each change, from the first run to the end.
 func TestOnTransition(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -71,8 +71,8 @@ func TestOnTransition(t *testing.T) {
 	})
 }
 
-// TestOnTransitionMayBlock: nobody waits for it, and it hears of the latest when
-// it is done.
+// TestOnTransitionMayBlock: nothing waits for a hook that blocks, and its next call has
+// the latest change.
 func TestOnTransitionMayBlock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		heard, over := make(chan health.Change), make(chan struct{})

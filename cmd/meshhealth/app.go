@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/term"
@@ -14,81 +15,70 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// app is what the commands know of the world around them.
+// app has the environment of a command: its streams, its clock and its terminal.
 type app struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
 	zone           *time.Location
-	// columns is the width of the terminal stdout is; 0 if it is none.
+	// columns is the width of the terminal to which stdout writes; 0 if stdout is no
+	// terminal.
 	columns int
-	// listening is told where a coordinator listens, for tests.
+	// hangups receives each SIGHUP, and has room for one. It is nil in tests.
+	hangups chan os.Signal
+	// listening, which only tests set, is called with the addresses when a coordinator
+	// listens.
 	listening func(grpc, http string)
 }
 
 func newApp() *app {
-	a := &app{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: time.Now, zone: time.Local}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: time.Now, zone: time.Local}
 	if columns, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
 		a.columns = max(columns, 40)
 	}
 	return a
 }
 
-// The exit codes besides those of statuses.
+// The exit codes in addition to those of statuses.
 const (
 	exitOK   = 0
-	exitFail = 3 // could not do what was asked
+	exitFail = 3 // the command has failed
 )
 
-// exitCode ends a command that has said all there is to say.
+// exitCode is an error that ends a command with this code. The command has already printed
+// the reason.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// fault is an error with what to do about it.
-type fault struct {
+// hintedError is an error with a hint that says what the user can do about the error.
+type hintedError struct {
 	err  error
 	hint string
 }
 
-func (f *fault) Error() string { return f.err.Error() }
-func (f *fault) Unwrap() error { return f.err }
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
 
 func hinted(hint, format string, args ...any) error {
-	return &fault{fmt.Errorf(format, args...), hint}
+	return &hintedError{fmt.Errorf(format, args...), hint}
 }
 
-// run runs a command line and returns its exit code.
-func (a *app) run(ctx context.Context, args []string) int {
-	root := a.root()
-	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return exitOK
-	}
-	if code, ok := errors.AsType[exitCode](err); ok {
-		return int(code)
-	}
-	a.complain(err)
-	return exitFail
-}
-
-// complain prints an error, which may be several, and below it what to do.
-func (a *app) complain(err error) {
-	var hints []string
+// hintedAll adds a hint to each of several errors.
+func hintedAll(err error, hint string) error {
+	var all []error
 	for _, one := range flatten(err) {
-		a.say("meshhealth: %v", one)
-		if f, ok := errors.AsType[*fault](one); ok && !slices.Contains(hints, f.hint) {
-			hints = append(hints, f.hint)
-		}
+		all = append(all, &hintedError{one, hint})
 	}
-	for _, hint := range hints {
-		a.say("  %s", hint)
-	}
+	return errors.Join(all...)
 }
 
-// flatten lists what errors.Join has joined.
+// flatten returns the errors that errors.Join has joined, none for nil.
 func flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
 	several, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
@@ -100,8 +90,33 @@ func flatten(err error) []error {
 	return all
 }
 
-// say prints a line of talk. A terminal does what escapes in a text tell it,
-// so there must be none.
+// printError prints an error, or each of several joined errors. Below them it prints each hint
+// once.
+func (a *app) printError(err error) {
+	var hints []string
+	for _, one := range flatten(err) {
+		a.say("meshhealth: %v", one)
+		if e, ok := errors.AsType[*hintedError](one); ok && !slices.Contains(hints, e.hint) {
+			hints = append(hints, e.hint)
+		}
+	}
+	for _, hint := range hints {
+		a.say("  %s", hint)
+	}
+}
+
+// allowSignal returns nil if a signal has ended ctx during a start, since this is not a
+// failure. Otherwise it returns err.
+func (a *app) allowSignal(ctx context.Context, err error) error {
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	a.say("meshhealth: stopped by a signal before it had started")
+	return nil
+}
+
+// say prints a line to stderr. It removes control characters from texts and errors in
+// args, since a terminal would execute them.
 func (a *app) say(format string, args ...any) {
 	for i, arg := range args {
 		switch arg := arg.(type) {
@@ -114,11 +129,15 @@ func (a *app) say(format string, args ...any) {
 	fmt.Fprintf(a.stderr, format+"\n", args...)
 }
 
-// cleanLines cleans each line of a text of ours with texts of others in it.
+// cleanLines removes control characters from each line of a text, and shortens long lines.
 func cleanLines(text string) string {
-	lines := splitLines(text)
+	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		lines[i] = wire.CleanTo(line, 4*wire.MaxText)
+		lines[i] = wire.CleanTo(line, maxShown)
 	}
-	return joinLines(lines)
+	return strings.Join(lines, "\n")
 }
+
+// maxShown is the greatest length of a text from the coordinator that is printed on one line,
+// in bytes.
+const maxShown = 4 * wire.MaxText

@@ -13,8 +13,9 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// explain makes of a failed call what a person can do something with.
-func (t *target) explain(err error) error {
+// callError returns an error that describes a failed call in words. It adds a hint if one can
+// help.
+func (t *target) callError(err error) error {
 	if err == nil {
 		return nil
 	}
@@ -28,9 +29,9 @@ func (t *target) explain(err error) error {
 	case codes.Canceled:
 		return errors.New("interrupted")
 	case codes.Unimplemented:
-		return hinted("Is it a meshhealth coordinator? An embedded server answers status and watch only.", "%s does not do this: %s", t.address, message)
+		return hinted("Is it a meshhealth coordinator? An embedded server answers status and watch only.", "%s does not support this call: %s", t.address, message)
 	case codes.PermissionDenied, codes.Unauthenticated:
-		return hinted("Show a client certificate the coordinator trusts: --tls-cert and --tls-key.", "%s refuses: %s", t.address, message)
+		return hinted("Show a client certificate that the coordinator trusts: --tls-cert and --tls-key.", "%s refuses: %s", t.address, message)
 	case codes.InvalidArgument:
 		return errors.New(violations(st, message))
 	case codes.FailedPrecondition:
@@ -39,53 +40,53 @@ func (t *target) explain(err error) error {
 	return fmt.Errorf("%s answers %s: %s", t.address, st.Code(), message)
 }
 
-// unavailable tells apart why nobody could be reached.
+// unavailable returns an error that says why the coordinator cannot be reached or cannot
+// answer now.
 func (t *target) unavailable(err error, message string) error {
 	if wire.ReasonOf(err) != "" {
 		return hinted("Try again in a moment.", "%s cannot do this now: %s", t.address, message)
 	}
-	reason := lastReason(message)
 	hint := "Run one with `meshhealth coordinator`, or name another with --coordinator HOST:PORT (or " + coordinatorEnv + ")."
 	switch {
 	case strings.Contains(message, "first record does not look like a TLS handshake"):
-		hint = "It talks plaintext. Leave the TLS flags out; beyond this machine that takes --insecure."
+		hint = "It uses plaintext. Leave the TLS flags out; for another machine, give --insecure."
 	case strings.Contains(message, "certificate"):
 		hint = "Check --tls-ca, --server-name, and the clock."
 	case t.plaintext() && (strings.Contains(message, "server preface") || strings.Contains(message, "EOF") || strings.Contains(message, "reset by peer")):
 		hint = "It may want TLS: --tls-ca FILE."
 	}
-	return hinted(hint, "cannot reach a coordinator at %s: %s", t.address, reason)
+	return hinted(hint, "cannot reach a coordinator at %s: %s", t.address, lastReason(message))
 }
 
-var gRPCNoise = regexp.MustCompile(`^(?:connection error: desc = |"|transport: |Error while dialing: |dial tcp [^ ]*: (?:connect: )?|authentication handshake failed: |last resolver error: |name resolver error: |produced zero addresses)+`)
+var gRPCPrefixes = regexp.MustCompile(`^(?:connection error: desc = |"|transport: |Error while dialing: |dial tcp [^ ]*: (?:connect: )?|authentication handshake failed: |last resolver error: |name resolver error: |produced zero addresses)+`)
 
-// lastReason cuts off what gRPC puts before the reason.
+// lastReason returns message without the text that gRPC writes before the reason.
 func lastReason(message string) string {
-	if short := strings.TrimSuffix(gRPCNoise.ReplaceAllString(message, ""), `"`); short != "" {
+	if short := strings.TrimSuffix(gRPCPrefixes.ReplaceAllString(message, ""), `"`); short != "" {
 		return short
 	}
 	return message
 }
 
-// violations lists what is wrong with the request, field by field.
+// violations lists the faults of a request, one field a line.
 func violations(st *status.Status, message string) string {
-	var parts []string
+	var lines []string
 	for _, d := range st.Details() {
 		if bad, ok := d.(*errdetails.BadRequest); ok {
 			for _, v := range bad.GetFieldViolations() {
-				parts = append(parts, wire.Clean(v.GetField()+": "+v.GetDescription()))
+				lines = append(lines, wire.Clean(v.GetField()+": "+v.GetDescription()))
 			}
 		}
 	}
-	if len(parts) == 0 {
+	if len(lines) == 0 {
 		return message
 	}
-	return strings.Join(parts, "\n")
+	return strings.Join(lines, "\n")
 }
 
 func refused(err error, message string) error {
 	if wire.ReasonOf(err) == wire.ReasonLeased {
-		return hinted("Its own process keeps it registered, and would come back: stop that.", "%s", message)
+		return hinted("The instance registers again as long as its process runs: stop the process, or give --force.", "%s", message)
 	}
 	return errors.New(message)
 }

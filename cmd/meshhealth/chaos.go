@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -14,7 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/chaos"
 )
 
-// chaosFlags are those of the chaos command.
+// chaosFlags are the flags of the chaos command.
 type chaosFlags struct {
 	only              []string
 	instances, rounds int
@@ -22,55 +21,57 @@ type chaosFlags struct {
 	output
 }
 
-func (a *app) chaosCommand() *cobra.Command {
+func chaosCommand(a *app) *cobra.Command {
 	var f chaosFlags
 	cmd := &cobra.Command{
 		Use:   "chaos",
-		Short: "Try on this machine what breaks registries, and count the falsely dead",
-		Long: `Run a coordinator and hundreds to thousands of targets, in processes of their own
-on loopback and a temporary folder, and do to them what breaks registries: stop,
-kill and starve the coordinator, slow its disk, let everything flip at once, or
-half of the mesh vanish. What the targets were is compared with what was published:
+		Short: "Cause faults on this machine, and count wrong statuses",
+		Long: `Run a coordinator and hundreds to thousands of targets in separate processes, on
+loopback and in a temporary folder. Then cause faults that registries often do not
+survive: stop, kill and starve the coordinator, slow its disk, change all statuses
+at once, cut off half of the mesh, give the addresses of killed processes to other
+servers, and follow health services that are half-implemented. The true statuses of
+the targets are compared with what was published:
 
   false   published, and not true within the bound before it
   missed  true for longer than the bound, and never published
   late    published after the bound
 
-Stopping processes needs Unix. It takes some minutes and most of two cores.
-The exit code is 0 if all scenarios pass, 2 if one does not, 3 if one could not
-be run.`,
+Stopping processes needs Unix. All scenarios take some minutes and most of two cores.
+The exit code is 0 if all scenarios pass, 2 if one does not, 3 if one could not be
+run.`,
 		Example: `  meshhealth chaos
   meshhealth chaos --only pause,blackhole --instances 200
   meshhealth chaos --only kill --rounds 100 --keep`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runChaos(cmd, &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runChaos(a, cmd, &f) },
 	}
 	fl := cmd.Flags()
 	fl.StringSliceVar(&f.only, "only", nil, "run these `SCENARIOS` only: "+strings.Join(chaos.Names(), ", "))
 	fl.IntVar(&f.instances, "instances", 0,
-		fmt.Sprintf("how many targets, %d to %d; 0 means as many as each scenario likes (deploy, flap and scale always do)", chaos.MinInstances, chaos.MaxInstances))
+		fmt.Sprintf("how many targets, %d to %d; 0 means the default of each scenario (deploy, flap, scale, reuse and stubs always use it)", chaos.MinInstances, chaos.MaxInstances))
 	fl.IntVar(&f.rounds, "rounds", chaos.DefaultRounds, fmt.Sprintf("how often kill kills, 1 to %d", chaos.MaxRounds))
-	fl.BoolVar(&f.keep, "keep", false, "keep logs and data, and say where")
-	f.output.flags(cmd)
+	fl.BoolVar(&f.keep, "keep", false, "keep logs and data, and print where they are")
+	f.output.addTo(cmd)
 	return cmd
 }
 
-func (a *app) runChaos(cmd *cobra.Command, f *chaosFlags) error {
+func runChaos(a *app, cmd *cobra.Command, f *chaosFlags) error {
 	if err := f.check(cmd); err != nil {
 		return err
 	}
 	cfg := chaos.Config{
 		Only: f.only, Instances: f.instances, Rounds: f.rounds, Keep: f.keep,
-		Command: leashed, Host: func(ctx context.Context) *exec.Cmd { return leashed(ctx) },
+		Command: chaosProcess, Host: func(ctx context.Context) *exec.Cmd { return chaosProcess(ctx) },
 		Progress: func(line string) { a.say("%s", line) },
 	}
 	var printed error
 	if f.json() {
-		cfg.Done = func(v chaos.Verdict) { printed = errors.Join(printed, a.chaosJSON(&v)) }
+		cfg.Done = func(v chaos.Verdict) { printed = errors.Join(printed, printVerdict(a, &v)) }
 	}
 	all, err := chaos.Run(cmd.Context(), cfg)
 	if !f.json() && len(all) > 0 {
-		printed = a.chaosTable(all, a.pen(f.colour))
+		printed = printVerdicts(a, all, a.pen(f.colour))
 	}
 	if err = errors.Join(err, printed); err != nil {
 		return err
@@ -83,7 +84,7 @@ func (a *app) runChaos(cmd *cobra.Command, f *chaosFlags) error {
 	return nil
 }
 
-// exitBad: a scenario did not pass.
+// exitBad reports that a scenario did not pass.
 const exitBad = 2
 
 func (f *chaosFlags) check(cmd *cobra.Command) error {
@@ -97,22 +98,22 @@ func (f *chaosFlags) check(cmd *cobra.Command) error {
 	return errors.Join(errs...)
 }
 
-// chaosChild is the hidden command of chaos's child processes.
+// chaosChild is the hidden command of the child processes of chaos.
 const chaosChild = "chaos-child"
 
-// leashed is this binary again: with a command line it runs that, without one it
-// hosts targets; until its stdin ends.
-func leashed(_ context.Context, args ...string) *exec.Cmd {
+// chaosProcess returns a command that runs this binary again until its stdin ends. With args,
+// the child runs args as its command line. Without args, it hosts targets.
+func chaosProcess(_ context.Context, args ...string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		self = os.Args[0]
 	}
-	// Whoever started it ends it: a context could only kill it alone, and not
-	// what it has started.
+	// The parent ends the process by closing its stdin. A context would kill only the
+	// process itself, and not its children.
 	return exec.Command(self, append([]string{chaosChild, "--"}, args...)...)
 }
 
-func (a *app) chaosChildCommand() *cobra.Command {
+func chaosChildCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    chaosChild + " [COMMAND...]",
 		Short:  "Run a command line, or host targets, until stdin ends",
@@ -123,11 +124,7 @@ func (a *app) chaosChildCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
-			// Chaos holds the other end: without it nobody is interested.
-			go func() {
-				_, _ = io.Copy(io.Discard, os.Stdin)
-				cancel()
-			}()
+			go cancelAtEOF(os.Stdin, cancel)
 			if code := a.run(ctx, args); code != exitOK {
 				return exitCode(code)
 			}

@@ -1,152 +1,96 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/config"
+	"github.com/meshhealth/meshhealth/internal/logs"
 )
 
-// coordinatorFlags are those of the coordinator command. Empty means not given.
-type coordinatorFlags struct {
-	config, listen, http       string
-	dataDir                    string
-	memory, check, insecure    bool
-	tlsCert, tlsKey, tlsClient string
-	logFormat, logLevel        string
-}
-
-func (a *app) coordinatorCommand() *cobra.Command {
+func coordinatorCommand(a *app) *cobra.Command {
 	var f coordinatorFlags
 	cmd := &cobra.Command{
 		Use:   "coordinator",
 		Short: "Run a coordinator",
-		Long: `Run a coordinator until SIGINT or SIGTERM; a second one ends it at once.
+		Long: `Run a coordinator until SIGINT or SIGTERM. A second signal ends it at once.
 
-It keeps what it knows in ./` + defaultDataDir + ` unless told otherwise, and
-listens on loopback. Beyond it, it wants TLS. Whoever registers then shows a
-client certificate that --tls-client-ca vouches for.
+It stores its data in ./` + config.DefaultDataDir + ` unless a flag or the file says
+otherwise. It listens on loopback without TLS. To listen on other addresses it
+requires TLS. A caller that registers instances then needs a client certificate
+that --tls-client-ca verifies.
 
-Flags go before what the file says. Certificates are read again when their files
-change; on SIGHUP the file's services, their rules and what they depend on are,
-unless something is wrong with the file. Logs go to stderr.`,
+Flags override the configuration file. The coordinator reads certificates again
+when their files change. On SIGHUP it reads the file again and applies its
+services, their rules and their dependencies. If the file has a fault, nothing
+changes. A file that lists no service any more is refused, unless it says
+services: []. Logs go to stderr.`,
 		Example: `  meshhealth coordinator
   meshhealth coordinator --config meshhealth.yaml
   meshhealth coordinator --config meshhealth.yaml --check-config`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.runCoordinator(cmd, &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runCoordinator(a, cmd, &f) },
 	}
-	cmd.AddCommand(a.stateCommand())
-	fl := cmd.Flags()
-	fl.StringVar(&f.config, "config", "", "read this YAML `FILE`")
-	fl.BoolVar(&f.check, "check-config", false, "only check the configuration: exit 0 if it is sound, else 3")
-	fl.StringVar(&f.listen, "listen", "", "gRPC `HOST:PORT` (default "+coordinator.DefaultListen+")")
-	fl.StringVar(&f.http, "http", "", "`HOST:PORT` of /metrics, /livez, /readyz, or off (default "+coordinator.DefaultHTTP+")")
-	fl.StringVar(&f.dataDir, "data-dir", "", "keep registrations, statuses and history in this `DIR` (default "+defaultDataDir+")")
-	fl.BoolVar(&f.memory, "memory", false, "keep nothing on disk: a restart forgets everything")
-	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate `FILE` (PEM) to listen with")
-	fl.StringVar(&f.tlsKey, "tls-key", "", "its key `FILE`, in the same folder")
-	fl.StringVar(&f.tlsClient, "tls-client-ca", "", "`FILE` with the roots of callers' certificates")
-	fl.BoolVar(&f.insecure, "insecure", false, "allow plaintext beyond loopback, for everybody to register and override")
-	fl.StringVar(&f.logFormat, "log-format", "", strings.Join(logFormats, " or ")+" (default "+defaultLogFormat+")")
-	fl.StringVar(&f.logLevel, "log-level", "", strings.Join(logLevels, ", ")+" (default "+defaultLogLevel+")")
+	cmd.AddCommand(stateCommand(a))
+	f.addTo(cmd.Flags())
 	return cmd
 }
 
-func (a *app) runCoordinator(cmd *cobra.Command, f *coordinatorFlags) error {
-	s, err := f.settings(cmd)
+func runCoordinator(a *app, cmd *cobra.Command, f *coordinatorFlags) error {
+	ctx := cmd.Context()
+	s, err := f.settings(ctx, cmd)
 	if err != nil {
-		return err
+		return a.allowSignal(ctx, err)
 	}
 	if f.check {
-		_, err := fmt.Fprintf(a.stdout, "%s: ok\n", or(f.config, "flags"))
+		_, err := fmt.Fprintf(a.stdout, "%s: ok\n", cmp.Or(f.config, "flags"))
 		return err
 	}
-	log, err := newLogger(a.stderr, or(s.log.format, defaultLogFormat), or(s.log.level, defaultLogLevel))
+	log, err := newLogger(a.stderr, cmp.Or(s.Log.Format, config.DefaultLogFormat), cmp.Or(s.Log.Level, config.DefaultLogLevel))
 	if err != nil {
 		return err
 	}
-	var reread func() (*settings, error)
+	queued := logs.New(log)
+	defer queued.Flush(logs.FlushTime)
+	h := &hangups{log: queued.Logger}
 	if f.config != "" {
-		reread = func() (*settings, error) { return f.settings(cmd) }
+		h.reloader = &config.Reloader{File: f.config, Running: s, Change: func(s *config.Settings) error { return f.change(cmd, s) }}
 	}
-	return a.coordinate(cmd.Context(), s, log, reread)
+	return a.allowSignal(ctx, a.coordinate(ctx, s, h))
 }
 
-// settings returns what the file and the flags say together.
-func (f *coordinatorFlags) settings(cmd *cobra.Command) (*settings, error) {
-	if f.memory && f.dataDir != "" {
-		return nil, usage(cmd, "--data-dir is given beside --memory; allowed: one of them")
-	}
-	s := &settings{}
-	if f.config != "" {
-		var err error
-		if s, err = readConfig(f.config); err != nil {
-			return nil, err
-		}
-	}
-	f.override(s)
-	if err := f.wrong(cmd, s); err != nil {
-		return nil, err
-	}
-	return s, s.validate()
-}
-
-// override puts the flags over the file.
-func (f *coordinatorFlags) override(s *settings) {
-	over(f.listen, &s.listen)
-	over(f.http, &s.http)
-	over(f.dataDir, &s.dataDir)
-	over(f.logFormat, &s.log.format)
-	over(f.logLevel, &s.log.level)
-	s.insecure = s.insecure || f.insecure
-	if f.memory {
-		s.dataDir = off
-	}
-	if f.tlsCert == "" && f.tlsKey == "" && f.tlsClient == "" {
-		return
-	}
-	if s.tls == nil {
-		s.tls = &tlsSetting{}
-	}
-	over(f.tlsCert, &s.tls.Cert)
-	over(f.tlsKey, &s.tls.Key)
-	over(f.tlsClient, &s.tls.CA)
-}
-
-// coordinate runs a coordinator until ctx ends. Where there is a file, reread
-// reads it again.
-func (a *app) coordinate(ctx context.Context, s *settings, log *slog.Logger, reread func() (*settings, error)) error {
-	cfg := s.config()
-	cfg.Logger = log
-	closers, err := s.credentials(&cfg)
-	defer func() {
-		for _, c := range closers {
-			c.close()
-		}
-	}()
+// coordinate runs a coordinator until ctx ends.
+func (a *app) coordinate(ctx context.Context, s *config.Settings, h *hangups) error {
+	cfg, closeFiles, err := s.Open()
 	if err != nil {
 		return err
 	}
+	defer closeFiles()
+	cfg.Logger, cfg.Build = h.log, buildVersion()
 	c, err := newCoordinator(ctx, cfg)
 	if err != nil {
 		return err
 	}
-	if reread != nil {
-		defer (&rereading{reread, s, c, log}).listen(ctx)()
+	if h.reloader != nil {
+		h.reloader.Coordinator = c
 	}
-	a.announce(log, s, &cfg, c)
+	defer h.handle(ctx, a.hangups)()
+	a.announce(h.log, s, &cfg, c)
 	if err := c.Run(ctx); err != nil {
 		return err
 	}
-	log.Info("stopped")
+	h.log.Info("stopped")
 	return nil
 }
 
@@ -158,21 +102,22 @@ func newCoordinator(ctx context.Context, cfg coordinator.Config) (*coordinator.C
 	return c, err
 }
 
-// announce says where it listens and what one may not expect.
-func (a *app) announce(log *slog.Logger, s *settings, cfg *coordinator.Config, c *coordinator.Coordinator) {
-	grpcAt, httpAt := c.Addr().String(), off
+// announce logs the addresses at which the coordinator listens. It warns of settings that
+// lose data at a restart, that allow everybody everything, or that allow nobody to register.
+func (a *app) announce(log *slog.Logger, s *config.Settings, cfg *coordinator.Config, c *coordinator.Coordinator) {
+	grpcAt, httpAt := c.Addr().String(), coordinator.Off
 	if at := c.HTTPAddr(); at != nil {
 		httpAt = at.String()
 	}
-	log.Info("listening", "grpc", grpcAt, "http", httpAt, "data_dir", or(cfg.DataDir, off),
+	log.Info("listening", "grpc", grpcAt, "http", httpAt, "data_dir", cmp.Or(cfg.DataDir, coordinator.Off),
 		"tls", cfg.Credentials != nil, "build", cfg.Build)
-	if s.memory() {
-		log.Warn("nothing is kept on disk: a restart forgets everything")
+	if s.InMemory() {
+		log.Warn("nothing is kept on disk: a restart loses everything")
 	}
 	if cfg.Insecure && !onLoopback(c.Addr()) {
-		log.Warn("insecure: whoever reaches this address can register, override and read")
+		log.Warn("insecure: everybody who can reach this address can register, override and read")
 	}
-	if s.tls != nil && s.tls.CA == "" {
+	if s.TLS != nil && s.TLS.CA == "" {
 		log.Warn("no client CA: nobody can register, override or read the history")
 	}
 	if a.listening != nil {
@@ -183,4 +128,48 @@ func (a *app) announce(log *slog.Logger, s *settings, cfg *coordinator.Config, c
 func onLoopback(at net.Addr) bool {
 	tcp, ok := at.(*net.TCPAddr)
 	return !ok || tcp.IP.IsLoopback()
+}
+
+// hangups reads the configuration again when SIGHUP is received, and logs the result.
+type hangups struct {
+	reloader *config.Reloader // nil if there is no configuration file
+	log      *slog.Logger
+}
+
+// handle starts a goroutine that handles signals. The returned function ends the goroutine,
+// and waits for a reload in progress.
+func (h *hangups) handle(ctx context.Context, signals <-chan os.Signal) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-signals:
+				h.reload(ctx)
+			}
+		}
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+func (h *hangups) reload(ctx context.Context) {
+	if h.reloader == nil {
+		h.log.Warn("SIGHUP: there is no configuration file to read again, and nothing changes; start with --config FILE to change it")
+		return
+	}
+	restart, err := h.reloader.Reload(ctx)
+	if err != nil {
+		h.log.Error("the configuration was not read again; the previous one stays in use", "error", err)
+		return
+	}
+	running := &h.reloader.Running.Coordinator
+	h.log.Info("the configuration was read again", "services", len(running.Policy.Services), "targets", len(running.Static))
+	if len(restart) > 0 {
+		h.log.Warn("changes in these sections need a restart", "sections", strings.Join(restart, ", "))
+	}
 }

@@ -1,22 +1,22 @@
 // Command meshhealth runs a mesh coordinator, and asks one.
 //
-//	meshhealth coordinator              run one, on loopback
-//	meshhealth status [NAME...]         what is well and what is not, and why
-//	meshhealth watch [NAME...]          the same, as it changes
-//	meshhealth history [NAME]           what has changed, newest first
-//	meshhealth register, deregister     instances that cannot do it themselves
-//	meshhealth demo                     a mesh of real services that really fail
+//	meshhealth coordinator              run a coordinator, on loopback
+//	meshhealth status [NAME...]         print statuses and their reasons
+//	meshhealth watch [NAME...]          print each change
+//	meshhealth history [NAME]           print stored transitions, newest first
+//	meshhealth register, deregister     register instances that have no client library
+//	meshhealth demo                     run a mesh of real services that really fail
 //
-// Data goes to stdout, talk to stderr. The exit code of status is the health of
-// what was asked for: 0 SERVING, 1 DEGRADED (or starting, draining, in
-// maintenance), 2 NOT_SERVING, 3 UNKNOWN. Every command ends with 3 when it
-// could not do what it was asked to.
+// Results go to stdout, messages to stderr. The exit code of status says the status of the
+// mesh or of the names: 0 SERVING, 1 DEGRADED (or STARTING, DRAINING, MAINTENANCE), 2
+// NOT_SERVING, 3 UNKNOWN. Every command that fails ends with 3.
 //
-// Here are flags, the configuration file (config*.go, yaml*.go), certificates
-// (creds.go), signals, exit codes and printing. Nothing is judged here.
+// The package has flags, signals, exit codes and printing. Each command has a file of its
+// name. Package coordinator/config reads the configuration, and the coordinator decides
+// every status.
 //
 // # Concurrency
 //
-// One goroutine; what it starts joins before it ends. Only the reading of
-// certificates (creds.go) is called from elsewhere, and is safe for that.
+// Commands run in the main goroutine. A command waits for each goroutine that it has
+// started, except for readers of stdin and of pipes.
 package main

@@ -13,18 +13,18 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-func (a *app) explainCommand() *cobra.Command {
+func explainCommand(a *app) *cobra.Command {
 	var (
 		t   target
 		out output
 	)
 	cmd := &cobra.Command{
 		Use:   "explain NAME",
-		Short: "Say in words why something is as it is",
-		Long: `Say in words why an instance, a service, a zone or the mesh has its status, and
-what would change that next.
+		Short: "Explain a status in words",
+		Long: `Explain in words why an instance, a service, a zone or the mesh has its status, and
+what would change the status next.
 
-The exit code is its status, as with status.`,
+The exit code is the status, as for the command status.`,
 		Example: `  meshhealth explain payments/a
   meshhealth explain payments
   meshhealth explain '*'`,
@@ -33,41 +33,41 @@ The exit code is its status, as with status.`,
 			if err := errors.Join(out.check(cmd), checkNames(names)); err != nil {
 				return err
 			}
-			return a.ask(cmd, &t, func(ctx context.Context, q *asking) error {
-				return a.explain(ctx, q, &out, names[0])
+			return a.ask(cmd, &t, func(ctx context.Context, conn *connection) error {
+				return a.explain(ctx, conn, &out, names[0])
 			})
 		},
 	}
-	t.flags(cmd)
-	out.flags(cmd)
+	t.addTo(cmd)
+	out.addTo(cmd)
 	return cmd
 }
 
-func (a *app) explain(ctx context.Context, q *asking, out *output, name string) error {
-	resp, err := q.admin.Explain(ctx, &pb.ExplainRequest{Name: name})
+func (a *app) explain(ctx context.Context, conn *connection, out *output, name string) error {
+	resp, err := conn.admin.Explain(ctx, &pb.ExplainRequest{Name: name})
 	switch {
 	case status.Code(err) == codes.NotFound:
-		return q.unknown(ctx, name)
+		return conn.unknownName(ctx, name)
 	case err != nil:
-		return q.explain(err)
+		return conn.callError(err)
 	}
 	if err := a.printExplanation(out, resp); err != nil {
 		return err
 	}
-	if code := exitCodeOf(resp.GetHealth()); code != exitOK {
+	if code := exitCodeOf(resp.GetHealth().GetStatus()); code != exitOK {
 		return exitCode(code)
 	}
 	return nil
 }
 
-// printExplanation prints the first sentence as a headline.
+// printExplanation prints one sentence a line. The first one has the colour of the status.
 func (a *app) printExplanation(out *output, e *pb.ExplainResponse) error {
 	if out.json() {
 		return printJSON(a.stdout, e)
 	}
 	p := a.pen(out.colour)
 	for i, sentence := range e.GetSentences() {
-		sentence = wire.CleanTo(sentence, 4*wire.MaxText)
+		sentence = wire.CleanTo(sentence, maxShown)
 		if i == 0 {
 			sentence = p.paint(p.status(e.GetHealth().GetStatus()).style, sentence)
 		}

@@ -5,11 +5,13 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/meshhealth/meshhealth/coordinator/config"
 )
 
-// TestWrongCommandLines: what each mistake is told as. Nothing goes to stdout,
-// nobody is asked, and the exit code is 3. In testdata a `$` begins a command
-// line; settings of the environment stand before it.
+// TestWrongCommandLines checks the error of each wrong command line. Nothing is printed to
+// stdout, no coordinator is asked, and the exit code is 3. In testdata, `$` begins a command
+// line, and environment variables stand before the command.
 func TestWrongCommandLines(t *testing.T) {
 	const file = "testdata/flags.txt"
 	f, err := os.Open(file)
@@ -33,7 +35,7 @@ func TestWrongCommandLines(t *testing.T) {
 	golden(t, file, b.String())
 }
 
-// fails runs a command line that must, and returns what it says.
+// fails runs a command line that must fail, and returns its stderr.
 func fails(t *testing.T, command string) string {
 	t.Helper()
 	s := shell{env: map[string]string{}}
@@ -49,10 +51,10 @@ func fails(t *testing.T, command string) string {
 	return stderr
 }
 
-// TestHelp: every command tells what it is for, to stdout, and succeeds.
+// TestHelp checks that every command prints its help to stdout and succeeds.
 func TestHelp(t *testing.T) {
 	var s shell
-	root := s.app().root()
+	root := rootCommand(s.app())
 	for _, cmd := range root.Commands() {
 		stdout, stderr, code := s.run(t.Context(), cmd.Name(), "--help")
 		if code != exitOK || stderr != "" || !strings.Contains(stdout, "Usage:\n  meshhealth "+cmd.Name()) {
@@ -70,7 +72,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// TestCheckConfig: sound, and not.
+// TestCheckConfig checks a file without faults, no file, and a file with faults.
 func TestCheckConfig(t *testing.T) {
 	var s shell
 	stdout, stderr, code := s.run(t.Context(), "coordinator", "--config", "testdata/sound.yaml", "--check-config")
@@ -89,17 +91,18 @@ func TestCheckConfig(t *testing.T) {
 	}
 }
 
-// TestFlagsGoBeforeTheFile: and what only the file says stays.
+// TestFlagsGoBeforeTheFile checks that flags replace settings of the file, and leave the
+// others.
 func TestFlagsGoBeforeTheFile(t *testing.T) {
 	var s shell
-	cmd := s.app().coordinatorCommand()
+	cmd := coordinatorCommand(s.app())
 	f := coordinatorFlags{config: "testdata/sound.yaml", listen: "127.0.0.1:1", memory: true, logLevel: "error"}
-	got, err := f.settings(cmd)
+	got, err := f.settings(t.Context(), cmd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := got.config()
-	if cfg.Listen != "127.0.0.1:1" || cfg.HTTP != "127.0.0.1:7001" || cfg.DataDir != "" || got.log != (logSettings{"console", "error"}) {
-		t.Errorf("%q %q %q %v", cfg.Listen, cfg.HTTP, cfg.DataDir, got.log)
+	cfg := got.Coordinator
+	if cfg.Listen != "127.0.0.1:1" || cfg.HTTP != "127.0.0.1:7001" || !got.InMemory() || got.Log != (config.Log{Format: "console", Level: "error"}) {
+		t.Errorf("%q %q %q %v", cfg.Listen, cfg.HTTP, cfg.DataDir, got.Log)
 	}
 }

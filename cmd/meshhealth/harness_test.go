@@ -12,13 +12,13 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "rewrite testdata")
 
-// noon is when everything here happens.
+// noon is the present time of all tests.
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
-// shell runs commands as a shell would, without a process.
+// shell runs commands in this process, and keeps what they print.
 type shell struct {
 	env      map[string]string
-	columns  int // of the terminal stdout is; 0: none
+	columns  int // of the terminal that stdout is; 0: no terminal
 	out, err bytes.Buffer
 }
 
@@ -29,7 +29,7 @@ func (s *shell) app() *app {
 	}
 }
 
-// run runs one command line, and returns what it printed.
+// run runs one command line and returns what it has printed.
 func (s *shell) run(ctx context.Context, args ...string) (stdout, stderr string, code int) {
 	s.out.Reset()
 	s.err.Reset()
@@ -37,7 +37,7 @@ func (s *shell) run(ctx context.Context, args ...string) (stdout, stderr string,
 	return s.out.String(), s.err.String(), code
 }
 
-// golden compares text with a file, or rewrites that.
+// golden compares a text with a file, or rewrites the file.
 func golden(t *testing.T, file, got string) {
 	t.Helper()
 	if *rewrite {

@@ -11,10 +11,10 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// maxHistory bounds --limit.
+// maxHistory is the largest value of --limit.
 const maxHistory = 100_000
 
-func (a *app) historyCommand() *cobra.Command {
+func historyCommand(a *app) *cobra.Command {
 	var (
 		t     target
 		out   output
@@ -22,35 +22,42 @@ func (a *app) historyCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "history [SERVICE[/INSTANCE]]",
-		Short: "Print what has changed, newest first",
+		Short: "Print stored transitions, newest first",
 		Long: `Print stored transitions, newest first: of an instance, of a service with its
 instances, of the mesh ("*"), or of everything.
 
-Where transitions could not be stored there is a line that says how many.`,
+A line with ! GAP says how many transitions were not stored at this place.`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			var wrong error
 			if limit < 1 || limit > maxHistory {
-				wrong = usage(cmd, "--limit: %d is out of range; allowed: 1 to %d", limit, maxHistory)
+				wrong = usage(cmd, "--limit: is %d; allowed: 1 to %d", limit, maxHistory)
 			}
 			if err := errors.Join(out.check(cmd), wrong, checkNames(names)); err != nil {
 				return err
 			}
-			return a.ask(cmd, &t, func(ctx context.Context, q *asking) error {
-				return a.history(ctx, q, &out, append(names, "")[0], limit)
+			return a.ask(cmd, &t, func(ctx context.Context, conn *connection) error {
+				return a.history(ctx, conn, &out, append(names, "")[0], limit)
 			})
 		},
 	}
-	t.flags(cmd)
-	out.flags(cmd)
-	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "print at most so many")
+	t.addTo(cmd)
+	out.addTo(cmd)
+	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "print at most this number")
 	return cmd
 }
 
-func (a *app) history(ctx context.Context, q *asking, out *output, name string, limit int) error {
-	list, err := q.transitions(ctx, name, limit)
+func (a *app) history(ctx context.Context, conn *connection, out *output, name string, limit int) error {
+	list, err := conn.transitions(ctx, name, limit)
 	if err != nil {
 		return err
+	}
+	if len(list) == 0 && name != "" {
+		if h, err := conn.check(ctx, name); err != nil {
+			return err
+		} else if h == nil {
+			return conn.unknownName(ctx, name)
+		}
 	}
 	if out.json() {
 		for _, t := range list {
@@ -67,15 +74,15 @@ func (a *app) history(ctx context.Context, q *asking, out *output, name string, 
 	return a.printHistory(out, list)
 }
 
-// transitions returns the newest ones.
-func (q *asking) transitions(ctx context.Context, name string, limit int) ([]*pb.Transition, error) {
+// transitions returns the newest transitions, limit at most.
+func (conn *connection) transitions(ctx context.Context, name string, limit int) ([]*pb.Transition, error) {
 	var all []*pb.Transition
 	req := &pb.ListTransitionsRequest{Name: name}
 	for len(all) < limit {
 		req.PageSize = int32(min(limit-len(all), wire.MaxPage))
-		page, err := q.admin.ListTransitions(ctx, req)
+		page, err := conn.admin.ListTransitions(ctx, req)
 		if err != nil {
-			return nil, q.explain(err)
+			return nil, conn.callError(err)
 		}
 		all = append(all, page.GetTransitions()...)
 		if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
@@ -85,7 +92,7 @@ func (q *asking) transitions(ctx context.Context, name string, limit int) ([]*pb
 	return all, nil
 }
 
-// stamp is how a moment is shown: with its day, for history is longer than one.
+// stamp is the format of a time. It has the day, since a history can be longer than a day.
 const stamp = "2006-01-02 15:04:05.000"
 
 func (a *app) printHistory(out *output, list []*pb.Transition) error {
@@ -96,9 +103,10 @@ func (a *app) printHistory(out *output, list []*pb.Transition) error {
 		when := []cell{{at.In(a.zone).Format(stamp), faint}, {age(now.Sub(at)), plainText}}
 		t.add(append(when, transitionCells(p, tr)...)...)
 	}
-	return t.render(a.stdout, p, a.columns)
+	return t.print(a.stdout, p, a.columns)
 }
 
+// transitionCells returns the cells of a row of the history that follow the time.
 func transitionCells(p pen, t *pb.Transition) []cell {
 	if n := t.GetLost(); n > 0 {
 		what := fmt.Sprintf("%s not stored here", plural(int(min(n, 1<<31)), "transition"))
@@ -114,7 +122,7 @@ func transitionCells(p pen, t *pb.Transition) []cell {
 		why = "by " + t.GetBy() + ": " + why
 	}
 	if t.GetRemoved() {
-		to = cell{p.or("✂", "-") + " REMOVED", faint}
+		to = p.removed()
 	}
 	before.style = faint
 	name := nameOf(&pb.Health{Service: t.GetService(), Instance: t.GetInstance()})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net"
@@ -16,7 +17,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// live is a real coordinator, and a shell that asks it.
+// live is a real coordinator with a shell for commands to it.
 type live struct {
 	shell
 	t  *testing.T
@@ -26,7 +27,7 @@ type live struct {
 
 func newLive(t *testing.T, cfg coordinator.Config) *live {
 	t.Helper()
-	cfg.Listen, cfg.HTTP = "127.0.0.1:0", coordinator.Off
+	cfg.Listen, cfg.HTTP = "127.0.0.1:0", cmp.Or(cfg.HTTP, coordinator.Off)
 	c, err := coordinator.New(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -44,7 +45,7 @@ func newLive(t *testing.T, cfg coordinator.Config) *live {
 	return &live{t: t, at: at, c: c, shell: shell{env: map[string]string{coordinatorEnv: at}}}
 }
 
-// does runs a command that must end so.
+// does runs a command that must end with this exit code.
 func (l *live) does(code int, args ...string) (stdout, stderr string) {
 	l.t.Helper()
 	stdout, stderr, got := l.run(l.t.Context(), args...)
@@ -54,7 +55,7 @@ func (l *live) does(code int, args ...string) (stdout, stderr string) {
 	return stdout, stderr
 }
 
-// stockServer serves grpc.health.v1 on a port of its own.
+// stockServer starts a server of grpc.health.v1 on a free port.
 func stockServer(t *testing.T) (s *stock.Server, address string) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -70,7 +71,7 @@ func stockServer(t *testing.T) (s *stock.Server, address string) {
 	return s, l.Addr().String()
 }
 
-// becomes waits until a name has a status, as a watcher sees it.
+// becomes waits until a watcher receives this status of a name.
 func (l *live) becomes(name string, want pb.Status) {
 	l.t.Helper()
 	c, err := client.New(client.Config{Coordinator: l.at})
@@ -82,15 +83,15 @@ func (l *live) becomes(name string, want pb.Status) {
 		if err != nil {
 			l.t.Fatal(err)
 		}
-		for _, h := range u.Entries {
-			if h.GetStatus() == want {
+		for _, e := range u.Entries {
+			if e.Proto().GetStatus() == want {
 				return
 			}
 		}
 	}
 }
 
-// TestLife of a stock instance, from the command line.
+// TestLife runs commands during the whole life of a stock instance.
 func TestLife(t *testing.T) {
 	l := newLive(t, coordinator.Config{})
 	s, address := stockServer(t)
@@ -120,7 +121,7 @@ func TestLife(t *testing.T) {
 	l.becomes("pay", pb.Status_STATUS_NOT_SERVING)
 	l.does(2, "status")
 	l.does(2, "status", "pay")
-	l.does(2, "status", "pay/a", "nobody") // the worst
+	l.does(2, "status", "pay/a", "nobody") // the exit code of the worst one
 	if _, stderr := l.does(3, "status", "pay/b"); !strings.Contains(stderr, "pay/b is not registered\n  Did you mean pay/a?") {
 		t.Errorf("%q", stderr)
 	}
@@ -142,7 +143,7 @@ func TestLife(t *testing.T) {
 	l.does(3, "status", "pay")
 }
 
-// TestWatchEndsAfterSoManyChanges, and tells how things were first.
+// TestWatchEndsAfterSoManyChanges checks --count, which does not count the first snapshot.
 func TestWatchEndsAfterSoManyChanges(t *testing.T) {
 	l := newLive(t, coordinator.Config{})
 	s, address := stockServer(t)
@@ -151,7 +152,7 @@ func TestWatchEndsAfterSoManyChanges(t *testing.T) {
 	l.becomes("pay", pb.Status_STATUS_SERVING)
 	w := shell{env: l.env}
 	a := w.app()
-	a.stderr = onWrite(func() { // when it says that changes follow
+	a.stderr = onWrite(func() { // after the line "changes follow"
 		s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	})
 	if code := a.run(t.Context(), []string{"watch", "pay/a", "--count", "1", "-o", "json"}); code != exitOK {
@@ -163,19 +164,19 @@ func TestWatchEndsAfterSoManyChanges(t *testing.T) {
 	}
 }
 
-// onWrite is called for each write.
+// onWrite is a writer that calls a function for each write.
 type onWrite func()
 
 func (f onWrite) Write(p []byte) (int, error) { f(); return len(p), nil }
 
-// TestRefusedByTheCoordinator: what it refuses is told field by field.
+// TestRefusedByTheCoordinator checks that errors of the coordinator name the field.
 func TestRefusedByTheCoordinator(t *testing.T) {
 	l := newLive(t, coordinator.Config{MaxInstances: 1})
 	if _, stderr := l.does(3, "register", "pay/a", "--address", "192.0.2.1:1"); !strings.Contains(stderr, "address") {
 		t.Errorf("%q", stderr)
 	}
 	l.does(0, "register", "pay/a", "--address", "127.0.0.1:1")
-	if _, stderr := l.does(3, "register", "pay/b", "--address", "127.0.0.1:1"); !strings.Contains(stderr, "at most 1 may be") {
+	if _, stderr := l.does(3, "register", "pay/b", "--address", "127.0.0.1:1"); !strings.Contains(stderr, "allowed: 1") {
 		t.Errorf("%q", stderr)
 	}
 }

@@ -9,12 +9,7 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-var (
-	logFormats = []string{"json", "console"}
-	logLevels  = []string{"debug", "info", "warn", "error"}
-)
-
-// newLogger returns a logger that writes one line per event.
+// newLogger returns a logger that writes one line for each record.
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	least, err := zapcore.ParseLevel(level)
 	if err != nil {

@@ -1,13 +1,19 @@
 package main
 
 import (
-	"slices"
-	"strings"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"unicode"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 )
 
-// output says how a command prints.
+// output has the flags that say how a command prints: --output and --color.
 type output struct {
 	format string
 	colour string
@@ -18,26 +24,70 @@ var (
 	colourModes   = []string{"auto", "always", "never"}
 )
 
-// flag adds --output to a command.
-func (o *output) flag(cmd *cobra.Command) {
+// addFormat adds the flag --output to a command.
+func (o *output) addFormat(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&o.format, "output", "o", "table", "`FORMAT`: table, or json (one object a line)")
 }
 
-// flags adds --output and --color.
-func (o *output) flags(cmd *cobra.Command) {
-	o.flag(cmd)
+// addColour adds the flag --color to a command.
+func (o *output) addColour(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.colour, "color", "auto", "`WHEN`: auto, always or never; NO_COLOR is respected")
+}
+
+// addTo adds the flags --output and --color to a command.
+func (o *output) addTo(cmd *cobra.Command) {
+	o.addFormat(cmd)
+	o.addColour(cmd)
 }
 
 func (o *output) json() bool { return o.format == "json" }
 
-// check refuses words it does not know.
+// check returns an error if a flag has an unknown value.
 func (o *output) check(cmd *cobra.Command) error {
-	if !slices.Contains(outputFormats, o.format) {
-		return usage(cmd, "--output: %q is unknown; allowed: %s", o.format, strings.Join(outputFormats, ", "))
+	err := oneOf(outputFormats)(o.format)
+	if err != nil {
+		err = usage(cmd, "--output: %w", err)
 	}
-	if o.colour != "" && !slices.Contains(colourModes, o.colour) {
-		return usage(cmd, "--color: %q is unknown; allowed: %s", o.colour, strings.Join(colourModes, ", "))
+	if wrong := ifGiven(o.colour, oneOf(colourModes)); wrong != nil {
+		err = errors.Join(err, usage(cmd, "--color: %w", wrong))
 	}
-	return nil
+	return err
+}
+
+// inJSON writes default values too. Otherwise a script would find no status at all
+// where the status is UNKNOWN.
+var inJSON = protojson.MarshalOptions{EmitDefaultValues: true}
+
+// printJSON prints a message as one line of JSON.
+func printJSON(w io.Writer, m proto.Message) error {
+	text, err := inJSON.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return printLine(w, text)
+}
+
+// printLine prints a JSON text on one line without optional spaces. protojson adds such spaces
+// at random.
+func printLine(w io.Writer, text []byte) error {
+	var b bytes.Buffer
+	if err := json.Compact(&b, text); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, escaped(b.String())+"\n")
+	return err
+}
+
+// escaped replaces the characters that JSON allows and a terminal may execute by their \u
+// escapes.
+func escaped(text string) string {
+	var b bytes.Buffer
+	for _, r := range text {
+		if r >= 0x7f && (unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)) {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }

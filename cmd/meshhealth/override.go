@@ -1,37 +1,43 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/fields"
+	"github.com/meshhealth/meshhealth/internal/input"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// forceable are the statuses an override may have.
+// forceable are the statuses that an override may have.
 var forceable = []string{"SERVING", "DEGRADED", "NOT_SERVING", "MAINTENANCE"}
 
-// forcing is what the commands that force or free something share.
-type forcing struct {
+// overrideFlags are the flags of the commands that set or clear an override.
+type overrideFlags struct {
 	target
 	author, reason string
 	length         time.Duration
-	isForced       bool // it is to be forced: reason must be there
+	sets           bool // the command sets an override, so --reason is required
 }
 
-func (f *forcing) flags(cmd *cobra.Command) {
-	f.target.flags(cmd)
+func (f *overrideFlags) addTo(cmd *cobra.Command) {
+	f.target.addTo(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.author, "author", "", "`WHO` does it (default: $USER)")
-	if !f.isForced {
+	fl.StringVar(&f.author, "author", "", "`WHO` does it (default: $USER, else your name on this machine)")
+	if !f.sets {
 		fl.StringVar(&f.reason, "reason", "", "`WHY`, for the history")
 		return
 	}
@@ -39,123 +45,145 @@ func (f *forcing) flags(cmd *cobra.Command) {
 	fl.DurationVar(&f.length, "for", 0, "for `HOW LONG`, such as 2h (default: until it is cleared)")
 }
 
-// check reports all that is wrong with what was given.
-func (f *forcing) check(cmd *cobra.Command, getenv func(string) string, scope string) error {
-	var errs []error
-	add := func(what string, err error) {
-		if err != nil {
-			errs = append(errs, usage(cmd, "%s: %w", what, err))
-		}
-	}
+// complete sets the default of the author, and checks all flags.
+func (f *overrideFlags) complete(getenv func(string) string, scope string) error {
+	var errs fields.Errors
 	_, err := wire.ParseScope(scope)
-	add("SCOPE", err)
-	if f.author = or(f.author, getenv("USER")); f.author == "" {
-		add("--author", errors.New("is missing, and $USER is not set; who does this?"))
+	errs.Add("SCOPE", err)
+	errs.Add("--author", input.CheckLength(wire.MaxAuthor)(f.author))
+	if f.author == "" {
+		name := getenv("USER")
+		if !utf8.ValidString(name) {
+			name = ""
+		}
+		name = strings.TrimSpace(wire.Clean(name))
+		f.author = wire.CleanTo(cmp.Or(name, whoami(user.Current, os.Hostname)), wire.MaxAuthor)
 	}
-	add("--author", atMost(wire.MaxAuthor)(f.author))
-	add("--reason", atMost(wire.MaxText)(f.reason))
-	if f.isForced && f.reason == "" {
-		add("--reason", errors.New("is missing; whoever sees it will want to know why"))
+	errs.Add("--reason", input.CheckLength(wire.MaxText)(f.reason))
+	if f.sets && f.reason == "" {
+		errs.Addf("--reason", "is missing; others will want to know why")
 	}
 	if f.length != 0 && (f.length < wire.MinOverrideTTL || f.length > wire.MaxOverrideTTL) {
-		add("--for", fmt.Errorf("%v is out of range; allowed: %v to %v", f.length, wire.MinOverrideTTL, brief(wire.MaxOverrideTTL)))
+		errs.Addf("--for", "is %v; allowed: %v to %v", f.length, wire.MinOverrideTTL, input.FormatDuration(wire.MaxOverrideTTL))
 	}
-	return errors.Join(errs...)
+	return errs.Join()
 }
 
-const scopeHelp = `SCOPE is SERVICE/INSTANCE, SERVICE, or what must all match, with commas between:
-zone=eu-1, service=payments, label.team=core. It holds for those who come later,
-too. Of several that are for one instance the narrowest holds: instance,
-service, labels, zone.`
+// whoami returns the name of the user of this process. If the user database has none, as
+// in many containers, it returns UID@HOST.
+func whoami(current func() (*user.User, error), hostname func() (string, error)) string {
+	if u, err := current(); err == nil && u.Username != "" {
+		return u.Username
+	}
+	host, err := hostname()
+	if err != nil || host == "" {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%d@%s", os.Getuid(), host)
+}
 
-func (a *app) overrideCommand() *cobra.Command {
+// overrideError returns an error that says why an override was not set or cleared.
+func (conn *connection) overrideError(ctx context.Context, scope string, err error) error {
+	if wire.ReasonOf(err) == wire.ReasonNotFound {
+		return conn.unknownScope(ctx, scope)
+	}
+	return conn.callError(err)
+}
+
+const scopeHelp = `SCOPE is SERVICE/INSTANCE, SERVICE, or conditions that must all match, with commas
+between: zone=eu-1, service=payments, label.team=core. A value with commas needs
+quotes, which must be protected from the shell: 'label.team="core,web"'. The
+override also applies to instances that register later. If several overrides match
+an instance, the narrowest applies: instance, service, labels, zone.`
+
+func overrideCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "override", Short: "Force statuses, and end that",
-		Long: "Force statuses, whatever the instances say, and end that.\n\n" + scopeHelp,
+		Use: "override", Short: "Force a status, or stop forcing it",
+		Long: "Force a status, whatever the instances report, or stop forcing it.\n\n" + scopeHelp,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	f := forcing{isForced: true}
+	f := overrideFlags{sets: true}
 	set := &cobra.Command{
 		Use: "set SCOPE STATUS", Short: "Force a status",
 		Long:    "Force a status: " + strings.Join(forceable, ", ") + ".\n\n" + scopeHelp,
 		Example: `  meshhealth override set payments/a NOT_SERVING --reason "corrupt cache" --for 1h`,
-		Args:    twoArgs("SCOPE", "STATUS"),
+		Args:    exactlyTwo("SCOPE", "STATUS"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.force(cmd, &f, args[0], args[1])
+			return a.setOverride(cmd, &f, args[0], args[1])
 		},
 	}
-	f.flags(set)
-	cmd.AddCommand(set, a.freeCommand("clear SCOPE", "End an override"), a.overridesCommand("List what is forced", false))
+	f.addTo(set)
+	cmd.AddCommand(set, clearCommand(a, "clear SCOPE", "Stop forcing a status"), listCommand(a, "List all overrides", false))
 	return cmd
 }
 
-func (a *app) maintenanceCommand() *cobra.Command {
+func maintenanceCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "maintenance", Short: "Take instances, services or zones out, and back in",
-		Long: "Take something out on purpose: MAINTENANCE gets no traffic, and counts against\nnobody.\n\n" + scopeHelp,
+		Use: "maintenance", Short: "Take instances, services or zones out of use, and back",
+		Long: "Take instances, services or zones out of use. In MAINTENANCE they get no traffic,\nand do not make any service or mesh worse.\n\n" + scopeHelp,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	f := forcing{isForced: true}
+	f := overrideFlags{sets: true}
 	on := &cobra.Command{
-		Use: "on SCOPE", Short: "Take out",
-		Long:    "Take out what SCOPE is for.\n\n" + scopeHelp,
+		Use: "on SCOPE", Short: "Take out of use",
+		Long:    "Take out of use what SCOPE matches.\n\n" + scopeHelp,
 		Example: `  meshhealth maintenance on zone=eu-1 --reason "new switches" --for 2h`,
 		Args:    exactlyOne("SCOPE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.force(cmd, &f, args[0], health.Maintenance.String())
+			return a.setOverride(cmd, &f, args[0], health.Maintenance.String())
 		},
 	}
-	f.flags(on)
-	cmd.AddCommand(on, a.freeCommand("off SCOPE", "Take back in"), a.overridesCommand("List what is taken out", true))
+	f.addTo(on)
+	cmd.AddCommand(on, clearCommand(a, "off SCOPE", "Take back into use"), listCommand(a, "List what is in maintenance", true))
 	return cmd
 }
 
-// freeCommand ends what is forced on a scope.
-func (a *app) freeCommand(use, short string) *cobra.Command {
-	var f forcing
+// clearCommand returns a command that clears the override of a scope.
+func clearCommand(a *app, use, short string) *cobra.Command {
+	var f overrideFlags
 	cmd := &cobra.Command{
 		Use: use, Short: short, Long: short + ".\n\n" + scopeHelp, Args: exactlyOne("SCOPE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.free(cmd, &f, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return a.clearOverride(cmd, &f, args[0]) },
 	}
-	f.flags(cmd)
+	f.addTo(cmd)
 	return cmd
 }
 
-func (a *app) force(cmd *cobra.Command, f *forcing, scope, word string) error {
-	err := f.check(cmd, a.getenv, scope)
+func (a *app) setOverride(cmd *cobra.Command, f *overrideFlags, scope, word string) error {
+	err := f.complete(a.getenv, scope)
 	status, known := health.ParseStatus(strings.ToUpper(word))
 	if !known || !slices.Contains(forceable, status.String()) {
-		err = errors.Join(err, usage(cmd, "STATUS: %q cannot be forced; allowed: %s", word, strings.Join(forceable, ", ")))
+		err = errors.Join(err, fmt.Errorf("STATUS: %q cannot be forced; allowed: %s", word, strings.Join(forceable, ", ")))
 	}
 	if err != nil {
-		return err
+		return usageAll(cmd, err)
 	}
 	req := &pb.SetOverrideRequest{Name: scope, Status: wire.Status(status), Author: f.author, Reason: f.reason}
 	until := "until it is cleared"
 	if f.length > 0 {
-		req.Ttl, until = durationpb.New(f.length), "for "+brief(f.length)
+		req.Ttl, until = durationpb.New(f.length), "for "+input.FormatDuration(f.length)
 	}
-	return a.ask(cmd, &f.target, func(ctx context.Context, q *asking) error {
-		if _, err := q.admin.SetOverride(ctx, req); err != nil {
-			return q.explain(err)
+	return a.ask(cmd, &f.target, func(ctx context.Context, conn *connection) error {
+		if _, err := conn.admin.SetOverride(ctx, req); err != nil {
+			return conn.overrideError(ctx, scope, err)
 		}
 		_, err := fmt.Fprintf(a.stdout, "%s is forced to %s %s\n", scope, status, until)
 		return err
 	})
 }
 
-func (a *app) free(cmd *cobra.Command, f *forcing, scope string) error {
-	if err := f.check(cmd, a.getenv, scope); err != nil {
-		return err
+func (a *app) clearOverride(cmd *cobra.Command, f *overrideFlags, scope string) error {
+	if err := f.complete(a.getenv, scope); err != nil {
+		return usageAll(cmd, err)
 	}
 	req := &pb.ClearOverrideRequest{Name: scope, Author: f.author, Reason: f.reason}
-	return a.ask(cmd, &f.target, func(ctx context.Context, q *asking) error {
-		if _, err := q.admin.ClearOverride(ctx, req); err != nil {
-			return q.explain(err)
+	return a.ask(cmd, &f.target, func(ctx context.Context, conn *connection) error {
+		if _, err := conn.admin.ClearOverride(ctx, req); err != nil {
+			return conn.overrideError(ctx, scope, err)
 		}
-		_, err := fmt.Fprintf(a.stdout, "nothing is forced on %s\n", scope)
+		_, err := fmt.Fprintf(a.stdout, "%s: no status is forced on it now\n", scope)
 		return err
 	})
 }

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"os/user"
 	"strings"
 	"testing"
 	"time"
@@ -11,7 +15,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// TestMaintenance of a zone, from the command line, and what the history says.
+// TestMaintenance sets and clears overrides, and checks the history.
 func TestMaintenance(t *testing.T) {
 	l := newLive(t, coordinator.Config{})
 	l.env["USER"] = "ann"
@@ -38,18 +42,60 @@ func TestMaintenance(t *testing.T) {
 		t.Errorf("maintenance list: %q", stdout)
 	}
 	says("pay/a is DEGRADED for", 1, "explain", "pay/a")
-	says("bob has forced this", 1, "explain", "pay/a")
+	says("bob forced this status", 1, "explain", "pay/a")
 	says("Did you mean pay/a?", 3, "explain", "pay/b")
-	says("nothing is forced on pay/a\n", 0, "override", "clear", "pay/a")
+	says("pay/a: no status is forced on it now\n", 0, "override", "clear", "pay/a")
 	l.becomes("pay/a", pb.Status_STATUS_MAINTENANCE)
-	says("nothing is forced on zone=eu-1\n", 0, "maintenance", "off", "zone=eu-1", "--reason", "done")
+	says("zone=eu-1: no status is forced on it now\n", 0, "maintenance", "off", "zone=eu-1", "--reason", "done")
 	l.becomes("pay/a", pb.Status_STATUS_SERVING)
 	says("freed by ann: done", 0, "history")
 	says("forced by ann: switches", 0, "history")
 	says("forced by bob: disk", 0, "history", "pay/a")
 }
 
-// TestOverrideTable as people see it.
+// TestWhoami checks that the author is the name of the user database, or else UID@HOST, and
+// that a long name is shortened.
+func TestWhoami(t *testing.T) {
+	none := errors.New("none")
+	at := fmt.Sprintf("%d@", os.Getuid())
+	for _, c := range []struct {
+		user       *user.User
+		err        error
+		host, want string
+	}{
+		{user: &user.User{Username: "ann"}, host: "h", want: "ann"},
+		{err: none, host: "h", want: at + "h"},
+		{user: &user.User{}, host: "h", want: at + "h"},
+		{err: none, want: at + "unknown"},
+	} {
+		got := whoami(func() (*user.User, error) { return c.user, c.err }, func() (string, error) {
+			if c.host == "" {
+				return "", none
+			}
+			return c.host, nil
+		})
+		if got != c.want {
+			t.Errorf("%+v: %q", c, got)
+		}
+	}
+
+	l := newLive(t, coordinator.Config{})
+	l.does(0, "register", "pay/a", "--address", "127.0.0.1:1")
+	self, err := user.Current()
+	if err != nil {
+		t.Skip(err)
+	}
+	for name, want := range map[string]string{"": self.Username, "   ": self.Username, "\xff\xfe": self.Username, "eve": "eve", strings.Repeat("é", 200): "éé", "a\x1b[31m": "a [31m"} {
+		l.env["USER"] = name
+		l.does(0, "override", "set", "pay/a", "DEGRADED", "--reason", "disk")
+		if stdout, _ := l.does(0, "override", "list", "-o", "json"); !strings.Contains(stdout, `"author":"`+want) {
+			t.Errorf("USER=%q: %s", name, stdout)
+		}
+		l.does(0, "override", "clear", "pay/a")
+	}
+}
+
+// TestOverrideTable checks the table of overrides.
 func TestOverrideTable(t *testing.T) {
 	at := func(d time.Duration) *timestamppb.Timestamp { return timestamppb.New(noon.Add(d)) }
 	var s shell

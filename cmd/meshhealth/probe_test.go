@@ -14,10 +14,11 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/nettest"
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// probed serves on a socket of this machine.
+// probed starts a server on a local socket.
 func probed(t *testing.T, register func(*grpc.Server), opts ...grpc.ServerOption) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -88,13 +89,13 @@ func TestProbeOfNobody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Taken, but nobody answers on it.
+	// A socket that accepts no connection.
 	wantProbe(t, probeConnect, "not connected to", l.Addr().String(), "-connect-timeout=100ms")
-	l.Close()
-	wantProbe(t, probeConnect, "refused", l.Addr().String(), "-connect-timeout=100ms")
+	defer l.Close()
+	wantProbe(t, probeConnect, "refused", nettest.Refusing(t), "-connect-timeout=100ms")
 }
 
-// slowHealth answers when its caller has gone, and remembers what was sent.
+// slowHealth answers after its caller has given up, and keeps the metadata of calls.
 type slowHealth struct {
 	healthpb.UnimplementedHealthServer
 	sent chan metadata.MD
@@ -122,9 +123,9 @@ func TestProbeGivesUp(t *testing.T) {
 }
 
 func TestProbeTLS(t *testing.T) {
-	dir, ca := t.TempDir(), newAuthority(t)
-	cert, key := ca.issue(dir, "localhost", time.Hour)
-	roots := ca.roots(dir)
+	dir, ca := t.TempDir(), nettest.NewAuthority(t)
+	cert, key := ca.Issue(dir, "localhost", time.Hour)
+	roots := ca.Roots(dir)
 	creds, err := credentials.NewServerTLSFromFile(cert, key)
 	if err != nil {
 		t.Fatal(err)
@@ -147,12 +148,9 @@ func TestProbeArguments(t *testing.T) {
 	for words, args := range map[string][]string{
 		"no address given":                   {},
 		"unexpected argument":                {addr, "localhost:2"},
-		"allowed: HOST:PORT":                 {"localhost"},
 		"not defined: -nonsense":             {addr, "-nonsense"},
-		"-connect-timeout: -1s is no time":   {addr, "-connect-timeout=-1s"},
-		"-rpc-timeout: 0s is no time":        {addr, "-rpc-timeout=0"},
-		"ALTS is not supported":              {addr, "-alts"},
-		"SPIFFE is not supported":            {addr, "-spiffe"},
+		"-connect-timeout: is -1s":           {addr, "-connect-timeout=-1s"},
+		"-rpc-timeout: is 0s":                {addr, "-rpc-timeout=0"},
 		"-tls-no-verify is given without":    {addr, "-tls-no-verify"},
 		"-tls-ca-cert is given without":      {addr, "-tls-ca-cert=a"},
 		"-tls-server-name is given without":  {addr, "-tls-server-name=a"},
@@ -160,9 +158,9 @@ func TestProbeArguments(t *testing.T) {
 		"one is given; allowed: both":        {addr, "-tls", "-tls-client-cert=a"},
 		"beside what to verify":              {addr, "-tls", "-tls-no-verify", "-tls-ca-cert=a"},
 		"allowed: 'NAME: VALUE'":             {addr, "-rpc-header=nothing"},
-		"does not begin with grpc-":          {addr, "-rpc-header=GRPC-timeout: 1"},
-		"has control characters":             {addr, "-rpc-header=a: b\nc"},
 		"Try `meshhealth probe --help`.":     {addr, "-alts", "-spiffe"},
+		"more than one is given":             {addr, "-alts", "-tls"},
+		"-addr: is given beside an address":  {addr, "-addr=" + addr},
 		"invalid value \"x\" for flag -gzip": {},
 	} {
 		if strings.HasPrefix(words, "invalid value") {
@@ -172,13 +170,48 @@ func TestProbeArguments(t *testing.T) {
 	}
 }
 
+// TestProbeAddresses checks that an address that can never be dialled fails at once, with the
+// exit code of a failed connection and with a hint.
+func TestProbeAddresses(t *testing.T) {
+	for address, words := range map[string]string{
+		"localhost":            `"localhost" is not an address; allowed: host:port`,
+		"::1:9012":             `"::1:9012" is an IPv6 address without brackets; allowed: [::1]:9012`,
+		"::1":                  "allowed: [::1]:PORT",
+		"fe80::1%eth0:80":      "allowed: [fe80::1%eth0]:80",
+		"ipv4:127.0.0.1:80":    "gRPC for Go has no scheme ipv4; allowed: 127.0.0.1:80",
+		"ipv6:///[::1]:80":     "allowed: [::1]:80",
+		"http://localhost:80":  "is not an address",
+		"%zz:80":               "invalid URL escape",
+		"a:b:80":               "is not an address",
+		"unix://host/sock":     "authority",
+		"unix:/does/not/exist": "no such file",
+	} {
+		wantProbe(t, probeConnect, words, "-addr="+address, "-connect-timeout=50ms")
+	}
+	wantProbe(t, probeConnect, "ALTS is not supported", "-addr=:1", "-alts")
+	wantProbe(t, probeSPIFFE, "SPIFFE is not supported", "-addr=:1", "-spiffe")
+	s := payments(t)
+	setStatus(t, s, health.Serving)
+	_, port, err := net.SplitHostPort(probed(t, func(g *grpc.Server) { s.Register(g) }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, address := range []string{":" + port, "dns:///127.0.0.1:" + port, "passthrough:///:" + port} {
+		wantProbe(t, exitOK, "status: SERVING\n", "-addr="+address)
+		wantProbe(t, exitOK, "status: SERVING\n", address)
+	}
+	wantProbe(t, exitOK, `from "true" on are ignored`, "-addr=:"+port, "-v", "true", "-nonsense")
+	wantProbe(t, probeRPC, "", "-addr=:"+port, "-rpc-header=a: b\nc")
+	wantProbe(t, probeRPC, "", "-addr=:"+port, "-rpc-header=: b")
+}
+
 func TestProbeHelp(t *testing.T) {
 	wantProbe(t, exitOK, "-rpc-timeout", "--help")
 	wantProbe(t, exitOK, "-rpc-timeout", "-h")
 	wantProbe(t, exitOK, "meshhealth ", "-version")
 }
 
-// TestProbeWatch prints every change, once, and exits as a probe would.
+// TestProbeWatch checks that every change is printed once, and the exit code.
 func TestProbeWatch(t *testing.T) {
 	s := payments(t)
 	h := stock.NewServer()
@@ -213,7 +246,7 @@ func TestProbeWatch(t *testing.T) {
 	}
 }
 
-// lineCount does something after each line.
+// lineCount is a writer that calls a function after each line.
 type lineCount struct {
 	text strings.Builder
 	n    int

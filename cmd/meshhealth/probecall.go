@@ -1,56 +1,86 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/encoding/gzip" // for -gzip
+	_ "google.golang.org/grpc/encoding/gzip" // the flag -gzip needs this codec
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/status"
 
-	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/input"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// probe connects, and asks or watches.
-func (a *app) probe(ctx context.Context, p *probe) error {
+// The exit codes of probe are those of grpc-health-probe, which it replaces.
+const (
+	probeArguments = 1
+	probeConnect   = 2
+	probeRPC       = 3
+	probeUnhealthy = 4
+	probeSPIFFE    = 20
+)
+
+// dial returns a connection, which is not established yet. If it returns an error, code is
+// the exit code of the command.
+func (p *probe) dial() (conn *grpc.ClientConn, code exitCode, err error) {
+	switch {
+	case p.alts:
+		return nil, probeConnect, errors.New("-alts: ALTS is not supported; allowed: plaintext and -tls")
+	case p.spiffe:
+		return nil, probeSPIFFE, errors.New("-spiffe: SPIFFE is not supported; allowed: plaintext and -tls")
+	}
 	creds, err := p.credentials()
 	if err != nil {
-		a.complain(err)
-		return exitCode(probeArguments)
+		return nil, probeArguments, err
 	}
-	opts := []grpc.DialOption{grpc.WithTransportCredentials(creds), grpc.WithUserAgent(p.userAgent)}
+	target, err := p.target()
+	if err != nil {
+		return nil, probeConnect, err
+	}
+	opts := []grpc.DialOption{
+		grpc.WithTransportCredentials(creds), grpc.WithUserAgent(p.userAgent),
+		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(),
+	}
 	if p.gzip {
 		opts = append(opts, grpc.WithDefaultCallOptions(grpc.UseCompressor("gzip")))
 	}
-	conn, err := grpc.NewClient(p.address, opts...)
-	if err != nil {
-		a.complain(err)
-		return exitCode(probeArguments)
+	if conn, err = grpc.NewClient(target, opts...); err != nil {
+		return nil, probeConnect, fmt.Errorf("-addr: %w", err)
 	}
-	defer conn.Close()
-	if err := p.connect(ctx, conn); err != nil {
-		a.complain(err)
-		return exitCode(probeConnect)
+	return conn, exitOK, nil
+}
+
+// target returns the address as a target of gRPC. As with grpc-health-probe, an address
+// without a known scheme is dialled without a resolver. An address that can never be
+// dialled is an error.
+func (p *probe) target() (string, error) {
+	if u, err := url.Parse(p.address); err == nil && resolver.Get(u.Scheme) != nil {
+		return p.address, nil
 	}
-	if p.verbose {
-		a.say("connected to %s", p.address)
+	if scheme, rest, ok := strings.Cut(p.address, ":"); ok && (scheme == "ipv4" || scheme == "ipv6") {
+		return "", fmt.Errorf("-addr: gRPC for Go has no scheme %s; allowed: %s", scheme, strings.TrimLeft(rest, "/"))
 	}
-	ctx = metadata.NewOutgoingContext(ctx, p.headers.MD)
-	if p.watch {
-		return a.probeWatch(ctx, conn, p)
+	if _, _, err := wire.SplitAddress(p.address); err != nil {
+		return "", fmt.Errorf("-addr: %w", err)
 	}
-	return a.probeOnce(ctx, conn, p)
+	return "passthrough:///" + p.address, nil
 }
 
 func (p *probe) credentials() (credentials.TransportCredentials, error) {
@@ -59,13 +89,13 @@ func (p *probe) credentials() (credentials.TransportCredentials, error) {
 	}
 	cfg := &tls.Config{
 		MinVersion: tls.VersionTLS12, ServerName: p.serverName,
-		InsecureSkipVerify: p.noVerify, //nolint:gosec // asked for by name
+		InsecureSkipVerify: p.noVerify, //nolint:gosec // the user has given the flag -tls-no-verify
 	}
 	var errs []error
 	if p.cert != "" {
 		pair, err := tls.LoadX509KeyPair(p.cert, p.key)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("-tls-client-cert: %w", err))
+			errs = append(errs, fmt.Errorf("-tls-client-cert: %w", cmp.Or(input.CheckPath(p.cert), input.CheckPath(p.key), err)))
 		}
 		cfg.Certificates = []tls.Certificate{pair}
 	}
@@ -74,7 +104,7 @@ func (p *probe) credentials() (credentials.TransportCredentials, error) {
 		text, err := os.ReadFile(p.ca)
 		switch {
 		case err != nil:
-			errs = append(errs, fmt.Errorf("-tls-ca-cert: %w", err))
+			errs = append(errs, fmt.Errorf("-tls-ca-cert: %w", cmp.Or(input.CheckPath(p.ca), err)))
 		case !cfg.RootCAs.AppendCertsFromPEM(text):
 			errs = append(errs, fmt.Errorf("-tls-ca-cert: %q has no certificate in it", p.ca))
 		}
@@ -82,7 +112,8 @@ func (p *probe) credentials() (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(cfg), errors.Join(errs...)
 }
 
-// connect waits for a connection: a server that comes up meanwhile is in time.
+// connect waits until the connection is established, or until the connect time-out. The server
+// may start during this time.
 func (p *probe) connect(ctx context.Context, conn *grpc.ClientConn) error {
 	waiting, cancel := context.WithTimeout(ctx, p.connectTimeout)
 	defer cancel()
@@ -92,7 +123,7 @@ func (p *probe) connect(ctx context.Context, conn *grpc.ClientConn) error {
 		case connectivity.Idle:
 			conn.Connect()
 		case connectivity.TransientFailure:
-			why = p.whyNot(waiting, conn)
+			why = p.dialError(waiting, conn)
 		}
 		if !conn.WaitForStateChange(waiting, state) {
 			return fmt.Errorf("not connected to %s within %v%s", p.address, p.connectTimeout, why)
@@ -101,9 +132,9 @@ func (p *probe) connect(ctx context.Context, conn *grpc.ClientConn) error {
 	return nil
 }
 
-// whyNot returns what the last try to connect has failed with. Only a call is
-// told, and at once.
-func (p *probe) whyNot(ctx context.Context, conn *grpc.ClientConn) string {
+// dialError returns the error of the last attempt to connect. gRPC reports this error only
+// through a call, which fails at once.
+func (p *probe) dialError(ctx context.Context, conn *grpc.ClientConn) string {
 	_, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: p.service})
 	if status.Code(err) != codes.Unavailable {
 		return ""
@@ -111,22 +142,22 @@ func (p *probe) whyNot(ctx context.Context, conn *grpc.ClientConn) string {
 	return ": " + status.Convert(err).Message()
 }
 
-// probeOnce goes by what grpc.health.v1 says, as every other prober; what ours
-// adds is asked for where that says SERVING.
-func (a *app) probeOnce(ctx context.Context, conn *grpc.ClientConn, p *probe) error {
+// once makes one Check of grpc.health.v1, as every other prober does. The trailers of
+// meshhealth servers distinguish DEGRADED from SERVING.
+func (p *probe) once(ctx context.Context, a *app, conn *grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(ctx, p.rpcTimeout)
 	defer cancel()
-	resp, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: p.service})
+	var trailer metadata.MD
+	resp, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: p.service}, grpc.Trailer(&trailer))
 	if err != nil {
-		return a.notAnswered(p, err)
+		return p.noAnswer(a, err)
 	}
 	if resp.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 		a.say("unhealthy: %v", resp.GetStatus())
 		return exitCode(probeUnhealthy)
 	}
 	shown := health.Serving
-	ours, err := pb.NewHealthServiceClient(conn).Check(ctx, &pb.CheckRequest{Service: p.service})
-	if err == nil && ours.GetStatus() == pb.Status_STATUS_DEGRADED {
+	if slices.Equal(trailer.Get(wire.TrailerStatus), []string{health.Degraded.String()}) {
 		shown = health.Degraded
 	}
 	if shown == health.Degraded && p.degradedFails {
@@ -137,8 +168,8 @@ func (a *app) probeOnce(ctx context.Context, conn *grpc.ClientConn, p *probe) er
 	return err
 }
 
-// notAnswered says why there is no answer.
-func (a *app) notAnswered(p *probe, err error) error {
+// noAnswer prints why the server has not answered, and returns the exit code.
+func (p *probe) noAnswer(a *app, err error) error {
 	switch s := status.Convert(err); s.Code() {
 	case codes.Unimplemented:
 		a.say("meshhealth: %s does not serve grpc.health.v1.Health", p.address)

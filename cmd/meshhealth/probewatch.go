@@ -14,22 +14,22 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// heard is a status as one of both protocols has it.
-type heard struct {
+// received is a status that a Watch of grpc.health.v1 or of meshhealth has received.
+type received struct {
 	text    string
 	healthy bool
 }
 
-// probeWatch prints each change. Interrupted, it exits as a probe at that
-// moment would.
-func (a *app) probeWatch(ctx context.Context, conn *grpc.ClientConn, p *probe) error {
-	var last heard
-	show := func(h heard) error {
-		if h == last {
+// watchChanges prints each change until ctx ends. Its exit code is then the one that a probe
+// without -watch would have.
+func (p *probe) watchChanges(ctx context.Context, a *app, conn *grpc.ClientConn) error {
+	var last received
+	show := func(r received) error {
+		if r == last {
 			return nil
 		}
-		last = h
-		_, err := fmt.Fprintf(a.stdout, "%s %s\n", a.now().In(a.zone).Format(time.RFC3339), h.text)
+		last = r
+		_, err := fmt.Fprintf(a.stdout, "%s %s\n", a.now().In(a.zone).Format(time.RFC3339), r.text)
 		return err
 	}
 	err := p.watchOurs(ctx, conn, show)
@@ -38,14 +38,14 @@ func (a *app) probeWatch(ctx context.Context, conn *grpc.ClientConn, p *probe) e
 	}
 	switch {
 	case ctx.Err() == nil:
-		return a.notAnswered(p, err)
+		return p.noAnswer(a, err)
 	case !last.healthy:
 		return exitCode(probeUnhealthy)
 	}
 	return nil
 }
 
-func (p *probe) watchOurs(ctx context.Context, conn *grpc.ClientConn, show func(heard) error) error {
+func (p *probe) watchOurs(ctx context.Context, conn *grpc.ClientConn, show func(received) error) error {
 	stream, err := pb.NewHealthServiceClient(conn).Watch(ctx, &pb.WatchRequest{Names: []string{p.service}})
 	for err == nil {
 		var resp *pb.WatchResponse
@@ -54,7 +54,7 @@ func (p *probe) watchOurs(ctx context.Context, conn *grpc.ClientConn, show func(
 		}
 		for _, e := range resp.GetEntries() {
 			s, _ := health.StatusFromWire(int32(e.GetStatus()))
-			h := heard{s.String(), s == health.Serving || s == health.Degraded && !p.degradedFails}
+			h := received{s.String(), s == health.Serving || s == health.Degraded && !p.degradedFails}
 			if cause := health.CauseFromWire(int32(e.GetCause())); cause != health.CauseOK && cause != health.CauseNone {
 				h.text += " " + cause.String()
 			}
@@ -66,7 +66,7 @@ func (p *probe) watchOurs(ctx context.Context, conn *grpc.ClientConn, show func(
 	return err
 }
 
-func (p *probe) watchStandard(ctx context.Context, conn *grpc.ClientConn, show func(heard) error) error {
+func (p *probe) watchStandard(ctx context.Context, conn *grpc.ClientConn, show func(received) error) error {
 	stream, err := healthpb.NewHealthClient(conn).Watch(ctx, &healthpb.HealthCheckRequest{Service: p.service})
 	for err == nil {
 		var resp *healthpb.HealthCheckResponse
@@ -74,7 +74,7 @@ func (p *probe) watchStandard(ctx context.Context, conn *grpc.ClientConn, show f
 			break
 		}
 		s := resp.GetStatus()
-		if err := show(heard{s.String(), s == healthpb.HealthCheckResponse_SERVING}); err != nil {
+		if err := show(received{s.String(), s == healthpb.HealthCheckResponse_SERVING}); err != nil {
 			return err
 		}
 	}

@@ -7,87 +7,124 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/fields"
+	"github.com/meshhealth/meshhealth/internal/input"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-func (a *app) registerCommand() *cobra.Command {
-	var (
-		t      target
-		out    output
-		reg    pb.Registration
-		labels []string
-	)
-	cmd := &cobra.Command{
-		Use:   "register SERVICE/INSTANCE --address HOST:PORT",
-		Short: "Register an instance that cannot do it itself",
-		Long: `Register an instance until it is deregistered by hand. It has no lease: no
-silence removes it. Services that can should register themselves, with the
-client library.
+// registerFlags are the flags of the register command.
+type registerFlags struct {
+	target
+	output
+	reg    pb.Registration
+	labels []string
+	file   string
+}
 
-The same command again changes what is different.`,
-		Example: `  meshhealth register cache/a --address 127.0.0.1:6380 --label team=core`,
-		Args:    exactlyOne("SERVICE/INSTANCE"),
+func registerCommand(a *app) *cobra.Command {
+	var f registerFlags
+	cmd := &cobra.Command{
+		Use:   "register {SERVICE/INSTANCE --address HOST:PORT | -f FILE}",
+		Short: "Register instances that have no client library",
+		Long: `Register an instance until it is deregistered by hand. It has no lease, so that it
+is never removed because of silence. A service that has the client library should
+register itself.
+
+With -f it registers many instances: from a YAML list, with the keys of services in
+the configuration file (and rule, min_available, critical, optional, protocol), or
+from JSON objects, one a line; - is stdin. The whole file is checked first. It is
+sent in batches of 500, of which all are registered or none. Each registered
+instance is printed.
+
+If the instance is registered already, it is changed.`,
+		Example: `  meshhealth register cache/a --address 127.0.0.1:6380 --label team=core
+  meshhealth register -f services.yaml
+  generate | meshhealth register -f -`,
+		DisableFlagsInUseLine: true,
+		Args:                  cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			if err := errors.Join(out.check(cmd), fill(cmd, &reg, names[0], labels)); err != nil {
-				return err
+			if cmd.Flags().Changed("file") {
+				return f.registerFile(a, cmd, names)
 			}
-			return a.ask(cmd, &t, func(ctx context.Context, q *asking) error {
-				return a.register(ctx, q, &out, &reg)
-			})
+			return f.registerOne(a, cmd, names)
 		},
 	}
-	t.flags(cmd)
-	out.flag(cmd)
-	registrationFlags(cmd, &reg, &labels)
+	f.target.addTo(cmd)
+	f.output.addFormat(cmd)
+	cmd.Flags().StringVarP(&f.file, "file", "f", "", "register all that `FILE` lists, in YAML or JSON lines; - is stdin")
+	addRegistration(cmd.Flags(), &f.reg, &f.labels)
 	return cmd
 }
 
-func registrationFlags(cmd *cobra.Command, reg *pb.Registration, labels *[]string) {
-	fl := cmd.Flags()
-	fl.StringVar(&reg.Address, "address", "", "`HOST:PORT` where it serves; :PORT means where you are (required)")
+// addRegistration adds the flags that describe one instance.
+func addRegistration(fl *pflag.FlagSet, reg *pb.Registration, labels *[]string) {
+	fl.StringVar(&reg.Address, "address", "", "`HOST:PORT` where it serves; :PORT means this machine (required)")
 	fl.StringArrayVar(labels, "label", nil, "`KEY=VALUE`; may be given several times")
 	fl.StringVar(&reg.HealthName, "health-name", "", "`NAME` to ask it for (default: the service)")
-	fl.StringVar(&reg.Zone, "zone", "", "the `ZONE` it is in")
-	fl.StringVar(&reg.Version, "version", "", "the `VERSION` it runs")
-	fl.StringVar(&reg.Rule, "rule", "", "`RULE` its service is judged by: "+health.RuleNames)
+	fl.StringVar(&reg.Zone, "zone", "", "its `ZONE`")
+	fl.StringVar(&reg.Version, "version", "", "its `VERSION`")
+	fl.StringVar(&reg.Rule, "rule", "", "`RULE` for the status of its service: "+health.RuleNames)
 	fl.Uint32Var(&reg.MinAvailable, "min-available", 0, "`PERCENT` of its service that must be routable (default: the coordinator's)")
-	fl.BoolVar(&reg.Optional, "optional", false, "the mesh does not get worse for its service")
+	fl.BoolVar(&reg.Optional, "optional", false, "the mesh does not count its service")
+	fl.BoolVar(&reg.Critical, "critical", false, "the mesh is NOT_SERVING as soon as its service is")
+	fl.StringVar(&reg.Protocol, "protocol", "", "how it is followed: `auto`, meshhealth, watch or check (default: auto)")
 	fl.StringVar(&reg.ServerName, "instance-server-name", "", "`NAME` in its certificate (default: HOST)")
 }
 
-// fill completes a registration, and reports all that is wrong with it.
-func fill(cmd *cobra.Command, reg *pb.Registration, name string, labels []string) error {
-	var errs []error
-	add := func(what string, err error) {
-		if err != nil {
-			errs = append(errs, usage(cmd, "%s: %w", what, err))
-		}
+func (f *registerFlags) registerOne(a *app, cmd *cobra.Command, names []string) error {
+	if err := exactlyOne("SERVICE/INSTANCE")(cmd, names); err != nil {
+		return err
 	}
+	if err := errors.Join(f.output.check(cmd), usageAll(cmd, f.complete(names[0]))); err != nil {
+		return err
+	}
+	return a.ask(cmd, &f.target, func(ctx context.Context, conn *connection) error {
+		resp, err := conn.registry.Register(ctx, &pb.RegisterRequest{Registrations: []*pb.Registration{&f.reg}})
+		if err != nil {
+			return conn.callError(err)
+		}
+		return a.printLeases(&f.output, resp)
+	})
+}
+
+// complete sets the name and the labels of the registration, and checks all of it.
+func (f *registerFlags) complete(name string) error {
+	var errs fields.Errors
+	reg := &f.reg
 	id, err := wire.ParseInstance(name)
-	add("SERVICE/INSTANCE", err)
+	errs.Add("SERVICE/INSTANCE", err)
 	reg.Service, reg.Instance, reg.Static = id.Service, id.Instance, true
 	if reg.Address == "" {
-		add("--address", errors.New("is missing; where does it serve?"))
+		errs.Addf("--address", "is missing; where does it serve?")
 	} else {
-		add("--address", wire.CheckAddress(reg.Address))
+		errs.Add("--address", wire.CheckAddress(reg.Address))
 	}
-	reg.Labels, err = parseLabels(labels)
-	add("--label", err)
-	add("--label", wire.CheckLabels(reg.GetLabels()))
-	add("--health-name", wire.CheckHealthName(reg.GetHealthName()))
-	add("--zone", wire.CheckZone(reg.GetZone()))
-	add("--version", atMost(wire.MaxVersion)(reg.GetVersion()))
-	add("--rule", wire.CheckRule(reg.GetRule()))
-	add("--min-available", wire.CheckMinAvailable(int(reg.GetMinAvailable())))
-	add("--instance-server-name", atMost(wire.MaxServerName)(reg.GetServerName()))
-	return errors.Join(errs...)
+	reg.Labels, err = parseLabels(f.labels)
+	errs.Add("--label", err)
+	errs.Add("--label", wire.CheckLabels(reg.GetLabels()))
+	errs.Add("--health-name", wire.CheckHealthName(reg.GetHealthName()))
+	errs.Add("--zone", wire.CheckZone(reg.GetZone()))
+	errs.Add("--version", input.CheckLength(wire.MaxVersion)(reg.GetVersion()))
+	errs.Add("--rule", wire.CheckRule(reg.GetRule()))
+	errs.Add("--min-available", wire.CheckMinAvailable(int(reg.GetMinAvailable())))
+	if reg.GetCritical() && reg.GetOptional() {
+		errs.Addf("--critical", "is given beside --optional; allowed: one of both")
+	}
+	if _, err := health.ParseProtocol(reg.GetProtocol()); err != nil {
+		errs.Addf("--protocol", "%w; allowed: %s", err, health.ProtocolNames)
+	}
+	errs.Add("--instance-server-name", input.CheckLength(wire.MaxServerName)(reg.GetServerName()))
+	return errs.Join()
 }
 
 func parseLabels(list []string) (map[string]string, error) {
-	var labels map[string]string
+	labels := map[string]string{}
 	for _, text := range list {
 		key, value, ok := strings.Cut(text, "=")
 		if !ok {
@@ -96,16 +133,83 @@ func parseLabels(list []string) (map[string]string, error) {
 		if _, twice := labels[key]; twice {
 			return nil, fmt.Errorf("%q is given twice", key)
 		}
-		labels = with(labels, key, value)
+		labels[key] = value
 	}
 	return labels, nil
 }
 
-func (a *app) register(ctx context.Context, q *asking, out *output, reg *pb.Registration) error {
-	resp, err := q.registry.Register(ctx, &pb.RegisterRequest{Registrations: []*pb.Registration{reg}})
-	if err != nil {
-		return q.explain(err)
+// registerFile registers all instances of a file in batches. All instances of a batch are
+// registered, or none. After a batch that fails no further batch is sent.
+func (f *registerFlags) registerFile(a *app, cmd *cobra.Command, names []string) error {
+	if err := errors.Join(f.output.check(cmd), checkFileOnly(cmd, names)); err != nil {
+		return err
 	}
+	list, err := a.readRegistrations(cmd.Context(), f.file)
+	if err != nil {
+		return err
+	}
+	if err := f.target.complete(cmd, a.getenv); err != nil {
+		return err
+	}
+	for done := 0; done < len(list); {
+		batch := list[done : done+batchSize(list[done:])]
+		err := a.ask(cmd, &f.target, func(ctx context.Context, conn *connection) error {
+			return f.registerBatch(ctx, a, conn, batch)
+		})
+		if err != nil {
+			return errors.Join(err, hinted("The same command again is safe: what is registered stays as it is.",
+				"%d of %d are registered; those from line %d on are not, or were not confirmed", done, len(list), batch[0].line))
+		}
+		done += len(batch)
+	}
+	return nil
+}
+
+// checkFileOnly refuses, beside --file, a name and flags that describe one instance.
+func checkFileOnly(cmd *cobra.Command, names []string) error {
+	var errs []error
+	if len(names) > 0 {
+		errs = append(errs, usage(cmd, "%q is given beside --file; allowed: one of them", names[0]))
+	}
+	one := pflag.NewFlagSet("", pflag.ContinueOnError)
+	addRegistration(one, &pb.Registration{}, new([]string))
+	one.VisitAll(func(f *pflag.Flag) {
+		if cmd.Flags().Changed(f.Name) {
+			errs = append(errs, usage(cmd, "--%s is given beside --file; allowed: one of them", f.Name))
+		}
+	})
+	return errors.Join(errs...)
+}
+
+// batchSize returns how many registrations fit into one request, at least one.
+func batchSize(list []listed) int {
+	const most = wire.MaxRequest - 64<<10 // in bytes; 64 KiB are left for framing
+	bytes := 0
+	for i, l := range list {
+		if bytes += proto.Size(l.Registration) + 8; i == wire.MaxRegistrations || i > 0 && bytes > most {
+			return i
+		}
+	}
+	return len(list)
+}
+
+func (f *registerFlags) registerBatch(ctx context.Context, a *app, conn *connection, batch []listed) error {
+	req := &pb.RegisterRequest{}
+	for _, l := range batch {
+		req.Registrations = append(req.Registrations, l.Registration)
+	}
+	resp, err := conn.registry.Register(ctx, req)
+	if err != nil {
+		if p := refusedLines(f.file, batch, status.Convert(err)); p.Err() != nil {
+			return p
+		}
+		return conn.callError(err)
+	}
+	return a.printLeases(&f.output, resp)
+}
+
+// printLeases prints the leases of the instances that were registered.
+func (a *app) printLeases(out *output, resp *pb.RegisterResponse) (err error) {
 	for _, lease := range resp.GetLeases() {
 		if out.json() {
 			err = printJSON(a.stdout, lease)
@@ -118,67 +222,4 @@ func (a *app) register(ctx context.Context, q *asking, out *output, reg *pb.Regi
 		}
 	}
 	return nil
-}
-
-func (a *app) deregisterCommand() *cobra.Command {
-	var (
-		t   target
-		out output
-	)
-	cmd := &cobra.Command{
-		Use:   "deregister SERVICE/INSTANCE...",
-		Short: "Remove instances that were registered by hand",
-		Args:  atLeastOne("SERVICE/INSTANCE"),
-		RunE: func(cmd *cobra.Command, names []string) error {
-			errs := []error{out.check(cmd), checkNames(names)}
-			for _, name := range names {
-				if _, err := wire.ParseInstance(name); err != nil {
-					errs = append(errs, usage(cmd, "%w", err))
-				}
-			}
-			if err := errors.Join(errs...); err != nil {
-				return err
-			}
-			return a.ask(cmd, &t, func(ctx context.Context, q *asking) error {
-				return a.deregister(ctx, q, &out, names)
-			})
-		},
-	}
-	t.flags(cmd)
-	out.flag(cmd)
-	return cmd
-}
-
-// deregister removes what can be removed, and says what could not.
-func (a *app) deregister(ctx context.Context, q *asking, out *output, names []string) error {
-	failed := false
-	for _, name := range names {
-		if err := a.deregisterOne(ctx, q, out, name); err != nil {
-			a.complain(err)
-			failed = true
-		}
-	}
-	if failed {
-		return exitCode(exitFail)
-	}
-	return nil
-}
-
-func (a *app) deregisterOne(ctx context.Context, q *asking, out *output, name string) error {
-	id, err := wire.ParseInstance(name)
-	if err != nil {
-		return err
-	}
-	req := &pb.DeregisterRequest{Service: id.Service, Instance: id.Instance}
-	if _, err := q.registry.Deregister(ctx, req); err != nil {
-		if wire.ReasonOf(err) == wire.ReasonNotFound {
-			return q.unknown(ctx, name)
-		}
-		return q.explain(err)
-	}
-	if out.json() {
-		return printJSON(a.stdout, req)
-	}
-	_, err = fmt.Fprintf(a.stdout, "deregistered %s\n", name)
-	return err
 }

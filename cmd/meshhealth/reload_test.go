@@ -5,16 +5,16 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/config"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// TestReload: rules, targets and dependencies are those of the file as it is
-// now, unless something is wrong with it.
+// TestReload checks that a reload applies rules, targets and dependencies of the file, and
+// that a file with a fault changes nothing.
 func TestReload(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "meshhealth.yaml")
 	_, address := stockServer(t)
@@ -25,28 +25,28 @@ func TestReload(t *testing.T) {
 		}
 	}
 	write("services: [{service: pay, instance: a, address: ADDRESS}]\n")
-	running, err := readConfig(file)
+	running, err := config.Load(t.Context(), file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := newLive(t, coordinator.Config{Static: running.targets, Policy: running.policy})
+	l := newLive(t, coordinator.Config{Static: running.Coordinator.Static, Policy: running.Coordinator.Policy})
 	l.becomes("pay", pb.Status_STATUS_SERVING)
 
 	var logged bytes.Buffer
-	r := &rereading{
-		read: func() (*settings, error) { return readConfig(file) }, running: running, c: l.c,
-		log: slog.New(slog.NewTextHandler(&logged, nil)),
+	h := &hangups{
+		reloader: &config.Reloader{File: file, Running: running, Coordinator: l.c},
+		log:      slog.New(slog.NewTextHandler(&logged, nil)),
 	}
 	again := func(want string) {
 		t.Helper()
 		logged.Reset()
-		r.again(t.Context())
+		h.reload(t.Context())
 		if !strings.Contains(logged.String(), want) {
 			t.Errorf("%s: want %s", logged.String(), want)
 		}
 	}
 	write("listen: 127.0.0.1:1\nservices: [{service: pay, instance: b, address: ADDRESS}]\npolicy: {services: {pay: {rule: at-least-2}}}\n")
-	again(`msg="these need a restart" sections=listen`)
+	again(`msg="changes in these sections need a restart" sections=listen`)
 	l.becomes("pay", pb.Status_STATUS_STARTING)
 	l.becomes("pay/b", pb.Status_STATUS_SERVING)
 	l.does(3, "status", "pay/a")
@@ -58,7 +58,7 @@ func TestReload(t *testing.T) {
 		"services: [{service: pay, instance: b, address: ADDRESS}]\npolicy: {guard_min: enough}\n": "not a whole number",
 	} {
 		write(text)
-		again("the configuration was not read again; what was read before holds")
+		again("the configuration was not read again; the previous one stays in use")
 		again(want)
 	}
 	l.does(1, "status", "pay/b", "pay") // SERVING, STARTING
@@ -66,21 +66,40 @@ func TestReload(t *testing.T) {
 	write("services: [{service: pay, instance: b, address: ADDRESS}]\n")
 	again("the configuration was read again")
 	l.becomes("pay", pb.Status_STATUS_SERVING)
+
+	// A file without services is refused, unless it says services: [].
+	for text, want := range map[string]string{
+		"":                     "is empty; allowed: a configuration, or services: [] for none",
+		"# all of it\n---\n":   "is empty",
+		"services:\n":          "services: is missing or empty, which would remove 1 target",
+		"policy: {}\n":         "services: is missing or empty, which would remove 1 target",
+		"listen: 127.0.0.1:1":  "allowed: a list, or services: [] to remove all",
+		"services: [\n":        "not YAML",
+		"services: ~\n":        "is missing or empty",
+		"services: {}\n":       "allowed: a list",
+		"services: nothing\n":  "allowed: a list",
+		"services: [{}]\n":     "has no service, no instance, no address",
+		"{}":                   "is missing or empty",
+		"null":                 "is empty",
+		"services: &none []\n": "anchors",
+	} {
+		write(text)
+		again("the configuration was not read again; the previous one stays in use")
+		again(want)
+	}
+	l.does(0, "status", "pay/b")
+	write("services: []\n")
+	again("the configuration was read again")
+	l.does(3, "status", "pay/b")
+	write("policy: {}\n")
+	again("the configuration was read again") // no target would be removed
 }
 
-// TestDifferences: every section of a file that needs a restart is named.
-func TestDifferences(t *testing.T) {
-	text, err := os.ReadFile("testdata/whole.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	whole := parseConfig(&problems{}, text, "/etc")
-	moved := parseConfig(&problems{}, append([]byte("# moved\n"), text...), "/etc")
-	if got := whole.differences(moved); len(got) != 0 {
-		t.Errorf("the same file differs in %v", got)
-	}
-	want := []string{"listen", "http", "data_dir", "insecure", "tls", "dial", "targets", "policy", "store_trust", "poll_every", "retry", "limits", "metrics", "log"}
-	if got := whole.differences(&settings{}); !reflect.DeepEqual(got, want) {
-		t.Errorf("it differs in %v, want %v", got, want)
+// TestReloadWithoutAFile checks that SIGHUP without a file only logs a warning.
+func TestReloadWithoutAFile(t *testing.T) {
+	var logged bytes.Buffer
+	(&hangups{log: slog.New(slog.NewTextHandler(&logged, nil))}).reload(t.Context())
+	if !strings.Contains(logged.String(), "there is no configuration file to read again") {
+		t.Error(logged.String())
 	}
 }

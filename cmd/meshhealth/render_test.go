@@ -17,7 +17,7 @@ import (
 
 const escape = "\x1b[31mred"
 
-// entry is one that has lasted for so long.
+// entry returns an entry whose status has lasted for this time.
 func entry(name string, s pb.Status, c pb.Cause, lasted time.Duration, reason string) *pb.Health {
 	service, instance, _ := strings.Cut(name, "/")
 	return &pb.Health{
@@ -26,7 +26,15 @@ func entry(name string, s pb.Status, c pb.Cause, lasted time.Duration, reason st
 	}
 }
 
-// mesh is a mesh with one of everything.
+// entriesOf returns what a Watch yields for these messages.
+func entriesOf(messages ...*pb.Health) (entries []*client.Entry) {
+	for _, m := range messages {
+		entries = append(entries, client.EntryOf(m))
+	}
+	return entries
+}
+
+// mesh returns entries with one of each kind.
 func mesh() []*pb.Health {
 	whole := entry("*", pb.Status_STATUS_DEGRADED, pb.Cause_CAUSE_WARNED, 2*time.Minute+14*time.Second, "")
 	pay := entry("payments", pb.Status_STATUS_DEGRADED, pb.Cause_CAUSE_WARNED, 2*time.Minute, "")
@@ -52,7 +60,7 @@ func found() *findings {
 	return &findings{mesh: all[0], self: self, entries: all[1:]}
 }
 
-// TestStatusTables: as people see it, in a pipe and on terminals.
+// TestStatusTables checks the output of status in a pipe and on terminals.
 func TestStatusTables(t *testing.T) {
 	for name, c := range map[string]struct {
 		shell
@@ -73,7 +81,7 @@ func TestStatusTables(t *testing.T) {
 	}
 }
 
-// TestColour: only on a terminal, unless it is asked for; NO_COLOR is obeyed.
+// TestColour checks when colours are used: on terminals, or if asked for; NO_COLOR counts.
 func TestColour(t *testing.T) {
 	for _, c := range []struct {
 		columns    int
@@ -94,7 +102,7 @@ func TestColour(t *testing.T) {
 	}
 }
 
-// TestHistoryTable: newest first, with days, and gaps where there are some.
+// TestHistoryTable checks the output of history, with a gap.
 func TestHistoryTable(t *testing.T) {
 	at := func(ago time.Duration) *timestamppb.Timestamp { return timestamppb.New(noon.Add(-ago)) }
 	list := []*pb.Transition{
@@ -110,27 +118,27 @@ func TestHistoryTable(t *testing.T) {
 	golden(t, "testdata/history.txt", s.out.String())
 }
 
-// TestWatchLines: a snapshot, changes, an outage and what became of things.
+// TestWatchLines checks the output of watch: a snapshot, changes, an outage and its end.
 func TestWatchLines(t *testing.T) {
 	var s shell
-	w := newWatching(s.app(), &watchFlags{output: output{format: "table", colour: "auto"}}, []string{"payments", "nobody"})
+	w := newWatchPrinter(s.app(), &watchFlags{output: output{format: "table", colour: "auto"}}, []string{"payments", "nobody"})
 	all := mesh()
 	take := func(u client.Update) {
 		u.Received = noon
-		if err := w.take(&u); err != nil {
+		if err := w.print(&u); err != nil {
 			t.Fatal(err)
 		}
 	}
-	take(client.Update{Snapshot: true, SnapshotEnd: true, Entries: all})
+	take(client.Update{Snapshot: true, SnapshotEnd: true, Entries: entriesOf(all...)})
 	down := entry("payments/a", pb.Status_STATUS_NOT_SERVING, pb.Cause_CAUSE_TIMEOUT, 0, "no answer within 2s")
-	take(client.Update{Entries: []*pb.Health{down}})
-	take(client.Update{Entries: []*pb.Health{down}}) // figures only
+	take(client.Update{Entries: entriesOf(down)})
+	take(client.Update{Entries: entriesOf(down)}) // no visible change
 	take(client.Update{Stale: true, Err: errNoAnswer})
-	take(client.Update{Gap: true, Snapshot: true, SnapshotEnd: true, Entries: append(all[:6:6], down)})
+	take(client.Update{Gap: true, Snapshot: true, SnapshotEnd: true, Entries: entriesOf(append(all[:6:6], down)...)})
 	golden(t, "testdata/watch.txt", s.out.String()+"-- stderr --\n"+s.err.String())
 }
 
-// TestNothingObeysTheNetwork: no text of others reaches a terminal as it is.
+// TestNothingObeysTheNetwork checks that no control character of a received text is printed.
 func TestNothingObeysTheNetwork(t *testing.T) {
 	nasty := entry("payments", pb.Status_STATUS_NOT_SERVING, pb.Cause_CAUSE_FAILED, 0, "a\x1b]0;title\x07b\u202ec\r\nd\x00")
 	nasty.Root = escape
@@ -139,12 +147,15 @@ func TestNothingObeysTheNetwork(t *testing.T) {
 	for _, format := range []string{"table", "json"} {
 		var s shell
 		a := s.app()
-		f := &findings{asked: []*pb.Health{nasty}, entries: []*pb.Health{nasty}, detail: true}
+		f := &findings{asked: []*pb.Health{nasty}, entries: []*pb.Health{nasty}}
 		if err := a.printStatus(&output{format: format, colour: "never"}, f, true); err != nil {
 			t.Fatal(err)
 		}
-		w := newWatching(a, &watchFlags{output: output{format: format, colour: "never"}}, nil)
-		if err := w.take(&client.Update{Snapshot: true, SnapshotEnd: true, Entries: []*pb.Health{nasty}, Received: noon}); err != nil {
+		if err := printJSON(a.stdout, nasty); err != nil {
+			t.Fatal(err)
+		}
+		w := newWatchPrinter(a, &watchFlags{output: output{format: format, colour: "never"}}, nil)
+		if err := w.print(&client.Update{Snapshot: true, SnapshotEnd: true, Entries: entriesOf(nasty), Received: noon}); err != nil {
 			t.Fatal(err)
 		}
 		a.say("%s %v", escape, nasty.GetReason())
@@ -154,11 +165,13 @@ func TestNothingObeysTheNetwork(t *testing.T) {
 	}
 }
 
-// TestJSON: one object a line, each a message of the proto.
+// TestJSON checks that each line is an object of the proto.
 func TestJSON(t *testing.T) {
 	var s shell
-	if err := s.app().printStatus(&output{format: "json"}, found(), false); err != nil {
-		t.Fatal(err)
+	for _, h := range mesh() {
+		if err := printJSON(s.app().stdout, h); err != nil {
+			t.Fatal(err)
+		}
 	}
 	lines := bytes.Split(bytes.TrimSpace(s.out.Bytes()), []byte("\n"))
 	if len(lines) != len(mesh()) {

@@ -1,59 +1,60 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// stateCommand asks a coordinator about itself.
-func (a *app) stateCommand() *cobra.Command {
+func stateCommand(a *app) *cobra.Command {
 	var (
 		t   target
 		out output
 	)
 	cmd := &cobra.Command{
 		Use:   "state",
-		Short: "Print how a coordinator itself is",
-		Long: `Print how a coordinator itself is: its health score, guards that are tripped, how
-instances are followed and whether polls are made in time, breakers of addresses
-that do not answer, its store, watchers and build.
+		Short: "Print the state of the coordinator itself",
+		Long: `Print the state of the coordinator itself: its status and build, its health score,
+tripped guards, how it follows instances, whether it makes polls in time, breakers
+of addresses that do not answer, its store and its watchers.
 
-The exit code is its own status, as with status.`,
+The exit code is its own status, as for the command status.`,
 		Example: "  meshhealth coordinator state",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(cmd); err != nil {
 				return err
 			}
-			return a.ask(cmd, &t, func(ctx context.Context, q *asking) error {
-				return a.state(ctx, q, &out)
+			return a.ask(cmd, &t, func(ctx context.Context, conn *connection) error {
+				return a.state(ctx, conn, &out)
 			})
 		},
 	}
-	t.flags(cmd)
-	out.flags(cmd)
+	t.addTo(cmd)
+	out.addTo(cmd)
 	return cmd
 }
 
-func (a *app) state(ctx context.Context, q *asking, out *output) error {
-	s, err := q.admin.GetCoordinator(ctx, &pb.GetCoordinatorRequest{})
+func (a *app) state(ctx context.Context, conn *connection, out *output) error {
+	s, err := conn.admin.GetCoordinator(ctx, &pb.GetCoordinatorRequest{})
 	if err != nil {
-		return q.explain(err)
+		return conn.callError(err)
 	}
 	if out.json() {
 		err = printJSON(a.stdout, s)
 	} else {
 		err = a.printState(out, s)
 	}
-	if code := exitCodeOf(&pb.Health{Status: s.GetStatus()}); err == nil && code != exitOK {
+	if code := exitCodeOf(s.GetStatus()); err == nil && code != exitOK {
 		return exitCode(code)
 	}
 	return err
@@ -68,11 +69,11 @@ func (a *app) printState(out *output, s *pb.GetCoordinatorResponse) error {
 	status := p.status(s.GetStatus())
 	status.text = strings.TrimSpace(status.text + " " + s.GetReason())
 	t.add(cell{"status", faint}, status)
-	add("build", "%s, up for %s", or(s.GetBuild(), "unknown"), age(s.GetUptime().AsDuration()))
+	add("build", "%s, up for %s", cmp.Or(s.GetBuild(), "unknown"), age(s.GetUptime().AsDuration()))
 	add("score", "%s", scoreOf(s.GetScore()))
 	add("late", "%s", lateOf(s))
 	for _, g := range s.GetGuards() {
-		add("guard", "%s", a.guardOf(g))
+		add("guard", "%s", guardOf(g, a.now()))
 	}
 	add("mesh", "%s, %s, %s", plural(int(s.GetServices()), "service"), plural(int(s.GetInstances()), "instance"), plural(int(s.GetOverrides()), "override"))
 	add("followed", "%s", countsOf(s.GetFollowers()))
@@ -81,12 +82,15 @@ func (a *app) printState(out *output, s *pb.GetCoordinatorResponse) error {
 	if open := s.GetOpenTargets(); len(open) > 0 {
 		add("", "not closed: %s", strings.Join(open, ", "))
 	}
+	if flooding := s.GetFloodingInstances(); len(flooding) > 0 {
+		add("flooding", "%s: only the latest of each second is used", strings.Join(flooding, ", "))
+	}
 	add("store", "%s", storeOf(s))
 	add("watchers", "%d", s.GetWatchers())
 	if unknown := s.GetUnknownServices(); len(unknown) > 0 {
 		add("unknown", "the configuration names %s, of which nothing is registered", strings.Join(unknown, ", "))
 	}
-	return t.render(a.stdout, p, a.columns)
+	return t.print(a.stdout, p, a.columns)
 }
 
 func scoreOf(score uint32) string {
@@ -103,12 +107,12 @@ func lateOf(s *pb.GetCoordinatorResponse) string {
 	return age(s.GetForgivenAge().AsDuration()) + " ago; deadlines were moved by as much"
 }
 
-func (a *app) guardOf(g *pb.Guard) string {
+func guardOf(g *pb.Guard, now time.Time) string {
 	where := "the mesh"
 	if g.GetZone() != "" {
 		where = "zone " + g.GetZone()
 	}
-	text := fmt.Sprintf("%s: %d of %d cannot be reached, since %s", where, g.GetDoubted(), g.GetKnown(), age(a.now().Sub(g.GetSince().AsTime())))
+	text := fmt.Sprintf("%s: %d of %d cannot be reached, since %s", where, g.GetDoubted(), g.GetKnown(), age(now.Sub(g.GetSince().AsTime())))
 	if g.GetFaded() {
 		text += "; what it holds is UNKNOWN by now"
 	}
@@ -116,7 +120,10 @@ func (a *app) guardOf(g *pb.Guard) string {
 }
 
 func storeOf(s *pb.GetCoordinatorResponse) string {
-	text := or(s.GetStoreError(), "takes records")
+	text := cmp.Or(s.GetStoreError(), "takes records")
+	if s.GetStoreCommitAge() != nil {
+		text += ", its commit takes " + age(s.GetStoreCommitAge().AsDuration()) + " so far"
+	}
 	if n := s.GetStoreQueue(); n > 0 {
 		text += fmt.Sprintf(", %s wait", plural(int(n), "transition"))
 	}
@@ -126,7 +133,7 @@ func storeOf(s *pb.GetCoordinatorResponse) string {
 	return text
 }
 
-// countsOf lists counts that are not zero, by name.
+// countsOf lists the counts that are not zero, ordered by name.
 func countsOf(counts map[string]uint32) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
@@ -134,5 +141,5 @@ func countsOf(counts map[string]uint32) string {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[name], name))
 		}
 	}
-	return or(strings.Join(parts, ", "), "none")
+	return cmp.Or(strings.Join(parts, ", "), "none")
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// TestStateTable as people see it, well and not.
+// TestStateTable checks the output of a healthy coordinator and of a degraded one.
 func TestStateTable(t *testing.T) {
 	well := &pb.GetCoordinatorResponse{
 		Build: "v1.2.3", Status: pb.Status_STATUS_SERVING, Uptime: durationpb.New(26 * time.Hour), Services: 2, Instances: 41,
@@ -28,7 +28,8 @@ func TestStateTable(t *testing.T) {
 			{Zone: "eu-1", Known: 4, Doubted: 4, Since: timestamppb.New(noon.Add(-time.Hour)), Faded: true},
 		},
 		Breakers: map[string]uint32{"closed": 4, "open": 5, "half-open": 1}, OpenTargets: []string{"10.0.0.1:1", escape},
-		StoreError: "store: no space left on device", StoreQueue: 7, StoreLost: 8, UnknownServices: []string{"db", "shop"},
+		StoreError: "store: no space left on device", StoreQueue: 7, StoreLost: 8, StoreCommitAge: durationpb.New(12 * time.Second),
+		FloodingInstances: []string{"pay/a", "pay/b"}, UnknownServices: []string{"db", "shop"},
 	}
 	var s shell
 	for _, r := range []*pb.GetCoordinatorResponse{well, ill} {
@@ -40,10 +41,10 @@ func TestStateTable(t *testing.T) {
 	golden(t, "testdata/state.txt", s.out.String())
 }
 
-// TestState of a real one: what it is told about services it does not know, too.
+// TestState asks a real coordinator, whose configuration names services that do not exist.
 func TestState(t *testing.T) {
 	l := newLive(t, coordinator.Config{Build: "v9", Policy: health.MeshPolicy{Services: map[string]health.ServicePolicy{
-		"pay": {DependsOn: []string{"db"}}, "shop": {Rule: health.Any},
+		"pay": {DependsOn: []string{"db"}}, "shop": {Rule: health.AtLeast(1)},
 	}}})
 	_, address := stockServer(t)
 	l.does(0, "register", "pay/a", "--address", address)

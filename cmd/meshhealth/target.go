@@ -1,8 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"errors"
-	"net"
+	"fmt"
 	"strings"
 	"time"
 
@@ -11,95 +12,116 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/config"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// coordinatorEnv names the coordinator where no flag does.
+// coordinatorEnv is the environment variable with the default of the flag --coordinator.
 const coordinatorEnv = "MESHHEALTH_COORDINATOR"
 
-// target says whom a command asks, and how.
+// target says which coordinator a command asks, and how. Its fields are values of flags.
 type target struct {
 	address  string
 	timeout  time.Duration
-	tls      tlsFiles
+	tls      config.TLS
 	insecure bool
 }
 
-// flags adds those every asking command has.
-func (t *target) flags(cmd *cobra.Command) {
+// addTo adds to cmd the flags that are common to all commands that ask a coordinator.
+func (t *target) addTo(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&t.address, "coordinator", "", "`HOST:PORT` to ask (default $"+coordinatorEnv+", or "+coordinator.DefaultListen+")")
 	fl.DurationVar(&t.timeout, "timeout", 5*time.Second, "how long to wait for an answer")
 	fl.StringVar(&t.tls.CA, "tls-ca", "", "`FILE` with the roots of the coordinator's certificate (default: the system's)")
-	fl.StringVar(&t.tls.Cert, "tls-cert", "", "`FILE` with a certificate to show")
+	fl.StringVar(&t.tls.Cert, "tls-cert", "", "`FILE` with our own certificate")
 	fl.StringVar(&t.tls.Key, "tls-key", "", "`FILE` with its key, in the same folder")
 	fl.StringVar(&t.tls.ServerName, "server-name", "", "`NAME` in the coordinator's certificate (default: HOST)")
-	fl.BoolVar(&t.insecure, "insecure", false, "talk plaintext, although not to this machine")
+	fl.BoolVar(&t.insecure, "insecure", false, "use plaintext to another machine")
 }
 
-// complete fills in what was not given, and checks all of it.
+// complete sets the defaults and checks all fields.
 func (t *target) complete(cmd *cobra.Command, getenv func(string) string) error {
 	name := "--coordinator"
 	if t.address == "" {
 		name, t.address = coordinatorEnv, getenv(coordinatorEnv)
 	}
-	t.address = or(t.address, coordinator.DefaultListen)
+	t.address = cmp.Or(t.address, coordinator.DefaultListen)
 	var errs []error
 	if err := checkTarget(t.address); err != nil {
 		errs = append(errs, usage(cmd, "%s: %w", name, err))
 	}
 	if t.timeout <= 0 {
-		errs = append(errs, usage(cmd, "--timeout: %v is no time; allowed: more than 0, such as 5s", t.timeout))
+		errs = append(errs, usage(cmd, "--timeout: is %v; allowed: more than 0, such as 5s", t.timeout))
 	}
-	if t.insecure && t.tls != (tlsFiles{}) {
+	if t.insecure && t.tls != (config.TLS{}) {
 		errs = append(errs, usage(cmd, "--insecure is given beside TLS flags; allowed: one of them"))
 	}
-	for _, e := range t.tls.check() {
-		errs = append(errs, usage(cmd, "--tls-%s: %w", e.field, e.err))
+	for _, err := range flatten(t.tls.Check()) {
+		errs = append(errs, usage(cmd, "--tls-%w", err))
 	}
 	return errors.Join(errs...)
 }
 
 func checkTarget(address string) error {
-	if strings.HasPrefix(address, ":") {
-		return errors.New("has no host; allowed: HOST:PORT")
-	}
-	if _, _, err := net.SplitHostPort(address); err != nil && !strings.Contains(address, ":") {
-		return errors.New("has no port; allowed: HOST:PORT")
+	host, _, err := wire.SplitAddress(address)
+	switch {
+	case err == nil && host == "":
+		return fmt.Errorf("%q has no host; allowed: HOST:PORT", address)
+	case !strings.Contains(address, ":"):
+		return fmt.Errorf("%q has no port; allowed: HOST:PORT", wire.CleanTo(address, wire.MaxAddress))
 	}
 	return wire.CheckAddress(address)
 }
 
-// plaintext reports whether TLS is left out: on this machine unless something
-// of it is given, elsewhere only when told so.
+// plaintext reports whether the connection uses no TLS. Plaintext is the default on loopback
+// if no TLS flag is given. To other addresses it needs --insecure.
 func (t *target) plaintext() bool {
-	return t.insecure || wire.IsLoopback(t.address) && t.tls == (tlsFiles{})
+	return t.insecure || wire.IsLoopback(t.address) && t.tls == (config.TLS{})
 }
 
-// credentials returns what to talk with. The caller closes it.
-func (t *target) credentials() (credentials.TransportCredentials, func(), error) {
+// credentials returns the credentials to dial with. The caller calls closeFiles.
+func (t *target) credentials() (creds credentials.TransportCredentials, closeFiles func(), err error) {
 	if t.plaintext() {
 		return insecure.NewCredentials(), func() {}, nil
 	}
-	creds, err := clientCreds(t.tls, certRefresh)
+	c, err := config.ClientCredentials(&t.tls)
 	if err != nil {
 		return nil, nil, err
 	}
-	return creds, creds.close, nil
+	return c, c.Close, nil
 }
 
-// dial returns a connection for single calls. They are not tried again: who
-// asks wants to know now that nobody answers.
-func (t *target) dial() (*grpc.ClientConn, func(), error) {
-	creds, closeCreds, err := t.credentials()
+// dial returns a connection for single calls. A failed call is not made again, so that the
+// user learns at once that there is no answer.
+func (t *target) dial() (conn *grpc.ClientConn, closeConn func(), err error) {
+	creds, closeFiles, err := t.credentials()
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err := grpc.NewClient(t.address, append(wire.DialOptions(wire.MaxWatchMessage), grpc.WithTransportCredentials(creds))...)
+	conn, err = grpc.NewClient(t.address, append(wire.DialOptions(wire.MaxWatchMessage), grpc.WithTransportCredentials(creds))...)
 	if err != nil {
-		closeCreds()
+		closeFiles()
 		return nil, nil, err
 	}
-	return conn, func() { _ = conn.Close(); closeCreds() }, nil
+	return conn, func() { _ = conn.Close(); closeFiles() }, nil
+}
+
+// watcher returns a client for a Watch that continues after an outage of the coordinator.
+func (t *target) watcher() (c *client.Client, closeClient func(), err error) {
+	creds, closeFiles, err := t.credentials()
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg := client.Config{Coordinator: t.address, Insecure: t.insecure}
+	if !t.plaintext() {
+		cfg.Credentials = creds
+	}
+	c, err = client.New(cfg)
+	if err != nil {
+		closeFiles()
+		return nil, nil, err
+	}
+	return c, func() { _ = c.Close(); closeFiles() }, nil
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// build is what this binary is made of.
+// build describes this binary.
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision"`
@@ -19,7 +19,7 @@ type build struct {
 }
 
 func thisBuild() build {
-	info, _ := debug.ReadBuildInfo() // nil: built without modules
+	info, _ := debug.ReadBuildInfo() // nil if the binary was built without modules
 	return buildOf(info)
 }
 
@@ -55,7 +55,7 @@ func (b build) String() string {
 	return text + ")"
 }
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(a *app) *cobra.Command {
 	var out output
 	cmd := &cobra.Command{
 		Use:   "version",
@@ -68,7 +68,7 @@ func (a *app) versionCommand() *cobra.Command {
 			return a.printVersion(&out, thisBuild())
 		},
 	}
-	out.flag(cmd)
+	out.addFormat(cmd)
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,25 +14,19 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// watchFlags are those of the watch command.
-type watchFlags struct {
-	target
-	output
-	changesOnly bool
-	count       int
-	lasting     time.Duration
-}
-
-func (a *app) watchCommand() *cobra.Command {
+func watchCommand(a *app) *cobra.Command {
 	var f watchFlags
 	cmd := &cobra.Command{
 		Use:   "watch [SERVICE[/INSTANCE]...]",
-		Short: "Print how things are, then each change",
-		Long: `Print how things are, then one line for each change, until interrupted: of
-everything, of services with their instances, or of single instances.
+		Short: "Print the present statuses, then each change",
+		Long: `Print the present statuses, then one line for each change, until interrupted: of
+everything, of services with their instances, or of single instances. The line of
+an instance ends with the changes that it has caused in its service and the mesh.
+A zone is printed if it differs from its service or the mesh, or with --zones.
+-o json prints every entry by itself.
 
-It outlives the coordinator: while nothing can be heard it says so on stderr,
-and then prints what has changed meanwhile.`,
+The watch continues after an outage of the coordinator. It reports the outage on
+stderr, and then prints what has changed since.`,
 		Example: `  meshhealth watch
   meshhealth watch payments --changes-only
   meshhealth watch -o json --for 1m > changes.json`,
@@ -46,26 +41,27 @@ and then prints what has changed meanwhile.`,
 			return a.watch(cmd.Context(), &f, options)
 		},
 	}
-	f.target.flags(cmd)
-	f.output.flags(cmd)
-	cmd.Flags().BoolVar(&f.changesOnly, "changes-only", false, "do not print how things are first")
-	cmd.Flags().IntVar(&f.count, "count", 0, "end after so many changes (default: never)")
-	cmd.Flags().DurationVar(&f.lasting, "for", 0, "end after so long, such as 30s (default: never)")
+	f.target.addTo(cmd)
+	f.output.addTo(cmd)
+	cmd.Flags().BoolVar(&f.changesOnly, "changes-only", false, "do not print the present statuses first")
+	cmd.Flags().BoolVar(&f.zones, "zones", false, "print every zone, not only those that differ")
+	cmd.Flags().IntVar(&f.count, "count", 0, "end after this number of changes (default: never)")
+	cmd.Flags().DurationVar(&f.lasting, "for", 0, "end after this time, such as 30s (default: never)")
 	return cmd
 }
 
 func (f *watchFlags) check(cmd *cobra.Command) error {
 	errs := []error{f.output.check(cmd)}
 	if f.count < 0 || f.count == 0 && cmd.Flags().Changed("count") {
-		errs = append(errs, usage(cmd, "--count: %d is no number of changes; allowed: 1 or more", f.count))
+		errs = append(errs, usage(cmd, "--count: is %d; allowed: 1 or more", f.count))
 	}
 	if f.lasting < 0 || f.lasting == 0 && cmd.Flags().Changed("for") {
-		errs = append(errs, usage(cmd, "--for: %v is no time; allowed: more than 0, such as 30s", f.lasting))
+		errs = append(errs, usage(cmd, "--for: is %v; allowed: more than 0, such as 30s", f.lasting))
 	}
 	return errors.Join(errs...)
 }
 
-// watchOptions takes services with their instances, or single names.
+// watchOptions returns options for services with their instances, or for single names.
 func watchOptions(names []string) (o client.WatchOptions, err error) {
 	for _, name := range names {
 		if strings.Contains(name, "/") || name == health.MeshName || name == "" {
@@ -80,28 +76,19 @@ func watchOptions(names []string) (o client.WatchOptions, err error) {
 	return o, nil
 }
 
+// The causes that end the context of a watch.
 var (
 	errNoAnswer = errors.New("no answer")
 	errTimeUp   = errors.New("time is up")
-	errEnough   = errors.New("enough")
 )
 
-// watch prints until ctx ends, or what the flags say.
+// watch prints until ctx ends, or until --for or --count ends it.
 func (a *app) watch(ctx context.Context, f *watchFlags, options client.WatchOptions) error {
-	creds, closeCreds, err := f.credentials()
+	c, closeClient, err := f.watcher()
 	if err != nil {
 		return err
 	}
-	defer closeCreds()
-	cfg := client.Config{Coordinator: f.address, Insecure: f.insecure}
-	if !f.plaintext() {
-		cfg.Credentials = creds
-	}
-	c, err := client.New(cfg)
-	if err != nil {
-		return err
-	}
-	defer c.Close() //nolint:errcheck // nothing is written on it
+	defer closeClient()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	if f.lasting > 0 {
@@ -109,26 +96,31 @@ func (a *app) watch(ctx context.Context, f *watchFlags, options client.WatchOpti
 	}
 	answer := time.AfterFunc(f.timeout, func() { cancel(errNoAnswer) })
 	defer answer.Stop()
-	w := newWatching(a, f, options.Services)
+	w := newWatchPrinter(a, f, slices.Concat(options.Services, options.Names))
+	w.near = func(name string) (near []string) {
+		_ = f.ask(ctx, func(ctx context.Context, conn *connection) error { near = conn.near(ctx, name); return nil })
+		return near
+	}
 	for u, err := range c.Watch(ctx, options) {
 		answer.Stop()
 		if err == nil {
-			err = w.take(&u)
+			err = w.print(&u)
 		}
 		if err != nil {
-			return f.ended(ctx, err)
+			return f.endError(ctx, err)
 		}
 	}
 	return nil
 }
 
-// ended tells an end that was wanted from a failure.
-func (f *watchFlags) ended(ctx context.Context, err error) error {
+// endError returns nil if a flag or the user has ended the watch. Otherwise it returns an
+// error that says why the watch failed.
+func (f *watchFlags) endError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(context.Cause(ctx), errNoAnswer):
 		return hinted("Is the address right? --timeout allows more time.", "no answer from %s within %v", f.address, f.timeout)
 	case errors.Is(err, errEnough), ctx.Err() != nil:
 		return nil
 	}
-	return f.explain(err)
+	return f.callError(err)
 }

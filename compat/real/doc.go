@@ -1,4 +1,4 @@
-// Package real runs the ready-made checks with real clients against real
-// servers of Debian: `make compat` installs them. A server that is not there is
-// named by the test that did not run.
+// Package real runs the ready-made checks with real clients against real servers.
+// `make compat` installs these servers from Debian. If a server is not installed,
+// its test is skipped and names the server.
 package real

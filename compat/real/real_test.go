@@ -12,12 +12,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/machine"
+
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/server/check"
 )
 
@@ -30,12 +31,12 @@ func TestRedis(t *testing.T) {
 	c := redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + port})
 	t.Cleanup(func() { _ = c.Close() })
 	run := check.Redis(c)
-	become(t, run, health.Pass)
+	become(t, run, machine.Pass)
 	p.kill()
-	become(t, run, health.Fail)
+	become(t, run, machine.Fail)
 	wantWords(t, once(t, run), "refused")
 	launch(t, cmd())
-	become(t, run, health.Pass) // over the same client
+	become(t, run, machine.Pass) // over the same client
 }
 
 func TestNATS(t *testing.T) {
@@ -48,16 +49,16 @@ func TestNATS(t *testing.T) {
 	}
 	t.Cleanup(conn.Close)
 	connected, open := check.Connected(conn), check.Open(conn)
-	become(t, connected, health.Pass)
+	become(t, connected, machine.Pass)
 	p.kill()
-	become(t, connected, health.Fail)
+	become(t, connected, machine.Fail)
 	if err := once(t, open); err != nil {
 		t.Errorf("it reconnects, so it is not closed: %v", err)
 	}
 	launch(t, cmd())
-	become(t, connected, health.Pass)
+	become(t, connected, machine.Pass)
 	conn.Close()
-	become(t, open, health.Fail)
+	become(t, open, machine.Fail)
 }
 
 // postgres starts a database of its own, and returns where it is.
@@ -113,9 +114,11 @@ func TestPostgreSQL(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	run, ping := check.SQL(db), check.Ping(pool)
-	become(t, run, health.Pass)
-	become(t, ping, health.Pass)
+	run, query, ping := check.SQL(db), check.Query(db, "SELECT 1"), check.Ping(pool)
+	become(t, run, machine.Pass)
+	become(t, query, machine.Pass)
+	become(t, ping, machine.Pass)
+	wantWords(t, once(t, check.Query(db, "SELEKT")), "syntax error")
 
 	// All connections are in use: degraded, not failed.
 	ctx, cancel := context.WithCancel(t.Context())
@@ -128,14 +131,17 @@ func TestPostgreSQL(t *testing.T) {
 		}
 		held = append(held, c)
 	}
-	become(t, run, health.Warn)
-	wantWords(t, once(t, run), "pool exhausted: 2 of 2 connections are in use")
+	become(t, run, machine.Warn)
+	for _, check := range []check.Func{run, query} {
+		wantWords(t, once(t, check), "pool exhausted: 2 of 2 connections are in use")
+	}
 	for _, c := range held {
 		_ = c.Close()
 	}
-	become(t, run, health.Pass)
+	become(t, run, machine.Pass)
 
 	p.kill()
-	become(t, run, health.Fail)
-	become(t, ping, health.Fail)
+	become(t, run, machine.Fail)
+	become(t, query, machine.Fail)
+	become(t, ping, machine.Fail)
 }

@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
+
 	"github.com/meshhealth/meshhealth/server/check"
 )
 
@@ -82,16 +83,16 @@ func freePort(t *testing.T) string {
 }
 
 // become waits until a check comes to this, and fails the test if it does not.
-func become(t *testing.T, run check.Func, want health.Evidence) {
+func become(t *testing.T, run check.Func, want machine.Evidence) {
 	t.Helper()
 	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); {
-		if err = once(t, run); health.EvidenceOf(err) == want {
+		if err = once(t, run); machine.EvidenceOf(err) == want {
 			return
 		}
 		pause(t)
 	}
-	t.Fatalf("still %v (%v), want %v", health.EvidenceOf(err), err, want)
+	t.Fatalf("still %v (%v), want %v", machine.EvidenceOf(err), err, want)
 }
 
 func once(t *testing.T, run check.Func) error {

@@ -1,15 +1,21 @@
-// Package store says what a coordinator keeps across restarts, and how: the
-// [Store] interface, its records, and [Memory], the store that forgets.
+// Package store defines what a coordinator keeps across restarts: the [Store]
+// interface, its records, and [Memory], a store that lasts as long as its process.
 //
-// A batch is atomic: all of it is kept, or none. What Commit acknowledged
-// survives the process and, in a durable store, the machine. A Commit that
-// failed is unknown, not undone: the caller reads back with Lookup.
+// A batch is atomic: the store keeps all of it or nothing. If Commit succeeds, a durable store
+// keeps the batch even after the end of the process or a power cut. If Commit fails, the store
+// may have kept the batch or not. This is an indeterminate commit: the writer calls Lookup and
+// compares State.LastBatch with Batch.ID.
 //
-// Transitions are a bounded journal: when it is full the oldest go. Everything
-// else is kept until it is deleted.
+// The journal holds transitions and is bounded: when it is full, each new transition
+// drops the oldest one. All other records are kept until a batch deletes them.
+//
+// Transitions reads the journal backward, for people. TransitionsAfter reads it
+// forward, for consumers: a consumer is a component that processes every transition
+// once and in order. It keeps its position in the store, under its name.
 //
 // # Concurrency
 //
-// A Store is used by one writer at a time (Load, Commit, Lookup) and any number
-// of readers of Transitions beside it. Close waits for both.
+// One goroutine at a time calls Load, Commit and Lookup: the store writer. Any number
+// of goroutines may call Transitions, TransitionsAfter and Position at the same time.
+// Close waits for all calls.
 package store

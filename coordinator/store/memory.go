@@ -12,59 +12,39 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-const (
-	// DefaultTransitions is how many transitions a journal keeps unless told.
-	DefaultTransitions = 100_000
-	// MaxPage is the most transitions one page holds.
-	MaxPage = 1000
-)
-
-// JournalBound returns how many transitions to keep when n were asked for: 0
-// means DefaultTransitions, negative none.
-func JournalBound(n int) int {
-	if n == 0 {
-		return DefaultTransitions
-	}
-	return max(0, n)
-}
-
-// Validate reports a limit out of range.
-func (q Query) Validate() error {
-	if q.Limit < 1 || q.Limit > MaxPage {
-		return fmt.Errorf("store: a page of %d transitions was asked for, want 1 to %d", q.Limit, MaxPage)
-	}
-	return nil
-}
-
-// Memory is the store that forgets: it lasts as long as the process.
+// Memory is a store that lasts as long as its process. Its methods may be called
+// concurrently.
 type Memory struct {
 	maxTransitions int
 
-	mu            sync.RWMutex
+	mu            sync.RWMutex // guards the fields below
 	closed        bool
 	registrations map[health.ID]Registration
-	overrides     map[health.ID]Override
+	overrides     map[string]Override // overrides by the text of their scope
 	statuses      map[health.ID]Status
-	journal       []Transition // by rising Seq
+	positions     map[string]uint64 // positions by the name of their consumer
+	journal       []Transition      // transitions in the order of their Seq
 	lastSeq       uint64
+	lastBatch     uint64
 	aliveAt       time.Time
 }
 
 var _ Store = (*Memory)(nil)
 
-// NewMemory returns an empty store whose journal keeps maxTransitions: 0 means
-// DefaultTransitions, negative none.
+// NewMemory returns an empty store. maxTransitions is the largest number of transitions in its
+// journal: 0 means DefaultTransitions, and a negative number means none.
 func NewMemory(maxTransitions int) *Memory {
 	return &Memory{
 		maxTransitions: JournalBound(maxTransitions),
 		registrations:  map[health.ID]Registration{},
-		overrides:      map[health.ID]Override{},
+		overrides:      map[string]Override{},
 		statuses:       map[health.ID]Status{},
+		positions:      map[string]uint64{},
 	}
 }
 
-// ready is what every method asks first.
-func (m *Memory) ready(ctx context.Context) error {
+// checkOpen returns an error if the store is closed or ctx has ended. The caller holds the lock.
+func (m *Memory) checkOpen(ctx context.Context) error {
 	if m.closed {
 		return ErrClosed
 	}
@@ -75,21 +55,24 @@ func (m *Memory) ready(ctx context.Context) error {
 func (m *Memory) Load(ctx context.Context) (State, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if err := m.ready(ctx); err != nil {
+	if err := m.checkOpen(ctx); err != nil {
 		return State{}, err
 	}
-	s := State{AliveAt: m.aliveAt}
+	s := State{AliveAt: m.aliveAt, LastBatch: m.lastBatch}
 	for _, r := range m.registrations {
-		s.Registrations = append(s.Registrations, own(r))
+		s.Registrations = append(s.Registrations, cloneRegistration(r))
 	}
 	s.Overrides = slices.AppendSeq(s.Overrides, maps.Values(m.overrides))
 	s.Statuses = slices.AppendSeq(s.Statuses, maps.Values(m.statuses))
+	for consumer, seq := range m.positions {
+		s.Positions = append(s.Positions, Position{consumer, seq})
+	}
 	return s, nil
 }
 
-// own returns r with nothing in it that somebody else could change.
-func own(r Registration) Registration {
-	r.Labels = maps.Clone(r.Labels)
+// cloneRegistration returns a copy that shares no memory with r.
+func cloneRegistration(r Registration) Registration {
+	r.Labels, r.Key = maps.Clone(r.Labels), slices.Clone(r.Key)
 	if r.Judge != nil {
 		judge := *r.Judge
 		r.Judge = &judge
@@ -101,25 +84,25 @@ func own(r Registration) Registration {
 func (m *Memory) Lookup(ctx context.Context, ids []health.ID) (State, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if err := m.ready(ctx); err != nil {
+	if err := m.checkOpen(ctx); err != nil {
 		return State{}, err
 	}
-	s := State{AliveAt: m.aliveAt}
-	seen := map[health.ID]bool{}
+	s := State{AliveAt: m.aliveAt, LastBatch: m.lastBatch}
+	found := map[health.ID]bool{}
 	for _, id := range ids {
-		if !seen[id] {
-			seen[id] = true
-			m.lookup(&s, id)
+		if !found[id] {
+			found[id] = true
+			m.appendRecordsOf(&s, id)
 		}
 	}
 	return s, nil
 }
 
-func (m *Memory) lookup(s *State, id health.ID) {
+func (m *Memory) appendRecordsOf(s *State, id health.ID) {
 	if r, ok := m.registrations[id]; ok {
-		s.Registrations = append(s.Registrations, own(r))
+		s.Registrations = append(s.Registrations, cloneRegistration(r))
 	}
-	if o, ok := m.overrides[id]; ok {
+	if o, ok := m.overrides[id.String()]; ok {
 		s.Overrides = append(s.Overrides, o)
 	}
 	if st, ok := m.statuses[id]; ok {
@@ -131,35 +114,61 @@ func (m *Memory) lookup(s *State, id health.ID) {
 func (m *Memory) Commit(ctx context.Context, b *Batch) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.ready(ctx); err != nil {
+	if err := m.checkOpen(ctx); err != nil {
 		return err
 	}
-	m.delete(b)
-	m.put(b)
-	m.record(b.Transitions)
+	positions, err := m.positionsAfter(b)
+	if err != nil {
+		return err
+	}
+	m.positions, m.lastBatch = positions, b.ID
+	m.deleteRecords(b)
+	m.putRecords(b)
+	m.appendTransitions(b.Transitions)
 	if !b.AliveAt.IsZero() {
 		m.aliveAt = b.AliveAt
 	}
 	return nil
 }
 
-func (m *Memory) delete(b *Batch) {
+// positionsAfter returns the positions in the store after a commit of b.
+func (m *Memory) positionsAfter(b *Batch) (map[string]uint64, error) {
+	if len(b.DeletePositions)+len(b.PutPositions) == 0 {
+		return m.positions, nil
+	}
+	positions := maps.Clone(m.positions)
+	for _, consumer := range b.DeletePositions {
+		delete(positions, consumer)
+	}
+	for i := range b.PutPositions {
+		p := &b.PutPositions[i]
+		if err := p.Validate(m.lastSeq + uint64(len(b.Transitions))); err != nil {
+			return nil, fmt.Errorf("store: %w", err)
+		}
+		positions[p.Consumer] = p.Seq
+	}
+	if err := CheckConsumers(len(positions)); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return positions, nil
+}
+
+func (m *Memory) deleteRecords(b *Batch) {
 	for _, id := range b.DeleteRegistrations {
 		delete(m.registrations, id)
-		delete(m.overrides, id)
 		delete(m.statuses, id)
 	}
-	for _, id := range b.DeleteOverrides {
-		delete(m.overrides, id)
+	for _, scope := range b.DeleteOverrides {
+		delete(m.overrides, scope)
 	}
 }
 
-func (m *Memory) put(b *Batch) {
+func (m *Memory) putRecords(b *Batch) {
 	for _, r := range b.PutRegistrations {
-		m.registrations[r.ID] = own(r)
+		m.registrations[r.ID] = cloneRegistration(r)
 	}
 	for _, o := range b.PutOverrides {
-		m.overrides[o.ID] = o
+		m.overrides[o.Scope] = o
 	}
 	for _, s := range b.PutStatuses {
 		if _, known := m.registrations[s.ID]; known {
@@ -168,14 +177,14 @@ func (m *Memory) put(b *Batch) {
 	}
 }
 
-func (m *Memory) record(transitions []Transition) {
+func (m *Memory) appendTransitions(transitions []Transition) {
 	for _, t := range transitions {
 		m.lastSeq++
 		t.Seq = m.lastSeq
 		m.journal = append(m.journal, t)
 	}
 	if n := len(m.journal) - m.maxTransitions; n > 0 {
-		clear(m.journal[:n]) // or their texts would stay until append moves the rest
+		clear(m.journal[:n]) // frees the memory of their texts now and not at a later append
 		m.journal = m.journal[n:]
 	}
 }
@@ -184,14 +193,14 @@ func (m *Memory) record(transitions []Transition) {
 func (m *Memory) Transitions(ctx context.Context, q Query) (Page, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if err := m.ready(ctx); err != nil {
+	if err := m.checkOpen(ctx); err != nil {
 		return Page{}, err
 	}
 	if err := q.Validate(); err != nil {
 		return Page{}, err
 	}
 	var page Page
-	for i := m.below(q.Before) - 1; i >= 0; i-- {
+	for i := m.countBefore(q.Before) - 1; i >= 0; i-- {
 		t := &m.journal[i]
 		if !q.Matches(t) {
 			continue
@@ -205,12 +214,36 @@ func (m *Memory) Transitions(ctx context.Context, q Query) (Page, error) {
 	return page, nil
 }
 
-// below counts the transitions with a Seq lower than before, or all for 0.
-func (m *Memory) below(before uint64) int {
+// countBefore counts the transitions with a Seq below before; 0 counts all.
+func (m *Memory) countBefore(before uint64) int {
 	if before == 0 {
 		return len(m.journal)
 	}
 	return sort.Search(len(m.journal), func(i int) bool { return m.journal[i].Seq >= before })
+}
+
+// TransitionsAfter implements [Store].
+func (m *Memory) TransitionsAfter(ctx context.Context, c Cursor) (Segment, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.checkOpen(ctx); err != nil {
+		return Segment{}, err
+	}
+	if err := c.Validate(m.lastSeq); err != nil {
+		return Segment{}, err
+	}
+	rest := m.journal[m.countBefore(c.After+1):]
+	return NewSegment(c, slices.Clone(rest[:min(len(rest), c.Limit)]), m.lastSeq), nil
+}
+
+// Position implements [Store].
+func (m *Memory) Position(ctx context.Context, consumer string) (uint64, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.checkOpen(ctx); err != nil {
+		return 0, err
+	}
+	return m.positions[consumer], nil
 }
 
 // Close implements [Store].
@@ -218,6 +251,6 @@ func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.closed = true
-	m.registrations, m.overrides, m.statuses, m.journal = nil, nil, nil, nil
+	m.registrations, m.overrides, m.statuses, m.positions, m.journal = nil, nil, nil, nil, nil
 	return nil
 }

@@ -3,153 +3,160 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// ErrClosed is returned by every method of a store that was closed.
-var ErrClosed = errors.New("store: closed")
+// ErrClosed is returned by every method of a closed store except Close.
+var ErrClosed = errors.New("store: the store is closed")
 
-// Store keeps a coordinator's records.
+// Store keeps the records of a coordinator. Its methods return the error of the context
+// when the context has ended.
 type Store interface {
-	// Load reads everything but the transitions.
+	// Load reads all records except the transitions.
 	Load(ctx context.Context) (State, error)
-	// Commit applies b, all or nothing, and returns when it is durable. After
-	// an error the batch is in an unknown state: read back with Lookup.
+	// Commit applies b completely or not at all, and returns when b is durable. If it returns
+	// an error, b may have been applied or not; the LastBatch of Lookup shows which.
 	Commit(ctx context.Context, b *Batch) error
-	// Lookup reads back the records of these instances, and with them how far
-	// the store has got (AliveAt). What it returns is durable.
+	// Lookup reads the records of these instances, AliveAt and LastBatch. It returns an override
+	// if the text of its scope equals the text of one of ids. All records that it returns are
+	// durable.
 	Lookup(ctx context.Context, ids []health.ID) (State, error)
-	// Transitions reads the journal, newest first.
+	// Transitions reads one page of the journal, newest first.
 	Transitions(ctx context.Context, q Query) (Page, error)
-	// Close frees everything. It may be called twice.
+	// TransitionsAfter reads the journal forward from a cursor, oldest first. It returns
+	// ErrAhead for a cursor after the end of the journal.
+	TransitionsAfter(ctx context.Context, c Cursor) (Segment, error)
+	// Position returns the last position that was stored for a consumer, or 0 if there is none.
+	Position(ctx context.Context, consumer string) (uint64, error)
+	// Close releases all resources. A second call does nothing and returns nil.
 	Close() error
 }
 
-// State is what a store holds beside the journal.
+// State holds the records of a store except the transitions.
 type State struct {
 	Registrations []Registration
 	Overrides     []Override
 	Statuses      []Status
-	// AliveAt is the last time a coordinator said it was alive; zero if never.
+	// Positions holds the position of each consumer. Lookup does not return it.
+	Positions []Position
+	// AliveAt is the last Batch.AliveAt that was committed; zero if none was.
 	AliveAt time.Time
+	// LastBatch is the ID of the last batch that was committed; 0 if that batch had no ID.
+	LastBatch uint64
 }
 
-// Batch is what one Commit applies: deletions first, then puts, then the
-// transitions in their order.
+// Batch is the content of one Commit. The store applies the deletions first, then the
+// puts, then the transitions in their order.
 type Batch struct {
-	DeleteRegistrations []health.ID // with status and override, if that was for it alone
-	DeleteOverrides     []health.ID
+	// ID is a number that no earlier batch of the writer has. So Lookup can show whether an
+	// indeterminate commit was made. The writer counts up from State.LastBatch, also after a
+	// failed commit. 0 means no ID.
+	ID uint64
+
+	DeleteRegistrations []health.ID // registrations to delete, together with their statuses
+	DeleteOverrides     []string    // texts of the scopes whose overrides are deleted
+	DeletePositions     []string    // names of the consumers whose positions are deleted
 	PutRegistrations    []Registration
 	PutOverrides        []Override
-	PutStatuses         []Status // of unknown registrations: ignored
+	PutStatuses         []Status // statuses to store; the status of an instance that is not registered is ignored
+	PutPositions        []Position
 	Transitions         []Transition
-	AliveAt             time.Time // zero: leave as it is
+	AliveAt             time.Time // time at which the coordinator was running; zero: the stored time stays
 }
 
 // Registration is one registered instance.
 type Registration struct {
-	ID           health.ID         `json:"-"`
-	Address      string            `json:"address"`
-	HealthName   string            `json:"health_name,omitempty"`
-	Incarnation  string            `json:"incarnation,omitempty"`
-	Labels       map[string]string `json:"labels,omitempty"`
-	Zone         string            `json:"zone,omitempty"`
-	Version      string            `json:"version,omitempty"`
-	ServerName   string            `json:"server_name,omitempty"`
-	Static       bool              `json:"static,omitempty"`
-	Configured   bool              `json:"configured,omitempty"` // static, by the coordinator's configuration
-	TTL          time.Duration     `json:"ttl,omitempty"`        // of a leased one
-	Judge        *Judge            `json:"judge,omitempty"`
-	Lease        uint64            `json:"lease"`
-	RegisteredAt time.Time         `json:"registered_at"`
+	ID          health.ID         `json:"-"`
+	Address     string            `json:"address"`
+	HealthName  string            `json:"health_name,omitempty"` // service name that health calls ask for; empty: ID.Service
+	Incarnation string            `json:"incarnation,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Zone        string            `json:"zone,omitempty"`
+	Version     string            `json:"version,omitempty"`
+	ServerName  string            `json:"server_name,omitempty"` // name in the certificate of the server at Address
+	Static      bool              `json:"static,omitempty"`      // the instance has no lease
+	Configured  bool              `json:"configured,omitempty"`  // registered by the coordinator's configuration; Static is also true
+	TTL         time.Duration     `json:"ttl,omitempty"`         // duration of the lease; 0 if Static
+	Judge       *Judge            `json:"judge,omitempty"`       // requested policy of the service; nil: none
+	Key         []byte            `json:"key,omitempty"`         // process key, which is secret; empty: none
+	Proves      bool              `json:"proves,omitempty"`      // the server at Address proves that it has Key
+	Protocol    string            `json:"protocol,omitempty"`    // protocol to follow the instance by; empty: the best one that works
+	// Lease is the number of the current lease. A registration by another process gets another
+	// number.
+	Lease        uint64    `json:"lease"`
+	RegisteredAt time.Time `json:"registered_at"`
 }
 
-// Judge is how an instance wants its service to be judged.
+// Judge is the policy that an instance requests for its service.
 type Judge struct {
-	Rule         string `json:"rule,omitempty"`
-	MinAvailable int    `json:"min_available,omitempty"`
+	Rule         string `json:"rule,omitempty"`          // name of the rule; empty: the instance requests no rule
+	MinAvailable int    `json:"min_available,omitempty"` // in percent; 0: not requested
 	Optional     bool   `json:"optional,omitempty"`
+	Critical     bool   `json:"critical,omitempty"`
 }
 
-// Override is a status forced by hand.
+// Override is a status that a person forces.
 type Override struct {
-	ID        health.ID     `json:"-"` // the key of its scope
+	// Scope is the text of the health.Scope. It is also the key of the override. One release may
+	// store texts that another release cannot parse.
+	Scope     string        `json:"-"`
 	Status    health.Status `json:"status"`
 	Author    string        `json:"author"`
 	Reason    string        `json:"reason"`
 	SetAt     time.Time     `json:"set_at"`
-	ExpiresAt time.Time     `json:"expires_at,omitzero"` // zero: never
+	ExpiresAt time.Time     `json:"expires_at,omitzero"` // time at which the override ends; zero: it has no end
+	// GoneAt is when the only instance of the scope was removed; zero while it is registered.
+	GoneAt time.Time `json:"gone_at,omitzero"`
 }
 
-// Status is the last published status of an instance, before its override.
+// Status is the last published status of an instance, without its override.
 type Status struct {
 	ID     health.ID     `json:"-"`
 	Status health.Status `json:"status"`
 	Cause  health.Cause  `json:"cause"`
 	Reason string        `json:"reason,omitempty"`
 	Since  time.Time     `json:"since"`
-	// Proven: it was routable at least once under its present registration.
+	// Proven is true if the instance was routable at least once under its current registration.
 	Proven bool `json:"proven,omitempty"`
+	// Unheard is true if the coordinator has received no status from the instance under its
+	// current registration. It is always false in records of early releases.
+	Unheard bool `json:"unheard,omitempty"`
+	// Named is true if the target once knew the health name.
+	Named bool `json:"named,omitempty"`
 }
 
-// Transition is one change of a published status, or with Lost > 0 the place
-// where that many could not be kept.
-type Transition struct {
-	Seq          uint64        `json:"-"` // given by the store, rising
-	ID           health.ID     `json:"-"`
-	From         health.Status `json:"from"`
-	To           health.Status `json:"to"`
-	At           time.Time     `json:"at"`
-	Cause        health.Cause  `json:"cause"`
-	Reason       string        `json:"reason,omitempty"`
-	FirstFailure time.Time     `json:"first_failure,omitzero"`
-	Removed      bool          `json:"removed,omitempty"`
-	Lost         uint64        `json:"lost,omitempty"`
-	// By is who has forced the status, or with an Action who has done that: then
-	// ID is the key of a scope, and To what was forced.
-	Action Action `json:"action,omitempty"`
-	By     string `json:"by,omitempty"`
-}
-
-// Action is what was done to an override.
-type Action uint8
-
-// The actions. Their numbers are those of meshhealth.v1.Action.
 const (
-	ActionNone    Action = iota
-	ActionSet            // it was set
-	ActionCleared        // it was cleared
-	ActionEnded          // its time was over
+	// MaxConsumers is the largest number of consumers whose positions a store keeps.
+	MaxConsumers = 64
+	// MaxConsumerName is the largest length of the name of a consumer, in bytes.
+	MaxConsumerName = 100
 )
 
-// Query asks for one page of the journal.
-type Query struct {
-	// ID: a service with all its instances, one instance, or zero for all.
-	// Gap records (Lost > 0) match every query.
-	ID health.ID
-	// Before: only transitions with a lower Seq; 0 means from the newest.
-	Before uint64
-	// Limit is the most that is returned: 1 to 1000.
-	Limit int
+// Position says how far a consumer has processed the journal.
+type Position struct {
+	Consumer string `json:"-"`   // name of the consumer: 1 to MaxConsumerName bytes
+	Seq      uint64 `json:"seq"` // Seq of the last transition that was processed; 0: none was
 }
 
-// Matches reports whether t belongs to the query's name.
-func (q Query) Matches(t *Transition) bool {
+// Validate reports a name or a Seq out of range. lastSeq is the Seq of the newest
+// transition, those of the same batch included.
+func (p *Position) Validate(lastSeq uint64) error {
 	switch {
-	case t.Lost > 0, q.ID == health.ID{}:
-		return true
-	case q.ID.Instance == "":
-		return t.ID.Service == q.ID.Service
-	default:
-		return t.ID == q.ID
+	case len(p.Consumer) < 1 || len(p.Consumer) > MaxConsumerName:
+		return fmt.Errorf("PutPositions: the name of a consumer has %d bytes; allowed: 1 to %d", len(p.Consumer), MaxConsumerName)
+	case p.Seq > lastSeq:
+		return fmt.Errorf("PutPositions: the position of %q is %d; allowed: 0 to %d, the end of the journal", p.Consumer, p.Seq, lastSeq)
 	}
+	return nil
 }
 
-// Page is one page of the journal, newest first.
-type Page struct {
-	Transitions []Transition
-	// Next is the Before of the next page; 0 if there is none.
-	Next uint64
+// CheckConsumers reports a number of consumers that is too large for a store.
+func CheckConsumers(n int) error {
+	if n > MaxConsumers {
+		return fmt.Errorf("PutPositions: the batch would leave %d consumers; allowed: at most %d", n, MaxConsumers)
+	}
+	return nil
 }

@@ -13,23 +13,24 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshhealth/meshhealth/coordinator/boltstore"
-	"github.com/meshhealth/meshhealth/coordinator/registry"
 	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/coordinator/store/bolt"
 	"github.com/meshhealth/meshhealth/health"
-	"github.com/meshhealth/meshhealth/internal/wire"
+	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
+	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// childEnv makes this binary a child: it works off the script on the store at
-// that path.
+// childEnv makes this binary a child, which executes the script. Its value is the path of
+// the store.
 const childEnv = "MESHHEALTH_STOREFAULTS_CHILD"
 
-// patientEnv makes it ask again until it is not refused.
+// patientEnv makes the child repeat each step until it is not refused.
 const patientEnv = "MESHHEALTH_STOREFAULTS_PATIENT"
 
 func init() {
 	if os.Getenv(childEnv) != "" {
-		runtime.LockOSThread() // so that main is the thread that strace follows
+		runtime.LockOSThread() // strace follows the main thread
 	}
 }
 
@@ -53,27 +54,27 @@ func TestMain(m *testing.M) {
 	fmt.Println("done")
 }
 
-// child works off the script.
+// child executes the script.
 type child struct {
-	calls chan func() // for the main thread
+	calls chan func() // executed by the main thread
 	err   error
 	*registry.Registry
 }
 
-// call has f done by the main thread.
+// call executes f in the main thread.
 func (c *child) call(f func()) {
 	done := make(chan struct{})
 	c.calls <- func() { defer close(done); f() }
 	<-done
 }
 
-// say is a system call of the main thread too, so that strace shows what was
-// acknowledged before which write.
+// say prints from the main thread, so that strace shows the order of acknowledgements and
+// writes.
 func (c *child) say(format string, args ...any) {
 	c.call(func() { fmt.Printf(format+"\n", args...) })
 }
 
-// pinned is a store whose writer is the main thread.
+// pinned is a store whose commits and lookups run in the main thread.
 type pinned struct {
 	store.Store
 	c *child
@@ -90,8 +91,11 @@ func (p pinned) Lookup(ctx context.Context, ids []health.ID) (s store.State, err
 }
 
 func (c *child) work(path string) (err error) {
-	var s *boltstore.Store
-	c.call(func() { s, err = boltstore.Open(path, boltstore.Options{}) })
+	if os.Getenv(upgradeEnv) != "" {
+		return c.upgrade(path)
+	}
+	var s *bolt.Store
+	c.call(func() { s, err = bolt.Open(path, bolt.Options{}) })
 	if err != nil {
 		return err
 	}
@@ -110,7 +114,7 @@ func (c *child) work(path string) (err error) {
 	return c.compare(s)
 }
 
-// run runs the registry as long as the script takes.
+// run runs the registry during the script.
 func (c *child) run() error {
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -118,22 +122,22 @@ func (c *child) run() error {
 	defer wg.Wait()
 	defer stop()
 	for i := range script {
-		c.settle()
+		c.waitForStore()
 		if err := c.step(i, &script[i]); err != nil {
 			return err
 		}
 	}
-	c.settle()
+	c.waitForStore()
 	return c.well()
 }
 
-// settle waits until what the registry has published so far was given to the
-// store: an order that comes to nothing is answered after that.
-func (c *child) settle() {
-	_ = c.Deregister(context.Background(), health.ParseID("no/body"), 0)
+// waitForStore waits until the registry has passed what it has published to the store. The
+// registry answers a command without effect after that.
+func (c *child) waitForStore() {
+	_, _ = c.Deregister(context.Background(), health.ParseID("no/body"), 0, false)
 }
 
-// step does one step, and says what has become of it.
+// step executes one step, and prints its result.
 func (c *child) step(i int, s *step) error {
 	if s.what == "says" {
 		return c.says(i, s)
@@ -145,7 +149,7 @@ func (c *child) step(i int, s *step) error {
 			return nil
 		}
 		c.say("refused %d: %v", i, err)
-		if errors.Is(err, wire.ErrStore) && c.self().Status != health.Degraded {
+		if errors.Is(err, domain.ErrStore) && c.self().Status != health.Degraded {
 			return fmt.Errorf("step %d is refused (%v), and the coordinator is %v", i, err, c.self().Status)
 		}
 		if os.Getenv(patientEnv) == "" {
@@ -160,7 +164,7 @@ func (c *child) ask(s *step) (err error) {
 	case "register":
 		_, err = c.Register(ctx, s.registrations())
 	case "deregister":
-		err = c.Deregister(ctx, s.ids[0], 0)
+		_, err = c.Deregister(ctx, s.ids[0], 0, false)
 	case "clear":
 		err = c.ClearOverride(ctx, health.ScopeOf(s.ids[0]), "eve", "done")
 	default:
@@ -169,7 +173,7 @@ func (c *child) ask(s *step) (err error) {
 	return err
 }
 
-// says hands in evidence, which has to be published whatever the store does.
+// says passes evidence to the registry, which must publish it even if the store fails.
 func (c *child) says(i int, s *step) error {
 	id := s.ids[0]
 	e, ok := c.Feed().Get(id)
@@ -177,9 +181,9 @@ func (c *child) says(i int, s *step) error {
 		c.say("refused %d: %v is not there", i, id)
 		return nil
 	}
-	err := c.Observe(context.Background(), health.Event{
-		Kind: health.EventReport, ID: id, Lease: e.Spec.Lease,
-		Report: health.Report{Source: health.SourceMeshhealth, Status: s.to},
+	err := c.Observe(context.Background(), mesh.Event{
+		Kind: mesh.EventReport, ID: id, Lease: e.Spec.Lease,
+		Report: mesh.Report{Source: health.SourceMeshhealth, Status: s.to},
 	}, time.Time{})
 	if err != nil {
 		return err
@@ -192,7 +196,7 @@ func (c *child) says(i int, s *step) error {
 	return nil
 }
 
-// published waits until the owner has published what it was given.
+// published waits until the owner has published the evidence that it was given.
 func (c *child) published() {
 	_, _, _ = c.Renew(context.Background(), health.ParseID("no/body"), 0)
 }
@@ -203,21 +207,21 @@ func (c *child) self() health.State {
 	return e.State
 }
 
-// well waits for the coordinator to be well again, if its store is to be.
+// well waits until the coordinator is SERVING, if its store must recover.
 func (c *child) well() error {
 	if os.Getenv(patientEnv) == "" {
 		return nil
 	}
 	for late := time.Now().Add(10 * time.Second); c.self().Status != health.Serving; {
 		if time.Now().After(late) {
-			return fmt.Errorf("the store takes records, and the coordinator is %v (%s)", c.self().Status, c.self().Reason)
+			return fmt.Errorf("the store has recovered, and the coordinator is %v (%s)", c.self().Status, c.self().Reason)
 		}
 	}
 	return nil
 }
 
-// compare wants memory and store to know the same, if the store has taken all
-// in the end.
+// compare checks that the registry and the store have the same records, if the store must
+// recover.
 func (c *child) compare(s store.Store) error {
 	if os.Getenv(patientEnv) == "" {
 		return nil
@@ -248,14 +252,14 @@ func (c *child) compare(s store.Store) error {
 	return nil
 }
 
-// held is what a store holds, but for its history.
+// held returns the records of a store without its journal.
 func held(state *store.State) records {
 	r := records{}
 	for i := range state.Registrations {
 		r[state.Registrations[i].ID] = state.Registrations[i].Version
 	}
 	for i := range state.Overrides {
-		r[state.Overrides[i].ID] += "," + state.Overrides[i].Reason
+		r[health.ParseID(state.Overrides[i].Scope)] += "," + state.Overrides[i].Reason
 	}
 	return r
 }

@@ -13,17 +13,16 @@ import (
 	"strings"
 )
 
-// sector is what a disk writes wholly or not at all.
+// sector is the number of bytes that a disk writes completely or not at all.
 const sector = 512
 
-// disk is what a file system makes of writes and syncs: what was synced is
-// safe; of each sector written since, any version may be left by a power cut.
-// A sync that failed is not made up for by the next one: Linux takes the pages
-// for written, and only what is written anew is tried again.
+// disk simulates a file system. Data is safe after a sync. For each sector that was written
+// since, a power cut may leave any version. The next sync does not repeat a sync that has
+// failed: Linux treats the pages as written, and retries only pages that are written again.
 type disk struct {
 	safe    []byte
-	maybe   map[int][][]byte // by number of the sector, the newest last
-	waiting map[int]bool     // those the next sync writes
+	maybe   map[int][][]byte // by number of the sector; the newest version is last
+	waiting map[int]bool     // sectors that the next sync writes
 }
 
 func newDisk(image []byte) *disk {
@@ -56,11 +55,11 @@ func (d *disk) sync(works bool) {
 	clear(d.waiting)
 }
 
-// cut returns what a power cut may leave; pick returns which of so many
-// versions of a sector, 0 being the safe one.
+// cut returns an image that a power cut may leave. pick chooses one of so many versions of
+// a sector. Version 0 is the safe one.
 func (d *disk) cut(pick func(versions int) int) []byte {
 	image := bytes.Clone(d.safe)
-	for n := range len(image) / sector { // in order, so that a seed means the same again
+	for n := range len(image) / sector { // in order, so that a seed always gives the same image
 		if versions := d.maybe[n]; len(versions) > 0 {
 			if i := pick(len(versions) + 1); i > 0 {
 				copy(image[n*sector:], versions[i-1])
@@ -70,8 +69,8 @@ func (d *disk) cut(pick func(versions int) int) []byte {
 	return image
 }
 
-// picks are the cuts that are looked at: nothing that was not synced, all of
-// it, and some by chance.
+// picks returns functions for cut: one leaves only safe data, one leaves all data, and
+// byChance leave random versions.
 func picks(seed uint64, byChance int) []func(int) int {
 	all := []func(int) int{
 		func(int) int { return 0 },
@@ -84,7 +83,7 @@ func picks(seed uint64, byChance int) []func(int) int {
 	return all
 }
 
-// event is one call of the child's main thread.
+// event is one system call of the main thread of a child.
 type event struct {
 	call     string
 	data     []byte
@@ -96,7 +95,7 @@ type event struct {
 
 var callLine = regexp.MustCompile(`^(\w+)\((\d+)(?:, (?:"([^"]*)"|(\d+)))?(?:, (\d+)(?:, (\d+))?)?\)\s+= (-?\d+)(.*)$`)
 
-// events reads what strace has written down.
+// events reads the output of strace.
 func events(path string) ([]event, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -108,13 +107,13 @@ func events(path string) ([]event, error) {
 	for s.Scan() {
 		m := callLine.FindStringSubmatch(s.Text())
 		if m == nil {
-			continue // signals, the end
+			continue // a signal, or the end of the process
 		}
 		e := event{call: m[1], works: m[7] != "-1", injected: strings.Contains(m[8], "INJECTED")}
 		if e.data, err = hex.DecodeString(strings.ReplaceAll(m[3], `\x`, "")); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Text()[:60], err)
 		}
-		_, _ = fmt.Sscan(m[4]+m[6], &e.at) // where it writes, or how long the file is to be
+		_, _ = fmt.Sscan(m[4]+m[6], &e.at) // the offset of a write, or the new size of the file
 		if e.call == "write" && m[2] == "1" {
 			e.said = strings.TrimSpace(string(e.data))
 		}
@@ -123,7 +122,7 @@ func events(path string) ([]event, error) {
 	return all, s.Err()
 }
 
-// apply does what the event did.
+// apply repeats the event on d.
 func (d *disk) apply(e *event) {
 	switch e.call {
 	case "pwrite64":

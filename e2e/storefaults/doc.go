@@ -1,16 +1,16 @@
-// Package storefaults lets the store's system calls fail, one after the other,
-// and looks at what is left.
+// Package storefaults makes the system calls of a store fail, one after the other, and
+// checks what the store holds afterwards.
 //
-// The test binary runs itself as a child (child_test.go) that works off a
-// script of registrations, overrides and flips on a registry with a store in a
-// file, and says what was acknowledged. strace lets the n-th write, sync or
-// growth of that store fail, or kills the child there, for every n. strace
-// counts calls per thread, so all of them are made by one.
+// The test binary starts itself as a child (child_test.go). The child executes a script of
+// registrations, overrides and changes on a registry with a store in a file, and prints
+// what was acknowledged. For every n, strace makes the n-th write, sync or growth of the
+// file fail, or kills the child at that call. strace counts calls by thread, so one thread
+// makes all calls.
 //
-// Power cuts are played (disk_test.go): from what strace says was written, each
-// disk is made that could be left, and opened.
+// Power cuts are simulated (disk_test.go). strace records what the child writes, and the
+// tests open each disk image that a power cut could leave.
 //
 // # Concurrency
 //
-// Tests only. Runs that do not touch each other's files go side by side.
+// The package has only tests. Runs with different files run at the same time.
 package storefaults

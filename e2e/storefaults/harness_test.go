@@ -14,39 +14,44 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/meshhealth/meshhealth/coordinator/boltstore"
 	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/coordinator/store/bolt"
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// needStrace skips where calls cannot be made to fail.
+// needStrace skips the test if strace cannot run.
 func needStrace(t *testing.T) {
 	t.Helper()
 	out, err := exec.Command("strace", "-q", "-o", os.DevNull, "-e", "trace=none", os.Args[0], "-test.run", "^$").CombinedOutput()
 	if err != nil {
-		t.Skipf("NOT RUN: no call of the store's was made to fail, for that needs strace, and the right to trace: %v %s", err, out)
+		t.Skipf("NOT RUN: the test needs strace and the permission to trace: %v %s", err, out)
 	}
 }
 
 // run is one run of the child.
 type run struct {
 	path    string // of the store
-	calls   string // file with what strace has seen
+	calls   string // file with the output of strace
 	acked   map[int]bool
 	refused map[int]string
 	says    []string
-	done    bool // it got to its end
+	done    bool // the child has completed the script
 	err     error
 }
 
 // work runs the child under strace on the store at path.
 func work(path string, patient bool, options ...string) *run {
+	if patient {
+		return runChild(path, []string{patientEnv + "=1"}, options...)
+	}
+	return runChild(path, nil, options...)
+}
+
+// runChild runs the child under strace on the store at path, with these variables.
+func runChild(path string, env []string, options ...string) *run {
 	r := &run{path: path, calls: path + ".calls", acked: map[int]bool{}, refused: map[int]string{}}
 	cmd := exec.Command("strace", append(append([]string{"-q", "-o", r.calls}, options...), os.Args[0])...)
-	cmd.Env = append(os.Environ(), childEnv+"="+path)
-	if patient {
-		cmd.Env = append(cmd.Env, patientEnv+"=1")
-	}
+	cmd.Env = append(append(os.Environ(), childEnv+"="+path), env...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	r.err = cmd.Run()
@@ -74,15 +79,15 @@ func scan(line, format string, n *int) bool {
 	return err == nil
 }
 
-// injected reports whether anything was made to fail.
+// injected reports whether strace has made a call fail, or killed the child.
 func (r *run) injected() bool {
 	text, err := os.ReadFile(r.calls)
 	return err == nil && (strings.Contains(string(text), "INJECTED") || strings.Contains(string(text), "+++ killed by"))
 }
 
-// check opens the store and holds it to what was acknowledged.
+// check opens the store and compares it with what was acknowledged.
 func (r *run) check() error {
-	s, err := boltstore.Open(r.path, boltstore.Options{}) // which examines all of it
+	s, err := bolt.Open(r.path, bolt.Options{}) // Open examines the whole file
 	if err != nil {
 		return err
 	}
@@ -97,14 +102,15 @@ func (r *run) checkRecords(s store.Store) error {
 	return fits(held(&state), r.acked)
 }
 
-// fits wants what was acknowledged, and one more step at most, whole.
+// fits checks that the records are the result of the acknowledged steps and at most one
+// more step.
 func fits(held records, acked map[int]bool) error {
 	for _, may := range allowed(acked) {
 		if same(held, may) {
 			return nil
 		}
 	}
-	return fmt.Errorf("the store holds %v; acknowledged were %v", held, acked)
+	return fmt.Errorf("the store has %v; the acknowledged steps are %v", held, acked)
 }
 
 func same(a, b records) bool {
@@ -116,7 +122,7 @@ func same(a, b records) bool {
 	return len(a) == len(b)
 }
 
-// checkHistory wants every transition at most once.
+// checkHistory checks that the journal has each transition at most once.
 func checkHistory(s store.Store) error {
 	type key struct {
 		id   health.ID
@@ -134,7 +140,7 @@ func checkHistory(s store.Store) error {
 			tr := &page.Transitions[i]
 			k := key{tr.ID, tr.At.UnixNano(), tr.To, tr.Removed}
 			if other, twice := seen[k]; twice {
-				return fmt.Errorf("%v became %v once, and it is in the history as %d and as %d", tr.ID, tr.To, tr.Seq, other)
+				return fmt.Errorf("%v became %v once, and the journal has that as %d and as %d", tr.ID, tr.To, tr.Seq, other)
 			}
 			seen[k] = tr.Seq
 		}
@@ -144,18 +150,18 @@ func checkHistory(s store.Store) error {
 	}
 }
 
-// explain adds what the child said.
+// explain adds the output of the child to err.
 func (r *run) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	return fmt.Errorf("%w\nthe child said (%v):\n%s", err, r.err, strings.Join(r.says, "\n"))
+	return fmt.Errorf("%w\nthe output of the child (%v):\n%s", err, r.err, strings.Join(r.says, "\n"))
 }
 
-// atOnce is how many children run side by side.
+// atOnce is the number of children that run at the same time.
 const atOnce = 2
 
-// sweep runs f for 1 to n, each in a folder of its own.
+// sweep calls f for 1 to n, each time with another folder.
 func sweep(t *testing.T, n int, f func(path string, n int) error) {
 	t.Helper()
 	dir := t.TempDir()

@@ -10,21 +10,21 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/meshhealth/meshhealth/coordinator/boltstore"
+	"github.com/meshhealth/meshhealth/coordinator/store/bolt"
 )
 
-// traced makes strace write down all that the child's main thread writes.
+// traced has the options by which strace records all writes of the main thread.
 var traced = []string{"-xx", "-s", "10000000", "-e", "trace=pwrite64,fdatasync,fsync,ftruncate,write"}
 
-// recorded is a run of the script whose every write is known.
+// recorded is a run of the script with its writes.
 type recorded struct {
 	*run
-	image  []byte // of the store before it
+	image  []byte // of the store before the run
 	events []event
 }
 
 func record(path string, options ...string) (*recorded, error) {
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := bolt.Open(path, bolt.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -40,15 +40,15 @@ func record(path string, options ...string) (*recorded, error) {
 	return r, r.explain(errors.Join(err, r.check()))
 }
 
-// cuts plays the run up to each of its calls, cuts the power there, and returns
-// how many disks that left, and what was wrong with some. From the first call
-// that failed on it looks at so many calls.
+// cuts says where and how play cuts the power.
 type cuts struct {
-	from, calls int
-	byChance    int  // cuts by chance after each call
-	noSync      bool // as if the store never waited for the disk
+	from, calls int  // after each of so many calls, from this one on
+	byChance    int  // random images after each call
+	noSync      bool // the store does not wait for the disk
 }
 
+// play applies the calls of the run to a disk and cuts the power. It returns the number of
+// images, and the errors of the bad ones.
 func (c *cuts) play(r *recorded) (disks int, bad []error) {
 	d, acked := newDisk(r.image), map[int]bool{}
 	for i := range r.events {
@@ -75,12 +75,12 @@ func (c *cuts) play(r *recorded) (disks int, bad []error) {
 	return disks, bad
 }
 
-// left opens what a power cut has left.
+// left opens an image that a power cut has left.
 func left(path string, image []byte, acked map[int]bool) error {
 	if err := overwrite(path, image); err != nil {
 		return err
 	}
-	s, err := boltstore.Open(path, boltstore.Options{})
+	s, err := bolt.Open(path, bolt.Options{})
 	if err != nil {
 		return err
 	}
@@ -91,8 +91,7 @@ func left(path string, image []byte, acked map[int]bool) error {
 	return fits(held(&state), acked)
 }
 
-// overwrite does not empty the file first: some file systems take that for a
-// reason to wait for the disk.
+// overwrite does not empty the file first: after that, some file systems wait for the disk.
 func overwrite(path string, image []byte) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -102,8 +101,8 @@ func overwrite(path string, image []byte) error {
 	return errors.Join(err, f.Truncate(int64(len(image))), f.Close())
 }
 
-// TestPowerCut cuts the power after each call. As a control it does so as if
-// the store never waited for the disk, and must find that out.
+// TestPowerCut cuts the power after each call. As a control, it does the same without
+// syncs, and must find bad images.
 func TestPowerCut(t *testing.T) {
 	needStrace(t)
 	r, err := record(filepath.Join(t.TempDir(), "store.db"))
@@ -120,12 +119,12 @@ func TestPowerCut(t *testing.T) {
 	disks, bad = all.play(r)
 	t.Logf("without waiting for the disk: %d disks, %d bad", disks, len(bad))
 	if len(bad) < disks/4 {
-		t.Errorf("without waiting for the disk only %d of %d are bad: the test does not see what it should", len(bad), disks)
+		t.Errorf("without waiting for the disk only %d of %d images are bad: the test cannot see lost syncs", len(bad), disks)
 	}
 }
 
-// TestPowerCutAfterFailedSync cuts the power around every sync that failed, and
-// was taken back up.
+// TestPowerCutAfterFailedSync makes each sync fail once, and cuts the power after the calls
+// that follow.
 func TestPowerCutAfterFailedSync(t *testing.T) {
 	needStrace(t)
 	syncs := counted(t)["fdatasync"]

@@ -12,11 +12,11 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// step is one thing that is asked of the registry.
+// step is one call of the registry.
 type step struct {
-	what string // register, deregister, override, clear, or says: what an instance says
+	what string // register, deregister, override, clear, or says for a report of an instance
 	ids  []health.ID
-	text string // tells this step's records from those of others
+	text string // a text in the records of this step
 	to   health.Status
 }
 
@@ -29,8 +29,7 @@ func many(service string, n int) (ids []health.ID) {
 	return ids
 }
 
-// script makes a file with all kinds of records, takes some over and away, and
-// makes it grow.
+// script makes records of all kinds, replaces and deletes some, and makes the file grow.
 var script = []step{
 	{what: "register", ids: one("pay/a"), text: "first"},
 	{what: "register", ids: many("cart", 10), text: "first"},
@@ -48,8 +47,7 @@ var script = []step{
 	{what: "says", ids: one("pay/a"), to: health.Degraded},
 }
 
-// acknowledged reports whether the registry answers a step only when it is
-// durable.
+// acknowledged reports whether the registry answers the step only when it is durable.
 func (s *step) acknowledged() bool { return s.what != "says" }
 
 func (s *step) registrations() (all []wire.Registration) {
@@ -65,11 +63,11 @@ func (s *step) override() *health.Override {
 	return &health.Override{Status: health.Maintenance, Author: s.text, Reason: s.text, SetAt: time.Unix(1, 0)}
 }
 
-// records are what a store should hold: of each instance the text of the
-// registration, and of the override if there is one.
+// records is the content of a store: for each instance the text of its registration, and
+// after a comma the text of its override, if there is one.
 type records map[health.ID]string
 
-// apply is what a step comes to.
+// apply does to r what the step does to a store.
 func (r records) apply(s *step) {
 	for _, id := range s.ids {
 		held, there := r[id]
@@ -89,7 +87,7 @@ func (r records) apply(s *step) {
 	}
 }
 
-// base is the registration's part.
+// base returns the text of the registration.
 func base(held string) string {
 	for i, c := range held {
 		if c == ',' {
@@ -99,7 +97,7 @@ func base(held string) string {
 	return held
 }
 
-// after returns what these steps of the script come to, in its order.
+// after returns the records after these steps, in the order of the script.
 func after(steps map[int]bool) records {
 	r := records{}
 	for i := range script {
@@ -110,8 +108,8 @@ func after(steps map[int]bool) records {
 	return r
 }
 
-// allowed lists what a store may hold when these steps were acknowledged: they,
-// and wholly or not at all one more whose end nobody knows.
+// allowed lists the records that a store may have when these steps were acknowledged. One
+// more step may have been committed without an acknowledgement.
 func allowed(acked map[int]bool) []records {
 	all := []records{after(acked)}
 	for i := range script {

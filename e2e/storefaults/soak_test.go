@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// TestSoakEveryCall has faults last for longer and shorter than TestEveryCall.
+// TestSoakEveryCall has faults that last from 1 to 16 calls.
 func TestSoakEveryCall(t *testing.T) {
 	needStrace(t)
 	n := counted(t)
@@ -24,8 +24,8 @@ func TestSoakEveryCall(t *testing.T) {
 	}
 }
 
-// TestSoakPowerCut cuts the power everywhere, after each sync and after several
-// that failed, and looks at many of the disks that may leave.
+// TestSoakPowerCut makes 1 to 4 syncs fail and cuts the power after every call. It opens
+// many images for each cut.
 func TestSoakPowerCut(t *testing.T) {
 	needStrace(t)
 	syncs := counted(t)["fdatasync"]

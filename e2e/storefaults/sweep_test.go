@@ -11,15 +11,15 @@ import (
 	"testing"
 )
 
-// calls are the system calls by which a store is made, grows and is written.
+// calls are the system calls that make, extend and write a store.
 var calls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
 
-// counted runs the script undisturbed and returns how often it makes each call.
+// counted runs the script without faults and returns how often it makes each call.
 func counted(t *testing.T) map[string]int {
 	t.Helper()
 	r := work(filepath.Join(t.TempDir(), "store.db"), true, "-e", "trace="+strings.Join(calls, ","))
 	if err := errors.Join(r.err, r.check()); err != nil || len(r.acked) != len(script) {
-		t.Fatal(r.explain(fmt.Errorf("undisturbed: %d of %d steps: %w", len(r.acked), len(script), err)))
+		t.Fatal(r.explain(fmt.Errorf("without faults: %d of %d steps: %w", len(r.acked), len(script), err)))
 	}
 	text, err := os.ReadFile(r.calls)
 	if err != nil {
@@ -33,13 +33,13 @@ func counted(t *testing.T) map[string]int {
 	return n
 }
 
-// fault is one way in which the n-th call goes wrong.
+// fault is one way in which the n-th call fails.
 type fault struct {
 	name, call, how, when string
-	patient               bool // the error goes away, and all is taken in the end
+	patient               bool // the fault ends, and the registry must recover
 }
 
-// faults are all of them; when is completed by n.
+// faults has all faults. n is inserted into when.
 var faults = []fault{
 	{"killed while writing", "pwrite64", "signal=SIGKILL", "when=%d", false},
 	{"killed while syncing", "fdatasync", "signal=SIGKILL", "when=%d", false},
@@ -55,7 +55,7 @@ var faults = []fault{
 	{"syncs fail from then on", "fdatasync", "error=EIO", "when=%d+", false},
 }
 
-// aWhile is how many calls fail one after the other.
+// aWhile is the number of calls that fail during a fault that ends.
 const aWhile = 4
 
 func (f *fault) inject(n int) string {
@@ -63,7 +63,7 @@ func (f *fault) inject(n int) string {
 	return "inject=" + f.call + ":" + f.how + ":" + strings.Replace(when, "%d", fmt.Sprint(n+aWhile-1), 1)
 }
 
-// TestEveryCall lets every single call of the script go wrong, in every way.
+// TestEveryCall makes every call of the script fail, in every way.
 func TestEveryCall(t *testing.T) {
 	needStrace(t)
 	n := counted(t)
@@ -74,22 +74,22 @@ func TestEveryCall(t *testing.T) {
 	}
 }
 
-// check runs the script with the n-th call going wrong.
+// check runs the script with a fault at the n-th call.
 func (f *fault) check(path string, n int) error {
 	r := work(path, f.patient, "-e", "trace="+f.call, "-e", f.inject(n))
 	if !r.injected() {
-		// Times in records are not all as long: the last calls may not come.
+		// The texts of times differ in length, so a run may make fewer calls.
 		return r.explain(errors.Join(r.err, r.check()))
 	}
 	if err := r.check(); err != nil {
 		return r.explain(err)
 	}
 	if f.patient && r.opened() && (!r.done || len(r.acked) != len(script)) {
-		return r.explain(errors.New("the fault is over, and it did not recover"))
+		return r.explain(errors.New("the fault has ended, and the registry has not recovered"))
 	}
 	return nil
 }
 
-// opened reports whether the child had a store: where that could not be made,
-// it ends, and leaves nothing half made.
+// opened reports whether the child has opened its store. If it cannot make the store, it
+// ends, and leaves no part of a store.
 func (r *run) opened() bool { return len(r.acked)+len(r.refused) > 0 }

@@ -1,32 +1,61 @@
 package feed
 
 import (
+	"iter"
+	"math/bits"
+	"slices"
 	"sync/atomic"
 
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Key names an audience. What one audience may not see must not reach it by a
-// shared encoding, so each has slots of its own.
-type Key uint8
+// Format is the wire format of an encoding.
+type Format uint8
+
+// The formats. A new constant here adds slots for its format.
+const (
+	// Protobuf encodes each entry as the field entries of meshhealth.v1.WatchResponse.
+	Protobuf Format = iota
+	numFormats
+)
+
+// Audience is a group of callers who may see the same details.
+type Audience uint8
 
 // The audiences.
 const (
-	Public Key = iota // no texts, no addresses
-	Full              // everything
-	numKeys
+	// Public is the audience that may not see reasons and addresses.
+	Public Audience = iota
+	// Full is the audience that may see everything, also reasons and addresses.
+	Full
+	numAudiences
 )
 
-// slots hold encodings, filled by the first who needs them.
-type slots [numKeys]atomic.Pointer[[]byte]
+// Encoding is a format and an audience. Readers with the same Encoding share the encoded
+// bytes of an entry. Readers with different Encodings never share bytes.
+type Encoding struct {
+	Format   Format
+	Audience Audience
+}
 
-func (s *slots) get(key Key, encode func() []byte) []byte {
-	if p := s[key].Load(); p != nil {
+// slot returns the index of the encoding e in slots.
+func (e Encoding) slot() int { return int(e.Format)*int(numAudiences) + int(e.Audience) }
+
+// numEncodings is the number of encodings that one entry or batch can have.
+const numEncodings = int(numFormats) * int(numAudiences)
+
+// slots holds the encoded bytes of one entry or batch, one slot for each Encoding. A slot is
+// nil until a reader needs its bytes. That reader encodes and stores them.
+type slots [numEncodings]atomic.Pointer[[]byte]
+
+func (s *slots) get(e Encoding, encode func() []byte) []byte {
+	slot := &s[e.slot()]
+	if p := slot.Load(); p != nil {
 		return *p
 	}
-	// Two may do this at once; both get the same bytes.
+	// Two readers may encode at the same time. Both results are equal, so each may be stored.
 	b := encode()
-	s[key].Store(&b)
+	slot.Store(&b)
 	return b
 }
 
@@ -34,34 +63,46 @@ func (s *slots) get(key Key, encode func() []byte) []byte {
 type Entry struct {
 	health.Change
 	slots slots
-	// superseded: something newer of the same name was published. The feed's
-	// lock guards it.
-	superseded bool
+	// until is the revision of the batch in which a newer entry of the same name replaced
+	// this entry. It is 0 while this entry is current.
+	until atomic.Uint64
 }
 
-// Encoded returns what encode makes of e for this audience; it is called once
-// for all readers, or a few times at once.
-func (e *Entry) Encoded(key Key, encode func(*Entry) []byte) []byte {
-	return e.slots.get(key, func() []byte { return encode(e) })
+// currentAt reports whether e was the newest entry of its name at a revision. The revision
+// must not be lower than that of e.
+func (e *Entry) currentAt(revision uint64) bool {
+	until := e.until.Load()
+	return until == 0 || until > revision
 }
 
-// Batch is what one Publish sealed: at most one entry per name.
+// Encoded returns the bytes that the function encode returns for e. It stores the bytes in
+// the slot of the encoding as. All readers share the result of one call of encode. If
+// readers call Encoded at the same time, it may call encode more than once. The result of
+// encode must depend only on e and as.
+func (e *Entry) Encoded(as Encoding, encode func(*Entry) []byte) []byte {
+	return e.slots.get(as, func() []byte { return encode(e) })
+}
+
+// Batch is the set of changes of one Publish, with at most one entry per name.
 type Batch struct {
 	Entries []*Entry
-	// Revision is that of the last change in it.
+	// Revision is the revision of the last change in the batch.
 	Revision uint64
 
-	touched [numShards / 64]uint64
-	size    int
+	all     iter.Seq[*Entry]       // iterator over Entries, which Step.Entries shares
+	touched [numShards / 64]uint64 // set of the shards to which the services in the batch belong
+	size    int                    // size in bytes: the sum of sizeOf of all entries
 	slots   slots
 }
 
-// Encoded returns what encode makes of b for this audience; as Entry.Encoded.
-func (b *Batch) Encoded(key Key, encode func(*Batch) []byte) []byte {
-	return b.slots.get(key, func() []byte { return encode(b) })
+// Encoded returns the bytes that the function encode returns for b. It stores and shares the
+// bytes as [Entry.Encoded] does.
+func (b *Batch) Encoded(as Encoding, encode func(*Batch) []byte) []byte {
+	return b.slots.get(as, func() []byte { return encode(b) })
 }
 
-// seal makes a batch of changes, the last of each name winning.
+// seal returns a batch of changes. If a name has several changes, the batch has only the
+// last one.
 func seal(changes []health.Change) *Batch {
 	b := &Batch{Entries: make([]*Entry, 0, len(changes)), Revision: changes[len(changes)-1].Revision}
 	for i := range latest(changes) {
@@ -71,10 +112,12 @@ func seal(changes []health.Change) *Batch {
 		shard := shardOf(e.ID.Service)
 		b.touched[shard/64] |= 1 << (shard % 64)
 	}
+	b.all = slices.Values(b.Entries)
 	return b
 }
 
-// latest yields the index of the last change of each name, in order.
+// latest yields the index of the last change of each name. The indexes are in ascending
+// order.
 func latest(changes []health.Change) func(yield func(int) bool) {
 	last := make(map[health.ID]int, len(changes))
 	for i := range changes {
@@ -89,11 +132,20 @@ func latest(changes []health.Change) func(yield func(int) bool) {
 	}
 }
 
+// touches reports whether a service of the batch belongs to a shard.
 func (b *Batch) touches(shard uint8) bool {
 	return b.touched[shard/64]&(1<<(shard%64)) != 0
 }
 
-// sizeOf estimates the bytes a state keeps alive, its encodings included.
-func sizeOf(s *health.State) int {
-	return 1024 + 3*len(s.Reason) + 400*len(s.Checks)
+// shards yields the shards of the services in the batch.
+func (b *Batch) shards() iter.Seq[uint8] {
+	return func(yield func(uint8) bool) {
+		for i, word := range b.touched {
+			for ; word != 0; word &= word - 1 {
+				if !yield(uint8(i*64 + bits.TrailingZeros64(word))) {
+					return
+				}
+			}
+		}
+	}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// BenchmarkPublish is one change that nobody, or so many, wait for; each of
-// them has read it before the next is published.
+// BenchmarkPublish publishes one change to a number of waiting readers. All of them have
+// read it before the next change is published.
 func BenchmarkPublish(b *testing.B) {
 	for _, readers := range []int{0, 1, 100, 1000} {
 		b.Run(fmt.Sprintf("readers=%d", readers), func(b *testing.B) { benchmarkPublish(b, readers) })
@@ -32,8 +32,8 @@ func benchmarkPublish(b *testing.B, n int) {
 				if err != nil {
 					return
 				}
-				for _, e := range s.Entries {
-					e.Encoded(Public, func(*Entry) []byte { return make([]byte, 128) })
+				for e := range s.Entries {
+					e.Encoded(Encoding{Audience: Public}, func(*Entry) []byte { return make([]byte, 128) })
 				}
 				read.Add(1)
 				round.Done()
@@ -59,7 +59,7 @@ func benchmarkPublish(b *testing.B, n int) {
 	readers.Wait()
 }
 
-// BenchmarkBatch is one batch of so many names.
+// BenchmarkBatch publishes batches of different numbers of names.
 func BenchmarkBatch(b *testing.B) {
 	for _, n := range []int{1, 100, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {

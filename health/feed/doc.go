@@ -1,20 +1,19 @@
-// Package feed hands the changes of a mesh, or of one server, to any number of
-// readers.
+// Package feed delivers the changes of a mesh, or of one server, to any number of readers.
 //
-// Readers pull. A publisher seals a batch, appends it to a bounded log and
-// wakes who is interested; it never waits for a reader, and there is no queue
-// per reader. A [Reader] asks for what came after its cursor: one batch if it
-// is up to date, the latest state of everything changed since if it is not,
-// and if the log no longer reaches back, a snapshot marked as a gap.
+// A publisher makes a batch of changes and appends it to a bounded log. Then it wakes the
+// readers that wait for a service in the batch. The publisher never waits for a reader, and
+// no reader has a queue. A [Reader] reads the changes after its cursor. If there is one
+// batch after the cursor, the reader receives that batch. If there are more batches, it
+// receives the latest state of each entry that they have changed. If the log has dropped
+// changes after the cursor, it receives a snapshot that is marked as a gap.
 //
-// A batch and each of its entries have a slot per audience for their encoding
-// (Encoded), so that a change is encoded once for all who read it. Heartbeats
-// are one shared wake-up per period, driven by Beat: the feed has no clock and
-// no goroutine.
+// A batch and each of its entries store their encoded bytes for each [Encoding]. All readers
+// of the same format and audience share these bytes. The feed has no clock and no goroutine.
+// Each call of Beat advances the heartbeats.
 //
 // # Concurrency
 //
-// A Feed has one publisher at a time; every other method may be called from
-// anywhere. A Reader belongs to one goroutine. Entries and batches are
-// immutable but for their slots, which are safe.
+// A Feed has one publisher at a time. The methods that do not publish are safe for
+// concurrent use. Only one goroutine may use a Reader at a time. Entries and batches are
+// immutable except for their stored bytes, which are safe for concurrent use.
 package feed

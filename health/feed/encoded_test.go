@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// Each audience has a slot of its own, filled once.
+// Each audience has a slot of its own, which is filled once.
 func TestEncodedPerAudience(t *testing.T) {
 	b := newPublisher(0).publish("a/1", "b/1")
 	calls := 0
@@ -14,10 +14,10 @@ func TestEncodedPerAudience(t *testing.T) {
 		return func(*Batch) []byte { calls++; return []byte(text) }
 	}
 	for range 3 {
-		if got := b.Encoded(Public, say("public")); string(got) != "public" {
+		if got := b.Encoded(Encoding{Audience: Public}, say("public")); string(got) != "public" {
 			t.Errorf("public gets %q", got)
 		}
-		if got := b.Encoded(Full, say("full")); string(got) != "full" {
+		if got := b.Encoded(Encoding{Audience: Full}, say("full")); string(got) != "full" {
 			t.Errorf("full gets %q", got)
 		}
 	}
@@ -26,8 +26,8 @@ func TestEncodedPerAudience(t *testing.T) {
 	}
 	for _, e := range b.Entries {
 		for range 2 {
-			for key, text := range map[Key]string{Public: "p", Full: "f"} {
-				if got := e.Encoded(key, func(e *Entry) []byte { return []byte(text + e.ID.String()) }); string(got) != text+e.ID.String() {
+			for audience, text := range map[Audience]string{Public: "p", Full: "f"} {
+				if got := e.Encoded(Encoding{Audience: audience}, func(e *Entry) []byte { return []byte(text + e.ID.String()) }); string(got) != text+e.ID.String() {
 					t.Errorf("%s gets %q", e.ID, got)
 				}
 			}
@@ -35,12 +35,30 @@ func TestEncodedPerAudience(t *testing.T) {
 	}
 }
 
-// Nothing encoded is an encoding too.
+// TestEncodingsHaveOwnSlots: no two encodings share a slot, also if formats are added.
+func TestEncodingsHaveOwnSlots(t *testing.T) {
+	const formats = 4 // more than there are
+	of := map[int]Encoding{}
+	for format := range Format(formats) {
+		for audience := range numAudiences {
+			e := Encoding{format, audience}
+			if other, taken := of[e.slot()]; taken {
+				t.Errorf("%+v and %+v share a slot", e, other)
+			}
+			of[e.slot()] = e
+			if inside := e.slot() < numEncodings; inside != (format < numFormats) {
+				t.Errorf("%+v has slot %d of %d", e, e.slot(), numEncodings)
+			}
+		}
+	}
+}
+
+// An empty encoding is kept too.
 func TestEncodedEmpty(t *testing.T) {
 	b := newPublisher(0).publish("a/1")
 	calls := 0
 	for range 3 {
-		b.Encoded(Public, func(*Batch) []byte { calls++; return nil })
+		b.Encoded(Encoding{Audience: Public}, func(*Batch) []byte { calls++; return nil })
 	}
 	if calls != 1 {
 		t.Errorf("encoded %d times", calls)
@@ -52,9 +70,9 @@ func TestEncodedAtOnce(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 20 {
 		readers.Go(func() {
-			for key, want := range [][]byte{Public: []byte("p"), Full: []byte("f")} {
-				if got := e.Encoded(Key(key), func(*Entry) []byte { return bytes.Clone(want) }); !bytes.Equal(got, want) {
-					t.Errorf("audience %d gets %q", key, got)
+			for audience, want := range [][]byte{Public: []byte("p"), Full: []byte("f")} {
+				if got := e.Encoded(Encoding{Audience: Audience(audience)}, func(*Entry) []byte { return bytes.Clone(want) }); !bytes.Equal(got, want) {
+					t.Errorf("audience %d gets %q", audience, got)
 				}
 			}
 		})

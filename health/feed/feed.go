@@ -1,157 +1,171 @@
 package feed
 
 import (
+	"crypto/rand"
+	"slices"
 	"sync"
 
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// MaxPeriod is the longest heartbeat period, in beats.
+// MaxPeriod is the longest heartbeat period of a reader, in beats.
 const MaxPeriod = 60
 
-// DefaultMaxBytes bounds the log.
+// DefaultMaxBytes is the default of the largest size of the log, in bytes.
 const DefaultMaxBytes = 8 << 20
 
-// Feed holds the current state of everything published and a log of the last
-// changes.
+// Feed holds the current entries and a log of the last changes.
 type Feed struct {
 	epoch    uint64
-	maxBytes int
+	maxBytes int // largest size of the log in bytes
+	key      health.Key
 
-	mu       sync.Mutex
-	revision uint64
-	groups   map[string]*group
-	count    int
-	log      changeLog
-	all      waker
-	shards   [numShards]waker
-	beats    [MaxPeriod + 1]waker
-	beat     uint64
+	// publishing guards the fields next, removed and dropped, which only the publisher uses.
+	// The publisher does work that grows with the batch before it locks mu.
+	publishing sync.Mutex
+	next       *tree                // entries after the batch that is being published
+	removed    map[health.ID]*Entry // removals in the log that are the last entry of their name
+	dropped    []*Batch             // batches that the log drops because of the batch being published
+
+	// mu guards the fields below. Work that grows with the mesh or with the number of readers
+	// is never done while mu is held.
+	mu     sync.Mutex
+	now    Cut
+	log    changeLog
+	all    waker                // wakes readers with several shards, or of everything
+	shards [numShards]waker     // each wakes the readers of its shard only
+	beats  [MaxPeriod + 1]waker // wakers for heartbeats; the index is the period in beats
+	beat   uint64               // number of calls of Beat
 }
 
-// group is what is current of one service.
-type group struct {
-	entries map[string]*Entry // by instance; "" is the aggregate
-}
-
-// New returns an empty feed. Its log keeps about maxBytes; 0 means
+// New returns an empty feed with a new Key. Its log keeps about maxBytes bytes; 0 means
 // DefaultMaxBytes.
 func New(epoch uint64, maxBytes int) *Feed {
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxBytes
 	}
-	return &Feed{epoch: epoch, maxBytes: maxBytes, groups: map[string]*group{}, log: newChangeLog()}
+	return &Feed{epoch: epoch, maxBytes: maxBytes, key: NewKey(), next: newTree(), now: Cut{tree: newTree()}, removed: map[health.ID]*Entry{}}
 }
 
-// Epoch returns the random number of this feed's life.
+// NewKey returns a random key.
+func NewKey() health.Key {
+	var secret [health.KeyBytes]byte
+	_, _ = rand.Read(secret[:])         // Read returns no error; if it fails, the process ends
+	key, _ := health.KeyFrom(secret[:]) // no error, because the length is right
+	return key
+}
+
+// Key returns the random secret of this feed. A server of the feed uses the key to prove
+// that an answer comes from this feed. Registrations contain the key. Other messages and
+// logs must not contain it.
+func (f *Feed) Key() health.Key { return f.key }
+
+// Epoch returns the number that New received. Two feeds have different epochs, for example
+// before and after a restart.
 func (f *Feed) Epoch() uint64 { return f.epoch }
 
-// Revision returns that of the last change published.
-func (f *Feed) Revision() uint64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.revision
-}
+// Revision returns the revision of the last published change.
+func (f *Feed) Revision() uint64 { return f.Cut().revision }
 
 // Len returns the number of current entries.
-func (f *Feed) Len() int {
+func (f *Feed) Len() int { return f.Cut().Len() }
+
+// Cut returns the current entries.
+func (f *Feed) Cut() Cut {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.count
+	return f.now
 }
 
-// Publish seals changes into one batch and wakes who waits for any of them.
-// Their revisions must rise. It returns the batch, nil if there is nothing.
+// Get returns the current entry of a name.
+func (f *Feed) Get(id health.ID) (*Entry, bool) { return f.Cut().Get(id) }
+
+// Publish makes one batch of changes and wakes the readers that wait for one of them. Within
+// a batch, no revision may be lower than the one before. Each batch must have higher
+// revisions than the batch before. Publish returns the batch, or nil if changes is empty.
 func (f *Feed) Publish(changes []health.Change) *Batch {
 	if len(changes) == 0 {
 		return nil
 	}
 	b := seal(changes)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.revision = b.Revision
-	for _, e := range b.Entries {
-		f.keep(e)
-	}
-	f.log.push(b, f.maxBytes)
-	for _, e := range b.Entries {
-		f.shards[shardOf(e.ID.Service)].wake()
-	}
-	f.all.wake()
+	f.publish(b)
 	return b
 }
 
-// keep makes e what is current of its name.
-func (f *Feed) keep(e *Entry) {
-	g := f.groups[e.ID.Service]
-	if g == nil {
-		if e.Removed {
-			return
-		}
-		g = &group{entries: map[string]*Entry{}}
-		f.groups[e.ID.Service] = g
+func (f *Feed) publish(b *Batch) {
+	f.publishing.Lock()
+	defer f.publishing.Unlock()
+	now := f.apply(b)
+	// To close a channel takes time for each reader that waits, so mu is not held here.
+	for _, ch := range f.show(b, now) {
+		close(ch)
 	}
-	f.count -= len(g.entries)
-	if old := g.entries[e.ID.Instance]; old != nil {
-		old.superseded = true
+	f.dropped = nil
+}
+
+// apply adds a batch to the tree next and returns the new cut. Readers cannot read this cut
+// before show is called.
+func (f *Feed) apply(b *Batch) Cut {
+	for _, e := range b.Entries {
+		f.setCurrent(e, b.Revision)
 	}
+	f.dropped = f.log.excess(b, f.maxBytes)
+	for _, old := range f.dropped {
+		f.forgetRemovals(old)
+	}
+	return Cut{tree: f.next.Copy(), revision: b.Revision}
+}
+
+// show makes the batch b and the cut now visible to readers. The caller must close the
+// returned channels, which wakes the readers.
+func (f *Feed) show(b *Batch, now Cut) (woken []chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.now = now
+	f.log.push(b, len(f.dropped))
+	for shard := range b.shards() {
+		woken = f.shards[shard].wake(woken)
+	}
+	return f.all.wake(woken)
+}
+
+// setCurrent makes e the current entry of its name. from is the revision at which e replaces
+// the entry before it.
+func (f *Feed) setCurrent(e *Entry, from uint64) {
+	if gone := f.removed[e.ID]; gone != nil {
+		gone.until.Store(from)
+		delete(f.removed, e.ID)
+	}
+	var old leaf
 	if e.Removed {
-		delete(g.entries, e.ID.Instance)
+		old, _ = f.next.Delete(leaf{id: e.ID})
+		f.removed[e.ID] = e
 	} else {
-		g.entries[e.ID.Instance] = e
+		old, _ = f.next.Set(leaf{id: e.ID, entry: e})
 	}
-	f.count += len(g.entries)
-	if len(g.entries) == 0 {
-		delete(f.groups, e.ID.Service)
+	if old.entry != nil {
+		old.entry.until.Store(from)
 	}
 }
 
-// Get returns the current entry of a name.
-func (f *Feed) Get(id health.ID) (*Entry, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	g := f.groups[id.Service]
-	if g == nil {
-		return nil, false
+// forgetRemovals deletes from f.removed the removals in b, a batch that the log drops.
+func (f *Feed) forgetRemovals(b *Batch) {
+	for _, e := range b.Entries {
+		if f.removed[e.ID] == e {
+			delete(f.removed, e.ID)
+		}
 	}
-	e, ok := g.entries[id.Instance]
-	return e, ok
 }
 
-// Snapshot returns what is current of these services, of all if there are
-// none, in no order, and the revision it was cut at: a batch is in it wholly
-// or not at all.
+// Snapshot returns the current entries of these services, or of all services if none is
+// given, in the order of names. It also returns the revision of the snapshot.
 func (f *Feed) Snapshot(services ...string) ([]*Entry, uint64) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.current(services), f.revision
+	c := f.Cut()
+	return slices.Collect(c.Of(services...)), c.revision
 }
 
-func (f *Feed) current(services []string) []*Entry {
-	if len(services) == 0 {
-		entries := make([]*Entry, 0, f.count)
-		for _, g := range f.groups {
-			entries = g.appendTo(entries)
-		}
-		return entries
-	}
-	var entries []*Entry
-	for _, name := range services {
-		if g := f.groups[name]; g != nil {
-			entries = g.appendTo(entries)
-		}
-	}
-	return entries
-}
-
-func (g *group) appendTo(entries []*Entry) []*Entry {
-	for _, e := range g.entries {
-		entries = append(entries, e)
-	}
-	return entries
-}
-
-// due returns how many heartbeats of this period there have been.
+// due returns the number of heartbeats that were due so far for a period in beats. It
+// returns 0 if the period is 0.
 func (f *Feed) due(period int) uint64 {
 	if period == 0 {
 		return 0
@@ -161,14 +175,22 @@ func (f *Feed) due(period int) uint64 {
 	return f.beat / uint64(period)
 }
 
-// Beat is called once a second. It wakes the readers whose heartbeat is due.
+// Beat advances the heartbeats by one beat and wakes the readers whose heartbeat is due.
+// The owner of the feed calls it once a second.
 func (f *Feed) Beat() {
+	for _, ch := range f.nextBeat() {
+		close(ch)
+	}
+}
+
+func (f *Feed) nextBeat() (woken []chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.beat++
 	for period := 1; period <= MaxPeriod; period++ {
 		if f.beat%uint64(period) == 0 {
-			f.beats[period].wake()
+			woken = f.beats[period].wake(woken)
 		}
 	}
+	return woken
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ type publisher struct {
 
 func newPublisher(maxBytes int) *publisher { return &publisher{feed: New(7, maxBytes)} }
 
-// change is of "service/instance"; a trailing "-" removes.
+// change returns a change of "service/instance". A trailing "-" means that it is removed.
 func (p *publisher) change(name string, status health.Status) health.Change {
 	p.revision++
 	name, removed := strings.CutSuffix(name, "-")
@@ -36,10 +37,12 @@ func (p *publisher) publish(names ...string) *Batch {
 	return p.feed.Publish(changes)
 }
 
-// list prints entries, "name@revision".
-func list(entries []*Entry) string {
-	names := make([]string, 0, len(entries))
-	for _, e := range entries {
+// list formats entries as "name@revision".
+func list(entries []*Entry) string { return listed(slices.Values(entries)) }
+
+func listed(entries iter.Seq[*Entry]) string {
+	var names []string
+	for e := range entries {
 		text := fmt.Sprintf("%s@%d", e.ID, e.Revision)
 		if e.Removed {
 			text += "-"
@@ -49,10 +52,7 @@ func list(entries []*Entry) string {
 	return strings.Join(names, " ")
 }
 
-func sorted(entries []*Entry) string {
-	slices.SortFunc(entries, func(a, b *Entry) int { return a.ID.Compare(b.ID) })
-	return list(entries)
-}
+func count(entries iter.Seq[*Entry]) int { return len(slices.Collect(entries)) }
 
 func next(t *testing.T, r *Reader) Step {
 	t.Helper()
@@ -63,11 +63,11 @@ func next(t *testing.T, r *Reader) Step {
 	return step
 }
 
-// idle fails if there is anything to read.
+// idle fails the test if there is anything to read.
 func idle(t *testing.T, r *Reader) {
 	t.Helper()
 	if step, news, _ := r.poll(); news == nil {
-		t.Errorf("there is %s (%+v), want nothing", list(step.Entries), step)
+		t.Errorf("there is %s (%+v), want nothing", listed(step.Entries), step)
 	}
 }
 
@@ -75,14 +75,14 @@ func TestSnapshotThenChanges(t *testing.T) {
 	p := newPublisher(0)
 	p.publish("a/1", "a", "b/1")
 	r := p.feed.NewReader(Interest{})
-	if s := next(t, r); !s.Snapshot || s.Gap || s.Revision != 3 || sorted(s.Entries) != "a@2 a/1@1 b/1@3" {
-		t.Errorf("first: %s, %+v", list(s.Entries), s)
+	if s := next(t, r); !s.Snapshot || s.Gap || s.Revision != 3 || listed(s.Entries) != "a@2 a/1@1 b/1@3" {
+		t.Errorf("first: %s, %+v", listed(s.Entries), s)
 	}
 	idle(t, r)
 	b := p.publish("a/1", "c/1")
 	s := next(t, r)
-	if s.Batch != b || s.Snapshot || s.Beat || list(s.Entries) != "a/1@4 c/1@5" || s.Revision != 5 {
-		t.Errorf("then: %s, %+v", list(s.Entries), s)
+	if s.Batch != b || s.Snapshot || s.Beat || listed(s.Entries) != "a/1@4 c/1@5" || s.Revision != 5 {
+		t.Errorf("then: %s, %+v", listed(s.Entries), s)
 	}
 	idle(t, r)
 }
@@ -90,7 +90,7 @@ func TestSnapshotThenChanges(t *testing.T) {
 func TestEmptyFeed(t *testing.T) {
 	p := newPublisher(0)
 	r := p.feed.NewReader(Interest{})
-	if s := next(t, r); !s.Snapshot || s.Gap || len(s.Entries) != 0 || s.Revision != 0 {
+	if s := next(t, r); !s.Snapshot || s.Gap || count(s.Entries) != 0 || s.Revision != 0 {
 		t.Errorf("of nothing: %+v", s)
 	}
 	if p.feed.Publish(nil) != nil || p.feed.Revision() != 0 {
@@ -99,7 +99,7 @@ func TestEmptyFeed(t *testing.T) {
 	idle(t, r)
 }
 
-// Latest wins for a slow reader, in the order things happened.
+// A slow reader receives the latest change of each name, in the order of revisions.
 func TestSlowReaderCoalesces(t *testing.T) {
 	p := newPublisher(0)
 	r := p.feed.NewReader(Interest{})
@@ -108,12 +108,12 @@ func TestSlowReaderCoalesces(t *testing.T) {
 	p.publish("a/1", "c/1")
 	p.publish("b/1", "a/1-")
 	s := next(t, r)
-	if s.Batch != nil || list(s.Entries) != "c/1@4 b/1@5 a/1@6-" || s.Revision != 6 {
-		t.Errorf("three batches become %s, %+v", list(s.Entries), s)
+	if s.Batch != nil || listed(s.Entries) != "c/1@4 b/1@5 a/1@6-" || s.Revision != 6 {
+		t.Errorf("three batches become %s, %+v", listed(s.Entries), s)
 	}
 }
 
-// Within a batch, too, the last change of a name wins.
+// A batch keeps only the last change of a name.
 func TestBatchHoldsEachNameOnce(t *testing.T) {
 	p := newPublisher(0)
 	b := p.publish("a/1", "a", "a/1", "a")
@@ -128,8 +128,8 @@ func TestRemoved(t *testing.T) {
 	r := p.feed.NewReader(Interest{Services: []string{"a"}})
 	next(t, r)
 	p.publish("a/1-", "a-")
-	if s := next(t, r); list(s.Entries) != "a/1@4- a@5-" {
-		t.Errorf("told %s", list(s.Entries))
+	if s := next(t, r); listed(s.Entries) != "a/1@4- a@5-" {
+		t.Errorf("told %s", listed(s.Entries))
 	}
 	if _, ok := p.feed.Get(health.ID{Service: "a", Instance: "1"}); ok || p.feed.Len() != 1 {
 		t.Errorf("still there; %d entries", p.feed.Len())
@@ -137,14 +137,14 @@ func TestRemoved(t *testing.T) {
 	if now, revision := p.feed.Snapshot(); list(now) != "b/1@3" || revision != 5 {
 		t.Errorf("snapshot is %s at %d", list(now), revision)
 	}
-	// Added and removed while nobody looked.
+	// The name was added and removed between two reads.
 	p.publish("c/1", "c/1-")
 	if e, ok := p.feed.Get(health.ID{Service: "c", Instance: "1"}); ok {
 		t.Errorf("c/1 is %v", e)
 	}
 	p.publish("d/1-")
-	if p.feed.Len() != 1 || len(p.feed.groups) != 1 {
-		t.Errorf("%d entries in %d groups", p.feed.Len(), len(p.feed.groups))
+	if p.feed.Len() != 1 || p.feed.next.Len() != 1 {
+		t.Errorf("%d entries, %d in the next cut", p.feed.Len(), p.feed.next.Len())
 	}
 }
 
@@ -152,21 +152,21 @@ func TestInterest(t *testing.T) {
 	p := newPublisher(0)
 	p.publish("a/1", "b/1", "c/1")
 	r := p.feed.NewReader(Interest{Services: []string{"a", "b"}})
-	if s := next(t, r); sorted(s.Entries) != "a/1@1 b/1@2" {
-		t.Errorf("first: %s", list(s.Entries))
+	if s := next(t, r); listed(s.Entries) != "a/1@1 b/1@2" {
+		t.Errorf("first: %s", listed(s.Entries))
 	}
 	p.publish("c/1")
 	idle(t, r)
 	p.publish("c/1", "b/1")
-	if s := next(t, r); s.Batch != nil || list(s.Entries) != "b/1@6" || s.Revision != 6 {
-		t.Errorf("then: %s, %+v", list(s.Entries), s)
+	if s := next(t, r); s.Batch != nil || listed(s.Entries) != "b/1@6" || s.Revision != 6 {
+		t.Errorf("then: %s, %+v", listed(s.Entries), s)
 	}
 	if now, _ := p.feed.Snapshot("c", "nobody"); list(now) != "c/1@5" {
 		t.Errorf("snapshot of c is %s", list(now))
 	}
 }
 
-// A reader of one service is woken by it, and sleeps through the others.
+// A reader of one service is woken by changes of that service only.
 func TestWakesOnlyWhoIsInterested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPublisher(0)
@@ -201,7 +201,7 @@ func TestWakesOnlyWhoIsInterested(t *testing.T) {
 	})
 }
 
-// differentShards returns two services that do not share a wake-up.
+// differentShards returns two services of different shards.
 func differentShards() (string, string) {
 	for i := 0; ; i++ {
 		if other := fmt.Sprint("b", i); shardOf(other) != shardOf("a") {
@@ -222,8 +222,8 @@ func TestNextEnds(t *testing.T) {
 	}
 }
 
-// perBatch is how much a batch of one small entry counts.
-var perBatch = sizeOf(&health.State{})
+// perBatch is the size of a batch of one small entry.
+var perBatch = sizeOf(&health.State{ID: health.ID{Service: "a", Instance: "1"}})
 
 func TestLogIsBounded(t *testing.T) {
 	const kept = 5
@@ -234,12 +234,12 @@ func TestLogIsBounded(t *testing.T) {
 	if n, size := len(p.feed.log.batches), p.feed.log.size; n != kept || size > kept*perBatch {
 		t.Errorf("%d batches of %d bytes", n, size)
 	}
-	// One batch larger than the whole log is not kept, but not lost either.
+	// A batch that is larger than the log is not kept, but its entries are in a snapshot.
 	r := p.feed.NewReader(Interest{})
 	next(t, r)
 	p.publish("a/1", "b/1", "c/1", "d/1", "e/1", "f/1")
-	if s := next(t, r); !s.Gap || len(s.Entries) != 6 || len(p.feed.log.batches) != 0 {
-		t.Errorf("gap %v of %d entries, %d batches", s.Gap, len(s.Entries), len(p.feed.log.batches))
+	if s := next(t, r); !s.Gap || count(s.Entries) != 6 || len(p.feed.log.batches) != 0 {
+		t.Errorf("gap %v of %d entries, %d batches", s.Gap, count(s.Entries), len(p.feed.log.batches))
 	}
 	long := health.State{Reason: strings.Repeat("x", 1000), Checks: make([]health.CheckState, 10)}
 	if sizeOf(&long) < 1000+sizeOf(&health.State{}) {
@@ -247,7 +247,7 @@ func TestLogIsBounded(t *testing.T) {
 	}
 }
 
-// A reader older than the log gets a snapshot, and is told.
+// A reader that is older than the log receives a snapshot that is marked as a gap.
 func TestGap(t *testing.T) {
 	p := newPublisher(3 * perBatch)
 	r := p.feed.NewReader(Interest{})
@@ -256,16 +256,16 @@ func TestGap(t *testing.T) {
 		p.publish("a/1")
 	}
 	p.publish("b/1")
-	if s := next(t, r); !s.Snapshot || !s.Gap || sorted(s.Entries) != "a/1@4 b/1@5" || s.Revision != 5 {
-		t.Errorf("%s, %+v", list(s.Entries), s)
+	if s := next(t, r); !s.Snapshot || !s.Gap || listed(s.Entries) != "a/1@4 b/1@5" || s.Revision != 5 {
+		t.Errorf("%s, %+v", listed(s.Entries), s)
 	}
 	p.publish("b/1")
-	if s := next(t, r); s.Snapshot || s.Gap || list(s.Entries) != "b/1@6" {
-		t.Errorf("afterwards: %s, %+v", list(s.Entries), s)
+	if s := next(t, r); s.Snapshot || s.Gap || listed(s.Entries) != "b/1@6" {
+		t.Errorf("afterwards: %s, %+v", listed(s.Entries), s)
 	}
 }
 
-// The noise of others is no gap for who reads a quiet service.
+// Dropped changes of other services are no gap for a reader of a quiet service.
 func TestQuietServiceHasNoGap(t *testing.T) {
 	p := newPublisher(3 * perBatch)
 	quiet, noisy := differentShards()
@@ -277,13 +277,13 @@ func TestQuietServiceHasNoGap(t *testing.T) {
 	}
 	idle(t, r)
 	idle(t, p.feed.Resume(Interest{Services: []string{quiet}}, Cursor{7, token}))
-	// Resumed from before what was cut of it: it is.
+	// If a change of the service itself was dropped, there is a gap.
 	late := p.feed.Resume(Interest{Services: []string{quiet}}, Cursor{7, 0})
-	if s := next(t, late); !s.Gap || len(s.Entries) != 1 {
+	if s := next(t, late); !s.Gap || count(s.Entries) != 1 {
 		t.Errorf("%+v", s)
 	}
 	p.publish(quiet + "/1")
-	if s := next(t, r); s.Snapshot || len(s.Entries) != 1 {
+	if s := next(t, r); s.Snapshot || count(s.Entries) != 1 {
 		t.Errorf("then: %+v", s)
 	}
 }
@@ -312,8 +312,8 @@ func TestResume(t *testing.T) {
 			continue
 		}
 		s := next(t, r)
-		if s.Snapshot != c.snapshot || s.Gap != c.snapshot || list(s.Entries) != c.want || s.Revision != 4 {
-			t.Errorf("%s: %s, %+v", c.name, list(s.Entries), s)
+		if s.Snapshot != c.snapshot || s.Gap != c.snapshot || listed(s.Entries) != c.want || s.Revision != 4 {
+			t.Errorf("%s: %s, %+v", c.name, listed(s.Entries), s)
 		}
 		idle(t, r)
 	}
@@ -329,17 +329,17 @@ func TestBeats(t *testing.T) {
 	beats := 0
 	for second := 1; second <= 12; second++ {
 		p.feed.Beat()
-		p.publish(noisy + "/1") // of no interest; must not swallow a heartbeat
+		p.publish(noisy + "/1") // not of interest; the heartbeat must come all the same
 		if second == 5 {
 			p.publish(quiet + "/1")
-			if s := next(t, r); s.Beat || len(s.Entries) != 1 {
+			if s := next(t, r); s.Beat || count(s.Entries) != 1 {
 				t.Errorf("second 5: %+v", s)
 			}
 		}
 		step, news, _ := r.poll()
 		if news == nil {
 			beats++
-			if !step.Beat || len(step.Entries) != 0 || step.Revision != p.feed.Revision() || second%3 != 0 {
+			if !step.Beat || count(step.Entries) != 0 || step.Revision != p.feed.Revision() || second%3 != 0 {
 				t.Errorf("second %d: %+v", second, step)
 			}
 		}
@@ -350,7 +350,7 @@ func TestBeats(t *testing.T) {
 	next(t, none)
 	p.feed.Beat()
 	idle(t, none)
-	// Late by several periods: one heartbeat, not a burst of them.
+	// A reader that is late by several periods receives one heartbeat.
 	for range 9 {
 		p.feed.Beat()
 	}

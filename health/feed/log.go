@@ -1,62 +1,54 @@
 package feed
 
 import (
+	"slices"
 	"sort"
-
-	"github.com/meshhealth/meshhealth/health"
 )
 
-// changeLog is the last batches, bounded by their size. It remembers up to
-// which revision each shard was cut, so that a reader of quiet services does
-// not take the noise of others for a gap.
+// changeLog holds the last batches, up to a size. For each shard it stores the last revision
+// that it has dropped. So a reader of services without changes has no gap when the log drops
+// changes of other shards. Only the publisher changes the log. It holds Feed.mu then.
 type changeLog struct {
 	batches []*Batch
-	size    int
-	cutAll  uint64
-	cut     [numShards]uint64
-	removed map[health.ID]*Entry // the removals in it that are the last of their name
+	size    int               // size of all batches in bytes
+	cutAll  uint64            // revision of the last dropped batch; 0: none was dropped
+	cut     [numShards]uint64 // revision of the last dropped batch of each shard; 0: none was dropped
 }
 
-func newChangeLog() changeLog { return changeLog{removed: map[health.ID]*Entry{}} }
+// excess returns the oldest batches that the log must drop so that b fits into the log. If b
+// alone is larger than maxBytes, the result has all batches and b.
+func (l *changeLog) excess(b *Batch, maxBytes int) []*Batch {
+	size, n := l.size+b.size, 0
+	for ; size > maxBytes && n < len(l.batches); n++ {
+		size -= l.batches[n].size
+	}
+	if size > maxBytes {
+		return append(slices.Clone(l.batches), b)
+	}
+	return l.batches[:n]
+}
 
-// push appends b and lets the oldest go until the log fits.
-func (l *changeLog) push(b *Batch, maxBytes int) {
+// push appends b and then drops the oldest batches. dropped is the number of batches to drop.
+func (l *changeLog) push(b *Batch, dropped int) {
 	l.batches = append(l.batches, b)
 	l.size += b.size
-	for _, e := range b.Entries {
-		l.note(e)
+	for i, old := range l.batches[:dropped] {
+		l.drop(old)
+		l.batches[i] = nil
 	}
-	n := 0
-	for ; l.size > maxBytes && n < len(l.batches); n++ {
-		l.drop(l.batches[n])
-		l.batches[n] = nil
-	}
-	l.batches = l.batches[n:]
-}
-
-// note keeps track of removals, which nothing current remembers.
-func (l *changeLog) note(e *Entry) {
-	if old := l.removed[e.ID]; old != nil {
-		old.superseded = true
-		delete(l.removed, e.ID)
-	}
-	if e.Removed {
-		l.removed[e.ID] = e
-	}
+	l.batches = l.batches[dropped:]
 }
 
 func (l *changeLog) drop(b *Batch) {
 	l.size -= b.size
 	l.cutAll = b.Revision
-	for _, e := range b.Entries {
-		l.cut[shardOf(e.ID.Service)] = b.Revision
-		if l.removed[e.ID] == e {
-			delete(l.removed, e.ID)
-		}
+	for shard := range b.shards() {
+		l.cut[shard] = b.Revision
 	}
 }
 
-// after returns the batches that came after revision.
+// after returns the batches whose revision is higher than revision. The caller must not
+// change the slice.
 func (l *changeLog) after(revision uint64) []*Batch {
 	i := sort.Search(len(l.batches), func(i int) bool { return l.batches[i].Revision > revision })
 	return l.batches[i:]

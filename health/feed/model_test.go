@@ -12,7 +12,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// view is what a reader knows, from steps alone.
+// view is the knowledge of a reader, built from its steps only.
 type view struct {
 	interest Interest
 	known    map[health.ID]uint64
@@ -20,8 +20,8 @@ type view struct {
 	gaps     int
 }
 
-// take holds what every step promises.
-func (v *view) take(s Step) error {
+// apply applies a step and checks what every step guarantees.
+func (v *view) apply(s Step) error {
 	if s.Revision < v.revision {
 		return fmt.Errorf("moved back from %d to %d", v.revision, s.Revision)
 	}
@@ -33,7 +33,7 @@ func (v *view) take(s Step) error {
 		v.gaps++
 	}
 	seen := map[health.ID]bool{}
-	for _, e := range s.Entries {
+	for e := range s.Entries {
 		switch {
 		case seen[e.ID]:
 			return fmt.Errorf("%s twice in a step", e.ID)
@@ -58,7 +58,7 @@ func (v *view) wants(service string) bool {
 	return len(v.interest.Services) == 0 || slices.Contains(v.interest.Services, service)
 }
 
-// same compares with the truth, as far as v is interested.
+// same compares the view with the truth, for the names of interest.
 func (v *view) same(truth map[health.ID]uint64) error {
 	want := maps.Clone(truth)
 	maps.DeleteFunc(want, func(id health.ID, _ uint64) bool { return !v.wants(id.Service) })
@@ -68,7 +68,7 @@ func (v *view) same(truth map[health.ID]uint64) error {
 	return nil
 }
 
-// modelPublisher publishes at random and keeps the truth after each batch.
+// modelPublisher publishes random batches and keeps the truth after each batch.
 type modelPublisher struct {
 	publisher
 	random *rand.Rand
@@ -100,9 +100,9 @@ func (p *modelPublisher) publishSome() {
 	p.feed.Publish(changes)
 }
 
-// Readers at random speeds, resuming now and then: after every step each knows
-// exactly the truth at the revision it stands at. That revision is the end of
-// a batch: a batch is seen wholly or not at all.
+// Readers read at random speeds and resume at times. After every step the view of a reader
+// equals the truth at its revision. That revision is the end of a batch, because a reader
+// sees a batch completely or not at all.
 func TestModel(t *testing.T) {
 	for seed := range uint64(60) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -137,8 +137,8 @@ func TestModel(t *testing.T) {
 func modelStep(p *modelPublisher, r *Reader, v *view) error {
 	step, news, _ := r.poll()
 	if news != nil {
-		v.revision = r.cursor // nothing of interest up to there
-	} else if err := v.take(step); err != nil {
+		v.revision = r.cursor // there was nothing of interest up to this revision
+	} else if err := v.apply(step); err != nil {
 		return err
 	}
 	truth, sealed := p.truths[v.revision]
@@ -148,8 +148,8 @@ func modelStep(p *modelPublisher, r *Reader, v *view) error {
 	return v.same(truth)
 }
 
-// One publisher and fifty readers at once: every one sees each name's
-// revisions rise, and ends at the final state.
+// With one publisher and fifty concurrent readers, each reader sees the revisions of each
+// name rise, and ends with the final state.
 func TestReadersAtOnce(t *testing.T) {
 	p := newModelPublisher(rand.New(rand.NewPCG(9, 9)), 40*perBatch)
 	const rounds = 400
@@ -171,7 +171,7 @@ func TestReadersAtOnce(t *testing.T) {
 			p.feed.Beat()
 		}
 	}
-	// The last change touches every service, so that everybody sees the end.
+	// The last batch changes every service, so that all readers see the end.
 	var last []health.Change
 	for s := range 4 {
 		c := p.change(fmt.Sprintf("s%d/end", s), health.Serving)
@@ -187,12 +187,12 @@ func TestReadersAtOnce(t *testing.T) {
 	}
 }
 
-// follow reads until the end was seen.
+// follow reads until the reader has seen the end.
 func follow(t *testing.T, ctx context.Context, f *Feed, v *view) {
 	for r := f.NewReader(v.interest); ; {
 		step, err := r.Next(ctx)
 		if err == nil {
-			err = v.take(step)
+			err = v.apply(step)
 		}
 		if err != nil {
 			t.Error(err)
@@ -206,7 +206,7 @@ func follow(t *testing.T, ctx context.Context, f *Feed, v *view) {
 	}
 }
 
-// Names that do not exist leave nothing behind.
+// A read of unknown names leaves nothing behind.
 func TestInventedNames(t *testing.T) {
 	p := newPublisher(0)
 	p.publish("a/1")
@@ -219,7 +219,7 @@ func TestInventedNames(t *testing.T) {
 		p.feed.Snapshot(name)
 		p.publish(name + "/1-")
 	}
-	if p.feed.Len() != 1 || len(p.feed.groups) != 1 {
-		t.Errorf("%d entries in %d groups", p.feed.Len(), len(p.feed.groups))
+	if p.feed.Len() != 1 || len(p.feed.removed) != 1000 {
+		t.Errorf("%d entries, %d removals known to the log", p.feed.Len(), len(p.feed.removed))
 	}
 }

@@ -1,59 +1,80 @@
 package feed
 
-import "context"
+import (
+	"context"
+	"iter"
+	"slices"
 
-// Interest says what a Reader wants.
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Interest says which entries and heartbeats a Reader receives.
 type Interest struct {
-	// Services are exact names; none means everything.
+	// Services has the exact names of services. Names has the names of single entries. If
+	// both are empty, the reader reads everything. If Names is set, Services must be empty.
 	Services []string
-	// Period is the heartbeat, in beats: 1 to MaxPeriod; 0 means none.
+	Names    []health.ID
+	// Period is the heartbeat period in beats, from 1 to MaxPeriod. 0 means no heartbeats.
 	Period int
 }
 
-// Cursor is a place in a feed.
+// Cursor is a position in a feed: the position after the change with this revision.
 type Cursor struct {
 	Epoch    uint64
 	Revision uint64
 }
 
-// Step is what Next returns: a snapshot, changes, or a heartbeat.
+// Step is the result of Next: a snapshot, changes, or a heartbeat.
 type Step struct {
-	// Batch is set when the step is exactly one whole batch; Entries are its
-	// entries then.
-	Batch   *Batch
-	Entries []*Entry
-	// Snapshot: Entries are all there is, instead of what changed.
+	// Batch is set if the step is exactly one whole batch. If it is set, Entries yields the
+	// entries of Batch. nil means that the step is something else.
+	Batch *Batch
+	// Entries is never nil and yields at most one entry for each name. Changes come in the
+	// order of their revisions. A snapshot comes in the order of names. Entries holds no lock,
+	// so the caller may read it slowly.
+	Entries iter.Seq[*Entry]
+	// Snapshot reports that Entries yields all current entries, and not only changes.
 	Snapshot bool
-	// Gap: changes between the cursor and this snapshot were missed.
+	// Gap reports that the reader has missed changes between its cursor and this snapshot.
 	Gap bool
-	// Beat: nothing happened, the heartbeat is due.
+	// Beat reports that a heartbeat is due and that there are no changes.
 	Beat bool
-	// Revision is where the reader stands now.
+	// Revision is the revision of the reader's cursor after this step.
 	Revision uint64
 }
 
 // Reader reads a feed from a cursor on.
 type Reader struct {
 	feed     *Feed
-	interest Interest
-	shards   []uint8
-	cursor   uint64
-	placed   bool // the cursor is good; else a snapshot comes first
-	gap      bool
-	beats    uint64 // heartbeats due so far, of this period
+	interest Interest // its names are sorted and have no duplicates
+	shards   []uint8  // shards of the services in interest; empty if the reader reads everything
+	cursor   uint64   // revision up to which the reader has read; valid if placed is true
+	placed   bool     // false if the next step must be a snapshot
+	gap      bool     // true if the next snapshot must be marked as a gap
+	beats    uint64   // number of heartbeats of the period that the reader has counted so far
 }
 
-// NewReader returns a reader that begins with a snapshot.
+// NewReader returns a reader whose first step is a snapshot.
 func (f *Feed) NewReader(in Interest) *Reader {
+	in.Services = sortedUnique(in.Services)
+	if len(in.Names) > 1 {
+		in.Names = slices.CompactFunc(slices.SortedFunc(slices.Values(in.Names), health.ID.Compare), func(a, b health.ID) bool { return a == b })
+	}
 	r := &Reader{feed: f, interest: in, beats: f.due(in.Period)}
 	for _, s := range in.Services {
 		r.shards = append(r.shards, shardOf(s))
 	}
+	for _, id := range in.Names {
+		r.shards = append(r.shards, shardOf(id.Service))
+	}
+	slices.Sort(r.shards)
+	r.shards = slices.Compact(r.shards)
 	return r
 }
 
-// Resume returns a reader that goes on after c, or begins with a snapshot
-// marked as a gap if that is not possible.
+// Resume returns a reader that continues after c. c is not valid if its epoch is not that of
+// the feed, or if its revision is higher than that of the feed. If c is not valid, the first
+// step is a snapshot that is marked as a gap.
 func (f *Feed) Resume(in Interest, c Cursor) *Reader {
 	r := f.NewReader(in)
 	r.cursor = c.Revision
@@ -62,7 +83,8 @@ func (f *Feed) Resume(in Interest, c Cursor) *Reader {
 	return r
 }
 
-// Next waits for the next step. It returns ctx's cause when ctx ends.
+// Next waits for the next step and returns it. If ctx ends first, Next returns the cause of
+// ctx.
 func (r *Reader) Next(ctx context.Context) (Step, error) {
 	for {
 		step, news, beat := r.poll()
@@ -78,37 +100,82 @@ func (r *Reader) Next(ctx context.Context) (Step, error) {
 	}
 }
 
-// poll returns a step, or the channels to wait for.
+// poll returns the next step. If there is no step yet, it returns the channels news and
+// beat. One of them is closed when there may be a step. beat is nil without heartbeats.
 func (r *Reader) poll() (step Step, news, beat <-chan struct{}) {
+	for {
+		got := r.advance()
+		if got.batches == nil {
+			return got.step, got.news, got.beat
+		}
+		if merged := r.merge(got.batches, got.step.Revision); len(merged) > 0 {
+			return Step{Entries: slices.Values(merged), Revision: got.step.Revision}, nil, nil
+		}
+	}
+}
+
+// progress is the result of advance. It has batches to merge, or a step, or channels for
+// which the reader must wait.
+type progress struct {
+	// batches are the batches up to step.Revision that may contain entries of interest. nil
+	// means that step is complete or that news is set.
+	batches    []*Batch
+	step       Step
+	news, beat <-chan struct{}
+}
+
+// advance moves the cursor to the current revision. It holds the feed's lock, so it only
+// selects batches. The caller merges them without the lock.
+func (r *Reader) advance() (got progress) {
 	f := r.feed
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if !r.placed || r.cut() > r.cursor {
-		return r.snapshot(), nil, nil
+	if !r.placed || r.droppedUntil() > r.cursor {
+		got.step = r.snapshot()
+		return got
 	}
-	step = r.changes()
-	r.cursor = f.revision
-	step.Revision = r.cursor
-	if len(step.Entries) > 0 {
-		return step, nil, nil
+	from := r.cursor
+	r.cursor = f.now.revision
+	got.step = Step{Entries: none, Revision: r.cursor}
+	batches := f.log.after(from)
+	if len(batches) == 1 && len(r.shards) == 0 {
+		got.step.Batch, got.step.Entries = batches[0], batches[0].all
+		return got
 	}
-	if r.interest.Period > 0 {
-		// Counted rather than only woken by: news of no interest, or work on
-		// other news, must not swallow a heartbeat.
-		if due := f.beat / uint64(r.interest.Period); due != r.beats {
-			r.beats = due
-			return Step{Beat: true, Revision: r.cursor}, nil, nil
+	for _, b := range batches {
+		if r.touchedBy(b) {
+			got.batches = append(got.batches, b)
 		}
-		beat = f.beats[r.interest.Period].wait()
 	}
-	if len(r.shards) == 1 {
-		return step, f.shards[r.shards[0]].wait(), beat
+	if got.batches == nil {
+		r.await(&got)
 	}
-	return step, f.all.wait(), beat
+	return got
 }
 
-// cut returns up to which revision the log has lost what r reads.
-func (r *Reader) cut() uint64 {
+// await sets got to a heartbeat if one is due. Otherwise it sets the channels for which the
+// reader must wait. The reader counts heartbeats. Therefore it misses no heartbeat if
+// something else wakes it at the same time.
+func (r *Reader) await(got *progress) {
+	f := r.feed
+	if r.interest.Period > 0 {
+		if due := f.beat / uint64(r.interest.Period); due != r.beats {
+			r.beats, got.step.Beat = due, true
+			return
+		}
+		got.beat = f.beats[r.interest.Period].wait()
+	}
+	if len(r.shards) == 1 {
+		got.news = f.shards[r.shards[0]].wait()
+		return
+	}
+	got.news = f.all.wait()
+}
+
+func none(func(*Entry) bool) {}
+
+// droppedUntil returns the last revision that the log has dropped in the reader's shards.
+func (r *Reader) droppedUntil() uint64 {
 	if len(r.shards) == 0 {
 		return r.feed.log.cutAll
 	}
@@ -119,35 +186,33 @@ func (r *Reader) cut() uint64 {
 	return last
 }
 
+// snapshot returns a step with all current entries of interest, and moves the cursor. The
+// caller holds Feed.mu.
 func (r *Reader) snapshot() Step {
 	f := r.feed
 	step := Step{
-		Entries: f.current(r.interest.Services), Snapshot: true,
-		Gap: r.gap || r.placed, Revision: f.revision,
+		Entries: r.entriesOf(f.now), Snapshot: true,
+		Gap: r.gap || r.placed, Revision: f.now.revision,
 	}
-	r.cursor, r.placed, r.gap = f.revision, true, false
+	r.cursor, r.placed, r.gap = f.now.revision, true, false
 	return step
 }
 
-// changes returns what came after the cursor, the latest of each name.
-func (r *Reader) changes() Step {
-	batches := r.feed.log.after(r.cursor)
-	if len(batches) == 1 && len(r.shards) == 0 {
-		return Step{Batch: batches[0], Entries: batches[0].Entries}
+// entriesOf returns an iterator over the entries of interest in a cut.
+func (r *Reader) entriesOf(c Cut) iter.Seq[*Entry] {
+	if len(r.interest.Names) > 0 {
+		return c.named(r.interest.Names)
 	}
-	return Step{Entries: r.merge(batches)}
+	return c.Of(r.interest.Services...)
 }
 
-// merge returns what is of interest in them, in the order it happened. Every
-// reader reads up to now: the latest of a name is what nothing came after.
-func (r *Reader) merge(batches []*Batch) []*Entry {
+// merge returns the entries of interest in batches, in the order of their revisions. If a
+// name has several entries, merge returns the one that is current at the given revision.
+func (r *Reader) merge(batches []*Batch, revision uint64) []*Entry {
 	var merged []*Entry
 	for _, b := range batches {
-		if !r.touchedBy(b) {
-			continue
-		}
 		for _, e := range b.Entries {
-			if !e.superseded && r.wants(e.ID.Service) {
+			if r.wants(e.ID) && e.currentAt(revision) {
 				merged = append(merged, e)
 			}
 		}
@@ -155,6 +220,7 @@ func (r *Reader) merge(batches []*Batch) []*Entry {
 	return merged
 }
 
+// touchedBy reports whether a batch may contain entries of interest.
 func (r *Reader) touchedBy(b *Batch) bool {
 	for _, s := range r.shards {
 		if b.touches(s) {
@@ -164,11 +230,12 @@ func (r *Reader) touchedBy(b *Batch) bool {
 	return len(r.shards) == 0
 }
 
-func (r *Reader) wants(service string) bool {
-	for _, s := range r.interest.Services {
-		if s == service {
-			return true
-		}
+// wants reports whether an entry is of interest.
+func (r *Reader) wants(id health.ID) bool {
+	if len(r.interest.Names) > 0 {
+		_, found := slices.BinarySearchFunc(r.interest.Names, id, health.ID.Compare)
+		return found
 	}
-	return len(r.interest.Services) == 0
+	_, found := slices.BinarySearch(r.interest.Services, id.Service)
+	return found || len(r.interest.Services) == 0
 }

@@ -1,16 +1,16 @@
-// Package arch holds the floor plan as tests: which package may import which,
-// what each floor may do, how packages are documented, and how long functions
-// and files may be.
+// Package arch tests the structure of the module. It checks which package may
+// import which, what each layer may use, how packages are documented, and how long
+// functions and files are.
 //
-// The table in plan_test.go is the truth. A new package needs one row there; a
-// row without a package, and a package without a row, fail.
+// The table in plan_test.go lists every package with its layer. A package without a
+// row and a row without a package both fail.
 //
-// Every rule is a function over parsed files that returns its faults, and each
-// has a test which shows it a bad example: a rule that cannot fail proves
-// nothing. The files are read here rather than through `go list`, so that
-// build tags hide nothing and the test cache notices every edit.
+// Every rule is a function that takes parsed files and returns faults. A test shows
+// each rule a bad example, so that a rule that finds nothing is noticed. The rules
+// parse the files themselves instead of calling `go list`: build tags then hide no
+// file, and the test cache notices every edit.
 //
 // # Concurrency
 //
-// None: there is nothing here but tests.
+// The package contains only tests.
 package arch

@@ -11,8 +11,8 @@ import (
 
 const maxDocLines = 40
 
-// docFaults checks that each package has one doc comment, where one looks for
-// it, short, and ending with what may be called from where.
+// docFaults checks that each package has exactly one doc comment. The comment must be
+// in doc.go, be short, and end with the section "# Concurrency".
 func docFaults(sources []source) []string {
 	var faults []string
 	pkgs := packages(sources)
@@ -33,8 +33,8 @@ func docFaults(sources []source) []string {
 	return faults
 }
 
-// packages groups files by package. Tests have no say in a package's doc, but a
-// package of nothing else needs one too.
+// packages groups the files that are no tests by package. A package that has only
+// tests gets an empty list: it needs a doc comment too.
 func packages(sources []source) map[string][]source {
 	pkgs := map[string][]source{}
 	for _, s := range sources {
@@ -47,7 +47,7 @@ func packages(sources []source) map[string][]source {
 	return pkgs
 }
 
-// placeFaults wants the comment in doc.go, or in the only file of a command.
+// placeFaults checks that the comment is in doc.go or in the only file of a command.
 func placeFaults(s source, files int) []string {
 	only := s.file.Name.Name == "main" && files == 1
 	if path.Base(s.path) == "doc.go" || only {
@@ -67,7 +67,7 @@ func textFaults(s source) []string {
 	return faults
 }
 
-// endsWith tells whether the last section of a comment has this heading, and a
+// endsWith reports whether the last section of a comment has this heading and some
 // text below it.
 func endsWith(text, heading string) bool {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
@@ -93,12 +93,12 @@ func TestDocFaults(t *testing.T) {
 		faults           int
 	}{
 		{"good", "a/doc.go", good, nil, 0},
-		{"beside bare files", "a/doc.go", good, []source{example(t, "a/a.go", "package a"), example(t, "a/a_test.go", good)}, 0},
+		{"with bare files", "a/doc.go", good, []source{example(t, "a/a.go", "package a"), example(t, "a/a_test.go", good)}, 0},
 		{"command of one file", "a/main.go", command, nil, 0},
 		{"none", "a/doc.go", "package a", nil, 1},
 		{"only tests", "a/a_test.go", good, nil, 1},
 		{"two", "a/doc.go", good, []source{example(t, "a/a.go", good)}, 1},
-		{"elsewhere", "a/a.go", good, nil, 1},
+		{"in another file", "a/a.go", good, nil, 1},
 		{"command of two files", "a/main.go", command, []source{example(t, "a/b.go", "package main")}, 1},
 		{"too long", "a/doc.go", long, nil, 1},
 		{"no section", "a/doc.go", "// Package a is.\npackage a", nil, 1},

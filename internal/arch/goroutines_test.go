@@ -6,21 +6,22 @@ import (
 	"testing"
 )
 
-// starts are the ways to start a goroutine. context.AfterFunc is not one of
-// them: it joins two contexts, runs at most once, and ends by itself.
+// starts lists the ways to start a goroutine. context.AfterFunc is not in it: it joins
+// two contexts, runs at most once, and ends by itself.
 var starts = []string{"go", "time.AfterFunc"}
 
-// goroutineFaults finds goroutines started below the rooms. Whoever starts one
-// must also join it, and only rooms, wiring and roof have a Run to do it in.
-func goroutineFaults(plan []place, sources []source) []string {
+// goroutineFaults finds goroutines that are started in a layer below component. The
+// package that starts a goroutine must also wait for its end. Only packages from the
+// layer component upwards have a Run method where they can wait.
+func goroutineFaults(plan []row, sources []source) []string {
 	var faults []string
 	for _, s := range sources {
-		if s.test || find(plan, s.pkg).floor >= room {
+		if at := rowOf(plan, s.pkg); s.test || at.goroutines || at.layer >= component {
 			continue
 		}
 		for _, u := range s.uses() {
 			if slices.Contains(starts, u.what) {
-				faults = append(faults, fmt.Sprintf("%s:%d: %s: goroutines begin in rooms, wiring and cmd", s.path, u.line, u.what))
+				faults = append(faults, fmt.Sprintf("%s:%d: %s: only the layers from component upwards may start goroutines", s.path, u.line, u.what))
 			}
 		}
 	}
@@ -38,7 +39,7 @@ func TestGoroutineFaults(t *testing.T) {
 		"health/a.go":                   1,
 		"internal/wire/a.go":            1,
 		"internal/grpchealth/a.go":      1,
-		"coordinator/boltstore/a.go":    1,
+		"coordinator/store/bolt/a.go":   1,
 		"not/listed/a.go":               1,
 		"server/a.go":                   0,
 		"coordinator/a.go":              0,

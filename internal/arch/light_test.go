@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// heavy are the dependencies of a control plane. Whoever embeds one of our
+// heavy lists the dependencies of a control plane. A program that embeds one of the
 // libraries must not inherit them.
 var heavy = []string{
 	"go.etcd.io/bbolt",
@@ -23,20 +23,20 @@ var heavy = []string{
 	"sigs.k8s.io/yaml",
 }
 
-// lightFaults finds heavy packages among all a package needs.
+// lightFaults finds heavy packages among the direct and indirect imports of a package.
 func lightFaults(pkg string, deps []string) []string {
 	var faults []string
 	for _, d := range deps {
 		for _, h := range heavy {
 			if under(d, h) {
-				faults = append(faults, fmt.Sprintf("%s: its users would inherit %s", pkg, d))
+				faults = append(faults, fmt.Sprintf("%s: its users would depend on %s", pkg, d))
 			}
 		}
 	}
 	return faults
 }
 
-// dependencies lists all a package needs, as the go command sees it.
+// dependencies lists the direct and indirect imports of a package, by `go list`.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-deps", "./"+pkg)
@@ -56,7 +56,7 @@ func stderr(err error) []byte {
 }
 
 func TestLight(t *testing.T) {
-	module(t) // reads the files `go list` reads, so that the test cache knows them
+	module(t) // reads the files that `go list` reads, so that the test cache notices their edits
 	for _, p := range plan {
 		if p.light {
 			t.Run(p.path, func(t *testing.T) {
@@ -88,10 +88,10 @@ func TestLightFaults(t *testing.T) {
 	}
 }
 
-func TestDependenciesSeesThrough(t *testing.T) {
-	// fmt needs os: if this did not show, nothing indirect would.
+func TestDependenciesIndirect(t *testing.T) {
+	// health imports fmt, and fmt imports os. Without os the list has no indirect imports.
 	deps := " " + strings.Join(dependencies(t, "health"), " ") + " "
 	if !strings.Contains(deps, " os ") {
-		t.Errorf("os is not among what health needs: %s", deps)
+		t.Errorf("os is not among the dependencies of health: %s", deps)
 	}
 }

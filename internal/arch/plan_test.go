@@ -5,97 +5,123 @@ import (
 	"testing"
 )
 
-// The floors. A package imports only from floors below its own, so neighbours
-// on a floor never import each other.
+// The layers, the lowest first. A package imports only packages of lower layers.
 const (
-	cellar  = iota - 1 // generated code
-	ground             // values and functions only
-	shelf              // locks, channels, context; no goroutine, timer, clock, I/O
-	adapter            // each heavy dependency in one of them
-	room               // the first floor with goroutines
-	annex              // belongs to one room, and imports that
-	wiring             // plugs the rooms together
-	roof               // flags, signals, exit codes, printing
-	beside             // may import every floor; only tests may import it
+	generated  = iota - 1 // generated code
+	base                  // general functions; imports only the standard library
+	vocabulary            // values and functions only
+	judgement             // values and functions that decide; time is a parameter
+	shared                // locks, channels, context; no goroutine, timer, clock, I/O
+	core                  // decides about the values of shared; as pure as judgement
+	adapter               // one heavy dependency each, or the operating system
+	component             // starts goroutines and waits for their end
+	extension             // belongs to one component and imports it
+	wiring                // connects the components
+	setup                 // belongs to one package of wiring and imports it
+	command               // flags, signals, exit codes, printing
+	testOnly              // may import every layer; only tests may import it
 )
 
-// place is one package on its floor.
-type place struct {
+// row is one package and its layer.
+type row struct {
 	path  string
-	floor int
-	only  []string // if set, the only packages of ours it may import
-	light bool     // embedded by others: no heavy dependency, not even indirectly
+	layer int
+	only  []string // if set, the only packages of the module that it may import
+	light bool     // other programs embed it: no heavy dependency, not even an indirect one
+	// goroutines permits goroutines in a layer below component: they end by themselves.
+	goroutines bool
 }
 
 // plan lists every package of the module.
-var plan = []place{
-	{path: "gen/meshhealth/v1", floor: cellar},
+var plan = []row{
+	{path: "gen/meshhealth/v1", layer: generated},
 
-	{path: "health", floor: ground},
+	{path: "internal/graph", layer: base},
+	{path: "internal/fields", layer: base},
+	{path: "health", layer: vocabulary},
+	{path: "internal/late", layer: vocabulary},
+	{path: "internal/domain", layer: vocabulary},
 
-	{path: "health/feed", floor: shelf, only: []string{"health"}},
-	{path: "coordinator/store", floor: shelf, only: []string{"health"}},
-	{path: "internal/wire", floor: shelf},
+	{path: "health/feed", layer: shared, only: []string{"health"}},
+	{path: "coordinator/store", layer: shared, only: []string{"health"}},
+	{path: "internal/mesh", layer: judgement, only: []string{"health"}},
+	{path: "internal/machine", layer: judgement, only: []string{"health"}},
+	{path: "internal/explain", layer: judgement, only: []string{"health"}},
+	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain"}},
+	{path: "internal/wire", layer: shared},
 
-	{path: "coordinator/boltstore", floor: adapter},
-	{path: "internal/grpchealth", floor: adapter},
+	{path: "internal/coordinator/core", layer: core},
 
-	{path: "coordinator/registry", floor: room},
-	{path: "coordinator/watch", floor: room},
-	{path: "coordinator/rpc", floor: room},
-	{path: "coordinator/metrics", floor: room},
-	{path: "client", floor: room, light: true},
-	{path: "server", floor: room, light: true},
+	{path: "coordinator/store/bolt", layer: adapter},
+	{path: "internal/grpchealth", layer: adapter},
+	{path: "internal/logs", layer: adapter, goroutines: true},
+	{path: "internal/signals", layer: adapter},
+	{path: "internal/input", layer: adapter, goroutines: true},
 
-	{path: "server/check", floor: annex, only: []string{"server", "health", "gen/meshhealth/v1"}, light: true},
-	{path: "server/promhealth", floor: annex, only: []string{"server", "health"}},
+	{path: "internal/coordinator/registry", layer: component},
+	{path: "internal/coordinator/follow", layer: component},
+	{path: "internal/coordinator/api", layer: component},
+	{path: "internal/coordinator/web", layer: component},
+	{path: "internal/coordinator/metrics", layer: component},
+	{path: "client", layer: component, light: true},
+	{path: "server", layer: component, light: true},
 
-	{path: "coordinator", floor: wiring},
-	{path: "internal/demo", floor: wiring},
-	{path: "internal/chaos", floor: wiring},
+	{path: "server/check", layer: extension, only: []string{"server", "health", "gen/meshhealth/v1"}, light: true},
+	{path: "server/promhealth", layer: extension, only: []string{"server", "health"}},
 
-	{path: "cmd/meshhealth", floor: roof},
+	{path: "coordinator", layer: wiring},
+	{path: "internal/demo", layer: wiring},
+	{path: "internal/chaos", layer: wiring},
 
-	{path: "internal/testmesh", floor: beside},
-	{path: "internal/sim", floor: beside},
-	{path: "coordinator/store/storetest", floor: beside},
+	{path: "coordinator/config", layer: setup, only: []string{
+		"coordinator", "health", "internal/coordinator/follow", "internal/fields", "internal/input", "internal/wire",
+	}},
 
-	{path: "internal/arch", floor: beside},
-	{path: "e2e", floor: beside},
-	{path: "e2e/storefaults", floor: beside},
+	{path: "cmd/meshhealth", layer: command},
+
+	{path: "internal/logs/logtest", layer: testOnly},
+	{path: "internal/nettest", layer: testOnly},
+	{path: "internal/testmesh", layer: testOnly},
+	{path: "internal/transcript", layer: testOnly},
+	{path: "internal/sim", layer: testOnly},
+	{path: "coordinator/store/storetest", layer: testOnly},
+
+	{path: "internal/arch", layer: testOnly},
+	{path: "e2e", layer: testOnly},
+	{path: "e2e/storefaults", layer: testOnly},
 }
 
-// find returns the place of a package. An unlisted package gets the ground, so
-// that it is held to the strictest rules until it has its row.
-func find(plan []place, pkg string) place {
+// rowOf returns the row of a package. A package without a row gets the layer
+// vocabulary, which has the strictest rules.
+func rowOf(plan []row, pkg string) row {
 	for _, p := range plan {
 		if p.path == pkg {
 			return p
 		}
 	}
-	return place{path: pkg, floor: ground}
+	return row{path: pkg, layer: vocabulary}
 }
 
-// planFaults compares the plan with the packages there are, both ways.
-func planFaults(plan []place, sources []source) []string {
+// planFaults finds packages without a row and rows without a package.
+func planFaults(plan []row, sources []source) []string {
 	var faults []string
 	listed := map[string]bool{}
 	for _, p := range plan {
 		if listed[p.path] {
-			faults = append(faults, p.path+": listed twice")
+			faults = append(faults, p.path+": is listed twice")
 		}
 		listed[p.path] = true
 	}
 	there := map[string]bool{}
 	for _, s := range sources {
 		if !there[s.pkg] && !listed[s.pkg] {
-			faults = append(faults, fmt.Sprintf("%s: not in the plan; give it a floor in plan_test.go", s.pkg))
+			faults = append(faults, fmt.Sprintf("%s: is not in the plan; add a row with its layer in plan_test.go", s.pkg))
 		}
 		there[s.pkg] = true
 	}
 	for _, p := range plan {
 		if !there[p.path] {
-			faults = append(faults, p.path+": in the plan, but there is no such package")
+			faults = append(faults, p.path+": is in the plan, but there is no such package")
 		}
 	}
 	return faults
@@ -110,14 +136,14 @@ func TestPlanFaults(t *testing.T) {
 	b := example(t, "b/b_test.go", "package b")
 	for _, c := range []struct {
 		name    string
-		plan    []place
+		plan    []row
 		sources []source
 		faults  int
 	}{
-		{"matches", []place{{path: "a"}, {path: "b"}}, []source{a, b, b}, 0},
-		{"unlisted", []place{{path: "a"}}, []source{a, b}, 1},
-		{"vanished", []place{{path: "a"}, {path: "b"}}, []source{a}, 1},
-		{"twice", []place{{path: "a"}, {path: "a"}}, []source{a}, 1},
+		{"matches", []row{{path: "a"}, {path: "b"}}, []source{a, b, b}, 0},
+		{"unlisted", []row{{path: "a"}}, []source{a, b}, 1},
+		{"vanished", []row{{path: "a"}, {path: "b"}}, []source{a}, 1},
+		{"twice", []row{{path: "a"}, {path: "a"}}, []source{a}, 1},
 	} {
 		expect(t, c.name, c.faults, planFaults(c.plan, c.sources))
 	}

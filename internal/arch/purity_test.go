@@ -7,50 +7,58 @@ import (
 	"testing"
 )
 
-// clocks are the ways to read the time, or to wait for it. On the lower floors
-// time is a parameter, and the owner above sleeps until the next deadline.
+// clocks lists the ways to read the time or to wait. In the lower layers time is a
+// parameter; a goroutine of a higher layer sleeps until the next deadline.
 var clocks = []string{
 	"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc",
 	"time.NewTimer", "time.NewTicker", "time.Tick",
 }
 
-// timedContexts are timers, and a goroutine, by another name.
+// timedContexts lists the functions of context that start a timer or a goroutine.
 var timedContexts = []string{
 	"context.WithTimeout", "context.WithTimeoutCause",
 	"context.WithDeadline", "context.WithDeadlineCause", "context.AfterFunc",
 }
 
-// purity is what a floor forbids. Imports include what lies below them.
+// purity lists what a layer forbids. A forbidden import forbids all folders below it.
 type purity struct {
 	stdOnly bool
 	imports []string
-	except  []string            // imports allowed although they lie below a forbidden one
-	members map[string][]string // of these imports, the members allowed
+	except  []string            // imports that are allowed although a folder above them is forbidden
+	members map[string][]string // of these imports, the only members that are allowed
 	uses    []string
 }
 
-// pure has an entry for each floor with such rules.
+// values forbids locks, goroutines, clocks, random numbers and system calls.
+var values = purity{
+	stdOnly: true,
+	imports: []string{"sync", "context", "os", "net", "io/fs", "log", "runtime", "math/rand", "crypto/rand"},
+	// These packages obey the same rules. TestLayers decides which of them a package may import.
+	except: []string{modulePath + "/health", modulePath + "/internal/graph", modulePath + "/internal/domain", modulePath + "/internal/fields"},
+	uses:   append([]string{"go", "chan", "select"}, clocks...),
+}
+
+// pure maps each layer that has such rules to them.
 var pure = map[int]purity{
-	ground: {
-		stdOnly: true,
-		imports: []string{"sync", "context", "os", "net", "io/fs", "log", "runtime", "math/rand", "crypto/rand"},
-		uses:    append([]string{"go", "chan", "select"}, clocks...),
-	},
-	shelf: {
+	base:       values,
+	vocabulary: values,
+	judgement:  values,
+	core:       {imports: values.imports, uses: values.uses},
+	shared: {
 		imports: []string{"os", "net"},
-		// Values and their parsers; nothing in them reaches the network.
+		// These packages have values and parsers only and do not use the network.
 		except: []string{"net/netip", "net/url"},
-		// Two parsers that happen to live beside the sockets.
+		// Two parsers of package net that do not use the network.
 		members: map[string][]string{"net": {"SplitHostPort", "JoinHostPort"}},
 		uses:    append(append([]string{"go"}, clocks...), timedContexts...),
 	},
 }
 
-// purityFaults finds what is forbidden on a file's floor.
-func purityFaults(plan []place, sources []source) []string {
+// purityFaults finds uses and imports that the layer of a file forbids.
+func purityFaults(plan []row, sources []source) []string {
 	var faults []string
 	for _, s := range sources {
-		rule, is := pure[find(plan, s.pkg).floor]
+		rule, is := pure[rowOf(plan, s.pkg).layer]
 		if !is || s.test {
 			continue
 		}
@@ -64,11 +72,11 @@ func (r purity) importFaults(s source) []string {
 	var faults []string
 	for _, i := range s.imports() {
 		if r.refuses(i.path) {
-			faults = append(faults, fmt.Sprintf("%s:%d: this floor must not import %s", s.path, i.line, i.path))
+			faults = append(faults, fmt.Sprintf("%s:%d: its layer must not import %s", s.path, i.line, i.path))
 		}
 	}
 	if dot := s.importNames()["."]; dot != "" {
-		faults = append(faults, fmt.Sprintf("%s: a dot import of %s hides what is used", s.path, dot))
+		faults = append(faults, fmt.Sprintf("%s: a dot import of %s hides which names are used", s.path, dot))
 	}
 	return faults
 }
@@ -85,13 +93,13 @@ func (r purity) useFaults(s source) []string {
 	var faults []string
 	for _, u := range s.uses() {
 		if slices.Contains(r.uses, u.what) || r.refusesMember(u.what) {
-			faults = append(faults, fmt.Sprintf("%s:%d: this floor must not use %s", s.path, u.line, u.what))
+			faults = append(faults, fmt.Sprintf("%s:%d: its layer must not use %s", s.path, u.line, u.what))
 		}
 	}
 	return faults
 }
 
-// refusesMember tells members of a package of which only some are allowed.
+// refusesMember reports whether a package member is not among those that are allowed.
 func (r purity) refusesMember(what string) bool {
 	dot := strings.LastIndexByte(what, '.')
 	if dot < 0 {
@@ -119,8 +127,8 @@ func TestPurity(t *testing.T) {
 
 func TestPurityFaultsImports(t *testing.T) {
 	for _, c := range []struct {
-		imports       string
-		ground, shelf int // faults
+		imports            string
+		vocabulary, shared int // faults
 	}{
 		{"fmt", 0, 0},
 		{"container/heap", 0, 0},
@@ -129,7 +137,7 @@ func TestPurityFaultsImports(t *testing.T) {
 		{"context", 1, 0},
 		{"os", 1, 1},
 		{"os/exec", 1, 1},
-		{"net", 1, 0}, // its members are judged one by one
+		{"net", 1, 0}, // its members are checked one by one
 		{"net/http", 1, 1},
 		{"net/netip", 1, 0},
 		{"log/slog", 1, 0},
@@ -140,16 +148,16 @@ func TestPurityFaultsImports(t *testing.T) {
 		{modulePath + "/gen/meshhealth/v1", 1, 0},
 	} {
 		text := fmt.Sprintf("package a\nimport %q", c.imports)
-		expect(t, "ground imports "+c.imports, c.ground, purityFaults(plan, []source{example(t, "health/a.go", text)}))
-		expect(t, "shelf imports "+c.imports, c.shelf, purityFaults(plan, []source{example(t, "health/feed/a.go", text)}))
+		expect(t, "vocabulary imports "+c.imports, c.vocabulary, purityFaults(plan, []source{example(t, "health/a.go", text)}))
+		expect(t, "shared imports "+c.imports, c.shared, purityFaults(plan, []source{example(t, "health/feed/a.go", text)}))
 	}
 }
 
 func TestPurityFaultsUses(t *testing.T) {
 	const timer = "import \"time\"\nvar x = time."
 	for _, c := range []struct {
-		text                string
-		ground, shelf, room int // faults
+		text                          string
+		vocabulary, shared, component int // faults
 	}{
 		{timer + "Second", 0, 0, 0},
 		{timer + "Now()", 1, 1, 0},
@@ -165,16 +173,16 @@ func TestPurityFaultsUses(t *testing.T) {
 		{"func f() { go f() }", 1, 1, 0},
 		{"var c chan int", 1, 0, 0},
 		{"func f() { select {} }", 1, 0, 0},
-		// On the ground it is the import that is refused.
+		// In the layer vocabulary the import itself is refused.
 		{"import \"context\"\nvar x = context.WithTimeout", 1, 1, 0},
 		{"import \"net\"\nvar x = net.SplitHostPort", 1, 0, 0},
 		{"import \"net\"\nvar x = net.Dial", 1, 1, 0},
 		{"import n \"net\"\nvar x n.Conn", 1, 1, 0},
 	} {
 		text := "package a\n" + c.text
-		expect(t, "ground: "+c.text, c.ground, purityFaults(plan, []source{example(t, "health/a.go", text)}))
-		expect(t, "shelf: "+c.text, c.shelf, purityFaults(plan, []source{example(t, "coordinator/store/a.go", text)}))
-		expect(t, "room: "+c.text, c.room, purityFaults(plan, []source{example(t, "server/a.go", text)}))
+		expect(t, "vocabulary: "+c.text, c.vocabulary, purityFaults(plan, []source{example(t, "health/a.go", text)}))
+		expect(t, "shared: "+c.text, c.shared, purityFaults(plan, []source{example(t, "coordinator/store/a.go", text)}))
+		expect(t, "component: "+c.text, c.component, purityFaults(plan, []source{example(t, "server/a.go", text)}))
 		expect(t, "test: "+c.text, 0, purityFaults(plan, []source{example(t, "health/a_test.go", text)}))
 	}
 }

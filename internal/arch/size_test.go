@@ -8,16 +8,16 @@ import (
 	"testing"
 )
 
-// Limits in lines. A function is counted from its func to its closing brace.
+// Limits in lines. A function is counted from the line of func to its closing brace.
 const (
 	maxFile     = 400
 	maxTestFile = 600
-	maxFunc50   = 10 // half of all functions
-	maxFunc90   = 30 // nine in ten
-	longestOf   = 10 // named when the limit is broken
+	maxFunc50   = 10 // for half of all functions
+	maxFunc90   = 30 // for nine in ten functions
+	longestOf   = 10 // how many functions a fault names
 )
 
-// fileFaults finds files that hold more than one idea, by their length.
+// fileFaults finds files that are too long.
 func fileFaults(sources []source) []string {
 	var faults []string
 	for _, s := range sources {
@@ -32,13 +32,13 @@ func fileFaults(sources []source) []string {
 	return faults
 }
 
-// function is one function of ours.
+// function is one function of the module.
 type function struct {
 	lines int
 	where string
 }
 
-// functions lists those with a body, the longest first.
+// functions lists the functions that have a body, the longest first.
 func functions(sources []source) []function {
 	var all []function
 	for _, s := range sources {
@@ -56,8 +56,8 @@ func functions(sources []source) []function {
 	return all
 }
 
-// functionFaults checks that most functions are short. No single one is
-// refused: a long table of cases may be the clearest there is.
+// functionFaults checks that most functions are short. A single long function is
+// allowed, since a long table of cases may be the clearest form.
 func functionFaults(sources []source) []string {
 	all := functions(sources)
 	if len(all) == 0 {
@@ -107,7 +107,7 @@ func TestFileFaults(t *testing.T) {
 }
 
 func TestFunctionFaults(t *testing.T) {
-	// fn returns functions of so many lines each.
+	// fn returns the text of some functions with the given number of lines each.
 	fn := func(times, lines int) string {
 		return strings.Repeat("\nfunc _() {"+strings.Repeat("\n", lines-1)+"}", times)
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	root       = "../.." // tests run in their own folder
+	root       = "../.." // relative to this folder, where the tests run
 	modulePath = "github.com/meshhealth/meshhealth"
 )
 
@@ -31,10 +31,10 @@ type source struct {
 // line returns the line a position is on.
 func (s source) line(pos token.Pos) int { return s.fset.Position(pos).Line }
 
-// lines returns how many lines the file has.
+// lines returns the number of lines of the file.
 func (s source) lines() int { return s.fset.File(s.file.Pos()).LineCount() }
 
-// parse makes a source of a file's text.
+// parse makes a source from the text of a file.
 func parse(name string, text []byte) (source, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, name, text, parser.ParseComments|parser.SkipObjectResolution)
@@ -51,7 +51,7 @@ func parse(name string, text []byte) (source, error) {
 	}, nil
 }
 
-// load parses every Go file of the module, whatever its build tags.
+// load parses every Go file of the module, with any build tags.
 func load() ([]source, error) {
 	var sources []source
 	err := walk(func(name string, text []byte) error {
@@ -65,8 +65,8 @@ func load() ([]source, error) {
 	return sources, err
 }
 
-// outside tells what the go command leaves out of the module: test data, and
-// folders that are modules of their own.
+// outside reports whether a file does not belong to the module: it is test data, or in
+// a folder that is a module of its own.
 func outside(name string) bool {
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
 		if base := path.Base(dir); base == "testdata" || base[0] == '.' || base[0] == '_' {
@@ -79,8 +79,8 @@ func outside(name string) bool {
 	return false
 }
 
-// notOurs are the names of what lies in a work tree without being part of the
-// repository: built, fetched, or the editor's own.
+// notOurs lists names in a work tree that are not part of the repository: files that
+// were built or fetched, and files of an editor.
 var notOurs = map[string]bool{".git": true, ".idea": true, ".vscode": true, "bin": true, "node_modules": true}
 
 // walk calls visit with every regular file of the repository.
@@ -118,7 +118,7 @@ func module(t *testing.T) []source {
 	return sources
 }
 
-// example makes a source of a line or two.
+// example makes a source from a short text.
 func example(t *testing.T, name, text string) source {
 	t.Helper()
 	s, err := parse(name, []byte(text))
@@ -128,7 +128,7 @@ func example(t *testing.T, name, text string) source {
 	return s
 }
 
-// report fails the test once per fault.
+// report reports each fault as an error of the test.
 func report(t *testing.T, faults []string) {
 	t.Helper()
 	for _, f := range faults {
@@ -136,7 +136,7 @@ func report(t *testing.T, faults []string) {
 	}
 }
 
-// expect checks how many faults a rule finds in an example.
+// expect checks the number of faults that a rule finds in an example.
 func expect(t *testing.T, name string, want int, faults []string) {
 	t.Helper()
 	if len(faults) != want {

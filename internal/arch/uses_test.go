@@ -8,14 +8,14 @@ import (
 	"testing"
 )
 
-// use is something a file does that a floor may forbid.
+// use is something a file does that a layer may forbid.
 type use struct {
 	what string // "go", "chan", "select", or a name like "time.Now"
 	line int
 }
 
-// uses lists the goroutines, channels, selects and package members of a file.
-// A member counts without being called, or `now := time.Now` would slip by.
+// uses lists the goroutines, channels, selects and package members of a file. A member
+// counts even if it is not called: `now := time.Now` reads the clock later.
 func (s source) uses() []use {
 	var all []use
 	names := s.importNames()
@@ -28,7 +28,7 @@ func (s source) uses() []use {
 	return all
 }
 
-// useOf names what one node does; empty if it is nothing of interest.
+// useOf returns the use that one node is, or an empty text.
 func useOf(n ast.Node, names map[string]string) string {
 	switch n := n.(type) {
 	case *ast.GoStmt:
@@ -45,8 +45,8 @@ func useOf(n ast.Node, names map[string]string) string {
 	return ""
 }
 
-// startOf recognises WaitGroup.Go, errgroup's Go and their like: a go statement
-// by another name.
+// startOf recognises methods named Go, as of WaitGroup and errgroup: they start a
+// goroutine.
 func startOf(call *ast.CallExpr) string {
 	if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == "Go" {
 		return "go"
@@ -63,7 +63,7 @@ func member(sel *ast.SelectorExpr, names map[string]string) string {
 	return names[x.Name] + "." + sel.Sel.Name
 }
 
-// importNames maps the names a file knows packages by to their paths.
+// importNames maps the package names that a file uses to import paths.
 func (s source) importNames() map[string]string {
 	names := map[string]string{}
 	for _, spec := range s.file.Imports {

@@ -7,25 +7,25 @@ import (
 	"testing"
 )
 
-// The words are put together here, or this file would break its own rule.
+// The words are concatenated, so that this file does not contain them.
 const (
 	workFolder   = "/" + "work/"
 	sharedFolder = ".." + "/shared"
 	homeFolders  = "(home|root|Users)"
 )
 
-// machineWords are paths of somebody's machine: they lead nowhere on another.
+// machineWords matches paths that exist on one machine only.
 var machineWords = []*regexp.Regexp{
 	regexp.MustCompile(regexp.QuoteMeta(workFolder)),
 	regexp.MustCompile(regexp.QuoteMeta(sharedFolder)),
-	// The start of a path only: a URL may well have such a folder in its middle.
+	// Only the start of a path counts: a URL may have such a folder in its middle.
 	regexp.MustCompile(`(^|[^\w./-]|file://)/` + homeFolders + `/[\w.]`),
 	regexp.MustCompile(`\b[A-Z]:\\+` + `Users\\`),
 }
 
 var generatedMark = regexp.MustCompile(`(?m)^// Code generated .* DO NOT EDIT\.$`)
 
-// wordFaults finds machine paths in any file of text written by hand.
+// wordFaults finds such paths in a text file that is not generated.
 func wordFaults(name string, text []byte) []string {
 	if bytes.IndexByte(text, 0) >= 0 || generatedMark.Match(text) {
 		return nil
@@ -34,7 +34,7 @@ func wordFaults(name string, text []byte) []string {
 	for i, line := range bytes.Split(text, []byte("\n")) {
 		for _, w := range machineWords {
 			if w.Match(line) {
-				faults = append(faults, fmt.Sprintf("%s:%d: a path of one machine: %s", name, i+1, w.Find(line)))
+				faults = append(faults, fmt.Sprintf("%s:%d: the path exists on one machine only: %s", name, i+1, w.Find(line)))
 			}
 		}
 	}

@@ -2,8 +2,9 @@ package chaos
 
 import "syscall"
 
-// attr gives a child a group of its own, so that Ctrl-C leaves its end to us;
-// and the system kills it when we die, which a stopped one would not notice.
-func attr() *syscall.SysProcAttr {
+// childAttributes gives a child a process group of its own, so that Ctrl-C does not
+// reach the child. The system kills the child when its parent dies. A suspended child
+// would not notice the end of its stdin.
+func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 }

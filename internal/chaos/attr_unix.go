@@ -4,6 +4,7 @@ package chaos
 
 import "syscall"
 
-// attr gives a child a group of its own, so that Ctrl-C leaves its end to us.
-// If we die while it is stopped, the system lets it go on and hangs it up.
-func attr() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+// childAttributes gives a child a process group of its own, so that Ctrl-C does not
+// reach the child. If the parent dies while the child is suspended, the system resumes
+// the child and sends SIGHUP.
+func childAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

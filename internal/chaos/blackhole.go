@@ -11,55 +11,57 @@ import (
 
 const (
 	blackholeTargets = 1000
-	// blackholePatience replaces 15 s, and blackholeTTL 30 s, so that both are
-	// over several times while nothing is heard.
+	// blackholePatience replaces the 15 s of unreachable_after, and blackholeTTL the 30
+	// s of a lease. Both times pass more than once while the half is suspended.
 	blackholePatience = 6 * time.Second
 	blackholeTTL      = 9 * time.Second
 	blackholeTime     = 22 * time.Second
 )
 
-// halfMesh is a mesh of which one half is going to vanish.
+// halfMesh is a mesh of which one half is going to be suspended.
 type halfMesh struct {
-	lost, living []*hosted
-	alone        *hosted // the only instance of its service
+	lost, living []*hostProcess // the processes of the half that is suspended, and of the other half
+	alone        *hostProcess   // the process of the service with one instance
 }
 
-// blackhole stops the process of half of the mesh. That is likelier to be the
-// network's fault, or the coordinator's, than its end: nobody may be called dead
-// for it. Those who say that they are not well, and those who refuse, must.
+// blackhole suspends the process of half of the mesh. A fault of the network or of the
+// coordinator is more likely than the death of half of a mesh. No suspended target may
+// be published as dead. Targets that report NOT_SERVING, and closed ports, must still
+// be published.
 func blackhole(r *rig, v *Verdict) error {
 	n := r.cfg.instances(blackholeTargets)
-	if err := r.begin(settings{patient: blackholePatience, policy: map[string]string{"guard_max": "10m"}}); err != nil {
+	if err := r.start(settings{unreachable: blackholePatience, policy: map[string]string{"guard_max": "10m"}}); err != nil {
 		return err
 	}
-	m, err := r.hostHalves(n)
+	m, err := hostHalfMesh(r, n)
 	if err != nil {
 		return err
 	}
-	r.say("%d targets are SERVING; half of them vanish for %v", n, blackholeTime)
+	r.progress("%d targets are SERVING; half of them are suspended for %v", n, blackholeTime)
 	began := time.Now()
-	if err := m.lost[0].stop(); err != nil {
+	if err := m.lost[0].suspend(); err != nil {
 		return err
 	}
-	if err := r.whileHalfIsLost(v, m); err != nil {
+	if err := failDuringGuard(r, v, m); err != nil {
 		return err
 	}
 	if err := r.wait(blackholeTime - time.Since(began)); err != nil {
 		return err
 	}
-	if err := r.heldNotDead(v, m); err != nil {
+	if err := requireGuarded(r, v, m); err != nil {
 		return err
 	}
-	if err := m.lost[0].cont(); err != nil {
+	if err := m.lost[0].resume(); err != nil {
 		return err
 	}
-	return r.confirmAgain(v, m, n)
+	return resumeLostHalf(r, v, m, n)
 }
 
-// hostHalves hosts one half in one process, and the other in another but for a
-// service of one instance. Both have leased and static targets.
-func (r *rig) hostHalves(n int) (*halfMesh, error) {
-	half := (n + 1) / 2 // the guard trips at half
+// hostHalfMesh hosts one half in one process, and the other half in another process. A
+// third process has the service with one instance. Both halves have leased and static
+// targets.
+func hostHalfMesh(r *rig, n int) (*halfMesh, error) {
+	half := (n + 1) / 2 // the guard trips if half of the mesh is suspect
 	groups := func(name string, n int) []Group {
 		return []Group{
 			{Kind: kindOurs, Service: name + "-leased", Targets: n / 2, Leased: true, TTL: blackholeTTL},
@@ -78,37 +80,38 @@ func (r *rig) hostHalves(n int) (*halfMesh, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &halfMesh{[]*hosted{lost}, []*hosted{living}, alone}, r.settle(lost, living, alone)
+	return &halfMesh{[]*hostProcess{lost}, []*hostProcess{living}, alone}, r.waitUntilServing(lost, living, alone)
 }
 
-// whileHalfIsLost waits for the guard, and then lets one service die and some
-// targets fail.
-func (r *rig) whileHalfIsLost(v *Verdict, m *halfMesh) error {
+// failDuringGuard waits until the guard trips. Then it kills one service and makes some
+// targets NOT_SERVING.
+func failDuringGuard(r *rig, v *Verdict, m *halfMesh) error {
 	began := time.Now()
-	if err := r.main.until(r.ctx, "the coordinator is DEGRADED", is(degraded, health.ID{})); err != nil {
+	if err := r.watcher.waitFor(r.ctx, "the coordinator is DEGRADED", hasState(degraded, health.ID{})); err != nil {
 		return err
 	}
-	v.note("the guard tripped %v after half of the mesh had vanished", time.Since(began).Round(100*time.Millisecond))
-	r.say("the guard is tripped; a service is killed, and %d targets say NOT_SERVING", someTargets)
-	r.record.now(notServing, r.bounds.Refusal, ids(m.alone)...)
+	v.note("the guard tripped %v after half of the mesh was suspended", time.Since(began).Round(100*time.Millisecond))
+	r.progress("the guard tripped; one service is killed, and %d targets become NOT_SERVING", someTargets)
+	r.record.add(notServing, r.bounds.Refusal, ids(m.alone)...)
 	m.alone.kill()
 	return r.flipSome(m.living...)
 }
 
-// heldNotDead wants everybody to be told what is held, and that it is.
-func (r *rig) heldNotDead(v *Verdict, m *halfMesh) error {
+// requireGuarded requires that the metrics, the status command and List show the
+// tripped guard and all targets that it protects.
+func requireGuarded(r *rig, v *Verdict, m *halfMesh) error {
 	guards, err := r.metric("meshhealth_tripped_guards")
 	if err != nil {
 		return err
 	}
 	v.require(guards == 1, "meshhealth_tripped_guards is %v, want 1", guards)
-	status, err := r.command("status", "--coordinator", r.coordinator.at)
+	status, err := r.commandOutput("status", "--coordinator", r.coordinator.at)
 	if err != nil {
 		return err
 	}
 	said, _, _ := strings.Cut(status, "\n\n")
-	v.require(strings.Contains(said, "half of the mesh cannot be reached"), "status does not begin with that half of the mesh cannot be reached: %s", said)
-	c, err := r.client()
+	v.require(strings.Contains(said, "half of the mesh cannot be reached"), "the first paragraph of status does not report that half of the mesh cannot be reached: %s", said)
+	c, err := r.newClient()
 	if err != nil {
 		return err
 	}
@@ -122,25 +125,26 @@ func (r *rig) heldNotDead(v *Verdict, m *halfMesh) error {
 			held++
 		}
 	}
-	v.note("%d of %d that cannot be reached are listed as held", held, len(ids(m.lost...)))
-	v.require(held == len(ids(m.lost...)), "List says of %d targets that they are held, want %d", held, len(ids(m.lost...)))
+	v.note("%d of %d suspended targets are listed as guarded", held, len(ids(m.lost...)))
+	v.require(held == len(ids(m.lost...)), "List reports %d guarded targets, want %d", held, len(ids(m.lost...)))
 	return nil
 }
 
-// confirmAgain wants everybody back.
-func (r *rig) confirmAgain(v *Verdict, m *halfMesh, n int) error {
-	r.say("the lost half is back")
+// resumeLostHalf resumes the suspended half and requires that all targets become confirmed
+// again.
+func resumeLostHalf(r *rig, v *Verdict, m *halfMesh, n int) error {
+	r.progress("the suspended half is resumed")
 	began := time.Now()
-	err := r.main.until(r.ctx, "all that was held is confirmed", func(view map[health.ID]Seen) bool {
-		return confirmed(serving, ids(m.lost...))(view) && view[health.ID{}].State == serving
+	err := r.watcher.waitFor(r.ctx, "all guarded targets are confirmed", func(view map[health.ID]Seen) bool {
+		return allConfirmed(serving, ids(m.lost...))(view) && view[health.ID{}].State == serving
 	})
 	if err != nil {
 		return fmt.Errorf("after SIGCONT: %w", err)
 	}
-	v.note("everybody was confirmed %v after the half was back", time.Since(began).Round(100*time.Millisecond))
+	v.note("all targets were confirmed %v after the half was resumed", time.Since(began).Round(100*time.Millisecond))
 	if err := r.wait(r.coordinator.settings.unreachableAfter()); err != nil {
 		return err
 	}
-	r.judge(v, n)
+	r.countErrors(v, n)
 	return nil
 }

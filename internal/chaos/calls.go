@@ -14,27 +14,27 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// What may be in one call.
+// The limits of one call to the coordinator.
 const (
 	perRegister = 500
 	perList     = 1000
 )
 
-// client returns a connection to the coordinator, until the rig closes.
-func (r *rig) client() (*client.Client, error) {
+// newClient returns a connection to the coordinator. The rig closes it.
+func (r *rig) newClient() (*client.Client, error) {
 	c, err := client.New(client.Config{Coordinator: r.coordinator.at})
 	if err == nil {
-		r.later(func() { _ = c.Close() })
+		r.onClose(func() { _ = c.Close() })
 	}
 	return c, err
 }
 
-// register registers targets by hand.
+// register registers targets with RegistryService, in several calls if necessary.
 func (r *rig) register(all []*pb.Registration) error {
 	if len(all) == 0 {
 		return nil
 	}
-	c, err := r.client()
+	c, err := r.newClient()
 	if err != nil {
 		return err
 	}
@@ -50,22 +50,24 @@ func (r *rig) register(all []*pb.Registration) error {
 	return nil
 }
 
-// static are the targets nobody has registered yet.
-func (h *hosted) static() []*pb.Registration {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// staticRegistrations returns the registrations of the targets that do not register
+// themselves.
+func (h *hostProcess) staticRegistrations() []*pb.Registration {
 	var all []*pb.Registration
-	for _, t := range h.targets {
-		if !t.leased {
-			all = append(all, &pb.Registration{
-				Service: t.id.Service, Instance: t.id.Instance, Address: t.address, HealthName: t.name, Static: true,
-			})
+	for _, t := range h.listTargets() {
+		if t.leased {
+			continue
 		}
+		one := &pb.Registration{Service: t.id.Service, Instance: t.id.Instance, Address: t.address, Static: true}
+		if t.name != t.id.Service {
+			one.HealthName = t.name
+		}
+		all = append(all, one)
 	}
 	return all
 }
 
-// list returns everything the coordinator lists.
+// list returns all entries that the coordinator lists for a selector.
 func list(ctx context.Context, c *client.Client, s *pb.Selector) ([]*pb.Health, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -83,7 +85,7 @@ func list(ctx context.Context, c *client.Client, s *pb.Selector) ([]*pb.Health, 
 	}
 }
 
-// metric returns the value of one without labels.
+// metric returns the value of a metric that has no labels.
 func (r *rig) metric(name string) (float64, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
@@ -95,7 +97,7 @@ func (r *rig) metric(name string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
+	defer resp.Body.Close() //nolint:errcheck // the body was only read
 	text, err := io.ReadAll(resp.Body)
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {
@@ -105,17 +107,17 @@ func (r *rig) metric(name string) (float64, error) {
 	return 0, fmt.Errorf("there is no metric %s: %w", name, err)
 }
 
-// command runs a command line of this program to its end, and returns what it
-// prints. How it exits says how the mesh is, and is not looked at.
-func (r *rig) command(args ...string) (string, error) {
+// commandOutput runs a command line of this program until it ends, and returns its
+// output. The exit code depends on the state of the mesh and is ignored.
+func (r *rig) commandOutput(args ...string) (string, error) {
 	cmd := r.cfg.Command(r.ctx, args...)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, r.log
-	p, err := launch(cmd)
+	p, err := startProcess(cmd)
 	if err != nil {
 		return "", err
 	}
-	defer p.leave()
+	defer p.close()
 	select {
 	case <-p.ended:
 		return out.String(), nil

@@ -16,26 +16,30 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// settings are those of a coordinator, where they are not the defaults.
+// settings are the settings of a coordinator that differ from the defaults.
 type settings struct {
-	policy  map[string]string // keys of the file's policy section
-	patient time.Duration     // unreachable_after; 0: the default
-	wrap    []string          // a command that runs it
+	policy      map[string]string // keys and values of the policy section
+	unreachable time.Duration     // unreachable_after; 0 means the default
+	poll        time.Duration     // poll_every; 0 means the default
+	wrap        []string          // a program, with arguments, that runs the coordinator as its child; nil for none
 }
 
 func (s *settings) unreachableAfter() time.Duration {
-	if s.patient == 0 {
+	if s.unreachable == 0 {
 		return health.DefaultUnreachableAfter
 	}
-	return s.patient
+	return s.unreachable
 }
 
-// file returns the configuration file.
+// file returns the text of the configuration file.
 func (s *settings) file(listen, http string) string {
 	text := fmt.Sprintf("listen: %s\nhttp: %s\ndata_dir: data\n", listen, http)
+	if s.poll != 0 {
+		text += "poll_every: " + s.poll.String() + "\n"
+	}
 	policy := maps.Clone(s.policy)
-	if s.patient != 0 {
-		policy = with(policy, "unreachable_after", s.patient.String())
+	if s.unreachable != 0 {
+		policy = with(policy, "unreachable_after", s.unreachable.String())
 	}
 	if len(policy) > 0 {
 		text += "policy:\n"
@@ -58,24 +62,24 @@ func with(m map[string]string, key, value string) map[string]string {
 type coordinator struct {
 	*process
 	settings settings
-	at, web  string // where it listens
-	starts   int
+	at, web  string // HOST:PORT of the gRPC and of the HTTP listener
+	starts   int    // number of starts so far
 }
 
-// coordinate starts a coordinator on a data folder of its own.
-func (r *rig) coordinate(s settings) error {
+// startCoordinator starts a coordinator with a new data folder.
+func (r *rig) startCoordinator(s settings) error {
 	r.coordinator = &coordinator{settings: s, at: "127.0.0.1:0", web: "127.0.0.1:0"}
-	r.later(func() {
+	r.onClose(func() {
 		if r.coordinator.process != nil {
 			r.coordinator.kill()
 		}
 	})
-	return r.restart()
+	return r.launchCoordinator()
 }
 
-// restart starts the coordinator, where it was if it was anywhere, and returns
-// when it listens.
-func (r *rig) restart() error {
+// launchCoordinator starts the process of the coordinator and returns when it listens.
+// A second start uses the addresses and the data of the first.
+func (r *rig) launchCoordinator() error {
 	c := r.coordinator
 	c.starts++
 	config := filepath.Join(r.dir, "meshhealth.yaml")
@@ -87,27 +91,27 @@ func (r *rig) restart() error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() //nolint:errcheck // the child has its own
+	defer log.Close() //nolint:errcheck // the child has its own descriptor
 	cmd := r.cfg.Command(r.ctx, "coordinator", "--config", config)
 	if len(c.settings.wrap) > 0 {
-		cmd = wrapped(c.settings.wrap, cmd)
+		cmd = wrapCommand(c.settings.wrap, cmd)
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	if c.process, err = launch(cmd); err != nil {
+	if c.process, err = startProcess(cmd); err != nil {
 		return fmt.Errorf("the coordinator: %w", err)
 	}
-	return r.listening(name)
+	return r.waitUntilListening(name)
 }
 
-// wrapped runs a command by another.
-func wrapped(wrap []string, cmd *exec.Cmd) *exec.Cmd {
+// wrapCommand returns a command that runs cmd as the arguments of another program.
+func wrapCommand(wrap []string, cmd *exec.Cmd) *exec.Cmd {
 	w := exec.Command(wrap[0], slices.Concat(wrap[1:], []string{cmd.Path}, cmd.Args[1:])...)
 	w.Env = cmd.Env
 	return w
 }
 
-// listening waits until a coordinator's log says where it listens.
-func (r *rig) listening(log string) error {
+// waitUntilListening waits until the log of the coordinator contains its addresses.
+func (r *rig) waitUntilListening(log string) error {
 	for late := time.Now().Add(patience); ; {
 		text, err := os.ReadFile(log)
 		if err != nil {
@@ -136,11 +140,12 @@ func lastLine(text []byte) string {
 	return lines[len(lines)-1]
 }
 
-// resident returns the coordinator's memory, also where another command runs it.
-func (c *coordinator) resident() int {
-	n := resident(c.pid())
+// residentBytes returns the resident memory of the coordinator in bytes, also if another
+// program runs the coordinator as its child.
+func (c *coordinator) residentBytes() int {
+	n := residentBytes(c.pid())
 	for _, child := range children(c.pid()) {
-		n = max(n, resident(child))
+		n = max(n, residentBytes(child))
 	}
 	return n
 }

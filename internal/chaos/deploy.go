@@ -13,11 +13,10 @@ const (
 	deployEach     = 20
 )
 
-// deploy replaces every target of every service by a new one, one after the
-// other, as a rolling deployment with surge does. No service may be anything but
-// SERVING.
+// deploy replaces every target of every service by a new target, one after the other.
+// This is a rolling deployment with surge. Every service must be SERVING all the time.
 func deploy(r *rig, v *Verdict) error {
-	if err := r.begin(settings{}); err != nil {
+	if err := r.start(settings{}); err != nil {
 		return err
 	}
 	n := deployServices * deployEach
@@ -25,28 +24,28 @@ func deploy(r *rig, v *Verdict) error {
 	if err != nil {
 		return err
 	}
-	if err := r.settle(h); err != nil {
+	if err := r.waitUntilServing(h); err != nil {
 		return err
 	}
 	services := servicesOf(ids(h))
-	if err := r.main.until(r.ctx, "every service is SERVING", confirmed(serving, services)); err != nil {
+	if err := r.watcher.waitFor(r.ctx, "every service is SERVING", allConfirmed(serving, services)); err != nil {
 		return err
 	}
-	r.say("%d targets of %d services are SERVING; each is replaced by a new one", n, len(services))
+	r.progress("%d targets of %d services are SERVING; each is replaced by a new one", n, len(services))
 	began := time.Now()
-	if err := h.obey(r.ctx, Order{Do: doRoll}); err != nil {
+	if err := h.run(r.ctx, Command{Do: commandRoll}); err != nil {
 		return err
 	}
 	v.note("all were replaced within %v", time.Since(began).Round(100*time.Millisecond))
-	if err := r.main.until(r.ctx, "every target is as it is", settled(r.record, nil)); err != nil {
+	if err := r.watcher.waitFor(r.ctx, "every target is published with its true state", matchesTruth(r.record, nil)); err != nil {
 		return err
 	}
-	r.wants(v, services, serving)
-	r.judge(v, n)
+	r.requireStates(v, services, serving)
+	r.countErrors(v, n)
 	return nil
 }
 
-// servicesOf names the services of targets.
+// servicesOf returns the services of these targets, sorted and without duplicates.
 func servicesOf(all []health.ID) []health.ID {
 	var services []health.ID
 	for _, id := range all {
@@ -56,14 +55,54 @@ func servicesOf(all []health.ID) []health.ID {
 	return slices.Compact(services)
 }
 
-// wants fails the scenario for every state but these that services were in.
-func (r *rig) wants(v *Verdict, services []health.ID, allowed ...State) {
-	seen, _ := r.main.read()
+// requireStates fails the scenario if a service was published with a state other than
+// the allowed ones.
+func (r *rig) requireStates(v *Verdict, services []health.ID, allowed ...State) {
+	seen, _ := r.watcher.read()
 	var wrong []string
 	for _, s := range seen {
-		if s.At.After(r.from) && slices.Contains(services, s.ID) && !slices.Contains(allowed, s.State) {
+		if s.At.After(r.countFrom) && slices.Contains(services, s.ID) && !slices.Contains(allowed, s.State) {
 			wrong = append(wrong, fmt.Sprintf("%s was %s (%s) at %s", s.ID, s.State, s.Cause, clock(s.At)))
 		}
 	}
-	v.require(len(wrong) == 0, "services were what they should not have been, %d times: %s", len(wrong), inWords(wrong))
+	v.require(len(wrong) == 0, "services were published with a wrong state %d times: %s", len(wrong), joinFaults(wrong))
+}
+
+const (
+	scaleFrom = 3
+	scaleTo   = 30
+)
+
+// scale starts many instances of a service at once, and then stops all of them. The
+// service must be SERVING. At the end it may be DRAINING and then removed.
+func scale(r *rig, v *Verdict) error {
+	if err := r.start(settings{}); err != nil {
+		return err
+	}
+	h, err := r.host(Group{Kind: kindOurs, Service: "elastic", Targets: scaleFrom, Each: scaleFrom, Leased: true})
+	if err != nil {
+		return err
+	}
+	if err := r.waitUntilServing(h); err != nil {
+		return err
+	}
+	service := health.ID{Service: "elastic-0"}
+	r.progress("%d instances are SERVING; starting %d more", scaleFrom, scaleTo-scaleFrom)
+	if err := h.run(r.ctx, Command{Do: commandGrow, Service: "elastic", Count: scaleTo - scaleFrom}); err != nil {
+		return err
+	}
+	if err := r.watcher.waitFor(r.ctx, "all instances are SERVING", matchesTruth(r.record, nil)); err != nil {
+		return err
+	}
+	r.requireStates(v, []health.ID{service}, serving)
+	r.progress("all instances drain")
+	if err := h.run(r.ctx, Command{Do: commandStopAll}); err != nil {
+		return err
+	}
+	if err := r.watcher.waitFor(r.ctx, "all instances are removed", matchesTruth(r.record, nil)); err != nil {
+		return err
+	}
+	r.requireStates(v, []health.ID{service}, serving, draining, Gone)
+	r.countErrors(v, scaleTo)
+	return nil
 }

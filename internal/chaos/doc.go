@@ -1,21 +1,24 @@
-// Package chaos does to a coordinator what breaks registries, with real
-// processes, and counts whom it called dead falsely.
+// Package chaos causes faults around a coordinator, with real processes, and counts the
+// targets that were falsely published as dead.
 //
-// A scenario (scenarios.go) starts a coordinator, by its own command, and child
-// processes that host targets (host.go): servers of this library that register
-// themselves, and stock ones. Then it stops, kills, starves or floods one or the
-// other. Targets write down what they are and since when: the truth. A watcher
-// (watcher.go) writes down what the coordinator publishes. A judge (judge.go),
-// a pure function, compares the two: what was published without being true is
-// false; what was true for longer than its bound (bounds.go) and was never
-// published is missed; what was published after it is late.
+// A scenario (run.go) starts a coordinator, by its own command, and child
+// processes that host targets (host.go). Targets are servers of this library that
+// register themselves, and standard gRPC health servers. Then the scenario suspends,
+// kills, starves or floods some of these processes.
 //
-// Time does not pass for the judge while the coordinator is stopped or dead
-// (outage.go): nobody can publish then.
+// Targets write their state and the time of each change. This is the truth. A watcher
+// (watcher.go) records what the coordinator publishes. [Compare], a pure function,
+// compares the two and counts three kinds of errors. A state is false if it was
+// published and was not true. A truth is missed if it lasted longer than its bound
+// (truth.go) and was never published. A truth is late if it was published after its
+// bound.
+//
+// Time in which the coordinator is suspended or dead is an [Outage] and does not count,
+// because no coordinator can publish then.
 //
 // # Concurrency
 //
-// [Run] and [RunHost] start goroutines and processes, and return when all of
-// them have ended. A child ends when its stdin does, so none outlives its
-// parent, however that ends; on Linux the system kills those that are stopped.
+// [Run] and [RunHost] start goroutines and processes, and return when all of them have
+// ended. A child ends when its stdin ends, so no child outlives its parent. On Linux
+// the system also kills suspended children when the parent dies.
 package chaos

@@ -6,51 +6,51 @@ import (
 	"time"
 )
 
-// someTargets is how many of each host flip where that is not the point: it
-// shows that the living are still listened to.
+// someTargets is how many targets of each host flip while another fault is tested. They
+// show that the coordinator still follows targets that answer.
 const someTargets = 5
 
 // flipSome makes some targets of each host NOT_SERVING.
-func (r *rig) flipSome(hosts ...*hosted) error {
+func (r *rig) flipSome(hosts ...*hostProcess) error {
 	for _, h := range hosts {
 		var names []string
 		for _, id := range ids(h)[:someTargets] {
 			names = append(names, id.String())
 		}
-		if err := h.obey(r.ctx, Order{Do: doSet, IDs: names, State: notServing}); err != nil {
+		if err := h.run(r.ctx, Command{Do: commandSet, IDs: names, State: notServing}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// flipTenth makes every tenth target NOT_SERVING within the first half of a
-// time, and every other of these SERVING again in the second: other ones in each
-// round, so that none flaps. The function it returns waits for the end.
-func (r *rig) flipTenth(round int, over time.Duration, hosts ...*hosted) (wait func() error) {
-	return r.flips(Order{Turns: 2, Over: over}, func(i int) bool { return i%10 == round%10 }, hosts)
+// flipTenth makes every tenth target NOT_SERVING within the first half of the time over. Half
+// of these become SERVING again within the second half. Each of ten rounds uses other
+// targets, so that none flaps. The returned function waits until all changes are made.
+func (r *rig) flipTenth(round int, over time.Duration, hosts ...*hostProcess) (wait func() error) {
+	return r.startFlips(Command{Turns: 2, Duration: over}, func(i int) bool { return i%10 == round%10 }, hosts)
 }
 
-// flipAll makes all targets flip, and waits until what they have become should
-// be known.
-func (r *rig) flipAll(o Order, hosts ...*hosted) error {
-	if err := r.flips(o, func(int) bool { return true }, hosts)(); err != nil {
+// flipAll makes all targets flip. It then waits for as long as the coordinator may need to
+// publish the last change.
+func (r *rig) flipAll(c Command, hosts ...*hostProcess) error {
+	if err := r.startFlips(c, func(int) bool { return true }, hosts)(); err != nil {
 		return err
 	}
 	return r.wait(r.bounds.Hold + r.bounds.Report)
 }
 
-func (r *rig) flips(o Order, who func(i int) bool, hosts []*hosted) (wait func() error) {
-	o.Do = doStorm
+func (r *rig) startFlips(c Command, selected func(i int) bool, hosts []*hostProcess) (wait func() error) {
+	c.Do = commandFlip
 	var waits []func(context.Context) error
 	for _, h := range hosts {
-		o.IDs = nil
+		c.IDs = nil
 		for i, id := range ids(h) {
-			if who(i) {
-				o.IDs = append(o.IDs, id.String())
+			if selected(i) {
+				c.IDs = append(c.IDs, id.String())
 			}
 		}
-		waits = append(waits, h.order(o))
+		waits = append(waits, h.startCommand(c))
 	}
 	return func() error {
 		var errs []error

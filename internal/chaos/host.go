@@ -14,67 +14,60 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// host is a child: it hosts targets, and writes down what they are.
+// host is a child process that hosts targets and writes their states to stdout.
 type host struct {
 	ctx         context.Context
-	coordinator string
+	coordinator string // HOST:PORT of the coordinator's gRPC listener
 	out         *writer
 	wg          sync.WaitGroup
 
 	mu      sync.Mutex
 	targets []*target
-	undo    []func()
+	closers []func() // functions that close calls
 	clients []*client.Client
-	leases  int // of the last client
+	leases  int // number of registrations of the last client
+	closed  bool
 }
 
-// RunHost hosts what the first line of in asks for, does what the others order,
-// and ends when in or ctx does.
+// RunHost opens the groups of the [Spec] in the first line of in. Then it executes the
+// [Command] in each further line. It returns when in or ctx ends.
 func RunHost(ctx context.Context, in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 4<<20)
 	var spec Spec
 	if !lines.Scan() {
-		return errors.Join(errors.New("nothing to host: stdin has no first line"), lines.Err())
+		return errors.Join(errors.New("stdin has no first line; it must be a Spec"), lines.Err())
 	}
 	if err := json.Unmarshal(lines.Bytes(), &spec); err != nil {
-		return fmt.Errorf("what to host: %w", err)
+		return fmt.Errorf("the Spec in the first line of stdin: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	h := &host{ctx: ctx, coordinator: spec.Coordinator, out: &writer{to: out}}
 	defer h.close()
 	defer cancel()
-	for i := range spec.Groups {
-		if err := h.open(&spec.Groups[i]); err != nil {
-			return err
-		}
-	}
-	if err := h.introduce(); err != nil {
+	if err := h.openGroups(spec.Groups); err != nil {
 		return err
 	}
+	h.writeTargets()
 	for lines.Scan() && ctx.Err() == nil {
-		var o Order
-		if err := json.Unmarshal(lines.Bytes(), &o); err != nil {
-			return fmt.Errorf("an order: %w", err)
+		var c Command
+		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
+			return fmt.Errorf("a command: %w", err)
 		}
-		h.wg.Go(func() { h.out.done(o.Seq, h.do(&o)) })
+		h.wg.Go(func() { h.out.writeDone(c.Seq, h.execute(&c)) })
 	}
 	return lines.Err()
 }
 
-// introduce waits until every lease is acknowledged, and names the targets.
-func (h *host) introduce() error {
-	for _, t := range h.all() {
-		if err := t.registered(h.ctx); err != nil {
-			return err
-		}
-		h.out.line("%s %s %s %s %t\n", targetWord, t.id, t.address, t.name, t.lease != nil)
+// writeTargets writes one line for each target to stdout, and then the line readyWord.
+func (h *host) writeTargets() {
+	for _, t := range h.allTargets() {
+		h.out.writeLine("%s %s %s %s %t\n", targetWord, t.id, t.address, t.name, t.lease != nil)
 	}
-	h.out.line("%s\n", readyWord)
-	return nil
+	h.out.writeLine("%s\n", readyWord)
 }
 
-func (h *host) all() []*target {
+func (h *host) allTargets() []*target {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]*target(nil), h.targets...)
@@ -83,10 +76,14 @@ func (h *host) all() []*target {
 // perClient is how many registrations share a connection.
 const perClient = 50
 
-// client returns one that has room for another registration.
-func (h *host) client() (*client.Client, error) {
+// clientWithRoom returns a client that has fewer than perClient registrations, and
+// counts one more for it.
+func (h *host) clientWithRoom() (*client.Client, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.closed {
+		return nil, context.Canceled
+	}
 	if n := len(h.clients); n > 0 && h.leases < perClient {
 		h.leases++
 		return h.clients[n-1], nil
@@ -98,49 +95,58 @@ func (h *host) client() (*client.Client, error) {
 	return c, err
 }
 
-// later is called by close.
-func (h *host) later(f func()) {
+// onClose registers the function f, which close calls. If close was already called, onClose
+// calls f at once. This happens because commands may still run during close.
+func (h *host) onClose(f func()) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.undo = append(h.undo, f)
+	closed := h.closed
+	if !closed {
+		h.closers = append(h.closers, f)
+	}
+	h.mu.Unlock()
+	if closed {
+		f()
+	}
 }
 
 func (h *host) close() {
 	h.mu.Lock()
-	undo, clients := h.undo, h.clients
+	closers, clients := h.closers, h.clients
+	h.closed = true
 	h.mu.Unlock()
-	for _, f := range undo {
+	for _, f := range closers {
 		f()
 	}
 	for _, c := range clients {
-		_ = c.Close() // nobody is left to be told
+		_ = c.Close() // a failed close has no consequence any more
 	}
 	h.wg.Wait()
 }
 
-// writer writes whole lines.
+// writer writes whole lines. It is safe for concurrent use.
 type writer struct {
 	mu sync.Mutex
 	to io.Writer
 }
 
-func (w *writer) line(format string, args ...any) {
+func (w *writer) writeLine(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// Without a reader there is nobody to complain to: stdin ends too.
+	// A write fails only if the parent does not read any more. The stdin of the host then
+	// ends too, which ends the host.
 	_, _ = fmt.Fprintf(w.to, format, args...)
 }
 
-func (w *writer) truth(id health.ID, s State, by way) {
+func (w *writer) writeTruth(id health.ID, s State, by source) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	_, _ = io.WriteString(w.to, truthLine(time.Now(), id, s, by))
 }
 
-func (w *writer) done(seq int, err error) {
+func (w *writer) writeDone(seq int, err error) {
 	text := ""
 	if err != nil {
 		text = err.Error()
 	}
-	w.line("%s %d %q\n", doneWord, seq, text)
+	w.writeLine("%s %d %q\n", doneWord, seq, text)
 }

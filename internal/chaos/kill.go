@@ -11,53 +11,54 @@ import (
 
 const (
 	killTargets = 1000
-	// killAfter is the least time a coordinator lives, and up to as much more.
+	// A coordinator lives for a random time between killAfter and twice killAfter.
 	killAfter = 2 * time.Second
-	// regroup is how long after its start a coordinator may take to have heard of
-	// all of its targets, and the watchers and leases to find it.
+	// regroup is how long a new coordinator may need, after its start, until all targets
+	// are confirmed and all watchers are connected.
 	regroup = 5 * time.Second
 )
 
-// kill kills the coordinator while it registers, deregisters, overrides and
-// follows flips.
-// Nobody may be called dead for it, and what was acknowledged must be there.
+// kill kills the coordinator while it registers, deregisters, overrides and follows
+// flips. No target may be published as dead because of the kill. All acknowledged changes
+// must be present after the restart.
 func kill(r *rig, v *Verdict) error {
 	n := r.cfg.instances(killTargets)
-	if err := r.begin(settings{policy: undamped}); err != nil {
+	if err := r.start(settings{policy: undamped}); err != nil {
 		return err
 	}
-	leased, static, err := r.halves(n)
+	leased, static, err := r.hostLeasedAndStatic(n)
 	if err != nil {
 		return err
 	}
-	l, err := r.newLoad(static)
+	l, err := newLoad(r, static)
 	if err != nil {
 		return err
 	}
 	for round := range r.cfg.Rounds {
-		if err := r.killOnce(round, l, leased, static); err != nil {
+		if err := killRound(r, round, l, leased, static); err != nil {
 			return err
 		}
-		if err := r.keptAll(v, l); err != nil {
+		if err := r.requireAcknowledged(v, l); err != nil {
 			return err
 		}
 	}
 	if err := r.wait(r.coordinator.settings.unreachableAfter()); err != nil {
 		return err
 	}
-	v.note("%d registrations and overrides and %d deregistrations were acknowledged, in %d rounds; %v at most until all targets were confirmed again",
-		l.accepted, len(l.left), r.cfg.Rounds, l.slowest.Round(time.Millisecond))
-	v.require(l.slowest <= regroup, "it took %v until all targets were confirmed again, want %v", l.slowest, regroup)
-	r.judge(v, n)
+	v.note("%d registrations and overrides and %d deregistrations were acknowledged, in %d rounds; all targets were confirmed again within %v",
+		l.acknowledged, len(l.deregistered), r.cfg.Rounds, l.slowest.Round(time.Millisecond))
+	v.require(l.slowest <= regroup, "it took %v until all targets were confirmed again, want at most %v", l.slowest, regroup)
+	r.countErrors(v, n)
 	return nil
 }
 
-// undamped lets every flip out, where flips are not what is tried.
+// undamped is a policy that switches flap damping off. Scenarios that flip targets, but do not
+// test flap damping, use it.
 var undamped = map[string]string{"flap_half_life": "off"}
 
-func (r *rig) killOnce(round int, l *load, hosts ...*hosted) error {
+func killRound(r *rig, round int, l *load, hosts ...*hostProcess) error {
 	lives := killAfter + rand.N(killAfter)
-	r.say("round %d of %d: killed after %v under load", round+1, r.cfg.Rounds, lives.Round(10*time.Millisecond))
+	r.progress("round %d of %d: killed after %v under load", round+1, r.cfg.Rounds, lives.Round(10*time.Millisecond))
 	stop := l.start(r.ctx)
 	defer stop()
 	done := r.flipTenth(round, lives+regroup, hosts...)
@@ -67,30 +68,31 @@ func (r *rig) killOnce(round int, l *load, hosts ...*hosted) error {
 	from := time.Now()
 	r.coordinator.kill()
 	stop()
-	known := r.epoch()
-	if err := r.restart(); err != nil {
+	known := lastEpoch(r)
+	if err := r.launchCoordinator(); err != nil {
 		return err
 	}
 	back := time.Now()
-	if err := r.main.until(r.ctx, "the new coordinator has heard of all targets", heard(known, ids(hosts...))); err != nil {
+	if err := r.watcher.waitFor(r.ctx, "the new coordinator has confirmed all targets", allHeardBy(known, ids(hosts...))); err != nil {
 		return err
 	}
 	took := time.Since(back)
 	l.slowest = max(l.slowest, took)
-	// What happened before it had found them it could not publish.
-	r.record.outage(from, back.Add(took))
+	// The new coordinator could not publish changes before it had found its targets.
+	r.record.addOutage(from, back.Add(took))
 	return errors.Join(r.wait(regroup-took), done())
 }
 
-// epoch is that of the coordinator the watcher heard last.
-func (r *rig) epoch() uint64 {
-	_, view := r.main.read()
+// lastEpoch returns the epoch of the last coordinator from which the watcher received
+// an update.
+func lastEpoch(r *rig) uint64 {
+	_, view := r.watcher.read()
 	return view[health.ID{}].Epoch
 }
 
-// heard is for until: another coordinator than that of an epoch is sure of all
-// of these.
-func heard(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
+// allHeardBy returns a condition for waitFor. It is true when a coordinator whose epoch is
+// not epoch has published all of these targets as confirmed.
+func allHeardBy(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool {
 		return !slices.ContainsFunc(ids, func(id health.ID) bool {
 			s := view[id]
@@ -99,8 +101,9 @@ func heard(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
 	}
 }
 
-// keptAll compares what was acknowledged with what the coordinator lists.
-func (r *rig) keptAll(v *Verdict, l *load) error {
+// requireAcknowledged requires that the coordinator lists all acknowledged changes of a
+// load.
+func (r *rig) requireAcknowledged(v *Verdict, l *load) error {
 	all, err := list(r.ctx, l.client, nil)
 	if err != nil {
 		return err
@@ -110,15 +113,15 @@ func (r *rig) keptAll(v *Verdict, l *load) error {
 		id := health.ID{Service: h.GetService(), Instance: h.GetInstance()}
 		there[id], forced[id] = true, h.GetOverride() != nil
 	}
-	lost := slices.Concat(missing(l.registered, there, true), missing(l.overridden, forced, true))
-	v.require(len(lost) == 0, "%d acknowledged registrations and overrides are lost: %s", len(lost), inWords(lost))
-	back := missing(l.left, there, false)
-	v.require(len(back) == 0, "%d that were deregistered, and that acknowledged, are back: %s", len(back), inWords(back))
+	lost := slices.Concat(mismatched(l.registered, there, true), mismatched(l.overridden, forced, true))
+	v.require(len(lost) == 0, "%d acknowledged registrations and overrides are lost: %s", len(lost), joinFaults(lost))
+	back := mismatched(l.deregistered, there, false)
+	v.require(len(back) == 0, "%d targets are listed although their deregistration was acknowledged: %s", len(back), joinFaults(back))
 	return nil
 }
 
-// missing names those that are not there as they should be, or not.
-func missing(all []health.ID, there map[health.ID]bool, want bool) []string {
+// mismatched returns the names in all for which the value in there is not want.
+func mismatched(all []health.ID, there map[health.ID]bool, want bool) []string {
 	var wrong []string
 	for _, id := range all {
 		if there[id] != want {

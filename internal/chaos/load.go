@@ -12,50 +12,51 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// loadMost is how many are registered at once: the rounds of a long run are to be
-// alike.
+// loadMost is how many targets of a load are registered at once. It keeps the rounds of
+// a long run alike.
 const loadMost = 500
 
-// load registers, overrides and deregisters, on and on, and writes down what of
-// it was acknowledged. Between start and stop only its goroutine touches it.
+// load registers, overrides and deregisters targets until it is stopped, and records
+// the acknowledged calls. Between start and stop only its goroutine uses it.
 type load struct {
-	client     *client.Client
-	address    string // of a target that can be asked under any name
-	next       int
-	registered []health.ID
-	overridden []health.ID
-	left       []health.ID // deregistered
-	accepted   int         // registrations and overrides
-	// slowest is the longest it took a new coordinator to find everybody.
+	client       *client.Client
+	address      string      // HOST:PORT of a stock server; all targets of the load have it
+	next         int         // number of the next target
+	registered   []health.ID // targets with an acknowledged registration that are not deregistered
+	overridden   []health.ID // targets with an acknowledged override that are not deregistered
+	deregistered []health.ID // targets with an acknowledged deregistration
+	acknowledged int         // number of acknowledged registrations and overrides
+	// slowest is the longest time that a new coordinator needed to confirm all targets.
 	slowest time.Duration
 }
 
-func (r *rig) newLoad(h *hosted) (*load, error) {
-	c, err := r.client()
+func newLoad(r *rig, h *hostProcess) (*load, error) {
+	c, err := r.newClient()
 	if err != nil {
 		return nil, err
 	}
 	return &load{client: c, address: h.targets[0].address}, nil
 }
 
-// start begins; stop, which may be called again, ends it and waits for that.
+// start starts the load. The returned function stop ends the load and waits for its
+// goroutine. stop may be called more than once.
 func (l *load) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for sleep(ctx, 5*time.Millisecond) {
-			l.one(ctx)
+			l.registerNext(ctx)
 			if len(l.registered) > loadMost {
-				l.leave(ctx)
+				l.deregisterOldest(ctx)
 			}
 		}
 	})
 	return func() { cancel(); wg.Wait() }
 }
 
-// one registers a target, and overrides every third. What is not acknowledged
-// may or may not be there afterwards.
-func (l *load) one(ctx context.Context) {
+// registerNext registers a target, and overrides every third target. It records only
+// acknowledged calls, since any other call may or may not have had an effect.
+func (l *load) registerNext(ctx context.Context) {
 	id := health.ID{Service: fmt.Sprintf("load-%d", l.next/10), Instance: fmt.Sprint(l.next)}
 	l.next++
 	_, err := pb.NewRegistryServiceClient(l.client.Conn()).Register(ctx, &pb.RegisterRequest{Registrations: []*pb.Registration{{
@@ -64,7 +65,7 @@ func (l *load) one(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	l.registered, l.accepted = append(l.registered, id), l.accepted+1
+	l.registered, l.acknowledged = append(l.registered, id), l.acknowledged+1
 	if l.next%3 != 0 {
 		return
 	}
@@ -72,12 +73,13 @@ func (l *load) one(ctx context.Context) {
 		Name: id.String(), Status: pb.Status_STATUS_DEGRADED, Author: "chaos", Reason: "the load of a scenario",
 	})
 	if err == nil {
-		l.overridden, l.accepted = append(l.overridden, id), l.accepted+1
+		l.overridden, l.acknowledged = append(l.overridden, id), l.acknowledged+1
 	}
 }
 
-// leave deregisters the oldest. Of one that is not acknowledged nothing is known.
-func (l *load) leave(ctx context.Context) {
+// deregisterOldest deregisters the oldest target. Without an acknowledgement it records
+// nothing about the target, since the target may or may not remain.
+func (l *load) deregisterOldest(ctx context.Context) {
 	id := l.registered[0]
 	l.registered = l.registered[1:]
 	l.overridden = slices.DeleteFunc(l.overridden, func(one health.ID) bool { return one == id })
@@ -85,6 +87,6 @@ func (l *load) leave(ctx context.Context) {
 		Service: id.Service, Instance: id.Instance,
 	})
 	if err == nil {
-		l.left = append(l.left, id)
+		l.deregistered = append(l.deregistered, id)
 	}
 }

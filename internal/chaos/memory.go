@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// resident returns how much memory a process has, in bytes; 0 where the system
-// does not say.
-func resident(pid int) int {
+// residentBytes returns the resident memory of a process. It is 0 if the system does
+// not report it.
+func residentBytes(pid int) int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
@@ -26,7 +26,8 @@ func resident(pid int) int {
 	return 0
 }
 
-// children returns the children of a process, where the system says.
+// children returns the child processes of a process. It is empty if the system does not
+// report them.
 func children(pid int) []int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
@@ -43,29 +44,31 @@ func children(pid int) []int {
 
 func mib(bytes int) string { return fmt.Sprintf("%d MiB", (bytes+1<<19)>>20) }
 
-// growth is a coordinator's memory before something, and at most during it.
-type growth struct{ before, most int }
+// memoryGrowth has the coordinator's memory in bytes before an action, and the maximum of the
+// memory during the action.
+type memoryGrowth struct{ before, most int }
 
-// watchMemory looks at the coordinator's memory until the function it returns is
+// watchMemory measures the coordinator's memory again and again until the returned function is
 // called.
-func (r *rig) watchMemory() (stop func() growth) {
-	g := growth{before: r.coordinator.resident()}
+func (r *rig) watchMemory() (stop func() memoryGrowth) {
+	g := memoryGrowth{before: r.coordinator.residentBytes()}
 	ctx, cancel := context.WithCancel(r.ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for sleep(ctx, 250*time.Millisecond) {
-			g.most = max(g.most, r.coordinator.resident())
+			g.most = max(g.most, r.coordinator.residentBytes())
 		}
 	})
-	return func() growth { cancel(); wg.Wait(); return g }
+	return func() memoryGrowth { cancel(); wg.Wait(); return g }
 }
 
-// memory fails the scenario if the coordinator took more than so much more.
-func (v *Verdict) memory(g growth, limit int) {
+// requireMemory fails the scenario if the coordinator's memory grew by more than limit
+// bytes.
+func (v *Verdict) requireMemory(g memoryGrowth, limit int) {
 	if g.before == 0 {
-		v.note("this system does not say how much memory a process has")
+		v.note("this system does not report the memory of a process")
 		return
 	}
-	v.note("the coordinator's memory went from %s to %s at most", mib(g.before), mib(g.most))
-	v.require(g.most-g.before <= limit, "the coordinator's memory grew from %s to %s, want %s more at most", mib(g.before), mib(g.most), mib(limit))
+	v.note("the coordinator's memory grew from %s to at most %s", mib(g.before), mib(g.most))
+	v.require(g.most-g.before <= limit, "the coordinator's memory grew from %s to %s, want at most %s more", mib(g.before), mib(g.most), mib(limit))
 }

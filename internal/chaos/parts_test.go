@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/client"
-	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 )
 
 func TestBounds(t *testing.T) {
-	b := bounds(15 * time.Second)
+	b := boundsFor(15 * time.Second)
 	for _, c := range []struct {
-		way         way
+		way         source
 		state       State
 		bound, hold time.Duration
 	}{
@@ -25,8 +24,10 @@ func TestBounds(t *testing.T) {
 		{byStock, serving, 3 * time.Second, 2 * time.Second},
 		{byRefusal, notServing, 3 * time.Second, 0},
 		{byPath, notServing, 32 * time.Second, 0},
+		{byStub, notServing, 24 * time.Second, 0},
+		{byStub, serving, 24 * time.Second, 0},
 	} {
-		if bound, hold := b.of(c.way, c.state); bound != c.bound || hold != c.hold {
+		if bound, hold := b.boundOf(c.way, c.state); bound != c.bound || hold != c.hold {
 			t.Errorf("%s %s: %v, %v; want %v, %v", c.way, c.state, bound, hold, c.bound, c.hold)
 		}
 	}
@@ -37,16 +38,16 @@ func TestOutages(t *testing.T) {
 	for _, c := range []struct{ from, to, want int }{
 		{0, 500, 500}, {0, 1500, 1000}, {0, 5000, 3000}, {1200, 1800, 0}, {1500, 3500, 1000}, {4000, 5000, 1000}, {2000, 3000, 1000},
 	} {
-		if got := gaps.between(at(c.from), at(c.to)); got != time.Duration(c.want)*time.Millisecond {
+		if got := gaps.elapsed(at(c.from), at(c.to)); got != time.Duration(c.want)*time.Millisecond {
 			t.Errorf("from %d to %d: %v, want %d ms", c.from, c.to, got, c.want)
 		}
 	}
 }
 
-// TestTruthLine: what a child writes, its parent reads.
+// TestTruthLine checks that the parent can read what a child writes.
 func TestTruthLine(t *testing.T) {
 	line := truthLine(at(7), payA, serving, byStock)
-	got, err := parseTruth(strings.Fields(line)[1:], bounds(time.Second))
+	got, err := parseTruth(strings.Fields(line)[1:], boundsFor(time.Second))
 	want := Truth{At: at(7), ID: payA, State: serving, Bound: 3 * time.Second, Hold: 2 * time.Second}
 	if err != nil || !got.At.Equal(want.At) {
 		t.Fatal(got, err)
@@ -55,8 +56,8 @@ func TestTruthLine(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	for _, bad := range []string{"", "1 pay/a SERVING", "noon pay/a SERVING stock", "1 pay/a SERVING stock more"} {
-		if _, err := parseTruth(strings.Fields(bad), bounds(time.Second)); err == nil {
-			t.Errorf("%q is taken for a truth", bad)
+		if _, err := parseTruth(strings.Fields(bad), boundsFor(time.Second)); err == nil {
+			t.Errorf("%q is accepted as a truth", bad)
 		}
 	}
 }
@@ -68,7 +69,8 @@ func TestSettingsFile(t *testing.T) {
 		patience time.Duration
 	}{
 		{settings{}, "", health.DefaultUnreachableAfter},
-		{settings{patient: 6 * time.Second}, "policy:\n  unreachable_after: 6s\n", 6 * time.Second},
+		{settings{unreachable: 6 * time.Second}, "policy:\n  unreachable_after: 6s\n", 6 * time.Second},
+		{settings{poll: time.Second, unreachable: 6 * time.Second}, "poll_every: 1s\npolicy:\n  unreachable_after: 6s\n", 6 * time.Second},
 		{settings{policy: map[string]string{"guard_max": "1m", "flap_half_life": "off"}}, "policy:\n  flap_half_life: off\n  guard_max: 1m\n", health.DefaultUnreachableAfter},
 	} {
 		want := "listen: a:1\nhttp: b:2\ndata_dir: data\n" + c.want
@@ -81,24 +83,23 @@ func TestSettingsFile(t *testing.T) {
 	}
 }
 
-// TestWatcher: a snapshot that does not name what was there says that it is
-// gone; one that is cut short says nothing.
+// TestWatcher checks that a complete snapshot removes the names that it does not
+// contain. An interrupted snapshot removes nothing.
 func TestWatcher(t *testing.T) {
 	w := &watcher{view: map[health.ID]Seen{}}
-	one := func(instance string, s pb.Status) *pb.Health {
-		return &pb.Health{Service: "pay", Instance: instance, Status: s}
+	one := func(instance string, s health.Status) []*client.Entry {
+		return []*client.Entry{{State: health.State{ID: health.ID{Service: "pay", Instance: instance}, Status: s}}}
 	}
-	up := pb.Status_STATUS_SERVING
 	for _, u := range []client.Update{
-		{Snapshot: true, Entries: []*pb.Health{one("a", up)}},
-		{Snapshot: true, Entries: []*pb.Health{one("b", up)}, SnapshotEnd: true},
-		{Entries: []*pb.Health{one("b", pb.Status_STATUS_NOT_SERVING)}},
+		{Snapshot: true, Entries: one("a", health.Serving)},
+		{Snapshot: true, Entries: one("b", health.Serving), SnapshotEnd: true},
+		{Entries: one("b", health.NotServing)},
 		{Stale: true},
-		{Snapshot: true, Gap: true, Entries: []*pb.Health{one("c", up)}},
+		{Snapshot: true, Gap: true, Entries: one("c", health.Serving)},
 		{Stale: true},
-		{Snapshot: true, Gap: true, Entries: []*pb.Health{one("b", up)}, SnapshotEnd: true},
+		{Snapshot: true, Gap: true, Entries: one("b", health.Serving), SnapshotEnd: true},
 	} {
-		w.take(&u)
+		w.addUpdate(&u)
 	}
 	var got []string
 	for _, s := range w.seen {
@@ -106,7 +107,7 @@ func TestWatcher(t *testing.T) {
 	}
 	want := "a SERVING, b SERVING, b NOT_SERVING, c SERVING, b SERVING"
 	if text := strings.Join(got, ", "); !strings.HasPrefix(text, want) || strings.Count(text, "GONE") != 2 {
-		t.Errorf("%s, want %s, and a and c gone", text, want)
+		t.Errorf("%s, want %s, and a and c removed", text, want)
 	}
 	if len(w.view) != 1 || w.view[health.ID{Service: "pay", Instance: "b"}].State != serving {
 		t.Errorf("%v, want b only", w.view)
@@ -120,11 +121,11 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%d %%: %v, want %v", percent, got, want)
 		}
 	}
-	if v.conclude(); v.Word() != "pass" || !v.OK() {
+	if v.requireNoErrors(); v.Word() != "pass" || !v.OK() {
 		t.Errorf("%s: %q", v.Word(), v.Failures)
 	}
 	v.False = 1
-	if v.conclude(); v.Word() != "FAIL" || v.OK() {
+	if v.requireNoErrors(); v.Word() != "FAIL" || v.OK() {
 		t.Errorf("%s: %q", v.Word(), v.Failures)
 	}
 	if v := (Verdict{Skipped: "no strace"}); v.Word() != "skipped" || !v.OK() || v.Detection(50) != 0 {
@@ -134,17 +135,17 @@ func TestVerdict(t *testing.T) {
 
 func TestMemory(t *testing.T) {
 	for _, c := range []struct {
-		growth   growth
+		growth   memoryGrowth
 		failures int
-	}{{growth{100, 120}, 0}, {growth{100, 121}, 1}, {growth{0, 500}, 0}} {
+	}{{memoryGrowth{100, 120}, 0}, {memoryGrowth{100, 121}, 1}, {memoryGrowth{0, 500}, 0}} {
 		var v Verdict
-		if v.memory(c.growth, 20); len(v.Failures) != c.failures || len(v.Notes) != 1 {
+		if v.requireMemory(c.growth, 20); len(v.Failures) != c.failures || len(v.Notes) != 1 {
 			t.Errorf("%v: %q, %q", c.growth, v.Failures, v.Notes)
 		}
 	}
 }
 
-// TestHost hosts stock targets in this process: each word of what a host says.
+// TestHost hosts stock targets in this process and checks every line of output.
 func TestHost(t *testing.T) {
 	in := strings.NewReader(`{"Groups":[{"Kind":"stock","Service":"pay","Targets":2,"PerAddress":2}]}
 {"Seq":1,"Do":"set","IDs":["pay-0/i-1"],"State":"NOT_SERVING"}
@@ -170,32 +171,34 @@ func TestHost(t *testing.T) {
 		"truth pay-0/i-1 NOT_SERVING stock", `done 1 ""`,
 	}
 	if got := strings.Join(words, "\n"); got != strings.Join(want, "\n") {
-		t.Errorf("a host says\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+		t.Errorf("a host writes\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 }
 
-// TestHostRefuses what it cannot host, and answers what it cannot do.
+// TestHostRefuses checks that invalid input is an error, and that the answer to an
+// unknown command has an error.
 func TestHostRefuses(t *testing.T) {
 	for _, in := range []string{"", "nonsense\n", "{}\nnonsense\n"} {
 		if err := RunHost(context.Background(), strings.NewReader(in), &bytes.Buffer{}); err == nil {
-			t.Errorf("%q is hosted", in)
+			t.Errorf("%q is accepted", in)
 		}
 	}
 	var out bytes.Buffer
 	err := RunHost(context.Background(), strings.NewReader("{}\n{\"Seq\":2,\"Do\":\"dance\"}\n"), &out)
-	if want := "ready\n" + `done 2 "there is no order \"dance\""` + "\n"; err != nil || out.String() != want {
+	if want := "ready\n" + `done 2 "the command \"dance\" is unknown"` + "\n"; err != nil || out.String() != want {
 		t.Errorf("%q, %v; want %q", out.String(), err, want)
 	}
 }
 
-// TestMissing: what was acknowledged must be there, and what has left must not.
-func TestMissing(t *testing.T) {
+// TestMismatched checks that acknowledged names must be present, and that deregistered
+// names must not.
+func TestMismatched(t *testing.T) {
 	a, b := health.ID{Service: "pay", Instance: "a"}, health.ID{Service: "pay", Instance: "b"}
 	there := map[health.ID]bool{a: true}
-	if got := missing([]health.ID{a, b}, there, true); len(got) != 1 || got[0] != "pay/b" {
-		t.Errorf("lost: %q, want pay/b", got)
+	if got := mismatched([]health.ID{a, b}, there, true); len(got) != 1 || got[0] != "pay/b" {
+		t.Errorf("missing: %q, want pay/b", got)
 	}
-	if got := missing([]health.ID{a, b}, there, false); len(got) != 1 || got[0] != "pay/a" {
-		t.Errorf("back: %q, want pay/a", got)
+	if got := mismatched([]health.ID{a, b}, there, false); len(got) != 1 || got[0] != "pay/a" {
+		t.Errorf("still listed: %q, want pay/a", got)
 	}
 }

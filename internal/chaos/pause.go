@@ -1,51 +1,91 @@
 package chaos
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 const (
 	pauseTargets = 1000
 	pauseTime    = 10 * time.Second
 )
 
-// pause stops the coordinator for longer than most registries' patience. What
-// flips meanwhile must come out afterwards, and nobody else may.
+// pause suspends the coordinator for longer than most registries wait for a heartbeat.
+// Targets that flip meanwhile must be published afterwards, and no other target.
 func pause(r *rig, v *Verdict) error {
 	n := r.cfg.instances(pauseTargets)
-	if err := r.begin(settings{}); err != nil {
+	if err := r.start(settings{}); err != nil {
 		return err
 	}
-	leased, static, err := r.halves(n)
+	leased, static, err := r.hostLeasedAndStatic(n)
 	if err != nil {
 		return err
 	}
-	r.say("%d targets are SERVING; stopping the coordinator for %v", n, pauseTime)
+	r.progress("%d targets are SERVING; stopping the coordinator for %v", n, pauseTime)
 	done := r.flipTenth(0, pauseTime*3/2, leased, static)
-	if err := r.frozen(pauseTime); err != nil {
+	if err := r.suspendCoordinator(pauseTime); err != nil {
 		return err
 	}
 	if err := done(); err != nil {
 		return err
 	}
-	// Whoever were given up for our own silence would be by then.
+	// A coordinator that treats its own pause as the silence of targets publishes these
+	// targets as dead within this time.
 	after := r.coordinator.settings.unreachableAfter()
-	r.say("it goes on; watching it for %v", after)
+	r.progress("the coordinator is resumed; watching it for %v", after)
 	if err := r.wait(after); err != nil {
 		return err
 	}
-	r.judge(v, n)
+	r.countErrors(v, n)
 	return nil
 }
 
-// frozen stops the coordinator for a time.
-func (r *rig) frozen(d time.Duration) error {
+// suspendCoordinator suspends the coordinator for a time and records the outage.
+func (r *rig) suspendCoordinator(d time.Duration) error {
 	from := time.Now()
-	if err := r.coordinator.stop(); err != nil {
+	if err := r.coordinator.suspend(); err != nil {
 		return err
 	}
 	if err := r.wait(d); err != nil {
 		return err
 	}
-	err := r.coordinator.cont()
-	r.record.outage(from, time.Now())
+	err := r.coordinator.resume()
+	r.record.addOutage(from, time.Now())
 	return err
+}
+
+const (
+	starveTargets = 1000
+	starveTime    = 30 * time.Second
+	starveStep    = 100 * time.Millisecond
+)
+
+// starve suspends the coordinator every other 100 ms. Each suspension is too short to
+// be noticed as a pause.
+func starve(r *rig, v *Verdict) error {
+	n := r.cfg.instances(starveTargets)
+	if err := r.start(settings{}); err != nil {
+		return err
+	}
+	leased, static, err := r.hostLeasedAndStatic(n)
+	if err != nil {
+		return err
+	}
+	r.progress("%d targets are SERVING; starving the coordinator for %v", n, starveTime)
+	done := r.flipTenth(0, starveTime, leased, static)
+	for began := time.Now(); time.Since(began) < starveTime; {
+		if err := errors.Join(r.suspendCoordinator(starveStep), r.wait(starveStep)); err != nil {
+			return err
+		}
+	}
+	if err := done(); err != nil {
+		return err
+	}
+	after := r.coordinator.settings.unreachableAfter()
+	r.progress("the coordinator is not suspended any more; watching it for %v", after)
+	if err := r.wait(after); err != nil {
+		return err
+	}
+	r.countErrors(v, n)
+	return nil
 }

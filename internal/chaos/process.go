@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// process is a child of ours, in a group of its own. It ends when its stdin
-// does: the other end is ours.
+// process is a child process in a process group of its own. It ends when its stdin ends. The
+// field stdin is the other end of this pipe.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser
-	ended chan struct{}
+	ended chan struct{} // closed when the process has ended
 }
 
-// launch starts cmd; end must follow.
-func launch(cmd *exec.Cmd) (*process, error) {
-	cmd.SysProcAttr = attr()
+// startProcess starts cmd. The caller must call kill or close.
+func startProcess(cmd *exec.Cmd) (*process, error) {
+	cmd.SysProcAttr = childAttributes()
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -29,18 +29,18 @@ func launch(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
 	go func() {
 		defer close(p.ended)
-		_ = cmd.Wait() // how it ended is seen by what it did before
+		_ = cmd.Wait() // the output of the process shows why it ended
 	}()
 	return p, nil
 }
 
-func (p *process) stop() error { return stopGroup(p.cmd.Process) }
-func (p *process) cont() error { return contGroup(p.cmd.Process) }
+func (p *process) suspend() error { return suspendGroup(p.cmd.Process) }
+func (p *process) resume() error  { return resumeGroup(p.cmd.Process) }
 
-// kill ends it without a word, and waits for that.
+// kill kills the process group and waits until the process has ended.
 func (p *process) kill() {
 	select {
-	case <-p.ended: // its number may be another's by now
+	case <-p.ended: // another process may have its process ID now
 		return
 	default:
 	}
@@ -48,12 +48,13 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// leaveTime is how long a process may take to end by itself.
+// leaveTime is how long a process may need to end by itself.
 const leaveTime = 5 * time.Second
 
-// leave lets it end by itself, and kills it if it does not.
-func (p *process) leave() {
-	_ = p.cont()
+// close closes the stdin of the process, so that the process ends by itself. If the process
+// runs longer than leaveTime, close kills it.
+func (p *process) close() {
+	_ = p.resume()
 	_ = p.stdin.Close()
 	timer := time.NewTimer(leaveTime)
 	defer timer.Stop()
@@ -64,7 +65,7 @@ func (p *process) leave() {
 	}
 }
 
-// running reports whether it has not ended.
+// running reports whether the process has not ended.
 func (p *process) running() bool {
 	select {
 	case <-p.ended:
@@ -74,13 +75,12 @@ func (p *process) running() bool {
 	}
 }
 
-// pid is that of the process.
 func (p *process) pid() int { return p.cmd.Process.Pid }
 
-// errEnded: a child ended that should not have.
+// errEnded means that a child process ended unexpectedly.
 var errEnded = errors.New("the process has ended by itself")
 
-// logFile opens a file that takes what a child says.
+// logFile opens a file for the output of a child process, and appends to it.
 func logFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }

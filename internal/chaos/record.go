@@ -8,40 +8,75 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// record is what the targets have become, and when the coordinator was not
-// itself.
+// record collects the truths of the targets and the outages of the coordinator. It is
+// safe for concurrent use.
 type record struct {
 	mu      sync.Mutex
 	truths  []Truth
 	outages []Outage
 }
 
-func (r *record) truth(t Truth) {
+func (r *record) addTruth(t Truth) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.truths = append(r.truths, t)
 }
 
-// now writes down what we have done to targets ourselves.
-func (r *record) now(s State, bound time.Duration, ids ...health.ID) {
+// add records that these targets have the state s from now on, because of an action of
+// the scenario.
+func (r *record) add(s State, bound time.Duration, ids ...health.ID) {
 	at := time.Now()
 	for _, id := range ids {
-		r.truth(Truth{At: at, ID: id, State: s, Bound: bound})
+		r.addTruth(Truth{At: at, ID: id, State: s, Bound: bound})
 	}
 }
 
-// outage writes down that nothing could be published between two times.
-func (r *record) outage(from, to time.Time) {
+// addUndecided records that these targets must be published as s when bound has passed from
+// now. Until then, any state may be published.
+func (r *record) addUndecided(s State, bound time.Duration, ids ...health.ID) {
+	at := time.Now()
+	for _, id := range ids {
+		r.addTruth(Truth{At: at, ID: id, State: s, Bound: bound, Undecided: true})
+	}
+}
+
+// addOutage records that the coordinator could not publish between two times.
+func (r *record) addOutage(from, to time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outages = append(r.outages, Outage{from, to})
 }
 
-// read returns what there is, by time.
+// read returns the truths in time order, and the outages.
 func (r *record) read() ([]Truth, []Outage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	truths := slices.Clone(r.truths)
 	slices.SortStableFunc(truths, func(a, b Truth) int { return a.At.Compare(b.At) })
 	return truths, slices.Clone(r.outages)
+}
+
+// Outage is a time in which the coordinator could not publish. It was suspended or
+// dead, or had not found its targets again.
+type Outage struct{ From, To time.Time }
+
+// outages are in time order and do not overlap.
+type outages []Outage
+
+// elapsed returns the time between a and b, minus the outages in this time.
+func (o outages) elapsed(a, b time.Time) time.Duration {
+	d := b.Sub(a)
+	for _, one := range o {
+		from, to := one.From, one.To
+		if from.Before(a) {
+			from = a
+		}
+		if to.After(b) {
+			to = b
+		}
+		if to.After(from) {
+			d -= to.Sub(from)
+		}
+	}
+	return d
 }

@@ -14,21 +14,22 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// rig is what one scenario has started; close ends it all.
+// rig is the environment of one scenario: its processes, its files and its record.
+// close ends all of them.
 type rig struct {
 	ctx         context.Context
 	cfg         *Config
 	name        string
-	dir         string
-	log         *os.File
+	dir         string   // files of the scenario
+	log         *os.File // output of the child processes
 	record      *record
 	bounds      Bounds
 	coordinator *coordinator
-	main        *watcher // the one that is judged
-	from        time.Time
+	watcher     *watcher  // the watcher whose updates are compared with the truths
+	countFrom   time.Time // updates before this time are not compared
 
-	mu   sync.Mutex
-	undo []func()
+	mu      sync.Mutex
+	closers []func() // functions that close calls, the last one first
 }
 
 func newRig(ctx context.Context, cfg *Config, dir, name string) (*rig, error) {
@@ -41,29 +42,29 @@ func newRig(ctx context.Context, cfg *Config, dir, name string) (*rig, error) {
 	return r, err
 }
 
-// later is called by close, the last first.
-func (r *rig) later(f func()) {
+// onClose registers a function that close calls. close calls the last function first.
+func (r *rig) onClose(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.undo = append(r.undo, f)
+	r.closers = append(r.closers, f)
 }
 
 func (r *rig) close() {
 	r.mu.Lock()
-	undo := r.undo
+	closers := r.closers
 	r.mu.Unlock()
-	for _, f := range slices.Backward(undo) {
+	for _, f := range slices.Backward(closers) {
 		f()
 	}
-	_ = r.log.Close() // only children wrote to it
+	_ = r.log.Close() // only child processes wrote to it
 }
 
-// say tells of a phase.
-func (r *rig) say(format string, args ...any) {
+// progress reports a phase of the scenario.
+func (r *rig) progress(format string, args ...any) {
 	r.cfg.Progress(r.name + ": " + fmt.Sprintf(format, args...))
 }
 
-// wait lets time pass.
+// wait waits for d. It returns the error of the context if the context ends before.
 func (r *rig) wait(d time.Duration) error {
 	if !sleep(r.ctx, d) {
 		return r.ctx.Err()
@@ -71,49 +72,47 @@ func (r *rig) wait(d time.Duration) error {
 	return nil
 }
 
-// begin starts a coordinator and the watcher that is judged.
-func (r *rig) begin(s settings) error {
-	r.bounds = bounds(s.unreachableAfter())
-	if err := r.coordinate(s); err != nil {
+// start starts a coordinator and the watcher whose updates are compared.
+func (r *rig) start(s settings) error {
+	r.bounds = boundsFor(s.unreachableAfter())
+	if err := r.startCoordinator(s); err != nil {
 		return err
 	}
 	var err error
-	r.main, err = r.watch()
+	r.watcher, err = r.startWatcher()
 	return err
 }
 
-// settle waits until all targets are SERVING and confirmed; from then on all
-// that is published is judged.
-func (r *rig) settle(hosts ...*hosted) error {
+// waitUntilServing registers the static targets, and waits until all targets are SERVING and
+// confirmed. All updates after that are compared with the truths.
+func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 	for _, h := range hosts {
-		if err := r.register(h.static()); err != nil {
+		if err := r.register(h.staticRegistrations()); err != nil {
 			return err
 		}
 	}
 	all := ids(hosts...)
-	if err := r.main.until(r.ctx, fmt.Sprintf("%d targets are SERVING", len(all)), confirmed(serving, all)); err != nil {
+	if err := r.watcher.waitFor(r.ctx, fmt.Sprintf("%d targets are SERVING", len(all)), allConfirmed(serving, all)); err != nil {
 		return err
 	}
-	r.from = time.Now()
+	r.countFrom = time.Now()
 	return nil
 }
 
-// ids names the targets of hosts.
-func ids(hosts ...*hosted) []health.ID {
+// ids returns the names of the targets of these hosts.
+func ids(hosts ...*hostProcess) []health.ID {
 	var all []health.ID
 	for _, h := range hosts {
-		h.mu.Lock()
-		for _, t := range h.targets {
+		for _, t := range h.listTargets() {
 			all = append(all, t.id)
 		}
-		h.mu.Unlock()
 	}
 	return all
 }
 
-// halves hosts n targets of their own addresses: leased ones of this library in
-// one process, static stock ones in another.
-func (r *rig) halves(n int) (leased, static *hosted, err error) {
+// hostLeasedAndStatic starts n targets, each with an address of its own. One process
+// has leased targets of this library. Another process has static stock targets.
+func (r *rig) hostLeasedAndStatic(n int) (leased, static *hostProcess, err error) {
 	leased, err = r.host(Group{Kind: kindOurs, Service: "leased", Targets: n / 2, Leased: true})
 	if err != nil {
 		return nil, nil, err
@@ -122,21 +121,21 @@ func (r *rig) halves(n int) (leased, static *hosted, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return leased, static, r.settle(leased, static)
+	return leased, static, r.waitUntilServing(leased, static)
 }
 
-// judge compares what was true with what was published, and adds it up.
-func (r *rig) judge(v *Verdict, instances int) {
+// countErrors compares the truths with the published states and puts the result into v.
+func (r *rig) countErrors(v *Verdict, instances int) {
 	truths, gaps := r.record.read()
-	seen, view := r.main.read()
-	r.keep(truths, seen)
+	seen, view := r.watcher.read()
+	r.writeLogs(truths, seen)
 	v.Instances = instances
-	v.Count = Judge(&Case{Truths: truths, Seen: seen, Outages: gaps, From: r.from, To: time.Now()})
-	v.wellTold("the watcher", truths, seen, view)
+	v.Count = Compare(&Case{Truths: truths, Seen: seen, Outages: gaps, From: r.countFrom, To: time.Now()})
+	v.requireOrder("the watcher", truths, seen, view)
 }
 
-// keep writes down what is judged, for who wants to see for themselves.
-func (r *rig) keep(truths []Truth, seen []Seen) {
+// writeLogs writes the truths and the updates into two files, if the logs are kept.
+func (r *rig) writeLogs(truths []Truth, seen []Seen) {
 	if !r.cfg.Keep {
 		return
 	}
@@ -151,13 +150,13 @@ func (r *rig) keep(truths []Truth, seen []Seen) {
 	}
 	err = errors.Join(err, os.WriteFile(filepath.Join(r.dir, "seen.log"), []byte(b.String()), 0o600))
 	if err != nil {
-		r.say("cannot keep what was judged: %v", err)
+		r.progress("cannot write truth.log and seen.log: %v", err)
 	}
 }
 
-// failed reports whether an error is what a scenario looks for, rather than that
-// it could not be looked for.
-func failed(err error) bool {
-	_, never := errors.AsType[*errNever](err)
+// isTimeout reports whether err means that a condition did not become true in time. Such an
+// error fails the scenario. Any other error means that the scenario could not run.
+func isTimeout(err error) bool {
+	_, never := errors.AsType[*timeoutError](err)
 	return never
 }

@@ -5,11 +5,14 @@ package chaos
 import (
 	"errors"
 	"os"
+	"syscall"
 )
 
-// supported: this system cannot stop a process and let it go on.
+// supported is false because this system cannot suspend and resume a process.
 const supported = false
 
-func stopGroup(*os.Process) error   { return errors.ErrUnsupported }
-func contGroup(*os.Process) error   { return errors.ErrUnsupported }
-func killGroup(p *os.Process) error { return p.Kill() }
+func suspendGroup(*os.Process) error { return errors.ErrUnsupported }
+func resumeGroup(*os.Process) error  { return errors.ErrUnsupported }
+func killGroup(p *os.Process) error  { return p.Kill() }
+
+func childAttributes() *syscall.SysProcAttr { return nil }

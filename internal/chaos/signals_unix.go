@@ -7,12 +7,13 @@ import (
 	"syscall"
 )
 
-// supported: this system can stop a process and let it go on.
+// supported is true because this system can suspend and resume a process.
 const supported = true
 
-// signalGroup reaches the process and what it has started: strace has a child.
+// signalGroup sends a signal to a process and its children. The children matter in the
+// scenario slowdisk, where the coordinator is a child of strace.
 func signalGroup(p *os.Process, s syscall.Signal) error { return syscall.Kill(-p.Pid, s) }
 
-func stopGroup(p *os.Process) error { return signalGroup(p, syscall.SIGSTOP) }
-func contGroup(p *os.Process) error { return signalGroup(p, syscall.SIGCONT) }
-func killGroup(p *os.Process) error { return signalGroup(p, syscall.SIGKILL) }
+func suspendGroup(p *os.Process) error { return signalGroup(p, syscall.SIGSTOP) }
+func resumeGroup(p *os.Process) error  { return signalGroup(p, syscall.SIGCONT) }
+func killGroup(p *os.Process) error    { return signalGroup(p, syscall.SIGKILL) }

@@ -8,20 +8,20 @@ import (
 
 const (
 	silentTargets = 100
-	// silentBack is within what time one that answers again must be SERVING: who
-	// is dialled in vain is dialled less and less often, every 15 s and a
-	// quarter at last.
+	// silentBack is the time within which a target that answers again must be published as
+	// SERVING. The coordinator dials a silent target less and less often: at last every
+	// 15 s and up to a quarter more.
 	silentBack = 19*time.Second + 3*time.Second
-	// silentTTL is to blackholePatience as the defaults are to each other: who
-	// renewed its lease within half of it is not given up.
+	// silentTTL has the same ratio to blackholePatience as the defaults. A target that
+	// renewed its lease within half of the TTL counts as reachable.
 	silentTTL = 2 * blackholePatience
 )
 
-// silent stops two processes of one target each, while all others answer. Those
-// are dead as far as anybody can tell, and must be called so in time.
+// silent suspends two processes with one target each, while all other targets answer.
+// The two targets must be published as dead within the bound.
 func silent(r *rig, v *Verdict) error {
 	n := r.cfg.instances(silentTargets)
-	if err := r.begin(settings{patient: blackholePatience}); err != nil {
+	if err := r.start(settings{unreachable: blackholePatience}); err != nil {
 		return err
 	}
 	leased, err := r.host(Group{Kind: kindOurs, Service: "silent-leased", Targets: 1, Leased: true, TTL: silentTTL})
@@ -36,45 +36,47 @@ func silent(r *rig, v *Verdict) error {
 	if err != nil {
 		return err
 	}
-	if err := r.settle(leased, static, rest); err != nil {
+	if err := r.waitUntilServing(leased, static, rest); err != nil {
 		return err
 	}
-	r.say("%d targets are SERVING; two are stopped", n)
-	if err := r.silence(v, leased, static); err != nil {
+	r.progress("%d targets are SERVING; two of them are suspended", n)
+	if err := suspendUntilDead(r, v, leased, static); err != nil {
 		return err
 	}
 	if err := r.wait(time.Second); err != nil {
 		return err
 	}
-	r.judge(v, n)
+	r.countErrors(v, n)
 	return nil
 }
 
-// silence stops hosts until their targets are called dead.
-func (r *rig) silence(v *Verdict, hosts ...*hosted) error {
+// suspendUntilDead suspends hosts until their targets are published as dead, and
+// resumes them.
+func suspendUntilDead(r *rig, v *Verdict, hosts ...*hostProcess) error {
 	began := time.Now()
-	r.record.now(notServing, r.bounds.Path, ids(hosts...)...)
+	r.record.add(notServing, r.bounds.Path, ids(hosts...)...)
 	for _, h := range hosts {
-		if err := h.stop(); err != nil {
+		if err := h.suspend(); err != nil {
 			return err
 		}
 	}
 	for _, id := range ids(hosts...) {
-		if err := r.main.until(r.ctx, "who is silent is called dead", is(notServing, id)); err != nil {
+		if err := r.watcher.waitFor(r.ctx, "the suspended target is NOT_SERVING", hasState(notServing, id)); err != nil {
 			return err
 		}
-		v.note("%s was called dead %v after it had been stopped", id, time.Since(began).Round(100*time.Millisecond))
+		v.note("%s was published as NOT_SERVING %v after it was suspended", id, time.Since(began).Round(100*time.Millisecond))
 	}
-	r.record.now(serving, silentBack, ids(hosts...)...)
+	r.record.add(serving, silentBack, ids(hosts...)...)
 	for _, h := range hosts {
-		if err := h.cont(); err != nil {
+		if err := h.resume(); err != nil {
 			return err
 		}
 	}
-	return r.main.until(r.ctx, "who speaks again is SERVING", confirmed(serving, ids(hosts...)))
+	return r.watcher.waitFor(r.ctx, "the resumed targets are SERVING", allConfirmed(serving, ids(hosts...)))
 }
 
-// is is for until: this one is in a state, sure or not.
-func is(s State, id health.ID) func(map[health.ID]Seen) bool {
+// hasState returns a condition for waitFor. It is true when the name id has the state s,
+// confirmed or not.
+func hasState(s State, id health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool { return view[id].State == s }
 }

@@ -12,8 +12,7 @@ import (
 // soakRounds is how often the coordinator is killed.
 const soakRounds = 100
 
-// TestSoakKill kills the coordinator under load, again and again on the same
-// data.
+// TestSoakKill kills the coordinator under load many times on the same data.
 func TestSoakKill(t *testing.T) {
 	if !supported {
 		t.Skip(ErrUnsupported)

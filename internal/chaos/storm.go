@@ -8,54 +8,54 @@ import (
 const (
 	stormTargets = 10_000
 	stormTurns   = 5
-	// stormRate is how many flips a second there are.
+	// stormRate is the number of flips in a second.
 	stormRate = 2500
-	// Targets share servers: a process may not have a descriptor for each. One
-	// of this library serves up to 99 names.
+	// stormShare is the number of targets that share a server. A process has too few file
+	// descriptors for one server each. A server of this library serves up to 99 names.
 	stormShare    = 90
 	stormWatchers = 3
-	// stormBound replaces the bound of reports: cores that do nothing but flip
-	// are late by more.
+	// stormBound replaces the bound of reports, because flips keep all cores busy.
 	stormBound = 2 * time.Second
-	// stormMemory is how much more memory the coordinator may take in it.
+	// stormMemory is how much more memory the coordinator may use during the storm, in
+	// bytes.
 	stormMemory = 256 << 20
 )
 
-// storm makes all targets flip again and again. Every watcher must end with the
-// truth, also one that has read one message a second as long as it lasted, and
-// get each target's changes in order.
+// storm makes all targets flip again and again. Every watcher must receive the changes
+// of each target in order, and end with the true states. This includes a watcher that
+// reads only one message in a second.
 func storm(r *rig, v *Verdict) error {
 	n := r.cfg.instances(stormTargets)
-	if err := r.begin(settings{policy: undamped}); err != nil {
+	if err := r.start(settings{policy: undamped}); err != nil {
 		return err
 	}
 	r.bounds.Report = stormBound
-	hosts, err := r.crowd(n)
+	hosts, err := r.hostShared(n)
 	if err != nil {
 		return err
 	}
-	lazy, err := r.lazyWatchers(1, time.Second)
+	slow, err := r.startSlowReaders(1, time.Second)
 	if err != nil {
 		return err
 	}
 	var others []*watcher
 	for range stormWatchers - 1 {
-		w, err := r.watch()
+		w, err := r.startWatcher()
 		if err != nil {
 			return err
 		}
 		others = append(others, w)
 	}
 	memory := r.watchMemory()
-	if err := r.flipAll(r.stormOf(n), hosts...); err != nil {
+	if err := r.flipAll(planStorm(r, n), hosts...); err != nil {
 		return err
 	}
-	return r.afterStorm(v, n, others, lazy, memory())
+	return requireCaughtUp(r, v, n, others, slow, memory())
 }
 
-// crowd hosts n targets that share addresses, and settles.
-func (r *rig) crowd(n int) ([]*hosted, error) {
-	var hosts []*hosted
+// hostShared starts n targets that share addresses, and waits until they are SERVING.
+func (r *rig) hostShared(n int) ([]*hostProcess, error) {
+	var hosts []*hostProcess
 	for _, g := range []Group{
 		{Kind: kindOurs, Service: "leased", Targets: n / 2, Leased: true},
 		{Kind: kindStock, Service: "stock", Targets: n - n/2},
@@ -67,34 +67,35 @@ func (r *rig) crowd(n int) ([]*hosted, error) {
 		}
 		hosts = append(hosts, h)
 	}
-	return hosts, r.settle(hosts...)
+	return hosts, r.waitUntilServing(hosts...)
 }
 
-// stormOf says how n targets flip.
-func (r *rig) stormOf(n int) Order {
-	o := Order{Turns: stormTurns, Over: time.Duration(n*stormTurns) * time.Second / stormRate}
-	r.say("%d targets are SERVING; each flips %d times within %v", n, o.Turns, o.Over)
+// planStorm returns the command that makes n targets flip.
+func planStorm(r *rig, n int) Command {
+	o := Command{Turns: stormTurns, Duration: time.Duration(n*stormTurns) * time.Second / stormRate}
+	r.progress("%d targets are SERVING; each flips %d times within %v", n, o.Turns, o.Duration)
 	return o
 }
 
-// afterStorm judges the main watcher, and wants order and truth of the others.
-func (r *rig) afterStorm(v *Verdict, n int, others []*watcher, lazy []*lazyWatcher, grown growth) error {
-	r.say("the storm is over; the slow watcher makes haste")
-	v.memory(grown, stormMemory)
-	r.judge(v, n)
+// requireCaughtUp compares the main watcher, and requires order and true states of the
+// other watchers.
+func requireCaughtUp(r *rig, v *Verdict, n int, others []*watcher, slow []*slowReader, grown memoryGrowth) error {
+	r.progress("the storm has ended; the slow watcher reads without delay")
+	v.requireMemory(grown, stormMemory)
+	r.countErrors(v, n)
 	truths, _ := r.record.read()
 	for i, w := range others {
 		seen, view := w.read()
-		v.wellTold(fmt.Sprintf("watcher %d", i+2), truths, seen, view)
+		v.requireOrder(fmt.Sprintf("watcher %d", i+2), truths, seen, view)
 	}
-	for _, w := range lazy {
+	for _, w := range slow {
 		before, all, err := w.catchUp(r.ctx, truths)
 		if err != nil {
 			return err
 		}
 		seen, view := w.read()
-		v.wellTold("the slow watcher", truths, seen, view)
-		v.note("the slow watcher had read %d messages by the end of the storm; with %d more, within %v, it was right",
+		v.requireOrder("the slow watcher", truths, seen, view)
+		v.note("the slow watcher had read %d messages at the end of the storm; it had the true states after %d more, within %v",
 			before, all-before, w.caughtUp.Round(time.Millisecond))
 	}
 	return nil

@@ -17,21 +17,24 @@ import (
 
 // target is one instance of a service.
 type target struct {
-	h       *host
-	id      health.ID
-	way     way
-	address string
-	name    string // to ask for
-	set     func(name string, s healthpb.HealthCheckResponse_ServingStatus)
-	lease   *client.Registration // nil: static
-	own     *server.Server       // that of this target alone; nil: none
-	grpc    *grpc.Server
+	h         *host
+	id        health.ID
+	source    source
+	address   string
+	name      string // the name of the target in health requests
+	mute      bool   // no truth is written about the target
+	set       func(name string, s healthpb.HealthCheckResponse_ServingStatus)
+	lease     *client.Registration // nil if the target is static
+	ownServer *server.Server       // nil if other targets share the server
+	grpc      *grpc.Server
 }
 
-// become writes down the truth, and makes it one. The time is that before, so
-// that nothing seems to be published before it is true.
-func (t *target) become(s State) {
-	t.h.out.truth(t.id, s, t.way)
+// setState writes the truth and then changes the health server. The truth has the
+// earlier time, so that no state seems to be published before it is true.
+func (t *target) setState(s State) {
+	if !t.mute {
+		t.h.out.writeTruth(t.id, s, t.source)
+	}
 	status := healthpb.HealthCheckResponse_NOT_SERVING
 	if s == serving {
 		status = healthpb.HealthCheckResponse_SERVING
@@ -39,8 +42,8 @@ func (t *target) become(s State) {
 	t.set(t.name, status)
 }
 
-// registered waits for the lease, if there is to be one.
-func (t *target) registered(ctx context.Context) error {
+// waitRegistered waits until the lease is acknowledged. A static target has no lease.
+func (t *target) waitRegistered(ctx context.Context) error {
 	if t.lease == nil {
 		return nil
 	}
@@ -54,65 +57,63 @@ func (t *target) registered(ctx context.Context) error {
 	}
 }
 
-// propagation is how long a server that drains lets others learn of it.
+// propagation is how long a draining server waits before it stops, so that the status DRAINING
+// is published first.
 const propagation = 200 * time.Millisecond
 
-// leave drains, deregisters and stops.
-func (t *target) leave(ctx context.Context) error {
-	t.h.out.truth(t.id, draining, t.way)
-	err := t.own.Drain(ctx)
+// drain drains, deregisters and stops the server.
+func (t *target) drain(ctx context.Context) error {
+	t.h.out.writeTruth(t.id, draining, t.source)
+	err := t.ownServer.Drain(ctx)
 	t.grpc.GracefulStop()
 	return err
 }
 
-// deregister is called by Drain.
+// deregister writes that the target is Gone, and ends its registration. Drain of the server
+// calls it.
 func (t *target) deregister(ctx context.Context) error {
-	t.h.out.truth(t.id, Gone, t.way)
+	t.h.out.writeTruth(t.id, Gone, t.source)
 	return t.lease.Close(ctx)
 }
 
-// open makes the targets of a group. All are SERVING.
-func (h *host) open(g *Group) error {
+// openGroup starts the targets of a group.
+func (h *host) openGroup(g *Group) error {
 	g.setDefaults()
 	for first := 0; first < g.Targets; first += g.PerAddress {
-		if _, err := h.share(g, first, min(first+g.PerAddress, g.Targets)); err != nil {
+		if _, err := h.openServer(g, first, min(first+g.PerAddress, g.Targets)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// share makes the targets from first until end, on one server.
-func (h *host) share(g *Group, first, end int) ([]*target, error) {
+// openServer starts the targets from first to end-1 on one server.
+func (h *host) openServer(g *Group, first, end int) ([]*target, error) {
 	var targets []*target
 	for n := first; n < end; n++ {
-		t := &target{h: h, id: g.id(n), way: g.way()}
+		t := &target{h: h, id: g.id(n), source: g.source(), mute: g.Mute}
 		t.name = t.id.Service
 		if g.PerAddress > 1 {
 			t.name += "." + t.id.Instance
 		}
 		targets = append(targets, t)
 	}
-	return targets, h.add(g, targets)
+	return targets, h.serveTargets(g, g.address(first), targets)
 }
 
-// add serves targets at one address, and registers them if they are leased.
-func (h *host) add(g *Group, targets []*target) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// serveTargets serves targets at one address, and registers the leased ones.
+func (h *host) serveTargets(g *Group, address string, targets []*target) error {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return err
 	}
-	serve := h.stock
-	if g.Kind == kindOurs {
-		serve = h.ours
-	}
-	if err := serve(l, targets); err != nil {
+	if err := h.serveKind(g.Kind, l, targets); err != nil {
 		_ = l.Close()
 		return err
 	}
 	for _, t := range targets {
 		t.address = l.Addr().String()
-		t.become(serving)
+		t.setState(g.state())
 		if g.Leased {
 			if err := t.register(g.TTL); err != nil {
 				return err
@@ -125,19 +126,34 @@ func (h *host) add(g *Group, targets []*target) error {
 	return nil
 }
 
-// stock serves as every grpc-go server does.
-func (h *host) stock(l net.Listener, targets []*target) error {
+// serveKind starts a server of the given kind for targets.
+func (h *host) serveKind(kind string, l net.Listener, targets []*target) error {
+	switch kind {
+	case kindOurs:
+		return h.serveOwn(l, targets)
+	case kindStock:
+		return h.serveStock(l, targets)
+	}
+	if k := stubNamed(kind); k != nil {
+		h.serveStub(k, l, targets)
+		return nil
+	}
+	return fmt.Errorf("there is no kind %q of targets", kind)
+}
+
+// serveStock serves targets with the health server of grpc-go.
+func (h *host) serveStock(l net.Listener, targets []*target) error {
 	s, g := stock.NewServer(), grpc.NewServer()
 	healthpb.RegisterHealthServer(g, s)
-	h.serve(g, l)
+	h.serveGRPC(g, l)
 	for _, t := range targets {
 		t.set, t.grpc = s.SetServingStatus, g
 	}
 	return nil
 }
 
-// ours serves as a service that embeds this library does.
-func (h *host) ours(l net.Listener, targets []*target) error {
+// serveOwn serves targets with the server of this library.
+func (h *host) serveOwn(l net.Listener, targets []*target) error {
 	cfg := server.Config{Service: targets[0].name, Propagation: propagation}
 	alone := len(targets) == 1
 	if alone {
@@ -150,23 +166,23 @@ func (h *host) ours(l net.Listener, targets []*target) error {
 	g := grpc.NewServer(s.ServerOptions()...)
 	s.Register(g)
 	h.wg.Go(func() { _ = s.Run(h.ctx) })
-	h.serve(g, l)
+	h.serveGRPC(g, l)
 	for _, t := range targets {
 		t.set, t.grpc = s.SetServingStatus, g
 		if alone {
-			t.own = s
+			t.ownServer = s
 		}
 	}
 	return nil
 }
 
-func (h *host) serve(g *grpc.Server, l net.Listener) {
+func (h *host) serveGRPC(g *grpc.Server, l net.Listener) {
 	h.wg.Go(func() { _ = g.Serve(l) })
-	h.later(g.Stop)
+	h.onClose(g.Stop)
 }
 
 func (t *target) register(ttl time.Duration) error {
-	c, err := t.h.client()
+	c, err := t.h.clientWithRoom()
 	if err != nil {
 		return err
 	}
@@ -174,8 +190,8 @@ func (t *target) register(ttl time.Duration) error {
 	if t.name != t.id.Service {
 		i.HealthName = t.name
 	}
-	if t.own != nil {
-		i.Feed = t.own.Feed()
+	if t.ownServer != nil {
+		i.Feed = t.ownServer.Feed()
 	}
 	t.lease = c.RegisterAsync(i)
 	return nil

@@ -8,24 +8,26 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Verdict is what a scenario comes to.
+// Verdict is the result of a scenario.
 type Verdict struct {
 	Scenario  string
 	Instances int
 	Count
 	Took time.Duration
-	// Notes are figures beside those that are counted.
+	// Notes are additional measurements, one sentence each.
 	Notes []string
-	// Failures say what is not as it should be; none means it passed.
+	// Failures are texts about the requirements that were not met. Empty means that the
+	// scenario passed or was skipped.
 	Failures []string
-	// Skipped says why it could not be tried here.
+	// Skipped is the reason why the scenario cannot run on this machine. Empty means
+	// that it ran.
 	Skipped string
 }
 
-// OK reports whether nothing was found wrong.
+// OK reports whether there are no failures.
 func (v *Verdict) OK() bool { return len(v.Failures) == 0 }
 
-// Word is the verdict in a word.
+// Word returns the verdict as one word: pass, FAIL or skipped.
 func (v *Verdict) Word() string {
 	switch {
 	case v.Skipped != "":
@@ -36,8 +38,8 @@ func (v *Verdict) Word() string {
 	return "FAIL"
 }
 
-// Detection returns how long it took to publish a truth: so many percent of
-// them at most; 0 if there was none.
+// Detection returns the time within which this percentage of the truths was published.
+// It is 0 if no truth was published.
 func (v *Verdict) Detection(percent int) time.Duration {
 	n := len(v.Detections)
 	if n == 0 {
@@ -46,7 +48,7 @@ func (v *Verdict) Detection(percent int) time.Duration {
 	return v.Detections[min(n-1, n*percent/100)]
 }
 
-// require fails the scenario unless ok.
+// require adds a failure with the formatted text unless ok is true.
 func (v *Verdict) require(ok bool, format string, args ...any) {
 	if !ok {
 		v.Failures = append(v.Failures, fmt.Sprintf(format, args...))
@@ -57,23 +59,23 @@ func (v *Verdict) note(format string, args ...any) {
 	v.Notes = append(v.Notes, fmt.Sprintf(format, args...))
 }
 
-// conclude fails the scenario for what the judge has counted.
-func (v *Verdict) conclude() {
+// requireNoErrors adds a failure if the comparison found errors.
+func (v *Verdict) requireNoErrors() {
 	c := &v.Count
-	v.require(c.False+c.Missed+c.Late == 0, "%d false, %d missed, %d late: %s", c.False, c.Missed, c.Late, inWords(c.Faults))
+	v.require(c.False+c.Missed+c.Late == 0, "%d false, %d missed, %d late: %s", c.False, c.Missed, c.Late, joinFaults(c.Faults))
 }
 
-// wellTold fails the scenario unless a watcher was told everything in order, and
-// ends right.
-func (v *Verdict) wellTold(who string, truths []Truth, seen []Seen, view map[health.ID]Seen) {
-	n, faults := Disorder(truths, seen)
-	v.require(n == 0, "%s: %d updates out of order: %s", who, n, inWords(faults))
-	n, faults = Astray(truths, view)
-	v.require(n == 0, "%s: %d targets do not end as they are: %s", who, n, inWords(faults))
+// requireOrder adds a failure unless the updates of a watcher are in order and end with
+// the true states.
+func (v *Verdict) requireOrder(watcher string, truths []Truth, seen []Seen, view map[health.ID]Seen) {
+	n, faults := OutOfOrder(truths, seen)
+	v.require(n == 0, "%s: %d updates out of order: %s", watcher, n, joinFaults(faults))
+	n, faults = WrongEnds(truths, view)
+	v.require(n == 0, "%s: %d targets end with a wrong state: %s", watcher, n, joinFaults(faults))
 }
 
-// inWords joins the first few of a list.
-func inWords(list []string) string {
+// joinFaults joins the first maxFaults texts of a list.
+func joinFaults(list []string) string {
 	text := strings.Join(list[:min(len(list), maxFaults)], "; ")
 	if len(list) > maxFaults {
 		text += "; and more"

@@ -9,21 +9,21 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/client"
-	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// watcher writes down all a coordinator publishes.
+// watcher records all updates that one Watch of a coordinator receives.
 type watcher struct {
 	mu   sync.Mutex
-	seen []Seen
-	view map[health.ID]Seen
-	// named are the names of a snapshot so far, nil between snapshots.
+	seen []Seen             // all updates, in the order of their arrival
+	view map[health.ID]Seen // last update of each name that exists
+	// named are the names that the current snapshot has sent. It is nil between
+	// snapshots.
 	named map[health.ID]bool
 }
 
-// watch follows everything until the rig closes.
-func (r *rig) watch() (*watcher, error) {
+// startWatcher watches the whole mesh until the rig closes.
+func (r *rig) startWatcher() (*watcher, error) {
 	c, err := client.New(client.Config{Coordinator: r.coordinator.at})
 	if err != nil {
 		return nil, err
@@ -34,15 +34,15 @@ func (r *rig) watch() (*watcher, error) {
 	wg.Go(func() {
 		for u, err := range c.Watch(ctx, client.WatchOptions{}) {
 			if err == nil {
-				w.take(&u)
+				w.addUpdate(&u)
 			}
 		}
 	})
-	r.later(func() { stop(); wg.Wait(); _ = c.Close() })
+	r.onClose(func() { stop(); wg.Wait(); _ = c.Close() })
 	return w, nil
 }
 
-func (w *watcher) take(u *client.Update) {
+func (w *watcher) addUpdate(u *client.Update) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	switch {
@@ -51,28 +51,27 @@ func (w *watcher) take(u *client.Update) {
 	case u.Snapshot && w.named == nil:
 		w.named = map[health.ID]bool{}
 	}
-	for _, h := range u.Entries {
-		w.entry(seenOf(h, u))
+	for _, e := range u.Entries {
+		w.addSeen(seenOf(e, u))
 	}
 	if u.SnapshotEnd {
-		w.gone(u.Received)
+		w.addRemoved(u.Received)
 		w.named = nil
 	}
 }
 
-func seenOf(h *pb.Health, u *client.Update) Seen {
-	status, _ := health.StatusFromWire(int32(h.GetStatus())) // else Unknown
+func seenOf(e *client.Entry, u *client.Update) Seen {
 	s := Seen{
-		At: u.Received, ID: health.ID{Service: h.GetService(), Instance: h.GetInstance()}, State: State(status.String()),
-		Cause: health.Cause(h.GetCause()).String(), Unconfirmed: h.GetUnconfirmed(), Epoch: u.Epoch, Revision: h.GetRevision(),
+		At: u.Received, ID: e.ID, State: State(e.Status.String()),
+		Cause: e.Cause.String(), Unconfirmed: e.Unconfirmed, Epoch: u.Epoch, Revision: e.Revision,
 	}
-	if h.GetRemoved() {
+	if e.Removed {
 		s.State = Gone
 	}
 	return s
 }
 
-func (w *watcher) entry(s Seen) {
+func (w *watcher) addSeen(s Seen) {
 	if w.named != nil {
 		w.named[s.ID] = true
 	}
@@ -84,50 +83,61 @@ func (w *watcher) entry(s Seen) {
 	w.seen = append(w.seen, s)
 }
 
-// gone notes what a snapshot has not named.
-func (w *watcher) gone(at time.Time) {
+// addRemoved records each known name that the present snapshot does not contain as removed.
+func (w *watcher) addRemoved(at time.Time) {
 	for id := range maps.Clone(w.view) {
 		if !w.named[id] {
 			delete(w.view, id)
-			w.seen = append(w.seen, Seen{At: at, ID: id, State: Gone, Cause: "not in a snapshot"})
+			w.seen = append(w.seen, Seen{At: at, ID: id, State: Gone, Cause: "missing in a snapshot"})
 		}
 	}
 }
 
-// read returns all that was seen, and what it came to.
+// read returns all updates, and the last update of each name.
 func (w *watcher) read() ([]Seen, map[health.ID]Seen) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.seen), maps.Clone(w.view)
 }
 
-// patience is how long anything may take to be seen before a scenario fails.
+// patience is how long a scenario waits for a condition before it fails.
 const patience = 60 * time.Second
 
-// errNever: what was waited for did not come.
-type errNever struct{ what string }
+// timeoutError means that a condition did not become true within patience.
+type timeoutError struct{ what string }
 
-func (e *errNever) Error() string { return fmt.Sprintf("%s: not within %v", e.what, patience) }
+func (e *timeoutError) Error() string { return fmt.Sprintf("%s: not within %v", e.what, patience) }
 
-// until waits for something to be seen.
-func (w *watcher) until(ctx context.Context, what string, ok func(view map[health.ID]Seen) bool) error {
-	for late := time.Now().Add(patience); ; {
+// waitFor waits until a condition of the published states is true.
+func (w *watcher) waitFor(ctx context.Context, what string, ok func(view map[health.ID]Seen) bool) error {
+	there, err := w.waitAtMost(ctx, patience, ok)
+	if err == nil && !there {
+		err = &timeoutError{what}
+	}
+	return err
+}
+
+// waitAtMost waits until the condition ok is true, at most for the time long. It reports
+// whether the condition became true.
+func (w *watcher) waitAtMost(ctx context.Context, long time.Duration, ok func(view map[health.ID]Seen) bool) (bool, error) {
+	for late := time.Now().Add(long); ; {
 		w.mu.Lock()
 		there := ok(w.view)
 		w.mu.Unlock()
 		switch {
 		case there:
-			return nil
+			return true, nil
 		case time.Now().After(late):
-			return &errNever{what}
+			return false, nil
 		case !sleep(ctx, 50*time.Millisecond):
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }
 
-// confirmed is for until: all of these are sure to be in a state.
-func confirmed(s State, ids []health.ID) func(map[health.ID]Seen) bool {
+// allConfirmed returns a condition for waitFor. It is true when all names in ids have the
+// state s and are confirmed.
+func allConfirmed(s State, ids []health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool {
 		for _, id := range ids {
 			if got := view[id]; got.State != s || got.Unconfirmed {

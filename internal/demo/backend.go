@@ -15,14 +15,14 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// backend is what a service depends on: a small HTTP server that can get slow,
-// and go away.
+// backend is an HTTP server on which a service depends. It can become slow and refuse
+// connections.
 type backend struct {
 	address string
 	delay   atomic.Int64 // nanoseconds
 
 	mu     sync.Mutex
-	server *http.Server // nil: refuses
+	server *http.Server // nil while connections are refused
 	wg     sync.WaitGroup
 }
 
@@ -31,7 +31,7 @@ func newBackend() (*backend, error) {
 	return b, b.open()
 }
 
-// open lets it answer, at the address it had before.
+// open starts the server, at the address that it had before.
 func (b *backend) open() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -40,15 +40,15 @@ func (b *backend) open() error {
 	}
 	l, err := net.Listen("tcp", b.address)
 	if err != nil {
-		return fmt.Errorf("a backend: %w", err)
+		return fmt.Errorf("backend: %w", err)
 	}
 	b.address = l.Addr().String()
-	b.server = &http.Server{Handler: http.HandlerFunc(b.answer), ReadHeaderTimeout: time.Second}
+	b.server = &http.Server{Handler: http.HandlerFunc(b.serve), ReadHeaderTimeout: time.Second}
 	b.wg.Go(func() { _ = b.server.Serve(l) })
 	return nil
 }
 
-// close makes it refuse. Nobody is let finish: it is an accident.
+// close stops the server without waiting for its requests, as in an accident.
 func (b *backend) close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -60,19 +60,19 @@ func (b *backend) close() error {
 	return nil
 }
 
-// slow makes it too slow for slowLimit.
-func (b *backend) slow() error {
+// slowDown makes the backend slower than slowLimit.
+func (b *backend) slowDown() error {
 	b.delay.Store(int64(120 * time.Millisecond))
 	return nil
 }
 
-// recover makes it as it was.
+// recover ends the delay and starts the server if it is closed.
 func (b *backend) recover() error {
 	b.delay.Store(0)
 	return b.open()
 }
 
-func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
+func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 	select {
 	case <-time.After(time.Duration(b.delay.Load())):
 		_, _ = io.WriteString(w, "pong\n")
@@ -80,12 +80,12 @@ func (b *backend) answer(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// slowLimit is how long a backend may take.
+// slowLimit is the response time above which the check warns.
 const slowLimit = 50 * time.Millisecond
 
-// ping is the check of a backend. It dials anew each time: a connection kept
-// from before says nothing about the next one.
-func ping(address string) func(context.Context) error {
+// pingBackend returns the check of a backend. It opens a new connection each time,
+// because an open connection can work although new ones are refused.
+func pingBackend(address string) func(context.Context) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	return func(ctx context.Context) error {
 		start := time.Now()
@@ -97,7 +97,7 @@ func ping(address string) func(context.Context) error {
 		if err != nil {
 			return errors.New("the database: " + err.Error())
 		}
-		defer resp.Body.Close() //nolint:errcheck // it was only read
+		defer resp.Body.Close() //nolint:errcheck // the body was only read
 		if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)); err != nil {
 			return fmt.Errorf("the database: %w", err)
 		}

@@ -2,16 +2,17 @@ package demo
 
 import "fmt"
 
-// names are those of the first services; the story is about four of them.
+// names are the names of the first services. The steps of the story change the first
+// four.
 var names = []string{"payments", "ledger", "search", "sessions", "mail", "catalog", "orders", "invoices"}
 
-// The services of the story, by their place in names.
+// The services that the steps change, as indexes of names.
 const (
 	slowService = iota
 	frozenService
 	killedService
 	drainedService
-	actors
+	storyServices
 )
 
 func serviceName(n int) string {
@@ -23,8 +24,8 @@ func serviceName(n int) string {
 
 func instanceName(n int) string { return string(rune('a' + n)) }
 
-// build makes the backends and instances. Nothing runs but the backends.
-func (d *demo) build() error {
+// buildMesh creates the backends and the instances. Only the backends run already.
+func (d *demo) buildMesh() error {
 	at := d.coordinator.Addr().String()
 	for s := range d.cfg.Services {
 		b, err := newBackend()
@@ -39,10 +40,11 @@ func (d *demo) build() error {
 					Service: serviceName(s), Name: instanceName(n), Backend: b.address, Coordinator: at,
 					Zone: "zone-" + instanceName(n%3),
 				},
-				again: make(chan struct{}, 1),
+				restarts: make(chan struct{}, 1),
 			}
-			// The first instances of some services have accidents.
-			if n == 0 && s > slowService && s < actors {
+			// The steps stop the first instances of these services, so they run in
+			// child processes.
+			if n == 0 && s > slowService && s < storyServices {
 				i.child = d.cfg.Child
 			}
 			d.instances = append(d.instances, i)
@@ -57,11 +59,11 @@ func (d *demo) closeBackends() {
 	}
 }
 
-// actor is the first instance of a service.
-func (d *demo) actor(service int) *instance { return d.instances[service*d.cfg.Instances] }
+// firstInstance returns the first instance of a service.
+func (d *demo) firstInstance(service int) *instance { return d.instances[service*d.cfg.Instances] }
 
-// find returns the instance of this name, nil if it is not ours.
-func (d *demo) find(service, name string) *instance {
+// findInstance returns the instance with this service and name, or nil if there is none.
+func (d *demo) findInstance(service, name string) *instance {
 	for _, i := range d.instances {
 		if i.Service == service && i.Name == name {
 			return i

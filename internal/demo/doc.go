@@ -1,17 +1,16 @@
 // Package demo runs a mesh of real services that really fail.
 //
-// A coordinator on the embedded store watches services × instances gRPC
-// servers, each on a port of its own, with checks of a backend that is really
-// dialled, and a registration of its own. Then, in a loop (story.go), a backend
-// gets slow, refuses, and comes back; a process is frozen, another killed,
-// another drained, and each returns. Those are child processes, so that the
-// signals are real; the other instances live in this one.
+// A coordinator on the embedded store follows a number of gRPC servers. Each server
+// listens on its own port, registers itself, and checks a backend over TCP. The steps
+// (steps.go) repeat in a loop. A backend becomes slow, refuses connections, and
+// recovers. One process is frozen, another is killed, another drains, and each returns.
+// These instances are child processes, so that the signals are real. The other
+// instances run in the process of the demo.
 //
-// What a watcher is told is printed as it comes, and counted (viewer.go).
+// The updates of a watcher are printed as they arrive, and counted (viewer.go).
 //
 // # Concurrency
 //
-// [Run] and [RunInstance] start goroutines and processes, and return when all
-// of them have ended. A child ends when its stdin does, so none outlives its
-// parent, however that ends.
+// [Run] and [RunInstance] start goroutines and processes, and return when all of them
+// have ended. A child ends when its stdin ends, so no child outlives its parent.
 package demo

@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// canFreeze: this system cannot stop a process and let it go on.
+// canFreeze is false because this system cannot suspend and resume a process.
 const canFreeze = false
 
 func signalFreeze(*os.Process, bool) error { return errors.ErrUnsupported }

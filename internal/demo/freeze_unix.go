@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// canFreeze: this system can stop a process and let it go on.
+// canFreeze is true because this system can suspend and resume a process.
 const canFreeze = true
 
 func signalFreeze(p *os.Process, frozen bool) error {

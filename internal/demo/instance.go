@@ -14,15 +14,16 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Instance is one instance of a service, for a process of its own.
+// Instance describes one instance of a service for a child process.
 type Instance struct {
 	Service, Name string
-	Backend       string // HOST:PORT of what it depends on
-	Coordinator   string // HOST:PORT
+	Backend       string // HOST:PORT of its backend
+	Coordinator   string // HOST:PORT of the coordinator's gRPC listener
 	Zone          string
 }
 
-// The checks are frequent and quick to judge, for the sake of the story.
+// The checks are frequent and their limits are short, so that each step of the story is
+// visible soon.
 const (
 	checkEvery   = time.Second
 	checkTimeout = 500 * time.Millisecond
@@ -36,7 +37,8 @@ func RunInstance(ctx context.Context, i Instance) error {
 	return i.serve(ctx, nil)
 }
 
-// serve calls started, if there is one, with what the instance publishes.
+// serve serves the instance until ctx ends. It calls started, unless nil, with the feed
+// of the instance.
 func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -46,7 +48,7 @@ func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer c.Close() //nolint:errcheck // what counts is deregistered before
+	defer c.Close() //nolint:errcheck // the instance is deregistered before
 	var registration *client.Registration
 	s, err := i.server(func(ctx context.Context) error { return registration.Close(ctx) })
 	if err != nil {
@@ -58,49 +60,49 @@ func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	g := grpc.NewServer()
 	s.Register(g)
 	registration = c.RegisterAsync(i.registration(l.Addr(), s.Feed()))
-	return run(ctx, s, g, l)
+	return serveUntil(ctx, s, g, l)
 }
 
-// server is made as any service would make it.
+// server returns the embedded server of the instance with its check.
 func (i *Instance) server(onDrain func(context.Context) error) (*server.Server, error) {
 	s, err := server.New(server.Config{
 		Service: i.Service, OnDrain: []func(context.Context) error{onDrain},
-		Details:     func(context.Context) bool { return true }, // nothing here is secret
+		ShowReasons: func(context.Context) bool { return true }, // the demo has no secrets
 		Propagation: 300 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return s, s.Add(server.Check{
-		Name: "database", Run: ping(i.Backend), Every: checkEvery, Timeout: checkTimeout, FailAfter: failAfter,
+		Name: "database", Run: pingBackend(i.Backend), Every: checkEvery, Timeout: checkTimeout, FailAfter: failAfter,
 	})
 }
 
 func (i *Instance) registration(at net.Addr, f *feed.Feed) client.Instance {
 	return client.Instance{
 		Service: i.Service, Instance: i.Name, Address: at.String(), Labels: map[string]string{"demo": "true"},
-		Zone: i.Zone, Version: "1.0.0", TTL: leaseTTL, Feed: f, Details: true,
+		Zone: i.Zone, Version: "1.0.0", TTL: leaseTTL, Feed: f, ShowReasons: true,
 	}
 }
 
-// run serves until ctx ends, then drains and stops.
-func run(ctx context.Context, s *server.Server, g *grpc.Server, l net.Listener) error {
-	checking, stop := context.WithCancel(context.WithoutCancel(ctx))
+// serveUntil serves until ctx ends, then drains and stops.
+func serveUntil(ctx context.Context, s *server.Server, g *grpc.Server, l net.Listener) error {
+	checkCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	served, checked := make(chan error, 1), make(chan error, 1)
 	go func() { served <- g.Serve(l) }()
-	go func() { checked <- s.Run(checking) }()
+	go func() { checked <- s.Run(checkCtx) }()
 	<-ctx.Done()
-	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
+	drainCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
-	err := s.Drain(leaving)
+	err := s.Drain(drainCtx)
 	stop()
 	g.GracefulStop()
 	return errors.Join(err, <-served, <-checked)
 }
 
-// own returns what an instance publishes of itself.
-func own(f *feed.Feed, service string) (health.State, bool) {
+// stateOf returns the state of a service in a feed.
+func stateOf(f *feed.Feed, service string) (health.State, bool) {
 	e, ok := f.Get(health.ID{Service: service})
 	if !ok {
 		return health.State{}, false

@@ -14,41 +14,43 @@ import (
 	"github.com/meshhealth/meshhealth/health/feed"
 )
 
-// instance keeps one instance running: in this process, or in a child that is
-// started again after an accident.
+// instance keeps one instance running, either in this process or in a child process. A
+// child that ended is started again on request.
 type instance struct {
 	Instance
-	// child makes its process; nil means it lives in this one.
+	// child returns the command of the child process. Nil means that the instance runs
+	// in this process.
 	child func(ctx context.Context, i Instance) *exec.Cmd
-	feed  atomic.Pointer[feed.Feed] // in this process only
+	feed  atomic.Pointer[feed.Feed] // nil in a child process
 
 	mu      sync.Mutex
 	process *os.Process
 	stdin   io.Closer
 	frozen  bool
-	// again starts the child again; nobody waits on it while it runs.
-	again chan struct{}
+	// restarts requests that the child is started again. It has room for one request.
+	// Only run reads it, while the child does not run.
+	restarts chan struct{}
 }
 
-// keep runs the instance until ctx ends.
-func (i *instance) keep(ctx context.Context) error {
+// run runs the instance until ctx ends.
+func (i *instance) run(ctx context.Context) error {
 	if i.child == nil {
 		return i.serve(ctx, func(f *feed.Feed) { i.feed.Store(f) })
 	}
 	for ctx.Err() == nil {
-		if err := i.once(ctx); err != nil {
+		if err := i.runChild(ctx); err != nil {
 			return fmt.Errorf("%s/%s: %w", i.Service, i.Name, err)
 		}
 		select {
-		case <-i.again:
+		case <-i.restarts:
 		case <-ctx.Done():
 		}
 	}
 	return nil
 }
 
-// once runs the child until it ends, by itself or at our wish.
-func (i *instance) once(ctx context.Context) error {
+// runChild runs the child process until it ends.
+func (i *instance) runChild(ctx context.Context) error {
 	cmd := i.child(context.WithoutCancel(ctx), i.Instance)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
@@ -62,18 +64,19 @@ func (i *instance) once(ctx context.Context) error {
 	i.mu.Unlock()
 	ended := make(chan struct{})
 	var waiting sync.WaitGroup
-	waiting.Go(func() { i.endWith(ctx, ended) })
+	waiting.Go(func() { i.stopAfter(ctx, ended) })
 	err = cmd.Wait()
 	close(ended)
 	waiting.Wait()
 	if _, killed := errors.AsType[*exec.ExitError](err); killed {
-		return nil // the accident the story is about
+		return nil // a step of the demo has killed the process
 	}
 	return err
 }
 
-// endWith takes the child down when ctx ends: politely, then not.
-func (i *instance) endWith(ctx context.Context, ended <-chan struct{}) {
+// stopAfter stops the child when ctx ends. It asks the child to drain first, and kills
+// it if it does not end in time.
+func (i *instance) stopAfter(ctx context.Context, ended <-chan struct{}) {
 	select {
 	case <-ended:
 		return
@@ -90,7 +93,7 @@ func (i *instance) endWith(ctx context.Context, ended <-chan struct{}) {
 	}
 }
 
-// drain asks the child to take its leave: it does when its stdin ends.
+// drain asks the child to drain, by closing its stdin.
 func (i *instance) drain() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -100,29 +103,29 @@ func (i *instance) drain() error {
 	return nil
 }
 
-// kill ends the child without a word.
+// kill ends the child without draining.
 func (i *instance) kill() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.process != nil {
-		_ = i.process.Kill() // it may have ended by itself
+		_ = i.process.Kill() // the process may have ended already
 	}
 	return nil
 }
 
-// restart starts the child again, when it has ended.
+// restart requests that the child is started again when it has ended.
 func (i *instance) restart() error {
 	select {
-	case i.again <- struct{}{}:
-	default: // asked for already
+	case i.restarts <- struct{}{}:
+	default: // a request is pending
 	}
 	return nil
 }
 
-// freeze stops the child in its tracks.
+// freeze suspends the child.
 func (i *instance) freeze() error { return i.setFrozen(true) }
 
-// thaw lets it go on.
+// thaw resumes the child.
 func (i *instance) thaw() error { return i.setFrozen(false) }
 
 func (i *instance) setFrozen(frozen bool) error {

@@ -2,42 +2,43 @@ package demo
 
 import (
 	"context"
-	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/meshhealth/meshhealth/client"
-	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// viewer watches the mesh as anybody could, shows it and counts.
+// viewer watches the mesh as any client can, prints the updates and counts the
+// transitions.
 type viewer struct {
 	show func(*client.Update) error
-	// flip returns when an instance itself took the status it publishes now.
-	flip func(service, instance string) (health.State, bool)
+	// published returns the state that an instance publishes now.
+	published func(service, instance string) (health.State, bool)
 
 	mu      sync.Mutex
 	known   map[health.ID]health.Status
-	into    map[health.Status]int // transitions by what they led to
-	removed int
-	delays  []time.Duration // from a flip to us
-	acts    []string
+	into    map[health.Status]int // number of transitions by new status
+	removed int                   // number of removed entries
+	delays  []time.Duration       // times from a transition to its update
+	steps   []string              // texts of the steps, in order, each once
 }
 
-func newViewer(show func(*client.Update) error, flip func(service, instance string) (health.State, bool)) *viewer {
-	return &viewer{show: show, flip: flip, known: map[health.ID]health.Status{}, into: map[health.Status]int{}}
+func newViewer(show func(*client.Update) error, published func(service, instance string) (health.State, bool)) *viewer {
+	return &viewer{show: show, published: published, known: map[health.ID]health.Status{}, into: map[health.Status]int{}}
 }
 
-// watch goes on until ctx ends.
+// watch prints and counts updates until ctx ends.
 func (v *viewer) watch(ctx context.Context, c *client.Client) error {
 	for u, err := range c.Watch(ctx, client.WatchOptions{}) {
 		if err != nil {
 			return err
 		}
-		v.count(&u)
+		if u.Stale && ctx.Err() != nil {
+			continue // the demo ends, and its coordinator has ended before
+		}
+		v.countUpdate(&u)
 		if err := v.show(&u); err != nil {
 			return err
 		}
@@ -45,21 +46,20 @@ func (v *viewer) watch(ctx context.Context, c *client.Client) error {
 	return nil
 }
 
-func (v *viewer) count(u *client.Update) {
+func (v *viewer) countUpdate(u *client.Update) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for _, h := range u.Entries {
-		v.entry(h, u)
+	for _, e := range u.Entries {
+		v.countEntry(e, u)
 	}
 }
 
-func (v *viewer) entry(h *pb.Health, u *client.Update) {
-	id := health.ID{Service: h.GetService(), Instance: h.GetInstance()}
-	status, _ := health.StatusFromWire(int32(h.GetStatus())) // else Unknown
+func (v *viewer) countEntry(e *client.Entry, u *client.Update) {
+	id, status := e.ID, e.Status
 	before, was := v.known[id]
 	v.known[id] = status
 	switch {
-	case h.GetRemoved():
+	case e.Removed:
 		delete(v.known, id)
 		v.removed++
 	case was && before == status:
@@ -69,61 +69,29 @@ func (v *viewer) entry(h *pb.Health, u *client.Update) {
 	}
 }
 
-// measure notes how long a flip took from the instance to us. The instance may
-// have gone on since; then there is nothing to compare.
+// measure records the time from a transition at the instance until the viewer received it.
+// It records nothing if the instance has changed again since the transition.
 func (v *viewer) measure(id health.ID, status health.Status, seen time.Time) {
-	own, ok := v.flip(id.Service, id.Instance)
+	own, ok := v.published(id.Service, id.Instance)
 	if ok && own.Status == status && !own.Since.IsZero() {
 		v.delays = append(v.delays, seen.Sub(own.Since))
 	}
 }
 
-// flipOf returns what an instance in this process publishes of itself.
-func (d *demo) flipOf(service, name string) (health.State, bool) {
-	i := d.find(service, name)
+// publishedState returns the state that an instance in this process publishes.
+func (d *demo) publishedState(service, name string) (health.State, bool) {
+	i := d.findInstance(service, name)
 	if i == nil || i.feed.Load() == nil {
 		return health.State{}, false
 	}
-	return own(i.feed.Load(), service)
+	return stateOf(i.feed.Load(), service)
 }
 
-// shown notes an act.
-func (v *viewer) shown(what string) {
+// noteStep adds a step to the summary.
+func (v *viewer) noteStep(what string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.acts = append(v.acts, what)
-}
-
-// summarize says what there was to see.
-func (v *viewer) summarize(say func(string, ...any), took time.Duration, instances, services int) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	n := 0
-	var parts []string
-	for _, s := range slices.Sorted(maps.Keys(v.into)) {
-		n += v.into[s]
-		parts = append(parts, plural(v.into[s], "to "+s.String()))
+	if !slices.Contains(v.steps, what) { // the steps repeat
+		v.steps = append(v.steps, what)
 	}
-	say("")
-	say("%v, %d instances of %d services", took.Round(100*time.Millisecond), instances, services)
-	say("  transitions  %d: %s; %d removed", n, strings.Join(parts, ", "), v.removed)
-	if len(v.delays) > 0 {
-		slices.Sort(v.delays)
-		say("  seen after   %v (median of %d; the slowest %v), from an instance's own flip to a watcher, over two hops",
-			brief(v.delays[len(v.delays)/2]), len(v.delays), brief(v.delays[len(v.delays)-1]))
-	}
-	for n, what := range slices.Compact(slices.Clone(v.acts)) {
-		head := "  shown       "
-		if n > 0 {
-			head = "              "
-		}
-		say("%s %s", head, what)
-	}
-}
-
-func brief(d time.Duration) time.Duration {
-	if d > 10*time.Millisecond {
-		return d.Round(time.Millisecond)
-	}
-	return d.Round(10 * time.Microsecond)
 }

@@ -40,7 +40,7 @@ func TestCheck(t *testing.T) {
 
 func TestFiguresAreCurrent(t *testing.T) {
 	runs := uint64(0)
-	w := newWorld(t, Config{Figures: func(id health.ID) ([]health.CheckState, *health.Metrics) {
+	w := newWorld(t, Config{Metrics: func(id health.ID) ([]health.CheckState, *health.Metrics) {
 		if id != self {
 			return nil, nil
 		}
@@ -66,7 +66,7 @@ func TestListPages(t *testing.T) {
 		want = append(want, name)
 		w.publish(is(name, health.Serving))
 	}
-	want = append([]string{"pay"}, want...) // aggregates first
+	want = append([]string{"pay"}, want...) // aggregates come first
 	w.publish(is("pay", health.Serving))
 	var got []string
 	token, pages := "", 0
@@ -105,7 +105,7 @@ func TestListSelects(t *testing.T) {
 	}{
 		{nil, []string{"pay", "pay/1", "pay/2", "self", "shop", "shop/1"}},
 		{&pb.Selector{Services: []string{"pay"}}, []string{"pay", "pay/1", "pay/2"}},
-		{&pb.Selector{Services: []string{""}}, []string{"self"}}, // who answers
+		{&pb.Selector{Services: []string{""}}, []string{"self"}}, // the empty name stands for the publisher
 		{&pb.Selector{Services: []string{"nobody"}}, nil},
 		{&pb.Selector{Labels: map[string]string{"env": "prod"}}, []string{"pay/1", "shop/1"}},
 		{&pb.Selector{Zone: "z-test"}, []string{"pay/2"}},
@@ -130,8 +130,7 @@ func names(entries []*pb.Health) []string {
 	return all
 }
 
-// rawCodec leaves bytes as they are, so that nothing hides in a field that the
-// messages do not know.
+// rawCodec returns the received bytes, so that the test also sees unknown fields.
 type rawCodec struct{}
 
 func (rawCodec) Name() string { return "proto" }
@@ -148,7 +147,7 @@ func (rawCodec) Unmarshal(data mem.BufferSlice, v any) error {
 	return nil
 }
 
-// secrets are what only the audience Full may see.
+// secrets are the texts that only the audience Full may see.
 var secrets = []string{"dial-secret", "check-secret", "10.9.8.7:6543", "override-secret", "author-secret"}
 
 func secretState() health.State {
@@ -164,8 +163,8 @@ func TestPublicGetsNoText(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, Config{
-				Details: func(context.Context) bool { return full },
-				Figures: func(health.ID) ([]health.CheckState, *health.Metrics) { return secretState().Checks, nil },
+				ShowReasons: func(context.Context) bool { return full },
+				Metrics:     func(health.ID) ([]health.CheckState, *health.Metrics) { return secretState().Checks, nil },
 			})
 			w.publish(secretState())
 			for method, raw := range w.everyAnswer(t) {
@@ -182,7 +181,7 @@ func TestPublicGetsNoText(t *testing.T) {
 	}
 }
 
-// everyAnswer returns the bytes of all answers that hold the state of pay/1.
+// everyAnswer returns the bytes of all answers that contain the state of pay/1.
 func (w *world) everyAnswer(t *testing.T) map[string][]byte {
 	t.Helper()
 	all := map[string][]byte{}
@@ -219,7 +218,7 @@ func (w *world) everyAnswer(t *testing.T) map[string][]byte {
 func TestAudiencesDoNotShareEncodings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		friend := false
-		w := newWorld(t, Config{Details: func(context.Context) bool { return friend }})
+		w := newWorld(t, Config{ShowReasons: func(context.Context) bool { return friend }})
 		public := w.watch(t, &pb.WatchRequest{})
 		public.one()
 		friend = true

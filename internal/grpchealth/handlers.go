@@ -2,112 +2,157 @@ package grpchealth
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 
-	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Config says what is served, and to whom.
+// Config configures Handlers. Feed is required.
 type Config struct {
-	// Feed is what is served.
+	// Feed is the feed whose entries the handlers serve.
 	Feed *feed.Feed
-	// Self is the name that "" stands for.
+	// Self is the name whose entry a caller receives if it asks for "" and Feed has no entry
+	// "". If Feed has an entry "", the caller receives that entry, but lists and streams of
+	// everything omit it. The zero value means that "" is a name like any other.
 	Self health.ID
-	// Details decides who sees reasons and addresses; nil means nobody does.
-	// It is asked once for each call.
-	Details func(context.Context) bool
-	// Figures returns the current figures of an entry, where they are younger
-	// than its last change; nil means they are not.
-	Figures func(health.ID) ([]health.CheckState, *health.Metrics)
-	// DegradedNotServing makes DEGRADED read NOT_SERVING on grpc.health.v1.
-	DegradedNotServing bool
-	// Build is the version sent along.
+	// Policy decides about access. nil means [access.TrustPolicy].
+	Policy access.Policy
+	// Caller returns what is known about the caller of a call. It is called once for each
+	// call. nil means that nothing is known about any caller.
+	Caller func(context.Context) access.Principal
+	// ShowReasons reports whether a caller is trusted although Caller does not report it as
+	// trusted. It is called once for each call of meshhealth.v1.HealthService. grpc.health.v1
+	// shows no reasons and does not call it. nil means false for every caller.
+	ShowReasons func(context.Context) bool
+	// Asked is called at the begin of each call. nil means that no function is called.
+	Asked func()
+	// Metrics returns the current checks and metrics of an entry. They may be newer than those
+	// in the feed. nil means that those in the feed are current.
+	Metrics func(health.ID) ([]health.CheckState, *health.Metrics)
+	// Number returns the grpc.health.v1 number of a state, which is at most 3. nil means that
+	// the handlers use the number of the status.
+	Number func(*health.State) healthpb.HealthCheckResponse_ServingStatus
+	// Build is the version of the program. The first message and each heartbeat of a Watch
+	// contain it.
 	Build string
-	// MaxWatchers and MaxWatchersPerPeer bound open Watch streams; 0 means
-	// DefaultMaxWatchers and DefaultMaxWatchersPerPeer.
+	// MaxWatchers is the largest number of open Watch streams. MaxWatchersPerPeer is the
+	// largest number for one peer. 0 selects DefaultMaxWatchers and
+	// DefaultMaxWatchersPerPeer.
 	MaxWatchers, MaxWatchersPerPeer int
 }
 
-// The defaults of Config.
-const (
-	DefaultMaxWatchers        = 20_000
-	DefaultMaxWatchersPerPeer = 4096
-)
-
-// Handlers serves both health services.
+// Handlers serves grpc.health.v1 and meshhealth.v1.HealthService.
 type Handlers struct {
 	cfg     Config
 	limiter limiter
-	// ended carries, as its cause, why every Watch ends.
+	made    time.Time // time of New; watcher.sendBegan counts from this time
+	// watchers is the set of open Watch streams: the keys are *watcher.
+	watchers sync.Map
+	// ended is cancelled by End. Its cause is the error that every Watch returns.
 	ended context.Context
 	end   context.CancelCauseFunc
 }
 
 // New returns handlers for a feed.
 func New(cfg Config) *Handlers {
-	h := &Handlers{cfg: cfg}
+	if cfg.Policy == nil {
+		cfg.Policy = access.TrustPolicy{}
+	}
+	h := &Handlers{cfg: cfg, made: time.Now()}
 	h.limiter.init(cfg.MaxWatchers, cfg.MaxWatchersPerPeer)
 	h.ended, h.end = context.WithCancelCause(context.Background())
 	return h
 }
 
-// Register adds both services to a gRPC server.
-func (h *Handlers) Register(r grpc.ServiceRegistrar) {
-	healthpb.RegisterHealthServer(r, standard{h: h})
-	pb.RegisterHealthServiceServer(r, extended{h: h})
-}
+// End ends every Watch with UNAVAILABLE. Check and List still answer. A Watch that is opened
+// after End ends before its first message. A stock client that receives a message counts the
+// stream as a success. It would open the next stream at once, thousands of times a second.
+func (h *Handlers) End() { h.end(domain.ErrStopping) }
 
-// End ends every Watch with UNAVAILABLE and refuses new ones before any
-// message: a stock client takes a message for success and would come back at
-// once, thousands of times a second. Check and List go on.
-func (h *Handlers) End() { h.end(wire.ErrStopping) }
-
-// Ended is closed by End.
+// Ended returns a channel that End closes.
 func (h *Handlers) Ended() <-chan struct{} { return h.ended.Done() }
 
 // Watchers returns the number of open Watch streams.
 func (h *Handlers) Watchers() int { return h.limiter.count() }
 
-// resolve returns the feed's name of what a caller named.
-func (h *Handlers) resolve(id health.ID) health.ID {
-	if (id == health.ID{}) {
-		return h.cfg.Self
+// noteCall calls Config.Asked, if it is set.
+func (h *Handlers) noteCall() {
+	if h.cfg.Asked != nil {
+		h.cfg.Asked()
 	}
-	return id
 }
 
-// resolveSelector does the same for the services of a selector.
+// prove adds a proof to the header of the answer if the call has a nonce. The proof shows
+// that the answer comes from this feed. If the call fails later, the header still has the
+// proof.
+func (h *Handlers) prove(ctx context.Context) error {
+	nonce, err := wire.NonceOf(ctx)
+	if err != nil || nonce == nil {
+		return err
+	}
+	return grpc.SetHeader(ctx, metadata.Pairs(wire.ProofHeader, string(h.cfg.Feed.Key().Proof(nonce))))
+}
+
+// caller returns the caller of a call, with the policy that decides about it.
+func (h *Handlers) caller(ctx context.Context) access.Caller {
+	c := access.Caller{Policy: h.cfg.Policy}
+	if h.cfg.Caller != nil {
+		c.Principal = h.cfg.Caller(ctx)
+	}
+	return c
+}
+
+// readerOfReasons returns the caller of a call, as caller does. In addition, ShowReasons can
+// make the caller trusted, so that it sees reasons.
+func (h *Handlers) readerOfReasons(ctx context.Context) access.Caller {
+	c := h.caller(ctx)
+	if h.cfg.ShowReasons != nil && h.cfg.ShowReasons(ctx) {
+		c.Principal.Trusted = true
+	}
+	return c
+}
+
+// mayRead returns the level of detail with which a caller may read a name, or a gRPC
+// error if the policy refuses.
+func mayRead(c access.Caller, id health.ID) (access.Detail, error) {
+	detail, err := c.Check(access.Read, access.Of(id))
+	if err != nil {
+		return 0, wire.GRPC(err)
+	}
+	return detail, nil
+}
+
+// resolve returns the name in the feed for the name id in a request. It returns Config.Self
+// for "" if the feed has no entry "".
+func (h *Handlers) resolve(id health.ID) health.ID {
+	if (id != health.ID{}) {
+		return id
+	}
+	if _, has := h.cfg.Feed.Get(id); has {
+		return id
+	}
+	return h.cfg.Self
+}
+
+// resolveSelector replaces the service "" of a selector by the result of resolve.
 func (h *Handlers) resolveSelector(s *wire.Selector) {
 	if s.Services[""] {
 		delete(s.Services, "")
-		s.Services[h.cfg.Self.Service] = true
+		s.Services[h.resolve(health.ID{}).Service] = true
 	}
 }
 
-// audience returns whose slots a call reads.
-func (h *Handlers) audience(ctx context.Context) feed.Key {
-	if h.cfg.Details != nil && h.cfg.Details(ctx) {
-		return feed.Full
-	}
-	return feed.Public
-}
-
-// watching counts a Watch in. Its context ends with the stream or with End,
-// and says by its cause which.
-func (h *Handlers) watching(stream context.Context) (context.Context, func(), error) {
-	if h.ended.Err() != nil {
-		return nil, nil, context.Cause(h.ended)
-	}
-	leave, err := h.limiter.enter(stream)
-	if err != nil {
-		return nil, nil, err
-	}
-	ctx, cancel := context.WithCancelCause(stream)
-	unhook := context.AfterFunc(h.ended, func() { cancel(context.Cause(h.ended)) })
-	return ctx, func() { unhook(); cancel(nil); leave() }, nil
+// hidesEmpty reports whether answers for a selector omit the entry "". This is so if Self is
+// set, because "" has the same status as Self, and if the selector does not name "".
+func (h *Handlers) hidesEmpty(s *wire.Selector) bool {
+	return h.cfg.Self != (health.ID{}) && !s.Services[""]
 }

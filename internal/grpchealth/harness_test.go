@@ -21,7 +21,7 @@ import (
 
 var self = health.ID{Service: "self"}
 
-// world is a feed, served on a listener in memory.
+// world serves a feed on a listener in memory.
 type world struct {
 	t        testing.TB
 	feed     *feed.Feed
@@ -61,7 +61,7 @@ func (w *world) connect() {
 	w.t.Cleanup(func() { conn.Close(); srv.Stop(); <-done })
 }
 
-// publish seals one batch of states.
+// publish publishes one batch of states.
 func (w *world) publish(states ...health.State) *feed.Batch {
 	changes := make([]health.Change, len(states))
 	for i, s := range states {
@@ -73,12 +73,12 @@ func (w *world) publish(states ...health.State) *feed.Batch {
 	return w.feed.Publish(changes)
 }
 
-// is a state without any frills.
+// is returns a state with a name and a status only.
 func is(name string, status health.Status) health.State {
 	return health.State{ID: health.ParseID(name), Status: status}
 }
 
-// labelled is an instance with one label, env.
+// labelled returns an instance with one label, env, and a zone.
 func labelled(name, env string) health.State {
 	s := is(name, health.Serving)
 	s.Spec = &health.Spec{Labels: map[string]string{"env": env}, Zone: "z-" + env}
@@ -99,7 +99,7 @@ func wantCode(t testing.TB, err error, want codes.Code) {
 	}
 }
 
-// inbox collects what a stream brings.
+// inbox collects the messages of a stream.
 type inbox[M any] struct {
 	t      *testing.T
 	cancel context.CancelFunc
@@ -107,7 +107,7 @@ type inbox[M any] struct {
 	err    error
 }
 
-// receive collects a stream's messages in a goroutine. Inside a bubble only.
+// receive collects the messages of a stream in a goroutine. It needs a synctest bubble.
 func receive[M any](t *testing.T, open func(context.Context) (grpc.ServerStreamingClient[M], error)) *inbox[*M] {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -130,8 +130,8 @@ func receive[M any](t *testing.T, open func(context.Context) (grpc.ServerStreami
 	return in
 }
 
-// take returns what has come since the last take.
-func (in *inbox[M]) take() []M {
+// received returns the messages since the last call.
+func (in *inbox[M]) received() []M {
 	in.t.Helper()
 	synctest.Wait()
 	came := in.came
@@ -139,20 +139,20 @@ func (in *inbox[M]) take() []M {
 	return came
 }
 
-// one returns the one message that has come.
+// one returns the only message since the last call, and fails the test if there is another number.
 func (in *inbox[M]) one() (m M) {
 	in.t.Helper()
-	came := in.take()
+	came := in.received()
 	if len(came) != 1 {
 		in.t.Fatalf("%d messages (%v), want one; the stream's end: %v", len(came), came, in.err)
 	}
 	return came[0]
 }
 
-// none fails the test if anything has come.
+// none fails the test if there is a message.
 func (in *inbox[M]) none() {
 	in.t.Helper()
-	if came := in.take(); len(came) > 0 {
+	if came := in.received(); len(came) > 0 {
 		in.t.Errorf("%d messages came (%v), want none", len(came), came)
 	}
 }

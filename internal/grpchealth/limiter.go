@@ -8,16 +8,26 @@ import (
 
 	"google.golang.org/grpc/peer"
 
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// limiter counts open Watch streams, in total and per peer's host.
-type limiter struct {
-	total, perPeer int
+// Defaults of Config.MaxWatchers and Config.MaxWatchersPerPeer.
+const (
+	DefaultMaxWatchers        = 20_000
+	DefaultMaxWatchersPerPeer = 4096
+)
 
-	mu    sync.Mutex
-	open  int
-	peers map[string]int
+// limiter counts Watch streams, in total and for each peer. It refuses a stream if a limit is
+// reached.
+type limiter struct {
+	total, perPeer int // largest number of streams, in total and for one peer
+
+	// mu guards the fields below.
+	mu      sync.Mutex
+	streams int            // number of open streams plus held
+	held    int            // number of ended streams that still count; see release
+	peers   map[string]int // streams by peer: the sum of all values is streams
 }
 
 func (l *limiter) init(total, perPeer int) {
@@ -30,45 +40,81 @@ func (l *limiter) init(total, perPeer int) {
 	}
 }
 
-// enter counts one in; leave counts it out.
-func (l *limiter) enter(ctx context.Context) (leave func(), err error) {
-	host := peerHost(ctx)
+// addStream counts a stream. The caller calls release when the stream has ended.
+func (l *limiter) addStream(ctx context.Context) (release func(), err error) {
+	addr := addrOf(ctx)
+	host := peerOf(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open >= l.total {
-		return nil, fmt.Errorf("%w: %d Watch streams are open, the most this server takes", wire.ErrLimit, l.total)
+	if l.streams >= l.total {
+		return nil, fmt.Errorf("%w: %d Watch streams are open, the most this server takes", domain.ErrLimit, l.total)
 	}
 	if l.peers[host] >= l.perPeer {
-		return nil, fmt.Errorf("%w: %d Watch streams are open from %s, the most one peer may have", wire.ErrLimit, l.perPeer, host)
+		return nil, fmt.Errorf("%w: %d Watch streams are open from %s, the most one peer may have", domain.ErrLimit, l.perPeer, host)
 	}
-	l.open++
+	l.streams++
 	l.peers[host]++
-	return func() { l.leave(host) }, nil
+	return func() { l.release(ctx, addr, host) }, nil
 }
 
-func (l *limiter) leave(host string) {
+// release stops counting a stream that has ended. If the client does not read, gRPC stores
+// the unread messages until the connection closes. In this case the stream still counts until
+// the connection closes.
+func (l *limiter) release(ctx context.Context, addr net.Addr, host string) {
+	a, ok := addr.(wire.PeerAddr)
+	if !ok || !isStuck(ctx) {
+		l.removeStream(host)
+		return
+	}
+	l.addHeld(1)
+	a.AfterClose(func() {
+		l.addHeld(-1)
+		l.removeStream(host)
+	})
+}
+
+func (l *limiter) removeStream(host string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open--
+	l.streams--
 	if l.peers[host]--; l.peers[host] == 0 {
 		delete(l.peers, host)
 	}
 }
 
+func (l *limiter) addHeld(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held += n
+}
+
+// count returns the number of open streams.
 func (l *limiter) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.open
+	return l.streams - l.held
 }
 
-func peerHost(ctx context.Context) string {
-	p, ok := peer.FromContext(ctx)
-	if !ok || p.Addr == nil {
+// isStuck reports whether a call was ended because its client does not read.
+func isStuck(ctx context.Context) bool {
+	c := wire.CallOf(ctx)
+	return c != nil && c.Stuck.Load()
+}
+
+func addrOf(ctx context.Context) net.Addr {
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr
+	}
+	return nil
+}
+
+// peerOf returns the name of the peer whose streams a stream from this address belongs to.
+func peerOf(a net.Addr) string {
+	switch a := a.(type) {
+	case nil:
 		return ""
+	case wire.PeerAddr:
+		return a.Peer()
 	}
-	host, _, err := net.SplitHostPort(p.Addr.String())
-	if err != nil {
-		return p.Addr.String()
-	}
-	return host
+	return wire.Peer(a.String(), wire.PeerPrefix)
 }

@@ -36,8 +36,8 @@ func TestWatchersAreLimited(t *testing.T) {
 				t.Errorf("%s: %v", what, mesh.err)
 			}
 			first.cancel()
-			synctest.Wait()              // until the server knows
-			w.watchStock(t, "pay").one() // there is room again
+			synctest.Wait()              // until the server has noticed
+			w.watchStock(t, "pay").one() // a place is free again
 		})
 	}
 }
@@ -63,7 +63,7 @@ func TestPeersAreCountedByHost(t *testing.T) {
 		{"192.0.2.2:1", false},
 		{"[2001:db8::1]:1", false},
 	} {
-		leave, err := l.enter(from(c.address))
+		leave, err := l.addStream(from(c.address))
 		if (err != nil) != c.refused {
 			t.Errorf("%d: %s: %v, want refused %v", i, c.address, err, c.refused)
 		}
@@ -91,8 +91,8 @@ func TestEnd(t *testing.T) {
 		mesh.one()
 		w.publish(is("self", health.Draining))
 		w.handlers.End()
-		w.handlers.End() // twice is fine
-		// What was published before the end still arrives.
+		w.handlers.End() // a second call does nothing
+		// A change that was published before the end is still sent.
 		if m := stock.one(); m.GetStatus() != notServing {
 			t.Errorf("stock: %v", m)
 		}
@@ -119,7 +119,7 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// brief is the server's side of a stream whose caller goes after one message.
+// brief is the server side of a stream whose client leaves after one message.
 type brief[M any] struct {
 	grpc.ServerStream
 	ctx    context.Context
@@ -163,7 +163,7 @@ func TestInventedNamesLeaveNothing(t *testing.T) {
 
 func heapInUse() uint64 {
 	runtime.GC()
-	runtime.GC() // what the first one freed by finalizers
+	runtime.GC() // the second run frees what finalizers of the first released
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapInuse

@@ -1,107 +1,156 @@
 package grpchealth
 
 import (
-	"sync"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// sender turns the steps of one reader into messages.
+// sender sends the steps of one reader as messages on the stream of one Watch.
 type sender struct {
 	h      *Handlers
 	watch  *wire.Watch
 	stream grpc.ServerStreamingServer[pb.WatchResponse]
-	key    feed.Key
 	view   view
-	first  bool
+	first  bool // true until the first message was sent
 }
 
-func (h *Handlers) newSender(w *wire.Watch, stream grpc.ServerStreamingServer[pb.WatchResponse]) *sender {
-	return &sender{
-		h: h, watch: w, stream: stream, key: h.audience(stream.Context()),
-		view: newView(w), first: true,
-	}
+func (h *Handlers) newSender(w *wire.Watch, caller access.Caller, stream grpc.ServerStreamingServer[pb.WatchResponse]) *sender {
+	s := &sender{h: h, watch: w, stream: stream, view: newView(w, caller), first: true}
+	s.view.hidesEmpty = h.hidesEmpty(&w.Selector)
+	return s
 }
 
 func (s *sender) send(step *feed.Step) error {
-	switch {
-	case step.Beat:
-		return s.message(nil, step.Revision, &pb.WatchResponse{Build: s.h.cfg.Build})
-	case step.Batch != nil && s.view.everything():
-		return s.batch(step)
+	if step.Beat {
+		return s.sendMessage(nil, step.Revision, &pb.WatchResponse{Build: s.h.cfg.Build})
 	}
-	return s.entries(step)
+	if step.Batch != nil && s.view.everything() {
+		if detail, same := s.view.detailOf(step.Batch); same {
+			return s.sendBatch(step, detail)
+		}
+	}
+	return s.sendEntries(step)
 }
 
-// batch sends a whole batch, encoded once for everybody.
-func (s *sender) batch(step *feed.Step) error {
-	b := step.Batch.Encoded(s.key, func(b *feed.Batch) []byte {
+// sendBatch sends a whole batch. All senders with the same detail share the encoded bytes.
+func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
+	b := step.Batch.Encoded(encodingOf(detail), func(b *feed.Batch) []byte {
 		var all []byte
 		for _, e := range b.Entries {
-			all = append(all, encoded(e, s.key)...)
+			if s.view.selects(e) {
+				all = append(all, encodedEntry(e, detail)...)
+			}
 		}
 		return all
 	})
-	if len(b) > wire.ChunkBytes {
-		return s.entries(step)
+	switch {
+	case len(b) > wire.ChunkBytes:
+		return s.sendEntries(step)
+	case len(b) == 0:
+		return nil // the batch has only the entry "", which the view hides
 	}
-	return s.message(b, step.Revision, &pb.WatchResponse{})
+	return s.sendMessage(b, step.Revision, &pb.WatchResponse{})
 }
 
-// buffers are for chunks while they are put together: Send has copied them when
-// it returns.
-var buffers = sync.Pool{New: func() any { return new([]byte) }}
-
-// entries sends what of them is in view, in chunks. A chunk says how far it
-// goes, so that it can be resumed from; those of a snapshot do not, before the
-// last.
-func (s *sender) entries(step *feed.Step) error {
+// sendEntries sends the entries of a step that the view selects, in chunks. A client can
+// resume after each chunk of changes. It can resume after a snapshot only if it has received
+// the last chunk.
+func (s *sender) sendEntries(step *feed.Step) error {
+	c := chunker{s: s, step: step}
 	if step.Snapshot {
 		s.view.restart()
 	}
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
-	chunk, reached := (*buffer)[:0], uint64(0)
-	for _, e := range step.Entries {
-		fragment := s.view.fragment(e, s.key)
-		if len(chunk) > 0 && len(chunk)+len(fragment) > wire.ChunkBytes {
-			if err := s.chunk(chunk, step, reached); err != nil {
+	var known map[health.ID]bool
+	if step.Snapshot && len(s.view.ids) > 0 {
+		known = map[health.ID]bool{}
+	}
+	for e := range step.Entries {
+		if known != nil {
+			known[e.ID] = true
+		}
+		if err := c.add(s.view.fragment(e), e.Revision); err != nil {
+			return err
+		}
+	}
+	if known != nil {
+		for fragment := range s.view.unknownNames(known) {
+			if err := c.add(fragment, 0); err != nil {
 				return err
 			}
-			chunk = chunk[:0]
 		}
-		chunk = append(chunk, fragment...)
-		reached = e.Revision
 	}
-	*buffer = chunk
-	if step.Snapshot {
-		chunk = append(chunk, s.view.unknown(step)...)
-	} else if len(chunk) == 0 {
+	return c.sendLast()
+}
+
+// chunker joins the encoded entries of a step to chunks, and sends each chunk as a message. A
+// chunk has at most wire.ChunkBytes, unless one entry alone is larger. Each message has its
+// own buffer, because gRPC may use a message after Send has returned.
+type chunker struct {
+	s       *sender
+	step    *feed.Step
+	chunk   []byte
+	reached uint64 // revision of the last entry in chunk; used for changes only
+}
+
+// add adds an encoded entry to the chunk. If the chunk has no room for the entry, add sends
+// the chunk first.
+func (c *chunker) add(fragment []byte, revision uint64) error {
+	if len(c.chunk) > 0 && len(c.chunk)+len(fragment) > wire.ChunkBytes {
+		if revision == c.reached {
+			c.reached-- // a client that resumes here must receive the whole revision again
+		}
+		if err := c.sendPart(); err != nil {
+			return err
+		}
+		c.chunk = make([]byte, 0, wire.ChunkBytes)
+	}
+	c.chunk, c.reached = joined(c.chunk, fragment), revision
+	return nil
+}
+
+// joined appends a fragment to a chunk. The first fragment of the first chunk becomes the
+// chunk without a copy. All readers share its bytes, so it is clipped: a later append
+// copies it.
+func joined(chunk, fragment []byte) []byte {
+	if len(chunk) == 0 && cap(chunk) < len(fragment) {
+		return slices.Clip(fragment)
+	}
+	return append(chunk, fragment...)
+}
+
+// sendPart sends a chunk that is not the last one of its step.
+func (c *chunker) sendPart() error {
+	reached := c.reached
+	if c.step.Snapshot {
+		reached = 0
+	}
+	m := &pb.WatchResponse{Snapshot: c.step.Snapshot, Gap: c.step.Gap}
+	c.step.Gap = false
+	return c.s.sendMessage(c.chunk, reached, m)
+}
+
+// sendLast sends the last chunk of a step. If the step has changes but the view selects none
+// of them, sendLast sends nothing.
+func (c *chunker) sendLast() error {
+	if !c.step.Snapshot && len(c.chunk) == 0 {
 		return nil
 	}
-	return s.message(chunk, step.Revision, &pb.WatchResponse{
-		Snapshot: step.Snapshot, SnapshotEnd: step.Snapshot, Gap: step.Gap,
+	return c.s.sendMessage(c.chunk, c.step.Revision, &pb.WatchResponse{
+		Snapshot: c.step.Snapshot, SnapshotEnd: c.step.Snapshot, Gap: c.step.Gap,
 	})
 }
 
-// chunk sends a part that is not the last.
-func (s *sender) chunk(chunk []byte, step *feed.Step, reached uint64) error {
-	if step.Snapshot {
-		reached = 0
-	}
-	m := &pb.WatchResponse{Snapshot: step.Snapshot, Gap: step.Gap}
-	step.Gap = false
-	return s.message(chunk, reached, m)
-}
-
-// message completes and sends one. Entries come encoded and travel as fields
-// the message does not look at: they are copied once, not encoded again.
-func (s *sender) message(entries []byte, revision uint64, m *pb.WatchResponse) error {
+// sendMessage completes m and sends it. It sets the encoded entries as unknown fields, so
+// that gRPC copies the bytes and does not encode the entries again.
+func (s *sender) sendMessage(entries []byte, revision uint64, m *pb.WatchResponse) error {
 	m.Epoch, m.Revision, m.At = s.h.cfg.Feed.Epoch(), revision, timestamppb.Now()
 	if revision > 0 || !m.GetSnapshot() {
 		m.ResumeToken = wire.Token{Epoch: m.GetEpoch(), Revision: revision, Scope: s.watch.Scope}.Encode()

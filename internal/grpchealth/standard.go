@@ -11,18 +11,12 @@ import (
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The trailers of a standard Check, for who wants to know more than the
-// standard can say.
-const (
-	TrailerStatus      = "meshhealth-status"
-	TrailerCause       = "meshhealth-cause"
-	TrailerUnconfirmed = "meshhealth-unconfirmed"
-)
-
-// maxStandardList is the standard's own limit of List.
+// maxStandardList is the largest number of services that List of grpc.health.v1 may return.
 const maxStandardList = 100
 
 // standard serves grpc.health.v1.
@@ -31,10 +25,18 @@ type standard struct {
 	h *Handlers
 }
 
-// Check answers the standard's Check.
+// Check returns the grpc.health.v1 number of one name. Its trailers have the status, the
+// cause and whether the status is unconfirmed.
 func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
-	id, err := s.name(req)
+	s.h.noteCall()
+	if err := s.h.prove(ctx); err != nil {
+		return nil, err
+	}
+	id, err := s.parseName(req)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := mayRead(s.h.caller(ctx), id); err != nil {
 		return nil, err
 	}
 	e, ok := s.h.cfg.Feed.Get(id)
@@ -44,95 +46,127 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	if err := grpc.SetTrailer(ctx, trailer(&e.State)); err != nil {
 		return nil, wire.GRPC(err)
 	}
-	return &healthpb.HealthCheckResponse{Status: s.h.number(e.Status)}, nil
+	return &healthpb.HealthCheckResponse{Status: s.h.numberOf(&e.State)}, nil
 }
 
-// List answers the standard's List: services, the mesh, and "".
-func (s standard) List(context.Context, *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
-	entries, _ := s.h.cfg.Feed.Snapshot()
-	statuses := map[string]*healthpb.HealthCheckResponse{}
-	for _, e := range entries {
-		if e.ID.Instance != "" {
+// List returns the numbers of the services, of the mesh and of "" that the caller may read.
+func (s standard) List(ctx context.Context, _ *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
+	s.h.noteCall()
+	caller := s.h.caller(ctx)
+	statuses, self := map[string]*healthpb.HealthCheckResponse{}, s.h.resolve(health.ID{})
+	for e := range s.h.cfg.Feed.Cut().Aggregates() {
+		if !caller.May(access.Read, access.Of(e.ID)) {
 			continue
 		}
-		statuses[e.ID.Service] = &healthpb.HealthCheckResponse{Status: s.h.number(e.Status)}
-		if e.ID == s.h.cfg.Self {
-			statuses[""] = statuses[e.ID.Service]
+		number := &healthpb.HealthCheckResponse{Status: s.h.numberOf(&e.State)}
+		statuses[e.ID.Service] = number
+		if e.ID == self {
+			statuses[""] = number
 		}
 		if len(statuses) > maxStandardList {
-			return nil, wire.GRPC(fmt.Errorf("%w: more than %d services, the most this List may return; use meshhealth.v1.HealthService/List", wire.ErrLimit, maxStandardList))
+			return nil, wire.GRPC(fmt.Errorf("%w: more than %d services, the most this List may return; use meshhealth.v1.HealthService/List", domain.ErrLimit, maxStandardList))
 		}
 	}
 	return &healthpb.HealthListResponse{Statuses: statuses}, nil
 }
 
-// Watch answers the standard's Watch: the number now, then whenever it
-// changes. An unknown name is a number too, and stays followed.
+// Watch sends the number of one name at once, and again whenever the number changes. The
+// number of an unknown name is SERVICE_UNKNOWN, and the Watch of such a name stays open.
 func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
-	id, err := s.name(req)
+	s.h.noteCall()
+	if err := s.h.prove(stream.Context()); err != nil {
+		return err
+	}
+	id, err := s.parseName(req)
 	if err != nil {
 		return err
 	}
-	ctx, done, err := s.h.watching(stream.Context())
+	caller := s.h.caller(stream.Context())
+	if _, err := mayRead(caller, id); err != nil {
+		return err
+	}
+	ctx, watcher, done, err := s.h.openWatch(stream.Context())
 	if err != nil {
 		return wire.GRPC(err)
 	}
 	defer done()
-	reader := s.h.cfg.Feed.NewReader(feed.Interest{Services: []string{id.Service}})
-	sent := healthpb.HealthCheckResponse_ServingStatus(-1)
+	n := numberSender{
+		h: s.h, caller: caller, id: id, sent: -1,
+		stream: timedStream[healthpb.HealthCheckResponse]{stream, s.h, watcher},
+	}
+	reader := s.h.cfg.Feed.NewReader(feed.Interest{Names: []health.ID{id}})
 	for {
-		step, err := reader.Next(ctx)
+		step, end, err := nextStep(ctx, reader)
 		if err != nil {
 			return wire.GRPC(err)
 		}
-		now, told := s.h.told(&step, id)
-		if !told || now == sent {
-			continue
-		}
-		if err := stream.Send(&healthpb.HealthCheckResponse{Status: now}); err != nil {
+		if err := n.send(&step); err != nil {
 			return err
 		}
-		sent = now
+		if end != nil {
+			return wire.GRPC(end)
+		}
 	}
 }
 
-// name reads the name asked for. Any name within reason may be asked for.
-func (s standard) name(req *healthpb.HealthCheckRequest) (health.ID, error) {
+// numberSender sends the number of one name each time the number has changed.
+type numberSender struct {
+	h      *Handlers
+	caller access.Caller
+	id     health.ID
+	stream timedStream[healthpb.HealthCheckResponse]
+	sent   healthpb.HealthCheckResponse_ServingStatus // number that was sent last; -1: none
+}
+
+func (n *numberSender) send(step *feed.Step) error {
+	now, known := n.h.numberIn(step)
+	if !known || now == n.sent {
+		return nil
+	}
+	if _, err := mayRead(n.caller, n.id); err != nil {
+		return err
+	}
+	n.sent = now
+	return n.stream.Send(&healthpb.HealthCheckResponse{Status: now})
+}
+
+// parseName returns the name in the feed for which a request asks. It returns an error only
+// if the name is too long.
+func (s standard) parseName(req *healthpb.HealthCheckRequest) (health.ID, error) {
 	var v wire.Violations
 	v.MaxLen("service", req.GetService(), wire.MaxFullName)
 	return s.h.resolve(health.ParseID(req.GetService())), v.Err()
 }
 
-// told returns what a step says of one name, if it says anything.
-func (h *Handlers) told(step *feed.Step, id health.ID) (number healthpb.HealthCheckResponse_ServingStatus, told bool) {
-	for _, e := range step.Entries {
-		switch {
-		case e.ID != id:
-		case e.Removed:
+// numberIn returns the number in a step of a reader that reads one name. known is false if
+// the step says nothing about the name.
+func (h *Handlers) numberIn(step *feed.Step) (number healthpb.HealthCheckResponse_ServingStatus, known bool) {
+	for e := range step.Entries {
+		if e.Removed {
 			return healthpb.HealthCheckResponse_SERVICE_UNKNOWN, true
-		default:
-			return h.number(e.Status), true
 		}
+		return h.numberOf(&e.State), true
 	}
 	return healthpb.HealthCheckResponse_SERVICE_UNKNOWN, step.Snapshot
 }
 
-func (h *Handlers) number(s health.Status) healthpb.HealthCheckResponse_ServingStatus {
-	if s == health.Degraded && h.cfg.DegradedNotServing {
-		s = health.NotServing
+// numberOf returns the grpc.health.v1 number of a state.
+func (h *Handlers) numberOf(s *health.State) healthpb.HealthCheckResponse_ServingStatus {
+	if h.cfg.Number != nil {
+		return h.cfg.Number(s)
 	}
-	return healthpb.HealthCheckResponse_ServingStatus(s.GRPC())
+	return healthpb.HealthCheckResponse_ServingStatus(s.Status.GRPC())
 }
 
 func trailer(s *health.State) metadata.MD {
 	return metadata.Pairs(
-		TrailerStatus, s.Status.String(),
-		TrailerCause, s.Cause.String(),
-		TrailerUnconfirmed, strconv.FormatBool(s.Unconfirmed),
+		wire.TrailerStatus, s.Status.String(),
+		wire.TrailerCause, s.Cause.String(),
+		wire.TrailerUnconfirmed, strconv.FormatBool(s.Unconfirmed),
 	)
 }
 
-// NotFound is the answer to a name nobody knows.
+// NotFound returns the gRPC error for a name that is not known.
 func NotFound(name string) error {
-	return wire.GRPC(fmt.Errorf("service %q: %w", wire.CleanTo(name, wire.MaxFullName), wire.ErrNotFound))
+	return wire.GRPC(fmt.Errorf("service %q: %w", wire.CleanTo(name, wire.MaxFullName), domain.ErrNotFound))
 }

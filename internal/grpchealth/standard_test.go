@@ -12,6 +12,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -23,7 +24,7 @@ const (
 	serviceUnknown = healthpb.HealthCheckResponse_SERVICE_UNKNOWN
 )
 
-// numbers is what each status is to a stock client. It must have all of them.
+// numbers maps each status to its number in grpc.health.v1. It must contain all statuses.
 var numbers = map[health.Status]healthpb.HealthCheckResponse_ServingStatus{
 	health.Unknown: unknown, health.Serving: serving, health.Degraded: serving, health.NotServing: notServing,
 	health.Starting: notServing, health.Draining: notServing, health.Maintenance: notServing,
@@ -60,13 +61,20 @@ func TestStandardCheck(t *testing.T) {
 	}
 }
 
+func degradedNotServing(s *health.State) healthpb.HealthCheckResponse_ServingStatus {
+	if s.Status == health.Degraded {
+		return notServing
+	}
+	return healthpb.HealthCheckResponse_ServingStatus(s.Status.GRPC())
+}
+
 func TestStandardDegradedNotServing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Config{DegradedNotServing: true})
+		w := newWorld(t, Config{Number: degradedNotServing})
 		w.publish(is("pay", health.Degraded))
 		var trailer metadata.MD
 		r, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "pay"}, grpc.Trailer(&trailer))
-		if err != nil || r.GetStatus() != notServing || trailer.Get(TrailerStatus)[0] != "DEGRADED" {
+		if err != nil || r.GetStatus() != notServing || trailer.Get(wire.TrailerStatus)[0] != "DEGRADED" {
 			t.Errorf("%v, %v, %v", r, err, trailer)
 		}
 		in := w.watchStock(t, "pay")
@@ -82,12 +90,8 @@ func TestStandardCheckOfNamesNobodyKnows(t *testing.T) {
 	w := newWorld(t, Config{})
 	w.publish(is("pay", health.Serving))
 	for _, name := range []string{"shop", "pay/1", "pay/", "/", "a b\x00", "*", "*/1", strings.Repeat("x", wire.MaxFullName)} {
-		want := codes.NotFound
-		if name == "pay/" {
-			want = codes.OK // an instance without a name is the service
-		}
 		_, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
-		if wantCode(t, err, want); want == codes.NotFound && wire.ReasonOf(err) != wire.ReasonNotFound {
+		if wantCode(t, err, codes.NotFound); wire.ReasonOf(err) != wire.ReasonNotFound {
 			t.Errorf("%q: reason %q", name, wire.ReasonOf(err))
 		}
 	}
@@ -113,7 +117,7 @@ func TestStandardWatch(t *testing.T) {
 				t.Errorf("first %v, want %v", m, want)
 			}
 		}
-		w.publish(is("pay", health.Degraded)) // still SERVING: nothing to say
+		w.publish(is("pay", health.Degraded)) // the number is still SERVING, so nothing is sent
 		service.none()
 		w.publish(is("pay/1", health.NotServing), is("self", health.Serving))
 		service.none()
@@ -140,7 +144,7 @@ func TestStandardWatchOfANameNobodyKnows(t *testing.T) {
 		if m := in.one(); m.GetStatus() != serviceUnknown {
 			t.Errorf("at first: %v", m)
 		}
-		w.publish(is("shop", health.Serving)) // not this one
+		w.publish(is("shop", health.Serving)) // another name
 		in.none()
 		w.publish(is("shop/1", health.Serving))
 		if m := in.one(); m.GetStatus() != serving {
@@ -165,7 +169,7 @@ func TestStandardNeverSends4(t *testing.T) {
 				synctest.Wait()
 			}
 		}
-		for _, m := range in.take() {
+		for _, m := range in.received() {
 			if m.GetStatus() > serviceUnknown {
 				t.Fatalf("%d was sent", m.GetStatus())
 			}
@@ -193,4 +197,26 @@ func TestStandardList(t *testing.T) {
 	}
 	_, err = w.stock.List(t.Context(), &healthpb.HealthListRequest{})
 	wantCode(t, err, codes.ResourceExhausted)
+}
+
+// TestNamesThatAreNone: a name with an empty part before or after a slash is neither "" nor
+// a service.
+func TestNamesThatAreNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{})
+		w.publish(is("self", health.Serving), is("pay", health.Serving), is("pay/a", health.Serving))
+		for _, name := range []string{"/", "pay/", "/a", "//", "pay//", "/pay"} {
+			r, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name})
+			if r != nil {
+				t.Errorf("Check(%q): %v", name, r)
+			}
+			wantCode(t, err, codes.NotFound)
+			in := w.watchStock(t, name)
+			if m := in.one(); m.GetStatus() != serviceUnknown {
+				t.Errorf("Watch(%q): %v", name, m)
+			}
+			_, err = w.mesh.Check(t.Context(), &pb.CheckRequest{Service: name})
+			wantCode(t, err, codes.InvalidArgument)
+		}
+	})
 }

@@ -1,7 +1,7 @@
 package grpchealth
 
 import (
-	"slices"
+	"iter"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -9,60 +9,81 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// entriesField is the number of WatchResponse.entries.
+// entriesField is the field number of WatchResponse.entries.
 const entriesField = 4
 
-// view is what one Watch sees of a feed.
+// view is the part of a feed that one Watch sends. It has the entries that the request
+// selects and that the policy allows the caller to read.
 type view struct {
-	ids      []health.ID
+	ids      []health.ID // names that the request lists; empty if it uses the selector
 	selector *wire.Selector
-	// A selector by labels is left when labels change. What was sent is
-	// remembered, so that it can be taken back; after a resume it may have
-	// been anything.
-	sent    map[health.ID]bool
+	caller   access.Caller
+	// sent is the set of instances that this Watch has sent to the client. A change of
+	// labels or zone may end the selection of such an instance. Then the Watch sends it as
+	// removed. sent is nil if the request selects neither labels nor a zone.
+	sent map[health.ID]bool
+	// resumed is true if the client resumed with a token. Until the next snapshot, the client
+	// may know instances that are not in sent.
 	resumed bool
+	// hidesEmpty is the result of Handlers.hidesEmpty: true if the view omits the entry "".
+	hidesEmpty bool
 }
 
-func newView(w *wire.Watch) view {
-	v := view{ids: w.IDs, selector: &w.Selector, resumed: w.HasToken}
+func newView(w *wire.Watch, caller access.Caller) view {
+	v := view{ids: w.IDs, selector: &w.Selector, caller: caller, resumed: w.HasToken}
 	if len(w.Selector.Labels) > 0 || w.Selector.Zone != "" {
 		v.sent = map[health.ID]bool{}
 	}
 	return v
 }
 
-// restart forgets what was sent: a snapshot says it all anew.
+// restart empties sent, because the next snapshot replaces all that the client knows.
 func (v *view) restart() {
 	v.resumed = false
 	clear(v.sent)
 }
 
-// everything reports whether nothing is filtered out.
+// everything reports whether the request selects all entries.
 func (v *view) everything() bool {
 	return len(v.ids) == 0 && v.selector.Services == nil && v.sent == nil && !v.selector.AggregatesOnly
 }
 
-func (v *view) sees(e *feed.Entry) bool {
-	if len(v.ids) > 0 {
-		return slices.Contains(v.ids, e.ID)
-	}
-	return v.selector.Matches(&e.State)
+// selects reports whether the request selects an entry. If the request lists names, the
+// answer is always true, because the reader reads only entries with these names.
+func (v *view) selects(e *feed.Entry) bool {
+	return len(v.ids) > 0 || v.selector.Matches(&e.State) && !(v.hidesEmpty && e.ID == (health.ID{}))
 }
 
-// fragment returns e as it is to be sent, nil if it is not.
-func (v *view) fragment(e *feed.Entry, key feed.Key) []byte {
-	if v.sees(e) {
-		v.remember(e)
-		return encoded(e, key)
+// detailOf returns the level of detail with which the caller may read every entry of a
+// batch. same is false if the policy refuses an entry or its level differs between entries.
+func (v *view) detailOf(b *feed.Batch) (detail access.Detail, same bool) {
+	for i, e := range b.Entries {
+		d := v.caller.Decide(access.Read, access.Of(e.ID))
+		if !d.Allowed || i > 0 && d.Detail != detail {
+			return 0, false
+		}
+		detail = d.Detail
 	}
-	if v.sent == nil || e.ID.Aggregate() || !(v.resumed || v.sent[e.ID]) {
+	return detail, true
+}
+
+// fragment returns the bytes to send for an entry. It returns nil if the Watch must send
+// nothing for the entry.
+func (v *view) fragment(e *feed.Entry) []byte {
+	d := v.caller.Decide(access.Read, access.Of(e.ID))
+	if d.Allowed && v.selects(e) {
+		v.remember(e)
+		return encodedEntry(e, d.Detail)
+	}
+	if v.sent == nil || e.ID.Aggregate() || !(v.sent[e.ID] || v.resumed && d.Allowed) {
 		return nil
 	}
 	delete(v.sent, e.ID)
-	return encode(&pb.Health{Service: e.ID.Service, Instance: e.ID.Instance, Revision: e.Revision, Removed: true})
+	return encodeHealth(&pb.Health{Service: e.ID.Service, Instance: e.ID.Instance, Revision: e.Revision, Removed: true})
 }
 
 func (v *view) remember(e *feed.Entry) {
@@ -75,34 +96,46 @@ func (v *view) remember(e *feed.Entry) {
 	}
 }
 
-// unknown returns an entry for each name asked for that a snapshot lacks.
-func (v *view) unknown(step *feed.Step) []byte {
-	var all []byte
-	for _, id := range v.ids {
-		known := slices.ContainsFunc(step.Entries, func(e *feed.Entry) bool { return e.ID == id })
-		if !known {
-			all = append(all, encode(&pb.Health{Service: id.Service, Instance: id.Instance, Status: pb.Status_STATUS_SERVICE_UNKNOWN})...)
+// unknownNames yields an encoded entry with SERVICE_UNKNOWN for each name that the request
+// lists and that is not in known.
+func (v *view) unknownNames(known map[health.ID]bool) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for _, id := range v.ids {
+			if known[id] || !v.caller.May(access.Read, access.Of(id)) {
+				continue
+			}
+			if !yield(encodeHealth(&pb.Health{Service: id.Service, Instance: id.Instance, Status: pb.Status_STATUS_SERVICE_UNKNOWN})) {
+				return
+			}
 		}
 	}
-	return all
 }
 
-// encoded returns e as a field of a WatchResponse, made once per audience.
-func encoded(e *feed.Entry, key feed.Key) []byte {
-	return e.Encoded(key, func(e *feed.Entry) []byte {
-		h := wire.Health(&e.State, e.At, key == feed.Full)
+// encodingOf returns the encoding whose bytes all callers with this level of detail share.
+func encodingOf(detail access.Detail) feed.Encoding {
+	if detail == access.Full {
+		return feed.Encoding{Format: feed.Protobuf, Audience: feed.Full}
+	}
+	return feed.Encoding{Format: feed.Protobuf, Audience: feed.Public}
+}
+
+// encodedEntry returns e encoded as the field entries of a WatchResponse. All callers of one
+// audience share the bytes.
+func encodedEntry(e *feed.Entry, detail access.Detail) []byte {
+	return e.Encoded(encodingOf(detail), func(e *feed.Entry) []byte {
+		h := wire.Health(&e.State, e.At, detail == access.Full)
 		if e.Removed {
 			h.Status = pb.Status_STATUS_SERVICE_UNKNOWN
 		}
-		return encode(h)
+		return encodeHealth(h)
 	})
 }
 
-func encode(h *pb.Health) []byte {
+func encodeHealth(h *pb.Health) []byte {
 	b := protowire.AppendTag(nil, entriesField, protowire.BytesType)
 	body, err := proto.Marshal(h)
 	if err != nil {
-		// Only text that is not UTF-8 could do this, and all text was cleaned.
+		// Marshal fails only for text that is not UTF-8, and all text was cleaned before.
 		return nil
 	}
 	return protowire.AppendBytes(b, body)

@@ -14,10 +14,11 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// lines says what a message's entries are, sorted.
+// lines formats the entries of a message, sorted.
 func lines(m *pb.WatchResponse) []string {
 	var all []string
 	for _, e := range m.GetEntries() {
@@ -109,12 +110,12 @@ func TestWatchByLabelsSaysWhatLeaves(t *testing.T) {
 		w.publish(labelled("pay/1", "test"))
 		left := in.one()
 		wantLines(t, left, "pay/1 UNKNOWN removed")
-		w.publish(labelled("pay/1", "other"), labelled("pay/2", "other")) // gone already, never there
+		w.publish(labelled("pay/1", "other"), labelled("pay/2", "other")) // the first was removed already, the second was never sent
 		in.none()
 		w.publish(labelled("pay/2", "prod"))
 		wantLines(t, in.one(), "pay/2 SERVING")
 
-		// After a resume nobody knows what was sent: rather once too often.
+		// After a resume the server does not know what was sent, so it sends a removal that may be redundant.
 		again := w.watch(t, &pb.WatchRequest{
 			Selector: &pb.Selector{Labels: map[string]string{"env": "prod"}}, ResumeToken: m.GetResumeToken(),
 		})
@@ -124,16 +125,16 @@ func TestWatchByLabelsSaysWhatLeaves(t *testing.T) {
 
 func TestWatchByLabelsForgetsWhatIsRemoved(t *testing.T) {
 	w := &wire.Watch{Selector: wire.Selector{Labels: map[string]string{"env": "prod"}}}
-	v := newView(w)
+	v := newView(w, access.Caller{Policy: access.TrustPolicy{}})
 	world := newWorld(t, Config{})
 	for i := range 1000 {
 		s := labelled(fmt.Sprintf("pay/%d", i), "prod")
 		for _, e := range world.publish(s).Entries {
-			v.fragment(e, 0)
+			v.fragment(e)
 		}
 		s.Removed = true
 		for _, e := range world.publish(s).Entries {
-			if v.fragment(e, 0) == nil {
+			if v.fragment(e) == nil {
 				t.Fatal("the removal was not sent")
 			}
 		}
@@ -153,25 +154,25 @@ func TestWatchInChunks(t *testing.T) {
 		}
 		w.publish(states...)
 		in := w.watch(t, &pb.WatchRequest{})
-		messages := in.take()
+		messages := in.received()
 		if got := countChunks(t, messages, true); got != n {
 			t.Errorf("%d entries in the snapshot, want %d", got, n)
 		}
 		w.publish(states...)
-		messages = in.take()
+		messages = in.received()
 		if got := countChunks(t, messages, false); got != n {
 			t.Errorf("%d entries in the batch, want %d", got, n)
 		}
-		// A chunk of changes can be resumed from; the rest comes then.
+		// A client can resume from a chunk of changes, and receives the rest.
 		half := messages[len(messages)/2]
-		rest := w.watch(t, &pb.WatchRequest{ResumeToken: half.GetResumeToken()}).take()
+		rest := w.watch(t, &pb.WatchRequest{ResumeToken: half.GetResumeToken()}).received()
 		if rest[0].GetSnapshot() || rest[0].GetGap() {
 			t.Errorf("resumed: %v", rest[0])
 		}
 	})
 }
 
-// countChunks checks the marks of several messages and counts their entries.
+// countChunks checks the snapshot marks of several messages and counts their entries.
 func countChunks(t *testing.T, messages []*pb.WatchResponse, snapshot bool) (entries int) {
 	t.Helper()
 	if len(messages) < 3 {
@@ -203,7 +204,7 @@ func TestWatchResumes(t *testing.T) {
 		w.publish(is("pay", health.NotServing))
 		w.publish(is("pay", health.Degraded))
 		m := w.watch(t, &pb.WatchRequest{ResumeToken: token}).one()
-		wantLines(t, m, "pay DEGRADED") // the latest of what was missed
+		wantLines(t, m, "pay DEGRADED") // only the latest of the missed changes
 		if m.GetSnapshot() || m.GetGap() || m.GetRevision() != 4 {
 			t.Errorf("%v", m)
 		}
@@ -262,7 +263,7 @@ func TestWatchHeartbeats(t *testing.T) {
 			w.feed.Beat()
 		}
 		for period, in := range ins {
-			beats := in.take()
+			beats := in.received()
 			if len(beats) != 60/period {
 				t.Errorf("every %d s: %d beats in 60 s", period, len(beats))
 			}
@@ -278,8 +279,8 @@ func TestWatchHeartbeats(t *testing.T) {
 	})
 }
 
-// News that is not for this watcher must not drown its heartbeats: three that
-// are missed mean that the path to us is broken.
+// Changes that a watcher does not select must not replace its heartbeats: a client takes
+// three missed heartbeats for a broken path.
 func TestWatchHeartbeatsAmidTheNoiseOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{})
@@ -292,12 +293,12 @@ func TestWatchHeartbeatsAmidTheNoiseOfOthers(t *testing.T) {
 			in.one()
 		}
 		for range 100 {
-			w.publish(is("pay", health.Serving)) // both at once: which one is seen?
+			w.publish(is("pay", health.Serving)) // a change and a heartbeat at the same time
 			w.feed.Beat()
 			synctest.Wait()
 		}
 		for i, in := range quiet {
-			if n := len(in.take()); n != 100 {
+			if n := len(in.received()); n != 100 {
 				t.Errorf("watcher %d: %d heartbeats of 100", i, n)
 			}
 		}
@@ -314,7 +315,7 @@ func TestSlowWatcherGetsTheLatest(t *testing.T) {
 			w.publish(is("shop", health.Serving))
 		}
 		got := map[string]string{}
-		messages := in.take()
+		messages := in.received()
 		for _, m := range messages {
 			for _, line := range lines(m) {
 				name, status, _ := strings.Cut(line, " ")

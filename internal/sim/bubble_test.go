@@ -10,14 +10,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/meshhealth/meshhealth/coordinator/registry"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
+	"github.com/meshhealth/meshhealth/internal/mesh"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// bubble is a real registry on a disk that obeys, with callers, followers and
-// readers, in a bubble of synctest. Its scripts have no instances of a world:
-// who calls is made when it is first named.
+// bubble is a whole registry on a simulated disk, with callers and readers, in a
+// bubble of synctest. A caller is made when a script first names it.
 type bubble struct {
 	t      *testing.T
 	began  time.Time
@@ -37,13 +37,21 @@ type bubble struct {
 	answers []func()
 }
 
-// pauses makes the owner stand still, or the scribe, in the only call both make to
-// the outside.
+// pauses stops the owner or the store writer: it is the log handler, which both call.
 type pauses struct {
 	slog.Handler
 	next  atomic.Int64
-	until atomic.Int64 // the end of the last one
-	ended atomic.Int64 // that has ended
+	until atomic.Int64 // when the last pause ends
+	ended atomic.Int64 // when the last pause that is over has ended
+	// killed is closed when the process is killed, which ends its pause.
+	killed atomic.Pointer[chan struct{}]
+}
+
+// live begins a new life of the registry; the returned function kills it.
+func (p *pauses) live() (kill func()) {
+	killed := make(chan struct{})
+	p.killed.Store(&killed)
+	return func() { close(killed) }
 }
 
 func (p *pauses) Enabled(context.Context, slog.Level) bool { return true }
@@ -51,24 +59,27 @@ func (p *pauses) Enabled(context.Context, slog.Level) bool { return true }
 func (p *pauses) Handle(context.Context, slog.Record) error {
 	if d := time.Duration(p.next.Swap(0)); d > 0 {
 		p.until.Store(max(p.until.Load(), time.Now().Add(d).UnixNano()))
-		time.Sleep(d)
+		select {
+		case <-time.After(d):
+		case <-*p.killed.Load():
+		}
 		p.ended.Store(time.Now().UnixNano())
 	}
 	return nil
 }
 
-// caller is one instance, and what it was promised.
+// caller is one instance, and what the registry has answered it.
 type caller struct {
 	id          health.ID
 	busy        bool // a call of its own is under way
 	incarnation int
 	lease       uint64
-	sure        bool // it knows what the store ought to hold
-	doubtful    bool // but not of its override
+	sure        bool // what the store must hold of its registration is known
+	doubtful    bool // what the store must hold of its override is not known
 	override    *health.Override
 	says        health.Status
 	alive       bool
-	since       time.Time // alive, or not
+	since       time.Time // the last time that alive changed
 }
 
 func (b *bubble) fail(rule, format string, args ...any) {
@@ -99,7 +110,7 @@ func playBubble(t *testing.T, s *Script) (fault *Fault, events int) {
 			if b.failed() {
 				break
 			}
-			b.do(&s.Steps[i])
+			b.playStep(&s.Steps[i])
 			b.wait()
 		}
 		b.end()
@@ -125,21 +136,26 @@ func (b *bubble) start() {
 	}
 	ctx, cancel := context.WithCancel(b.t.Context())
 	var running sync.WaitGroup
-	running.Go(func() { _ = r.Run(ctx) })
-	b.Registry, b.stop = r, func() { cancel(); running.Wait() }
+	kill := b.pauses.live()
+	running.Go(func() {
+		if err := r.Run(ctx); err != nil {
+			b.fail("end", "%v", err)
+		}
+	})
+	b.Registry, b.stop = r, func() { kill(); cancel(); running.Wait() }
 	for _, l := range b.readers {
-		l.turn(r.Feed())
+		l.readFrom(r.Feed())
 	}
 	b.wait()
 	b.remembered()
 	for _, c := range b.callers {
-		if c.alive && !c.busy { // its follower finds it again
+		if c.alive && !c.busy { // its follower connects again
 			b.report(c)
 		}
 	}
 }
 
-// remembered holds that what was acknowledged is there after a restart.
+// remembered checks that everything that was answered is there after a restart.
 func (b *bubble) remembered() {
 	for _, c := range b.callers {
 		if !c.sure || c.busy {
@@ -157,7 +173,7 @@ func (b *bubble) remembered() {
 	}
 }
 
-// until lets time pass. Who lives shows it now and then.
+// until lets time pass. Every caller that is alive gives evidence each second.
 func (b *bubble) until(at time.Time) {
 	for time.Until(at) > 0 && !b.failed() {
 		time.Sleep(min(time.Until(at), time.Second))
@@ -167,35 +183,35 @@ func (b *bubble) until(at time.Time) {
 		}
 		b.wait()
 		for _, c := range b.callers {
-			b.look(c)
+			b.checkCaller(c)
 		}
 	}
 }
 
 func (b *bubble) pulse(c *caller) {
-	kind := health.EventAlive
+	kind := mesh.EventAlive
 	if !c.alive {
-		kind = health.EventPath
+		kind = mesh.EventPath
 	}
 	if c.lease != 0 {
-		b.observe(health.Event{Kind: kind, ID: c.id, Lease: c.lease}, time.Time{})
+		b.observe(mesh.Event{Kind: kind, ID: c.id, Lease: c.lease, Proven: c.alive}, time.Time{})
 	}
 }
 
-func (b *bubble) observe(ev health.Event, since time.Time) {
+func (b *bubble) observe(ev mesh.Event, since time.Time) {
 	b.events++
 	ctx, cancel := context.WithTimeout(b.t.Context(), time.Second)
 	defer cancel()
 	_ = b.Observe(ctx, ev, since)
 }
 
-// look holds one caller's published state against its truth.
-func (b *bubble) look(c *caller) {
+// checkCaller compares the published state of a caller with the truth.
+func (b *bubble) checkCaller(c *caller) {
 	e, ok := b.Feed().Get(c.id)
 	if !ok || !c.sure || c.busy || c.lease == 0 || e.Spec.Lease != c.lease {
 		return
 	}
-	// Nobody is to blame for what was not published while nobody was awake.
+	// Nothing could be published while the registry was paused or down.
 	last := max(c.since.UnixNano(), b.started.UnixNano(), b.pauses.until.Load())
 	switch quiet := time.Duration(time.Now().UnixNano() - last); {
 	case c.alive && quiet > 2*time.Second && (e.Judged != c.says || e.Unconfirmed):
@@ -205,8 +221,8 @@ func (b *bubble) look(c *caller) {
 	}
 }
 
-// do does one step. Callers wait for answers on their own.
-func (b *bubble) do(s *Step) {
+// playStep plays one step. Callers wait for their answers in goroutines of their own.
+func (b *bubble) playStep(s *Step) {
 	switch s.Op {
 	case OpPause:
 		b.pauses.next.Store(int64(s.For))
@@ -219,7 +235,7 @@ func (b *bubble) do(s *Step) {
 		on()
 		b.start()
 	default:
-		b.doCaller(b.caller(s.Who), s)
+		b.playCallerStep(b.caller(s.Who), s)
 	}
 }
 
@@ -232,7 +248,7 @@ func (b *bubble) caller(name string) *caller {
 	return c
 }
 
-func (b *bubble) doCaller(c *caller, s *Step) {
+func (b *bubble) playCallerStep(c *caller, s *Step) {
 	switch s.Op {
 	case OpSay:
 		if c.lease != 0 && !c.busy {
@@ -241,9 +257,9 @@ func (b *bubble) doCaller(c *caller, s *Step) {
 		}
 	case OpCut:
 		c.alive, c.since = false, time.Now()
-	case OpDelay: // a wait in vain that began so long ago
+	case OpDelay: // a wait without an answer that began For ago
 		if c.lease != 0 && c.alive {
-			b.observe(health.Event{Kind: health.EventPath, ID: c.id, Lease: c.lease}, time.Now().Add(-s.For))
+			b.observe(mesh.Event{Kind: mesh.EventPath, ID: c.id, Lease: c.lease}, time.Now().Add(-s.For))
 		}
 	default:
 		if !c.busy {
@@ -253,13 +269,13 @@ func (b *bubble) doCaller(c *caller, s *Step) {
 }
 
 func (b *bubble) report(c *caller) {
-	b.observe(health.Event{Kind: health.EventReport, ID: c.id, Lease: c.lease, Report: health.Report{
+	b.observe(mesh.Event{Kind: mesh.EventReport, ID: c.id, Lease: c.lease, Proven: true, Report: mesh.Report{
 		Source: health.SourceMeshhealth, Status: c.says,
 	}}, time.Time{})
 }
 
-// call makes a durable call; it may take as long as the disk does. What came of
-// it is noted when the script goes on.
+// call makes a call that the registry answers when it is durable. Its result is noted
+// by wait.
 func (b *bubble) call(c *caller, s *Step) {
 	c.busy = true
 	make := b.add
@@ -281,7 +297,7 @@ func (b *bubble) call(c *caller, s *Step) {
 	})
 }
 
-// wait lets everybody do what they have to, and notes the answers.
+// wait waits until every goroutine is idle, and notes the results of calls.
 func (b *bubble) wait() {
 	synctest.Wait()
 	b.mu.Lock()
@@ -311,13 +327,13 @@ func (b *bubble) add(r *registry.Registry, c caller, _ *Step) (note func(*caller
 }
 
 func (b *bubble) remove(r *registry.Registry, c caller, _ *Step) (note func(*caller)) {
-	if err := r.Deregister(b.t.Context(), c.id, c.lease); err != nil {
+	if _, err := r.Deregister(b.t.Context(), c.id, c.lease, false); err != nil {
 		return func(c *caller) { c.sure, c.doubtful = false, true }
 	}
 	if held, ok := b.disk.holds(c.id); ok {
 		b.fail("not durable", "%s was told that it is gone, and the disk holds %+v", c.id, held.Registrations)
 	}
-	return func(c *caller) { c.sure, c.lease, c.override, c.doubtful = true, 0, nil, false }
+	return func(c *caller) { c.sure, c.lease = true, 0 } // its override stays
 }
 
 func (b *bubble) force(r *registry.Registry, c caller, s *Step) (note func(*caller)) {
@@ -338,13 +354,14 @@ func (b *bubble) force(r *registry.Registry, c caller, s *Step) (note func(*call
 	return func(c *caller) { c.override, c.doubtful = o, false }
 }
 
-// end lets everything come to rest.
+// end waits until everything is settled, and compares the readers.
 func (b *bubble) end() {
 	b.disk.set(diskWell, 0)
 	if !b.failed() {
 		b.until(time.Now().Add(2 * time.Minute))
 	}
 	b.stop()
+	b.disk.cut() // the registry does not wait for a commit that hangs
 	b.calls.Wait()
 	for _, l := range b.readers {
 		l.end()

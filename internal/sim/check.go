@@ -1,33 +1,13 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// slack is how late the owner may be without being late.
-const slack = time.Second
-
-// age lets time pass for what nobody is told of, until so much of it was
-// noticed.
-func (o *oracle) age(r *record, until stamp) {
-	if r.loaded && until.past(r.born, o.policy().UnreachableAfter/2+max(o.policy().Amnesty, 0)) {
-		r.loaded, r.silent = false, r.doubt.set
-	}
-	if !r.static && !r.ended.set && until.past(r.renewed, r.length) {
-		r.expired = o.stamp()
-		r.ended = r.expired // it may have been seen by nobody when it was
-		r.ended.at = r.ended.ends(r.renewed, r.length)
-		r.held = r.state.Unconfirmed
-		r.moves++
-	}
-	if r.forced != nil && until.at >= r.forcedTo {
-		r.forced = nil
-	}
-}
-
-// same reports whether an instance is forced as it should be.
+// same reports whether two overrides are equal. Either may be nil.
 func same(is, want *health.Override) bool {
 	if is == nil || want == nil {
 		return is == nil && want == nil
@@ -35,33 +15,45 @@ func same(is, want *health.Override) bool {
 	return is.Status == want.Status && is.Reason == want.Reason && is.SetAt.Equal(want.SetAt) && is.ExpiresAt.Equal(want.ExpiresAt)
 }
 
-// check holds one instance against all that is known of it.
-func (o *oracle) check(r *record) {
+// instanceChecks compares the published state of an instance with the states that are allowed.
+type instanceChecks struct{ *oracle }
+
+// check compares the published state of r with all evidence about r, and with the truth.
+func (o instanceChecks) check(r *record) {
 	s := &r.state
-	o.age(r, o.stamp())
+	r.expireDeadlines(o.stamp())
 	if !same(s.Override, r.forced) || r.forced != nil && s.Status != r.forced.Status || r.forced == nil && s.Status != s.Judged {
 		o.w.fail("override", "%s is %s (judged %s) with override %+v, want %+v", s.ID, s.Status, s.Judged, s.Override, r.forced)
+	}
+	if s.Stranger != r.stranger {
+		o.w.fail("stranger", "another process answers for %s: %t; published %+v", s.ID, r.stranger, *s)
 	}
 	flapping := s.Cause == health.CauseFlapping
 	if !flapping {
 		r.flapping = stamp{}
 	}
+	if r.excused() && s.Judged != r.said && r.mayBelieve() {
+		r.believe() // a foreign process at the address has reported SERVING
+	}
 	switch {
-	case r.leaving():
+	case r.excused():
 		o.checkLeaving(r)
 	case flapping:
 		o.checkFlapping(r)
-	case r.forced != nil && r.moves >= 3: // damped or not: nobody can see
+	case r.forced != nil && r.moves >= 3: // the override hides whether flap damping suppresses the instance
 		o.adoptUnseen(r)
 	default:
 		o.checkSeen(r)
 	}
-	o.enter(r, !r.leaving() && r.confirmed && !r.gone, r.silent || r.held || r.expired.set)
+	if r.forced == nil && !flapping {
+		o.checkTruth(r)
+	}
+	r.countInZones(!r.leaving() && r.confirmed && !r.gone, r.silent || r.held || r.expired.set)
 }
 
-func (o *oracle) checkLeaving(r *record) {
+func (o instanceChecks) checkLeaving(r *record) {
 	r.gone, r.held = false, false
-	o.unclear(r, false)
+	r.setVague(false)
 	if r.state.Judged != r.said {
 		o.w.fail("leaving", "%s says %s, published %+v", r.in.id, r.said, r.state)
 	}
@@ -70,10 +62,11 @@ func (o *oracle) checkLeaving(r *record) {
 	}
 }
 
-// checkSeen is where nothing lies over what it says and how it is reached.
-func (o *oracle) checkSeen(r *record) {
+// checkSeen checks an instance that has no override and that flap damping does not suppress.
+// The result of the first two layers is then visible.
+func (o instanceChecks) checkSeen(r *record) {
 	s := &r.state
-	o.unclear(r, false)
+	r.setVague(false)
 	switch {
 	case r.refused:
 		r.gone, r.held = r.expired.set && !s.Unconfirmed, r.expired.set && s.Unconfirmed
@@ -81,8 +74,10 @@ func (o *oracle) checkSeen(r *record) {
 			o.w.fail("refused", "%s has refused twice and was not heard since: %+v", s.ID, *s)
 		}
 	case s.Unconfirmed:
-		o.checkDoubted(r)
-	case r.doubt.set || r.expired.set:
+		o.checkUnconfirmed(r)
+	case r.full && !r.expired.set:
+		o.checkFull(r)
+	case r.suspectFrom.set || r.expired.set:
 		o.checkGone(r)
 	default:
 		r.gone, r.held = false, false
@@ -90,18 +85,19 @@ func (o *oracle) checkSeen(r *record) {
 	}
 }
 
-// base is what layer 1 and configuration say.
+// base returns the status that was reported, or UNKNOWN if there is a configuration error.
 func (r *record) base() health.Status {
-	if r.config {
+	if r.config != health.CauseNone {
 		return health.Unknown
 	}
 	return r.said
 }
 
-// matches adopts what cannot be known by evidence alone.
-func (o *oracle) matches(r *record) bool {
+// matches reports whether the published status of r is allowed. If the evidence allows two
+// statuses, matches stores the published one as said.
+func (o instanceChecks) matches(r *record) bool {
 	s := r.state.Judged
-	if r.config {
+	if r.config != health.CauseNone {
 		return s == health.Unknown
 	}
 	if r.also && s == health.Serving {
@@ -111,60 +107,71 @@ func (o *oracle) matches(r *record) bool {
 	return s == r.said
 }
 
-func (o *oracle) checkSaid(r *record) {
+func (o instanceChecks) checkSaid(r *record) {
 	s := &r.state
 	if hold := o.policy().RecoverHold; r.waiting.set {
-		enough := r.source == health.SourceWatch || r.polls >= o.policy().RecoverAfter
-		if s.Judged == health.Serving && enough && o.due(r.waiting, hold) {
-			r.said, r.waiting = health.Serving, stamp{}
-			r.moves++
+		if s.Judged == health.Serving && r.mayBelieve() {
+			r.believe()
 		} else if (r.source == health.SourceWatch || r.polls >= o.policy().RecoverAfter+3) && o.due(r.waiting, hold+slack) {
 			o.w.fail("recovery", "%s has said SERVING for long enough, %d times: %+v", s.ID, r.polls, *s)
 		}
 	}
+	if want := r.why(); want != health.CauseNone && r.forced == nil && s.Cause != want && !r.waiting.set {
+		o.w.fail("cause", "%s is so for %s: %+v", s.ID, want, *s)
+	}
 	if !o.matches(r) {
-		o.w.fail("said", "%s says %s (%s), and there is no doubt: %+v", s.ID, r.said, r.base(), *s)
+		o.w.fail("said", "%s reports %s (%s), and is no suspect: %+v", s.ID, r.said, r.base(), *s)
 	}
 }
 
-// checkDoubted is where the status is kept, unconfirmed.
-func (o *oracle) checkDoubted(r *record) {
+// checkUnconfirmed checks an instance that is suspect and keeps its last status.
+func (o instanceChecks) checkUnconfirmed(r *record) {
 	s := &r.state
-	faded := s.Judged == health.Unknown && o.mayFade(r)
-	unseen := s.Judged == health.NotServing && o.due(r.doubt, o.policy().UnreachableAfter+r.extra) && o.guarded(r, false)
+	faded := s.Judged == health.Unknown && r.guardMayExpire()
+	unseen := s.Judged == health.NotServing && r.suspectFrom.set && r.silent && o.w.now >= r.giveUp.ends && r.guarded(false)
 	guarded := s.Cause == health.CauseGuarded || unseen || r.forced != nil && (r.held || faded)
 	r.held, r.gone = guarded || r.expired.set, false
-	if !r.doubt.set && !r.expired.set {
-		o.w.fail("doubt", "%s is in doubt without a reason: %+v", s.ID, *s)
+	if !r.suspectFrom.set && !r.expired.set {
+		o.w.fail("suspect", "%s is unconfirmed without a reason: %+v", s.ID, *s)
 	}
-	if s.Cause == health.CauseGuarded && !o.mayBeHeld(r) {
-		o.w.fail("guarded", "no guard has been over %s, and it is %+v", s.ID, *s)
+	if s.Cause == health.CauseGuarded && !r.guardMayHold() {
+		o.w.fail("guarded", "no guard of %s has tripped, and it is %+v", s.ID, *s)
 	}
 	if !(guarded && faded) && !o.matches(r) {
-		o.w.fail("doubted", "%s said %s, in doubt it is %+v", s.ID, r.base(), *s)
+		o.w.fail("unconfirmed", "%s reported %s, and as a suspect it is %+v", s.ID, r.base(), *s)
 	}
 	if o.overdue(r) {
-		o.w.fail("undetected", "%s is in doubt since %v, renewed at %v, %v were forgiven: %+v", s.ID, r.doubt.at, r.renewed.at, o.forgiven, *s)
+		o.w.fail("undetected", "%s is suspect since %v, renewed at %v, %v were forgiven: %+v", s.ID, r.suspectFrom.at, r.renewed.at, o.forgiven, *s)
 	}
-	if r.held && s.Judged.Routable() && o.mustFade(r) {
+	if r.held && s.Judged.Routable() && r.guardMustExpire() {
 		o.w.fail("held", "%s is held for ever: %+v", s.ID, *s)
 	}
-	o.unclear(r, r.doubt.set && !r.silent && !r.held && o.due(r.doubt, o.policy().UnreachableAfter))
+	r.setVague(r.suspectFrom.set && !r.silent && !r.held && o.w.now >= r.giveUp.ends)
 }
 
-// overdue reports whether r must have been given up by now. Who was late just
-// now is not well, and is more patient from then on.
-func (o *oracle) overdue(r *record) bool {
+// overdue reports whether r must have been given up before now. It returns false for some
+// time after the coordinator was late, since the mesh then waits longer.
+func (o instanceChecks) overdue(r *record) bool {
 	after := o.policy().UnreachableAfter
 	if late := o.w.coord.forgivenAt; late != 0 && o.w.now < late+after+slack {
 		return false
 	}
 	fresh := !r.static && r.byItself && !o.due(r.renewed, ttl/2+after+slack)
-	return r.pushers == 0 && !fresh && o.due(r.doubt, 2*after+r.extra+slack) && o.unguardedFor(r, 2*after+slack)
+	return r.pushers == 0 && !fresh && !r.strange && o.due(r.suspectFrom, 2*after+r.extra+slack) && r.unguardedFor(2*after+slack)
 }
 
-// checkGone is where it was given up for its silence.
-func (o *oracle) checkGone(r *record) {
+// checkFull checks an instance that had no room for calls for so long that its status is
+// UNKNOWN.
+func (o instanceChecks) checkFull(r *record) {
+	if o.w.now < r.giveUp.ends {
+		o.w.fail("too soon", "%s has no room for calls since %v only: %+v", r.in.id, r.suspectFrom.at, r.state)
+	}
+	r.noteConfiguration(health.CauseQuota)
+	o.checkSaid(r)
+}
+
+// checkGone checks an instance that was given up because it was silent.
+func (o instanceChecks) checkGone(r *record) {
 	s := &r.state
 	first, held := !r.gone, r.held
 	r.gone, r.held = true, false
@@ -172,46 +179,62 @@ func (o *oracle) checkGone(r *record) {
 	switch {
 	case r.expired.set:
 		if r.forced == nil && s.Cause != health.CauseLeaseExpired {
-			o.w.fail("expired", "its lease has ended, and %s is %+v", s.ID, *s)
+			o.w.fail("expired", "the lease of %s has expired, and it is %+v", s.ID, *s)
 		}
-	case !o.due(r.doubt, after):
-		o.w.fail("too soon", "%s is in doubt since %v only, %v were forgiven: %+v", s.ID, r.doubt.at, o.forgiven-r.doubt.forgiven, *s)
+	case first && (r.strange || o.w.now < r.giveUp.ends) && !o.hiddenByGuard(r):
+		o.w.fail("too soon", "%s is suspect since %v only, %v were forgiven: %+v", s.ID, r.suspectFrom.at, o.forgiven-r.suspectFrom.forgiven, *s)
 	}
-	worn := s.Judged == health.Unknown && (o.worn(r.doubt, after) || o.worn(r.renewed, r.length))
+	if r.drained() && s.Judged == health.NotServing {
+		r.refused, r.gone = true, false
+		return
+	}
+	worn := s.Judged == health.Unknown && (o.mayBeOverForgiven(r, after) || o.isOverForgiven(r.renewed, r.length) || held && r.overForgivenSinceGuard() || !first && r.overForgiven)
+	r.overForgiven = worn
 	if s.Judged != health.NotServing && !worn {
 		o.w.fail("gone", "%s was given up, and is %+v", s.ID, *s)
 	}
-	if first && held && s.Judged == health.NotServing && o.wornSinceLetGo(r) {
-		o.w.fail("worn", "%s was let go, more was to be forgiven than may be, and it is %+v", s.ID, *s)
+	if first && held && s.Judged == health.NotServing && r.overForgivenSinceGuard() {
+		o.w.fail("over-forgiven", "a guard of %s has ended, too much lateness occurred, and it is %+v", s.ID, *s)
 	}
 	if first {
-		o.given(r, worn)
+		o.checkGivenUp(r, worn)
 	}
 }
 
-// given holds the truth against what was made of its silence. Where more was to
-// be forgiven than may be, UNKNOWN is the truth: we know nothing.
-func (o *oracle) given(r *record, worn bool) {
+// hiddenByGuard reports whether a guard may have held r without a visible effect. This is
+// possible if r reported NOT_SERVING.
+func (o instanceChecks) hiddenByGuard(r *record) bool {
+	return r.said == health.NotServing && !r.unguardedFor(2*o.policy().UnreachableAfter)
+}
+
+// checkGivenUp compares the truth with the decision to give r up. If worn is true, r is
+// over-forgiven, so UNKNOWN is allowed.
+func (o instanceChecks) checkGivenUp(r *record, worn bool) {
 	r.moves++
-	r.lower()
+	r.markLowered()
 	since := r.in.since
 	if up := o.w.coord.startedAt; up.at > since.at {
 		since = up
 	}
-	// As long a follower may need to find a path that is well again.
-	if mend := o.policy().UnreachableAfter + slack; r.in.well() && !worn && o.awakeFor(since) >= mend {
+	// mend is how long a follower may need to notice that a path works again. After the
+	// end of a lease it is also how long a client may need to renew.
+	mend := o.policy().UnreachableAfter + slack
+	if r.expired.set {
+		mend = max(mend, renewEvery+slack)
+	}
+	if r.in.well() && r.lives() && !worn && o.awakeFor(since) >= mend {
 		o.w.fail("false transition", "%s has been well since %v, and is given up: %+v", r.in.id, since.at, r.state)
 	}
-	if o.guarded(r, true) && o.guarded(r, false) {
+	if r.guarded(true) && r.guarded(false) {
 		o.w.fail("unguarded", "%s is given up under a guard: %+v", r.in.id, r.state)
 	}
-	if o.justLetGo(r) && r.doubt.set && !r.state.Unconfirmed && r.doubted {
-		o.w.fail("let go", "%s is given up, and a guard has let go just now: %+v", r.in.id, r.state)
+	if r.guardJustEnded() && !o.isOverForgiven(r.suspectFrom, r.giveUp.length) && r.suspectFrom.set && !r.state.Unconfirmed && r.countedSuspect {
+		o.w.fail("guard ended", "%s is given up, and a guard has ended just now: %+v", r.in.id, r.state)
 	}
 }
 
-// checkFlapping is where it is held at its worst.
-func (o *oracle) checkFlapping(r *record) {
+// checkFlapping checks an instance that flap damping suppresses.
+func (o instanceChecks) checkFlapping(r *record) {
 	s := &r.state
 	if !r.flapping.set {
 		r.flapping = o.stamp()
@@ -227,9 +250,9 @@ func (o *oracle) checkFlapping(r *record) {
 	o.adoptUnseen(r)
 }
 
-// adoptUnseen takes over what still can be seen under damping: whether it is in
-// doubt, or was given up.
-func (o *oracle) adoptUnseen(r *record) {
+// adoptUnseen updates r if damping or an override hides its judged status. It takes from the
+// published state whether r is unconfirmed or was given up.
+func (o instanceChecks) adoptUnseen(r *record) {
 	s := &r.state
 	if r.waiting.set && o.due(r.waiting, o.policy().RecoverHold) {
 		r.also = true
@@ -239,11 +262,81 @@ func (o *oracle) adoptUnseen(r *record) {
 		r.gone, r.held = false, false
 	case s.Unconfirmed:
 		r.gone, r.held = false, r.expired.set
+	case r.full && !r.expired.set:
+		r.noteConfiguration(health.CauseQuota)
 	default:
 		first := !r.gone
-		if r.gone, r.held = r.doubt.set || r.expired.set, false; r.gone && first {
-			r.lower()
+		if r.gone, r.held = r.suspectFrom.set || r.expired.set, false; r.gone && first {
+			r.markLowered()
 		}
 	}
-	o.unclear(r, s.Unconfirmed && o.due(r.doubt, o.policy().UnreachableAfter))
+	r.setVague(s.Unconfirmed && r.suspectFrom.set && o.w.now >= r.giveUp.ends)
+}
+
+// checkTouched checks every instance that this Step has touched. Once a second it checks all
+// instances, because the mesh may have failed to touch one.
+func (o *oracle) checkTouched() {
+	o.noteGuards()
+	o.noticed = o.stamp()
+	for _, r := range o.touched {
+		r.dirty = false
+		if o.records[r.in.id] == r {
+			instanceChecks{o}.check(r)
+		}
+	}
+	changed := len(o.touched) > 0 || len(o.dirty) > 0
+	o.touched = o.touched[:0]
+	if o.due(o.unheard, o.policy().UnreachableAfter/2+max(o.policy().Amnesty, 0)) {
+		o.scanAt, o.unheard = 0, stamp{}
+	}
+	if o.w.now >= o.scanAt {
+		o.scanAt = o.w.now + time.Second
+		o.scan()
+		changed = true
+	}
+	if changed && o.w.fault == nil {
+		o.checkZones()
+		aggregateChecks{o}.checkServices()
+	}
+}
+
+// scan checks every record.
+func (o *oracle) scan() {
+	for _, in := range o.w.all {
+		if r := o.records[in.id]; r != nil {
+			instanceChecks{o}.check(r)
+		}
+	}
+	for _, s := range o.w.services {
+		o.dirty[s.Name] = true
+	}
+}
+
+// checkZones compares the guards of the mesh with the oracle's counts. Before it reports a
+// fault, it checks every record again, which updates the counts.
+func (o *oracle) checkZones() {
+	if o.zoneFault() != "" {
+		o.scan()
+	}
+	if fault := o.zoneFault(); fault != "" && o.vague == 0 {
+		o.w.fail("guard", "%s", fault)
+	}
+}
+
+func (o *oracle) zoneFault() string {
+	for name, z := range o.zones {
+		// A guard trips if half of the known instances are suspect. It stays tripped while
+		// a third of them are suspect.
+		must := o.policy().GuardMin > 0 && z.known >= o.policy().GuardMin && 2*z.suspects >= z.known && z.known > 0
+		mustNot := z.suspects == 0 || 3*z.suspects < z.known
+		if must && !z.tripped || mustNot && z.tripped {
+			return fmt.Sprintf("of zone %q %d of %d are suspect; tripped: %t", name, z.suspects, z.known, z.tripped)
+		}
+	}
+	for _, g := range o.w.coord.mesh().Guards() {
+		if z := o.zone(g.Zone); g.Known != z.known || g.Suspect != z.suspects {
+			return fmt.Sprintf("of zone %q %d of %d are suspect, its guard counts %d of %d", g.Zone, z.suspects, z.known, g.Suspect, g.Known)
+		}
+	}
+	return ""
 }

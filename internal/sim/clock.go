@@ -5,26 +5,27 @@ import (
 	"unsafe"
 )
 
-// clock makes the times a machine would read: the monotonic reading follows the
-// script, the wall jumps as it is told.
+// clock computes the times that the machine of the coordinator would read. The monotonic
+// reading follows the script. The wall clock also jumps by jump.
 type clock struct {
 	base time.Time
 	jump time.Duration
 }
 
-// newClock begins at a time that has a monotonic reading, whatever it is.
+// newClock returns a clock whose base is the real time, since only time.Now returns a
+// monotonic reading.
 func newClock() *clock { return &clock{base: time.Now()} }
 
-// at is what the machine reads so long after the start.
+// at returns the time that the machine reads at the time d of the script.
 func (c *clock) at(d time.Duration) time.Time {
 	t := c.base.Add(d + c.jump)
-	// No call of package time moves one reading without the other; that is the
-	// kernel's to do. This is how the two are laid out since Go 1.9.
+	// No function of package time moves one reading without the other. The layout of
+	// time.Time is the same since Go 1.9.
 	(*reading)(unsafe.Pointer(&t)).monotonic -= int64(c.jump)
 	return t
 }
 
-// reading is time.Time. TestClock holds that it is.
+// reading has the layout of time.Time. TestClock checks this.
 type reading struct {
 	wall      uint64
 	monotonic int64

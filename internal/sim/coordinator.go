@@ -1,62 +1,31 @@
 package sim
 
 import (
+	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/coordinator/core"
+	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// The times of a registry's owner.
 const (
-	lateSlack  = 500 * time.Millisecond
-	maxSleep   = time.Second
-	lag        = 2 * time.Millisecond // from news to being awake
-	aliveEvery = time.Minute
+	lag        = 2 * time.Millisecond // time from an input, or from the end of a commit, to the next Step
 	storeTrust = 5 * time.Minute
+	queueBytes = 1 << 20
 	mostSpins  = 1000
+	mostLates  = 32
 )
-
-// message is what comes to the owner.
-type message struct {
-	in       *instance
-	ev       health.Event
-	gen      uint32
-	waited   bool // the end of a wait in vain, that began at since
-	since    time.Duration
-	renewal  bool // wants an answer
-	override bool // ev.Override is one, or none
-}
-
-// coordinator does what the owner and the scribe of a registry do, one after
-// the other, with a clock that obeys.
-type coordinator struct {
-	w     *world
-	clock *clock
-	mesh  *health.Mesh
-	feed  *feed.Feed
-	up    bool
-	epoch uint64
-	upAt  time.Duration // when it starts again
-	// startedAt is when the present life began.
-	startedAt stamp
-
-	inbox       []message
-	wakeAt, due time.Duration
-	pausedUntil time.Duration
-	forgivenAt  time.Duration
-	changes     []health.Change
-	spins       int // wakes in a row without time passing
-	scribe
-}
 
 func newCoordinator(w *world) *coordinator {
-	return &coordinator{w: w, clock: newClock(), scribe: newScribe()}
+	return &coordinator{w: w, clock: newClock(), store: store.NewMemory(100)}
 }
 
-// next is when it will do something.
+// next returns the time at which the coordinator acts next: its start or its next Step.
 func (c *coordinator) next() time.Duration {
 	if !c.up {
 		return c.upAt
@@ -69,175 +38,217 @@ func (c *coordinator) act() {
 		c.start()
 		return
 	}
-	if c.spins++; c.due > c.w.now || len(c.inbox) > 0 {
+	if c.spins++; c.due > c.w.now || c.hasInputs() {
 		c.spins = 0
 	}
 	if c.spins > mostSpins {
-		c.w.fail("busy", "the owner wakes for a deadline that does not become due")
+		c.w.fail("busy", "the core asks for a Step again and again, and nothing is due")
 	}
-	c.wake()
+	c.step()
 }
 
-// deliver is a message that gets as far as to our machine.
-func (c *coordinator) deliver(m message) {
-	if c.up {
-		c.inbox = append(c.inbox, m)
-		c.wakeAt = min(c.wakeAt, c.w.now+lag)
-	}
+func (c *coordinator) hasInputs() bool {
+	return len(c.inbox) > 0 || c.called < len(c.calls) || c.result != nil
 }
 
-// wake is what the owner does when it is awake: lateness, evidence, time.
-func (c *coordinator) wake() {
-	o, now := c.w.oracle, c.clock.at(c.w.now)
-	o.awake()
-	if late := c.w.now - c.due; late > lateSlack {
-		c.forgivenAt = c.w.now
-		c.mesh.Forgive(late)
-		o.forgive(late)
+// step calls Step of the core with all inputs that wait, and carries out the output.
+func (c *coordinator) step() {
+	now := c.clock.at(c.w.now)
+	c.w.oracle.noteStep()
+	c.perform()
+	c.collect()
+	out := c.core.Step(now, c.inputs)
+	if out.Operation != nil {
+		c.operation = out.Operation
 	}
-	c.commit()
-	for i := range c.inbox {
-		c.take(now, &c.inbox[i])
+	c.perform()
+	c.publish(out.Changes)
+	c.w.oracle.checkTouched()
+	for _, r := range c.w.readers {
+		r.read(c.w)
 	}
-	from := len(c.changes)
-	c.changes = c.mesh.Tick(c.changes, now)
-	o.ticked(c.changes[from:])
-	from = len(c.changes)
-	c.changes = c.mesh.Self(c.changes, health.Serving, health.CauseOK, "")
-	o.told(c.changes[from:])
-	c.publish()
-	c.answer()
-	c.arm()
+	for _, reply := range out.Replies {
+		reply()
+	}
+	c.dropAnswered()
+	c.sleep(out.Sleep)
 }
 
-func (c *coordinator) take(now time.Time, m *message) {
-	if m.waited && c.forgivenAt != 0 && m.since < c.forgivenAt {
-		return // the wait was ours to blame
+func (c *coordinator) dropAnswered() {
+	n := len(c.calls)
+	c.calls = slices.DeleteFunc(c.calls, func(cl *call) bool { return cl.answered })
+	c.called -= n - len(c.calls)
+}
+
+// perform carries out the operation that the core wants from the store. It does nothing while
+// the store is stalled.
+func (c *coordinator) perform() {
+	if c.operation == nil || c.w.now < c.stalledUntil {
+		return
 	}
-	from := len(c.changes)
-	if m.override {
-		c.changes = c.override(c.changes, now, m)
+	c.result = &core.Result{}
+	if b := c.operation.Batch; b != nil {
+		c.result.Err = c.store.Commit(context.Background(), b)
 	} else {
-		c.changes = c.mesh.Apply(c.changes, now, &m.ev)
+		c.result.Made, c.result.Err = c.load().LastBatch == c.operation.Lookup, nil
+	}
+	if c.result.Err != nil {
+		c.w.fail("store", "%v", c.result.Err)
+	}
+	c.operation = nil
+}
+
+// collect sets inputs from all messages, calls and the result that wait.
+func (c *coordinator) collect() {
+	clear(c.inputs)
+	c.inputs, c.stepping, c.inbox, c.applied = c.inputs[:0], c.inbox, c.stepping[:0], 0
+	for i := range c.stepping {
+		c.inputs = append(c.inputs, c.input(&c.stepping[i]))
+	}
+	if c.result != nil {
+		c.inputs = append(c.inputs, core.Input{Result: c.result})
+		c.result = nil
+	}
+	for _, cl := range c.calls[c.called:] {
+		c.inputs = append(c.inputs, core.Input{Command: &cl.Command, Reply: func() { c.answered(cl) }})
+	}
+	c.called = len(c.calls)
+}
+
+func (c *coordinator) input(m *message) core.Input {
+	if reply := m.reply; reply != nil {
+		r := &core.Renewal{ID: m.in.id, Lease: m.ev.Lease}
+		return core.Input{Renewal: r, Reply: func() { reply(r) }}
+	}
+	input := core.Input{Event: m.ev}
+	if m.waited {
+		input.Since = c.clock.at(m.since)
+	}
+	return input
+}
+
+// Forgiven implements [core.Trace].
+func (c *coordinator) Forgiven(late time.Duration) {
+	c.forgivenAt = c.w.now
+	c.lates = append(c.lates[max(0, len(c.lates)+1-mostLates):], lateness{c.w.now, late})
+	c.w.oracle.forgive(late)
+}
+
+// Applied implements [core.Trace].
+func (c *coordinator) Applied(ev *mesh.Event, changes []health.Change) {
+	if ev == nil {
+		c.w.oracle.notePublished(changes)
+		return
 	}
 	c.w.events++
-	c.w.oracle.applied(m, c.changes[from:])
+	c.w.oracle.noteEvent(c.messageOf(ev), changes)
 }
 
-// override is the one place where overrides reach the mesh.
-func (c *coordinator) override(dst []health.Change, now time.Time, m *message) []health.Change {
-	return c.mesh.Apply(dst, now, &health.Event{Kind: health.EventOverride, Scope: health.ScopeOf(m.in.id), Override: m.ev.Override})
-}
-
-// publish lets the followers and the readers know.
-func (c *coordinator) publish() {
-	c.feed.Publish(c.changes)
-	c.record(c.changes)
-	for i := range c.changes {
-		c.attend(&c.changes[i])
+// messageOf returns the message that has caused an event.
+func (c *coordinator) messageOf(ev *mesh.Event) *message {
+	m := message{ev: *ev}
+	switch ev.Kind {
+	case mesh.EventOverride:
+		m.ev.ID = ev.Scope.Key()
+	case mesh.EventLoad, mesh.EventRegister, mesh.EventDeregister, mesh.EventRenew:
+	default:
+		for ev != &c.inputs[c.applied].Event {
+			c.applied++
+		}
+		sent := &c.stepping[c.applied]
+		sent.ev.Late = ev.Late
+		return sent
 	}
-	c.w.oracle.settled()
-	for _, r := range c.w.readers {
-		r.look(c.w)
-	}
-	clear(c.changes)
-	c.changes = c.changes[:0]
+	m.in = c.w.named[m.ev.ID.String()]
+	return &m
 }
 
-// attend makes the followers those that the feed asks for.
-func (c *coordinator) attend(ch *health.Change) {
+// publish passes changes to the feed, and starts and ends followers as the changes require.
+func (c *coordinator) publish(changes []health.Change) {
+	c.feed.Publish(changes)
+	for i := range changes {
+		c.updateFollower(&changes[i])
+	}
+}
+
+// updateFollower starts or ends the follower of an instance after a change of it.
+func (c *coordinator) updateFollower(ch *health.Change) {
 	if ch.Spec == nil {
 		return
 	}
 	in := c.w.named[ch.ID.String()]
 	switch f := &in.follower; {
 	case ch.Removed || ch.Pushed:
-		c.w.unfollow(in)
+		c.w.followers.unfollow(in)
 	case f.followed != ch.Spec.Lease:
-		c.w.follow(in, ch.Spec.Lease, lag)
+		c.w.followers.follow(in, ch.Spec.Lease, lag)
 	}
+	in.named = ch.Named
 }
 
-// answer tells who renewed what came of it.
-func (c *coordinator) answer() {
-	waiting := c.inbox
-	c.inbox = nil
-	for i := range waiting {
-		if m := &waiting[i]; m.renewal {
-			s, known := c.mesh.State(m.in.id)
-			known = known && s.Spec.Lease == m.ev.Lease
-			c.w.renewed(m.in, m.ev.Lease, known, known && s.Unreachable)
-		}
-	}
-	c.acknowledge()
-	if c.inbox == nil {
-		c.inbox = waiting[:0]
-	}
-}
-
-// arm sleeps until the next deadline, a second at most.
-func (c *coordinator) arm() {
-	sleep := maxSleep
-	if next, ok := c.mesh.Deadline(); ok {
-		sleep = min(sleep, max(0, next.Sub(c.clock.at(c.w.now))))
-	}
-	c.due = c.w.now + sleep
+// sleep sets the time of the next Step. The Step comes after d, or earlier if inputs wait.
+func (c *coordinator) sleep(d time.Duration) {
+	c.due = c.w.now + d
 	c.wakeAt = c.due
-	if len(c.inbox) > 0 || c.waiting() {
+	if c.hasInputs() {
 		c.wakeAt = min(c.wakeAt, c.w.now+lag)
 	}
+	if c.operation != nil {
+		c.wakeAt = min(c.wakeAt, c.stalledUntil)
+	}
 }
 
-// crash ends everything that is not in the store.
+// crash ends the coordinator for d, and drops all its data outside the store. The clients
+// repeat the registrations that were not answered.
 func (c *coordinator) crash(d time.Duration) {
 	if !c.up {
 		return
 	}
-	c.up, c.upAt, c.pausedUntil, c.inbox = false, c.w.now+d, 0, nil
+	c.up, c.upAt, c.pausedUntil, c.inbox, c.lates = false, c.w.now+d, 0, nil, nil
 	for _, in := range c.w.all {
-		c.w.unfollow(in)
+		c.w.followers.unfollow(in)
 		in.pushing = false
 	}
-	c.lose(c.w)
+	lost := c.calls
+	c.calls, c.called, c.operation, c.result = nil, 0, nil, nil
+	for _, cl := range lost {
+		c.w.repeat(cl)
+	}
 }
 
-// start begins a new life with what the store has kept.
+// start starts the coordinator with the content of the store.
 func (c *coordinator) start() {
-	w := c.w
-	now := c.clock.at(w.now)
+	w, now := c.w, c.clock.at(c.w.now)
 	c.up, c.epoch = true, mix(w.setup.Seed+c.epoch)
-	c.mesh = health.NewMesh(w.setup.Policy, c.epoch, now)
+	c.core = core.New(core.Config{
+		Policy: w.setup.Policy, Epoch: c.epoch, StoreTrust: storeTrust, MaxInstances: len(w.all), QueueBytes: queueBytes,
+		NewLease: func() uint64 { w.leases++; return w.leases }, Trace: c,
+	}, now)
 	c.feed = feed.New(c.epoch, w.setup.LogBytes)
-	w.oracle.restarted()
+	w.oracle.noteRestart()
 	c.startedAt = w.oracle.stamp()
 	state := c.load()
-	trusted := now.Round(0).Sub(state.AliveAt) <= storeTrust && !now.Round(0).Before(state.AliveAt)
-	slices.SortFunc(state.Registrations, func(a, b store.Registration) int { return a.ID.Compare(b.ID) })
-	for i := range state.Registrations {
-		c.restore(now, &state, i, trusted)
+	changes, skipped := c.core.Load(now, &state)
+	for _, err := range skipped {
+		w.fail("store", "%v", err)
 	}
-	from := len(c.changes)
-	c.changes = c.mesh.Self(c.changes, health.Serving, health.CauseOK, "")
-	w.oracle.told(c.changes[from:])
-	w.oracle.remembered()
-	c.publish()
-	c.arm()
+	for i := range state.Registrations {
+		in := w.named[state.Registrations[i].ID.String()]
+		w.followers.follow(in, state.Registrations[i].Lease, lag+in.noise(time.Second))
+	}
+	w.oracle.checkRemembered()
+	c.publish(changes)
+	c.step()
 }
 
-func (c *coordinator) restore(now time.Time, state *store.State, i int, trusted bool) {
-	in := c.w.named[state.Registrations[i].ID.String()]
-	ev := health.Event{Kind: health.EventLoad, ID: in.id, Lease: state.Registrations[i].Lease}
-	ev.Spec = specOf(in, ev.Lease, state.Registrations[i].Incarnation)
-	c.committed[in.id] = ev.Spec
-	ev.Loaded = loaded(state, in.id, now, trusted)
-	from := len(c.changes)
-	c.changes = c.mesh.Apply(c.changes, now, &ev)
-	c.w.oracle.applied(&message{in: in, ev: ev}, c.changes[from:])
-	if o := forcedBefore(state, in.id); o != nil {
-		from = len(c.changes)
-		m := message{in: in, ev: health.Event{ID: in.id, Override: o}, override: true}
-		c.changes = c.override(c.changes, now, &m)
-		c.w.oracle.applied(&m, c.changes[from:])
+// load returns the content of the store in a fixed order. A script therefore always plays in
+// the same way.
+func (c *coordinator) load() store.State {
+	state, err := c.store.Load(context.Background())
+	if err != nil {
+		c.w.fail("store", "%v", err)
 	}
-	c.w.follow(in, ev.Lease, lag+in.noise(time.Second))
+	slices.SortFunc(state.Registrations, func(a, b store.Registration) int { return a.ID.Compare(b.ID) })
+	slices.SortFunc(state.Overrides, func(a, b store.Override) int { return strings.Compare(a.Scope, b.Scope) })
+	return state
 }

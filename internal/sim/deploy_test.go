@@ -8,7 +8,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// fleet is a mesh of equal services, all of whose instances start at once.
+// fleet is a mesh of equal services whose instances all start at the begin.
 func fleet(services, instances, begin int, source health.Source) *Script {
 	s := &Script{Setup: Setup{Seed: 1, LogBytes: 1 << 20}}
 	s.Policy.FlapMax = time.Minute
@@ -22,7 +22,7 @@ func fleet(services, instances, begin int, source health.Source) *Script {
 	return s
 }
 
-// expect has every service be nothing but these from at on.
+// expect allows only these statuses for every service from at on.
 func (s *Script) expect(at time.Duration, statuses ...health.Status) {
 	for i := range s.Services {
 		s.Steps = append(s.Steps, Step{At: at, Op: OpExpect, Who: s.Services[i].Name, N: Bits(statuses...)})
@@ -48,8 +48,8 @@ func wantNoFault(t *testing.T, s *Script) {
 	}
 }
 
-// whileLeaving is what a service may be while some leave: stock servers know no
-// draining, and say NOT_SERVING.
+// whileLeaving returns what a service may be while instances leave: stock servers
+// have no DRAINING, and report NOT_SERVING.
 func whileLeaving(source health.Source, statuses ...health.Status) []health.Status {
 	if stock(source) {
 		return append(statuses, health.Degraded)
@@ -57,8 +57,8 @@ func whileLeaving(source health.Source, statuses ...health.Status) []health.Stat
 	return statuses
 }
 
-// TestRollingDeploy: services whose instances are replaced one after the other
-// serve all the time.
+// TestRollingDeploy: a service serves all the time while its instances are replaced
+// one after the other.
 func TestRollingDeploy(t *testing.T) {
 	sources(t, func(t *testing.T, source health.Source) {
 		s := fleet(40, 30, 30, source)
@@ -73,7 +73,7 @@ func TestRollingDeploy(t *testing.T) {
 	})
 }
 
-// TestScaleUp: instances that start say nothing about those that serve.
+// TestScaleUp: instances that start do not change the status of their service.
 func TestScaleUp(t *testing.T) {
 	sources(t, func(t *testing.T, source health.Source) {
 		s := fleet(10, 30, 3, source)
@@ -81,12 +81,12 @@ func TestScaleUp(t *testing.T) {
 		for i := 3; i < 30; i++ {
 			s.step(30*time.Second, OpAdd, i)
 		}
-		s.step(2*time.Minute, OpSay, 31) // so that they are looked at until then
+		s.step(2*time.Minute, OpSay, 31) // so that the script lasts until then
 		wantNoFault(t, s)
 	})
 }
 
-// TestScaleToZero: a service that is emptied on purpose has not failed.
+// TestScaleToZero: a service whose instances are all stopped has not failed.
 func TestScaleToZero(t *testing.T) {
 	sources(t, func(t *testing.T, source health.Source) {
 		s := fleet(10, 10, 10, source)

@@ -12,22 +12,22 @@ import (
 
 var errDisk = errors.New("no space left on device")
 
-// How a disk takes a commit.
+// How a disk handles a commit.
 const (
 	diskWell   = iota
-	diskFull   // it fails
-	diskUnsure // it says that it fails
-	diskBlind  // that, and nothing can be read back
+	diskFull   // the commit fails
+	diskUnsure // the commit is made, and an error is returned
+	diskBlind  // the same, and nothing can be read back
 )
 
-// disk is a real store that is slow, fails, and is cut off as it is told. What
-// it has taken outlives its registries.
+// disk is a real store that is slow, fails, or loses its power on demand. Its
+// contents outlive its registries.
 type disk struct {
 	*store.Memory
 	mu    sync.Mutex
 	mode  int
 	takes time.Duration
-	dead  chan struct{} // closed: the machine has lost its power
+	dead  chan struct{} // closed when the machine loses its power
 }
 
 func newDisk() *disk { return &disk{Memory: store.NewMemory(100), dead: make(chan struct{})} }

@@ -1,22 +1,21 @@
-// Package sim plays random scripts of a mesh in trouble to the real judgement
-// (health.Mesh), the real feed with its readers, and a real store, and holds
-// what is published against a world that knows the truth.
+// Package sim plays random scripts of failures to the real core of the registry
+// (core.Core), the real feed with its readers, and a real store. It compares the
+// published states with a simulated world, in which the truth is known.
 //
-// A [Script] says what happens to whom: processes die, paths are cut, zones are
-// parted, the coordinator stands still or crashes, wall clocks jump. The world
-// (world.go) makes of it what followers and clients would send: reports, signs
-// of life, refusals, time-outs, renewals, and what comes late. The coordinator
-// (coordinator.go) takes that as the owner of a registry does. The oracle
-// (oracle.go) knows both, and says of every published state whether it may be,
-// and of everything that is due whether it came.
+// A [Script] lists steps: processes die, paths are cut, zones are partitioned, the
+// coordinator pauses or crashes, wall clocks jump. The world (world.go) turns the steps
+// into messages of followers and clients: reports, heartbeats, refused connections,
+// time-outs, renewals. The coordinator (coordinator.go) passes the messages to the core,
+// and carries out the output of the core. The oracle (oracle.go) knows the world and the
+// messages. It checks whether each published state is allowed, and whether every state
+// that is due was published.
 //
-// Whatever is random hangs on the seed and on names, never on the order of
-// draws: a script with a step less is the same script otherwise. So one that
-// fails can be made small (shrink.go), printed, put into testdata, and played
-// again. What lives in the goroutines of the registry is played in a bubble of
-// testing/synctest, by the tests.
+// Random values depend on the seed and on names, never on the order of draws. The rest of
+// a script therefore stays the same when one step is removed. A script that fails can be
+// minimised (shrink.go), printed, put into testdata, and played again. The tests also
+// play scripts to a whole registry with its goroutines, in a bubble of testing/synctest.
 //
 // # Concurrency
 //
-// A world and all in it belong to one goroutine; worlds have nothing in common.
+// A world must be used by one goroutine. Two worlds share no data.
 package sim

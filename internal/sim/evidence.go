@@ -4,118 +4,134 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// awake is called before the owner does anything.
-func (o *oracle) awake() {
+// noteStep is called at the begin of each Step.
+func (o *oracle) noteStep() {
 	for _, z := range o.zones {
 		z.before = z.tripped
 	}
 }
 
-// applied takes what the mesh was told, and what it made of it.
-func (o *oracle) applied(m *message, changes []health.Change) {
+// noteEvent handles one event that the mesh has received, and the changes that the mesh has
+// published because of it.
+func (o *oracle) noteEvent(m *message, changes []health.Change) {
 	ev := &m.ev
 	r := o.records[ev.ID]
 	if r != nil {
-		o.age(r, o.noticed)
+		r.expireDeadlines(o.noticed)
 	}
-	kind := ev.Kind
-	switch {
-	case m.override:
+	switch kind := ev.Kind; {
+	case kind == mesh.EventOverride:
+		f := o.forced(ev.Override)
 		if r != nil {
-			o.override(r, ev.Override)
+			r.forced, r.forcedTo = f.override, f.until
+		} else {
+			o.waiting[ev.ID] = f
 		}
-	case kind == health.EventLoad:
-		o.load(o.register(m), ev.Loaded)
-	case kind == health.EventRegister && (r == nil || r.lease != ev.Lease):
-		o.register(m)
+	case kind == mesh.EventLoad:
+		o.noteRegistration(m).noteLoad(ev)
+	case kind == mesh.EventRegister && (r == nil || r.lease != ev.Lease):
+		o.noteRegistration(m)
 	case r == nil || r.lease != ev.Lease:
 		if len(changes) > 0 {
 			o.w.fail("superseded", "%s: evidence %d under lease %x, which is not its, led to %+v", ev.ID, kind, ev.Lease, changes[0].State)
 		}
 		return
-	case kind == health.EventDeregister:
-		r.length = 0 // it may go
+	case kind == mesh.EventDeregister:
+		r.length = 0 // the mesh may remove the instance at once
 		r.ended = o.stamp()
 	default:
-		o.evidence(r, ev)
+		r.noteEvidence(m)
 	}
 	if r = o.records[ev.ID]; r != nil {
-		o.touch(r)
+		o.markTouched(r)
 	}
-	o.told(changes)
-	o.turnZones()
+	o.notePublished(changes)
+	o.noteGuards()
 }
 
-func (o *oracle) register(m *message) *record {
-	r := &record{in: m.in, lease: m.ev.Lease, static: m.ev.Spec.Static, length: m.ev.Spec.TTL, said: health.Starting}
-	r.state.ID, r.born, r.forcedTo = m.in.id, o.stamp(), never
+func (o *oracle) noteRegistration(m *message) *record {
+	r := &record{o: o, in: m.in, lease: m.ev.Lease, static: m.ev.Spec.Static, length: m.ev.Spec.TTL, said: health.Starting, unheard: true}
+	r.grace = o.policy().StartupGrace
+	r.state.ID, r.incarnation, r.born, r.alone, r.spoke, r.heard, r.forcedTo = m.in.id, m.ev.Spec.Incarnation, o.stamp(), o.stamp(), o.stamp(), o.w.now, never
+	if f, ok := o.waiting[m.in.id]; ok && f.until > o.w.now {
+		r.forced, r.forcedTo = f.override, f.until
+	}
+	delete(o.waiting, m.in.id)
 	if old := o.records[m.in.id]; old != nil {
-		r.state, r.known, r.doubted = old.state, old.known, old.doubted
+		r.state, r.countedKnown, r.countedSuspect = old.state, old.countedKnown, old.countedSuspect
 		r.forced, r.forcedTo, r.moves, r.flapping = old.forced, old.forcedTo, old.moves+1, old.flapping
-		o.unclear(old, false)
+		old.setVague(false)
 	}
 	o.records[m.in.id] = r
-	o.renew(r)
+	r.noteRenewal()
 	return r
 }
 
-func (o *oracle) load(r *record, l *health.Loaded) {
-	amnesty := max(o.policy().Amnesty, 0)
-	r.extra, r.doubt, r.loaded = amnesty, o.stamp(), true
+func (r *record) noteLoad(ev *mesh.Event) {
+	o := r.o
+	l, amnesty := ev.Loaded, max(o.policy().Amnesty, 0)
+	if l.Unheard { // the time before the restart is also a part of the grace
+		age := o.w.coord.clock.at(o.w.now).Round(0).Sub(ev.Spec.RegisteredAt)
+		r.grace -= max(0, min(age, r.grace))
+	}
+	r.heard += amnesty
+	r.extra, r.suspectFrom, r.heardThen = amnesty, o.stamp(), r.heard
+	r.giveUp = deadlineAfter(o.w.now, o.policy().UnreachableAfter+amnesty)
+	r.silentAfter = deadlineAfter(o.w.now, o.policy().UnreachableAfter/2+amnesty)
 	r.length += amnesty
-	r.byItself = false
+	r.byItself, r.named, r.namedAt = false, l.Named, o.w.now
+	if r.unheard = l.Unheard; !r.unheard && l.Status != health.Starting && !o.heard[r.lease] {
+		o.w.fail("heard", "%s was stored as %s, and nobody has ever heard of it", r.in.id, l.Status)
+	}
 	switch {
 	case l.Status == health.Starting:
 	case l.Trusted:
-		r.said, r.seen, r.confirmed = l.Status, true, true
+		r.said, r.seen, r.confirmed = l.Status, true, !r.unheard
 	default:
 		r.said = health.Unknown
 	}
 }
 
-func (o *oracle) override(r *record, v *health.Override) {
-	r.forced, r.forcedTo = v, never
+func (o *oracle) forced(v *health.Override) forced {
+	f := forced{v, never}
 	if v != nil && !v.ExpiresAt.IsZero() {
-		r.forcedTo = o.w.now + v.ExpiresAt.Sub(o.w.coord.clock.at(o.w.now))
-		if r.forcedTo <= o.w.now {
-			r.forced = nil
+		f.until = o.w.now + v.ExpiresAt.Sub(o.w.coord.clock.at(o.w.now))
+		if f.until <= o.w.now {
+			f.override = nil
 		}
 	}
+	return f
 }
 
-// evidence is what came under the right lease.
-func (o *oracle) evidence(r *record, ev *health.Event) {
-	deaf := r.pushers > 0 || r.expired.set && !r.held
+// noteEvidence handles an event with the lease of r.
+func (r *record) noteEvidence(m *message) {
+	o := r.o
+	ev := &m.ev
 	switch ev.Kind {
-	case health.EventReport:
-		o.reached(r)
-		o.report(r, &ev.Report)
-	case health.EventAlive:
-		o.reached(r)
-	case health.EventRegister, health.EventRenew:
-		o.renew(r)
-	case health.EventPushed:
-		r.push(ev.On)
-	case health.EventPath:
-		if r.pushers == 0 && !r.lost() {
-			o.distrust(r)
-			r.silent = true
-		}
-	case health.EventRefused:
-		if !deaf {
-			o.refuse(r)
-		}
-	case health.EventConfig:
-		if !deaf {
-			o.reached0(r)
-			r.config, r.waiting, r.expired = true, stamp{}, stamp{}
+	case mesh.EventReport, mesh.EventAlive:
+		r.noteAnswer(m)
+	case mesh.EventRegister, mesh.EventRenew:
+		r.spoke = o.stamp()
+		r.noteRenewal()
+	case mesh.EventPushed:
+		r.notePush(ev.On)
+	case mesh.EventPath:
+		r.noteWait(ev.Late)
+	default:
+		r.stranger = r.stranger || ev.Kind == mesh.EventStranger
+		if r.pushers == 0 && (!r.expired.set || r.held) {
+			r.heard = max(r.heard, o.w.now)
+			r.noteFailure(ev)
 		}
 	}
 }
 
-func (r *record) push(on bool) {
+func (r *record) notePush(on bool) {
+	o := r.o
+	r.alone = o.stamp()
 	if on {
 		r.pushers++
 	} else {
@@ -123,80 +139,103 @@ func (r *record) push(on bool) {
 	}
 }
 
-// lost reports whether it was given up, be it that a guard holds that.
-func (r *record) lost() bool { return r.refused || r.gone || r.held || r.expired.set }
-
-// reached0 ends all doubt but that of the lease.
-func (o *oracle) reached0(r *record) {
-	if r.lost() || r.config || r.doubt.set {
+// clearSuspicion ends the suspicion of r and all errors, so that r is confirmed. An expired
+// lease stays expired.
+func (r *record) clearSuspicion() {
+	if r.lost() || r.config != health.CauseNone || r.suspectFrom.set {
 		r.moves++
 	}
-	r.doubt, r.silent, r.loaded, r.refusedAt, r.refused, r.config = stamp{}, false, false, 0, false, false
+	r.suspectFrom, r.silent, r.silentAfter, r.refused, r.config, r.full, r.strange = stamp{}, false, deadline{}, false, health.CauseNone, false, false
+	r.refusedAt, r.failedAt, r.garbledAt = 0, 0, 0
 	r.gone, r.held, r.extra = false, false, 0
-	o.unclear(r, false)
+	r.setVague(false)
 }
 
-func (o *oracle) reached(r *record) {
-	o.reached0(r)
-	r.expired = stamp{}
-	o.renew(r)
-}
-
-// renew begins the lease anew. Who was given up for its silence is in doubt
-// again.
-func (o *oracle) renew(r *record) {
+// noteRenewal starts the time of the lease again. If r was given up because of silence or an
+// expired lease, r becomes suspect.
+func (r *record) noteRenewal() {
+	o := r.o
 	if r.static {
 		return
 	}
 	expired, unreachable := r.expired.set, (r.gone || r.held) && !r.expired.set
 	r.renewed, r.byItself, r.expired, r.ended = o.stamp(), true, stamp{}, stamp{}
+	r.between, r.mayGo = r.before, 0
 	r.length = ttl
 	if expired || unreachable {
-		loaded := r.loaded // it was not heard for that
-		o.reached0(r)
-		r.expired, r.loaded = stamp{}, loaded
-		o.distrust(r)
-		r.silent = unreachable && r.doubt.set
+		suspect := r.silentAfter // a renewal does not show that the path works
+		r.clearSuspicion()
+		r.expired, r.silentAfter = stamp{}, suspect
+		r.markSuspect()
+		r.silent = unreachable && r.suspectFrom.set
 	}
 }
 
-// distrust begins doubt, or goes on with it.
-func (o *oracle) distrust(r *record) {
+// noteWait handles a wait without an answer. The parameter late is the lateness of the
+// coordinator during the wait. If it is not 0, r becomes suspect only after a further wait of
+// this length.
+func (r *record) noteWait(late time.Duration) {
+	o := r.o
+	switch {
+	case late == 0 || r.silent:
+		r.noteSilence()
+	case r.pushers == 0 && !r.lost() && !r.silentAfter.set:
+		by := max(r.heard, o.away) + 2*o.policy().UnreachableAfter
+		r.silentAfter = deadlineAfter(o.w.now, min(late, max(0, by-o.w.now)))
+	}
+}
+
+// noteSilence makes r suspect because of silence, unless a push stream is open or r was
+// given up.
+func (r *record) noteSilence() {
+	if r.pushers == 0 && !r.lost() {
+		r.markSuspect()
+		r.silent = true
+	}
+}
+
+// markSuspect makes r suspect, unless r is already suspect, was given up, or has an open push
+// stream.
+func (r *record) markSuspect() {
+	o := r.o
 	if r.pushers > 0 || r.lost() {
 		return
 	}
 	r.waiting = stamp{}
-	if !r.doubt.set {
-		r.doubt = o.stamp()
+	if !r.suspectFrom.set || r.strange {
+		r.suspectFrom, r.heardThen, r.giveUp = o.stamp(), r.heard, deadlineAfter(o.w.now, o.policy().UnreachableAfter)
 	}
+	r.full, r.strange = false, false
 }
 
-// refuse counts a refusal; the second, a second later, decides.
-func (o *oracle) refuse(r *record) {
-	if r.refusedAt == 0 {
-		r.refusedAt = o.w.now
-	}
-	if o.w.now-r.refusedAt < time.Second {
-		o.distrust(r)
+// noteRefusal handles a refused connection. A second refusal, at least a second after the
+// first one, makes r NOT_SERVING.
+func (r *record) noteRefusal() {
+	o := r.o
+	if twice := o.twice(&r.refusedAt); !twice || r.static && r.said == health.Draining {
+		r.markSuspect()
 		return
 	}
 	r.refused, r.moves = true, r.moves+1
-	r.doubt, r.silent, r.loaded, r.config, r.gone, r.held, r.expired = stamp{}, false, false, false, false, false, stamp{}
-	o.unclear(r, false)
-	r.lower()
+	r.suspectFrom, r.silent, r.config, r.gone, r.held, r.expired = stamp{}, false, health.CauseNone, false, false, stamp{}
+	r.full, r.strange, r.stranger = false, false, false
+	r.setVague(false)
+	r.markLowered()
 }
 
-// lower is what being given up does to what it said: a stock target has to
-// hold SERVING anew, and so has one that was never heard.
-func (r *record) lower() {
-	r.waiting = stamp{}
+// markLowered notes that r was given up. If r has a stock server, or never reported a status,
+// its next SERVING must last for RecoverHold.
+func (r *record) markLowered() {
+	r.waiting, r.config = stamp{}, health.CauseNone
 	if (stock(r.source) || !r.seen) && !r.leaving() {
-		r.said, r.seen, r.also = health.NotServing, true, false
+		r.said, r.seen, r.also, r.failed, r.lowered = health.NotServing, true, false, false, true
 	}
 }
 
-func (o *oracle) report(r *record, rep *health.Report) {
-	r.confirmed = true
+func (r *record) noteReport(rep *mesh.Report) {
+	o := r.o
+	r.confirmed, r.unheard, o.heard[r.lease] = true, false, true
+	r.note(o.w.now, rep)
 	if stock(rep.Source) && rep.Status == health.Serving && r.seen && r.said != health.Serving && o.policy().RecoverHold > 0 {
 		if !r.waiting.set {
 			r.waiting, r.polls = o.stamp(), 0
@@ -208,12 +247,13 @@ func (o *oracle) report(r *record, rep *health.Report) {
 	if r.said != rep.Status {
 		r.moves++
 	}
-	r.waiting, r.seen, r.also = stamp{}, true, false
-	r.said, r.source = rep.Status, rep.Source
+	r.waiting, r.seen, r.also, r.lowered = stamp{}, true, false, false
+	r.said, r.source, r.failed = rep.Status, rep.Source, rep.Cause == health.CauseFailed
 }
 
-// unclear counts those of whom it cannot be seen how they stand.
-func (o *oracle) unclear(r *record, is bool) {
+// setVague sets r.vague to is, and updates the number of vague records.
+func (r *record) setVague(is bool) {
+	o := r.o
 	if r.vague != is {
 		r.vague = is
 		o.vague++
@@ -221,4 +261,38 @@ func (o *oracle) unclear(r *record, is bool) {
 			o.vague -= 2
 		}
 	}
+}
+
+// expireDeadlines ends the deadlines, the lease and the override of r that have ended by the
+// time until.
+func (r *record) expireDeadlines(until stamp) {
+	o := r.o
+	if r.silentAfter.set && until.at >= r.silentAfter.ends {
+		r.silentAfter = deadline{}
+		r.also = r.also || r.mayBelieve() // the mesh may have accepted SERVING earlier in the same Step
+		r.noteSilence()
+	}
+	if !r.static && !r.ended.set && until.past(r.renewed, r.length) {
+		r.expired = o.stamp()
+		r.ended = r.expired // ended is the end of the lease, and expired is when the oracle notices this end
+		r.ended.at = r.ended.ends(r.renewed, r.length)
+		r.held = r.state.Unconfirmed
+		r.moves++
+	}
+	if r.forced != nil && until.at >= r.forcedTo {
+		r.forced = nil
+	}
+}
+
+// mayBelieve reports whether a stock server has reported SERVING for RecoverHold, so that the
+// mesh may publish it.
+func (r *record) mayBelieve() bool {
+	o := r.o
+	enough := r.source == health.SourceWatch || r.polls >= o.policy().RecoverAfter
+	return enough && o.due(r.waiting, o.policy().RecoverHold)
+}
+
+func (r *record) believe() {
+	r.said, r.waiting, r.lowered = health.Serving, stamp{}, false
+	r.moves++
 }

@@ -1,27 +1,11 @@
 package sim
 
 import (
-	"time"
-
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Figures is how well the judgement did, as those see it who ask.
-type Figures struct {
-	Transitions int // of instances
-	// FalseDown is how often an instance was called not routable that was up
-	// and said that it serves.
-	FalseDown int
-	// Detected is how long those were called routable that were not; Held how
-	// long those were not that were, and could be reached.
-	Detected, Held []time.Duration
-	// ServiceDown is how often a service was called NOT_SERVING, more than half of
-	// whose registered instances served.
-	ServiceDown int
-}
-
-// turned notes that the truth about in has changed, or what it says.
-func (o *oracle) turned(in *instance, well bool) {
+// noteTruth updates the truth about an instance. well is the present result of in.well.
+func (o *oracle) noteTruth(in *instance, well bool) {
 	up := in.up && in.says.Routable()
 	if up != in.serves {
 		in.serves, in.servesSince = up, o.w.now
@@ -31,12 +15,6 @@ func (o *oracle) turned(in *instance, well bool) {
 	}
 }
 
-// truth is how an instance really is, for the figures.
-type truth struct {
-	serves, usable           bool
-	servesSince, usableSince time.Duration
-}
-
 func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	in := r.in
 	f.Transitions++
@@ -44,7 +22,7 @@ func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	case up == was, c.Override != nil || r.state.Override != nil:
 	case up && in.usable:
 		f.Held = append(f.Held, o.w.now-max(in.usableSince, o.w.coord.startedAt.at))
-	case up: // it is not so any more
+	case up: // the instance is not usable any more
 	case in.serves && c.Cause != health.CauseStarting && c.Cause != health.CauseFlapping:
 		f.FalseDown++
 	case !in.up:
@@ -52,7 +30,8 @@ func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	}
 }
 
-// service notes what a service is called.
+// service counts the change c of a service in ServiceDown if more than half of the
+// registered instances serve.
 func (f *Figures) service(o *oracle, c *health.Change) {
 	if c.Status != health.NotServing || c.From == health.NotServing {
 		return

@@ -4,9 +4,10 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// The times of a follower, as those of coordinator/watch.
+// The times of a follower. They are equal to the times in internal/coordinator/follow.
 const (
 	dialTimeout  = 5 * time.Second
 	checkTimeout = 4 * time.Second
@@ -15,100 +16,99 @@ const (
 	missedBeats  = 3
 )
 
-// beatEvery is how often something ought to be heard.
+// beatEvery returns the interval of heartbeats on a stream, which is also the interval of
+// polls.
 func (w *world) beatEvery() time.Duration { return max(time.Second, w.pace(5*time.Second)) }
 
-// pace is how often targets are asked at least.
+// pace returns the interval every, or a third of UnreachableAfter if a third is shorter.
 func (w *world) pace(every time.Duration) time.Duration {
 	return min(every, w.setup.Policy.UnreachableAfter/3)
 }
 
-// follower is what the coordinator knows of the way to one instance.
-type follower struct {
-	followed  uint64 // the lease; 0: nobody is followed
-	gen       uint32 // of the stream or the dial
-	streaming bool
-	to        uint32 // the process it streams from
-	behind    bool   // it has not been told the last
-	heardAt   time.Duration
-	dialedAt  time.Duration
-	failures  int
-	lastSent  time.Duration // when the last delayed message will be there
-}
-
-// deaf reports whether nothing of it comes through to its follower.
-func (in *instance) deaf() bool { return in.cut || in.isolated }
-
-// follow begins with a new lease.
-func (w *world) follow(in *instance, lease uint64, after time.Duration) {
+// follow starts a follower of an instance for a new lease. The parameter after is the time
+// until the follower dials.
+func (w followers) follow(in *instance, lease uint64, after time.Duration) {
 	f := &in.follower
-	*f = follower{followed: lease, gen: f.gen + 1}
+	*f = follower{followed: lease, gen: f.gen + 1, closed: w.oracle.stamp()}
 	w.plan(in, taskDial, f.gen, after)
 }
 
-func (w *world) unfollow(in *instance) {
+func (w followers) unfollow(in *instance) {
 	in.followed, in.streaming = 0, false
 	in.follower.gen++
 }
 
-// reset ends the stream, and dials again.
-func (w *world) reset(in *instance, after time.Duration) {
+// reset ends the stream of an instance's follower. The parameter after is the time until the
+// follower dials again.
+func (w followers) reset(in *instance, after time.Duration) {
 	f := &in.follower
-	f.streaming, f.failures, f.lastSent = false, 0, 0
+	f.streaming, f.failures, f.lastSent, f.closed = false, 0, 0, w.oracle.stamp()
 	f.gen++
 	if f.followed != 0 {
 		w.plan(in, taskDial, f.gen, after)
 	}
 }
 
-func (w *world) followerTask(in *instance, kind taskKind) {
+func (w followers) followerTask(in *instance, kind taskKind) {
 	f := &in.follower
 	switch kind {
 	case taskDial:
 		w.dial(in)
 	case taskDialFail:
-		w.see(in, health.Event{Kind: health.EventPath, Reason: "time-out"}, f.dialedAt)
+		w.observe(in, mesh.Event{Kind: mesh.EventPath, Reason: "time-out"}, f.dialedAt)
 		w.redial(in)
 	case taskSilence:
 		limit := missedBeats * w.beatEvery()
-		if stock(in.service.Source) {
+		limit += w.coord.forgives(f.heardAt, limit)
+		if stock(f.source) {
 			limit = w.beatEvery() + w.patient(checkTimeout)
 		}
 		if left := f.heardAt + limit - w.now; left > 0 {
 			w.plan(in, taskSilence, f.gen, left)
 			return
 		}
-		w.see(in, health.Event{Kind: health.EventPath, Reason: "silent"}, f.heardAt)
+		w.observe(in, mesh.Event{Kind: mesh.EventPath, Reason: "silent"}, f.heardAt)
 		w.reset(in, 0)
 	}
 }
 
-// patient is how long to wait: longer where we are not well.
-func (w *world) patient(d time.Duration) time.Duration {
-	return min(d*time.Duration(1+w.coord.mesh.Score()), w.setup.Policy.UnreachableAfter/2)
+// patient returns the time-out d, extended while the coordinator itself works badly (see
+// mesh.Score). The result is at most half of UnreachableAfter.
+func (w followers) patient(d time.Duration) time.Duration {
+	return min(d*time.Duration(1+w.coord.mesh().Score()), w.setup.Policy.UnreachableAfter/2)
 }
 
-func (w *world) dial(in *instance) {
+func (w followers) dial(in *instance) {
 	f := &in.follower
 	f.dialedAt = w.now
 	switch {
 	case in.deaf():
 		w.plan(in, taskDialFail, f.gen, w.patient(dialTimeout))
-	case !in.up:
-		w.see(in, health.Event{Kind: health.EventRefused, Reason: "refused"}, 0)
-		w.redial(in)
-	case in.misconfigured:
-		w.see(in, health.Event{Kind: health.EventConfig, Cause: health.CauseTLS, Reason: "whose certificate?"}, 0)
+	case !in.listened():
+		w.observe(in, mesh.Event{Kind: mesh.EventRefused, Reason: "refused"}, 0)
 		w.redial(in)
 	default:
-		f.streaming, f.to, f.failures, f.heardAt, f.behind = true, in.process.gen, 0, w.now, false
-		w.plan(in, taskBeat, f.gen, w.beatEvery()/2+in.noise(w.beatEvery()))
-		w.plan(in, taskSilence, f.gen, w.beatEvery())
-		w.tell(in)
+		if ev, turned := in.turnedAway(); turned {
+			w.observe(in, ev, 0)
+			w.redial(in)
+			return
+		}
+		w.open(in)
 	}
 }
 
-func (w *world) redial(in *instance) {
+// open starts a stream to the listening process, or starts to poll the process.
+func (w followers) open(in *instance) {
+	f := &in.follower
+	w.sessions++
+	f.streaming, f.to, f.failures, f.heardAt, f.behind = true, in.listener, 0, w.now, false
+	f.source, f.session = in.voice().source, w.sessions
+	w.plan(in, taskBeat, f.gen, w.beatEvery()/2+in.noise(w.beatEvery()))
+	w.plan(in, taskSilence, f.gen, w.beatEvery())
+	w.sendStatus(in)
+}
+
+func (w followers) redial(in *instance) {
 	f := &in.follower
 	wait := firstRedial
 	for range f.failures {
@@ -121,55 +121,56 @@ func (w *world) redial(in *instance) {
 	w.plan(in, taskDial, f.gen, wait)
 }
 
-// beat is a heartbeat, the answer to a Check, or a poll.
-func (w *world) beat(in *instance) {
+// beat sends a heartbeat on the stream, or the answer to a Check or a poll.
+func (w followers) beat(in *instance) {
 	f := &in.follower
 	if !f.streaming {
 		return
 	}
 	switch {
 	case in.deaf():
-	case !in.up || f.to != in.process.gen:
-		w.reset(in, 0) // the other end has forgotten the stream
+	case f.to != in.listener:
+		w.reset(in, 0) // the process that listens now does not know the stream
 		return
-	case f.behind, in.service.Source == health.SourcePoll:
-		w.tell(in)
+	case f.behind, f.source == health.SourcePoll:
+		w.sendStatus(in)
 	default:
-		w.hear(in, health.Event{Kind: health.EventAlive, ID: in.id, Lease: f.followed})
+		w.sendMessage(in, in.answer(mesh.EventAlive))
 	}
 	w.plan(in, taskBeat, f.gen, w.beatEvery())
 }
 
-// tell is the process's status, on the stream.
-func (w *world) tell(in *instance) {
+// sendStatus sends the status of the listening process on the stream.
+func (w followers) sendStatus(in *instance) {
 	if in.behind = in.deaf(); !in.behind {
-		w.hear(in, in.report(in.service.Source, in.followed))
+		w.sendMessage(in, in.answer(mesh.EventReport))
 	}
 }
 
-// hear is something that the process sends to its follower.
-func (w *world) hear(in *instance, ev health.Event) {
+// sendMessage sends an event from the listening process to the follower. The network
+// may drop or delay it.
+func (w followers) sendMessage(in *instance, ev mesh.Event) {
 	f := &in.follower
 	if in.drop > 0 {
 		in.drop--
 		w.mark(in)
-		if ev.Kind == health.EventReport { // a stream does not lose what comes between
+		if ev.Kind == mesh.EventReport { // a stream that loses a message breaks
 			w.reset(in, 100*time.Millisecond)
 		}
 		return
 	}
-	m := message{in: in, ev: ev, gen: f.gen}
+	m := message{in: in, ev: ev, gen: f.gen, own: in.other == nobody}
 	if in.delay == 0 && f.lastSent <= w.now {
-		w.arrive(in, &m)
+		w.receive(in, &m)
 		return
 	}
 	f.lastSent = max(f.lastSent, w.now+in.delay)
 	w.agenda.push(task{at: f.lastSent, kind: taskArrive, in: in, msg: &m})
 }
 
-// arrive hands over what was sent, unless its stream is gone. What was sent
-// under an earlier lease comes all the same: it may wait anywhere.
-func (w *world) arrive(in *instance, m *message) {
+// receive delivers a message to the coordinator unless the stream of the message has ended.
+// A message with an earlier lease is always delivered, since a queue may have delayed it.
+func (w followers) receive(in *instance, m *message) {
 	f := &in.follower
 	switch {
 	case m.ev.Lease == f.followed && (m.gen != f.gen || !f.streaming):
@@ -178,14 +179,30 @@ func (w *world) arrive(in *instance, m *message) {
 		f.behind = true
 		return
 	case m.ev.Lease == f.followed:
-		f.heardAt = w.now
+		f.heardAt = max(w.now, w.coord.pausedUntil) // the follower reads the message after the pause
 	}
 	w.coord.deliver(*m)
 }
 
-// see is what the follower finds out by itself; since is when a wait in vain
-// began.
-func (w *world) see(in *instance, ev health.Event, since time.Duration) {
+// observe delivers an event that the follower itself has found to the coordinator. since is
+// the begin of a wait without an answer; 0 means that the event is not about a wait.
+func (w followers) observe(in *instance, ev mesh.Event, since time.Duration) {
 	ev.ID, ev.Lease = in.id, in.followed
 	w.coord.deliver(message{in: in, ev: ev, waited: since != 0, since: since})
+}
+
+// relisten notes that another process listens at the address. It ends the open stream,
+// which this process does not know.
+func (w *world) relisten(in *instance) {
+	in.listener++
+	if in.streaming && !in.deaf() {
+		w.followers.reset(in, time.Millisecond)
+	}
+}
+
+func (w *world) vacate(in *instance) {
+	if in.other != nobody {
+		in.other = nobody
+		w.relisten(in)
+	}
 }

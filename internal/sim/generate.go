@@ -9,14 +9,16 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Size is how big a script is.
+// Size says how large a script Generate makes.
 type Size struct {
-	Instances int // about
-	Episodes  int
-	Length    time.Duration
+	// Instances is the least number of instances in all services together. Generate adds
+	// services until they have this number.
+	Instances int
+	Episodes  int           // number of random failures
+	Length    time.Duration // the failures begin between 5 s and 5 s + Length
 }
 
-// Generate makes the script of a seed.
+// Generate returns a random script. The same seed and size always give the same script.
 func Generate(seed uint64, size Size) *Script {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 1)), s: &Script{}, length: size.Length}
 	g.setup(seed, size)
@@ -37,8 +39,7 @@ type generator struct {
 	zones  int
 }
 
-// below is a random time below d, in milliseconds; small ones are as likely as
-// big ones.
+// below returns a uniformly random time of 1 ms to d.
 func (g *generator) below(d time.Duration) time.Duration {
 	ms := 1 + g.Int64N(int64(d/time.Millisecond))
 	return time.Duration(ms) * time.Millisecond
@@ -53,6 +54,7 @@ func (g *generator) setup(seed uint64, size Size) {
 		UnreachableAfter: one[time.Duration](g, 5, 15, 15, 20) * time.Second, StartupGrace: one[time.Duration](g, 5, 20, 60) * time.Second,
 		DeregisterAfter: one[time.Duration](g, 20, 120) * time.Second, Amnesty: one(g, -1, 5*time.Second, 30*time.Second),
 		MinAvailable: one(g, 50, 50, 34, 75, 100), GuardMin: one(g, -1, 1, 3, 10, 10), GuardMax: one[time.Duration](g, 20, 60, 120) * time.Second,
+		MeshRule: []health.Rule{health.Available, health.Available, health.Available, health.Worst}[seed%4], MeshMinAvailable: []int{50, 34, 75}[seed%3],
 		FlapHalfLife: one(g, -1, 5*time.Second, 20*time.Second, 60*time.Second), FlapMax: one[time.Duration](g, 20, 60, 120) * time.Second,
 	}}
 	for n := 0; n < size.Instances; {
@@ -63,18 +65,20 @@ func (g *generator) setup(seed uint64, size Size) {
 }
 
 func (g *generator) service(n, most int) Service {
-	return Service{
+	s := Service{
 		Name:      fmt.Sprint("s", n),
 		Instances: 1 + g.IntN(one(g, 3, 10, max(10, most/2))),
 		Zones:     g.zones,
 		Source:    one(g, health.SourceMeshhealth, health.SourceMeshhealth, health.SourceWatch, health.SourcePoll),
 		Static:    g.IntN(4) == 0,
 		Policy: health.ServicePolicy{
-			Rule:         one(g, health.Available, health.Available, health.Worst, health.Any, health.AtLeast(3), health.Percent(60)),
+			Rule:         one(g, health.Available, health.Available, health.Worst, health.AtLeast(1), health.AtLeast(3), health.Percent(60)),
 			MinAvailable: one(g, 0, 0, 20, 90),
-			Optional:     g.IntN(5) == 0,
 		},
 	}
+	weight := g.IntN(5)
+	s.Policy.Optional, s.Policy.Critical = weight == 0, weight == 1
+	return s
 }
 
 func (g *generator) step(after time.Duration, s Step) {
@@ -83,16 +87,17 @@ func (g *generator) step(after time.Duration, s Step) {
 	g.s.Steps = append(g.s.Steps, s)
 }
 
-// do is a step about an instance, so much later.
+// do adds a step about an instance or a zone. The parameter after is the time between the
+// previous step and this one.
 func (g *generator) do(after time.Duration, op Op, who string) { g.step(after, Step{Op: op, Who: who}) }
 
-// begin starts most of what there is.
+// begin adds steps that start about seven of eight instances within the first 4 s.
 func (g *generator) begin() {
 	for _, s := range g.s.Services {
 		for i := range s.Instances {
 			if g.IntN(8) > 0 {
 				g.at = g.below(4 * time.Second)
-				g.do(0, OpAdd, fmt.Sprint(s.Name, "/", i))
+				g.do(0, OpAdd, s.instance(i))
 			}
 		}
 	}
@@ -102,7 +107,7 @@ func (g *generator) some() *Service { return &g.s.Services[g.IntN(len(g.s.Servic
 
 func (g *generator) someone() string {
 	s := g.some()
-	return fmt.Sprint(s.Name, "/", g.IntN(s.Instances))
+	return s.instance(g.IntN(s.Instances))
 }
 
 func (g *generator) somewhere() string {
@@ -112,7 +117,271 @@ func (g *generator) somewhere() string {
 	return fmt.Sprint("z", g.IntN(g.zones))
 }
 
-// soon is a time in which something may or may not be over.
+// soon returns a random delay of at most 2 min. Short and long delays are equally likely.
 func (g *generator) soon() time.Duration {
 	return one(g, g.below(100*time.Millisecond), g.below(2*time.Second), g.below(20*time.Second), g.below(2*time.Minute))
+}
+
+// episode adds the steps of one random failure. In most cases it also adds the steps that end
+// the failure.
+func (g *generator) episode() {
+	one(g,
+		g.dies, g.dies, g.deploys, g.drains, g.flaps, g.flaps, g.says, g.isCut, g.isCut, g.isLate, g.isMute, g.isParted, g.isParted,
+		g.pauses, g.pauses, g.crashes, g.stalls, g.jumps, g.loses, g.misconfigures, g.isForced, g.scales, g.leaves,
+		g.isTaken, g.isTaken, g.isTaken, g.isDiverted, g.answersBadly, g.answersBadly, g.allAnswerBadly, g.forgets, g.forgets, g.isStub, g.stutters,
+	)()
+}
+
+func (g *generator) dies() {
+	who := g.someone()
+	g.do(0, OpKill, who)
+	if g.IntN(4) > 0 {
+		g.do(g.soon(), OpAdd, who)
+	}
+}
+
+// deploys adds steps that replace the instances of a service one after the other.
+func (g *generator) deploys() {
+	s, pause := g.some(), g.below(8*time.Second)
+	for i := range s.Instances {
+		who := s.instance(i)
+		if g.IntN(4) == 0 {
+			g.do(pause, OpKill, who)
+		} else {
+			g.step(pause, Step{Op: OpStop, Who: who, For: time.Second})
+		}
+		g.do(1500*time.Millisecond, OpAdd, who)
+	}
+}
+
+func (g *generator) drains() {
+	who := g.someone()
+	g.step(0, Step{Op: OpStop, Who: who, For: g.soon()})
+	if g.IntN(3) == 0 {
+		g.do(g.soon(), OpKill, who)
+	}
+	g.do(g.soon(), OpAdd, who)
+}
+
+func (g *generator) status() health.Status {
+	return one(g, health.Serving, health.Serving, health.Degraded, health.NotServing, health.NotServing, health.Unknown, health.Maintenance)
+}
+
+func (g *generator) flaps() {
+	who, pace := g.someone(), one(g, time.Second, 5*time.Second, 40*time.Second)
+	for range 2 + g.IntN(8) {
+		g.step(g.below(pace), Step{Op: OpSay, Who: who, Status: g.status()})
+	}
+	g.step(g.below(pace), Step{Op: OpSay, Who: who, Status: health.Serving})
+}
+
+func (g *generator) says() {
+	g.step(0, Step{Op: OpSay, Who: g.someone(), Status: g.status()})
+}
+
+func (g *generator) isCut() {
+	who := g.someone()
+	g.do(0, one(g, OpCut, OpIsolate), who)
+	for range g.IntN(3) {
+		g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+	}
+	if g.IntN(3) == 0 {
+		g.do(g.soon(), OpKill, who)
+		g.do(g.soon(), OpAdd, who)
+	}
+	g.do(g.soon(), OpHeal, who)
+}
+
+// isLate delays the last report of a process so that the report can arrive after another
+// process has replaced it.
+func (g *generator) isLate() {
+	who := g.someone()
+	g.step(0, Step{Op: OpDelay, Who: who, For: g.below(9 * time.Second)})
+	g.step(g.soon(), Step{Op: OpSay, Who: who, Status: health.NotServing})
+	g.do(g.below(time.Second), OpKill, who)
+	g.do(g.below(time.Second), OpAdd, who)
+	g.do(g.soon(), OpHeal, who)
+}
+
+// isMute starts an instance that registers although the coordinator cannot reach it.
+func (g *generator) isMute() {
+	who := g.someone()
+	g.do(0, OpKill, who)
+	g.do(0, OpCut, who)
+	g.do(g.soon(), OpAdd, who)
+	g.do(g.soon()+g.soon(), OpHeal, who)
+}
+
+func (g *generator) isParted() {
+	zone := g.somewhere()
+	for range 1 + g.IntN(2) {
+		g.step(g.soon(), Step{Op: OpPart, Who: zone, N: g.IntN(4) - 2})
+	}
+	g.do(g.soon()+g.soon(), OpJoin, zone)
+}
+
+func (g *generator) pauses() {
+	g.step(0, Step{Op: OpPause, For: one(g, g.below(time.Second), g.below(10*time.Second), g.below(2*time.Minute))})
+}
+
+func (g *generator) crashes() {
+	g.step(0, Step{Op: OpCrash, For: one(g, g.below(time.Second), g.below(time.Minute), g.below(time.Minute), g.below(8*time.Minute))})
+}
+
+func (g *generator) stalls() { g.step(0, Step{Op: OpStall, For: g.soon()}) }
+
+func (g *generator) jumps() {
+	g.step(0, Step{Op: OpWall, For: one[time.Duration](g, 1, -1) * one(g, g.below(time.Second), g.below(time.Minute), g.below(time.Hour))})
+}
+
+func (g *generator) loses() {
+	g.step(0, Step{Op: OpDrop, Who: g.someone(), N: 1 + g.IntN(4)})
+}
+
+func (g *generator) misconfigures() {
+	who := g.someone()
+	g.do(0, OpConfig, who)
+	g.do(g.soon(), OpHeal, who)
+}
+
+func (g *generator) isForced() {
+	who := g.someone()
+	g.step(0, Step{Op: OpOverride, Who: who, Status: one(g, health.Maintenance, health.NotServing, health.Serving), For: one(g, 0, g.soon())})
+	if g.IntN(2) == 0 {
+		g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+	}
+	g.do(g.soon(), OpClear, who)
+}
+
+// scales stops all instances of a service, or starts all of them.
+func (g *generator) scales() {
+	s := g.some()
+	drain, pace := g.IntN(2) == 0, g.below(time.Second)
+	for i := range s.Instances {
+		who := s.instance(i)
+		if drain {
+			g.step(pace, Step{Op: OpStop, Who: who, For: time.Second})
+		} else {
+			g.do(pace, OpAdd, who)
+		}
+	}
+}
+
+func (g *generator) leaves() {
+	who := g.someone()
+	g.do(0, OpRemove, who)
+	if g.IntN(2) == 0 {
+		g.do(g.soon(), OpKill, who)
+	}
+	g.do(g.soon(), OpAdd, who)
+}
+
+// isTaken kills the process of an instance and starts foreign processes at its address. In
+// most cases they stay until the lease of the instance has expired.
+func (g *generator) isTaken() {
+	who := g.someone()
+	if g.IntN(3) == 0 {
+		g.do(0, one(g, OpCut, OpIsolate), who)
+		g.do(g.soon(), OpHeal, who)
+	}
+	g.do(0, OpKill, who)
+	for range 1 + g.IntN(3) {
+		g.step(g.soon(), Step{Op: OpTake, Who: who, N: g.IntN(4)})
+		if g.IntN(3) == 0 {
+			g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+			g.step(g.soon(), Step{Op: OpSay, Who: who, Status: health.Serving})
+		}
+	}
+	g.at += one(g, 0, time.Minute, 2*time.Minute)
+	if g.IntN(3) == 0 {
+		g.do(g.soon(), OpLeave, who)
+	}
+	g.do(g.soon(), OpAdd, who)
+}
+
+// isDiverted makes the address of a living instance lead to a foreign process until a later
+// step heals the instance.
+func (g *generator) isDiverted() {
+	who := g.someone()
+	g.step(0, Step{Op: OpTake, Who: who, N: g.IntN(4)})
+	if g.IntN(2) == 0 {
+		g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+	}
+	if g.IntN(3) == 0 {
+		g.do(g.soon(), OpKill, who)
+		g.do(g.soon(), OpAdd, who)
+	}
+	g.do(g.soon(), OpHeal, who)
+}
+
+// answersBadly makes a process answer calls with an error or with an invalid message instead
+// of a status.
+func (g *generator) answersBadly() {
+	who := g.someone()
+	for range 1 + g.IntN(2) {
+		g.step(g.soon(), Step{Op: one(g, OpFail, OpGarble, OpFill), Who: who, N: g.IntN(2)})
+		if g.IntN(4) == 0 {
+			g.do(g.soon(), one(g, OpCut, OpIsolate), who)
+		}
+	}
+	g.do(g.soon(), OpHeal, who)
+}
+
+// allAnswerBadly makes all instances of a service answer calls wrongly at the same time, as
+// if a dependency of them had failed.
+func (g *generator) allAnswerBadly() {
+	s, op := g.some(), one(g, OpFail, OpFail, OpGarble, OpFill)
+	for i := range s.Instances {
+		g.step(g.below(100*time.Millisecond), Step{Op: op, Who: s.instance(i), N: 1})
+	}
+	g.at += g.soon()
+	for i := range s.Instances {
+		g.do(g.below(100*time.Millisecond), OpHeal, s.instance(i))
+	}
+}
+
+// forgets makes a stock server refuse its health name as unknown for a time. In half of the
+// cases this begins when the server starts.
+func (g *generator) forgets() {
+	who := g.someone()
+	if g.IntN(2) == 0 {
+		g.do(0, OpKill, who)
+		g.do(0, OpAdd, who)
+	}
+	g.do(0, OpForget, who)
+	g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+	g.do(g.soon(), OpName, who)
+	if g.IntN(2) == 0 {
+		g.do(g.soon(), OpForget, who)
+		g.do(g.soon(), OpName, who)
+	}
+	g.step(g.soon(), Step{Op: OpSay, Who: who, Status: health.Serving})
+}
+
+func (g *generator) isStub() {
+	who := g.someone()
+	g.do(0, OpStub, who)
+	for range g.IntN(3) {
+		g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+	}
+	g.do(g.soon(), OpHeal, who)
+}
+
+// stutters pauses the coordinator 10 to 39 times, each time for 0.6 s to 4 s. Between the
+// pauses it cuts the paths to some instances.
+func (g *generator) stutters() {
+	every := 3*time.Second + g.below(5*time.Second)
+	pause := 600*time.Millisecond + g.below(min(every-time.Second, 3400*time.Millisecond))
+	op := one(g, OpCut, OpIsolate)
+	var gone []string
+	for range 10 + g.IntN(30) {
+		if g.IntN(6) == 0 {
+			gone = append(gone, g.someone())
+			g.do(0, op, gone[len(gone)-1])
+		}
+		g.step(every, Step{Op: OpPause, For: pause})
+	}
+	for _, who := range gone {
+		g.do(g.below(every), OpHeal, who)
+	}
 }

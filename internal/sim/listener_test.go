@@ -12,8 +12,8 @@ import (
 
 var errTurned = errors.New("the feed has ended")
 
-// listener is a reader that sleeps until there is something for it, and must be
-// woken at once then.
+// listener is a reader that sleeps until there is a change for it. It must be woken
+// at once then.
 type listener struct {
 	b        *bubble
 	interest feed.Interest
@@ -24,17 +24,18 @@ type listener struct {
 	running  sync.WaitGroup
 }
 
-// listen begins with readers of all, of one service, of two, and of the mesh.
+// listen starts readers of everything, of one service, of two, of the mesh and of the
+// coordinator itself.
 func (b *bubble) listen() {
 	for _, services := range [][]string{nil, {"s0"}, {"s1"}, {"s2", "s3"}, {health.MeshName}, {""}} {
 		l := &listener{b: b, interest: feed.Interest{Services: services}, known: map[health.ID]uint64{}}
 		b.readers = append(b.readers, l)
-		l.turn(b.Feed())
+		l.readFrom(b.Feed())
 	}
 }
 
-// turn goes on with another feed.
-func (l *listener) turn(f *feed.Feed) {
+// readFrom goes on with another feed.
+func (l *listener) readFrom(f *feed.Feed) {
 	l.end()
 	var ctx context.Context
 	ctx, l.cancel = context.WithCancelCause(l.b.t.Context())
@@ -49,7 +50,7 @@ func (l *listener) turn(f *feed.Feed) {
 			if err != nil {
 				return
 			}
-			l.take(&step)
+			l.readStep(&step)
 		}
 	})
 }
@@ -61,15 +62,15 @@ func (l *listener) end() {
 	}
 }
 
-func (l *listener) take(step *feed.Step) {
+func (l *listener) readStep(step *feed.Step) {
 	if step.Snapshot {
 		clear(l.known)
 	}
-	for _, e := range step.Entries {
-		// The owner may have stood still before it published.
+	for e := range step.Entries {
+		// The owner may have been paused before it published.
 		paused := l.b.pauses.ended.Load() > e.At.UnixNano()
 		if late := time.Since(e.At); late > 0 && !step.Snapshot && !paused {
-			l.b.fail("woken late", "who waits for %q is told of %s after %v", l.interest.Services, e.ID, late)
+			l.b.fail("woken late", "the reader of %q gets a change of %s after %v", l.interest.Services, e.ID, late)
 		}
 		l.known[e.ID] = e.Revision
 		if e.Removed {
@@ -79,15 +80,15 @@ func (l *listener) take(step *feed.Step) {
 	l.cursor = feed.Cursor{Epoch: l.from.Epoch(), Revision: step.Revision}
 }
 
-// compare holds that it knows what there is.
+// compare checks that it knows the published entries.
 func (l *listener) compare(b *bubble) {
 	entries, _ := b.Feed().Snapshot(l.interest.Services...)
 	if len(entries) != len(l.known) {
-		b.fail("reader", "who reads %q knows %d names, there are %d", l.interest.Services, len(l.known), len(entries))
+		b.fail("reader", "the reader of %q knows %d names, there are %d", l.interest.Services, len(l.known), len(entries))
 	}
 	for _, e := range entries {
 		if l.known[e.ID] != e.Revision {
-			b.fail("reader", "who reads %q knows revision %d of %s, there is %d", l.interest.Services, l.known[e.ID], e.ID, e.Revision)
+			b.fail("reader", "the reader of %q knows revision %d of %s, published is %d", l.interest.Services, l.known[e.ID], e.ID, e.Revision)
 		}
 	}
 }

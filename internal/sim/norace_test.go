@@ -2,5 +2,5 @@
 
 package sim
 
-// scripts is how many are played.
+// scripts is the number of random scripts.
 const scripts = 60

@@ -7,23 +7,24 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// do does one step. What it is about may be gone: steps are left out at will.
-func (w *world) do(s *Step) {
+// playStep plays one step. It accepts every step in every state of the world, since Minimise
+// removes arbitrary steps.
+func (w *world) playStep(s *Step) {
 	switch s.Op {
 	case OpPart, OpJoin:
-		w.doZone(s)
+		w.playZoneStep(s)
 	case OpPause, OpCrash, OpStall, OpWall:
-		w.doCoordinator(s)
+		w.playCoordinatorStep(s)
 	case OpExpect:
 		w.oracle.expect(s.Who, s.N)
 	default:
 		if in := w.named[s.Who]; in != nil {
-			w.doInstance(in, s)
+			w.playInstanceStep(in, s)
 		}
 	}
 }
 
-func (w *world) doCoordinator(s *Step) {
+func (w *world) playCoordinatorStep(s *Step) {
 	c := w.coord
 	switch s.Op {
 	case OpPause:
@@ -38,7 +39,7 @@ func (w *world) doCoordinator(s *Step) {
 	}
 }
 
-func (w *world) doInstance(in *instance, s *Step) {
+func (w *world) playInstanceStep(in *instance, s *Step) {
 	switch s.Op {
 	case OpAdd:
 		w.launch(in)
@@ -48,23 +49,28 @@ func (w *world) doInstance(in *instance, s *Step) {
 		w.say(in, health.Draining)
 		w.plan(in, taskGone, in.process.gen, s.For)
 	case OpSay:
+		if in.other != nobody {
+			w.sayOther(in, s.Status)
+		}
 		w.say(in, s.Status)
 	case OpOverride:
 		o := &health.Override{Status: s.Status, Reason: secret, SetAt: w.coord.clock.at(w.now).Round(0)}
 		if s.For > 0 {
 			o.ExpiresAt = o.SetAt.Add(s.For)
 		}
-		w.coord.call(command{in: in, override: o})
+		w.coord.call(overrideCall(in, o))
 	case OpClear:
-		w.coord.call(command{in: in})
+		w.coord.call(overrideCall(in, nil))
 	case OpRemove:
 		w.remove(in)
+	case OpTake, OpLeave, OpFail, OpGarble, OpFill, OpForget, OpName, OpStub:
+		w.playAddressStep(in, s)
 	default:
-		w.doPath(in, s)
+		w.playPathStep(in, s)
 	}
 }
 
-func (w *world) doPath(in *instance, s *Step) {
+func (w *world) playPathStep(in *instance, s *Step) {
 	switch s.Op {
 	case OpCut:
 		in.cut = true
@@ -79,7 +85,7 @@ func (w *world) doPath(in *instance, s *Step) {
 	case OpConfig:
 		in.misconfigured = true
 		if in.streaming && in.up && !in.deaf() {
-			w.reset(in, time.Millisecond)
+			w.followers.reset(in, time.Millisecond)
 		}
 	}
 	w.mark(in)
@@ -87,25 +93,31 @@ func (w *world) doPath(in *instance, s *Step) {
 
 func (w *world) heal(in *instance) {
 	in.cut, in.isolated, in.misconfigured, in.drop, in.delay = false, false, false, 0, 0
+	in.sick, in.stub = sickNot, false
+	w.name(in)
+	if in.up {
+		w.vacate(in)
+	}
 	w.mark(in)
-	if in.streaming && in.behind && in.up && in.to == in.process.gen && in.service.Source != health.SourcePoll {
-		w.tell(in) // what the network held back
+	if in.streaming && in.behind && in.to == in.listener && in.source != health.SourcePoll {
+		w.followers.sendStatus(in) // the network delivers the status that it has delayed
 	}
 }
 
-// remove is what a person or the end of the script does: whoever holds it.
+// remove deregisters an instance as a person does. It uses the lease of the published
+// instance.
 func (w *world) remove(in *instance) {
 	lease := in.lease
 	if r := w.oracle.records[in.id]; r != nil && w.coord.up {
 		lease = r.lease
 	}
 	if w.coord.up && w.now >= w.coord.stalledUntil {
-		w.coord.call(command{in: in, deregister: true, lease: lease})
+		w.coord.call(deregisterCall(in, lease))
 	}
 }
 
-// doZone parts a zone, or joins it again.
-func (w *world) doZone(s *Step) {
+// playZoneStep isolates about half of the instances in a zone, or heals all of them.
+func (w *world) playZoneStep(s *Step) {
 	var there []*instance
 	for _, in := range w.all {
 		if s.Who == "" || in.zone == s.Who {
@@ -129,5 +141,66 @@ func (w *world) doZone(s *Step) {
 	for _, in := range there[:min(len(there), max(0, len(there)/2+s.N))] {
 		in.isolated = true
 		w.mark(in)
+	}
+}
+
+// playAddressStep changes which process listens at an address, or how this process answers.
+func (w *world) playAddressStep(in *instance, s *Step) {
+	switch s.Op {
+	case OpTake:
+		if in.up && !in.service.Static && !in.embedded() {
+			return // the follower cannot distinguish the two processes while the client renews
+		}
+		in.other, in.otherSays = other(1+s.N%int(numOthers-1)), health.Serving
+		w.relisten(in)
+	case OpLeave:
+		w.vacate(in)
+	case OpFail:
+		w.sicken(in, sickFailing, true)
+	case OpGarble:
+		w.sicken(in, sickGarbled, true)
+	case OpFill:
+		w.sicken(in, sickFull, s.N != 0 || in.source == health.SourcePoll)
+	case OpForget, OpStub:
+		if s.Op == OpStub {
+			in.stub = true
+		} else {
+			in.unnamed = !in.embedded()
+		}
+		w.relisten(in)
+	case OpName:
+		w.name(in)
+	}
+	in.changed = w.oracle.stamp()
+	w.mark(in)
+}
+
+func (w *world) name(in *instance) {
+	if in.unnamed {
+		in.unnamed = false
+		w.relisten(in)
+	}
+}
+
+// sicken makes the process of an instance answer new calls in the wrong way that how says. If
+// breaks is true, it also ends the open stream.
+func (w *world) sicken(in *instance, how sickness, breaks bool) {
+	if !in.up {
+		return
+	}
+	in.sick = how
+	if breaks && in.other == nobody {
+		w.relisten(in)
+	}
+}
+
+// sayOther makes the foreign process at the address of an instance report the status s.
+func (w *world) sayOther(in *instance, s health.Status) {
+	if in.other < otherTwin && s != health.Serving {
+		s = health.NotServing
+	}
+	in.otherSays = s
+	if in.streaming && in.source != health.SourcePoll {
+		w.followers.sendStatus(in)
 	}
 }

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// plant writes the overlay of one bug. It must fit its file exactly once.
+// plant writes the overlay of one bug. The old text must occur in its file exactly
+// once.
 func plant(t *testing.T, file string) (overlay string) {
 	a, err := txtar.ParseFile(file)
 	if err != nil || len(a.Files) != 2 {

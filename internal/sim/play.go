@@ -6,19 +6,20 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Result is what came of a script.
+// Result has the fault that Play found in one script, and the measured figures.
 type Result struct {
-	Fault   *Fault // nil: nothing was wrong
-	Events  int    // the mesh was told of
+	Fault   *Fault // the first fault; nil if there is none
+	Events  int    // number of events that the mesh has received
 	Took    time.Duration
 	Figures Figures
 }
 
-// Play plays a script to its end: then everything is healed and must become
-// what it is, and then everything leaves and nothing may be left.
+// Play plays a script. At its end Play heals everything and checks that the true
+// status of every instance is published. Then it deregisters everything and checks
+// that nothing is left.
 func Play(s *Script) Result { return play(newWorld(s.Setup), s) }
 
-// Measure plays a script for its figures, whatever else is wrong.
+// Measure plays a script, ignores faults, and returns the figures.
 func Measure(s *Script) Figures {
 	w := newWorld(s.Setup)
 	w.lenient = true
@@ -36,7 +37,8 @@ func play(w *world, s *Script) Result {
 	return Result{Fault: w.fault, Events: w.events, Took: w.now, Figures: w.oracle.figures}
 }
 
-// recover ends all trouble, waits until nothing is held any more, and compares.
+// recover ends all failures, waits longer than guards and damping can last, and checks every
+// instance.
 func (w *world) recover() {
 	p := &w.setup.Policy
 	for _, in := range w.all {
@@ -52,7 +54,8 @@ func (w *world) recover() {
 	}
 }
 
-// final holds that in is published as what it is.
+// final checks that the published status of an instance is the true one, after all failures
+// have ended.
 func (w *world) final(in *instance) {
 	r := w.oracle.records[in.id]
 	switch {
@@ -61,12 +64,16 @@ func (w *world) final(in *instance) {
 	case r == nil:
 	case in.up && (in.lease != 0 || in.service.Static) && r.state.Judged != in.says:
 		w.fail("end", "%s says %s in the end: %+v", in.id, in.says, r.state)
-	case !in.up && r.state.Judged.Routable():
+	case in.service.Static && in.other != nobody:
+		if want := in.otherStatus(); r.state.Judged != want {
+			w.fail("end", "of %s another process says %s in the end: %+v", in.id, want, r.state)
+		}
+	case !in.up && (r.state.Judged.Routable() || in.service.Static && r.state.Judged == health.Draining):
 		w.fail("end", "%s is dead in the end: %+v", in.id, r.state)
 	}
 }
 
-// leave ends and deregisters everything.
+// leave deregisters all instances. It then checks that mesh, feed and store are empty.
 func (w *world) leave() {
 	if w.fault != nil {
 		return
@@ -79,8 +86,8 @@ func (w *world) leave() {
 	if w.fault != nil {
 		return
 	}
-	kept, m, f := w.coord.load(), w.coord.mesh, w.coord.feed
-	if m.Len() != 0 || len(m.Snapshot(nil)) != 1 || f.Len() > 2 || len(kept.Registrations)+len(kept.Overrides)+len(kept.Statuses) != 0 {
+	kept, m, f := w.coord.load(), w.coord.mesh(), w.coord.feed
+	if m.Len() != 0 || len(m.Snapshot(nil)) != 1 || f.Len() > 2 || len(kept.Registrations)+len(kept.Statuses) != 0 {
 		w.fail("left over", "%d instances, %d states, %d entries, stored %+v", m.Len(), len(m.Snapshot(nil)), f.Len(), kept)
 	}
 	if s, _ := m.State(health.ID{Service: health.MeshName}); s.Status != health.Unknown && s.Revision != 0 {

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/coordinator/core"
+	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
 // The times of a process and its client.
@@ -12,58 +14,54 @@ const (
 	renewEvery = ttl / 3
 	retryCall  = time.Second
 	pushEvery  = 5 * time.Second
-	// brokenAfter is when a server notices that a pushing client is gone.
+	// brokenAfter is the time without messages after which a push stream ends.
 	brokenAfter = 20 * time.Second
 )
 
-// process is the truth of one instance.
-type process struct {
-	up          bool
-	gen         uint32 // of the process
-	incarnation uint64
-	says        health.Status
-	lease       uint64 // what it believes to hold
-	leases      uint64
-	pushing     bool
-	pushedAt    time.Duration // the last time it was heard
-
-	cut, isolated, misconfigured bool
-	drop                         int
-	delay                        time.Duration
-	// since is since when it has been well, or not been.
-	wasWell bool
-	since   stamp
+// open reports whether all messages pass between the address of p and the coordinator
+// without a loss and with less than 1 s of delay.
+func (p *process) open() bool {
+	return !p.cut && !p.isolated && !p.misconfigured && p.drop == 0 && p.delay < time.Second
 }
 
-// well reports whether there is nothing between it and us: what it says is what
-// there is to know.
-func (p *process) well() bool {
-	return p.up && !p.cut && !p.isolated && !p.misconfigured && p.drop == 0 && p.delay < time.Second
+// well reports whether the coordinator receives the right status: the status of the
+// instance's process. For a static instance, it may be the status of a foreign process.
+func (in *instance) well() bool {
+	if in.service.Static && in.other != nobody {
+		return in.other != otherService && in.open()
+	}
+	return in.up && in.open() && in.other == nobody && in.sick == sickNot && !in.unnamed
 }
 
-// mark notes when it becomes well, or stops being so.
+// mark stores the present results of well and deaf, and the times at which they changed.
 func (w *world) mark(in *instance) {
+	if in.deaf() && !in.wasDeaf {
+		in.deafSince = w.now
+	}
+	in.wasDeaf = in.deaf()
 	if well := in.well(); well != in.wasWell || !in.since.set {
 		in.wasWell, in.since = well, w.oracle.stamp()
-		w.oracle.turned(in, well)
+		w.oracle.noteTruth(in, well)
 	}
 }
 
-// launch starts a process; one that runs is left alone.
+// launch starts the process of an instance unless it runs.
 func (w *world) launch(in *instance) {
 	p := &in.process
 	if p.up {
 		return
 	}
+	w.vacate(in)
 	p.up, p.gen, p.incarnation, p.lease = true, p.gen+1, p.incarnation+1, 0
+	in.sick, in.unnamed, in.stub, in.listener = sickNot, false, false, in.listener+1
 	p.says = health.Starting
 	if stock(in.service.Source) {
-		p.says = health.NotServing // that is how stock servers say it
+		p.says = health.NotServing // stock servers have no STARTING
 	}
 	w.plan(in, taskReady, p.gen, 100*time.Millisecond+in.noise(w.longestStart()))
 	if !in.service.Static {
 		w.plan(in, taskRegister, p.gen, in.noise(200*time.Millisecond))
-	} else if p.leases == 0 {
+	} else if !p.registered {
 		w.register(in)
 	}
 	w.mark(in)
@@ -76,18 +74,16 @@ func (w *world) longestStart() time.Duration {
 	return 3 * time.Second
 }
 
-func stock(s health.Source) bool { return s == health.SourceWatch || s == health.SourcePoll }
-
-// end ends a process, whatever it was doing.
+// end kills the process of an instance, if it runs.
 func (w *world) end(in *instance) {
 	p := &in.process
 	if !p.up {
 		return
 	}
-	p.up, p.gen = false, p.gen+1
+	p.up, p.gen, p.ended = false, p.gen+1, w.oracle.stamp()
 	w.stopPushing(in)
-	if in.streaming && !in.deaf() {
-		w.reset(in, time.Millisecond)
+	if in.other == nobody {
+		w.relisten(in)
 	}
 	p.lease = 0
 	w.mark(in)
@@ -108,28 +104,29 @@ func (w *world) processTask(in *instance, kind taskKind) {
 		w.push(in)
 	case taskGone:
 		if !in.service.Static && p.lease != 0 && !p.isolated {
-			w.coord.call(command{in: in, deregister: true, lease: p.lease})
+			w.coord.call(deregisterCall(in, p.lease))
 		}
 		w.end(in)
 	}
 }
 
-// say makes the process say s of itself, to whoever listens.
+// say changes the status that the process of an instance reports to s. The process sends s on
+// its open streams.
 func (w *world) say(in *instance, s health.Status) {
 	p := &in.process
 	if !p.up {
 		return
 	}
 	if stock(in.service.Source) && s != health.Serving {
-		s = health.NotServing // they know no other
+		s = health.NotServing // stock servers have only SERVING and NOT_SERVING
 	}
 	p.says = s
-	w.oracle.turned(in, in.well())
+	w.oracle.noteTruth(in, in.well())
 	if p.pushing && !p.isolated {
-		w.coord.deliver(message{in: in, ev: in.report(health.SourcePush, p.lease)})
+		w.coord.deliver(message{in: in, own: true, ev: in.report(p.lease)})
 	}
-	if in.streaming && in.service.Source != health.SourcePoll {
-		w.tell(in)
+	if in.streaming && in.other == nobody && in.source != health.SourcePoll {
+		w.followers.sendStatus(in)
 	}
 }
 
@@ -138,53 +135,47 @@ func (w *world) register(in *instance) {
 		w.plan(in, taskRegister, in.process.gen, retryCall)
 		return
 	}
-	w.coord.call(command{in: in, register: true, process: in.incarnation})
-}
-
-// registered is the answer to register.
-func (w *world) registered(in *instance, lease uint64) {
-	if in.up && !in.service.Static {
-		if in.lease == 0 {
-			w.plan(in, taskRenew, in.process.gen, renewEvery)
-		}
-		in.lease = lease
-	}
+	w.coord.call(registerCall(in))
 }
 
 func (w *world) renew(in *instance) {
 	if in.lease == 0 {
-		return // it registers anew
+		return // the process registers again, and has no lease to renew
 	}
 	w.plan(in, taskRenew, in.process.gen, renewEvery)
 	if w.coord.up && !in.isolated {
-		w.coord.deliver(message{in: in, renewal: true, ev: health.Event{Kind: health.EventRenew, ID: in.id, Lease: in.lease}})
+		w.coord.deliver(message{
+			in: in, ev: mesh.Event{Kind: mesh.EventRenew, ID: in.id, Lease: in.lease},
+			reply: func(r *core.Renewal) { w.renewed(in, r) },
+		})
 	}
 }
 
-// renewed is the answer to renew.
-func (w *world) renewed(in *instance, lease uint64, known, unreachable bool) {
+// renewed handles the answer to a renewal.
+func (w *world) renewed(in *instance, r *core.Renewal) {
 	switch {
-	case in.lease != lease || !in.up:
-	case !known:
+	case in.lease != r.Lease || !in.up:
+	case r.Err != nil:
 		w.stopPushing(in)
 		in.lease = 0
 		w.plan(in, taskRegister, in.process.gen, 0)
-	case unreachable && !in.pushing:
+	case r.Unreachable && !in.pushing:
 		in.pushing, in.pushedAt = true, w.now
-		w.coord.deliver(message{in: in, ev: health.Event{Kind: health.EventPushed, ID: in.id, Lease: in.lease, On: true}})
-		w.coord.deliver(message{in: in, ev: in.report(health.SourcePush, in.lease)})
+		w.coord.deliver(message{in: in, ev: mesh.Event{Kind: mesh.EventPushed, ID: in.id, Lease: in.lease, On: true}})
+		w.coord.deliver(message{in: in, own: true, ev: in.report(in.lease)})
 		w.plan(in, taskPush, in.process.gen, pushEvery)
 	}
 }
 
-// push keeps the stream that pushes alive, as long as it is needed.
+// push sends a heartbeat on the push stream. It ends the stream when no heartbeat was sent
+// for brokenAfter.
 func (w *world) push(in *instance) {
 	switch {
 	case !in.pushing:
 		return
-	case !in.isolated && in.cut:
+	case !in.isolated && in.needsPush():
 		in.pushedAt = w.now
-		w.coord.deliver(message{in: in, ev: health.Event{Kind: health.EventAlive, ID: in.id, Lease: in.lease}})
+		w.coord.deliver(message{in: in, own: true, ev: mesh.Event{Kind: mesh.EventAlive, ID: in.id, Lease: in.lease, Proven: true}})
 	case w.now-in.pushedAt >= brokenAfter:
 		w.stopPushing(in)
 		return
@@ -195,18 +186,21 @@ func (w *world) push(in *instance) {
 func (w *world) stopPushing(in *instance) {
 	if in.pushing {
 		in.pushing = false
-		w.coord.deliver(message{in: in, ev: health.Event{Kind: health.EventPushed, ID: in.id, Lease: in.lease}})
+		w.coord.deliver(message{in: in, ev: mesh.Event{Kind: mesh.EventPushed, ID: in.id, Lease: in.lease}})
 	}
 }
 
-// secret must never reach the public.
-const secret = "secret"
-
-// report is what it says, as it comes by source.
-func (in *instance) report(source health.Source, lease uint64) health.Event {
-	r := health.Report{Source: source, Status: in.says}
+// report returns the event that the coordinator receives when the process pushes its status.
+func (in *instance) report(lease uint64) mesh.Event {
+	r := mesh.Report{Source: health.SourcePush, Status: in.says}
 	if in.says != health.Serving {
 		r.Reason = secret
 	}
-	return health.Event{Kind: health.EventReport, ID: in.id, Lease: lease, Report: r}
+	return mesh.Event{Kind: mesh.EventReport, ID: in.id, Lease: lease, Proven: true, Report: r}
+}
+
+// needsPush reports whether the coordinator cannot get the status from the address of the
+// instance. It does not say whether the instance can reach the coordinator.
+func (in *instance) needsPush() bool {
+	return in.cut || in.other != nobody || in.sick == sickFull
 }

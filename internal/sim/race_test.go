@@ -2,6 +2,6 @@
 
 package sim
 
-// scripts is how many are played where the race detector makes each ten times
-// as long.
+// scripts is the number of random scripts. The race detector makes each take ten
+// times as long.
 const scripts = 8

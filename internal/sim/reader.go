@@ -8,28 +8,9 @@ import (
 	"github.com/meshhealth/meshhealth/health/feed"
 )
 
-// reader reads the coordinator's feed, as fast as it likes, and knows only what
-// it was told.
-type reader struct {
-	name     string
-	interest feed.Interest
-	key      feed.Key
-	every    time.Duration // 0: whenever there is something
-	resumes  bool          // it goes away between two looks
-
-	from   *feed.Feed
-	reads  *feed.Reader
-	cursor feed.Cursor
-	known  map[health.ID]uint64
-	lookAt time.Duration
-	// compareAt is when all it knows is compared again.
-	compareAt time.Duration
-	placed    bool // it has had a snapshot of this epoch
-}
-
 const compareEvery = 5 * time.Second
 
-// newReaders makes one of each kind.
+// newReaders returns readers with different interests, audiences and speeds.
 func newReaders(w *world) []*reader {
 	some := feed.Interest{}
 	for i, s := range w.services {
@@ -38,35 +19,35 @@ func newReaders(w *world) []*reader {
 		}
 	}
 	return []*reader{
-		{name: "fast", key: feed.Full},
-		{name: "public", key: feed.Public, every: 500 * time.Millisecond},
-		{name: "some", key: feed.Public, interest: some},
-		{name: "slow", key: feed.Full, every: 23 * time.Second},
-		{name: "resuming", key: feed.Full, every: 3 * time.Second, resumes: true},
-		{name: "some, late", key: feed.Public, interest: some, every: 70 * time.Second, resumes: true},
+		{name: "fast", audience: feed.Full},
+		{name: "public", audience: feed.Public, every: 500 * time.Millisecond},
+		{name: "some", audience: feed.Public, interest: some},
+		{name: "slow", audience: feed.Full, every: 23 * time.Second},
+		{name: "resuming", audience: feed.Full, every: 3 * time.Second, resumes: true},
+		{name: "some, late", audience: feed.Public, interest: some, every: 70 * time.Second, resumes: true},
 	}
 }
 
-// ended is a context in which nobody waits.
+// ended is a context that has already ended. A read with it never waits.
 var ended = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// look reads all there is, if it is time to.
-func (r *reader) look(w *world) {
+// read reads all new steps of the feed, if lookAt has passed.
+func (r *reader) read(w *world) {
 	if w.now < r.lookAt {
 		return
 	}
 	r.lookAt = w.now + r.every
-	r.attach(w)
+	r.attachTo(w)
 	for w.fault == nil {
 		step, err := r.reads.Next(ended)
 		if err != nil {
 			break
 		}
-		r.take(w, &step)
+		r.readStep(w, &step)
 	}
 	if w.now >= r.compareAt {
 		r.compareAt = w.now + compareEvery
@@ -74,8 +55,9 @@ func (r *reader) look(w *world) {
 	}
 }
 
-// attach begins to read, or goes on where the reader was.
-func (r *reader) attach(w *world) {
+// attachTo makes a new feed reader if the coordinator has a new feed, or if r.resumes is
+// true. The first feed reader of r begins with a snapshot. Later ones resume at r.cursor.
+func (r *reader) attachTo(w *world) {
 	f := w.coord.feed
 	if r.from == f && !r.resumes {
 		return
@@ -90,8 +72,8 @@ func (r *reader) attach(w *world) {
 	r.from = f
 }
 
-// take holds what every step promises.
-func (r *reader) take(w *world, step *feed.Step) {
+// readStep checks that one step of the feed keeps the promises of package feed.
+func (r *reader) readStep(w *world, step *feed.Step) {
 	before := r.cursor
 	r.cursor = feed.Cursor{Epoch: r.from.Epoch(), Revision: step.Revision}
 	again := before != feed.Cursor{}
@@ -107,9 +89,9 @@ func (r *reader) take(w *world, step *feed.Step) {
 		w.fail("resume", "%s reader goes back from %d to %d", r.name, before.Revision, step.Revision)
 	}
 	if step.Batch != nil {
-		step.Batch.Encoded(r.key, encodeBatch(r.key))
+		step.Batch.Encoded(feed.Encoding{Audience: r.audience}, encodeBatch(r.audience))
 	}
-	for _, e := range step.Entries {
+	for e := range step.Entries {
 		r.entry(w, step, e, before.Revision)
 	}
 }
@@ -122,28 +104,29 @@ func (r *reader) entry(w *world, step *feed.Step, e *feed.Entry, before uint64) 
 	if e.Removed {
 		delete(r.known, e.ID)
 	}
-	if got := e.Encoded(r.key, encode(r.key)); len(got) == 0 || feed.Key(got[0]) != r.key {
+	if got := e.Encoded(feed.Encoding{Audience: r.audience}, encode(r.audience)); len(got) == 0 || feed.Audience(got[0]) != r.audience {
 		w.fail("audience", "%s reader gets %q of %s", r.name, got, e.ID)
 	}
 }
 
-// encode is what the wire does: the public sees no texts.
-func encode(key feed.Key) func(*feed.Entry) []byte {
+// encode returns an encoder in place of the real ones. It leaves reasons out for the public
+// audience.
+func encode(audience feed.Audience) func(*feed.Entry) []byte {
 	return func(e *feed.Entry) []byte {
-		b := append(make([]byte, 0, 32), byte(key), byte(e.Status))
-		if key == feed.Full {
+		b := append(make([]byte, 0, 32), byte(audience), byte(e.Status))
+		if audience == feed.Full {
 			b = append(b, e.Reason...)
 		}
 		return b
 	}
 }
 
-func encodeBatch(key feed.Key) func(*feed.Batch) []byte {
-	return func(b *feed.Batch) []byte { return []byte{byte(key), byte(len(b.Entries))} }
+func encodeBatch(audience feed.Audience) func(*feed.Batch) []byte {
+	return func(b *feed.Batch) []byte { return []byte{byte(audience), byte(len(b.Entries))} }
 }
 
-// compare holds what a reader who is up to date knows against what was
-// published.
+// compare compares the revisions that the reader has received with the published ones. The
+// reader must have read everything.
 func (r *reader) compare(w *world) {
 	n := 0
 	for _, in := range w.all {
@@ -152,7 +135,7 @@ func (r *reader) compare(w *world) {
 			r.same(w, in.id, rec.state.Revision)
 		}
 	}
-	for id, s := range w.oracle.wholes {
+	for id, s := range w.oracle.aggregates {
 		if r.wants(id.Service) {
 			n++
 			r.same(w, id, s.Revision)

@@ -9,7 +9,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// generateBubble makes the script of a seed for a registry.
+// generateBubble returns the script of a seed for a registry.
 func generateBubble(seed uint64, steps int) *Script {
 	g := &generator{Rand: rand.New(rand.NewPCG(seed, 2)), s: &Script{}}
 	g.s.Seed = seed
@@ -29,7 +29,7 @@ func generateBubble(seed uint64, steps int) *Script {
 	return g.s
 }
 
-// TestRegistry plays random scripts to a real registry.
+// TestRegistry plays random scripts to a whole registry.
 func TestRegistry(t *testing.T) {
 	began, events := time.Now(), 0
 	for seed := range uint64(scripts) {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestTranscripts plays what once failed.
+// TestTranscripts plays scripts that have failed once.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil {
@@ -30,7 +30,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// TestText: what is printed is read again as the same, and plays the same.
+// TestText: a printed script is parsed as the same script, and plays the same.
 func TestText(t *testing.T) {
 	s := Generate(7, Size{Instances: 30, Episodes: 40, Length: 5 * time.Minute})
 	again, err := Parse("# A word.\n" + s.String())
@@ -57,7 +57,7 @@ func TestParseFaults(t *testing.T) {
 	}
 }
 
-// TestClock: the wall jumps, and the monotonic reading does not.
+// TestClock: the wall clock jumps, and the monotonic reading does not.
 func TestClock(t *testing.T) {
 	c := newClock()
 	before := c.at(time.Second)
@@ -74,10 +74,10 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestMinimise: of a script that fails only what it takes is left.
+// TestMinimise: only the steps that are needed to fail are left.
 func TestMinimise(t *testing.T) {
 	s := Generate(3, Size{Instances: 40, Episodes: 60, Length: 5 * time.Minute})
-	// No service may serve for long that is expected to be nothing but STARTING.
+	// The script fails, since the service does not stay STARTING.
 	s.Steps = append(s.Steps, Step{At: time.Hour, Op: OpExpect, Who: "s0", N: Bits()}, Step{At: time.Hour, Op: OpExpect, Who: "s0", N: 1 << 7}, Step{At: 2 * time.Hour, Op: OpWall})
 	small := Minimise(s, "expected", 1000)
 	if f := Play(small).Fault; f == nil || f.Rule != "expected" || len(small.Steps) > 3 || len(small.Services) > 1 {

@@ -5,16 +5,17 @@ import (
 	"time"
 )
 
-// shrinker makes a failing script small: it leaves out, and keeps what fails in
-// the same way. It stops when nothing can be left out, or its patience is over.
+// shrinker minimises a failing script. It keeps each change after which the script
+// still breaks the same rule. It stops when no change helps, or after a number of
+// tries.
 type shrinker struct {
 	best  *Script
 	fails func(*Script) bool
 	tries int
 }
 
-// Minimise returns the smallest script it finds, within so many tries, that
-// breaks the same promise as s, which does.
+// Minimise returns the smallest script that it finds that breaks the same rule as s. The
+// parameter tries is the largest number of scripts that it plays.
 func Minimise(s *Script, rule string, tries int) *Script {
 	return minimise(s, rule, tries, func(s *Script) *Fault { return Play(s).Fault })
 }
@@ -38,7 +39,7 @@ func minimise(s *Script, rule string, tries int, play func(*Script) *Fault) *Scr
 	return m.best
 }
 
-// size is what ought to become less.
+// size returns the number of steps and instances of best, which the shrinker reduces.
 func (m *shrinker) size() int {
 	n := len(m.best.Steps)
 	for _, s := range m.best.Services {
@@ -47,7 +48,8 @@ func (m *shrinker) size() int {
 	return n
 }
 
-// try keeps what change makes of the script, if that still fails.
+// try applies a change to a copy of best. If the copy still fails, it becomes best, and try
+// returns true.
 func (m *shrinker) try(change func(*Script)) bool {
 	if m.tries <= 0 {
 		return false
@@ -63,7 +65,7 @@ func (m *shrinker) try(change func(*Script)) bool {
 	return true
 }
 
-// steps drops chunks, half of the script first, a single step last.
+// steps tries to remove groups of steps: first halves of the script, and at last single steps.
 func (m *shrinker) steps() {
 	for size := max(1, len(m.best.Steps)/2); ; size /= 2 {
 		for from := 0; from < len(m.best.Steps); {
@@ -78,7 +80,7 @@ func (m *shrinker) steps() {
 	}
 }
 
-// instances takes them from the services, all at first.
+// instances tries to remove instances from each service: first all of them, then fewer.
 func (m *shrinker) instances() {
 	for i := range m.best.Services {
 		for take := m.best.Services[i].Instances; take > 0; {
@@ -95,7 +97,7 @@ func (m *shrinker) instances() {
 	}
 }
 
-// numbers makes times round, and short.
+// numbers tries to round the times For of the steps, and to shorten the script.
 func (m *shrinker) numbers() {
 	for i := range m.best.Steps {
 		for _, unit := range []time.Duration{time.Minute, 10 * time.Second, time.Second, 100 * time.Millisecond} {
@@ -109,7 +111,7 @@ func (m *shrinker) numbers() {
 	m.early()
 }
 
-// early takes out the pauses between the steps.
+// early tries to remove or shorten the time between each step and the step before it.
 func (m *shrinker) early() {
 	for i := range m.best.Steps {
 		before := time.Duration(0)

@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// tries bounds how long a failing script is made smaller.
+// tries bounds how many scripts are played to minimise one.
 const tries = 600
 
-// sizeOf makes most scripts small, where much happens to few, and some big.
+// sizeOf makes most scripts small, with much happening to few instances, and some
+// big.
 func sizeOf(seed uint64) Size {
 	switch seed % 40 {
 	case 19:
@@ -19,7 +20,7 @@ func sizeOf(seed uint64) Size {
 	return Size{Instances: 60, Episodes: 80, Length: 15 * time.Minute}
 }
 
-// TestSimulation plays random scripts, a million events and more.
+// TestSimulation plays random scripts, with more than a million events.
 func TestSimulation(t *testing.T) {
 	events, began := 0, time.Now()
 	for seed := range uint64(scripts) {
@@ -28,8 +29,7 @@ func TestSimulation(t *testing.T) {
 	t.Logf("%d events in %v", events, time.Since(began))
 }
 
-// simulate plays one script. If it fails, it says how little of it fails in the
-// same way.
+// simulate plays one script. If it fails, simulate prints a minimised script.
 func simulate(t *testing.T, seed uint64, events int, began time.Time) Result {
 	t.Helper()
 	s := Generate(seed, sizeOf(seed))

@@ -12,13 +12,13 @@ import (
 
 const (
 	soakEvents  = 100_000_000
-	soakFrom    = 1000 // the seeds before it are played every day
+	soakFrom    = 1000 // TestSimulation plays smaller seeds
 	soakBubbles = 4000
 	soakHeap    = 64 << 20
 )
 
-// TestSoakSimulation plays as many scripts as it takes for a hundred million
-// events. Nothing of them stays in memory.
+// TestSoakSimulation plays scripts until it has played a hundred million events. It
+// keeps none in memory.
 func TestSoakSimulation(t *testing.T) {
 	var events, seed atomic.Int64
 	began := time.Now()

@@ -21,11 +21,11 @@ var (
 	plain = flag.Bool("sweep.plain", false, "play them with the defaults only")
 )
 
-// sweepScripts are played for each value.
+// sweepScripts is the number of scripts per value.
 const sweepScripts = 60
 
-// sweepScript is one in which instances start slowly, flap, die and vanish,
-// under the defaults.
+// sweepScript returns a script with the default policy in which instances start
+// slowly, flap, die and vanish.
 func sweepScript(seed uint64) *Script {
 	s := Generate(seed, Size{Instances: 80, Episodes: 60, Length: 20 * time.Minute})
 	s.Policy, s.Start = health.MeshPolicy{FlapMax: 2 * time.Minute}, 40*time.Second
@@ -35,7 +35,7 @@ func sweepScript(seed uint64) *Script {
 	return s
 }
 
-// sweepRow plays them all with one change.
+// sweepRow plays all scripts with one change of the policy.
 func sweepRow(name string, change func(*health.MeshPolicy)) string {
 	var f Figures
 	for seed := range uint64(sweepScripts) {
@@ -49,9 +49,9 @@ func sweepRow(name string, change func(*health.MeshPolicy)) string {
 		quantile(f.Held, 50).Round(100*time.Millisecond), quantile(f.Held, 95).Round(100*time.Millisecond))
 }
 
-// flapRow has instances go down and up for twenty minutes, each row of figures
-// for one pace: how many transitions are published of each, and how long it is
-// held when it is over.
+// flapRow makes instances flap for twenty minutes at several paces. For each pace it
+// prints the published transitions per instance, and how long an instance is
+// suppressed after the end.
 func flapRow(name string, change func(*health.MeshPolicy)) string {
 	row := "| " + name
 	for _, pace := range []time.Duration{5 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute} {
@@ -130,7 +130,7 @@ func TestSweep(t *testing.T) {
 	constants(t)
 }
 
-// constants plays them with what is no setting.
+// constants plays the scripts with other values of constants that are not settings.
 func constants(t *testing.T) {
 	files, err := filepath.Glob("testdata/constants/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -151,7 +151,7 @@ func constants(t *testing.T) {
 	}
 }
 
-// add puts the figures of another script to these.
+// add adds the figures of another script.
 func (f *Figures) add(g *Figures) {
 	f.Transitions += g.Transitions
 	f.FalseDown += g.FalseDown
@@ -160,7 +160,7 @@ func (f *Figures) add(g *Figures) {
 	f.Held = append(f.Held, g.Held...)
 }
 
-// quantile is the value below which so many of a hundred lie.
+// quantile returns the value below which percent of all lie.
 func quantile(all []time.Duration, percent int) time.Duration {
 	if len(all) == 0 {
 		return 0

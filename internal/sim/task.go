@@ -2,32 +2,20 @@ package sim
 
 import "time"
 
-// task is something that happens to an instance of its own accord.
-type task struct {
-	at   time.Duration
-	seq  uint64 // of two at once the first planned is the first done
-	kind taskKind
-	gen  uint32 // what it belongs to may have ended meanwhile
-	in   *instance
-	msg  *message
-}
-
-type taskKind uint8
-
 const (
-	taskReady    taskKind = iota // a process has run its first checks
-	taskRegister                 // a process asks for a lease
-	taskRenew                    // and for more of it
-	taskPush                     // and says that it lives, where it pushes
-	taskGone                     // a process that drains ends
+	taskReady    taskKind = iota // the first checks of a process are done
+	taskRegister                 // a process registers
+	taskRenew                    // a process renews its lease
+	taskPush                     // a process sends a heartbeat on its push stream
+	taskGone                     // a draining process ends
 	taskDial                     // a follower dials
-	taskDialFail                 // and has waited in vain
-	taskBeat                     // a stream's sign of life
-	taskSilence                  // a follower has heard nothing for long
-	taskArrive                   // a delayed message is there
+	taskDialFail                 // the dial of a follower times out
+	taskBeat                     // a heartbeat arrives on a stream, or a follower polls
+	taskSilence                  // a follower checks how long it has received nothing
+	taskArrive                   // a delayed message arrives
 )
 
-// agenda is a heap of tasks.
+// agenda is a heap of tasks, ordered by their time.
 type agenda struct {
 	tasks []task
 	seq   uint64
@@ -72,7 +60,7 @@ func (a *agenda) pop() task {
 	}
 }
 
-// next is when the first is due; never if there is none.
+// next returns the time of the first task, or the constant never if there is none.
 func (a *agenda) next() time.Duration {
 	if len(a.tasks) == 0 {
 		return never
@@ -81,3 +69,15 @@ func (a *agenda) next() time.Duration {
 }
 
 const never = time.Duration(1<<63 - 1)
+
+// task is one thing that happens to an instance at a time of the script.
+type task struct {
+	at   time.Duration
+	seq  uint64 // orders tasks with the same time: the task that was planned first comes first
+	kind taskKind
+	gen  uint32 // gen of the process or follower at planning; if that gen has changed, the task is ignored
+	in   *instance
+	msg  *message
+}
+
+type taskKind uint8

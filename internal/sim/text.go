@@ -9,7 +9,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// String returns the script as [Parse] reads it.
+// String returns the script in the text form that [Parse] reads.
 func (s *Script) String() string {
 	var b strings.Builder
 	p := &s.Policy
@@ -28,8 +28,8 @@ func (s *Script) String() string {
 }
 
 func (v *Service) write(b *strings.Builder) {
-	fmt.Fprintf(b, "service %s instances=%d zones=%d source=%d static=%t rule=%s min=%d optional=%t\n", v.Name,
-		v.Instances, v.Zones, v.Source, v.Static, v.Policy.Rule, v.Policy.MinAvailable, v.Policy.Optional)
+	fmt.Fprintf(b, "service %s instances=%d zones=%d source=%d static=%t rule=%s min=%d optional=%t critical=%t\n", v.Name,
+		v.Instances, v.Zones, v.Source, v.Static, v.Policy.Rule, v.Policy.MinAvailable, v.Policy.Optional, v.Policy.Critical)
 }
 
 func (s *Step) write(b *strings.Builder) {
@@ -50,7 +50,7 @@ func (s *Step) write(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// field is one setting by its name.
+// field is one setting of a script, with functions that print it and set it from a text.
 type field struct {
 	name string
 	get  func() string
@@ -78,16 +78,24 @@ func boolean(name string, v *bool) field {
 	}}
 }
 
+func rule(name string, v *health.Rule) field {
+	return field{name, func() string { return v.String() }, func(s string) (err error) {
+		*v, err = health.ParseRule(s)
+		return err
+	}}
+}
+
 func policyFields(p *health.MeshPolicy) []field {
 	return []field{
 		duration("hold", &p.RecoverHold), number("polls", &p.RecoverAfter), duration("unreachable", &p.UnreachableAfter),
 		duration("grace", &p.StartupGrace), duration("deregister", &p.DeregisterAfter), duration("amnesty", &p.Amnesty),
 		number("min", &p.MinAvailable), number("guardmin", &p.GuardMin), duration("guardmax", &p.GuardMax),
 		duration("halflife", &p.FlapHalfLife), duration("flapmax", &p.FlapMax),
+		rule("meshrule", &p.MeshRule), number("meshmin", &p.MeshMinAvailable),
 	}
 }
 
-// Parse reads a script. Lines that begin with # say why it is there.
+// Parse reads a script. Lines that begin with # are comments.
 func Parse(text string) (*Script, error) {
 	s := &Script{}
 	for i, line := range strings.Split(text, "\n") {
@@ -107,12 +115,12 @@ func (s *Script) line(words []string) error {
 		return assign(words[1:], append(policyFields(&s.Policy), number("log", &s.LogBytes), duration("start", &s.Start),
 			field{name: "seed", set: func(v string) (err error) { s.Seed, err = strconv.ParseUint(v, 10, 64); return err }}))
 	case len(words) < 2:
-		return fmt.Errorf("%q: what happens to whom?", words[0])
+		return fmt.Errorf("%q: is alone; allowed: TIME OP NAME, or service NAME", words[0])
 	case words[0] == "service":
 		s.Services = append(s.Services, Service{Name: words[1]})
 		return s.Services[len(s.Services)-1].read(words[2:])
 	case len(words) < 3:
-		return fmt.Errorf("%q: to whom?", words[1])
+		return fmt.Errorf("%q: has no name; allowed: TIME OP NAME, with - for no name", words[1])
 	}
 	at, err := time.ParseDuration(words[0])
 	if err != nil {
@@ -130,14 +138,14 @@ func (v *Service) read(words []string) error {
 	var source int
 	err := assign(words, []field{
 		number("instances", &v.Instances), number("zones", &v.Zones), number("source", &source), boolean("static", &v.Static),
-		number("min", &v.Policy.MinAvailable), boolean("optional", &v.Policy.Optional),
-		{name: "rule", set: func(name string) (err error) { v.Policy.Rule, err = health.ParseRule(name); return err }},
+		number("min", &v.Policy.MinAvailable), boolean("optional", &v.Policy.Optional), boolean("critical", &v.Policy.Critical),
+		rule("rule", &v.Policy.Rule),
 	})
 	v.Source = health.Source(source)
 	return err
 }
 
-// assign sets the fields that are named.
+// assign sets fields from words of the form name=value.
 func assign(words []string, fields []field) error {
 	for _, word := range words {
 		name, value, _ := strings.Cut(word, "=")

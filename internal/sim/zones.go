@@ -1,60 +1,31 @@
 package sim
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// zone is what a guard looks at; that of the empty name is the whole mesh.
-type zone struct {
-	known, doubted int
-	tripped        bool
-	before         bool  // when the owner woke
-	since          stamp // tripped, or not
-	ended          bool  // it has been tripped before
-}
-
-func (o *oracle) zone(name string) *zone {
-	z := o.zones[name]
-	if z == nil {
-		z = &zone{}
-		o.zones[name] = z
-	}
-	return z
-}
-
-// enter counts r in its zones as it stands now.
-func (o *oracle) enter(r *record, known, doubted bool) {
-	doubted = doubted && known
-	if known == r.known && doubted == r.doubted {
+// countInZones updates the counts of the zones of r. known says whether they count r at all,
+// and suspect whether they count it as suspect.
+func (r *record) countInZones(known, suspect bool) {
+	o := r.o
+	suspect = suspect && known
+	if known == r.countedKnown && suspect == r.countedSuspect {
 		return
 	}
 	for _, name := range zonesOf(r.in) {
 		z := o.zone(name)
-		z.known += count(known) - count(r.known)
-		z.doubted += count(doubted) - count(r.doubted)
+		z.known += count(known) - count(r.countedKnown)
+		z.suspects += count(suspect) - count(r.countedSuspect)
 	}
-	r.known, r.doubted = known, doubted
+	r.countedKnown, r.countedSuspect = known, suspect
 }
 
-func count(is bool) int {
-	if is {
-		return 1
-	}
-	return 0
-}
-
-func zonesOf(in *instance) []string {
-	if in.zone == "" {
-		return []string{""}
-	}
-	return []string{"", in.zone}
-}
-
-// guarded reports whether a guard is over r: now, or when the owner woke.
-func (o *oracle) guarded(r *record, before bool) bool {
+// guarded reports whether a guard of r is tripped. If before is true, it reports this for the
+// begin of the Step, and otherwise for now.
+func (r *record) guarded(before bool) bool {
+	o := r.o
 	for _, name := range zonesOf(r.in) {
 		if z := o.zone(name); before && z.before || !before && z.tripped {
 			return true
@@ -63,9 +34,10 @@ func (o *oracle) guarded(r *record, before bool) bool {
 	return false
 }
 
-// mayFade reports whether one is, or was, for long enough that what it holds is
-// not believed any more.
-func (o *oracle) mayFade(r *record) bool {
+// guardMayExpire reports whether a guard of r may have expired: it has been tripped for
+// GuardMax, or it ended earlier. The status of r may then be UNKNOWN.
+func (r *record) guardMayExpire() bool {
+	o := r.o
 	for _, name := range zonesOf(r.in) {
 		if z := o.zone(name); z.ended || z.tripped && o.due(z.since, o.policy().GuardMax) {
 			return true
@@ -74,8 +46,10 @@ func (o *oracle) mayFade(r *record) bool {
 	return false
 }
 
-// mayBeHeld reports whether a guard is over r, or was in this life.
-func (o *oracle) mayBeHeld(r *record) bool {
+// guardMayHold reports whether a guard of r is tripped, or was tripped at any time since the
+// last start of the coordinator.
+func (r *record) guardMayHold() bool {
+	o := r.o
 	for _, name := range zonesOf(r.in) {
 		if z := o.zone(name); z.ended || z.tripped {
 			return true
@@ -84,8 +58,10 @@ func (o *oracle) mayBeHeld(r *record) bool {
 	return false
 }
 
-// mustFade reports whether all that are over r are for longer than that.
-func (o *oracle) mustFade(r *record) bool {
+// guardMustExpire reports whether a guard of r is tripped, and every tripped guard of r has
+// been tripped for longer than GuardMax.
+func (r *record) guardMustExpire() bool {
+	o := r.o
 	must := false
 	for _, name := range zonesOf(r.in) {
 		if z := o.zone(name); z.tripped {
@@ -97,7 +73,8 @@ func (o *oracle) mustFade(r *record) bool {
 	return must
 }
 
-func (o *oracle) unguardedFor(r *record, d time.Duration) bool {
+func (r *record) unguardedFor(d time.Duration) bool {
+	o := r.o
 	for _, name := range zonesOf(r.in) {
 		if z := o.zone(name); z.tripped || z.ended && !o.due(z.since, d) {
 			return false
@@ -106,10 +83,10 @@ func (o *oracle) unguardedFor(r *record, d time.Duration) bool {
 	return true
 }
 
-// turnZones notes which guards have tripped, and which have let go: they give
-// everybody UnreachableAfter to be heard.
-func (o *oracle) turnZones() {
-	tripped := o.w.coord.mesh.Guards()
+// noteGuards stores which guards are tripped now. When a guard ends, every suspect of its
+// zone gets UnreachableAfter to send an answer.
+func (o *oracle) noteGuards() {
+	tripped := o.w.coord.mesh().Guards()
 	for i := range tripped {
 		o.zone(tripped[i].Zone)
 	}
@@ -117,78 +94,61 @@ func (o *oracle) turnZones() {
 		if z.tripped != isTripped(tripped, name) {
 			z.tripped, z.ended, z.since = !z.tripped, z.ended || z.tripped, o.stamp()
 			if !z.tripped {
-				o.spare(name)
+				o.extendAfterGuard(name)
 			}
 		}
 	}
 }
 
-func (o *oracle) spare(zone string) {
+func (o *oracle) extendAfterGuard(zone string) {
 	after := o.policy().UnreachableAfter
 	for _, in := range o.w.all {
 		r := o.records[in.id]
-		if r == nil || r.static || zone != "" && zone != in.zone {
+		if r == nil || zone != "" && zone != in.zone {
 			continue
 		}
-		o.age(r, o.noticed)
-		still := r.doubt.set && (r.state.Unconfirmed || r.leaving()) && !r.refused && !r.expired.set
+		r.expireDeadlines(o.noticed)
+		if r.held || r.suspectFrom.set && !r.lost() {
+			r.heard = max(r.heard, o.w.now)
+		}
+		if r.static {
+			continue
+		}
+		still := r.suspectFrom.set && (r.state.Unconfirmed || r.leaving()) && !r.refused && !r.expired.set
 		if still && o.stamp().ends(r.renewed, r.length) < o.w.now+after {
+			if r.leaving() { // the mesh may have given r up, which is not visible; r then gets no extension
+				r.mayGo = o.stamp().ends(r.renewed, r.length)
+			}
 			r.renewed, r.length = o.stamp(), after
 		}
 	}
 }
 
-// justLetGo reports whether a guard over r has ended less than UnreachableAfter
-// ago.
-func (o *oracle) justLetGo(r *record) bool {
+// guardJustEnded reports whether a guard of r has ended less than UnreachableAfter ago, and
+// r was suspect before that.
+func (r *record) guardJustEnded() bool {
+	o := r.o
 	for _, name := range zonesOf(r.in) {
-		if z := o.zone(name); z.ended && !z.tripped && !o.due(z.since, o.policy().UnreachableAfter) && r.doubt.at < z.since.at {
+		if z := o.zone(name); z.ended && !z.tripped && !o.due(z.since, o.policy().UnreachableAfter) && r.suspectFrom.at < z.since.at {
 			return true
 		}
 	}
 	return false
 }
 
-// wornSinceLetGo reports whether what a guard gave r when it let go would have
-// needed more forgiveness than there is.
-func (o *oracle) wornSinceLetGo(r *record) bool {
+// overForgivenSinceGuard reports whether no guard of r is tripped, and too much lateness to
+// forgive occurred since the end of each guard of r.
+func (r *record) overForgivenSinceGuard() bool {
+	o := r.o
 	for _, name := range zonesOf(r.in) {
-		if z := o.zone(name); z.tripped || z.ended && !o.worn(z.since, o.policy().UnreachableAfter) {
+		if z := o.zone(name); z.tripped || z.ended && !o.isOverForgiven(z.since, o.policy().UnreachableAfter) {
 			return false
 		}
 	}
 	return true
 }
 
-// checkZones holds the guards against a count of their own. What nobody was told
-// of is looked for before they are called wrong.
-func (o *oracle) checkZones() {
-	if o.zoneFault() != "" {
-		o.scan()
-	}
-	if fault := o.zoneFault(); fault != "" && o.vague == 0 {
-		o.w.fail("guard", "%s", fault)
-	}
-}
-
-func (o *oracle) zoneFault() string {
-	for name, z := range o.zones {
-		// Half trips a guard, and a third keeps it.
-		must := o.policy().GuardMin > 0 && z.known >= o.policy().GuardMin && 2*z.doubted >= z.known && z.known > 0
-		mustNot := z.doubted == 0 || 3*z.doubted < z.known
-		if must && !z.tripped || mustNot && z.tripped {
-			return fmt.Sprintf("of zone %q %d of %d are in doubt; tripped: %t", name, z.doubted, z.known, z.tripped)
-		}
-	}
-	for _, g := range o.w.coord.mesh.Guards() {
-		if z := o.zone(g.Zone); g.Known != z.known || g.Doubted != z.doubted {
-			return fmt.Sprintf("of zone %q %d of %d are in doubt, its guard knows of %d of %d", g.Zone, z.doubted, z.known, g.Doubted, g.Known)
-		}
-	}
-	return ""
-}
-
-func isTripped(tripped []health.Guard, zone string) bool {
+func isTripped(tripped []mesh.Guard, zone string) bool {
 	for i := range tripped {
 		if tripped[i].Zone == zone {
 			return true

@@ -17,49 +17,47 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-const coordinatorAddress = "127.0.0.1:7070"
-
-// process is one service of a mesh.
+// process is one service of a mesh. act performs a command of the script on the process.
 type process interface {
 	act(verb, text string) error
 	kill()
 }
 
-// Mesh is a coordinator, services, and a watcher of the coordinator.
+// Mesh is a coordinator with services, and a watcher of the coordinator.
 type Mesh struct {
 	t         testing.TB
-	net       *network
+	net       *Network
 	store     *keptStore
-	pause     atomic.Int64
+	pause     atomic.Int64 // how long the next log call of the coordinator blocks, in nanoseconds
 	processes map[string]process
 	addresses map[string]string
-	// superseded are the services whose name another one has taken over.
+	// superseded holds the services whose name another process has taken over.
 	superseded map[string]*service
 
 	client  *client.Client
 	watcher *watcher
-	stop    context.CancelFunc // of the coordinator
+	stop    context.CancelFunc // ends the coordinator
 	ended   chan error
 }
 
-// keptStore outlives the coordinator, as a file does.
+// keptStore keeps its content when it is closed, as a file does.
 type keptStore struct{ store.Store }
 
-// Close keeps everything.
+// Close does nothing.
 func (keptStore) Close() error { return nil }
 
-// New starts a mesh without services. It must be called in a bubble; Close
-// ends everything.
+// New starts a mesh without services. It must be called in a synctest bubble. The caller
+// must call Close.
 func New(t testing.TB) *Mesh {
 	m := &Mesh{
-		t: t, net: newNetwork(), store: &keptStore{store.NewMemory(0)},
+		t: t, net: NewNetwork(), store: &keptStore{store.NewMemory(0)},
 		processes: map[string]process{}, addresses: map[string]string{}, superseded: map[string]*service{},
 	}
 	m.startCoordinator()
 	var err error
 	m.client, err = client.New(client.Config{
 		Coordinator: "passthrough:///" + coordinatorAddress, Credentials: insecure.NewCredentials(),
-		DialOptions: []grpc.DialOption{grpc.WithContextDialer(m.net.dial)},
+		DialOptions: []grpc.DialOption{grpc.WithContextDialer(m.net.Dial)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +70,7 @@ func (m *Mesh) startCoordinator() {
 	m.t.Helper()
 	c, err := coordinator.New(context.Background(), coordinator.Config{
 		Listener: m.net.host(coordinatorAddress).open(), HTTP: coordinator.Off, Store: m.store,
-		Dial:   coordinator.Dial{Context: m.net.dial},
+		Dial:   coordinator.Dial{Context: m.net.Dial},
 		Logger: slog.New(&pausing{Handler: slog.DiscardHandler, m: m}),
 	})
 	if err != nil {
@@ -84,8 +82,8 @@ func (m *Mesh) startCoordinator() {
 	go func() { m.ended <- c.Run(ctx) }()
 }
 
-// stopCoordinator ends it as SIGTERM does; crash, as SIGKILL does to who talks
-// to it.
+// stopCoordinator ends the coordinator as SIGTERM does. With crash, its peers see the
+// same as after SIGKILL.
 func (m *Mesh) stopCoordinator(crash bool) error {
 	h := m.net.host(coordinatorAddress)
 	if crash {
@@ -96,28 +94,25 @@ func (m *Mesh) stopCoordinator(crash bool) error {
 	m.ended = nil
 	h.kill()
 	if crash {
-		return nil // it complains about its listener
+		return nil // the error is about the closed listener
 	}
 	return err
 }
 
-// pausing is a log that can take its time: it holds up the goroutine that owns
-// the mesh, as a stopped process would.
+// pausing is a log handler whose Enabled can block. The owner calls Enabled for each
+// transition, and is then paused like a stopped process. Writing a record never blocks.
 type pausing struct {
 	slog.Handler
 	m *Mesh
 }
 
-// Enabled says yes, so that Handle is called.
-func (*pausing) Enabled(context.Context, slog.Level) bool { return true }
-
-// Handle sleeps as long as the script wants, once.
-func (p *pausing) Handle(context.Context, slog.Record) error {
+// Enabled sleeps once for as long as the script has requested.
+func (p *pausing) Enabled(context.Context, slog.Level) bool {
 	time.Sleep(time.Duration(p.m.pause.Swap(0)))
-	return nil
+	return false
 }
 
-// process returns one the script has started.
+// process returns a process that the script has started.
 func (m *Mesh) process(name string) (process, error) {
 	p := m.processes[name]
 	if p == nil {
@@ -126,7 +121,7 @@ func (m *Mesh) process(name string) (process, error) {
 	return p, nil
 }
 
-// address gives each name an address of its own, for ever.
+// address returns the address of a name. The first call for a name chooses the address.
 func (m *Mesh) address(name string) string {
 	if m.addresses[name] == "" {
 		m.addresses[name] = fmt.Sprintf("127.0.0.1:%d", 9000+len(m.addresses))
@@ -134,7 +129,7 @@ func (m *Mesh) address(name string) string {
 	return m.addresses[name]
 }
 
-// Close ends the mesh.
+// Close ends all processes, the watcher and the coordinator.
 func (m *Mesh) Close() {
 	for name, p := range m.processes {
 		p.kill()
@@ -153,13 +148,12 @@ func (m *Mesh) Close() {
 	}
 }
 
-// written is more than what nobody waits for waits for company in the
-// coordinator, before it is stored.
-const written = 100 * time.Millisecond
+// storeDelay is longer than the time after which the coordinator has stored a transition.
+const storeDelay = 100 * time.Millisecond
 
-// journal returns what the coordinator has stored of a name, oldest first.
+// journal returns the stored transitions of a name, the oldest first.
 func (m *Mesh) journal(id health.ID) ([]store.Transition, error) {
-	time.Sleep(written)
+	time.Sleep(storeDelay)
 	page, err := m.store.Transitions(context.Background(), store.Query{ID: id, Limit: store.MaxPage})
 	for i, j := 0, len(page.Transitions)-1; i < j; i, j = i+1, j-1 {
 		page.Transitions[i], page.Transitions[j] = page.Transitions[j], page.Transitions[i]

@@ -2,30 +2,57 @@ package testmesh
 
 import (
 	"context"
+	"errors"
+	"io"
 	"net"
+	"os"
 	"sync"
 	"syscall"
 
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// network is where every address of a mesh lives.
-type network struct {
+// coordinatorAddress is the address of the coordinator of each mesh.
+const coordinatorAddress = "127.0.0.1:7070"
+
+// Network is the in-memory network of a mesh. Its methods may be called concurrently.
+type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 }
 
-// host is one address. Nobody listens there until it is opened.
+// host is one address of the network. It refuses connections until open is called.
 type host struct {
 	mu       sync.Mutex
 	listener *bufconn.Listener
 	conns    map[*conn]bool
 	gate     chan struct{} // closed while traffic flows
+	fault    error         // the error of every dial, or nil
 }
 
-func newNetwork() *network { return &network{hosts: map[string]*host{}} }
+// NewNetwork returns a network without listeners.
+func NewNetwork() *Network { return &Network{hosts: map[string]*host{}} }
 
-func (n *network) host(address string) *host {
+// Listen returns a listener that accepts the connections to an address.
+func (n *Network) Listen(address string) net.Listener { return n.host(address).open() }
+
+// Kill closes the listener and all connections of an address at once, like the end of
+// its process.
+func (n *Network) Kill(address string) { n.host(address).kill() }
+
+// Cut closes the open connections to an address. The listener stays.
+func (n *Network) Cut(address string) { n.host(address).cut() }
+
+// Hang stops all traffic to and from an address, including dials, until Resume or Kill.
+func (n *Network) Hang(address string) { n.host(address).hang() }
+
+// Resume continues the traffic of an address.
+func (n *Network) Resume(address string) { n.host(address).resume() }
+
+// Fail makes every dial to an address fail with err. Nil restores normal dials.
+func (n *Network) Fail(address string, err error) { n.host(address).fail(err) }
+
+func (n *Network) host(address string) *host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := n.hosts[address]
@@ -37,16 +64,19 @@ func (n *network) host(address string) *host {
 	return h
 }
 
-// dial connects to an address, as TCP would: nobody listens, it is refused; it
-// hangs, there is no answer.
-func (n *network) dial(ctx context.Context, address string) (net.Conn, error) {
+// Dial connects to an address like TCP. It is refused if nobody listens there. If the
+// address hangs, Dial waits for Resume, Kill or the end of ctx.
+func (n *Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 	h := n.host(address)
-	if err := h.pass(ctx); err != nil {
+	if err := h.waitForTraffic(ctx); err != nil {
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: err}
 	}
 	h.mu.Lock()
-	l := h.listener
+	l, fault := h.listener, h.fault
 	h.mu.Unlock()
+	if fault != nil {
+		return nil, fault
+	}
 	if l == nil {
 		return nil, refused()
 	}
@@ -65,7 +95,7 @@ func refused() error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
-// open listens.
+// open starts to listen.
 func (h *host) open() net.Listener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -73,13 +103,12 @@ func (h *host) open() net.Listener {
 	return h.listener
 }
 
-// kill ends the listener and every connection at once, as the end of a process
-// does.
+// kill closes the listener and all connections, and ends a hang.
 func (h *host) kill() {
 	h.mu.Lock()
 	conns, l := h.conns, h.listener
 	h.conns, h.listener = map[*conn]bool{}, nil
-	h.flow()
+	h.openGate()
 	h.mu.Unlock()
 	if l != nil {
 		_ = l.Close()
@@ -89,21 +118,27 @@ func (h *host) kill() {
 	}
 }
 
-// hang holds all traffic until resume.
+// hang stops all traffic until resume or kill.
 func (h *host) hang() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.gate = make(chan struct{})
 }
 
+func (h *host) fail(err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.fault = err
+}
+
 func (h *host) resume() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.flow()
+	h.openGate()
 }
 
-// flow opens the gate, if it is not open.
-func (h *host) flow() {
+// openGate opens the gate, if it is closed. The caller holds the lock.
+func (h *host) openGate() {
 	select {
 	case <-h.gate:
 	default:
@@ -111,8 +146,8 @@ func (h *host) flow() {
 	}
 }
 
-// pass waits until traffic flows.
-func (h *host) pass(ctx context.Context) error {
+// waitForTraffic waits until the host does not hang.
+func (h *host) waitForTraffic(ctx context.Context) error {
 	h.mu.Lock()
 	gate := h.gate
 	h.mu.Unlock()
@@ -124,22 +159,32 @@ func (h *host) pass(ctx context.Context) error {
 	}
 }
 
-// conn is one connection to a host, as the dialling side sees it.
+// conn is the dialling side of one connection to a host.
 type conn struct {
 	net.Conn
 	host *host
 }
 
-// Read reads what has come, once it may pass.
+// Read implements net.Conn. It returns after the host does not hang any more.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
-	if passed := c.host.pass(context.Background()); passed != nil {
+	if passed := c.host.waitForTraffic(context.Background()); passed != nil {
 		return 0, passed
 	}
 	return n, err
 }
 
-// Close closes the connection.
+// Write implements net.Conn. It fails like TCP if the other side has closed. The bytes
+// that the other side sent before can still be read.
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)}
+	}
+	return n, err
+}
+
+// Close implements net.Conn.
 func (c *conn) Close() error {
 	c.host.mu.Lock()
 	delete(c.host.conns, c)
@@ -147,7 +192,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// cut ends the connections that are open, and nothing else.
+// cut closes the open connections.
 func (h *host) cut() {
 	h.mu.Lock()
 	conns := h.conns

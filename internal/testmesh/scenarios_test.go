@@ -31,15 +31,15 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// TestScriptsCanFail shows that a script that expects the wrong thing fails.
+// TestScriptsCanFail tests that a script fails if it expects something wrong.
 func TestScriptsCanFail(t *testing.T) {
 	for script, want := range map[string]string{
 		"stock a/1\nexpect a/1 NOT_SERVING within 5s":                           "line 2: expect a/1 NOT_SERVING within 5s: it is SERVING ok",
 		"stock a/1\nexpect a/1 SERVING within 5s\ngone a/1 within 5s":           "it is SERVING ok",
-		"stock a/1\nexpect a/1 SERVING within 5s\nnever a/1 SERVING":            "it was",
-		"stock a/1\nexpect a/1 SERVING within 5s\nonce a/1 DRAINING":            "it was not DRAINING",
-		"stock a/1\nexpect a/1 SERVING within 5s\njournal a/1 SERVING STARTING": "stored are [SERVING]",
-		"gap":                 "there was none",
+		"stock a/1\nexpect a/1 SERVING within 5s\nnever a/1 SERVING":            "it had that status",
+		"stock a/1\nexpect a/1 SERVING within 5s\nonce a/1 DRAINING":            "it never was DRAINING",
+		"stock a/1\nexpect a/1 SERVING within 5s\njournal a/1 SERVING STARTING": "the stored statuses are [SERVING]",
+		"gap":                 "no gap marker was seen",
 		"expect a/1 here":     "must end with",
 		"leap a/1":            "no service a/1 was started",
 		"stock a/1\nleap a/1": "cannot leap",

@@ -13,26 +13,27 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Run runs a script: empty lines and what follows a # are left out. It returns
-// the first thing that went otherwise, with its line.
+// Run runs a script. It ignores empty lines and the text after a #. It returns the error
+// of the first command that fails, with its line. The commands are:
 //
-//	service NAME                     start one with our libraries, check passing
-//	stock NAME [poll]                start a stock health server, and register it
+//	service NAME                     start a service with our libraries, whose check passes
+//	stock NAME [poll]                start and register a stock health server
+//	absent NAME                      register an address that refuses connections
 //	pass|warn|fail|maintain|drain NAME [TEXT]
-//	kill NAME, restart NAME          end a process; start one in its place
-//	supersede NAME                   start a second one, elsewhere, under its name
+//	kill NAME, restart NAME          end a process; start a new one at its address
+//	supersede NAME                   start a second process under its name at another address
 //	fail-old NAME TEXT, old-superseded NAME
-//	hang NAME, resume NAME           hold its traffic; NAME may be coordinator
-//	break NAME                       cut its connections, nothing else
-//	stop, crash, start               the coordinator
-//	pause D                          hold up the owner of the mesh, at its next log line
+//	hang NAME, resume NAME           stop and continue its traffic; NAME may be coordinator
+//	break NAME                       close its open connections
+//	stop, crash, start               stop, kill or start the coordinator
+//	pause D                          pause the owner at its next log record
 //	wait D
 //	expect NAME STATUS [CAUSE] [unconfirmed|confirmed] within D
 //	gone NAME within D
-//	forget                           begin anew to note what is seen
+//	forget                           drop the entries and gaps that the watcher has recorded
 //	never NAME STATUS, once NAME STATUS
-//	gap                              a gap marker was seen
-//	journal NAME STATUS...           the stored transitions
+//	gap                              the watcher has received a gap marker
+//	journal NAME STATUS...           the stored transitions are these
 func (m *Mesh) Run(script string) error {
 	for i, line := range strings.Split(script, "\n") {
 		text, _, _ := strings.Cut(line, "#")
@@ -63,9 +64,9 @@ func (m *Mesh) command(verb string, args []string) error {
 	}
 	name, rest := args[0], args[1:]
 	if run, ok := map[string]func(string, []string) error{
-		"wait": m.wait, "pause": m.hold, "service": m.service, "stock": m.stock, "restart": m.restart,
+		"wait": m.wait, "pause": m.pauseOwner, "service": m.service, "stock": m.stock, "absent": m.absent, "restart": m.restart,
 		"supersede": m.supersede, "fail-old": m.failOld, "old-superseded": m.oldSuperseded,
-		"kill": m.killed, "hang": m.hang, "resume": m.resume, "break": m.cut,
+		"kill": m.kill, "hang": m.hang, "resume": m.resume, "break": m.cut,
 		"expect": m.expect, "gone": m.gone, "never": m.never, "once": m.once, "journal": m.wantJournal,
 	}[verb]; ok {
 		return run(name, rest)
@@ -86,14 +87,14 @@ func (m *Mesh) wait(d string, _ []string) error {
 	return err
 }
 
-func (m *Mesh) hold(d string, _ []string) error {
+func (m *Mesh) pauseOwner(d string, _ []string) error {
 	length, err := time.ParseDuration(d)
 	m.pause.Store(int64(length))
 	return err
 }
 
 func (m *Mesh) service(name string, _ []string) error {
-	s, err := m.startService(health.ParseID(name), m.address(name))
+	s, err := startService(m.net, health.ParseID(name), m.address(name))
 	if err == nil {
 		m.processes[name] = s
 	}
@@ -102,11 +103,11 @@ func (m *Mesh) service(name string, _ []string) error {
 
 func (m *Mesh) restart(name string, _ []string) error { return m.service(name, nil) }
 
-// supersede moves the name to another process at another address.
+// supersede starts another process under the same name, at another address.
 func (m *Mesh) supersede(name string, _ []string) error {
 	old, ok := m.processes[name].(*service)
 	if !ok {
-		return errors.New("there is none to supersede")
+		return errors.New("no service to supersede")
 	}
 	m.superseded[name] = old
 	m.addresses[name] = m.address(name + "'s successor")
@@ -121,16 +122,21 @@ func (m *Mesh) oldSuperseded(name string, _ []string) error {
 	select {
 	case <-m.superseded[name].lease.Done():
 	default:
-		return errors.New("it still tries")
+		return errors.New("the old process still tries to register")
 	}
 	if err := m.superseded[name].lease.Err(); !errors.Is(err, client.ErrSuperseded) {
-		return fmt.Errorf("it ended with %v", err)
+		return fmt.Errorf("the old process ended with %v", err)
 	}
 	return nil
 }
 
 func (m *Mesh) stock(name string, how []string) error {
-	m.processes[name] = m.startLegacy(m.address(name), slices.Contains(how, "poll"))
+	m.processes[name] = startStock(m.net, m.address(name), slices.Contains(how, "poll"))
+	return m.absent(name, nil)
+}
+
+// absent registers the address of a name without starting a process.
+func (m *Mesh) absent(name string, _ []string) error {
 	id := health.ParseID(name)
 	_, err := pb.NewRegistryServiceClient(m.client.Conn()).Register(m.t.Context(), &pb.RegisterRequest{
 		Registrations: []*pb.Registration{{
@@ -140,7 +146,7 @@ func (m *Mesh) stock(name string, how []string) error {
 	return err
 }
 
-func (m *Mesh) killed(name string, _ []string) error {
+func (m *Mesh) kill(name string, _ []string) error {
 	p, err := m.process(name)
 	if err == nil {
 		p.kill()
@@ -160,7 +166,7 @@ func (m *Mesh) hang(name string, _ []string) error   { m.at(name).hang(); return
 func (m *Mesh) resume(name string, _ []string) error { m.at(name).resume(); return nil }
 func (m *Mesh) cut(name string, _ []string) error    { m.at(name).cut(); return nil }
 
-// within splits off "within D".
+// within removes "within D" from the end of words. It returns the other words, and D.
 func within(words []string) ([]string, time.Duration, error) {
 	i := slices.Index(words, "within")
 	if i < 0 || i+2 != len(words) {
@@ -170,18 +176,19 @@ func within(words []string) ([]string, time.Duration, error) {
 	return words[:i], d, err
 }
 
-// expect waits for a name to be described by all of the words.
+// expect waits until the entry of a name has all properties that the words say: the status,
+// the cause, and whether it is confirmed.
 func (m *Mesh) expect(name string, words []string) error {
 	words, d, err := within(words)
 	if err != nil {
 		return err
 	}
-	return m.until(name, d, func(h *pb.Health) bool {
-		have := strings.Fields(describe(h))
-		if !h.GetUnconfirmed() {
+	return m.until(name, d, func(e *client.Entry) bool {
+		have := strings.Fields(describe(e))
+		if e != nil && !e.Unconfirmed {
 			have = append(have, "confirmed")
 		}
-		return h != nil && !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(have, w) })
+		return e != nil && !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(have, w) })
 	})
 }
 
@@ -190,21 +197,21 @@ func (m *Mesh) gone(name string, words []string) error {
 	if err != nil {
 		return err
 	}
-	return m.until(name, d, func(h *pb.Health) bool { return h == nil })
+	return m.until(name, d, func(e *client.Entry) bool { return e == nil })
 }
 
-func (m *Mesh) until(name string, d time.Duration, holds func(*pb.Health) bool) error {
+func (m *Mesh) until(name string, d time.Duration, holds func(*client.Entry) bool) error {
 	late := time.NewTimer(d)
 	defer late.Stop()
 	for {
-		h, changed := m.watcher.current(name)
-		if holds(h) {
+		e, changed := m.watcher.current(name)
+		if holds(e) {
 			return nil
 		}
 		select {
 		case <-changed:
 		case <-late.C:
-			return fmt.Errorf("it is %s", describe(h))
+			return fmt.Errorf("it is %s", describe(e))
 		}
 	}
 }
@@ -212,7 +219,7 @@ func (m *Mesh) until(name string, d time.Duration, holds func(*pb.Health) bool) 
 func (m *Mesh) never(name string, status []string) error {
 	for _, s := range status {
 		if m.watcher.everWas(name, s) {
-			return errors.New("it was")
+			return errors.New("it had that status")
 		}
 	}
 	return nil
@@ -221,7 +228,7 @@ func (m *Mesh) never(name string, status []string) error {
 func (m *Mesh) once(name string, status []string) error {
 	for _, s := range status {
 		if !m.watcher.everWas(name, s) {
-			return fmt.Errorf("it was not %s", s)
+			return fmt.Errorf("it never was %s", s)
 		}
 	}
 	return nil
@@ -229,13 +236,12 @@ func (m *Mesh) once(name string, status []string) error {
 
 func (m *Mesh) wantGap() error {
 	if m.watcher.gapCount() == 0 {
-		return errors.New("there was none")
+		return errors.New("no gap marker was seen")
 	}
 	return nil
 }
 
-// wantJournal compares the statuses a name has gone through with the stored
-// transitions.
+// wantJournal compares the statuses of the stored transitions with the wanted ones.
 func (m *Mesh) wantJournal(name string, want []string) error {
 	stored, err := m.journal(health.ParseID(name))
 	var have []string
@@ -245,7 +251,7 @@ func (m *Mesh) wantJournal(name string, want []string) error {
 		}
 	}
 	if err == nil && !slices.Equal(have, want) {
-		err = fmt.Errorf("stored are %v", have)
+		err = fmt.Errorf("the stored statuses are %v", have)
 	}
 	return err
 }

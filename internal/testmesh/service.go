@@ -18,11 +18,11 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// checkEvery is how often the check of a service runs.
+// checkEvery is the interval of the check of a service.
 const checkEvery = time.Second
 
-// service is one process that embeds our libraries: a server with one check
-// whose result the script sets, registered by the client library.
+// service is a process that embeds our libraries. Its server has one check, whose result
+// the script sets. The client library registers it.
 type service struct {
 	id     health.ID
 	host   *host
@@ -37,9 +37,9 @@ type service struct {
 	result error
 }
 
-// start runs the process; it need not be registered for that.
-func (m *Mesh) startService(id health.ID, address string) (*service, error) {
-	s := &service{id: id, host: m.net.host(address)}
+// startService starts a process. The coordinator may accept its registration later.
+func startService(n *Network, id health.ID, address string) (*service, error) {
+	s := &service{id: id, host: n.host(address)}
 	if err := s.open(); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,7 @@ func (m *Mesh) startService(id health.ID, address string) (*service, error) {
 		Coordinator: "passthrough:///" + coordinatorAddress,
 		Credentials: insecure.NewCredentials(),
 		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-			return m.net.dial(ctx, coordinatorAddress)
+			return n.Dial(ctx, coordinatorAddress)
 		})},
 	})
 	if err != nil {
@@ -60,10 +60,10 @@ func (m *Mesh) startService(id health.ID, address string) (*service, error) {
 	return s, nil
 }
 
-// open serves and runs the checks.
+// open starts the server of the service and its check.
 func (s *service) open() (err error) {
 	s.health, err = server.New(server.Config{
-		Service: s.id.Service, Details: func(context.Context) bool { return true },
+		Service: s.id.Service, ShowReasons: func(context.Context) bool { return true },
 		OnDrain: []func(context.Context) error{linger, func(ctx context.Context) error { return s.lease.Close(ctx) }},
 	})
 	if err != nil {
@@ -82,7 +82,7 @@ func (s *service) open() (err error) {
 	return nil
 }
 
-// linger stays registered for a moment, so that who watches sees the drain.
+// linger delays the deregistration, so that watchers see the status DRAINING.
 func linger(context.Context) error {
 	time.Sleep(time.Second)
 	return nil
@@ -100,13 +100,13 @@ func (s *service) set(result error) {
 	s.result = result
 }
 
-// act does what a script says to it.
+// act implements process.
 func (s *service) act(verb, text string) error {
 	switch verb {
 	case "pass":
 		s.set(nil)
 	case "warn":
-		s.set(health.Degrade(errors.New(text)))
+		s.set(health.Warning(errors.New(text)))
 	case "fail":
 		s.set(errors.New(text))
 	case "maintain":
@@ -119,7 +119,7 @@ func (s *service) act(verb, text string) error {
 	return nil
 }
 
-// drain leaves as a service should.
+// drain ends the service in the order that the documentation recommends.
 func (s *service) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -131,35 +131,35 @@ func (s *service) drain() error {
 	return nil
 }
 
-// kill ends the process without a word.
+// kill ends the process without deregistering it.
 func (s *service) kill() {
 	s.host.kill()
 	s.grpc.Stop()
 	s.close()
 }
 
-// close joins everything.
+// close waits until all goroutines of the service have ended.
 func (s *service) close() {
 	s.stop()
 	_ = s.client.Close()
 	s.wg.Wait()
 }
 
-// legacy is a stock grpc-go health server, registered by hand.
-type legacy struct {
+// stockServer is a grpc-go health server without our libraries.
+type stockServer struct {
 	host   *host
 	health *stock.Server
 	grpc   *grpc.Server
 	wg     sync.WaitGroup
 }
 
-func (m *Mesh) startLegacy(address string, pollOnly bool) *legacy {
-	s := &legacy{host: m.net.host(address), health: stock.NewServer()}
+func startStock(n *Network, address string, pollOnly bool) *stockServer {
+	s := &stockServer{host: n.host(address), health: stock.NewServer()}
 	s.open(pollOnly)
 	return s
 }
 
-func (s *legacy) open(pollOnly bool) {
+func (s *stockServer) open(pollOnly bool) {
 	s.grpc = grpc.NewServer()
 	if pollOnly {
 		healthpb.RegisterHealthServer(s.grpc, checkOnly{s.health})
@@ -170,7 +170,7 @@ func (s *legacy) open(pollOnly bool) {
 	s.wg.Go(func() { _ = s.grpc.Serve(l) })
 }
 
-func (s *legacy) act(verb, _ string) error {
+func (s *stockServer) act(verb, _ string) error {
 	switch verb {
 	case "pass":
 		s.health.SetServingStatus("", healthpb.HealthCheckResponse_SERVING)
@@ -186,13 +186,13 @@ func (s *legacy) act(verb, _ string) error {
 	return nil
 }
 
-func (s *legacy) kill() {
+func (s *stockServer) kill() {
 	s.host.kill()
 	s.grpc.Stop()
 	s.wg.Wait()
 }
 
-// checkOnly is a health server without Watch, as many languages have them.
+// checkOnly is a health server without Watch. Servers in many languages have none.
 type checkOnly struct{ healthpb.HealthServer }
 
 // Watch is not implemented.

@@ -6,28 +6,26 @@ import (
 	"sync"
 
 	"github.com/meshhealth/meshhealth/client"
-	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
-	"github.com/meshhealth/meshhealth/health"
 )
 
-// watcher keeps what a client of the coordinator sees, and all it has seen.
+// watcher records the entries that a client of the coordinator receives.
 type watcher struct {
 	stop context.CancelFunc
 	done chan struct{}
 
 	mu      sync.Mutex
-	now     map[string]*pb.Health
-	seen    map[string][]*pb.Health
-	named   map[string]bool // by the snapshot that is coming in
+	now     map[string]*client.Entry   // the last entry of each name that exists
+	seen    map[string][]*client.Entry // all entries of each name since the last forget
+	named   map[string]bool            // names in the present snapshot; nil between snapshots
 	gaps    int
-	stale   bool // what is known may be wrong
-	changed chan struct{}
+	stale   bool          // the client has lost the coordinator, so entries may be out of date
+	changed chan struct{} // closed at the next update
 }
 
 func watch(c *client.Client) *watcher {
 	w := &watcher{
 		done: make(chan struct{}), changed: make(chan struct{}),
-		now: map[string]*pb.Health{}, seen: map[string][]*pb.Health{},
+		now: map[string]*client.Entry{}, seen: map[string][]*client.Entry{},
 	}
 	var ctx context.Context
 	ctx, w.stop = context.WithCancel(context.Background())
@@ -37,7 +35,7 @@ func watch(c *client.Client) *watcher {
 			if err != nil {
 				return
 			}
-			w.take(&u)
+			w.update(&u)
 		}
 	}()
 	return w
@@ -48,7 +46,7 @@ func (w *watcher) close() {
 	<-w.done
 }
 
-func (w *watcher) take(u *client.Update) {
+func (w *watcher) update(u *client.Update) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if u.Gap {
@@ -58,8 +56,8 @@ func (w *watcher) take(u *client.Update) {
 	if u.Stale || u.Snapshot && w.named == nil {
 		w.named = map[string]bool{}
 	}
-	for _, h := range u.Entries {
-		w.entry(h)
+	for _, e := range u.Entries {
+		w.entry(e)
 	}
 	if u.SnapshotEnd {
 		w.dropUnnamed()
@@ -68,20 +66,20 @@ func (w *watcher) take(u *client.Update) {
 	w.changed = make(chan struct{})
 }
 
-func (w *watcher) entry(h *pb.Health) {
-	name := health.ID{Service: h.GetService(), Instance: h.GetInstance()}.String()
+func (w *watcher) entry(e *client.Entry) {
+	name := e.ID.String()
 	if name == "" {
 		name = "coordinator"
 	}
 	if w.named != nil {
 		w.named[name] = true
 	}
-	if h.GetRemoved() {
+	if e.Removed {
 		delete(w.now, name)
 		return
 	}
-	w.seen[name] = append(w.seen[name], h)
-	w.now[name] = h
+	w.seen[name] = append(w.seen[name], e)
+	w.now[name] = e
 }
 
 func (w *watcher) dropUnnamed() {
@@ -93,9 +91,9 @@ func (w *watcher) dropUnnamed() {
 	w.named = nil
 }
 
-// current returns what is known for certain of a name, nil if nothing, and a
-// channel that is closed when anything changes.
-func (w *watcher) current(name string) (*pb.Health, <-chan struct{}) {
+// current returns the last entry of a name, and a channel that is closed at the next update.
+// The entry is nil if there is none, or if the client has lost the coordinator.
+func (w *watcher) current(name string) (*client.Entry, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stale {
@@ -104,13 +102,12 @@ func (w *watcher) current(name string) (*pb.Health, <-chan struct{}) {
 	return w.now[name], w.changed
 }
 
-// everWas reports whether a name was ever seen with a status, since the last
-// forget.
+// everWas reports whether any entry of a name had this status since the last forget.
 func (w *watcher) everWas(name, status string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, h := range w.seen[name] {
-		if statusName(h) == status {
+	for _, e := range w.seen[name] {
+		if e.Status.String() == status {
 			return true
 		}
 	}
@@ -130,22 +127,17 @@ func (w *watcher) gapCount() int {
 	return w.gaps
 }
 
-func statusName(h *pb.Health) string {
-	s, _ := health.StatusFromWire(int32(h.GetStatus()))
-	return s.String()
-}
-
-// describe is how a script writes what is known of a name.
-func describe(h *pb.Health) string {
-	if h == nil {
+// describe returns the words with which a script describes an entry.
+func describe(e *client.Entry) string {
+	if e == nil {
 		return "gone"
 	}
-	text := statusName(h) + " " + health.CauseFromWire(int32(h.GetCause())).String()
-	if h.GetUnconfirmed() {
+	text := e.Status.String() + " " + e.Cause.String()
+	if e.Unconfirmed {
 		text += " unconfirmed"
 	}
-	if h.GetReason() != "" {
-		text += fmt.Sprintf(" (%s)", h.GetReason())
+	if e.Reason != "" {
+		text += fmt.Sprintf(" (%s)", e.Reason)
 	}
 	return text
 }

@@ -1,14 +1,13 @@
-// Package wire is the border between what travels and what is meant: the
-// limits of everything that comes from outside, in one table (limits.go), its
-// validation (names.go, registration.go, requests.go), the errors
-// that answer it (errors.go), and the translation between package health and
+// Package wire translates between gRPC messages and the values of this program.
+//
+// It holds the limits of all input in one table (limits.go), validates requests
+// (names.go, registration.go, requests.go), and translates between package health and
 // meshhealth.v1 (state.go, report.go).
 //
-// What comes from outside is refused with INVALID_ARGUMENT and a BadRequest
-// that names each field, what was wrong and what is allowed. Domain errors
-// become gRPC codes here and nowhere else.
+// Bad input is refused with INVALID_ARGUMENT and a BadRequest. The BadRequest says for each field what
+// is wrong and what is allowed. Only this package translates errors into gRPC codes (errors.go).
 //
 // # Concurrency
 //
-// Everything is safe for concurrent use; nothing keeps state.
+// All functions may be called concurrently. The comment of each type says whether its methods may be.
 package wire

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -11,35 +12,18 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/meshhealth/meshhealth/internal/domain"
 )
 
-// The errors of the domain. Wrap them with what they are about; GRPC makes
-// codes of them.
-var (
-	// ErrNotFound: the name is not known here.
-	ErrNotFound = errors.New("not found")
-	// ErrLeaseUnknown: no such lease; the instance must register again.
-	ErrLeaseUnknown = errors.New("lease unknown: register again")
-	// ErrSuperseded: another process has taken over the instance's name.
-	ErrSuperseded = errors.New("superseded by another process of the same name")
-	// ErrStore: the store does not take records at the moment.
-	ErrStore = errors.New("the store does not take records at the moment")
-	// ErrStopping: the server is about to stop.
-	ErrStopping = errors.New("the server is stopping")
-	// ErrLimit: a limit is reached.
-	ErrLimit = errors.New("limit reached")
-	// ErrNotAllowed: the caller may not do this.
-	ErrNotAllowed = errors.New("not allowed")
-	// ErrNotStatic: the lease's owner alone may do this.
-	ErrNotStatic = errors.New("the instance has a lease, which must be shown")
-	// ErrLater: a later version does this.
-	ErrLater = errors.New("not implemented by this version")
-)
+// ErrUnread is the error of a call whose client does not read: no message could be
+// sent for SendTimeout.
+var ErrUnread = fmt.Errorf("%w: no message could be sent for %v, for the client does not read", domain.ErrLimit, SendTimeout)
 
 // Domain is the domain of every ErrorInfo.
 const Domain = "meshhealth"
 
-// The reasons in ErrorInfo. They are stable.
+// The reasons in ErrorInfo. Clients use them, so they never change.
 const (
 	ReasonNotFound     = "NOT_FOUND"
 	ReasonLeaseUnknown = "LEASE_UNKNOWN"
@@ -48,31 +32,33 @@ const (
 	ReasonStopping     = "STOPPING"
 	ReasonLimit        = "LIMIT"
 	ReasonNotAllowed   = "NOT_ALLOWED"
+	ReasonKey          = "KEY"
 	ReasonLeased       = "LEASED"
 	ReasonLater        = "NOT_IMPLEMENTED"
 )
 
-// codeOf is how each error of the domain is answered. retry 0 means the caller
-// is not told to come again.
+// codeOf has one row for each error of package domain. retry is the delay after which the caller should
+// repeat the call; 0 means that it should not repeat the call.
 var codeOf = []struct {
 	err    error
 	code   codes.Code
 	reason string
 	retry  time.Duration
 }{
-	{ErrLeaseUnknown, codes.NotFound, ReasonLeaseUnknown, 0},
-	{ErrNotFound, codes.NotFound, ReasonNotFound, 0},
-	{ErrSuperseded, codes.FailedPrecondition, ReasonSuperseded, 0},
-	{ErrNotStatic, codes.FailedPrecondition, ReasonLeased, 0},
-	{ErrStore, codes.Unavailable, ReasonStore, 2 * time.Second},
-	{ErrStopping, codes.Unavailable, ReasonStopping, time.Second},
-	{ErrLimit, codes.ResourceExhausted, ReasonLimit, 10 * time.Second},
-	{ErrNotAllowed, codes.PermissionDenied, ReasonNotAllowed, 0},
-	{ErrLater, codes.Unimplemented, ReasonLater, 0},
+	{domain.ErrLeaseUnknown, codes.NotFound, ReasonLeaseUnknown, 0},
+	{domain.ErrNotFound, codes.NotFound, ReasonNotFound, 0},
+	{domain.ErrSuperseded, codes.FailedPrecondition, ReasonSuperseded, 0},
+	{domain.ErrLeased, codes.FailedPrecondition, ReasonLeased, 0},
+	{domain.ErrStore, codes.Unavailable, ReasonStore, 2 * time.Second},
+	{domain.ErrStopping, codes.Unavailable, ReasonStopping, time.Second},
+	{domain.ErrLimit, codes.ResourceExhausted, ReasonLimit, 10 * time.Second},
+	{domain.ErrNotAllowed, codes.PermissionDenied, ReasonNotAllowed, 0},
+	{domain.ErrKey, codes.PermissionDenied, ReasonKey, 0},
+	{domain.ErrLater, codes.Unimplemented, ReasonLater, 0},
 }
 
-// GRPC returns err as it goes over the wire. Errors that have a status already
-// keep it; unknown ones are INTERNAL.
+// GRPC returns the gRPC error for err. An error that already has a gRPC status keeps it. An error that
+// is not in codeOf becomes INTERNAL.
 func GRPC(err error) error {
 	if err == nil {
 		return nil
@@ -106,7 +92,8 @@ func withDetails(st *status.Status, details ...protoadapt.MessageV1) error {
 	return st.Err()
 }
 
-// ReasonOf returns the reason in err's ErrorInfo, "" if there is none of ours.
+// ReasonOf returns the reason in the ErrorInfo of err. It returns "" if err has no ErrorInfo with the
+// domain Domain.
 func ReasonOf(err error) string {
 	for _, d := range status.Convert(err).Details() {
 		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == Domain {
@@ -116,8 +103,8 @@ func ReasonOf(err error) string {
 	return ""
 }
 
-// RetryDelay returns after what time the answering side wants the call again,
-// and whether it said so.
+// RetryDelay returns the delay after which the server requests that the call is repeated. It returns
+// false if err contains no such request.
 func RetryDelay(err error) (time.Duration, bool) {
 	for _, d := range status.Convert(err).Details() {
 		if info, ok := d.(*errdetails.RetryInfo); ok {
@@ -127,13 +114,17 @@ func RetryDelay(err error) (time.Duration, bool) {
 	return 0, false
 }
 
-// FromGRPC returns what a client got as an error of the domain, where it is
-// one, with the message.
+// FromGRPC returns the error of package domain that a gRPC error represents, together with its message.
+// If there is none, it returns err.
 func FromGRPC(err error) error {
 	reason := ReasonOf(err)
 	for _, row := range codeOf {
 		if row.reason == reason {
-			return fmt.Errorf("%w (%s)", row.err, status.Convert(err).Message())
+			said := status.Convert(err).Message()
+			if before, after, repeats := strings.Cut(said, row.err.Error()); repeats {
+				return fmt.Errorf("%s%w%s", before, row.err, after)
+			}
+			return fmt.Errorf("%w (%s)", row.err, said)
 		}
 	}
 	return err

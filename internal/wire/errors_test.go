@@ -12,6 +12,8 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/meshhealth/meshhealth/internal/domain"
 )
 
 // domainErrors lists every error of the domain, beside codeOf.
@@ -20,15 +22,16 @@ var domainErrors = map[error]struct {
 	reason string
 	retry  time.Duration
 }{
-	ErrNotFound:     {codes.NotFound, "NOT_FOUND", 0},
-	ErrLeaseUnknown: {codes.NotFound, "LEASE_UNKNOWN", 0},
-	ErrSuperseded:   {codes.FailedPrecondition, "SUPERSEDED", 0},
-	ErrStore:        {codes.Unavailable, "STORE", 2 * time.Second},
-	ErrStopping:     {codes.Unavailable, "STOPPING", time.Second},
-	ErrLimit:        {codes.ResourceExhausted, "LIMIT", 10 * time.Second},
-	ErrNotAllowed:   {codes.PermissionDenied, "NOT_ALLOWED", 0},
-	ErrNotStatic:    {codes.FailedPrecondition, "LEASED", 0},
-	ErrLater:        {codes.Unimplemented, "NOT_IMPLEMENTED", 0},
+	domain.ErrNotFound:     {codes.NotFound, "NOT_FOUND", 0},
+	domain.ErrLeaseUnknown: {codes.NotFound, "LEASE_UNKNOWN", 0},
+	domain.ErrSuperseded:   {codes.FailedPrecondition, "SUPERSEDED", 0},
+	domain.ErrStore:        {codes.Unavailable, "STORE", 2 * time.Second},
+	domain.ErrStopping:     {codes.Unavailable, "STOPPING", time.Second},
+	domain.ErrLimit:        {codes.ResourceExhausted, "LIMIT", 10 * time.Second},
+	domain.ErrNotAllowed:   {codes.PermissionDenied, "NOT_ALLOWED", 0},
+	domain.ErrLeased:       {codes.FailedPrecondition, "LEASED", 0},
+	domain.ErrKey:          {codes.PermissionDenied, "KEY", 0},
+	domain.ErrLater:        {codes.Unimplemented, "NOT_IMPLEMENTED", 0},
 }
 
 func TestErrorsBothWays(t *testing.T) {
@@ -73,7 +76,7 @@ func TestGRPCOfOtherErrors(t *testing.T) {
 			t.Errorf("%v is sent as %v, want %v", c.err, got, c.want)
 		}
 	}
-	if got := status.Convert(GRPC(fmt.Errorf("a\x1bb: %w", ErrLimit))).Message(); strings.Contains(got, "\x1b") {
+	if got := status.Convert(GRPC(fmt.Errorf("a\x1bb: %w", domain.ErrLimit))).Message(); strings.Contains(got, "\x1b") {
 		t.Errorf("sends %q", got)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// ServerOptions are the limits of every gRPC server of ours. grpc-go's
-// defaults are not safe for servers that strangers reach.
+// ServerOptions returns the limits of every gRPC server of this project. The defaults of
+// grpc-go are unsafe for a server that untrusted clients can reach.
 func ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxConcurrentStreams(MaxStreams),
@@ -16,12 +16,18 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.StaticStreamWindowSize(StreamWindow),
 		grpc.StaticConnWindowSize(ConnWindow),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing}),
+		Keepalive(),
 	}
 }
 
-// DialOptions are what every gRPC client of ours dials with, beside its
-// credentials and dialer. Nobody but us retries, looks up service configs or
-// health, or closes an idle connection.
+// Keepalive ends the connections of clients that vanished without closing them.
+func Keepalive() grpc.ServerOption {
+	return grpc.KeepaliveParams(keepalive.ServerParameters{Time: PingAfter, Timeout: PingTimeout})
+}
+
+// DialOptions returns the options of every gRPC client of this project, except
+// credentials and dialer. They switch off what grpc-go does by itself: retries, service
+// configs, client-side health checks and closing idle connections.
 func DialOptions(maxReply int) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithNoProxy(),

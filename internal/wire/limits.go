@@ -2,32 +2,33 @@ package wire
 
 import "time"
 
-// Limits of what comes from outside. Bytes, unless they say otherwise.
+// Limits of input, in bytes unless the comment says otherwise.
 const (
-	MaxName          = 255  // a service, an instance, a health name
-	MaxFullName      = 511  // service/instance
-	MaxNames         = 128  // names in one Watch
-	MaxAddress       = 261  // host:port
-	MaxIncarnation   = 64   //
-	MaxLabels        = 64   // labels of one instance, labels in a selector
-	MaxLabelKey      = 63   //
-	MaxLabelValue    = 255  //
-	MaxZone          = 63   //
-	MaxVersion       = 128  //
-	MaxServerName    = 253  //
-	MaxLeaseID       = 32   //
-	MaxText          = 1024 // reasons
-	MaxAuthor        = 128  //
-	MaxRule          = 32   // the name of a rule, where it is told
-	MaxOverrides     = 1000 // statuses forced at once
-	MaxScope         = 1024 // a selector of whom an override is for
-	MaxChecks        = 128  // local checks of one instance
-	MaxGauges        = 32   // named gauges of one instance
-	MaxUnit          = 32   //
-	MaxToken         = 128  // resume and page tokens
-	MaxPage          = 1000 // entries of a page
-	DefaultPage      = 100  //
-	MaxRegistrations = 500  // in one Register
+	MaxName          = 255       // name of a service or an instance, or a health name
+	MaxFullName      = 511       // the name service/instance of an instance
+	MaxNames         = 128       // number of names in one Watch
+	MaxAddress       = 261       // address as host:port
+	MaxIncarnation   = 64        //
+	MaxLabels        = 64        // number of labels of one instance, or in a selector
+	MaxLabelKey      = 63        //
+	MaxLabelValue    = 255       //
+	MaxZone          = 63        //
+	MaxVersion       = 128       //
+	MaxServerName    = 253       //
+	MaxLeaseID       = 32        //
+	MaxText          = 1024      // a reason
+	MaxAuthor        = 128       //
+	MaxRule          = 32        // the name of a rule in an answer
+	MaxOverrides     = 1000      // number of overrides that are set at one time
+	MaxScope         = 1024      // text of a scope
+	MaxChecks        = 128       // number of local checks of one instance
+	MaxGauges        = 32        // number of named gauges of one instance
+	MaxUnit          = 32        //
+	MaxToken         = 128       // a resume token or a page token
+	MaxPage          = 1000      // number of entries of a page
+	MaxPageBytes     = 128 << 10 // a page; a page of one entry may be larger
+	DefaultPage      = 100       //
+	MaxRegistrations = 500       // number of registrations in one Register
 
 	MinTTL     = 3 * time.Second
 	MaxTTL     = 10 * time.Minute
@@ -37,34 +38,51 @@ const (
 	MaxHeartbeat     = time.Minute
 	DefaultHeartbeat = 10 * time.Second
 
+	TargetRate  = 20  // messages of one instance per second
+	TargetBurst = 100 // messages of one instance in a burst
+
 	MinOverrideTTL = time.Second
 	MaxOverrideTTL = 366 * 24 * time.Hour
 )
 
-// Limits of one gRPC connection, and how long things may take.
+// Limits of one gRPC connection, and time limits.
 const (
-	// MaxStreams is how many RPCs one connection may have open. grpc-go's own
-	// default has no limit: 100,000 Watches on one connection cost 1 GiB.
+	// MaxStreams is the largest number of open RPCs on one connection. By default grpc-go has no
+	// limit, and 100,000 Watches on one connection need 1 GiB of memory.
 	MaxStreams = 128
 	// MaxHeaderList bounds the header of one RPC.
 	MaxHeaderList = 16 << 10
-	// MaxRequest bounds a request: 500 registrations fit with 8 KiB each.
+	// MaxRequest bounds a Register: 500 registrations fit with 8 KiB each.
 	MaxRequest = 4 << 20
-	// MaxHealthReply bounds what is read of an instance, whose replies are
-	// small.
+	// MaxReport bounds one message of a Report.
+	MaxReport = 2 << 20
+	// MaxAsk bounds every request except Register and Report. A Watch of 128 names fits.
+	MaxAsk = 128 << 10
+	// RequestTimeout is how long a client may take to send a complete request.
+	RequestTimeout = 10 * time.Second
+	// SendTimeout is how long flow control of the peer may block one message.
+	SendTimeout = 30 * time.Second
+	// A server pings a client that has sent nothing for PingAfter. The client must answer
+	// within PingTimeout.
+	PingAfter   = 2 * time.Minute
+	PingTimeout = 20 * time.Second
+	// MaxHealthReply bounds a reply of an instance, which is normally much smaller.
 	MaxHealthReply = 256 << 10
-	// MaxWatchMessage bounds what a Watch client reads; snapshots are cut into
+	// MaxWatchMessage bounds one message that a Watch client reads. Snapshots come in
 	// chunks of ChunkBytes.
 	MaxWatchMessage = 4 << 20
-	// ChunkBytes is about how large one message of a snapshot gets.
-	ChunkBytes = 128 << 10
-	// HandshakeTimeout is how long a new connection may take to become one.
+	// ChunkBytes is the approximate size of one message of a snapshot. With its headers
+	// it fits into a buffer of 16 KiB. For a peer that does not read, gRPC keeps 64 KiB
+	// and one more buffer.
+	ChunkBytes = 15 << 10
+	// HandshakeTimeout is how long the handshake of a new connection may take.
 	HandshakeTimeout = 10 * time.Second
-	// StreamWindow and ConnWindow are static: measuring the bandwidth by pings
-	// doubles the CPU of an idle mesh.
+	// StreamWindow and ConnWindow are the fixed sizes of the flow control windows. Dynamic
+	// windows of grpc-go measure the bandwidth by pings, which doubles the CPU use of an idle
+	// mesh.
 	StreamWindow = 256 << 10
 	ConnWindow   = 1 << 20
-	// MinPing is the least time between HTTP/2 pings: servers with default
-	// settings answer more frequent ones with GOAWAY.
+	// MinPing is the least time between HTTP/2 pings. Servers with default settings answer
+	// more frequent pings with GOAWAY.
 	MinPing = 5 * time.Minute
 )

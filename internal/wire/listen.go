@@ -10,9 +10,9 @@ import (
 // CheckListen returns what is wrong with an address to listen on: host:port or
 // :port, where port 0 means any free one.
 func CheckListen(address string) error {
-	host, port, err := net.SplitHostPort(address)
+	host, port, err := SplitAddress(address)
 	if err != nil {
-		return fmt.Errorf("%q is no address; allowed: HOST:PORT", CleanTo(address, MaxAddress))
+		return err
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		return fmt.Errorf("port %q is none; allowed: 0 to 65535", CleanTo(port, MaxAddress))
@@ -20,8 +20,7 @@ func CheckListen(address string) error {
 	return prefixed("host", checkHost(host))
 }
 
-// IsLoopback reports whether an address is on loopback for certain: a loopback
-// IP or "localhost".
+// IsLoopback reports whether the host of an address is a loopback IP or "localhost".
 func IsLoopback(address string) bool {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"strconv"
 	"strings"
 
@@ -41,26 +42,27 @@ func alphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
-// ParseName reads a name as Check and Watch take it: a service,
-// service/instance, service/@zone, "*", "*/zone", or "" for who answers.
+// ParseName parses a name of Check and Watch: service, service/instance, service/@zone,
+// "*" (the mesh), "*/zone", or "" for the server that answers.
 func ParseName(name string) (health.ID, error) {
 	id := health.ParseID(name)
 	if name == "" || name == health.MeshName {
 		return id, nil
 	}
-	if zone, ok := id.Part(); ok {
+	if zone, ok := id.Zone(); ok {
 		return id, errors.Join(prefixed("zone", checkZone(zone)), checkPart(id))
 	}
-	if err := CheckService(id.Service); err != nil {
+	service, instance, both := strings.Cut(name, "/")
+	if err := CheckService(service); err != nil {
 		return health.ID{}, fmt.Errorf("the service's name %w", err)
 	}
-	if !strings.Contains(name, "/") {
+	if !both {
 		return id, nil
 	}
-	return id, prefixed("the instance's name", CheckInstance(id.Instance))
+	return id, prefixed("the instance's name", CheckInstance(instance))
 }
 
-// ParseInstance reads a name that must be service/instance.
+// ParseInstance parses a name that must be service/instance.
 func ParseInstance(name string) (health.ID, error) {
 	id, err := ParseName(name)
 	if err == nil && id.Aggregate() {
@@ -69,7 +71,7 @@ func ParseInstance(name string) (health.ID, error) {
 	return id, err
 }
 
-// checkPart wants a service that has something in a zone, or the mesh.
+// checkPart checks the name of a zone aggregate.
 func checkPart(id health.ID) error {
 	if id.Service == health.MeshName {
 		return nil
@@ -77,7 +79,7 @@ func checkPart(id health.ID) error {
 	return prefixed("the service's name", CheckService(id.Service))
 }
 
-// CheckZone returns what is wrong with the name of a zone; empty is none.
+// CheckZone returns what is wrong with the name of a zone. An empty name is allowed.
 func CheckZone(zone string) error {
 	if zone == "" {
 		return nil
@@ -92,7 +94,7 @@ func checkZone(zone string) error {
 	return checkName(zone, "._:-", zoneChars)
 }
 
-// ParseScope reads whom an override is for.
+// ParseScope parses the scope of an override.
 func ParseScope(text string) (health.Scope, error) {
 	if len(text) > MaxScope {
 		return health.Scope{}, fmt.Errorf("has %d bytes; allowed: at most %d", len(text), MaxScope)
@@ -113,8 +115,8 @@ func ParseScope(text string) (health.Scope, error) {
 	return s, errors.Join(err, prefixed("zone", CheckZone(s.Zone)), prefixed("label", CheckLabels(s.Labels())))
 }
 
-// ScopeNames says in words whom an override can be for.
-const ScopeNames = "SERVICE/INSTANCE, SERVICE, or what must all match, such as zone=eu-1,service=S,label.KEY=VALUE"
+// ScopeNames lists the forms of a scope for error texts.
+const ScopeNames = "SERVICE/INSTANCE, SERVICE, or what must all match, such as zone=eu-1,service=S,label.KEY=VALUE (with commas: label.KEY=\"V,W\")"
 
 func prefixed(what string, err error) error {
 	if err == nil {
@@ -123,20 +125,66 @@ func prefixed(what string, err error) error {
 	return fmt.Errorf("%s %w", what, err)
 }
 
-// CheckAddress returns what is wrong with an address to dial: host:port, or
-// :port for the host the caller is seen from.
+// CheckAddress returns what is wrong with an address to dial. Allowed are host:port, and
+// :port or an unspecified address such as [::]:port for the host of the caller.
 func CheckAddress(address string) error {
 	if len(address) > MaxAddress {
 		return fmt.Errorf("has %d bytes; allowed: at most %d", len(address), MaxAddress)
 	}
-	host, port, err := net.SplitHostPort(address)
+	host, port, err := SplitAddress(address)
 	if err != nil {
-		return fmt.Errorf("%q is not an address; allowed: host:port or :port", CleanTo(address, MaxAddress))
+		return err
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("port %q is none; allowed: 1 to 65535", CleanTo(port, MaxAddress))
 	}
 	return prefixed("host", checkHost(host))
+}
+
+// CheckHostAddress does the same as CheckAddress, but the address must have a host. It is used where
+// no caller could replace a missing host.
+func CheckHostAddress(address string) error {
+	if err := CheckAddress(address); err != nil {
+		return err
+	}
+	if host, _, _ := net.SplitHostPort(address); anyHost(host) {
+		return fmt.Errorf("%q has no host to dial; allowed: HOST:PORT", address)
+	}
+	return nil
+}
+
+// anyHost reports whether a host is empty or an unspecified address. A listener on all addresses has
+// such a host.
+func anyHost(host string) bool {
+	if host == "" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().WithZone("").IsUnspecified()
+}
+
+// SplitAddress splits host:port or :port. Its errors say what to write instead, such as
+// the missing brackets of an IPv6 address.
+func SplitAddress(address string) (host, port string, err error) {
+	if host, port, err = net.SplitHostPort(address); err == nil {
+		return host, port, nil
+	}
+	shown := CleanTo(address, MaxAddress)
+	ip, port := address, "PORT"
+	if at := strings.LastIndexByte(address, ':'); at >= 0 {
+		if _, err := strconv.ParseUint(address[at+1:], 10, 16); err == nil && isIPv6(address[:at]) {
+			ip, port = address[:at], address[at+1:]
+		}
+	}
+	if isIPv6(ip) {
+		return "", "", fmt.Errorf("%q is an IPv6 address without brackets; allowed: [%s]:%s", shown, ip, port)
+	}
+	return "", "", fmt.Errorf("%q is not an address; allowed: host:port or :port", shown)
+}
+
+func isIPv6(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Is6()
 }
 
 func checkHost(host string) error {

@@ -14,10 +14,10 @@ import (
 // Registration is a checked request to register one instance.
 type Registration struct {
 	ID   health.ID
-	Spec health.Spec // without Lease and RegisteredAt
+	Spec health.Spec // specification in which Lease and RegisteredAt are not set
 }
 
-// Registrations checks a whole request.
+// Registrations checks all registrations of a request.
 func Registrations(req *pb.RegisterRequest) ([]Registration, error) {
 	var v Violations
 	list := req.GetRegistrations()
@@ -39,7 +39,7 @@ func Registrations(req *pb.RegisterRequest) ([]Registration, error) {
 	return out, v.Err()
 }
 
-// OneRegistration checks one by itself.
+// OneRegistration checks a single registration.
 func OneRegistration(r *pb.Registration) (Registration, error) {
 	var v Violations
 	out := registration(&v, "", r)
@@ -59,30 +59,57 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 	ttl, err := ttlOf(r)
 	v.Check(prefix+"ttl", err)
 	judge := judgeOf(v, prefix, r)
+	v.Check(prefix+"protocol", CheckProtocol(r.GetProtocol()))
+	protocol, _ := health.ParseProtocol(r.GetProtocol()) // an error was already added to v
 	return Registration{
 		ID: health.ID{Service: r.GetService(), Instance: r.GetInstance()},
 		Spec: health.Spec{
 			Address: r.GetAddress(), HealthName: r.GetHealthName(), Incarnation: r.GetIncarnation(),
 			Labels: r.GetLabels(), Zone: r.GetZone(), Version: Clean(r.GetVersion()),
 			ServerName: r.GetServerName(), Static: r.GetStatic(), TTL: ttl, Judge: judge,
+			Key: keyOf(v, prefix, r), Proves: r.GetProves(), Protocol: protocol,
 		},
 	}
 }
 
-// judgeOf reads how an instance wants its service to be judged, nil if it does
-// not care.
+// keyOf parses a process key. Its error does not contain the key.
+func keyOf(v *Violations, prefix string, r *pb.Registration) health.Key {
+	key, err := health.KeyFrom(r.GetKey())
+	v.Check(prefix+"key", err)
+	if r.GetStatic() && len(r.GetKey()) > 0 {
+		v.Add(prefix+"key", "is given for a static registration; allowed: none, as it is of no process")
+	}
+	if r.GetProves() && len(r.GetKey()) == 0 {
+		v.Add(prefix+"proves", "is true without a key; allowed: true with a key, or false")
+	}
+	return key
+}
+
+// CheckProtocol returns what is wrong with the name of a protocol. Empty means auto.
+func CheckProtocol(name string) error {
+	if _, err := health.ParseProtocol(name); err != nil {
+		return fmt.Errorf("%q is no protocol; allowed: %s", CleanTo(name, MaxRule), health.ProtocolNames)
+	}
+	return nil
+}
+
+// judgeOf parses the policy that an instance declares for its service. It is nil if the
+// instance declares none.
 func judgeOf(v *Violations, prefix string, r *pb.Registration) *health.ServicePolicy {
-	p := health.ServicePolicy{MinAvailable: int(r.GetMinAvailable()), Optional: r.GetOptional()}
+	p := health.ServicePolicy{MinAvailable: int(r.GetMinAvailable()), Optional: r.GetOptional(), Critical: r.GetCritical()}
 	v.Check(prefix+"rule", CheckRule(r.GetRule()))
 	v.Check(prefix+"min_available", CheckMinAvailable(p.MinAvailable))
-	p.Rule, _ = health.ParseRule(r.GetRule()) // none given, or told already
-	if p.Rule == (health.Rule{}) && p.MinAvailable == 0 && !p.Optional {
+	if p.Critical && p.Optional {
+		v.Add(prefix+"critical", "is true beside optional; allowed: one of them")
+	}
+	p.Rule, _ = health.ParseRule(r.GetRule()) // the rule is empty, or an error was already added to v
+	if p.Rule == (health.Rule{}) && p.MinAvailable == 0 && !p.Optional && !p.Critical {
 		return nil
 	}
 	return &p
 }
 
-// CheckRule returns what is wrong with the name of a rule; empty is none.
+// CheckRule returns what is wrong with the name of a rule. An empty name is allowed.
 func CheckRule(name string) error {
 	if _, err := health.ParseRule(name); name != "" && err != nil {
 		return fmt.Errorf("%q is no rule; allowed: %s", CleanTo(name, MaxRule), health.RuleNames)
@@ -90,7 +117,7 @@ func CheckRule(name string) error {
 	return nil
 }
 
-// CheckMinAvailable returns what is wrong with a part in percent; 0 is none.
+// CheckMinAvailable returns what is wrong with a percentage. 0 means not set.
 func CheckMinAvailable(percent int) error {
 	if percent < 0 || percent > 100 {
 		return fmt.Errorf("is %d; allowed: 1 to 100, 0 for the coordinator's", percent)
@@ -98,16 +125,8 @@ func CheckMinAvailable(percent int) error {
 	return nil
 }
 
-// CheckHealthName returns what is wrong with a name to ask an instance for.
-func CheckHealthName(name string) error {
-	if len(name) > MaxName {
-		return fmt.Errorf("has %d bytes; allowed: at most %d", len(name), MaxName)
-	}
-	if Clean(name) != name {
-		return errors.New("has control characters in it; allowed: printable UTF-8")
-	}
-	return nil
-}
+// CheckHealthName returns what is wrong with a health name.
+func CheckHealthName(name string) error { return CheckText(name, 0, MaxName) }
 
 func checkServerName(name string) error {
 	if len(name) > MaxServerName {
@@ -139,7 +158,8 @@ func ttlOf(r *pb.Registration) (time.Duration, error) {
 	return Between(r.GetTtl(), DefaultTTL, MinTTL, MaxTTL)
 }
 
-// Between reads an optional duration that has bounds.
+// Between parses an optional duration and checks that it is from least to most. It returns absent if d
+// is nil.
 func Between(d *durationpb.Duration, absent, least, most time.Duration) (time.Duration, error) {
 	if d == nil {
 		return absent, nil
@@ -162,11 +182,8 @@ func CheckLabels(labels map[string]string) error {
 		if err := checkName(key, "._-/", fmt.Sprintf("1 to %d of [A-Za-z0-9._/-]", MaxLabelKey)); err != nil || len(key) > MaxLabelKey {
 			return fmt.Errorf("key %q is not 1 to %d of [A-Za-z0-9._/-]", CleanTo(key, MaxLabelKey), MaxLabelKey)
 		}
-		if len(value) > MaxLabelValue {
-			return fmt.Errorf("value of %q has %d bytes; allowed: at most %d", key, len(value), MaxLabelValue)
-		}
-		if Clean(value) != value {
-			return fmt.Errorf("value of %q has control characters in it; allowed: printable UTF-8", key)
+		if err := CheckText(value, 0, MaxLabelValue); err != nil {
+			return fmt.Errorf("value of %q %w", key, err)
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"regexp"
@@ -87,6 +88,20 @@ func TestRegistrations(t *testing.T) {
 		{"TTL negative", func(r *pb.Registration) { r.Ttl = seconds(-5) }, []refusal{{"ttl", "is -5s; allowed: 3s"}}},
 		{"TTL no duration", func(r *pb.Registration) { r.Ttl = &durationpb.Duration{Seconds: 5, Nanos: -1} }, []refusal{{"ttl", "is not a duration"}}},
 		{"static", func(r *pb.Registration) { r.Static, r.Incarnation = true, "" }, nil},
+		{"key", func(r *pb.Registration) { r.Key, r.Proves = make([]byte, 32), true }, nil},
+		{"key that proves nothing", func(r *pb.Registration) { r.Key = make([]byte, 32) }, nil},
+		{"key too short", func(r *pb.Registration) { r.Key = []byte("secret") }, []refusal{{"key", "has 6 bytes; allowed: 32, or none"}}},
+		{"key too long", func(r *pb.Registration) { r.Key = make([]byte, 33) }, []refusal{{"key", "has 33 bytes; allowed: 32, or none"}}},
+		{"static with a key", func(r *pb.Registration) { r.Static, r.Incarnation, r.Key = true, "", make([]byte, 32) }, []refusal{
+			{"key", "is given for a static registration; allowed: none"},
+		}},
+		{"proves without a key", func(r *pb.Registration) { r.Proves = true }, []refusal{{"proves", "is true without a key; allowed: true with a key, or false"}}},
+		{"protocol", func(r *pb.Registration) { r.Protocol = "check" }, nil},
+		{"no protocol", func(r *pb.Registration) { r.Protocol = "http" }, []refusal{{"protocol", `"http" is no protocol; allowed: auto, meshhealth, watch or check`}}},
+		{"critical", func(r *pb.Registration) { r.Critical = true }, nil},
+		{"critical and optional", func(r *pb.Registration) { r.Critical, r.Optional = true, true }, []refusal{
+			{"critical", "is true beside optional; allowed: one of them"},
+		}},
 		{"static with a lease", func(r *pb.Registration) { r.Static, r.Ttl = true, seconds(30) }, []refusal{
 			{"incarnation", "static registration"}, {"ttl", "static registration"},
 		}},
@@ -132,7 +147,9 @@ func TestRegistrationsTogether(t *testing.T) {
 }
 
 func TestRegistrationIsTakenOver(t *testing.T) {
+	secret := []byte("0123456789abcdef0123456789abcdef")
 	out, err := Registrations(&pb.RegisterRequest{Registrations: []*pb.Registration{registrationOf(func(r *pb.Registration) {
+		r.Key, r.Proves, r.Protocol = secret, true, "watch"
 		r.HealthName, r.Zone, r.Version, r.ServerName, r.Labels = "h", "z-1", "v", "s", map[string]string{"a": "b"}
 	})}})
 	if err != nil {
@@ -141,7 +158,8 @@ func TestRegistrationIsTakenOver(t *testing.T) {
 	got := out[0]
 	if got.ID != (health.ID{Service: "pay", Instance: "pay-1:50051"}) || got.Spec.Address != "10.0.0.1:50051" ||
 		got.Spec.HealthName != "h" || got.Spec.Zone != "z-1" || got.Spec.Version != "v" || got.Spec.ServerName != "s" ||
-		got.Spec.Labels["a"] != "b" || got.Spec.Incarnation != "i1" || got.Spec.TTL != DefaultTTL || got.Spec.Static {
+		got.Spec.Labels["a"] != "b" || got.Spec.Incarnation != "i1" || got.Spec.TTL != DefaultTTL || got.Spec.Static ||
+		!bytes.Equal(got.Spec.Key.Bytes(), secret) || !got.Spec.Proves || got.Spec.Protocol != health.ProtocolWatch {
 		t.Errorf("%+v", got)
 	}
 }
@@ -163,6 +181,14 @@ var (
 // FuzzRegistration: never panics, and what is accepted holds the limits.
 func FuzzRegistration(f *testing.F) {
 	f.Add("pay", "1", ":80", "", "i1", "k", "v", "zone", "name", int64(30), false, []byte{})
+	f.Add("pay", "1", ":80", "", "i1", "k", "v", "zone", "name", int64(30), false, marshalled(f, &pb.RegisterRequest{Registrations: []*pb.Registration{
+		registrationOf(func(r *pb.Registration) {
+			r.Key, r.Proves, r.Protocol, r.Critical = make([]byte, 32), true, "watch", true
+		}),
+		registrationOf(func(r *pb.Registration) {
+			r.Instance, r.Key, r.Proves, r.Optional, r.Critical = "2", make([]byte, 31), true, true, true
+		}),
+	}}))
 	f.Add("a\xff", "", "[::1]:80", "\x1b", "", "", "", "", "a b", int64(-1), true, []byte("\n\x04\n\x02ab"))
 	f.Fuzz(func(t *testing.T, service, instance, address, healthName, incarnation, key, value, zone, server string, ttl int64, static bool, raw []byte) {
 		req := &pb.RegisterRequest{}
@@ -188,6 +214,14 @@ func FuzzRegistration(f *testing.F) {
 	})
 }
 
+func marshalled(f *testing.F, m proto.Message) []byte {
+	raw, err := proto.Marshal(m)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return raw
+}
+
 func holdsLimits(t *testing.T, r *Registration) {
 	host, port, err := net.SplitHostPort(r.Spec.Address)
 	s := &r.Spec
@@ -199,6 +233,8 @@ func holdsLimits(t *testing.T, r *Registration) {
 		"labels":  len(s.Labels) <= MaxLabels, "zone": len(s.Zone) <= MaxZone && utf8.ValidString(s.Zone),
 		"version": len(s.Version) <= MaxVersion && utf8.ValidString(s.Version),
 		"server":  len(s.ServerName) <= MaxServerName && Clean(s.ServerName) == s.ServerName,
+		"key":     s.Key.IsZero() && !s.Proves || !s.Static && len(s.Key.Bytes()) == 32,
+		"judge":   s.Judge == nil || !s.Judge.Critical || !s.Judge.Optional,
 		"ttl":     s.Static && s.TTL == 0 || s.TTL >= 3*time.Second && s.TTL <= 10*time.Minute,
 	} {
 		if !ok {
@@ -224,6 +260,7 @@ func TestJudgeOfARegistration(t *testing.T) {
 		{"a rule", func(r *pb.Registration) { r.Rule = "at-least-2" }, &health.ServicePolicy{Rule: health.AtLeast(2)}, nil},
 		{"available", func(r *pb.Registration) { r.Rule = "available" }, &health.ServicePolicy{Rule: health.Available}, nil},
 		{"the rest", func(r *pb.Registration) { r.MinAvailable, r.Optional = 60, true }, &health.ServicePolicy{MinAvailable: 60, Optional: true}, nil},
+		{"critical", func(r *pb.Registration) { r.Critical = true }, &health.ServicePolicy{Critical: true}, nil},
 		{"no rule", func(r *pb.Registration) { r.Rule = "at-least-0" }, nil, []refusal{{"registrations[0].rule", `"at-least-0" is no rule; allowed: available, worst`}}},
 		{"too much", func(r *pb.Registration) { r.MinAvailable = 1 << 31 }, nil, []refusal{{"registrations[0].min_available", "allowed: 1 to 100"}}},
 	} {
@@ -232,7 +269,7 @@ func TestJudgeOfARegistration(t *testing.T) {
 		if len(c.bad) > 0 {
 			continue
 		}
-		if got := out[0].Spec.Judge; (got == nil) != (c.want == nil) || got != nil && (got.Rule != c.want.Rule || got.MinAvailable != c.want.MinAvailable || got.Optional != c.want.Optional) {
+		if got := out[0].Spec.Judge; (got == nil) != (c.want == nil) || got != nil && (got.Rule != c.want.Rule || got.MinAvailable != c.want.MinAvailable || got.Optional != c.want.Optional || got.Critical != c.want.Critical) {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}

@@ -5,42 +5,45 @@ import (
 	"slices"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/mesh"
+
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// ReportFromHealth reads what an instance says of itself on Watch or Check. It
-// is ok if the status is one at all; what is too large is cut. now is when it
+// ReportFromHealth converts a Health that an instance sent on Watch or Check. ok is false
+// if its status is unknown. Values that are too large are cut. now is when the message
 // was received.
-func ReportFromHealth(h *pb.Health, now time.Time) (health.Report, bool) {
+func ReportFromHealth(h *pb.Health, now time.Time) (mesh.Report, bool) {
 	status, ok := health.StatusFromWire(int32(h.GetStatus()))
 	if !ok {
-		return health.Report{}, false
+		return mesh.Report{}, false
 	}
-	r := health.Report{
+	r := mesh.Report{
 		Source: health.SourceMeshhealth, Status: status, Cause: health.CauseFromWire(int32(h.GetCause())),
 		Reason: Clean(h.GetReason()), Checks: checksFrom(h.GetChecks(), now), Metrics: metricsFrom(h.GetMetrics()),
 	}
 	if first := h.GetFirstFailure(); first.IsValid() {
-		// By the sender's clock; its age is what both agree on.
+		// The clocks of sender and receiver may differ. So the age of the failure is computed
+		// with times of the sender only.
 		r.FirstFailure = now.Add(-max(0, h.GetAt().AsTime().Sub(first.AsTime())))
 	}
 	return r, true
 }
 
-// ReportFromPush reads one message of a Report stream.
-func ReportFromPush(m *pb.ReportRequest, now time.Time) (health.Report, bool) {
+// ReportFromPush converts one message of a Report stream.
+func ReportFromPush(m *pb.ReportRequest, now time.Time) (mesh.Report, bool) {
 	status, ok := health.StatusFromWire(int32(m.GetStatus()))
 	if !ok || status == health.Unknown {
-		return health.Report{}, false
+		return mesh.Report{}, false
 	}
-	return health.Report{
+	return mesh.Report{
 		Source: health.SourcePush, Status: status, Cause: health.CauseFromWire(int32(m.GetCause())),
 		Reason: Clean(m.GetReason()), Checks: checksFrom(m.GetChecks(), now), Metrics: metricsFrom(m.GetMetrics()),
 	}, true
 }
 
-// Push makes one message of a Report stream of what an instance publishes.
+// Push returns the message of a Report stream for a published Health.
 func Push(h *pb.Health) *pb.ReportRequest {
 	return &pb.ReportRequest{
 		Status: h.GetStatus(), Cause: h.GetCause(), Reason: h.GetReason(),
@@ -84,8 +87,8 @@ func metricsFrom(m *pb.Metrics) *health.Metrics {
 	}
 }
 
-// gaugesFrom takes the first by name, so that those of one report are those of
-// the next.
+// gaugesFrom keeps the first MaxGauges in the order of their names, so that every report
+// keeps the same gauges.
 func gaugesFrom(all map[string]float64) map[string]float64 {
 	gauges := make(map[string]float64, min(len(all), MaxGauges))
 	for _, name := range slices.Sorted(maps.Keys(all)) {

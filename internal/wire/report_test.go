@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/meshhealth/meshhealth/internal/mesh"
+
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -30,7 +32,7 @@ func TestReportRoundTrip(t *testing.T) {
 	if !ok || byPush.Source != health.SourcePush {
 		t.Errorf("%v %+v", ok, byPush)
 	}
-	for _, r := range []health.Report{byWatch, byPush} {
+	for _, r := range []mesh.Report{byWatch, byPush} {
 		c := r.Checks[0]
 		c.LastRun = s.Checks[0].LastRun // an age: by the receiver's clock
 		if r.Status != s.Status || r.Cause != s.Cause || r.Reason != s.Reason || len(r.Checks) != 2 || c != s.Checks[0] {
@@ -116,7 +118,7 @@ func TestReportTimes(t *testing.T) {
 }
 
 // bounded holds the limits of what others say.
-func bounded(t *testing.T, r *health.Report) {
+func bounded(t *testing.T, r *mesh.Report) {
 	t.Helper()
 	ok := func(text string, limit int) bool {
 		return len(text) <= limit && utf8.ValidString(text) && CleanTo(text, limit) == text
@@ -166,7 +168,7 @@ func FuzzHealthReport(f *testing.F) {
 	})
 }
 
-func sendOn(t *testing.T, r *health.Report) {
+func sendOn(t *testing.T, r *mesh.Report) {
 	state := health.State{Status: r.Status, Cause: r.Cause, Reason: r.Reason, FirstFailure: r.FirstFailure, Checks: r.Checks, Metrics: r.Metrics}
 	for _, full := range []bool{true, false} {
 		if _, err := proto.Marshal(Health(&state, noon, full)); err != nil {

@@ -10,10 +10,10 @@ import (
 
 // Watch is a checked WatchRequest.
 type Watch struct {
-	IDs       []health.ID // exact names, each once
+	IDs       []health.ID // exact names; no name occurs twice
 	Selector  Selector
 	Token     Token
-	HasToken  bool // a token was given; an unreadable one is the zero Token
+	HasToken  bool // the request has a token; if that token is not valid, Token is zero
 	Heartbeat time.Duration
 	Scope     uint64
 }
@@ -75,7 +75,7 @@ type Selector struct {
 	AggregatesOnly bool
 }
 
-// Names returns the services selected, none for all.
+// Names returns the names of the selected services. An empty list means that all services are selected.
 func (s *Selector) Names() []string {
 	names := make([]string, 0, len(s.Services))
 	for name := range s.Services {
@@ -84,7 +84,7 @@ func (s *Selector) Names() []string {
 	return names
 }
 
-// Matches reports whether st is selected.
+// Matches reports whether the selector selects the name with the state st.
 func (s *Selector) Matches(st *health.State) bool {
 	switch {
 	case s.Services != nil && !s.Services[st.ID.Service]:
@@ -99,10 +99,10 @@ func (s *Selector) Matches(st *health.State) bool {
 	return s.matchesSpec(st.Spec)
 }
 
-// matchesZone takes zones, and what services have there, only if everything or
-// that zone was asked for: who wants aggregates wants each service once.
+// matchesZone reports whether the selector selects the zone of st. A zone aggregate is
+// selected only if the selector names its zone or selects everything.
 func (s *Selector) matchesZone(id health.ID) bool {
-	if zone, part := id.Part(); part {
+	if zone, part := id.Zone(); part {
 		return s.Zone == zone || s.Zone == "" && !s.AggregatesOnly
 	}
 	return s.Zone == ""
@@ -159,12 +159,12 @@ func put[K comparable](set map[K]bool, key K) map[K]bool {
 type List struct {
 	Selector Selector
 	Size     int
-	After    health.ID // only what comes after it; zero for the first page
+	After    health.ID // name after which the page begins; zero for the first page
 	First    bool
 	scope    uint32
 }
 
-// Token returns the token of the page after id.
+// Token returns the token for the page after id.
 func (l *List) Token(id health.ID) string { return pageTokenOf(l.scope, id) }
 
 // ListRequest checks a request for a page.

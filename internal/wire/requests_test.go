@@ -156,7 +156,7 @@ func TestSelectorMatches(t *testing.T) {
 		if got := s.Matches(&aggregate); got != c.aggregate {
 			t.Errorf("%s: aggregate %v", c.name, got)
 		}
-		part := health.State{ID: health.PartID("a", "z"), Status: health.Serving}
+		part := health.State{ID: health.ZoneID("a", "z"), Status: health.Serving}
 		if got, want := s.Matches(&part), c.aggregate && !c.selector.GetAggregatesOnly() || c.selector.GetZone() == "z"; got != want {
 			t.Errorf("%s: what it has in its zone %v", c.name, got)
 		}

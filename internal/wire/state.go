@@ -1,6 +1,9 @@
 package wire
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -13,8 +16,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Health returns a state as it travels, its ages as of at. Without full it
-// carries classes and ages only: no text that came from a check, no address.
+// Health converts a state to a message. Ages in the message are relative to the time at. If full is
+// false, the message has no texts of checks and no addresses.
 func Health(s *health.State, at time.Time, full bool) *pb.Health {
 	h := &pb.Health{
 		Affected: clamp(s.Affected),
@@ -45,7 +48,7 @@ func spec(h *pb.Health, s *health.Spec) {
 		return
 	}
 	h.Address, h.Labels, h.Zone = s.Address, s.Labels, s.Zone
-	h.Version, h.Incarnation, h.Static = s.Version, s.Incarnation, s.Static
+	h.Version, h.Incarnation, h.Static = s.Version, publishedIncarnation(s), s.Static
 }
 
 func checks(list []health.CheckState, at time.Time, full bool) []*pb.CheckHealth {
@@ -75,7 +78,8 @@ func check(c *health.CheckState, at time.Time, full bool) *pb.CheckHealth {
 	return p
 }
 
-// publicReason names the checks and their classes, nothing they said.
+// publicReason returns a reason that contains the names of checks and their causes. It omits the texts
+// that the checks have returned.
 func publicReason(s *health.State) string {
 	var parts []string
 	for i := range s.Checks {
@@ -86,7 +90,7 @@ func publicReason(s *health.State) string {
 	return CleanTo(strings.Join(parts, ", "), MaxText)
 }
 
-// countsReason says how many are what, such as "2 of 4 routable, 2
+// countsReason returns the counts and the rule in words, such as "2 of 4 routable, 2
 // NOT_SERVING (at-least-3)".
 func countsReason(c *health.Counts) string {
 	if c.Total() == 0 {
@@ -102,6 +106,15 @@ func countsReason(c *health.Counts) string {
 	}
 	if c.Rule != (health.Rule{}) && c.Rule != health.Available {
 		b.WriteString(" (" + c.Rule.String() + ")")
+	}
+	if c.Unheard > 0 {
+		fmt.Fprintf(&b, "; %d never heard of", c.Unheard)
+	}
+	if c.CriticalDown > 0 {
+		fmt.Fprintf(&b, "; %d critical NOT_SERVING", c.CriticalDown)
+	}
+	if c.Routable < c.Need {
+		fmt.Fprintf(&b, "; %d of %d normal services routable, %d must be", c.Routable, c.Normal, c.Need)
 	}
 	return b.String()
 }
@@ -129,7 +142,8 @@ func metrics(m *health.Metrics) *pb.Metrics {
 	}
 }
 
-// Override returns an override as it travels; author and reason only with full.
+// Override converts an override to a message. The message has the author and the reason only if full is
+// true.
 func Override(o *health.Override, full bool) *pb.Override {
 	if o == nil {
 		return nil
@@ -156,3 +170,14 @@ func age(at, since time.Time) *durationpb.Duration {
 }
 
 func clamp(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }
+
+// publishedIncarnation returns a value that differs between two processes of one name. If
+// the process has no key it is a digest, because a caller that knows the incarnation could
+// act as that process.
+func publishedIncarnation(s *health.Spec) string {
+	if !s.Key.IsZero() || s.Incarnation == "" {
+		return s.Incarnation
+	}
+	sum := sha256.Sum256([]byte(s.Incarnation))
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"math"
 	"strings"
 	"testing"
@@ -39,8 +40,8 @@ func TestEnums(t *testing.T) {
 			t.Errorf("%s is %q", name, c)
 		}
 	}
-	if len(pb.Cause_name) != len(health.Causes())+1 {
-		t.Errorf("%d causes on the wire, %d in package health", len(pb.Cause_name), len(health.Causes()))
+	if len(pb.Cause_name) != int(health.NumCauses) {
+		t.Errorf("%d causes on the wire, %d in package health", len(pb.Cause_name)-1, health.NumCauses-1)
 	}
 }
 
@@ -84,8 +85,12 @@ func TestHealthFull(t *testing.T) {
 	h := Health(&s, noon, true)
 	if h.GetService() != "pay" || h.GetInstance() != "1" || h.GetStatus() != pb.Status_STATUS_DEGRADED || h.GetCause() != pb.Cause_CAUSE_TIMEOUT ||
 		h.GetReason() != "secret reason" || !h.GetUnconfirmed() || h.GetRoot() != "db" || h.GetNextCause() != pb.Cause_CAUSE_UNREACHABLE ||
-		h.GetRevision() != 42 || h.GetAddress() != "secret:80" || h.GetZone() != "z" || h.GetLabels()["a"] != "b" || h.GetIncarnation() != "i" {
+		h.GetRevision() != 42 || h.GetAddress() != "secret:80" || h.GetZone() != "z" || h.GetLabels()["a"] != "b" || h.GetIncarnation() == "" || h.GetIncarnation() == "i" {
 		t.Errorf("%v", h)
+	}
+	s.Spec.Key, _ = health.KeyFrom(bytes.Repeat([]byte{1}, health.KeyBytes))
+	if keyed := Health(&s, noon, true); keyed.GetIncarnation() != "i" {
+		t.Errorf("with a key its incarnation is %q", keyed.GetIncarnation())
 	}
 	if h.GetAge().AsDuration() != time.Minute || !h.GetSince().AsTime().Equal(s.Since) || !h.GetNextAt().AsTime().Equal(s.NextAt) {
 		t.Errorf("times of %v", h)
@@ -130,6 +135,19 @@ func TestHealthOfAggregate(t *testing.T) {
 		if h.GetSince() != nil || h.GetAge() != nil || h.GetNextAt() != nil {
 			t.Errorf("times out of nothing: %v", h)
 		}
+	}
+	counts.Unheard = 2
+	if h := Health(&s, noon, false); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING; 2 never heard of" {
+		t.Errorf("of some never heard of: %q", h.GetReason())
+	}
+	counts.Unheard = 0
+	counts.Rule, counts.CriticalDown, counts.Normal, counts.Routable, counts.Need = health.Worst, 1, 3, 1, 2
+	if h := Health(&s, noon, false); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING (worst); 1 critical NOT_SERVING; 1 of 3 normal services routable, 2 must be" {
+		t.Errorf("of a mesh: %q", h.GetReason())
+	}
+	counts.Rule, counts.CriticalDown, counts.Routable = health.Available, 0, 2
+	if h := Health(&s, noon, false); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING" {
+		t.Errorf("of a mesh with enough: %q", h.GetReason())
 	}
 	if h := Health(&health.State{Counts: &health.Counts{}}, noon, true); h.GetReason() != "" {
 		t.Errorf("of none: %q", h.GetReason())

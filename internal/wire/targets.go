@@ -7,27 +7,27 @@ import (
 	"net/netip"
 )
 
-// ErrTarget: the address may not be dialled.
+// ErrTarget is returned for an address that the coordinator may not dial.
 var ErrTarget = errors.New("the address may not be dialled")
 
-// Targets decides which addresses registrations may make us dial.
+// Targets decides which addresses of registrations the coordinator may dial.
 type Targets struct {
-	// Allow lists networks. Without any, registrations may only name the
-	// address they come from.
+	// Allow lists the allowed networks. If it is empty, a registration may only have the
+	// address of its caller.
 	Allow []netip.Prefix
-	// Own are our own listeners, which are never dialled.
+	// Own lists the addresses of the coordinator's own listeners. They are never dialled.
 	Own []netip.AddrPort
 }
 
-// Resolve returns the address of a registration as it will be dialled: `:port`
-// becomes the caller's. It refuses what can be refused already; names are
-// resolved, and judged, at every dial.
+// Resolve returns the address that will be dialled for a registration. In `:port` and in
+// unspecified addresses such as `[::]:port`, the host becomes the IP of the caller. Host
+// names are resolved and checked at every dial.
 func (t *Targets) Resolve(address string, caller netip.Addr) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
 		return "", fmt.Errorf("%w: %v", ErrTarget, err)
 	}
-	if host == "" {
+	if anyHost(host) {
 		if !caller.IsValid() {
 			return "", fmt.Errorf("%w: %q has no host, and yours is not known; allowed: HOST:PORT", ErrTarget, address)
 		}
@@ -48,8 +48,8 @@ func (t *Targets) Resolve(address string, caller netip.Addr) (string, error) {
 	return address, t.Check(parsed)
 }
 
-// checkName refuses names where only the caller's own address is allowed:
-// what a name means may change at any time.
+// checkName refuses host names if only the address of the caller is allowed, because the
+// address of a name may change at any time.
 func (t *Targets) checkName(host string, caller netip.Addr) error {
 	if len(t.Allow) > 0 {
 		return nil
@@ -57,7 +57,7 @@ func (t *Targets) checkName(host string, caller netip.Addr) error {
 	return fmt.Errorf("%w: %q is a name; allowed: the address you call from (%s), or what targets.allow lists", ErrTarget, host, caller)
 }
 
-// Check refuses an address about to be dialled.
+// Check returns an error if an address may not be dialled.
 func (t *Targets) Check(to netip.AddrPort) error {
 	ip := to.Addr().Unmap()
 	for _, own := range t.Own {

@@ -1,27 +1,52 @@
 package wire
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
-// Clean returns text from outside as it may be shown and stored: at most
-// MaxText bytes, valid UTF-8, each control or bidirectional character replaced
-// by a space.
+// Clean returns untrusted text in a form that can be shown and stored: valid UTF-8 of at
+// most MaxText bytes. A space replaces each control or bidirectional character.
 func Clean(text string) string { return CleanTo(text, MaxText) }
 
-// CleanTo is Clean with another limit.
+// CheckText returns what is wrong with a text that is stored unchanged. The text must be valid UTF-8,
+// have from least to most bytes, and contain no character that Clean replaces.
+func CheckText(text string, least, most int) error {
+	n := len(text)
+	if n >= least && n <= most && plain(text) {
+		return nil
+	}
+	allowed := fmt.Sprintf("%d to %d bytes of printable UTF-8", least, most)
+	if least == 0 {
+		allowed = fmt.Sprintf("at most %d bytes of printable UTF-8", most)
+	}
+	if n < least || n > most {
+		return fmt.Errorf("has %d bytes; allowed: %s", n, allowed)
+	}
+	if !utf8.ValidString(text) {
+		return fmt.Errorf("is %q, which is not valid UTF-8; allowed: %s", text, allowed)
+	}
+	for _, r := range text {
+		if printable(r) != r {
+			return fmt.Errorf("has control characters in it (%q); allowed: %s", r, allowed)
+		}
+	}
+	return nil
+}
+
+// CleanTo does the same as Clean, but the result has at most limit bytes.
 func CleanTo(text string, limit int) string {
 	text = cut(text, limit)
 	if plain(text) {
 		return text
 	}
-	// Cut again: a replacement character is longer than what it replaces.
+	// A replacement character is longer than the byte it replaces.
 	return cut(strings.Map(printable, strings.ToValidUTF8(text, "\uFFFD")), limit)
 }
 
-// cut shortens text to limit bytes without splitting a character.
+// cut shortens text to at most limit bytes without splitting a character.
 func cut(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -37,7 +62,7 @@ func cut(text string, limit int) string {
 	return text[:end] + dots
 }
 
-// plain reports whether text is printable ASCII, as most is.
+// plain reports whether text is printable ASCII. Most texts are, and need no further cleaning.
 func plain(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {

@@ -61,3 +61,29 @@ func FuzzClean(f *testing.F) {
 		}
 	})
 }
+
+// TestCheckText agrees with Clean about what may be taken as it is, and says what is
+// wrong with the rest.
+func TestCheckText(t *testing.T) {
+	for text, want := range map[string]string{
+		"":          "",
+		"a b~":      "",
+		"größe":     "",
+		"a\xff":     `is "a\xff", which is not valid UTF-8; allowed: at most 8 bytes of printable UTF-8`,
+		"a\x00":     `has control characters in it ('\x00'); allowed: at most 8 bytes of printable UTF-8`,
+		"a\u202e":   `has control characters in it ('\u202e'); allowed: at most 8 bytes of printable UTF-8`,
+		"a\ufffd":   "",
+		"aaaaaaaaa": "has 9 bytes; allowed: at most 8 bytes of printable UTF-8",
+	} {
+		got := ""
+		if err := CheckText(text, 0, 8); err != nil {
+			got = err.Error()
+		}
+		if got != want || (CleanTo(text, 8) == text) != (want == "") {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	if err := CheckText("", 1, 8); err == nil || err.Error() != "has 0 bytes; allowed: 1 to 8 bytes of printable UTF-8" {
+		t.Error(err)
+	}
+}

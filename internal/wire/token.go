@@ -10,8 +10,8 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// Token is what a resume token holds. Scope ties it to what was asked for: the
-// token of another stream is an unknown one.
+// Token is the content of a resume token. Scope is a digest of the selection in the request, so that the
+// token of a stream with another selection is not accepted.
 type Token struct {
 	Epoch    uint64
 	Revision uint64
@@ -23,7 +23,7 @@ const (
 	tokenLen     = 1 + 3*8
 )
 
-// Encode returns the token as it travels.
+// Encode returns the token as text.
 func (t Token) Encode() string {
 	b := make([]byte, 0, tokenLen)
 	b = append(b, tokenVersion)
@@ -33,7 +33,7 @@ func (t Token) Encode() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// DecodeToken reads a token; anything that is not one of ours is not ok.
+// DecodeToken parses a token. ok is false for any text that Encode did not return.
 func DecodeToken(s string) (t Token, ok bool) {
 	if len(s) > MaxToken {
 		return Token{}, false
@@ -49,7 +49,7 @@ func DecodeToken(s string) (t Token, ok bool) {
 	}, true
 }
 
-// Scope digests what a Watch asks for.
+// Scope returns a digest of the selection of a Watch.
 func Scope(req *pb.WatchRequest) uint64 {
 	asked := &pb.WatchRequest{Names: req.GetNames(), Selector: req.GetSelector()}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(asked)

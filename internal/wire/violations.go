@@ -9,20 +9,19 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// What one refusal lists is bounded: it travels in a header, whose limit is
-// MaxHeaderList.
+// The bounds of the violations in one error. The error is sent in a header, which MaxHeaderList limits.
 const (
 	maxViolations  = 20
 	maxDescription = 256
 )
 
-// Violations collects everything that is wrong with a request.
+// Violations collects the faults in the fields of a request.
 type Violations struct {
 	list []*errdetails.BadRequest_FieldViolation
 	more int
 }
 
-// Add notes that field is wrong.
+// Add adds a violation of field.
 func (v *Violations) Add(field, format string, args ...any) {
 	if len(v.list) == maxViolations {
 		v.more++
@@ -33,21 +32,21 @@ func (v *Violations) Add(field, format string, args ...any) {
 	})
 }
 
-// Check notes err, if it is one.
+// Check adds err as a violation of field unless it is nil.
 func (v *Violations) Check(field string, err error) {
 	if err != nil {
 		v.Add(field, "%v", err)
 	}
 }
 
-// MaxLen notes a value that is too long.
+// MaxLen adds a violation of field if value has more than limit bytes.
 func (v *Violations) MaxLen(field, value string, limit int) {
 	if len(value) > limit {
 		v.Add(field, "has %d bytes; allowed: at most %d", len(value), limit)
 	}
 }
 
-// Err returns INVALID_ARGUMENT with a BadRequest, nil if nothing was wrong.
+// Err returns INVALID_ARGUMENT with a BadRequest, or nil without violations.
 func (v *Violations) Err() error {
 	if len(v.list) == 0 {
 		return nil

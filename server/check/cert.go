@@ -16,26 +16,27 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// DefaultExpiryWarning is how long before its end a certificate warns.
+// DefaultExpiryWarning is the default time between the warning and the expiry of a
+// certificate.
 const DefaultExpiryWarning = 14 * 24 * time.Hour
 
-// maxPEM is how much of a file is read, in bytes.
+// maxPEM is the largest size of a PEM file in bytes.
 const maxPEM = 1 << 20
 
-// CertFile judges the certificates of a PEM file by when the first of them
-// ends: it warns so long before (0 means 14 days) and fails from then on, or
-// while one is not valid yet. The file is read each time.
+// CertFile checks when the certificates in a PEM file expire. It warns if one of them
+// expires within the time warn. 0 means DefaultExpiryWarning. It fails if one of them has
+// expired or is not valid yet. Each run reads the file.
 func CertFile(path string, warn time.Duration) Func {
 	return Cert(func(context.Context) ([]*x509.Certificate, error) { return readCerts(path) }, warn)
 }
 
-// CertAt judges the certificates a TLS server shows at HOST:PORT as CertFile
-// does. They are verified as config says; nil means for HOST, by the system's
-// authorities.
+// CertAt checks the certificates of the TLS server at HOST:PORT as CertFile does. It verifies
+// the certificates with config. If config is nil, it uses the name HOST and the root
+// certificates of the system.
 func CertAt(address string, config *tls.Config, warn time.Duration) Func {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == "" {
-		return wrong("address", "is %q; allowed: HOST:PORT", address)
+		return invalid("address", "is %q; allowed: HOST:PORT", address)
 	}
 	dialer := &tls.Dialer{Config: config}
 	return Cert(func(ctx context.Context) ([]*x509.Certificate, error) {
@@ -48,13 +49,13 @@ func CertAt(address string, config *tls.Config, warn time.Duration) Func {
 	}, warn)
 }
 
-// Cert judges the certificates get returns as CertFile does.
+// Cert checks the certificates that get returns, with the same rules as CertFile.
 func Cert(get func(context.Context) ([]*x509.Certificate, error), warn time.Duration) Func {
 	switch {
 	case get == nil:
-		return wrong("get", "is nil")
+		return invalid("get", "is nil")
 	case warn < 0:
-		return wrong("warn", "is %v; allowed: more than 0, 0 for 14 days", warn)
+		return invalid("warn", "is %v; allowed: more than 0, 0 for 14 days", warn)
 	case warn == 0:
 		warn = DefaultExpiryWarning
 	}
@@ -63,11 +64,11 @@ func Cert(get func(context.Context) ([]*x509.Certificate, error), warn time.Dura
 		if err != nil {
 			return err
 		}
-		return judgeCerts(ctx, certs, warn, time.Now())
+		return evaluateCerts(ctx, certs, warn, time.Now())
 	}
 }
 
-func judgeCerts(ctx context.Context, certs []*x509.Certificate, warn time.Duration, now time.Time) error {
+func evaluateCerts(ctx context.Context, certs []*x509.Certificate, warn time.Duration, now time.Time) error {
 	if len(certs) == 0 {
 		return errors.New("there is no certificate")
 	}

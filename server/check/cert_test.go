@@ -16,13 +16,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
+
 	"github.com/meshhealth/meshhealth/server/check"
 )
 
 const day = 24 * time.Hour
 
-// issue makes a certificate of its own, valid from then to then from now on.
+// issue returns a self-signed certificate. Its validity is relative to now.
 func issue(t *testing.T, from, to time.Duration) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -66,12 +67,12 @@ func written(t *testing.T, text string) string {
 func TestCertFile(t *testing.T) {
 	good, soon := issue(t, -day, 90*day), issue(t, -day, 10*day)
 	over, early := issue(t, -2*day, -day), issue(t, day, 90*day)
-	wantEvidence(t, "good", check.CertFile(inFile(t, good), 0), health.Pass)
-	wantEvidence(t, "ends soon", check.CertFile(inFile(t, soon), 0), health.Warn, "CN=payments", "expires on")
-	wantEvidence(t, "soon enough", check.CertFile(inFile(t, soon), 5*day), health.Pass)
-	wantEvidence(t, "expired", check.CertFile(inFile(t, over), 0), health.Fail, "has expired on")
-	wantEvidence(t, "not yet", check.CertFile(inFile(t, early), 0), health.Fail, "not valid before")
-	wantEvidence(t, "the first of a chain", check.CertFile(inFile(t, good, soon), 0), health.Warn)
+	wantEvidence(t, "good", check.CertFile(inFile(t, good), 0), machine.Pass)
+	wantEvidence(t, "ends soon", check.CertFile(inFile(t, soon), 0), machine.Warn, "CN=payments", "expires on")
+	wantEvidence(t, "soon enough", check.CertFile(inFile(t, soon), 5*day), machine.Pass)
+	wantEvidence(t, "expired", check.CertFile(inFile(t, over), 0), machine.Fail, "has expired on")
+	wantEvidence(t, "not yet", check.CertFile(inFile(t, early), 0), machine.Fail, "not valid before")
+	wantEvidence(t, "the first of a chain", check.CertFile(inFile(t, good, soon), 0), machine.Warn)
 }
 
 func TestCertFileThatIsNone(t *testing.T) {
@@ -81,10 +82,10 @@ func TestCertFileThatIsNone(t *testing.T) {
 		"not a DER": {"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "x509"},
 		"huge":      {strings.Repeat("x", 2<<20), "larger than 1048576 bytes"},
 	} {
-		wantEvidence(t, name, check.CertFile(written(t, c[0]), 0), health.Fail, c[1])
+		wantEvidence(t, name, check.CertFile(written(t, c[0]), 0), machine.Fail, c[1])
 	}
-	wantEvidence(t, "not there", check.CertFile("/no/such/file", 0), health.Fail, "no such file")
-	wantEvidence(t, "negative", check.CertFile("x", -1), health.Fail, "warn")
+	wantEvidence(t, "not there", check.CertFile("/no/such/file", 0), machine.Fail, "no such file")
+	wantEvidence(t, "negative", check.CertFile("x", -1), machine.Fail, "warn")
 }
 
 func TestCertAt(t *testing.T) {
@@ -107,8 +108,8 @@ func TestCertAt(t *testing.T) {
 	trusted := x509.NewCertPool()
 	trusted.AddCert(soon.Leaf)
 	config := &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12}
-	wantEvidence(t, "soon", check.CertAt(l.Addr().String(), config, 0), health.Warn, "expires on")
-	wantEvidence(t, "trusted", check.CertAt(l.Addr().String(), config, day), health.Pass)
-	wantEvidence(t, "not trusted", check.CertAt(l.Addr().String(), nil, day), health.Fail, "x509")
-	wantEvidence(t, "no address", check.CertAt("localhost", nil, 0), health.Fail, "HOST:PORT")
+	wantEvidence(t, "soon", check.CertAt(l.Addr().String(), config, 0), machine.Warn, "expires on")
+	wantEvidence(t, "trusted", check.CertAt(l.Addr().String(), config, day), machine.Pass)
+	wantEvidence(t, "not trusted", check.CertAt(l.Addr().String(), nil, day), machine.Fail, "x509")
+	wantEvidence(t, "no address", check.CertAt("localhost", nil, 0), machine.Fail, "HOST:PORT")
 }

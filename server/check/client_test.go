@@ -7,11 +7,13 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/machine"
+
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/server/check"
 )
 
-// pinger is every client at once.
+// pinger implements the interfaces of all clients.
 type pinger struct{ err error }
 
 func (p pinger) PingContext(context.Context) error { return p.err }
@@ -19,7 +21,7 @@ func (p pinger) IsClosed() bool                    { return p.err != nil }
 func (p pinger) IsConnected() bool                 { return p.err == nil }
 func (p pinger) Ping(context.Context) error        { return p.err }
 
-// redisClient pings as go-redis does.
+// redisClient has the Ping of go-redis.
 type redisClient struct{ err error }
 
 type redisReply struct{ err error }
@@ -36,8 +38,8 @@ func TestClients(t *testing.T) {
 		"Open":      func(err error) check.Func { return check.Open(pinger{err}) },
 		"Connected": func(err error) check.Func { return check.Connected(pinger{err}) },
 	} {
-		wantEvidence(t, name, make(nil), health.Pass)
-		wantEvidence(t, name, make(errDown), health.Fail)
+		wantEvidence(t, name, make(nil), machine.Pass)
+		wantEvidence(t, name, make(errDown), machine.Fail)
 	}
 }
 
@@ -47,11 +49,11 @@ func TestClientsThatAreNot(t *testing.T) {
 		"Open": check.Open(nil), "Connected": check.Connected(nil), "GRPC": check.GRPC(nil, ""),
 		"Gauge": check.Gauge(nil, "jobs", check.AtMost(1, 2)), "Cert": check.Cert(nil, 0),
 	} {
-		wantEvidence(t, name, run, health.Fail, "is nil")
+		wantEvidence(t, name, run, machine.Fail, "is nil")
 	}
 }
 
-// pool is a database whose connections are all in use, or not.
+// pool is a database with the given statistics of its connection pool.
 type pool struct {
 	stats sql.DBStats
 	hangs bool
@@ -68,8 +70,8 @@ func (p *pool) PingContext(ctx context.Context) error {
 	return p.err
 }
 
-// TestSQLPool: no connection to be had is a warning; a database that does not
-// answer is a failure, though the pool be full a moment later.
+// TestSQLPool: if the pool has no free connection, the check warns. If the database does
+// not answer, the check fails, even if the pool is full afterwards.
 func TestSQLPool(t *testing.T) {
 	full := sql.DBStats{MaxOpenConnections: 10, InUse: 10, OpenConnections: 10}
 	for name, c := range map[string]struct {

@@ -7,23 +7,23 @@ import (
 	"os"
 )
 
-// DiskFree judges how much of the file system a path is on is free, in percent:
-// of its bytes or, where they are limited and fewer, of its inodes. What only
-// root may use is not free.
+// DiskFree checks the free space of the file system that contains path, in percent. If the
+// file system limits inodes and fewer percent of them are free, the percentage of inodes
+// counts. Space that only root can use is not free.
 func DiskFree(path string, limit Limit) Func {
 	if path == "" {
-		return wrong("path", "is empty")
+		return invalid("path", "is empty")
 	}
-	return limit.checked(func(ctx context.Context) error {
+	return limit.validated(func(ctx context.Context) error {
 		free, err := diskFree(path)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		return limit.judge(ctx, free, "% free")
+		return limit.evaluate(ctx, free, "% free")
 	})
 }
 
-// share returns free in percent of all; all of nothing is free.
+// share returns free in percent of all. If all is 0, it returns 100.
 func share(free, all uint64) float64 {
 	if all == 0 {
 		return 100
@@ -31,19 +31,18 @@ func share(free, all uint64) float64 {
 	return 100 * float64(free) / float64(all)
 }
 
-// Writable writes a small file into a directory, has the disk keep it, and
-// removes it: a full disk, one that has become read-only, and one that has died
-// fail.
+// Writable creates a small file in a directory, syncs it to the disk, and removes it. It
+// fails if the disk is full, read-only or broken.
 func Writable(dir string) Func {
 	if dir == "" {
-		return wrong("dir", "is empty")
+		return invalid("dir", "is empty")
 	}
 	return func(context.Context) error {
 		f, err := os.CreateTemp(dir, ".meshhealth-")
 		if err != nil {
 			return err
 		}
-		_, err = f.WriteString("written to see whether it can be\n")
+		_, err = f.WriteString("written to test the directory\n")
 		return errors.Join(err, f.Sync(), f.Close(), os.Remove(f.Name()))
 	}
 }

@@ -5,5 +5,5 @@ package check
 import "errors"
 
 func diskFree(string) (percent float64, err error) {
-	return 0, errors.New("free space is not known on this system")
+	return 0, errors.New("free space is not available on this operating system")
 }

@@ -1,4 +1,4 @@
-// Package check has ready-made checks for a server:
+// Package check provides checks for package server:
 //
 //	s.Add(
 //		server.Check{Name: "db", Run: check.SQL(db)},
@@ -6,16 +6,17 @@
 //		server.Check{Name: "jobs", Run: check.Gauge(queue.Len, "jobs", check.AtMost(1000, 5000))},
 //	)
 //
-// They take the client the service already has, never an address and a
-// password: a check that opens connections of its own says nothing about those
-// the service works with. Clients are known by their methods (client.go), so no
-// driver is imported. TCP and HTTP are for what has no client.
+// A check uses the client that the service already has. A check with connections of its
+// own would not test the connections of the service. Clients are interfaces with one or
+// two methods, so that the package imports no driver. TCP and HTTP are for targets without
+// a client.
 //
-// What a check measures (a pool's connections, the age of a heartbeat) is shown
-// with it. A check made with arguments that cannot work fails, and says why.
+// A measured value, such as the number of connections of a pool, is shown with the check.
+// A check with invalid arguments always fails, and its reason names the argument.
 //
 // # Concurrency
 //
-// A check may run in several servers at once. None leaves a goroutine behind;
-// GRPC keeps a stream beside it (server.Beside), which ends with it.
+// A check may run in several servers at the same time. No check leaves a goroutine behind.
+// GRPC keeps a stream open between its runs (see server.Background). The stream ends when
+// the check is removed.
 package check

@@ -10,26 +10,27 @@ import (
 	"os"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/machine"
+
 	"google.golang.org/grpc"
 
-	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/server"
 	"github.com/meshhealth/meshhealth/server/check"
 )
 
-// show runs a check as a server would, and prints what it comes to.
+// show runs a check once and prints its outcome.
 func show(run check.Func) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
 	err := run(ctx)
-	fmt.Println(health.EvidenceOf(err), err)
+	fmt.Println(machine.EvidenceOf(err), err)
 }
 
-// The checks of a service, made of the clients it has already.
+// The checks of a service use the clients that the service already has.
 func Example() {
 	var (
-		db     *sql.DB          // sql.Open(…)
-		orders *grpc.ClientConn // grpc.NewClient(…)
+		db     *sql.DB          // from sql.Open
+		orders *grpc.ClientConn // from grpc.NewClient
 		jobs   = check.NewHeartbeat()
 	)
 	s, err := server.New(server.Config{Service: "payments"})
@@ -56,7 +57,7 @@ func ExampleGauge() {
 func ExampleHeartbeat() {
 	hb := check.NewHeartbeat()
 	go func() {
-		hb.Beat() // each time the loop comes by
+		hb.Beat() // in each iteration of the loop
 	}()
 	show(hb.Check(30 * time.Second))
 	// Output: pass <nil>
@@ -144,7 +145,7 @@ func ExampleCertFile() {
 }
 
 func ExampleGRPC() {
-	var conn *grpc.ClientConn // grpc.NewClient(…), that the service calls orders with
+	var conn *grpc.ClientConn // from grpc.NewClient; the service calls orders with it
 	c := server.Check{Name: "orders", Run: check.GRPC(conn, "orders.v1.Orders"), OnFail: server.Degrade}
 	fmt.Println(c.Name)
 	// Output: orders

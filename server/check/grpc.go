@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -16,64 +17,99 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// GRPC asks a service this one calls, over the connection it calls it with, for
-// the health of a name; the empty name means the server itself. DEGRADED is a
-// warning, anything but that and SERVING a failure.
+// GRPC checks the health of a service that this service calls. conn is the connection
+// that this service uses for its calls, or a connection to a coordinator. name is the name
+// for which the check asks. The empty name means the server itself. SERVING is a pass,
+// DEGRADED is a warning, and any other status is a failure.
 //
-// It prefers to be told: where the other side has Watch, of meshhealth.v1 or
-// else of grpc.health.v1, a stream is kept open and a change is known at once;
-// where it has not, at the next run. A run always asks too, once: an open stream
-// is no proof of a path. conn may be one to a coordinator.
+// Each run calls Check of meshhealth.v1. If the answer is an error, the run calls Check of
+// grpc.health.v1, because some interceptors and proxies allow only that. If the server has
+// a Watch, the check keeps a stream open, and a change on it causes a run at once. The
+// stream alone decides nothing: it does not prove that the path works, and some servers
+// implement Watch only in part.
 func GRPC(conn grpc.ClientConnInterface, name string) Func {
 	if conn == nil {
-		return wrong("conn", "is nil")
+		return invalid("conn", "is nil")
 	}
 	u := &upstream{name: name, extended: pb.NewHealthServiceClient(conn), standard: healthpb.NewHealthClient(conn)}
 	return u.run
 }
 
+// upstream is the service that GRPC checks.
 type upstream struct {
 	name     string
 	extended pb.HealthServiceClient
 	standard healthpb.HealthClient
-	stock    atomic.Bool // it knows grpc.health.v1 only
+	stock    atomic.Bool // true if the server does not implement meshhealth.v1
 }
 
 func (u *upstream) run(ctx context.Context) error {
-	server.Beside(ctx, u.watch)
+	server.Background(ctx, u.watch)
 	err := u.ask(ctx)
 	if status.Code(err) == codes.Unavailable {
-		u.stock.Store(false) // what comes back may be a newer version
+		u.stock.Store(false) // the server may have another version after a restart
 	}
 	return err
 }
 
+var errNeither = errors.New("the server has neither meshhealth.v1 nor grpc.health.v1")
+
+// ask calls Check of meshhealth.v1, unless stock is set. If it gets no answer, it calls Check of
+// grpc.health.v1. If the server does not implement the second method, ask returns the error
+// of the first one.
 func (u *upstream) ask(ctx context.Context) error {
+	first := errNeither
 	if !u.stock.Load() {
 		resp, err := u.extended.Check(ctx, &pb.CheckRequest{Service: u.name})
-		if status.Code(err) != codes.Unimplemented {
-			return judgeExtended(resp, err)
+		switch {
+		case err == nil:
+			return evaluateExtended(resp)
+		case ctx.Err() != nil:
+			return err
+		case status.Code(err) != codes.Unimplemented:
+			first = err
+		default:
+			u.stock.Store(true)
 		}
-		u.stock.Store(true)
 	}
-	resp, err := u.standard.Check(ctx, &healthpb.HealthCheckRequest{Service: u.name})
+	var trailer metadata.MD
+	resp, err := u.standard.Check(ctx, &healthpb.HealthCheckRequest{Service: u.name}, grpc.Trailer(&trailer))
 	switch {
 	case status.Code(err) == codes.Unimplemented:
-		return errors.New("it serves neither meshhealth.v1 nor grpc.health.v1")
+		return first
 	case err != nil:
 		return err
-	case resp.GetStatus() != healthpb.HealthCheckResponse_SERVING:
-		return fmt.Errorf("it is %v", resp.GetStatus())
 	}
-	return nil
+	return evaluateStandard(resp.GetStatus(), trailer.Get(trailerStatus))
 }
 
-func judgeExtended(resp *pb.CheckResponse, err error) error {
-	if err != nil {
-		return err
+// trailerStatus is the trailer in which a meshhealth server sends its status. The server
+// sends it because grpc.health.v1 has no number for some statuses. The value must equal
+// TrailerStatus of internal/wire.
+const trailerStatus = "meshhealth-status"
+
+// evaluateStandard evaluates a status of grpc.health.v1. names are the values of
+// trailerStatus. A value counts if its status maps to number, or if it is DEGRADED, which
+// a server may map to SERVING or to NOT_SERVING.
+func evaluateStandard(number healthpb.HealthCheckResponse_ServingStatus, names []string) error {
+	text := number.String()
+	for _, name := range names {
+		switch s, known := health.ParseStatus(name); {
+		case known && s == health.Degraded:
+			return health.Warnf("it is %v", s)
+		case known && s.GRPC() == int32(number):
+			text = s.String()
+		}
 	}
-	judged, _ := health.StatusFromWire(int32(resp.GetStatus()))
-	text := judged.String()
+	if number == healthpb.HealthCheckResponse_SERVING {
+		return nil
+	}
+	return fmt.Errorf("it is %s", text)
+}
+
+func evaluateExtended(resp *pb.CheckResponse) error {
+	s, _ := health.StatusFromWire(int32(resp.GetStatus()))
+	text := s.String()
 	if reason := resp.GetHealth().GetReason(); reason != "" {
 		text += ": " + reason
 	}
@@ -86,44 +122,54 @@ func judgeExtended(resp *pb.CheckResponse, err error) error {
 	return fmt.Errorf("it is %s", text)
 }
 
-// watch makes the check run again when it is told of a change. It returns when
-// the stream ends; the next run opens another one.
+// watch calls again when a Watch stream receives a change. It opens a stream of
+// meshhealth.v1. If it receives nothing on this stream, it opens one of grpc.health.v1. It
+// returns when the stream ends. The next run opens another stream.
 func (u *upstream) watch(life context.Context, again func()) {
-	if !u.stock.Load() {
-		if err := u.watchExtended(life, again); status.Code(err) != codes.Unimplemented {
-			return
-		}
+	if !u.stock.Load() && u.watchExtended(life, again) || life.Err() != nil {
+		return
 	}
 	u.watchStandard(life, again)
 }
 
-func (u *upstream) watchExtended(life context.Context, again func()) error {
+// watchExtended runs a Watch of meshhealth.v1 until it ends. received reports whether the
+// stream has delivered a status.
+func (u *upstream) watchExtended(life context.Context, again func()) (received bool) {
+	changed := onChange(again)
 	stream, err := u.extended.Watch(life, &pb.WatchRequest{Names: []string{u.name}})
-	if err != nil {
-		return err
-	}
-	for last := pb.Status(-1); ; {
-		resp, err := stream.Recv()
-		if err != nil {
-			return err
+	for err == nil {
+		var resp *pb.WatchResponse
+		if resp, err = stream.Recv(); err != nil {
+			break
 		}
 		for _, e := range resp.GetEntries() {
-			// The first one is what the run has asked for.
-			if now := e.GetStatus(); now != last {
-				if last >= 0 {
-					again()
-				}
-				last = now
-			}
+			received = true
+			changed(int32(e.GetStatus()))
+		}
+	}
+	return received
+}
+
+func (u *upstream) watchStandard(life context.Context, again func()) {
+	changed := onChange(again)
+	stream, err := u.standard.Watch(life, &healthpb.HealthCheckRequest{Service: u.name})
+	for err == nil {
+		var resp *healthpb.HealthCheckResponse
+		if resp, err = stream.Recv(); err == nil {
+			changed(int32(resp.GetStatus()))
 		}
 	}
 }
 
-func (u *upstream) watchStandard(life context.Context, again func()) {
-	stream, err := u.standard.Watch(life, &healthpb.HealthCheckRequest{Service: u.name})
-	for first := true; err == nil; first = false {
-		if _, err = stream.Recv(); err == nil && !first {
+// onChange returns a function that is called for each received status. This function calls
+// again if the status differs from the one before. It ignores the first status, because the
+// present run has asked for the status already.
+func onChange(again func()) (received func(status int32)) {
+	last, known := int32(0), false
+	return func(status int32) {
+		if known && status != last {
 			again()
 		}
+		last, known = status, true
 	}
 }

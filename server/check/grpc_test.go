@@ -7,6 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/machine"
+
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
@@ -18,16 +20,16 @@ import (
 	"github.com/meshhealth/meshhealth/server/check"
 )
 
-// other is a server this one calls.
+// other is a server that the check asks.
 type other struct {
 	conn *grpc.ClientConn
 	grpc *grpc.Server
 }
 
-func upstream(t *testing.T, register func(*grpc.Server)) *other {
+func upstream(t *testing.T, register func(*grpc.Server), options ...grpc.ServerOption) *other {
 	t.Helper()
 	l := bufconn.Listen(64 << 10)
-	o := &other{grpc: grpc.NewServer()}
+	o := &other{grpc: grpc.NewServer(options...)}
 	register(o.grpc)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = o.grpc.Serve(l) }()
@@ -49,16 +51,15 @@ func wantChecked(t *testing.T, s *server.Server, want ours.Status, reason string
 	}
 }
 
-// rarely is a check that would not see a change for a long time, if it were not
-// told.
+// rarely is a check with a long interval, so that only Watch can report a change soon.
 func rarely(run check.Func) server.Check {
 	return server.Check{Name: "orders", Run: run, Every: 1000 * time.Hour, FailAfter: 1, RecoverAfter: 1}
 }
 
-// TestGRPCIsTold of changes by one of us, DEGRADED among them, at once.
+// TestGRPCIsTold: the Watch of a meshhealth server reports each change at once.
 func TestGRPCIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		up, err := server.New(server.Config{Service: "orders", Details: func(context.Context) bool { return true }})
+		up, err := server.New(server.Config{Service: "orders", ShowReasons: func(context.Context) bool { return true }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -85,7 +86,7 @@ func TestGRPCIsTold(t *testing.T) {
 	})
 }
 
-// TestGRPCIsToldByAStockServer, without a word of ours.
+// TestGRPCIsToldByAStockServer: the Watch of grpc.health.v1 reports changes too.
 func TestGRPCIsToldByAStockServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := health.NewServer()
@@ -103,7 +104,7 @@ func TestGRPCIsToldByAStockServer(t *testing.T) {
 	})
 }
 
-// polled has Check and nothing else.
+// polled has Check, but no Watch.
 type polled struct {
 	healthpb.UnimplementedHealthServer
 	status healthpb.HealthCheckResponse_ServingStatus
@@ -113,7 +114,7 @@ func (p *polled) Check(context.Context, *healthpb.HealthCheckRequest) (*healthpb
 	return &healthpb.HealthCheckResponse{Status: p.status}, nil
 }
 
-// TestGRPCFallsBack to asking where there is no Watch.
+// TestGRPCFallsBack: without a Watch, the runs find changes.
 func TestGRPCFallsBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		up := &polled{status: healthpb.HealthCheckResponse_SERVING}
@@ -132,13 +133,13 @@ func TestGRPCFallsBack(t *testing.T) {
 	})
 }
 
-// TestGRPCRefusals say what is the matter.
+// TestGRPCRefusals: the error names the problem.
 func TestGRPCRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		none := upstream(t, func(*grpc.Server) {})
-		wantEvidence(t, "no health", check.GRPC(none.conn, ""), ours.Fail, "neither meshhealth.v1 nor grpc.health.v1")
+		wantEvidence(t, "no health", check.GRPC(none.conn, ""), machine.Fail, "neither meshhealth.v1 nor grpc.health.v1")
 		stock := upstream(t, func(g *grpc.Server) { healthpb.RegisterHealthServer(g, health.NewServer()) })
-		wantEvidence(t, "unknown", check.GRPC(stock.conn, "nobody"), ours.Fail, "NotFound")
-		wantEvidence(t, "known", check.GRPC(stock.conn, ""), ours.Pass)
+		wantEvidence(t, "unknown", check.GRPC(stock.conn, "nobody"), machine.Fail, "NotFound")
+		wantEvidence(t, "known", check.GRPC(stock.conn, ""), machine.Pass)
 	})
 }

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/machine"
+
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/server"
 	"github.com/meshhealth/meshhealth/server/check"
@@ -15,13 +17,13 @@ import (
 
 var errDown = errors.New("down")
 
-// wantEvidence runs a check by itself.
-func wantEvidence(t *testing.T, name string, run check.Func, want health.Evidence, words ...string) {
+// wantEvidence runs a check without a server.
+func wantEvidence(t *testing.T, name string, run check.Func, want machine.Evidence, words ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err := run(ctx)
-	if got := health.EvidenceOf(err); got != want {
+	if got := machine.EvidenceOf(err); got != want {
 		t.Errorf("%s: %v (%v), want %v", name, got, err, want)
 	}
 	for _, w := range words {
@@ -31,8 +33,8 @@ func wantEvidence(t *testing.T, name string, run check.Func, want health.Evidenc
 	}
 }
 
-// once runs a check in a server, and returns what the server knows then. It is
-// for bubbles.
+// once runs a check once in a server and returns its state. The caller must be in a
+// synctest bubble.
 func once(t *testing.T, run check.Func) health.CheckState {
 	t.Helper()
 	s := inServer(t, server.Check{Name: "it", Run: run, Every: 1000 * time.Hour, Timeout: 4 * time.Second, FailAfter: 1})

@@ -9,31 +9,30 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Heartbeat is beaten by a loop that should never stand still, and looked at by
-// a check: the honest way to know that a worker lives. Make it with
-// NewHeartbeat.
+// Heartbeat shows that a loop makes progress: the loop calls Beat, and a check looks at
+// the time of the last call. Create it with NewHeartbeat. Its methods may be called from
+// any goroutine.
 type Heartbeat struct {
-	born time.Time
-	last atomic.Int64 // since born
+	created time.Time
+	last    atomic.Int64 // time of the last call of Beat, in ns since created
 }
 
-// NewHeartbeat returns one that has just been beaten.
-func NewHeartbeat() *Heartbeat { return &Heartbeat{born: time.Now()} }
+// NewHeartbeat returns a heartbeat. Its age is counted from now until the first Beat.
+func NewHeartbeat() *Heartbeat { return &Heartbeat{created: time.Now()} }
 
-// Beat says that the loop has come by. It may be called from anywhere and
-// allocates nothing.
-func (h *Heartbeat) Beat() { h.last.Store(int64(time.Since(h.born))) }
+// Beat records that the loop has made progress. It allocates nothing.
+func (h *Heartbeat) Beat() { h.last.Store(int64(time.Since(h.created))) }
 
-// Check fails when the last Beat is longer ago than most.
-func (h *Heartbeat) Check(most time.Duration) Func {
-	if most <= 0 {
-		return wrong("most", "is %v; allowed: more than 0", most)
+// Check returns a check that fails if the last call of Beat is longer ago than maxAge.
+func (h *Heartbeat) Check(maxAge time.Duration) Func {
+	if maxAge <= 0 {
+		return invalid("maxAge", "is %v; allowed: more than 0", maxAge)
 	}
 	return func(ctx context.Context) error {
-		age := time.Since(h.born) - time.Duration(h.last.Load())
+		age := time.Since(h.created) - time.Duration(h.last.Load())
 		server.Observe(ctx, age.Seconds(), "s")
-		if age > most {
-			return fmt.Errorf("no heartbeat for %v, allowed: %v", age.Round(time.Millisecond), most)
+		if age > maxAge {
+			return fmt.Errorf("no heartbeat for %v, allowed: %v", age.Round(time.Millisecond), maxAge)
 		}
 		return nil
 	}

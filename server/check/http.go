@@ -18,21 +18,23 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// maxBody is how much of an answer is read, in bytes.
+// maxBody is the largest number of bytes that a check reads from an answer.
 const maxBody = 64 << 10
 
-// HTTP gets a URL: http or https. It passes if the status is one of want, or
-// for want of them 200 to 299; an answer of application/health+json that says
-// "warn" is a warning. Redirects are not followed: what redirects is not what
-// was meant. A connection that breaks is tried once more, since it may have
-// been an idle one the server was closing. At most 64 KiB of an answer are
-// read. The client's transport is used; nil means one of its own.
+// HTTP sends GET to an http or https URL. It passes if the status code is in want or, if
+// want is empty, is 200 to 299. It warns if the answer is application/health+json with the
+// status "warn". It does not follow redirects, because the answer would be about another
+// URL.
+//
+// If the connection breaks, the check sends the request once more, because the server may
+// have closed an idle connection. The check reads at most 64 KiB of an answer. It uses the
+// transport of client. If client is nil, the check has its own transport.
 func HTTP(client *http.Client, address string, want ...int) Func {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-		return wrong("URL", "cannot be used; allowed: http://HOST/… and https://HOST/…")
+		return invalid("URL", "cannot be used; allowed: http://HOST/… and https://HOST/…")
 	}
-	retrying := retrying(client)
+	retrying := retryingClient(client)
 	return func(ctx context.Context) error {
 		req, err := retryablehttp.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 		if err != nil {
@@ -45,16 +47,18 @@ func HTTP(client *http.Client, address string, want ...int) Func {
 			return err
 		}
 		defer resp.Body.Close()
-		// Read to its end, so that the connection can be used again.
+		// A connection can be used again only if its answer was read to the end.
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 		if err != nil {
-			return fmt.Errorf("reading the answer: %w", err)
+			return fmt.Errorf("cannot read the answer: %w", err)
 		}
-		return judgeHTTP(resp, body, want)
+		return evaluateResponse(resp, body, want)
 	}
 }
 
-func retrying(client *http.Client) *retryablehttp.Client {
+// retryingClient returns a copy of client that sends a request once more if the
+// connection breaks.
+func retryingClient(client *http.Client) *retryablehttp.Client {
 	if client == nil {
 		client = cleanhttp.DefaultPooledClient()
 	}
@@ -62,44 +66,47 @@ func retrying(client *http.Client) *retryablehttp.Client {
 	own.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &retryablehttp.Client{
 		HTTPClient: &own, RetryMax: 1, RetryWaitMin: 10 * time.Millisecond, RetryWaitMax: 100 * time.Millisecond,
-		CheckRetry: onceMore, Backoff: retryablehttp.LinearJitterBackoff, ErrorHandler: asItIs,
+		CheckRetry: retryWithoutAnswer, Backoff: retryablehttp.LinearJitterBackoff, ErrorHandler: keepError,
 	}
 }
 
-// onceMore retries what had no answer; any answer is what was asked for.
-func onceMore(ctx context.Context, _ *http.Response, err error) (bool, error) {
+// retryWithoutAnswer implements retryablehttp.CheckRetry. It retries only if the server has
+// not answered. Any HTTP status is an answer.
+func retryWithoutAnswer(ctx context.Context, _ *http.Response, err error) (bool, error) {
 	if err == nil || ctx.Err() != nil {
 		return false, err
 	}
 	return true, nil
 }
 
-// asItIs keeps the error of the last try, without words about tries.
-func asItIs(resp *http.Response, err error, _ int) (*http.Response, error) { return resp, err }
+// keepError implements retryablehttp.ErrorHandler. It returns the error of the last attempt
+// without a change.
+func keepError(resp *http.Response, err error, _ int) (*http.Response, error) { return resp, err }
 
-func judgeHTTP(resp *http.Response, body []byte, want []int) error {
-	fine := resp.StatusCode/100 == 2
+func evaluateResponse(resp *http.Response, body []byte, want []int) error {
+	ok := resp.StatusCode/100 == 2
 	if len(want) > 0 {
-		fine = slices.Contains(want, resp.StatusCode)
+		ok = slices.Contains(want, resp.StatusCode)
 	}
 	switch {
-	case !fine && resp.StatusCode/100 == 3:
+	case !ok && resp.StatusCode/100 == 3:
 		return fmt.Errorf("HTTP %s to %q", resp.Status, resp.Header.Get("Location"))
-	case !fine:
+	case !ok:
 		return fmt.Errorf("HTTP %s", resp.Status)
-	case draftStatus(resp, body) == "warn":
-		return health.Warnf("it answers with a warning")
+	case healthJSONStatus(resp, body) == "warn":
+		return health.Warnf("the answer has the status \"warn\", which is a warning")
 	}
 	return nil
 }
 
-// draftStatus returns the status of draft-inadarei-api-health-check-06, §3.1.
-func draftStatus(resp *http.Response, body []byte) string {
+// healthJSONStatus returns the status field of an answer that is application/health+json,
+// as defined in draft-inadarei-api-health-check-06, section 3.1.
+func healthJSONStatus(resp *http.Response, body []byte) string {
 	if kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type")); kind != "application/health+json" {
 		return ""
 	}
 	var answer struct{ Status string }
-	// What is not JSON says nothing; the status code has been judged.
+	// If the body is not JSON, only the status code counts.
 	_ = json.NewDecoder(bytes.NewReader(body)).Decode(&answer)
 	return answer.Status
 }

@@ -9,80 +9,83 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Limit says from where on a measured value is a warning, and a failure. Make
+// Limit has the bounds at which a measured value becomes a warning and a failure. Create
 // it with AtMost or AtLeast.
 type Limit struct {
 	warn, fail float64
-	least, set bool
+	lower      bool // true if warn and fail are lower bounds, false if upper bounds
+	set        bool // true if AtMost or AtLeast has made the limit; otherwise it is invalid
 }
 
-// AtMost warns above warn and fails above fail, which is no less than warn. To
-// have one of them only, give the other as math.Inf(1).
+// AtMost returns a limit that warns above warn and fails above fail. fail must not be less
+// than warn. The value math.Inf(1) removes one of the bounds.
 func AtMost(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, set: true} }
 
-// AtLeast warns below warn and fails below fail, which is no more than warn. To
-// have one of them only, give the other as math.Inf(-1).
-func AtLeast(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, least: true, set: true} }
+// AtLeast returns a limit that warns below warn and fails below fail. fail must not be
+// more than warn. The value math.Inf(-1) removes one of the bounds.
+func AtLeast(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, lower: true, set: true} }
 
-// Gauge fails and warns by a value that read returns, such as the length of a
-// queue. The value is shown with the check, in this unit. One that is no number
-// fails.
+// Gauge checks a value that read returns, such as the length of a queue. Callers see the
+// value with its unit. NaN is a failure.
 func Gauge(read func(context.Context) (float64, error), unit string, limit Limit) Func {
 	if read == nil {
-		return wrong("read", "is nil")
+		return invalid("read", "is nil")
 	}
-	return limit.checked(func(ctx context.Context) error {
+	return limit.validated(func(ctx context.Context) error {
 		value, err := read(ctx)
 		if err != nil {
 			return err
 		}
-		return limit.judge(ctx, value, unit)
+		return limit.evaluate(ctx, value, unit)
 	})
 }
 
-// checked returns run, or what says that the limit cannot work.
-func (l Limit) checked(run Func) Func {
+// validated returns run, or a check that always fails if the limit is invalid.
+func (l Limit) validated(run Func) Func {
 	switch {
 	case !l.set:
-		return wrong("limit", "is not set; allowed: AtMost or AtLeast")
+		return invalid("limit", "is not set; allowed: AtMost or AtLeast")
 	case math.IsNaN(l.warn) || math.IsNaN(l.fail):
-		return wrong("limit", "is not a number")
-	case l.least && l.fail > l.warn && !math.IsInf(l.warn, -1):
-		return wrong("limit", "fails below %v, which is above where it warns (%v)", l.fail, l.warn)
-	case !l.least && l.fail < l.warn && !math.IsInf(l.warn, 1):
-		return wrong("limit", "fails above %v, which is below where it warns (%v)", l.fail, l.warn)
+		return invalid("limit", "is not a number")
+	case l.lower && l.fail > l.warn && !math.IsInf(l.warn, -1):
+		return invalid("limit", "fails below %v, which is above where it warns (%v)", l.fail, l.warn)
+	case !l.lower && l.fail < l.warn && !math.IsInf(l.warn, 1):
+		return invalid("limit", "fails above %v, which is below where it warns (%v)", l.fail, l.warn)
 	}
 	return run
 }
 
-func (l Limit) judge(ctx context.Context, value float64, unit string) error {
+// evaluate passes the value to server.Observe. It returns an error or a warning if the value
+// exceeds a bound.
+func (l Limit) evaluate(ctx context.Context, value float64, unit string) error {
 	server.Observe(ctx, value, unit)
 	switch {
 	case math.IsNaN(value):
 		return fmt.Errorf("%v %s", value, unit)
-	case l.beyond(value, l.fail):
+	case l.exceeds(value, l.fail):
 		return fmt.Errorf("%s, %s", amount(value, unit), l.text(l.fail, unit))
-	case l.beyond(value, l.warn):
+	case l.exceeds(value, l.warn):
 		return health.Warnf("%s, %s", amount(value, unit), l.text(l.warn, unit))
 	}
 	return nil
 }
 
-func (l Limit) beyond(value, bound float64) bool {
-	if l.least {
+func (l Limit) exceeds(value, bound float64) bool {
+	if l.lower {
 		return value < bound
 	}
 	return value > bound
 }
 
 func (l Limit) text(bound float64, unit string) string {
-	if l.least {
+	if l.lower {
 		return "less than " + amount(bound, unit)
 	}
 	return "more than " + amount(bound, unit)
 }
 
-// amount writes four digits where there are more.
+// amount formats a value and its unit. It uses at most four significant digits, or writes
+// an integer.
 func amount(value float64, unit string) string {
 	if math.Abs(value) < 1e4 && value != math.Trunc(value) {
 		return fmt.Sprintf("%.4g %s", value, unit)

@@ -10,36 +10,38 @@ import (
 	"strings"
 )
 
-// Memory judges how much of its memory the process uses, in percent: of
-// GOMEMLIMIT what the Go runtime holds, and on Linux of cgroup v2 limits (its
-// own and those around it, such as a container's) what the group uses, without
-// file cache that can be dropped. The tightest one counts. Without any limit it
-// passes. Nothing stops the world.
+// Memory checks how much of its memory limit the process uses, in percent. It knows the
+// limit GOMEMLIMIT of the Go runtime. On Linux it knows the cgroup v2 limits of the
+// process's group and of all parent groups, such as that of a container. For a group, file
+// cache that the kernel can drop does not count. The highest percentage decides. Without
+// any limit the check passes. The measurement does not stop the program.
 func Memory(limit Limit) Func {
 	root := os.DirFS("/")
-	return limit.checked(func(ctx context.Context) error {
+	return limit.validated(func(ctx context.Context) error {
 		ofGo, goLimited := goMemory()
 		ofGroups, groupsLimited := cgroupMemory(root)
 		if !goLimited && !groupsLimited {
 			return nil
 		}
-		// Where there is no limit, nothing of it is used.
-		return limit.judge(ctx, max(ofGo, ofGroups), "% of memory")
+		// If a limit is missing, its percentage is 0.
+		return limit.evaluate(ctx, max(ofGo, ofGroups), "% of memory")
 	})
 }
 
-// goMemory returns what the runtime uses of GOMEMLIMIT, counted as that counts.
+// goMemory returns how many percent of GOMEMLIMIT the Go runtime uses. It counts the memory
+// that the runtime counts for GOMEMLIMIT. limited is false if there is no limit.
 func goMemory() (percent float64, limited bool) {
-	most := readMetric("/gc/gomemlimit:bytes").Uint64()
-	if most == math.MaxInt64 || most == 0 {
+	limit := readMetric("/gc/gomemlimit:bytes").Uint64()
+	if limit == math.MaxInt64 || limit == 0 {
 		return 0, false
 	}
 	used := readMetric("/memory/classes/total:bytes").Uint64() - readMetric("/memory/classes/heap/released:bytes").Uint64()
-	return 100 * float64(used) / float64(most), true
+	return 100 * float64(used) / float64(limit), true
 }
 
-// cgroupMemory returns what is used of the tightest limit of the process's
-// groups. The format is that of Linux, Documentation/admin-guide/cgroup-v2.rst.
+// cgroupMemory returns how many percent of a cgroup memory limit the process's groups use.
+// If several groups have a limit, it returns the highest percentage. The Linux file
+// Documentation/admin-guide/cgroup-v2.rst describes the format of the files.
 func cgroupMemory(root fs.FS) (percent float64, limited bool) {
 	group, ok := ownGroup(root)
 	if !ok {
@@ -55,7 +57,8 @@ func cgroupMemory(root fs.FS) (percent float64, limited bool) {
 	}
 }
 
-// ownGroup reads the line of version 2, such as 0::/system.slice/a.service.
+// ownGroup returns the cgroup v2 path of the process, such as /system.slice/a.service. It
+// reads a line such as 0::/system.slice/a.service.
 func ownGroup(root fs.FS) (string, bool) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -63,7 +66,7 @@ func ownGroup(root fs.FS) (string, bool) {
 	}
 	for line := range strings.Lines(string(text)) {
 		if group, is := strings.CutPrefix(strings.TrimSpace(line), "0::"); is {
-			// Seen from inside a namespace it may lie outside of it.
+			// In a cgroup namespace the path may begin with "..".
 			return path.Clean("/" + group), true
 		}
 	}
@@ -71,18 +74,19 @@ func ownGroup(root fs.FS) (string, bool) {
 }
 
 func groupMemory(root fs.FS, dir string) (percent float64, limited bool) {
-	most, ok := number(root, dir+"/memory.max")
-	if !ok || most == 0 {
+	limit, ok := number(root, dir+"/memory.max")
+	if !ok || limit == 0 {
 		return 0, false
 	}
 	used, ok := number(root, dir+"/memory.current")
 	if !ok {
 		return 0, false
 	}
-	return 100 * max(0, used-inactiveFile(root, dir)) / most, true
+	return 100 * max(0, used-inactiveFile(root, dir)) / limit, true
 }
 
-// number reads a file of one number; "max" is none.
+// number reads a file that contains one number. It returns false if the file has something
+// else, such as the word "max".
 func number(root fs.FS, name string) (float64, bool) {
 	text, err := fs.ReadFile(root, name)
 	if err != nil {
@@ -92,7 +96,7 @@ func number(root fs.FS, name string) (float64, bool) {
 	return float64(n), err == nil
 }
 
-// inactiveFile is the file cache the kernel drops first.
+// inactiveFile returns the bytes of the file cache that the kernel drops first.
 func inactiveFile(root fs.FS, dir string) float64 {
 	text, err := fs.ReadFile(root, dir+"/memory.stat")
 	if err != nil {

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
 )
 
-// tree makes a file system of cgroup version 2.
+// tree returns a file system with cgroup v2 files.
 func tree(files map[string]string) fstest.MapFS {
 	m := fstest.MapFS{}
 	for name, text := range files {
@@ -69,9 +69,9 @@ func TestGoMemory(t *testing.T) {
 	if used, limited := goMemory(); !limited || used <= 0 || used > 1 {
 		t.Errorf("%v %% of a tebibyte, %v", used, limited)
 	}
-	// A limit below what is in use already.
+	// The limit is smaller than the memory in use.
 	debug.SetMemoryLimit(1 << 20)
-	if err := Memory(AtMost(80, 95))(t.Context()); health.EvidenceOf(err) != health.Fail {
+	if err := Memory(AtMost(80, 95))(t.Context()); machine.EvidenceOf(err) != machine.Fail {
 		t.Errorf("%v, want a failure", err)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// TCP connects to HOST:PORT and hangs up. It opens a connection each time, so
-// prefer the check of a client you have.
+// TCP opens a connection to HOST:PORT and closes it. If the service has a client for the
+// target, prefer a check of that client.
 func TCP(address string) Func {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" || port == "" {
-		return wrong("address", "is %q; allowed: HOST:PORT", address)
+		return invalid("address", "is %q; allowed: HOST:PORT", address)
 	}
 	return func(ctx context.Context) error {
 		var d net.Dialer
@@ -25,11 +25,11 @@ func TCP(address string) Func {
 	}
 }
 
-// DNS looks up a host and shows how many addresses it has; nil means
-// net.DefaultResolver.
+// DNS looks up a host and observes the number of its addresses (see server.Observe). A nil
+// resolver means net.DefaultResolver.
 func DNS(resolver *net.Resolver, host string) Func {
 	if host == "" {
-		return wrong("host", "is empty")
+		return invalid("host", "is empty")
 	}
 	if resolver == nil {
 		resolver = net.DefaultResolver

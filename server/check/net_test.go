@@ -4,7 +4,9 @@ import (
 	"net"
 	"testing"
 
-	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
+
+	"github.com/meshhealth/meshhealth/internal/nettest"
 	"github.com/meshhealth/meshhealth/server/check"
 )
 
@@ -13,17 +15,16 @@ func TestTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	wantEvidence(t, "listening", check.TCP(address), health.Pass)
-	l.Close()
-	wantEvidence(t, "closed", check.TCP(address), health.Fail, "refused")
+	defer l.Close()
+	wantEvidence(t, "listening", check.TCP(l.Addr().String()), machine.Pass)
+	wantEvidence(t, "closed", check.TCP(nettest.Refusing(t)), machine.Fail, "refused")
 	for _, wrong := range []string{"", "localhost", ":80", "localhost:"} {
-		wantEvidence(t, wrong, check.TCP(wrong), health.Fail, "HOST:PORT")
+		wantEvidence(t, wrong, check.TCP(wrong), machine.Fail, "HOST:PORT")
 	}
 }
 
 func TestDNS(t *testing.T) {
-	wantEvidence(t, "there", check.DNS(nil, "localhost"), health.Pass)
-	wantEvidence(t, "not there", check.DNS(&net.Resolver{PreferGo: true}, "nobody.invalid"), health.Fail, "nobody.invalid")
-	wantEvidence(t, "empty", check.DNS(nil, ""), health.Fail, "is empty")
+	wantEvidence(t, "there", check.DNS(nil, "localhost"), machine.Pass)
+	wantEvidence(t, "not there", check.DNS(&net.Resolver{PreferGo: true}, "nobody.invalid"), machine.Fail, "nobody.invalid")
+	wantEvidence(t, "empty", check.DNS(nil, ""), machine.Fail, "is empty")
 }

@@ -12,24 +12,24 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Goroutines judges how many goroutines there are: leaks, and work that piles
-// up.
+// Goroutines checks the number of goroutines. Leaks and waiting work make the number grow.
 func Goroutines(limit Limit) Func {
-	return limit.checked(func(ctx context.Context) error {
-		return limit.judge(ctx, float64(readMetric("/sched/goroutines:goroutines").Uint64()), "goroutines")
+	return limit.validated(func(ctx context.Context) error {
+		return limit.evaluate(ctx, float64(readMetric("/sched/goroutines:goroutines").Uint64()), "goroutines")
 	})
 }
 
-// GCPause judges the 99th percentile of the garbage collector's pauses since the
-// run before, as runtime/metrics has them: it warns above warn and fails above
-// fail. A process that pauses long answers late.
+// GCPause checks the 99th percentile of the garbage collector's pauses since the previous
+// run, as runtime/metrics reports them. It warns above warn and fails above fail.
 func GCPause(warn, fail time.Duration) Func {
 	return pauses("/sched/pauses/total/gc:seconds", warn, fail)
 }
 
+// pauses checks the histogram of runtime/metrics with the name metric. The unit of the
+// histogram must be seconds.
 func pauses(metric string, warn, fail time.Duration) Func {
 	if warn <= 0 || fail < warn {
-		return wrong("limits", "are %v and %v; allowed: 0 < warn <= fail", warn, fail)
+		return invalid("limits", "are %v and %v; allowed: 0 < warn <= fail", warn, fail)
 	}
 	var mu sync.Mutex
 	var before []uint64
@@ -50,10 +50,11 @@ func pauses(metric string, warn, fail time.Duration) Func {
 	}
 }
 
-// percentile returns the upper end of the bucket the percentile of what came
-// after before lies in; 0 if nothing came.
+// percentile returns the percentile p of the values that h has now and did not have before.
+// before has the earlier counts of h. The result is the upper end of a bucket, or 0 if there
+// are no new values.
 func percentile(h *metrics.Float64Histogram, before []uint64, p float64) time.Duration {
-	news := func(i int) uint64 {
+	added := func(i int) uint64 {
 		if i < len(before) {
 			return h.Counts[i] - before[i]
 		}
@@ -61,21 +62,21 @@ func percentile(h *metrics.Float64Histogram, before []uint64, p float64) time.Du
 	}
 	var total uint64
 	for i := range h.Counts {
-		total += news(i)
+		total += added(i)
 	}
 	rank := uint64(math.Ceil(p * float64(total)))
 	for i := range h.Counts {
-		n := news(i)
+		n := added(i)
 		if n >= rank && rank > 0 {
-			return bucket(h.Buckets[i], h.Buckets[i+1])
+			return bucketEnd(h.Buckets[i], h.Buckets[i+1])
 		}
 		rank -= n
 	}
 	return 0
 }
 
-// bucket returns its upper end, or where that is infinite its lower one.
-func bucket(low, high float64) time.Duration {
+// bucketEnd returns the upper end of a bucket, or the lower end if the upper is infinite.
+func bucketEnd(low, high float64) time.Duration {
 	if math.IsInf(high, 1) {
 		high = low
 	}

@@ -7,30 +7,30 @@ import (
 	"testing"
 	"time"
 
-	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/machine"
 )
 
 func TestGoroutines(t *testing.T) {
 	if err := Goroutines(AtMost(1e6, 1e6))(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if err := Goroutines(AtMost(1, 1e6))(t.Context()); health.EvidenceOf(err) != health.Warn {
+	if err := Goroutines(AtMost(1, 1e6))(t.Context()); machine.EvidenceOf(err) != machine.Warn {
 		t.Errorf("more than one goroutine: %v", err)
 	}
 }
 
-// TestGCPause measures real pauses, and those since the run before only.
+// TestGCPause measures real pauses. A run includes only the pauses since the run before.
 func TestGCPause(t *testing.T) {
 	run := GCPause(time.Nanosecond, time.Hour)
 	runtime.GC()
-	if err := run(t.Context()); health.EvidenceOf(err) != health.Warn {
+	if err := run(t.Context()); machine.EvidenceOf(err) != machine.Warn {
 		t.Errorf("after a collection: %v, want a warning", err)
 	}
 	if err := GCPause(time.Hour, time.Hour)(t.Context()); err != nil {
 		t.Error(err)
 	}
 	for _, wrong := range [][2]time.Duration{{0, 1}, {2, 1}, {-1, 1}} {
-		if err := GCPause(wrong[0], wrong[1])(t.Context()); health.EvidenceOf(err) != health.Fail {
+		if err := GCPause(wrong[0], wrong[1])(t.Context()); machine.EvidenceOf(err) != machine.Fail {
 			t.Errorf("%v: %v", wrong, err)
 		}
 	}

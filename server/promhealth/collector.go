@@ -7,21 +7,28 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-func desc(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("health_"+name, help, labels, nil)
+// descs has the descriptions of the metrics of one server. The name of the server is a
+// constant label of all metrics. So several servers of one process can be registered.
+type descs struct {
+	checkStatus, checkDuration, checkRuns, lastSuccess, overdue, breakerOpen, serviceStatus *prometheus.Desc
 }
 
-var (
-	checkStatus   = desc("check_status", "Status of a check: 2 serving, 1 degraded, 0 not serving; absent before its first run.", "check")
-	checkDuration = desc("check_duration_seconds", "How long the runs of a check took.", "check")
-	checkRuns     = desc("check_runs_total", "Runs of a check, by result.", "check", "result")
-	lastSuccess   = desc("check_last_success_timestamp_seconds", "When a check last passed or warned, in Unix time; absent if never.", "check")
-	overdue       = desc("check_overdue", "Whether a run of a check has not returned in time and still runs.", "check")
-	breakerOpen   = desc("check_breaker_open", "Whether so many runs of a check failed in a row that it is only probed now.", "check")
-	serviceStatus = desc("service_status", "Status of a service: 2 serving, 1 degraded, 0 not serving; absent for all other states.", "service")
-)
+func newDescs(service string) descs {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("health_"+name, help, labels, prometheus.Labels{"service": service})
+	}
+	return descs{
+		checkStatus:   desc("check_status", "Status of a check: 2 serving, 1 degraded, 0 not serving. Absent before the first run.", "check"),
+		checkDuration: desc("check_duration_seconds", "Durations of the runs of a check.", "check"),
+		checkRuns:     desc("check_runs_total", "Runs of a check, by result.", "check", "result"),
+		lastSuccess:   desc("check_last_success_timestamp_seconds", "Unix time of the last run of a check that passed or warned. Absent if there is none.", "check"),
+		overdue:       desc("check_overdue", "1 if a run of a check has not returned in time and still runs.", "check"),
+		breakerOpen:   desc("check_breaker_open", "1 if so many runs of a check failed in a row that it runs less often.", "check"),
+		serviceStatus: desc("service_status", "Status of a served name: 2 serving, 1 degraded, 0 not serving. Absent for all other statuses.", "name"),
+	}
+}
 
-// bounds are the buckets of the durations, in seconds.
+// bounds are the upper bounds of the duration buckets in seconds.
 var bounds = func() (all [len(server.DurationBounds)]float64) {
 	for i, d := range server.DurationBounds {
 		all[i] = d.Seconds()
@@ -29,42 +36,50 @@ var bounds = func() (all [len(server.DurationBounds)]float64) {
 	return all
 }()
 
-// Collector is the metrics of one server.
-type Collector struct{ server *server.Server }
+// Collector collects the metrics of one server. It may be used from any goroutine.
+type Collector struct {
+	server *server.Server
+	descs  descs
+}
 
-// NewCollector returns the metrics of a server's checks. There are some series
-// for each check: bound their number, or leave it out for thousands of checks.
-func NewCollector(s *server.Server) *Collector { return &Collector{s} }
+// NewCollector returns a collector for the checks of a server. All series have the label
+// service with the server's Config.Service, so that collectors of servers with other names
+// can be registered too. Each check has about 25 series. Do not use the collector with
+// thousands of checks.
+func NewCollector(s *server.Server) *Collector {
+	return &Collector{s, newDescs(s.Statuses()[0].ID.Service)}
+}
 
 // Describe implements prometheus.Collector.
-func (*Collector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{checkStatus, checkDuration, checkRuns, lastSuccess, overdue, breakerOpen, serviceStatus} {
-		ch <- d
+func (c *Collector) Describe(ch chan<- *prometheus.Desc) {
+	d := &c.descs
+	for _, one := range []*prometheus.Desc{d.checkStatus, d.checkDuration, d.checkRuns, d.lastSuccess, d.overdue, d.breakerOpen, d.serviceStatus} {
+		ch <- one
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *Collector) Collect(ch chan<- prometheus.Metric) {
 	for _, s := range c.server.Statuses() {
-		gauge(ch, serviceStatus, s.Status, s.ID.Service)
+		gauge(ch, c.descs.serviceStatus, s.Status, s.ID.Service)
 	}
 	checks := c.server.Checks()
 	for i := range checks {
-		collect(ch, &checks[i])
+		c.descs.collect(ch, &checks[i])
 	}
 }
 
-func collect(ch chan<- prometheus.Metric, c *server.CheckInfo) {
-	gauge(ch, checkStatus, c.Status, c.Name)
-	ch <- prometheus.MustNewConstHistogram(checkDuration, c.Runs, c.Took.Seconds(), buckets(c), c.Name)
+func (d *descs) collect(ch chan<- prometheus.Metric, c *server.CheckInfo) {
+	gauge(ch, d.checkStatus, c.Status, c.Name)
+	ch <- prometheus.MustNewConstHistogram(d.checkDuration, c.Runs, c.Took.Seconds(), buckets(c), c.Name)
 	for r, n := range c.Results {
-		ch <- prometheus.MustNewConstMetric(checkRuns, prometheus.CounterValue, float64(n), c.Name, server.Result(r).String())
+		ch <- prometheus.MustNewConstMetric(d.checkRuns, prometheus.CounterValue, float64(n), c.Name, server.Result(r).String())
 	}
 	if !c.LastSuccess.IsZero() {
-		ch <- prometheus.MustNewConstMetric(lastSuccess, prometheus.GaugeValue, float64(c.LastSuccess.UnixMilli())/1000, c.Name)
+		ch <- prometheus.MustNewConstMetric(d.lastSuccess, prometheus.GaugeValue, float64(c.LastSuccess.UnixMilli())/1000, c.Name)
 	}
-	ch <- prometheus.MustNewConstMetric(overdue, prometheus.GaugeValue, number(c.Overdue), c.Name)
-	ch <- prometheus.MustNewConstMetric(breakerOpen, prometheus.GaugeValue, number(c.BreakerOpen), c.Name)
+	ch <- prometheus.MustNewConstMetric(d.overdue, prometheus.GaugeValue, number(c.Overdue), c.Name)
+	ch <- prometheus.MustNewConstMetric(d.breakerOpen, prometheus.GaugeValue, number(c.BreakerOpen), c.Name)
 }
 
 func number(b bool) float64 {
@@ -74,14 +89,14 @@ func number(b bool) float64 {
 	return 0
 }
 
-// gauge sends a status, if it is one that has a number.
+// gauge sends the number of a status, if the status has one.
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, s health.Status, label string) {
 	if value, ok := s.Metric(); ok {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
 	}
 }
 
-// buckets returns the cumulative counts by upper bound.
+// buckets returns the cumulative counts of durations by upper bound in seconds.
 func buckets(c *server.CheckInfo) map[float64]uint64 {
 	all := make(map[float64]uint64, len(bounds))
 	var n uint64

@@ -16,7 +16,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// running is a server with one check of each kind of result.
+// running returns a server with one check for each kind of result.
 func running(t *testing.T) *server.Server {
 	t.Helper()
 	s, err := server.New(server.Config{Service: "payments", Services: []server.Service{{Name: "orders", Checks: []string{"db"}}}})
@@ -27,7 +27,7 @@ func running(t *testing.T) *server.Server {
 		return func(context.Context) error { time.Sleep(d); return err }
 	}
 	err = s.Add(
-		server.Check{Name: "db", Run: takes(3*time.Millisecond, nil), Every: 1000 * time.Hour}, // its second run comes at a random time
+		server.Check{Name: "db", Run: takes(3*time.Millisecond, nil), Every: 1000 * time.Hour}, // its second run has a random time
 		server.Check{Name: "queue", Run: takes(0, health.Warnf("9 waiting"))},
 		server.Check{Name: "cache", Run: takes(time.Second, errors.New("down")), OnFail: server.Degrade},
 		server.Check{Name: "hung", Run: takes(time.Hour, nil), OnFail: server.Ignore},
@@ -40,27 +40,27 @@ func running(t *testing.T) *server.Server {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.Run(ctx) }()
 	t.Cleanup(func() { stop(); <-done; time.Sleep(2 * time.Hour) })
-	time.Sleep(2100 * time.Millisecond) // before anything runs twice: doubt re-probes after 2 s
+	time.Sleep(2100 * time.Millisecond) // before any check runs twice: a status in doubt causes a run after 2 s
 	synctest.Wait()
 	return s
 }
 
-// TestMetrics: what a scrape says, and that it says the same again.
+// TestMetrics compares the text of two scrapes.
 func TestMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCollector(running(t))
 		want := `
-			health_check_overdue{check="cache"} 0
-			health_check_overdue{check="db"} 0
-			health_check_overdue{check="hung"} 1
-			health_check_overdue{check="later"} 0
-			health_check_overdue{check="queue"} 0
-			health_check_status{check="cache"} 0
-			health_check_status{check="db"} 2
-			health_check_status{check="hung"} 0
-			health_check_status{check="queue"} 1
-			health_service_status{service="orders"} 2
-			health_service_status{service="payments"} 1
+			health_check_overdue{check="cache",service="payments"} 0
+			health_check_overdue{check="db",service="payments"} 0
+			health_check_overdue{check="hung",service="payments"} 1
+			health_check_overdue{check="later",service="payments"} 0
+			health_check_overdue{check="queue",service="payments"} 0
+			health_check_status{check="cache",service="payments"} 0
+			health_check_status{check="db",service="payments"} 2
+			health_check_status{check="hung",service="payments"} 0
+			health_check_status{check="queue",service="payments"} 1
+			health_service_status{name="orders",service="payments"} 2
+			health_service_status{name="payments",service="payments"} 1
 		`
 		for range 2 {
 			got, err := testutil.CollectAndFormat(c, expfmt.TypeTextPlain, "health_check_overdue", "health_check_status", "health_service_status")
@@ -74,7 +74,7 @@ func TestMetrics(t *testing.T) {
 	})
 }
 
-// TestRunsAndDurations: counted by result, and by how long they took.
+// TestRunsAndDurations: runs are counted by result and by duration.
 func TestRunsAndDurations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got, err := testutil.CollectAndFormat(NewCollector(running(t)), expfmt.TypeTextPlain, "health_check_runs_total", "health_check_duration_seconds", "health_check_last_success_timestamp_seconds")
@@ -82,15 +82,15 @@ func TestRunsAndDurations(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, want := range []string{
-			`health_check_runs_total{check="db",result="pass"} 1`,
-			`health_check_runs_total{check="db",result="fail"} 0`,
-			`health_check_runs_total{check="hung",result="timeout"} 1`,
-			`health_check_runs_total{check="later",result="pass"} 0`,
-			`health_check_duration_seconds_bucket{check="db",le="0.001"} 0`,
-			`health_check_duration_seconds_bucket{check="db",le="0.005"} 1`,
-			`health_check_duration_seconds_bucket{check="db",le="+Inf"} 1`,
-			`health_check_duration_seconds_sum{check="db"} 0.003`,
-			`health_check_last_success_timestamp_seconds{check="db"} 9.46684800003e+08`,
+			`health_check_runs_total{check="db",result="pass",service="payments"} 1`,
+			`health_check_runs_total{check="db",result="fail",service="payments"} 0`,
+			`health_check_runs_total{check="hung",result="timeout",service="payments"} 1`,
+			`health_check_runs_total{check="later",result="pass",service="payments"} 0`,
+			`health_check_duration_seconds_bucket{check="db",service="payments",le="0.001"} 0`,
+			`health_check_duration_seconds_bucket{check="db",service="payments",le="0.005"} 1`,
+			`health_check_duration_seconds_bucket{check="db",service="payments",le="+Inf"} 1`,
+			`health_check_duration_seconds_sum{check="db",service="payments"} 0.003`,
+			`health_check_last_success_timestamp_seconds{check="db",service="payments"} 9.46684800003e+08`,
 		} {
 			if !strings.Contains(string(got), want+"\n") {
 				t.Errorf("no %s in\n%s", want, got)
@@ -104,8 +104,7 @@ func TestRunsAndDurations(t *testing.T) {
 	})
 }
 
-// TestLint: the names are as Prometheus wants them, and registering twice is an
-// error as ever.
+// TestLint: the names follow the rules of Prometheus. A second registration is an error.
 func TestLint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := NewCollector(running(t))
@@ -123,7 +122,7 @@ func TestLint(t *testing.T) {
 	})
 }
 
-// plain drops comments and indentation.
+// plain removes comments and indentation.
 func plain(text string) string {
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -11,14 +12,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// The texts below stand for records in comparisons: a store may return another
-// reading of the same time, or nil for no labels, and any order.
+// The functions below compare the texts of records. They accept that a store returns records in
+// another order, times with another location, and nil instead of empty labels.
 
-// text writes v with its name, which JSON leaves out.
+// text returns the ID of a record and the record v in JSON. The JSON of v does not contain the ID.
 func text(id health.ID, v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // records are plain data
+		panic(err) // cannot happen: JSON can encode every record
 	}
 	return id.String() + " " + string(b)
 }
@@ -26,14 +27,18 @@ func text(id health.ID, v any) string {
 func utc(t time.Time) time.Time { return t.UTC().Round(0) }
 
 func lines(s *store.State) []string {
-	all := []string{"alive " + utc(s.AliveAt).String()}
+	all := []string{"alive " + utc(s.AliveAt).String(), "last batch " + strconv.FormatUint(s.LastBatch, 10)}
+	for _, p := range s.Positions {
+		all = append(all, "position "+text(health.ID{Service: p.Consumer}, p))
+	}
 	for _, r := range s.Registrations {
 		r.RegisteredAt = utc(r.RegisteredAt)
 		all = append(all, "registration "+text(r.ID, r))
 	}
 	for _, o := range s.Overrides {
 		o.SetAt, o.ExpiresAt = utc(o.SetAt), utc(o.ExpiresAt)
-		all = append(all, "override "+text(o.ID, o))
+		o.GoneAt = utc(o.GoneAt)
+		all = append(all, "override "+text(health.ID{Service: o.Scope}, o))
 	}
 	for _, st := range s.Statuses {
 		st.Since = utc(st.Since)
@@ -48,13 +53,14 @@ func transitionLine(t store.Transition) string {
 	return text(t.ID, t)
 }
 
-// same compares states.
+// same fails the test if two states are not equal.
 func same(t *testing.T, what string, got, want store.State) {
 	t.Helper()
 	diff(t, what, lines(&got), lines(&want))
 }
 
-// sameJournal compares transitions, but for their numbers if want has none.
+// sameJournal fails the test if the transitions are not equal. It compares the Seq of a transition
+// only if the wanted one is not 0.
 func sameJournal(t *testing.T, what string, got, want []store.Transition) {
 	t.Helper()
 	diff(t, what, transitionLines(got), transitionLines(want))
@@ -80,10 +86,11 @@ func diff(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// stateOf is a state of these parts of a batch.
+// stateOf returns the state that a batch leaves in an empty store.
 func stateOf(b *store.Batch) store.State {
 	return store.State{
-		Registrations: b.PutRegistrations, Overrides: b.PutOverrides, Statuses: b.PutStatuses, AliveAt: b.AliveAt,
+		Registrations: b.PutRegistrations, Overrides: b.PutOverrides, Statuses: b.PutStatuses, Positions: b.PutPositions,
+		AliveAt: b.AliveAt, LastBatch: b.ID,
 	}
 }
 

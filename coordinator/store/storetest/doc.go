@@ -1,10 +1,10 @@
-// Package storetest holds every store to what the store package says of one.
+// Package storetest has the tests that every implementation of [store.Store] must pass.
 //
-// [Run] checks each sentence by itself, and then that random batches do to the
-// store what they do to a few plain maps. [RunDurable] does the same to a store
-// that is closed and opened again on the way.
+// [Run] tests each rule of package store by itself. It then applies random batches to the
+// store and to a model made of plain maps, and compares the two. [RunDurable] does the
+// same with a store that is closed and opened again between batches.
 //
 // # Concurrency
 //
-// Both are called once, from a test.
+// A test calls each of the two once.
 package storetest

@@ -8,7 +8,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// matching is what a query should find among all, the oldest first.
+// matching returns what a query should find in a journal whose oldest transition is first.
 func matching(all []store.Transition, q store.Query) []store.Transition {
 	var some []store.Transition
 	for _, t := range newestFirst(all) {
@@ -22,14 +22,14 @@ func matching(all []store.Transition, q store.Query) []store.Transition {
 func testSequence(t *testing.T, open Open) {
 	s := open(t, 0)
 	b := &store.Batch{Transitions: changes(pay1, 3)}
-	b.Transitions[1].Seq = 99 // given by the store, whatever the caller says
+	b.Transitions[1].Seq = 99 // the store ignores a Seq that the caller has set
 	commit(t, s, b)
 	commit(t, s, &store.Batch{Transitions: changes(cart1, 2)})
 	all := journal(t, s, store.Query{Limit: 10})
 	sameJournal(t, "newest first", all, newestFirst(append(changes(pay1, 3), changes(cart1, 2)...)))
 	for i := 1; i < len(all); i++ {
 		if all[i].Seq >= all[i-1].Seq || all[i].Seq == 0 {
-			t.Errorf("number %d comes before number %d", all[i].Seq, all[i-1].Seq)
+			t.Errorf("number %d is older than number %d", all[i].Seq, all[i-1].Seq)
 		}
 	}
 }
@@ -41,7 +41,7 @@ func testJournalOfDeleted(t *testing.T, open Open) {
 	sameJournal(t, "journal", journal(t, s, store.Query{ID: pay1, Limit: 1}), []store.Transition{change(pay1)})
 }
 
-// mixed commits n transitions of three instances, a few at a time, with gaps.
+// mixed commits n transitions of three instances in small batches. Some are gaps.
 func mixed(t *testing.T, s store.Store, n int) []store.Transition {
 	var all []store.Transition
 	for i := range n {
@@ -58,7 +58,7 @@ func mixed(t *testing.T, s store.Store, n int) []store.Transition {
 	return all
 }
 
-// queries are one of each kind; the last two find nothing but gaps.
+// queries holds one query of each kind. The last two find only gaps.
 var queries = []store.Query{
 	{},
 	{ID: id("pay", "")},
@@ -81,10 +81,10 @@ func testPaging(t *testing.T, open Open) {
 	}
 	first := journal(t, s, store.Query{Limit: store.MaxPage})[99].Seq
 	if p := page(t, s, store.Query{Before: first, Limit: 1}); len(p.Transitions) > 0 || p.Next != 0 {
-		t.Errorf("before the oldest is %+v", p)
+		t.Errorf("the page before the oldest transition is %+v", p)
 	}
 	if p := page(t, s, store.Query{Before: ^uint64(0), Limit: 1}); len(p.Transitions) != 1 {
-		t.Errorf("before the end of time is %+v", p)
+		t.Errorf("the page before the largest number is %+v", p)
 	}
 }
 
@@ -96,9 +96,9 @@ func testPagingWhileItGrows(t *testing.T, open Open) {
 	commit(t, s, &store.Batch{Transitions: changes(pay1, 15)})
 	q.Before = first.Next
 	second := page(t, s, q)
-	sameJournal(t, "what comes in does not move the pages", append(first.Transitions, second.Transitions...), newestFirst(all)[:15])
+	sameJournal(t, "new transitions do not move the pages", append(first.Transitions, second.Transitions...), newestFirst(all)[:15])
 	if second.Next != 0 {
-		t.Errorf("what was dropped meanwhile has a page before %d", second.Next)
+		t.Errorf("there is a page before %d, and its transitions were dropped", second.Next)
 	}
 }
 

@@ -12,13 +12,15 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// model does what a store should do, in the plainest way.
+// model is a simple store made of maps, with which a real store is compared.
 type model struct {
-	most          int
+	most          int // largest number of transitions in the journal
 	registrations map[health.ID]store.Registration
-	overrides     map[health.ID]store.Override
+	overrides     map[string]store.Override
 	statuses      map[health.ID]store.Status
-	journal       []store.Transition // all that ever were
+	positions     map[string]store.Position
+	journal       []store.Transition // all transitions, including the dropped ones
+	lastBatch     uint64
 	aliveAt       time.Time
 }
 
@@ -26,32 +28,39 @@ func newModel(most int) *model {
 	return &model{
 		most:          most,
 		registrations: map[health.ID]store.Registration{},
-		overrides:     map[health.ID]store.Override{},
+		overrides:     map[string]store.Override{},
 		statuses:      map[health.ID]store.Status{},
+		positions:     map[string]store.Position{},
 	}
 }
 
 func (m *model) commit(b *store.Batch) {
 	for _, id := range b.DeleteRegistrations {
 		delete(m.registrations, id)
-		delete(m.overrides, id)
 		delete(m.statuses, id)
 	}
-	for _, id := range b.DeleteOverrides {
-		delete(m.overrides, id)
+	for _, scope := range b.DeleteOverrides {
+		delete(m.overrides, scope)
+	}
+	for _, consumer := range b.DeletePositions {
+		delete(m.positions, consumer)
 	}
 	for _, r := range b.PutRegistrations {
 		m.registrations[r.ID] = r
 	}
 	for _, o := range b.PutOverrides {
-		m.overrides[o.ID] = o
+		m.overrides[o.Scope] = o
 	}
 	for _, s := range b.PutStatuses {
 		if _, ok := m.registrations[s.ID]; ok {
 			m.statuses[s.ID] = s
 		}
 	}
+	for _, p := range b.PutPositions {
+		m.positions[p.Consumer] = p
+	}
 	m.journal = append(m.journal, b.Transitions...)
+	m.lastBatch = b.ID
 	if !b.AliveAt.IsZero() {
 		m.aliveAt = b.AliveAt
 	}
@@ -62,11 +71,14 @@ func (m *model) state() store.State {
 		Registrations: slices.Collect(maps.Values(m.registrations)),
 		Overrides:     slices.Collect(maps.Values(m.overrides)),
 		Statuses:      slices.Collect(maps.Values(m.statuses)),
+		Positions:     slices.Collect(maps.Values(m.positions)),
 		AliveAt:       m.aliveAt,
+		LastBatch:     m.lastBatch,
 	}
 }
 
-// compare compares all records, and what one of the queries finds.
+// compare fails the test if the store and the model differ. It compares all records, and the results
+// of one query and of one cursor.
 func (m *model) compare(t *testing.T, s store.Store, step int) {
 	t.Helper()
 	what := fmt.Sprintf("step %d", step)
@@ -75,9 +87,14 @@ func (m *model) compare(t *testing.T, s store.Store, step int) {
 	q := queries[step%len(queries)]
 	q.Limit = 1 + step%9
 	sameJournal(t, what, journal(t, s, q), matching(kept, q))
+	got, dropped := forward(t, s, store.Cursor{Limit: q.Limit})
+	sameJournal(t, what, got, kept)
+	if want := len(m.journal) - len(kept); int(dropped) != want {
+		t.Fatalf("%s: %d dropped, want %d", what, dropped, want)
+	}
 }
 
-// chance makes random batches about few names, so that they meet.
+// chance makes random batches. It uses few names, so that many batches have names in common.
 type chance struct{ *rand.Rand }
 
 func (c chance) id() health.ID {
@@ -92,11 +109,20 @@ func (c chance) ids() []health.ID {
 	return ids
 }
 
+// scopes returns the texts of IDs. They serve as names of consumers too.
+func (c chance) scopes() []string {
+	var texts []string
+	for _, id := range c.ids() {
+		texts = append(texts, id.String())
+	}
+	return texts
+}
+
 func (c chance) status() health.Status {
 	return health.Statuses()[c.IntN(len(health.Statuses()))]
 }
 
-// text is sometimes long: records then need pages of their own.
+// text returns a random text that is sometimes longer than a page of the file.
 func (c chance) text() string {
 	if c.IntN(20) == 0 {
 		return fmt.Sprintf("%01000d", c.IntN(1000))
@@ -107,7 +133,7 @@ func (c chance) text() string {
 func (c chance) batch() *store.Batch {
 	b := &store.Batch{}
 	if c.IntN(2) == 0 {
-		b.DeleteRegistrations, b.DeleteOverrides = c.ids(), c.ids()
+		b.DeleteRegistrations, b.DeleteOverrides, b.DeletePositions = c.ids(), c.scopes(), c.scopes()
 	}
 	for _, id := range c.ids() {
 		r := registration(id)
@@ -115,12 +141,16 @@ func (c chance) batch() *store.Batch {
 		b.PutRegistrations = append(b.PutRegistrations, r)
 	}
 	for _, id := range c.ids() {
-		b.PutOverrides = append(b.PutOverrides, store.Override{ID: id, Status: c.status(), Reason: c.text(), SetAt: at(c.IntN(1000))})
+		b.PutOverrides = append(b.PutOverrides, store.Override{Scope: id.String(), Status: c.status(), Reason: c.text(), SetAt: at(c.IntN(1000))})
 	}
 	for _, id := range c.ids() {
 		b.PutStatuses = append(b.PutStatuses, store.Status{ID: id, Status: c.status(), Reason: c.text(), Since: at(c.IntN(1000))})
 	}
 	b.Transitions = c.transitions()
+	for _, consumer := range c.scopes() {
+		b.PutPositions = append(b.PutPositions, store.Position{Consumer: consumer, Seq: c.Uint64N(uint64(len(b.Transitions)) + 1)})
+	}
+	b.ID = c.Uint64N(3)
 	if c.IntN(4) == 0 {
 		b.AliveAt = at(c.IntN(1000))
 	}
@@ -140,8 +170,8 @@ func (c chance) transitions() []store.Transition {
 
 const modelSteps = 100
 
-// seeded names its seed when the test fails.
-func seeded(t *testing.T) chance {
+// newChance logs its seed when the test fails.
+func newChance(t *testing.T) chance {
 	seed := rand.Uint64()
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -152,7 +182,7 @@ func seeded(t *testing.T) chance {
 }
 
 func testModel(t *testing.T, open Open, most int) {
-	s, m, c := open(t, most), newModel(most), seeded(t)
+	s, m, c := open(t, most), newModel(most), newChance(t)
 	for step := range modelSteps {
 		b := c.batch()
 		commit(t, s, b)
@@ -163,7 +193,7 @@ func testModel(t *testing.T, open Open, most int) {
 
 func testModelReopening(t *testing.T, open OpenAt) {
 	const most = 30
-	folder, c := t.TempDir(), seeded(t)
+	folder, c := t.TempDir(), newChance(t)
 	s, m := open(t, folder, most), newModel(most)
 	for step := range modelSteps {
 		b := c.batch()

@@ -1,8 +1,9 @@
-// Command service is the program in the README.
+// Command service is a full program with an embedded server. docs/library.md shows it.
 package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"net"
 	"os"
@@ -31,19 +32,23 @@ func run() error {
 		return err
 	}
 
-	// Register with a coordinator. It need not be up.
+	// The client registers the instance. The coordinator need not run yet.
 	mesh, err := client.New(client.Config{Coordinator: "127.0.0.1:7070"})
 	if err != nil {
 		return err
 	}
-	defer mesh.Close()
 	var registration *client.Registration
 
-	// Run checks, and serve what they come to.
+	// The server runs checks, and serves the status that results from them.
 	srv, err := server.New(server.Config{
 		Service: "payments",
 		OnDrain: []func(context.Context) error{
-			func(ctx context.Context) error { return registration.Close(ctx) },
+			func(ctx context.Context) error {
+				if err := registration.Close(ctx); err != nil {
+					log.Print(err) // the coordinator cannot be reached; the lease ends by itself
+				}
+				return nil
+			},
 		},
 	})
 	if err != nil {
@@ -55,20 +60,23 @@ func run() error {
 	registration = mesh.RegisterAsync(client.Instance{
 		Service: "payments", Instance: "a", Address: listener.Addr().String(), Feed: srv.Feed(),
 	})
-	go srv.Run(ctx)
 
 	// Your own gRPC server, with both health services on it.
 	g := grpc.NewServer()
 	srv.Register(g)
-	go g.Serve(listener)
 
-	// Leave as one should: say so, deregister, end the streams, stop.
-	<-ctx.Done()
-	leave, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	err = srv.Drain(leave)
-	g.GracefulStop()
-	return err
+	// The program ends when one of these three ends by itself.
+	ended := make(chan error, 3)
+	go func() { ended <- srv.Run(ctx) }()
+	go func() { ended <- g.Serve(listener) }()
+	go func() { <-registration.Done(); ended <- registration.Err() }()
+	select {
+	case <-ctx.Done():
+	case err = <-ended:
+	}
+
+	// Stop reports DRAINING, deregisters, ends the streams, and stops the server.
+	return errors.Join(err, srv.Stop(g, 10*time.Second), mesh.Close())
 }
 
 // pingDB passes, warns or fails.

@@ -23,17 +23,17 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Action is what was done to an override.
+// Action says what happened to an override.
 type Action int32
 
 const (
-	// Nothing: a status changed.
+	// No action: a status changed.
 	Action_ACTION_UNKNOWN Action = 0
-	// It was set.
+	// A person set it.
 	Action_ACTION_OVERRIDE_SET Action = 1
-	// It was cleared.
+	// A person cleared it.
 	Action_ACTION_OVERRIDE_CLEARED Action = 2
-	// Its time was over.
+	// Its time ended.
 	Action_ACTION_OVERRIDE_ENDED Action = 3
 )
 
@@ -80,10 +80,10 @@ func (Action) EnumDescriptor() ([]byte, []int) {
 	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
-// ExplainRequest names a thing.
+// ExplainRequest names an instance or an aggregate.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As CheckRequest.service.
+	// A name as in CheckRequest.service.
 	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -126,12 +126,12 @@ func (x *ExplainRequest) GetName() string {
 	return ""
 }
 
-// ExplainResponse explains it.
+// ExplainResponse is an explanation.
 type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Its health.
+	// The health of the name.
 	Health *Health `protobuf:"bytes,1,opt,name=health,proto3" json:"health,omitempty"`
-	// One sentence each, the most important first.
+	// The explanation, one sentence in each element, the most important first.
 	Sentences     []string `protobuf:"bytes,2,rep,name=sentences,proto3" json:"sentences,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -184,10 +184,10 @@ func (x *ExplainResponse) GetSentences() []string {
 // ListTransitionsRequest asks for a page of history.
 type ListTransitionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A service with all its instances, `service/instance`, `*`, or empty for
-	// all.
+	// One of these: a service, which includes its instances; `service/instance`; `*` for the
+	// mesh; empty for everything.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Entries per page: 0 means 100, at most 1000.
+	// Entries of a page: at most 1000; 0 means 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the page before.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -301,36 +301,37 @@ func (x *ListTransitionsResponse) GetNextPageToken() string {
 	return ""
 }
 
-// Transition is one change of a published status.
+// Transition is one stored change of a published status, or an action on an override.
 type Transition struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// The instance; empty for an aggregate.
+	// The instance. Empty for an aggregate.
 	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
-	// Before.
+	// The status before.
 	From Status `protobuf:"varint,3,opt,name=from,proto3,enum=meshhealth.v1.Status" json:"from,omitempty"`
-	// After.
+	// The status after.
 	To Status `protobuf:"varint,4,opt,name=to,proto3,enum=meshhealth.v1.Status" json:"to,omitempty"`
-	// When, by the coordinator's clock.
+	// When it happened, by the coordinator's clock.
 	At *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
-	// Why.
+	// Why it happened.
 	Cause Cause `protobuf:"varint,6,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
-	// In words.
+	// Why in words.
 	Reason string `protobuf:"bytes,7,opt,name=reason,proto3" json:"reason,omitempty"`
-	// The first failure of this trouble.
+	// When the first failure of this trouble happened.
 	FirstFailure *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=first_failure,json=firstFailure,proto3" json:"first_failure,omitempty"`
-	// Transitions that could not be stored at this place; nothing else is set
-	// then but at.
+	// The number of transitions that could not be stored at this place. If it is set, only at
+	// is set beside it.
 	Lost uint64 `protobuf:"varint,9,opt,name=lost,proto3" json:"lost,omitempty"`
-	// The thing was removed.
+	// The instance or aggregate was removed.
 	Removed bool `protobuf:"varint,10,opt,name=removed,proto3" json:"removed,omitempty"`
-	// What somebody did, if this is no change of a status: to is then what was
-	// forced, reason why.
+	// The action on an override, if this is no change of a status. Field to is then the forced
+	// status, and reason is the reason of the override.
 	Action Action `protobuf:"varint,11,opt,name=action,proto3,enum=meshhealth.v1.Action" json:"action,omitempty"`
-	// Who did it; of a change of status who has forced that, if anybody has.
+	// The author of the action. For a change of a status it is the author of the override
+	// that forces the status, if there is one.
 	By string `protobuf:"bytes,12,opt,name=by,proto3" json:"by,omitempty"`
-	// Whom the override is for, as in SetOverrideRequest.name.
+	// The scope of the override, as in SetOverrideRequest.name.
 	Scope         string `protobuf:"bytes,13,opt,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -457,21 +458,21 @@ func (x *Transition) GetScope() string {
 	return ""
 }
 
-// SetOverrideRequest forces the status of all that a scope is for. Of several
-// that are for one instance the narrowest holds: instance, service, labels,
-// zone; of those the latest.
+// SetOverrideRequest forces the status of all instances that a scope matches. If several
+// overrides match an instance, the narrowest scope holds: instance, service, labels, zone.
+// Of equally narrow scopes the latest override holds.
 type SetOverrideRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// `service/instance`, `service`, or a selector of what must all match, with
-	// commas between: service=S, zone=Z, label.KEY=VALUE.
+	// The scope: `service/instance`, `service`, or conditions with commas between them. All
+	// conditions must match. They are service=S, zone=Z and label.KEY=VALUE.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// SERVING, DEGRADED, NOT_SERVING or MAINTENANCE.
+	// The status to force: SERVING, DEGRADED, NOT_SERVING or MAINTENANCE.
 	Status Status `protobuf:"varint,2,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
-	// Who: 1 to 128 bytes.
+	// Who sets it: 1 to 128 bytes.
 	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
-	// Why: 1 to 1024 bytes.
+	// Why it is set: 1 to 1024 bytes.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	// For how long: at least 1 s; absent means until cleared.
+	// How long it holds: at least 1 s. Absent means until it is cleared.
 	Ttl           *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -582,11 +583,11 @@ func (*SetOverrideResponse) Descriptor() ([]byte, []int) {
 // ClearOverrideRequest names an override.
 type ClearOverrideRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// As in SetOverrideRequest.
+	// The scope, as in SetOverrideRequest.name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Who, for the history: at most 128 bytes.
+	// Who clears it, for the history: at most 128 bytes.
 	Author string `protobuf:"bytes,2,opt,name=author,proto3" json:"author,omitempty"`
-	// Why, for the history: at most 1024 bytes.
+	// Why it is cleared, for the history: at most 1024 bytes.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -717,10 +718,10 @@ func (*ListOverridesRequest) Descriptor() ([]byte, []int) {
 	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
-// ListOverridesResponse is everything that is forced.
+// ListOverridesResponse has all overrides.
 type ListOverridesResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// At most 1000, ordered by scope.
+	// The overrides, ordered by scope: at most 1000.
 	Overrides     []*ForcedScope `protobuf:"bytes,1,rep,name=overrides,proto3" json:"overrides,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -763,12 +764,13 @@ func (x *ListOverridesResponse) GetOverrides() []*ForcedScope {
 	return nil
 }
 
-// ForcedScope is one override and whom it is for.
+// ForcedScope is one override with the number of instances that it forces.
 type ForcedScope struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The override, with its scope.
 	Override *Override `protobuf:"bytes,1,opt,name=override,proto3" json:"override,omitempty"`
-	// How many instances it forces now: those for whom nothing narrower holds.
+	// The number of instances that it forces now. Instances for which a narrower override
+	// holds are not included.
 	Instances     uint32 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -855,57 +857,63 @@ func (*GetCoordinatorRequest) Descriptor() ([]byte, []int) {
 	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
-// GetCoordinatorResponse is the coordinator's state of itself.
+// GetCoordinatorResponse is the state of the coordinator itself.
 type GetCoordinatorResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Build version.
+	// The build version.
 	Build string `protobuf:"bytes,1,opt,name=build,proto3" json:"build,omitempty"`
-	// Random per start.
+	// A random number that the coordinator chooses at its start.
 	Epoch uint64 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// Last revision.
+	// The revision of the latest change.
 	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Since the start.
+	// The time since the start.
 	Uptime *durationpb.Duration `protobuf:"bytes,4,opt,name=uptime,proto3" json:"uptime,omitempty"`
-	// Its own status.
+	// The status of the coordinator.
 	Status Status `protobuf:"varint,5,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
-	// Why.
+	// Why it has this status.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Services.
+	// The number of services.
 	Services uint32 `protobuf:"varint,7,opt,name=services,proto3" json:"services,omitempty"`
-	// Instances.
+	// The number of instances.
 	Instances uint32 `protobuf:"varint,8,opt,name=instances,proto3" json:"instances,omitempty"`
-	// Open Watch streams.
+	// The number of open Watch streams.
 	Watchers uint32 `protobuf:"varint,9,opt,name=watchers,proto3" json:"watchers,omitempty"`
-	// Followers by mode: meshhealth-watch, grpc-watch, grpc-poll, report,
+	// The number of followers by mode: meshhealth-watch, grpc-watch, grpc-poll, report,
 	// connecting.
 	Followers map[string]uint32 `protobuf:"bytes,10,rep,name=followers,proto3" json:"followers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// Transitions waiting for the store.
+	// The number of transitions that wait for the store.
 	StoreQueue uint32 `protobuf:"varint,11,opt,name=store_queue,json=storeQueue,proto3" json:"store_queue,omitempty"`
-	// Transitions the store has lost since the start.
+	// The number of transitions that were dropped since the start, because the store was too
+	// slow.
 	StoreLost uint64 `protobuf:"varint,12,opt,name=store_lost,json=storeLost,proto3" json:"store_lost,omitempty"`
-	// Age of the last lateness that was forgiven; absent if there was none.
+	// The time since the coordinator was last late and extended its deadlines. Absent if it
+	// never was.
 	ForgivenAge *durationpb.Duration `protobuf:"bytes,13,opt,name=forgiven_age,json=forgivenAge,proto3" json:"forgiven_age,omitempty"`
-	// How badly it is itself: 0 to 7. Its time-outs grow with it.
+	// How badly the coordinator itself works: 0 (well) to 7. Its time-outs grow with this
+	// score.
 	Score uint32 `protobuf:"varint,14,opt,name=score,proto3" json:"score,omitempty"`
 	// The mass-failure guards that are tripped.
 	Guards []*Guard `protobuf:"bytes,15,rep,name=guards,proto3" json:"guards,omitempty"`
-	// The part of the polls that were made when they should have been; 1 if there
-	// are none.
+	// The part of the due polls that were made in time, from 0 to 1. It is 1 if there are no
+	// polls.
 	PollCoverage float64 `protobuf:"fixed64,16,opt,name=poll_coverage,json=pollCoverage,proto3" json:"poll_coverage,omitempty"`
-	// Circuit breakers of target addresses by state: closed, open,
-	// half-open.
+	// The number of circuit breakers of target addresses by state: closed, open, half-open.
 	Breakers map[string]uint32 `protobuf:"bytes,17,rep,name=breakers,proto3" json:"breakers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// Addresses whose breaker is not closed: the first 20.
+	// The first 20 addresses whose breaker is not closed.
 	OpenTargets []string `protobuf:"bytes,18,rep,name=open_targets,json=openTargets,proto3" json:"open_targets,omitempty"`
-	// Why the store takes no records; empty if it does.
+	// Why the store accepts no records. Empty if it accepts them.
 	StoreError string `protobuf:"bytes,19,opt,name=store_error,json=storeError,proto3" json:"store_error,omitempty"`
-	// How many overrides are set.
+	// The number of overrides.
 	Overrides uint32 `protobuf:"varint,20,opt,name=overrides,proto3" json:"overrides,omitempty"`
-	// Services the configuration says something about, of which no instance is
-	// registered: the first 20.
+	// The first 20 services that the configuration names and that have no registered
+	// instance.
 	UnknownServices []string `protobuf:"bytes,21,rep,name=unknown_services,json=unknownServices,proto3" json:"unknown_services,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The first 20 instances that send more messages than their budget.
+	FloodingInstances []string `protobuf:"bytes,22,rep,name=flooding_instances,json=floodingInstances,proto3" json:"flooding_instances,omitempty"`
+	// The time that the current commit of the store has taken so far. Absent up to 2 s.
+	StoreCommitAge *durationpb.Duration `protobuf:"bytes,23,opt,name=store_commit_age,json=storeCommitAge,proto3" json:"store_commit_age,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *GetCoordinatorResponse) Reset() {
@@ -1085,18 +1093,32 @@ func (x *GetCoordinatorResponse) GetUnknownServices() []string {
 	return nil
 }
 
+func (x *GetCoordinatorResponse) GetFloodingInstances() []string {
+	if x != nil {
+		return x.FloodingInstances
+	}
+	return nil
+}
+
+func (x *GetCoordinatorResponse) GetStoreCommitAge() *durationpb.Duration {
+	if x != nil {
+		return x.StoreCommitAge
+	}
+	return nil
+}
+
 // Guard is a mass-failure guard that is tripped.
 type Guard struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Empty: the whole mesh.
+	// The zone that it looks at. Empty means the whole mesh.
 	Zone string `protobuf:"bytes,1,opt,name=zone,proto3" json:"zone,omitempty"`
 	// When it tripped.
 	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
-	// How many instances it looks at.
+	// The number of instances that it looks at.
 	Known uint32 `protobuf:"varint,3,opt,name=known,proto3" json:"known,omitempty"`
-	// How many of them cannot be reached.
+	// The number of these instances that are suspect, because they cannot be reached.
 	Doubted uint32 `protobuf:"varint,4,opt,name=doubted,proto3" json:"doubted,omitempty"`
-	// It is tripped for so long that what it holds is UNKNOWN.
+	// The guard has expired: it is tripped for so long that the held statuses are UNKNOWN.
 	Faded         bool `protobuf:"varint,5,opt,name=faded,proto3" json:"faded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1219,7 +1241,7 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\vForcedScope\x123\n" +
 	"\boverride\x18\x01 \x01(\v2\x17.meshhealth.v1.OverrideR\boverride\x12\x1c\n" +
 	"\tinstances\x18\x02 \x01(\rR\tinstances\"\x17\n" +
-	"\x15GetCoordinatorRequest\"\xc4\a\n" +
+	"\x15GetCoordinatorRequest\"\xb8\b\n" +
 	"\x16GetCoordinatorResponse\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
@@ -1245,7 +1267,9 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\vstore_error\x18\x13 \x01(\tR\n" +
 	"storeError\x12\x1c\n" +
 	"\toverrides\x18\x14 \x01(\rR\toverrides\x12)\n" +
-	"\x10unknown_services\x18\x15 \x03(\tR\x0funknownServices\x1a<\n" +
+	"\x10unknown_services\x18\x15 \x03(\tR\x0funknownServices\x12-\n" +
+	"\x12flooding_instances\x18\x16 \x03(\tR\x11floodingInstances\x12C\n" +
+	"\x10store_commit_age\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\x0estoreCommitAge\x1a<\n" +
 	"\x0eFollowersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\x1a;\n" +
@@ -1330,24 +1354,25 @@ var file_meshhealth_v1_admin_proto_depIdxs = []int32{
 	22, // 15: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
 	15, // 16: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
 	17, // 17: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	20, // 18: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
-	1,  // 19: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
-	3,  // 20: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
-	6,  // 21: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
-	8,  // 22: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
-	10, // 23: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
-	13, // 24: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
-	2,  // 25: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
-	4,  // 26: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
-	7,  // 27: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
-	9,  // 28: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
-	11, // 29: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
-	14, // 30: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
-	25, // [25:31] is the sub-list for method output_type
-	19, // [19:25] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	22, // 18: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
+	20, // 19: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
+	1,  // 20: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
+	3,  // 21: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
+	6,  // 22: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
+	8,  // 23: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
+	10, // 24: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
+	13, // 25: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
+	2,  // 26: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
+	4,  // 27: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
+	7,  // 28: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
+	9,  // 29: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
+	11, // 30: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
+	14, // 31: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
+	26, // [26:32] is the sub-list for method output_type
+	20, // [20:26] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_admin_proto_init() }

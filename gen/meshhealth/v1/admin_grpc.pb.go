@@ -31,20 +31,20 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// AdminService is the coordinator's door for people.
+// AdminService is the API of a coordinator for administrators.
 type AdminServiceClient interface {
-	// Explain says in words why a name has its status.
+	// Explain explains in words why a name has its status.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
 	// ListTransitions returns stored transitions, newest first.
 	ListTransitions(ctx context.Context, in *ListTransitionsRequest, opts ...grpc.CallOption) (*ListTransitionsResponse, error)
-	// SetOverride forces the status of all that a scope is for, now and later; it
-	// answers when durable.
+	// SetOverride forces the status of all instances that a scope matches, now and later. It
+	// answers when the override is durable.
 	SetOverride(ctx context.Context, in *SetOverrideRequest, opts ...grpc.CallOption) (*SetOverrideResponse, error)
-	// ClearOverride ends an override; it answers when durable.
+	// ClearOverride ends an override. It answers when this is durable.
 	ClearOverride(ctx context.Context, in *ClearOverrideRequest, opts ...grpc.CallOption) (*ClearOverrideResponse, error)
-	// ListOverrides returns everything that is forced.
+	// ListOverrides returns all overrides.
 	ListOverrides(ctx context.Context, in *ListOverridesRequest, opts ...grpc.CallOption) (*ListOverridesResponse, error)
-	// GetCoordinator returns the coordinator's state of itself.
+	// GetCoordinator returns the state of the coordinator itself.
 	GetCoordinator(ctx context.Context, in *GetCoordinatorRequest, opts ...grpc.CallOption) (*GetCoordinatorResponse, error)
 }
 
@@ -120,20 +120,20 @@ func (c *adminServiceClient) GetCoordinator(ctx context.Context, in *GetCoordina
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
 //
-// AdminService is the coordinator's door for people.
+// AdminService is the API of a coordinator for administrators.
 type AdminServiceServer interface {
-	// Explain says in words why a name has its status.
+	// Explain explains in words why a name has its status.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
 	// ListTransitions returns stored transitions, newest first.
 	ListTransitions(context.Context, *ListTransitionsRequest) (*ListTransitionsResponse, error)
-	// SetOverride forces the status of all that a scope is for, now and later; it
-	// answers when durable.
+	// SetOverride forces the status of all instances that a scope matches, now and later. It
+	// answers when the override is durable.
 	SetOverride(context.Context, *SetOverrideRequest) (*SetOverrideResponse, error)
-	// ClearOverride ends an override; it answers when durable.
+	// ClearOverride ends an override. It answers when this is durable.
 	ClearOverride(context.Context, *ClearOverrideRequest) (*ClearOverrideResponse, error)
-	// ListOverrides returns everything that is forced.
+	// ListOverrides returns all overrides.
 	ListOverrides(context.Context, *ListOverridesRequest) (*ListOverridesResponse, error)
-	// GetCoordinator returns the coordinator's state of itself.
+	// GetCoordinator returns the state of the coordinator itself.
 	GetCoordinator(context.Context, *GetCoordinatorRequest) (*GetCoordinatorResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }

@@ -27,9 +27,9 @@ const (
 // grpc.health.v1.HealthCheckRequest.
 type CheckRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// A service, `service/instance`, `*` for the mesh, `*/zone` for a zone of it,
-	// `service/@zone` for a service's part in one, or empty for the server that
-	// answers.
+	// One of these: a service; `service/instance`; `*` for the mesh; `*/zone` for a zone of
+	// the mesh; `service/@zone` for the part of a service in a zone; empty for the server
+	// that answers.
 	Service       string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -72,13 +72,13 @@ func (x *CheckRequest) GetService() string {
 	return ""
 }
 
-// CheckResponse answers one name. Its first field means the same as in
+// CheckResponse is the answer for one name. Its first field means the same as in
 // grpc.health.v1.HealthCheckResponse.
 type CheckResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The status, also in health.status.
+	// The status. It equals health.status.
 	Status Status `protobuf:"varint,1,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
-	// Everything that is known about it.
+	// All that the server knows about the name.
 	Health        *Health `protobuf:"bytes,2,opt,name=health,proto3" json:"health,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -128,19 +128,19 @@ func (x *CheckResponse) GetHealth() *Health {
 	return nil
 }
 
-// Selector chooses entries; every field given must match.
+// Selector chooses entries. Every field that is set must match.
 type Selector struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Exact service names; none means all.
+	// Exact service names. No name means all services.
 	Services []string `protobuf:"bytes,1,rep,name=services,proto3" json:"services,omitempty"`
-	// Labels an instance must carry with exactly these values.
+	// Labels that an instance must have, with exactly these values.
 	Labels map[string]string `protobuf:"bytes,2,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The zone an instance must be in.
+	// The zone that an instance must be in.
 	Zone string `protobuf:"bytes,3,opt,name=zone,proto3" json:"zone,omitempty"`
-	// Statuses; none means all. Watch takes none here.
+	// Statuses. No status means all. Watch refuses this field.
 	Statuses []Status `protobuf:"varint,4,rep,packed,name=statuses,proto3,enum=meshhealth.v1.Status" json:"statuses,omitempty"`
-	// Aggregates of services and the mesh only, no instances; with a zone, that
-	// zone's.
+	// Only aggregates of services, zones and the mesh, and no instances. With zone, only the
+	// aggregates of that zone.
 	AggregatesOnly bool `protobuf:"varint,5,opt,name=aggregates_only,json=aggregatesOnly,proto3" json:"aggregates_only,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache
@@ -214,11 +214,12 @@ func (x *Selector) GetAggregatesOnly() bool {
 // ListRequest asks for a page.
 type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What to list; absent means everything.
+	// What to list. Absent means everything.
 	Selector *Selector `protobuf:"bytes,1,opt,name=selector,proto3" json:"selector,omitempty"`
-	// Entries per page: 0 means 100, at most 1000.
+	// Entries of a page: at most 1000; 0 means 100. A page has fewer entries if it would
+	// exceed 128 KiB.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the page before; only with the same selector.
+	// The next_page_token of the page before. The selector must be the same.
 	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -282,7 +283,7 @@ type ListResponse struct {
 	Entries []*Health `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
-	// The revision this page was read at.
+	// The revision at which this page was read.
 	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -339,20 +340,21 @@ func (x *ListResponse) GetRevision() uint64 {
 	return 0
 }
 
-// WatchRequest asks for names or a selector, not both. Neither means
+// WatchRequest asks for names or for a selector, but not for both. Without both it asks for
 // everything.
 type WatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Exact names as in CheckRequest.service; an unknown one is answered with
-	// STATUS_SERVICE_UNKNOWN and followed all the same.
+	// Exact names as in CheckRequest.service. The answer for an unknown name is
+	// STATUS_SERVICE_UNKNOWN, and a status follows when the name becomes known.
 	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
-	// What to follow. Entries that leave it are sent with removed set.
+	// What to follow. An entry that no longer matches is sent with removed set.
 	Selector *Selector `protobuf:"bytes,2,opt,name=selector,proto3" json:"selector,omitempty"`
-	// The resume_token of the last message received, unchanged.
+	// The resume_token of the last message that the client received, unchanged.
 	ResumeToken string `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	// How often to send something at least: 1 s to 60 s, absent means 10 s.
+	// The longest time between two messages: 1 s to 60 s. Absent means 10 s.
 	Heartbeat *durationpb.Duration `protobuf:"bytes,4,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
-	// How often to send figures (runs, gauges): at least 1 s, absent means never.
+	// The time between two messages with figures (runs, gauges). It is not implemented: a
+	// request that sets it is answered with UNIMPLEMENTED.
 	FiguresEvery  *durationpb.Duration `protobuf:"bytes,5,opt,name=figures_every,json=figuresEvery,proto3" json:"figures_every,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -423,31 +425,30 @@ func (x *WatchRequest) GetFiguresEvery() *durationpb.Duration {
 	return nil
 }
 
-// WatchResponse carries changes, or nothing (a heartbeat).
+// WatchResponse carries changes. A message without changes is a heartbeat.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Random for each start of the sender. Revisions of different epochs cannot
-	// be compared.
+	// A random number that the sender chooses at its start. Revisions of different epochs
+	// cannot be compared.
 	Epoch uint64 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// Everything up to here has been sent, if it matched.
+	// All matching changes up to this revision have been sent.
 	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	// To be handed back in WatchRequest.resume_token; opaque.
+	// An opaque value for WatchRequest.resume_token.
 	ResumeToken string `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
-	// What changed, each complete.
+	// The entries that changed. Each entry is complete.
 	Entries []*Health `protobuf:"bytes,4,rep,name=entries,proto3" json:"entries,omitempty"`
-	// This message belongs to a snapshot: what it does not name is gone once
-	// snapshot_end has come.
+	// This message is a part of a snapshot. An entry that no message of the snapshot names
+	// does not exist any more. This is known when snapshot_end arrives.
 	Snapshot bool `protobuf:"varint,5,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
-	// The last message of a snapshot.
+	// This is the last message of a snapshot.
 	SnapshotEnd bool `protobuf:"varint,6,opt,name=snapshot_end,json=snapshotEnd,proto3" json:"snapshot_end,omitempty"`
-	// Changes may have been missed since the last message or token. A snapshot
-	// follows.
+	// Changes after the last message or the resume_token may be missing. A snapshot follows.
 	Gap bool `protobuf:"varint,7,opt,name=gap,proto3" json:"gap,omitempty"`
-	// The sender's build, on heartbeats and first messages.
+	// The build version of the sender, on heartbeats and first messages.
 	Build string `protobuf:"bytes,8,opt,name=build,proto3" json:"build,omitempty"`
-	// Current figures, for who asked for them.
+	// Current figures. Not sent at present, see WatchRequest.figures_every.
 	Figures []*Figures `protobuf:"bytes,9,rep,name=figures,proto3" json:"figures,omitempty"`
-	// When this was sent, by the sender's clock.
+	// When the message was sent, by the sender's clock.
 	At            *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -553,61 +554,62 @@ func (x *WatchResponse) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
-// Health is all that is published about one thing.
+// Health is all that is published about one instance or aggregate.
 type Health struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The service; `*` is the mesh; empty the server that answers.
+	// The service. `*` is the mesh. Empty is the server that answers.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// The instance; empty for an aggregate.
+	// The instance. Empty for an aggregate.
 	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
 	// The published status.
 	Status Status `protobuf:"varint,3,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
-	// Why.
+	// Why it has this status.
 	Cause Cause `protobuf:"varint,4,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
-	// The same in words: at most 1 KiB, control characters replaced. Empty
-	// unless the caller may see it.
+	// Why in words: at most 1 KiB, with control characters replaced. Empty unless the caller
+	// may see it.
 	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
-	// When the status was taken, by the sender's clock.
+	// When the status began, by the sender's clock.
 	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
-	// The time since then, measured by the sender's monotonic clock.
+	// The time from since to at, measured by the sender's monotonic clock.
 	Age *durationpb.Duration `protobuf:"bytes,7,opt,name=age,proto3" json:"age,omitempty"`
-	// The status is kept, but cannot be confirmed at the moment.
+	// The status is kept from before and cannot be confirmed at the moment.
 	Unconfirmed bool `protobuf:"varint,8,opt,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
-	// The name of what this failure comes from, where known.
+	// The name of the service that causes this failure, if known.
 	Root string `protobuf:"bytes,9,opt,name=root,proto3" json:"root,omitempty"`
-	// When the next thing will be decided about an unconfirmed entry.
+	// When the next decision about an unconfirmed entry is due.
 	NextAt *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=next_at,json=nextAt,proto3" json:"next_at,omitempty"`
-	// What will be decided then.
+	// The cause that the entry will then have.
 	NextCause Cause `protobuf:"varint,11,opt,name=next_cause,json=nextCause,proto3,enum=meshhealth.v1.Cause" json:"next_cause,omitempty"`
-	// The first failure of the present trouble.
+	// When the first failure of the present trouble happened.
 	FirstFailure *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=first_failure,json=firstFailure,proto3" json:"first_failure,omitempty"`
-	// What forces the status, if anything does.
+	// The override that forces the status, if there is one.
 	Override *Override `protobuf:"bytes,13,opt,name=override,proto3" json:"override,omitempty"`
-	// Local checks, for instances that report them.
+	// The checks of an instance that reports them.
 	Checks []*CheckHealth `protobuf:"bytes,14,rep,name=checks,proto3" json:"checks,omitempty"`
-	// How many instances are what, for aggregates.
+	// The numbers of instances by status, for aggregates.
 	Counts *Counts `protobuf:"bytes,15,opt,name=counts,proto3" json:"counts,omitempty"`
-	// Where an instance listens.
+	// The address where an instance listens.
 	Address string `protobuf:"bytes,16,opt,name=address,proto3" json:"address,omitempty"`
-	// Labels of an instance.
+	// The labels of an instance.
 	Labels map[string]string `protobuf:"bytes,17,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Zone of an instance.
+	// The zone of an instance.
 	Zone string `protobuf:"bytes,18,opt,name=zone,proto3" json:"zone,omitempty"`
-	// Version of an instance.
+	// The version of an instance.
 	Version string `protobuf:"bytes,19,opt,name=version,proto3" json:"version,omitempty"`
-	// Random per process of an instance.
+	// A random value of the process of an instance. If the process registered without a key,
+	// this is a digest of its incarnation.
 	Incarnation string `protobuf:"bytes,20,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// The entry is gone, or has left the selector.
+	// The entry was removed, or no longer matches the selector.
 	Removed bool `protobuf:"varint,21,opt,name=removed,proto3" json:"removed,omitempty"`
-	// The revision of this state.
+	// The revision of this entry.
 	Revision uint64 `protobuf:"varint,22,opt,name=revision,proto3" json:"revision,omitempty"`
-	// Registered without a lease, by a person or a file.
+	// The instance has no lease: a person or a configuration file registered it.
 	Static bool `protobuf:"varint,23,opt,name=static,proto3" json:"static,omitempty"`
-	// Figures, on Check and List, and on changes.
+	// Figures of an instance, on Check, List and changes.
 	Metrics *Metrics `protobuf:"bytes,24,opt,name=metrics,proto3" json:"metrics,omitempty"`
-	// When this was written down, by the sender's clock: ages are as of then.
+	// When this entry was made, by the sender's clock. The ages in it refer to this time.
 	At *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=at,proto3" json:"at,omitempty"`
-	// How many services are bad because this one is: those whose root it is.
+	// The number of services whose root is this service.
 	Affected      uint32 `protobuf:"varint,26,opt,name=affected,proto3" json:"affected,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -825,32 +827,32 @@ func (x *Health) GetAffected() uint32 {
 	return 0
 }
 
-// CheckHealth is one local check.
+// CheckHealth is the state of one check of an instance.
 type CheckHealth struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The check's name.
+	// The name of the check.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Its judged status.
+	// The status, after the thresholds of the check.
 	Status Status `protobuf:"varint,2,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
-	// Why.
+	// Why it has this status.
 	Cause Cause `protobuf:"varint,3,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
-	// The same in words, if the caller may see it.
+	// Why in words, if the caller may see it.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	// Since the last run ended.
+	// The time since the last run ended.
 	LastRunAge *durationpb.Duration `protobuf:"bytes,5,opt,name=last_run_age,json=lastRunAge,proto3" json:"last_run_age,omitempty"`
 	// How long the last run took.
 	ResponseTime *durationpb.Duration `protobuf:"bytes,6,opt,name=response_time,json=responseTime,proto3" json:"response_time,omitempty"`
-	// Consecutive passes up to now.
+	// The number of passes in a row up to now.
 	Passes uint32 `protobuf:"varint,7,opt,name=passes,proto3" json:"passes,omitempty"`
-	// Consecutive failures up to now.
+	// The number of failures in a row up to now.
 	Fails uint32 `protobuf:"varint,8,opt,name=fails,proto3" json:"fails,omitempty"`
-	// What the check measured, if it measures.
+	// The value that the check measured, if it measures one.
 	ObservedValue *float64 `protobuf:"fixed64,9,opt,name=observed_value,json=observedValue,proto3,oneof" json:"observed_value,omitempty"`
-	// Unit of observed_value.
+	// The unit of observed_value.
 	ObservedUnit string `protobuf:"bytes,10,opt,name=observed_unit,json=observedUnit,proto3" json:"observed_unit,omitempty"`
-	// Runs since the process started.
+	// The number of runs since the process started.
 	Runs uint64 `protobuf:"varint,11,opt,name=runs,proto3" json:"runs,omitempty"`
-	// Failed runs since the process started.
+	// The number of failed runs since the process started.
 	Failures      uint64 `protobuf:"varint,12,opt,name=failures,proto3" json:"failures,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -970,26 +972,26 @@ func (x *CheckHealth) GetFailures() uint64 {
 	return 0
 }
 
-// Counts of instances by status.
+// Counts has the numbers of instances by status.
 type Counts struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// SERVING.
+	// Instances that are SERVING.
 	Serving uint32 `protobuf:"varint,1,opt,name=serving,proto3" json:"serving,omitempty"`
-	// DEGRADED.
+	// Instances that are DEGRADED.
 	Degraded uint32 `protobuf:"varint,2,opt,name=degraded,proto3" json:"degraded,omitempty"`
-	// NOT_SERVING.
+	// Instances that are NOT_SERVING.
 	NotServing uint32 `protobuf:"varint,3,opt,name=not_serving,json=notServing,proto3" json:"not_serving,omitempty"`
-	// UNKNOWN.
+	// Instances that are UNKNOWN.
 	Unknown uint32 `protobuf:"varint,4,opt,name=unknown,proto3" json:"unknown,omitempty"`
-	// STARTING.
+	// Instances that are STARTING.
 	Starting uint32 `protobuf:"varint,5,opt,name=starting,proto3" json:"starting,omitempty"`
-	// DRAINING.
+	// Instances that are DRAINING.
 	Draining uint32 `protobuf:"varint,6,opt,name=draining,proto3" json:"draining,omitempty"`
-	// MAINTENANCE.
+	// Instances that are in MAINTENANCE.
 	Maintenance uint32 `protobuf:"varint,7,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
-	// Of all, those that count in the judgement of their service.
+	// Instances that count for the status of their service.
 	Counted uint32 `protobuf:"varint,8,opt,name=counted,proto3" json:"counted,omitempty"`
-	// Of all, those that are unconfirmed.
+	// Instances that are unconfirmed.
 	Unconfirmed   uint32 `protobuf:"varint,9,opt,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1088,7 +1090,7 @@ func (x *Counts) GetUnconfirmed() uint32 {
 	return 0
 }
 
-// Figures are metrics with the name of what they describe.
+// Figures are the metrics of one instance with its name.
 type Figures struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service.
@@ -1152,18 +1154,18 @@ func (x *Figures) GetMetrics() *Metrics {
 	return nil
 }
 
-// Metrics of an instance.
+// Metrics has figures of an instance.
 type Metrics struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Check runs since the process started.
+	// The number of check runs since the process started.
 	Runs uint64 `protobuf:"varint,1,opt,name=runs,proto3" json:"runs,omitempty"`
-	// Failed runs since the process started.
+	// The number of failed runs since the process started.
 	Failures uint64 `protobuf:"varint,2,opt,name=failures,proto3" json:"failures,omitempty"`
-	// Median response time over recent runs.
+	// The median response time of recent runs.
 	ResponseTimeP50 *durationpb.Duration `protobuf:"bytes,3,opt,name=response_time_p50,json=responseTimeP50,proto3" json:"response_time_p50,omitempty"`
-	// 99th percentile over recent runs.
+	// The 99th percentile of the response times of recent runs.
 	ResponseTimeP99 *durationpb.Duration `protobuf:"bytes,4,opt,name=response_time_p99,json=responseTimeP99,proto3" json:"response_time_p99,omitempty"`
-	// Gauges the service names itself: at most 32.
+	// Gauges with names that the service chooses: at most 32.
 	Gauges        map[string]float64 `protobuf:"bytes,5,rep,name=gauges,proto3" json:"gauges,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"fixed64,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1234,20 +1236,20 @@ func (x *Metrics) GetGauges() map[string]float64 {
 	return nil
 }
 
-// Override forces a status by hand.
+// Override is a status that a person forces.
 type Override struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The forced status. STATUS_MAINTENANCE for maintenance.
+	// The forced status. STATUS_MAINTENANCE means maintenance.
 	Status Status `protobuf:"varint,1,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
-	// Who did it: 1 to 128 bytes.
+	// Who set it: 1 to 128 bytes.
 	Author string `protobuf:"bytes,2,opt,name=author,proto3" json:"author,omitempty"`
-	// Why: 1 to 1024 bytes.
+	// Why it was set: 1 to 1024 bytes.
 	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
 	// When it was set.
 	SetAt *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=set_at,json=setAt,proto3" json:"set_at,omitempty"`
-	// When it ends; absent means never.
+	// When it ends. Absent means never.
 	ExpiresAt *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=expires_at,json=expiresAt,proto3" json:"expires_at,omitempty"`
-	// Whom it is for, as in SetOverrideRequest.name.
+	// The scope: which instances it matches, as in SetOverrideRequest.name.
 	Scope         string `protobuf:"bytes,6,opt,name=scope,proto3" json:"scope,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -28,15 +28,14 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// HealthService is served by every embedded server and by the coordinator, so
-// that one tool reads both.
+// HealthService returns statuses. Every embedded server and the coordinator serve it.
 type HealthServiceClient interface {
-	// Check returns the health of one name. Unknown names are NOT_FOUND.
+	// Check returns the health of one name. An unknown name returns NOT_FOUND.
 	Check(ctx context.Context, in *CheckRequest, opts ...grpc.CallOption) (*CheckResponse, error)
-	// List returns pages of everything that matches.
+	// List returns one page of the entries that match a selector.
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
-	// Watch sends a snapshot, then every change after it, the latest winning for
-	// a slow reader. It ends only when the server goes away or refuses.
+	// Watch sends a snapshot and then every change after it. A slow reader gets only the
+	// latest state of each entry. The stream ends only when the server stops or refuses it.
 	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
@@ -91,15 +90,14 @@ type HealthService_WatchClient = grpc.ServerStreamingClient[WatchResponse]
 // All implementations must embed UnimplementedHealthServiceServer
 // for forward compatibility.
 //
-// HealthService is served by every embedded server and by the coordinator, so
-// that one tool reads both.
+// HealthService returns statuses. Every embedded server and the coordinator serve it.
 type HealthServiceServer interface {
-	// Check returns the health of one name. Unknown names are NOT_FOUND.
+	// Check returns the health of one name. An unknown name returns NOT_FOUND.
 	Check(context.Context, *CheckRequest) (*CheckResponse, error)
-	// List returns pages of everything that matches.
+	// List returns one page of the entries that match a selector.
 	List(context.Context, *ListRequest) (*ListResponse, error)
-	// Watch sends a snapshot, then every change after it, the latest winning for
-	// a slow reader. It ends only when the server goes away or refuses.
+	// Watch sends a snapshot and then every change after it. A slow reader gets only the
+	// latest state of each entry. The stream ends only when the server stops or refuses it.
 	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedHealthServiceServer()
 }

@@ -22,41 +22,55 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Registration is one instance.
+// Registration describes one instance.
 type Registration struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 1 to 255 of [A-Za-z0-9._-].
+	// The service: 1 to 255 characters of [A-Za-z0-9._-].
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
-	// 1 to 255 of [A-Za-z0-9._:-].
+	// The instance: 1 to 255 characters of [A-Za-z0-9._:-].
 	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
-	// host:port; `:port` means the address the coordinator sees the caller from.
+	// The address to dial: host:port. `:port` means the address from which the coordinator
+	// sees the caller.
 	Address string `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
-	// The health name to ask the instance for; empty means the service's name.
+	// The name for which the coordinator asks the instance. Empty means the service.
 	HealthName string `protobuf:"bytes,4,opt,name=health_name,json=healthName,proto3" json:"health_name,omitempty"`
-	// Random per process, 1 to 64 bytes; must be absent for a static one.
+	// A random value of the process: 1 to 64 bytes. A static instance must not set it.
 	Incarnation string `protobuf:"bytes,5,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	// At most 64.
+	// The labels: at most 64.
 	Labels map[string]string `protobuf:"bytes,6,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// At most 63 bytes.
+	// The zone: at most 63 bytes.
 	Zone string `protobuf:"bytes,7,opt,name=zone,proto3" json:"zone,omitempty"`
-	// At most 128 bytes.
+	// The version: at most 128 bytes.
 	Version string `protobuf:"bytes,8,opt,name=version,proto3" json:"version,omitempty"`
-	// Without a lease; removed by hand only.
+	// The instance has no lease and is only removed by hand.
 	Static bool `protobuf:"varint,9,opt,name=static,proto3" json:"static,omitempty"`
-	// Lease time: 3 s to 10 min, absent means 30 s.
+	// The duration of the lease: 3 s to 10 min. Absent means 30 s.
 	Ttl *durationpb.Duration `protobuf:"bytes,10,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// The name to verify in the instance's certificate.
+	// The name that the certificate of the instance must have.
 	ServerName string `protobuf:"bytes,11,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
-	// How the service follows from its instances: available, worst, any,
-	// at-least-K or percent-P. What the coordinator's configuration says goes
-	// before it; of instances that say something the one that registered last.
+	// The rule of the service: available, worst, any, at-least-K or percent-P. The
+	// configuration of the coordinator has precedence. If several instances set a rule, the
+	// latest registration counts.
 	Rule string `protobuf:"bytes,12,opt,name=rule,proto3" json:"rule,omitempty"`
-	// The part of the instances, in percent, that must be routable: 0 means the
-	// coordinator's.
+	// The part of the instances that must be routable, in percent. 0 means the value of the
+	// coordinator.
 	MinAvailable uint32 `protobuf:"varint,13,opt,name=min_available,json=minAvailable,proto3" json:"min_available,omitempty"`
-	// The mesh does not get worse for this service, if the configuration or the
-	// latest registration says so.
-	Optional      bool `protobuf:"varint,14,opt,name=optional,proto3" json:"optional,omitempty"`
+	// The mesh does not count this service. The configuration of the coordinator has
+	// precedence, and then the latest registration.
+	Optional bool `protobuf:"varint,14,opt,name=optional,proto3" json:"optional,omitempty"`
+	// A secret of the process: 32 random bytes, or absent. It is stored with the registration
+	// and never published. A repeated registration with the same incarnation must have the
+	// same key.
+	Key []byte `protobuf:"bytes,15,opt,name=key,proto3" json:"key,omitempty"`
+	// The health server at address has the key and proves it on every call. The header
+	// `meshhealth-proof-bin` of its answer is an HMAC-SHA256 with the key. The authenticated
+	// text is "meshhealth.v1 proof" followed by the caller's `meshhealth-nonce-bin`.
+	Proves bool `protobuf:"varint,16,opt,name=proves,proto3" json:"proves,omitempty"`
+	// How the instance is followed: auto, meshhealth, watch or check. Empty means auto. The
+	// configuration of the coordinator has precedence.
+	Protocol string `protobuf:"bytes,17,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// The mesh is NOT_SERVING as soon as this service is. It excludes optional.
+	Critical      bool `protobuf:"varint,18,opt,name=critical,proto3" json:"critical,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -189,6 +203,34 @@ func (x *Registration) GetOptional() bool {
 	return false
 }
 
+func (x *Registration) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Registration) GetProves() bool {
+	if x != nil {
+		return x.Proves
+	}
+	return false
+}
+
+func (x *Registration) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *Registration) GetCritical() bool {
+	if x != nil {
+		return x.Critical
+	}
+	return false
+}
+
 // RegisterRequest carries 1 to 500 registrations.
 type RegisterRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -238,7 +280,7 @@ func (x *RegisterRequest) GetRegistrations() []*Registration {
 // RegisterResponse answers in the order of the request.
 type RegisterResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// One for each registration.
+	// One lease for each registration.
 	Leases        []*Lease `protobuf:"bytes,1,rep,name=leases,proto3" json:"leases,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -281,18 +323,18 @@ func (x *RegisterResponse) GetLeases() []*Lease {
 	return nil
 }
 
-// Lease is the right to speak for an instance.
+// Lease is the right of a process to report for an instance.
 type Lease struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The instance.
 	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
-	// To be shown to Renew, Report and Deregister.
+	// The identifier for Renew, Report and Deregister.
 	LeaseId string `protobuf:"bytes,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// Absent for a static one.
+	// The duration of the lease. Absent for a static instance.
 	Ttl *durationpb.Duration `protobuf:"bytes,4,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// The address the coordinator will dial.
+	// The address that the coordinator will dial.
 	Address       string `protobuf:"bytes,5,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -370,7 +412,7 @@ type RenewRequest struct {
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The instance.
 	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
-	// From Lease.lease_id.
+	// The Lease.lease_id.
 	LeaseId       string `protobuf:"bytes,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -427,12 +469,12 @@ func (x *RenewRequest) GetLeaseId() string {
 	return ""
 }
 
-// RenewResponse says how the coordinator sees the instance.
+// RenewResponse extends the lease and says whether the coordinator reaches the instance.
 type RenewResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// From now.
+	// The duration of the lease from now on.
 	Ttl *durationpb.Duration `protobuf:"bytes,1,opt,name=ttl,proto3" json:"ttl,omitempty"`
-	// The coordinator cannot reach the instance: it should use Report.
+	// The coordinator cannot reach the instance. The client should use Report.
 	Unreachable   bool `protobuf:"varint,2,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -489,8 +531,11 @@ type DeregisterRequest struct {
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The instance.
 	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
-	// From Lease.lease_id; not needed for a static one.
-	LeaseId       string `protobuf:"bytes,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
+	// The Lease.lease_id. It is not needed for a static instance, nor for an instance that
+	// does not renew its lease.
+	LeaseId string `protobuf:"bytes,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
+	// Also removes an instance that still renews its lease.
+	Force         bool `protobuf:"varint,4,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -546,9 +591,19 @@ func (x *DeregisterRequest) GetLeaseId() string {
 	return ""
 }
 
-// DeregisterResponse is empty.
+func (x *DeregisterRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+// DeregisterResponse says whether the instance stays removed.
 type DeregisterResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The instance will come back: its process will register again, or the configuration of
+	// the coordinator names it.
+	Returns       bool `protobuf:"varint,1,opt,name=returns,proto3" json:"returns,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -583,25 +638,32 @@ func (*DeregisterResponse) Descriptor() ([]byte, []int) {
 	return file_meshhealth_v1_registry_proto_rawDescGZIP(), []int{7}
 }
 
-// ReportRequest is one status. The first one of a stream names the lease; the
-// later ones may leave it out.
+func (x *DeregisterResponse) GetReturns() bool {
+	if x != nil {
+		return x.Returns
+	}
+	return false
+}
+
+// ReportRequest is one status. The first message of a stream must name the lease. Later
+// messages may omit it.
 type ReportRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The service.
 	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
 	// The instance.
 	Instance string `protobuf:"bytes,2,opt,name=instance,proto3" json:"instance,omitempty"`
-	// From Lease.lease_id.
+	// The Lease.lease_id.
 	LeaseId string `protobuf:"bytes,3,opt,name=lease_id,json=leaseId,proto3" json:"lease_id,omitempty"`
-	// SERVING, DEGRADED, NOT_SERVING, STARTING, DRAINING or MAINTENANCE.
+	// The status: SERVING, DEGRADED, NOT_SERVING, STARTING, DRAINING or MAINTENANCE.
 	Status Status `protobuf:"varint,4,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
-	// Why.
+	// Why it has this status.
 	Cause Cause `protobuf:"varint,5,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
-	// In words, at most 1 KiB.
+	// Why in words: at most 1 KiB.
 	Reason string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	// At most 128.
+	// The checks: at most 128.
 	Checks []*CheckHealth `protobuf:"bytes,7,rep,name=checks,proto3" json:"checks,omitempty"`
-	// Figures.
+	// The figures.
 	Metrics       *Metrics `protobuf:"bytes,8,opt,name=metrics,proto3" json:"metrics,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -734,7 +796,7 @@ var File_meshhealth_v1_registry_proto protoreflect.FileDescriptor
 
 const file_meshhealth_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmeshhealth/v1/registry.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"\x86\x04\n" +
+	"\x1cmeshhealth/v1/registry.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"\xe8\x04\n" +
 	"\fRegistration\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x18\n" +
@@ -752,7 +814,11 @@ const file_meshhealth_v1_registry_proto_rawDesc = "" +
 	"serverName\x12\x12\n" +
 	"\x04rule\x18\f \x01(\tR\x04rule\x12#\n" +
 	"\rmin_available\x18\r \x01(\rR\fminAvailable\x12\x1a\n" +
-	"\boptional\x18\x0e \x01(\bR\boptional\x1a9\n" +
+	"\boptional\x18\x0e \x01(\bR\boptional\x12\x10\n" +
+	"\x03key\x18\x0f \x01(\fR\x03key\x12\x16\n" +
+	"\x06proves\x18\x10 \x01(\bR\x06proves\x12\x1a\n" +
+	"\bprotocol\x18\x11 \x01(\tR\bprotocol\x12\x1a\n" +
+	"\bcritical\x18\x12 \x01(\bR\bcritical\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
@@ -772,12 +838,14 @@ const file_meshhealth_v1_registry_proto_rawDesc = "" +
 	"\blease_id\x18\x03 \x01(\tR\aleaseId\"^\n" +
 	"\rRenewResponse\x12+\n" +
 	"\x03ttl\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x03ttl\x12 \n" +
-	"\vunreachable\x18\x02 \x01(\bR\vunreachable\"d\n" +
+	"\vunreachable\x18\x02 \x01(\bR\vunreachable\"z\n" +
 	"\x11DeregisterRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x19\n" +
-	"\blease_id\x18\x03 \x01(\tR\aleaseId\"\x14\n" +
-	"\x12DeregisterResponse\"\xb9\x02\n" +
+	"\blease_id\x18\x03 \x01(\tR\aleaseId\x12\x14\n" +
+	"\x05force\x18\x04 \x01(\bR\x05force\".\n" +
+	"\x12DeregisterResponse\x12\x18\n" +
+	"\areturns\x18\x01 \x01(\bR\areturns\"\xb9\x02\n" +
 	"\rReportRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x19\n" +

@@ -29,17 +29,17 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RegistryService is the coordinator's door for instances.
+// RegistryService is the API of a coordinator for instances.
 type RegistryServiceClient interface {
-	// Register adds or updates instances; it answers when all of them are
-	// durable. All or none. The same registration twice changes nothing.
+	// Register adds or updates instances, either all of them or none. It answers when they
+	// are durable. Repeating the same registration changes nothing.
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
-	// Renew keeps a lease. NOT_FOUND (reason LEASE_UNKNOWN): register again.
-	// FAILED_PRECONDITION (reason SUPERSEDED): another process has the name.
+	// Renew extends a lease. NOT_FOUND (reason LEASE_UNKNOWN) means: register again.
+	// FAILED_PRECONDITION (reason SUPERSEDED) means: another process has the name.
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
 	// Deregister removes an instance.
 	Deregister(ctx context.Context, in *DeregisterRequest, opts ...grpc.CallOption) (*DeregisterResponse, error)
-	// Report pushes the status of an instance the coordinator cannot reach.
+	// Report sends the status of an instance that the coordinator cannot reach.
 	Report(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[ReportRequest, ReportResponse], error)
 }
 
@@ -98,17 +98,17 @@ type RegistryService_ReportClient = grpc.ClientStreamingClient[ReportRequest, Re
 // All implementations must embed UnimplementedRegistryServiceServer
 // for forward compatibility.
 //
-// RegistryService is the coordinator's door for instances.
+// RegistryService is the API of a coordinator for instances.
 type RegistryServiceServer interface {
-	// Register adds or updates instances; it answers when all of them are
-	// durable. All or none. The same registration twice changes nothing.
+	// Register adds or updates instances, either all of them or none. It answers when they
+	// are durable. Repeating the same registration changes nothing.
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
-	// Renew keeps a lease. NOT_FOUND (reason LEASE_UNKNOWN): register again.
-	// FAILED_PRECONDITION (reason SUPERSEDED): another process has the name.
+	// Renew extends a lease. NOT_FOUND (reason LEASE_UNKNOWN) means: register again.
+	// FAILED_PRECONDITION (reason SUPERSEDED) means: another process has the name.
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
 	// Deregister removes an instance.
 	Deregister(context.Context, *DeregisterRequest) (*DeregisterResponse, error)
-	// Report pushes the status of an instance the coordinator cannot reach.
+	// Report sends the status of an instance that the coordinator cannot reach.
 	Report(grpc.ClientStreamingServer[ReportRequest, ReportResponse]) error
 	mustEmbedUnimplementedRegistryServiceServer()
 }

@@ -26,21 +26,21 @@ const (
 type Status int32
 
 const (
-	// Nothing trustworthy is known.
+	// Nothing reliable is known.
 	Status_STATUS_UNKNOWN Status = 0
-	// Fully able to serve.
+	// It is fully able to serve.
 	Status_STATUS_SERVING Status = 1
-	// Must not receive traffic.
+	// It must not receive traffic.
 	Status_STATUS_NOT_SERVING Status = 2
-	// The name is not known here. Only a Watch sends it.
+	// The server does not know the name. Only Watch sends this value.
 	Status_STATUS_SERVICE_UNKNOWN Status = 3
-	// Serves, with a problem somebody should look at. Still routable.
+	// It serves, with a problem that needs attention. It is routable.
 	Status_STATUS_DEGRADED Status = 4
-	// Has not produced its first evidence yet.
+	// There is no evidence yet.
 	Status_STATUS_STARTING Status = 5
-	// Is leaving on purpose.
+	// It leaves on purpose.
 	Status_STATUS_DRAINING Status = 6
-	// Was taken out by a person.
+	// A person has taken it out.
 	Status_STATUS_MAINTENANCE Status = 7
 )
 
@@ -95,13 +95,13 @@ func (Status) EnumDescriptor() ([]byte, []int) {
 	return file_meshhealth_v1_status_proto_rawDescGZIP(), []int{0}
 }
 
-// Cause says, from a closed set, why a status is what it is.
+// Cause says why a status was chosen. The set of causes is closed.
 type Cause int32
 
 const (
 	// No cause was given.
 	Cause_CAUSE_UNKNOWN Cause = 0
-	// Everything passed.
+	// All checks passed.
 	Cause_CAUSE_OK Cause = 1
 	// A check gave a warning.
 	Cause_CAUSE_WARNED Cause = 2
@@ -113,7 +113,7 @@ const (
 	Cause_CAUSE_PANIC Cause = 5
 	// The last evidence is too old.
 	Cause_CAUSE_STALE Cause = 6
-	// Something it depends on is bad.
+	// A check on which it depends is bad.
 	Cause_CAUSE_BLOCKED Cause = 7
 	// The target refused the connection.
 	Cause_CAUSE_REFUSED Cause = 8
@@ -121,28 +121,33 @@ const (
 	Cause_CAUSE_UNREACHABLE Cause = 9
 	// The TLS handshake failed.
 	Cause_CAUSE_TLS Cause = 10
-	// The target did not accept our identity.
+	// The target did not accept the identity of the coordinator.
 	Cause_CAUSE_UNAUTHENTICATED Cause = 11
-	// The target serves no health protocol we know.
+	// The target serves no health protocol that the coordinator knows.
 	Cause_CAUSE_UNIMPLEMENTED Cause = 12
-	// The target does not know the health name it was asked for.
+	// The target does not know the health name that it was asked for.
 	Cause_CAUSE_UNKNOWN_NAME Cause = 13
-	// The lease ran out.
+	// The lease ended.
 	Cause_CAUSE_LEASE_EXPIRED Cause = 14
-	// The target is leaving on purpose.
+	// The target leaves on purpose.
 	Cause_CAUSE_DRAINING Cause = 15
-	// Somebody took it out.
+	// A person has taken it out.
 	Cause_CAUSE_MAINTENANCE Cause = 16
-	// Somebody forced the status.
+	// A person forces the status.
 	Cause_CAUSE_FORCED Cause = 17
-	// It changes too often to be believed.
+	// The status changes too often and is held.
 	Cause_CAUSE_FLAPPING Cause = 18
-	// A lowering is held because too much failed at once.
+	// A worse status is held back, because too many instances failed at once.
 	Cause_CAUSE_GUARDED Cause = 19
-	// Kept from before; not confirmed at the moment.
+	// The status is kept from before and cannot be confirmed at the moment.
 	Cause_CAUSE_UNCONFIRMED Cause = 20
-	// No evidence yet.
+	// There is no evidence yet.
 	Cause_CAUSE_STARTING Cause = 21
+	// The target has no room for the calls of the coordinator: it limits streams, or answers
+	// RESOURCE_EXHAUSTED.
+	Cause_CAUSE_QUOTA Cause = 22
+	// The answers of the target are no valid gRPC, or not of a health protocol.
+	Cause_CAUSE_MALFORMED Cause = 23
 )
 
 // Enum value maps for Cause.
@@ -170,6 +175,8 @@ var (
 		19: "CAUSE_GUARDED",
 		20: "CAUSE_UNCONFIRMED",
 		21: "CAUSE_STARTING",
+		22: "CAUSE_QUOTA",
+		23: "CAUSE_MALFORMED",
 	}
 	Cause_value = map[string]int32{
 		"CAUSE_UNKNOWN":         0,
@@ -194,6 +201,8 @@ var (
 		"CAUSE_GUARDED":         19,
 		"CAUSE_UNCONFIRMED":     20,
 		"CAUSE_STARTING":        21,
+		"CAUSE_QUOTA":           22,
+		"CAUSE_MALFORMED":       23,
 	}
 )
 
@@ -237,7 +246,7 @@ const file_meshhealth_v1_status_proto_rawDesc = "" +
 	"\x0fSTATUS_DEGRADED\x10\x04\x12\x13\n" +
 	"\x0fSTATUS_STARTING\x10\x05\x12\x13\n" +
 	"\x0fSTATUS_DRAINING\x10\x06\x12\x16\n" +
-	"\x12STATUS_MAINTENANCE\x10\a*\xc1\x03\n" +
+	"\x12STATUS_MAINTENANCE\x10\a*\xe7\x03\n" +
 	"\x05Cause\x12\x11\n" +
 	"\rCAUSE_UNKNOWN\x10\x00\x12\f\n" +
 	"\bCAUSE_OK\x10\x01\x12\x10\n" +
@@ -261,7 +270,9 @@ const file_meshhealth_v1_status_proto_rawDesc = "" +
 	"\x0eCAUSE_FLAPPING\x10\x12\x12\x11\n" +
 	"\rCAUSE_GUARDED\x10\x13\x12\x15\n" +
 	"\x11CAUSE_UNCONFIRMED\x10\x14\x12\x12\n" +
-	"\x0eCAUSE_STARTING\x10\x15BAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
+	"\x0eCAUSE_STARTING\x10\x15\x12\x0f\n" +
+	"\vCAUSE_QUOTA\x10\x16\x12\x13\n" +
+	"\x0fCAUSE_MALFORMED\x10\x17BAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
 
 var (
 	file_meshhealth_v1_status_proto_rawDescOnce sync.Once

@@ -1,0 +1,52 @@
+package client
+
+import (
+	"time"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// Entry is the state of one instance, service, zone or mesh, as the coordinator has sent
+// it. All its times are those of the coordinator's clock.
+//
+// The coordinator does not send all fields of a State: those about evidence are always
+// zero. It sends addresses and the texts of checks only to callers with the permission to
+// read them. Spec is nil for an aggregate, Counts for an instance.
+type Entry struct {
+	health.State
+	// Unregistered reports that the name is not registered. This happens only for names
+	// of WatchOptions.Names. Status is Unknown then.
+	Unregistered bool
+	// At is the time at which the coordinator has sent the entry.
+	At time.Time
+	// Age is how long Status had lasted at the time At, by the coordinator's monotonic
+	// clock. It is 0 if Since is zero.
+	Age time.Duration
+
+	message *pb.Health
+}
+
+// EntryOf returns the Entry of a message. It is for programs that call Check or List of
+// HealthService on [Client.Conn].
+func EntryOf(m *pb.Health) *Entry {
+	state, registered := wire.StateFromHealth(m)
+	e := &Entry{State: state, Unregistered: !registered, Age: m.GetAge().AsDuration(), message: m}
+	if m.GetAt() != nil {
+		e.At = m.GetAt().AsTime()
+	}
+	return e
+}
+
+// Proto returns the message from which the entry was made, or nil if there is none. The
+// message must not be modified.
+func (e *Entry) Proto() *pb.Health { return e.message }
+
+func entriesOf(messages []*pb.Health) []*Entry {
+	entries := make([]*Entry, len(messages))
+	for i, m := range messages {
+		entries[i] = EntryOf(m)
+	}
+	return entries
+}

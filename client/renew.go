@@ -1,0 +1,201 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/retry"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// registerTimeout limits one attempt to register. It allows for a slow store, and detects a
+// dead connection.
+const registerTimeout = 10 * time.Second
+
+// run keeps the instance registered until the Registration ends. lease is the present lease,
+// or nil if the instance is not registered yet.
+func (r *Registration) run(lease *pb.Lease) {
+	err := r.keepRegistered(lease)
+	if errors.Is(err, ErrSuperseded) {
+		r.swapLease(nil)
+	}
+	r.end(err)
+}
+
+func (r *Registration) keepRegistered(lease *pb.Lease) error {
+	giveUp := isInvalid
+	for {
+		if lease == nil {
+			var err error
+			if lease, err = r.acquire(r.loop, r.calls, giveUp); err != nil {
+				return err
+			}
+		}
+		// From now on no refusal is final: the coordinator has accepted the instance once,
+		// and may be misconfigured only at the moment.
+		giveUp = func(error) bool { return false }
+		if err := r.keepRenewed(lease); !errors.Is(err, ErrLeaseUnknown) {
+			return err
+		}
+		r.c.log.Warn("the coordinator has forgotten the registration", "name", r.inst.id().String())
+		r.swapLease(nil)
+		r.setState(StateRegistering)
+		lease = nil
+	}
+}
+
+// isInvalid reports whether the coordinator has found a fault in the registration.
+func isInvalid(err error) bool { return status.Code(err) == codes.InvalidArgument }
+
+// acquire tries to register until the coordinator has accepted the registration, until
+// stop ends, or until giveUp returns true for an error. call is the context of the calls.
+func (r *Registration) acquire(stop, call context.Context, giveUp func(error) bool) (*pb.Lease, error) {
+	back := r.backoff()
+	var failing outage
+	for {
+		lease, err := r.register(call)
+		if err == nil {
+			r.accept(lease)
+			return lease, nil
+		}
+		if stop.Err() == nil && giveUp(err) {
+			return nil, err
+		}
+		failing.warn(r, "cannot register; trying again", err)
+		if !wait(stop, back.after(err), nil) {
+			return nil, fmt.Errorf("%w: %w", context.Cause(stop), err)
+		}
+	}
+}
+
+// register makes one attempt. acquire makes further attempts, and logs failures.
+func (r *Registration) register(ctx context.Context) (*pb.Lease, error) {
+	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
+	defer cancel()
+	began := time.Now()
+	resp, err := r.c.registry.Register(ctx,
+		&pb.RegisterRequest{Registrations: []*pb.Registration{r.inst.registration(r.c)}}, retry.Disable())
+	if err != nil {
+		r.c.closeAfterTimeout(began, registerTimeout, err)
+		return nil, domainError(err)
+	}
+	if n := len(resp.GetLeases()); n != 1 {
+		return nil, fmt.Errorf("the coordinator answered with %d leases, want 1", n)
+	}
+	return resp.GetLeases()[0], nil
+}
+
+// closeAfterTimeout closes the silent connections if a call that began at began has timed out.
+// It does nothing if the call took less than least.
+func (c *Client) closeAfterTimeout(began time.Time, least time.Duration, err error) {
+	if waited := time.Since(began); status.Code(err) == codes.DeadlineExceeded && waited >= least {
+		c.connections.closeSilent(waited)
+	}
+}
+
+// accept stores a new lease and marks the Registration as registered.
+func (r *Registration) accept(lease *pb.Lease) {
+	r.swapLease(lease)
+	r.setState(StateRegistered)
+	select {
+	case <-r.first:
+	default:
+		close(r.first)
+	}
+	r.c.log.Info("registered", "name", r.inst.id().String(), "address", lease.GetAddress())
+}
+
+// keepRenewed renews the lease until the Registration ends, or until the coordinator does
+// not know the lease any more. It returns the reason. After other errors it tries again.
+func (r *Registration) keepRenewed(lease *pb.Lease) error {
+	reports := newReporter(r, lease)
+	defer reports.stop()
+	ttl := leaseTime(lease.GetTtl().AsDuration())
+	back := r.backoff()
+	var failing outage
+	pause := renewPause(ttl)
+	for wait(r.loop, pause, reports.kick) {
+		resp, err := r.renew(lease, ttl)
+		switch {
+		case err == nil:
+			back.reset()
+			failing.end(r, "renewals work again")
+			ttl = leaseTime(resp.GetTtl().AsDuration())
+			reports.setUnreachable(resp.GetUnreachable())
+			pause = renewPause(ttl)
+		case errors.Is(err, ErrLeaseUnknown), errors.Is(err, ErrSuperseded):
+			return err
+		default:
+			failing.warn(r, "cannot renew; trying again", err)
+			pause = back.after(err)
+		}
+	}
+	return context.Cause(r.loop)
+}
+
+func (r *Registration) renew(lease *pb.Lease, ttl time.Duration) (*pb.RenewResponse, error) {
+	once := min(5*time.Second, ttl/9)
+	ctx, cancel := context.WithTimeout(r.loop, ttl/3)
+	defer cancel()
+	began := time.Now()
+	resp, err := r.c.registry.Renew(ctx, &pb.RenewRequest{
+		Service: r.inst.Service, Instance: r.inst.Instance, LeaseId: lease.GetLeaseId(),
+	}, retry.WithPerRetryTimeout(once))
+	r.c.closeAfterTimeout(began, once, err)
+	return resp, domainError(err)
+}
+
+// backoff returns a backoff whose pauses are at most a third of the lease.
+func (r *Registration) backoff() backoff {
+	return backoff{limit: min(maxBackoff, leaseTime(r.inst.TTL)/3)}
+}
+
+// leaseTime returns how long a lease lasts, within the allowed bounds. Without the lower
+// bound, a wrong value would cause renewals without a pause.
+func leaseTime(said time.Duration) time.Duration {
+	if said == 0 {
+		return wire.DefaultTTL
+	}
+	return min(max(said, wire.MinTTL), wire.MaxTTL)
+}
+
+// renewPause returns the pause until the next renewal. The pause is a third of the lease,
+// minus up to a fifth of itself. This part is random, so that instances do not renew together.
+func renewPause(ttl time.Duration) time.Duration {
+	third := ttl / 3
+	return third - rand.N(third/5)
+}
+
+// outage logs a series of equal failures only once.
+type outage struct {
+	active bool
+	code   codes.Code // code and reason are those of the last failure that was logged
+	reason string
+}
+
+func (o *outage) warn(r *Registration, what string, err error) {
+	code, reason := status.Code(err), wire.ReasonOf(err)
+	if o.active && o.code == code && o.reason == reason {
+		return
+	}
+	o.active, o.code, o.reason = true, code, reason
+	attrs := []any{"name", r.inst.id().String()}
+	if err != nil {
+		attrs = append(attrs, "error", err)
+	}
+	r.c.log.Warn(what, attrs...)
+}
+
+func (o *outage) end(r *Registration, what string) {
+	if o.active {
+		r.c.log.Info(what, "name", r.inst.id().String())
+	}
+	o.active = false
+}

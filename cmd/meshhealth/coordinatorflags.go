@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/coordinator/config"
+	"github.com/meshhealth/meshhealth/internal/fields"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// coordinatorFlags are the flags of the coordinator command. An empty flag was not given.
+type coordinatorFlags struct {
+	config, listen, http       string
+	dataDir                    string
+	memory, check, insecure    bool
+	tlsCert, tlsKey, tlsClient string
+	logFormat, logLevel        string
+}
+
+func (f *coordinatorFlags) addTo(fl *pflag.FlagSet) {
+	fl.StringVar(&f.config, "config", "", "read this YAML `FILE`")
+	fl.BoolVar(&f.check, "check-config", false, "only check the configuration: exit with 0 if it has no fault, else with 3")
+	fl.StringVar(&f.listen, "listen", "", "gRPC `HOST:PORT` (default "+coordinator.DefaultListen+")")
+	fl.StringVar(&f.http, "http", "", "`HOST:PORT` of /metrics, /livez, /readyz, or off (default "+coordinator.DefaultHTTP+")")
+	fl.StringVar(&f.dataDir, "data-dir", "", "keep registrations, statuses and history in this `DIR` (default "+config.DefaultDataDir+")")
+	fl.BoolVar(&f.memory, "memory", false, "keep nothing on disk: a restart loses everything")
+	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate `FILE` (PEM) to listen with")
+	fl.StringVar(&f.tlsKey, "tls-key", "", "`FILE` with its key, in the same folder")
+	fl.StringVar(&f.tlsClient, "tls-client-ca", "", "`FILE` with the roots of callers' certificates")
+	fl.BoolVar(&f.insecure, "insecure", false, "allow plaintext beyond loopback: everybody can register and override")
+	fl.StringVar(&f.logFormat, "log-format", "", strings.Join(config.LogFormats(), " or ")+" (default "+config.DefaultLogFormat+")")
+	fl.StringVar(&f.logLevel, "log-level", "", strings.Join(config.LogLevels(), ", ")+" (default "+config.DefaultLogLevel+")")
+}
+
+// settings returns the settings of the file, changed by the flags.
+func (f *coordinatorFlags) settings(ctx context.Context, cmd *cobra.Command) (*config.Settings, error) {
+	if f.memory && f.dataDir != "" {
+		return nil, usage(cmd, "--data-dir is given beside --memory; allowed: one of them")
+	}
+	if cmd.Flags().Changed("config") && f.config == "" {
+		return nil, usage(cmd, "--config: is empty; allowed: a FILE")
+	}
+	s := &config.Settings{}
+	if f.config != "" {
+		var err error
+		if s, err = config.Load(ctx, f.config); err != nil {
+			return nil, configError(err)
+		}
+	}
+	return s, f.change(cmd, s)
+}
+
+// configError names the flag --config in an error that does not name the file.
+func configError(err error) error {
+	if config.IsFault(err) {
+		return err
+	}
+	return fmt.Errorf("--config: %w", err)
+}
+
+// change replaces settings of the file by the flags that were given, and checks the result.
+func (f *coordinatorFlags) change(cmd *cobra.Command, s *config.Settings) error {
+	f.apply(s)
+	if err := f.faults(cmd, s); err != nil {
+		return err
+	}
+	return checkListeners(s)
+}
+
+// checkListeners returns the errors of Settings.Check with hints added.
+func checkListeners(s *config.Settings) error {
+	switch err := s.Check(); {
+	case errors.Is(err, config.ErrInsecureTLS):
+		return hinted("Leave out one of them.", "%w", err)
+	case errors.Is(err, config.ErrPlaintext):
+		return hinted("Give tls (--tls-cert, --tls-key, --tls-client-ca), or --insecure where the network keeps others out.", "%w", err)
+	default:
+		return err
+	}
+}
+
+func (f *coordinatorFlags) apply(s *config.Settings) {
+	replace(&s.Coordinator.Listen, f.listen)
+	replace(&s.Coordinator.HTTP, f.http)
+	replace(&s.Coordinator.DataDir, f.dataDir)
+	replace(&s.Log.Format, f.logFormat)
+	replace(&s.Log.Level, f.logLevel)
+	s.Coordinator.Insecure = s.Coordinator.Insecure || f.insecure
+	if f.memory {
+		s.Coordinator.DataDir = coordinator.Off
+	}
+	if !f.hasTLS() {
+		return
+	}
+	if s.TLS == nil {
+		s.TLS = &config.TLS{}
+	}
+	replace(&s.TLS.Cert, f.tlsCert)
+	replace(&s.TLS.Key, f.tlsKey)
+	replace(&s.TLS.CA, f.tlsClient)
+}
+
+func (f *coordinatorFlags) hasTLS() bool {
+	return f.tlsCert != "" || f.tlsKey != "" || f.tlsClient != ""
+}
+
+// replace sets dst to the value of a flag, unless the flag was not given.
+func replace(dst *string, flag string) {
+	if flag != "" {
+		*dst = flag
+	}
+}
+
+// faults returns an error that lists all faults of the flags. The settings of the file were
+// already checked when the file was read.
+func (f *coordinatorFlags) faults(cmd *cobra.Command, s *config.Settings) error {
+	var errs fields.Errors
+	errs.Add("--listen", ifGiven(f.listen, wire.CheckListen))
+	errs.Add("--http", ifGiven(f.http, config.CheckHTTP))
+	errs.Add("--log-format", ifGiven(f.logFormat, oneOf(config.LogFormats())))
+	errs.Add("--log-level", ifGiven(f.logLevel, oneOf(config.LogLevels())))
+	if f.dataDir == coordinator.Off {
+		errs.Addf("--data-dir", `"off" is no folder; allowed: a folder, or --memory instead`)
+	}
+	errs.Add("--data-dir", ifGiven(f.dataDir, config.CheckDataDir))
+	if f.hasTLS() {
+		f.addTLSFaults(&errs, s.TLS)
+	}
+	return usageAll(cmd, errs.Join())
+}
+
+func (f *coordinatorFlags) addTLSFaults(errs *fields.Errors, t *config.TLS) {
+	if t.Cert == "" && t.Key == "" {
+		errs.Addf("--tls-client-ca", "is given without --tls-cert and --tls-key")
+		return
+	}
+	flag := map[string]string{"ca": "--tls-client-ca", "cert": "--tls-cert", "key": "--tls-key"}
+	for _, one := range flatten(t.Check()) {
+		if e, ok := errors.AsType[*fields.Error](one); ok {
+			errs.Add(flag[e.Field], e.Err)
+		}
+	}
+}

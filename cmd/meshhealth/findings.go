@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// findings are the entries that a status command has received.
+type findings struct {
+	mesh    *pb.Health   // the entry of the mesh; nil if the command has names, or the server no mesh
+	self    *pb.Health   // the entry of the coordinator itself; nil if mesh is nil
+	asked   []*pb.Health // the entries that decide the exit code; used if mesh is nil
+	entries []*pb.Health // the entries to list
+	missing []string     // names that are not registered
+}
+
+// exitCode returns the exit code of the mesh. If names were asked for, it returns the worst
+// exit code of their entries.
+func (f *findings) exitCode() int {
+	if f.mesh != nil {
+		return exitCodeOf(f.mesh.GetStatus())
+	}
+	code := exitOK
+	if len(f.asked)+len(f.missing) == 0 {
+		code = exitFail // an embedded server that serves no services
+	}
+	for _, h := range f.asked {
+		code = worstExitCode(code, exitCodeOf(h.GetStatus()))
+	}
+	return code
+}
+
+// find gets the entries of the names, or of the whole mesh if there are no names. It calls
+// received for each entry to list, in the order of the list, as soon as possible.
+func (conn *connection) find(ctx context.Context, names []string, received func(*pb.Health) error) (*findings, error) {
+	if len(names) == 0 {
+		return conn.findMesh(ctx, received)
+	}
+	f := &findings{}
+	for _, name := range names {
+		h, err := conn.check(ctx, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case h == nil:
+			f.missing = append(f.missing, name)
+			continue
+		}
+		f.asked, f.entries = append(f.asked, h), append(f.entries, h)
+		if err := received(h); err != nil {
+			return nil, err
+		}
+	}
+	return f, conn.addInstances(ctx, f, received)
+}
+
+func (conn *connection) findMesh(ctx context.Context, received func(*pb.Health) error) (*findings, error) {
+	f := &findings{}
+	for h, err := range conn.list(ctx, nil) {
+		switch {
+		case err != nil:
+			return nil, err
+		case h.GetService() == "":
+			f.self = h
+			continue
+		case h.GetService() == health.MeshName && h.GetInstance() == "":
+			f.mesh = h
+		default:
+			f.entries = append(f.entries, h)
+		}
+		if err := received(h); err != nil {
+			return nil, err
+		}
+	}
+	if f.mesh == nil { // an embedded server answers, and it has no mesh
+		f.asked = f.entries
+	}
+	return f, nil
+}
+
+// addInstances adds the instances of the services in f.asked to the entries.
+func (conn *connection) addInstances(ctx context.Context, f *findings, received func(*pb.Health) error) error {
+	s := &pb.Selector{}
+	have := map[string]bool{}
+	for _, h := range f.asked {
+		have[nameOf(h)] = true
+		if h.GetInstance() == "" && h.GetService() != health.MeshName && h.GetService() != "" {
+			s.Services = append(s.Services, h.GetService())
+		}
+	}
+	if len(s.Services) == 0 {
+		return nil
+	}
+	for h, err := range conn.list(ctx, s) {
+		if err != nil {
+			return err
+		}
+		if have[nameOf(h)] {
+			continue
+		}
+		f.entries = append(f.entries, h)
+		if err := received(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// worstExitCode returns the worst of several exit codes. From best to worst they are
+// 0 (SERVING), 1, 3 (UNKNOWN) and 2 (NOT_SERVING).
+func worstExitCode(codes ...int) int {
+	rank := map[int]int{0: 0, 1: 1, 3: 2, 2: 3}
+	worst := 0
+	for _, c := range codes {
+		if rank[c] > rank[worst] {
+			worst = c
+		}
+	}
+	return worst
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/input"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// listed is a registration and its line in the file.
+type listed struct {
+	*pb.Registration
+	line int
+}
+
+// readRegistrations reads a file; the name - is stdin.
+func (a *app) readRegistrations(ctx context.Context, name string) ([]listed, error) {
+	open, shown := func() (io.ReadCloser, error) { return os.Open(name) }, name
+	if name == "-" {
+		open, shown = func() (io.ReadCloser, error) { return io.NopCloser(a.stdin), nil }, "stdin"
+	}
+	if err := input.CheckPath(name); err != nil {
+		return nil, fmt.Errorf("--file: %w", err)
+	}
+	p := &input.Problems{File: shown}
+	content, err := input.Read(ctx, input.MaxFile, open)
+	switch {
+	case errors.Is(err, input.ErrTooLarge):
+		p.Add(0, "", "%v", err)
+		return nil, p
+	case errors.Is(err, context.Canceled):
+		return nil, errors.New("interrupted")
+	case err != nil:
+		return nil, fmt.Errorf("--file: %w", err)
+	}
+	list := parseRegistrations(p, content)
+	if len(list) == 0 && p.Err() == nil {
+		p.Add(0, "", "names no instance; allowed: a YAML list, or a JSON object a line, each with service, instance and address")
+	}
+	return list, p.Err()
+}
+
+// parseRegistrations reads one of three formats: a YAML list, a YAML mapping with this
+// list as services, or JSON objects, one a line.
+func parseRegistrations(p *input.Problems, content []byte) []listed {
+	content = bytes.TrimPrefix(content, []byte("\ufeff")) // YAML allows a byte order mark
+	r := registrationReader{first: map[health.ID]int{}}
+	list := input.List(func(int) input.Reader { return r.read })
+	switch trimmed := bytes.TrimSpace(content); {
+	case bytes.HasPrefix(trimmed, []byte("{")):
+		r.readJSONLines(p, content)
+	case bytes.HasPrefix(trimmed, []byte("[")):
+		input.YAML(p, unescaped(content), list)
+	default:
+		input.YAML(p, content, func(p *input.Problems, path string, n *yaml.Node) {
+			if n.Kind == yaml.MappingNode {
+				input.Object(input.Fields{"services": list})(p, path, n)
+			} else {
+				list(p, path, n)
+			}
+		})
+	}
+	return r.all
+}
+
+// registrationReader collects the registrations of a file.
+type registrationReader struct {
+	all   []listed
+	first map[health.ID]int // the line of each instance
+	line  int               // the present line of JSON; 0 means that the YAML node has the line
+}
+
+// readJSONLines reads objects with the YAML reader. YAML includes JSON, apart from some
+// escapes.
+func (r *registrationReader) readJSONLines(p *input.Problems, content []byte) {
+	for line := range bytes.Lines(content) {
+		r.line++
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			continue
+		}
+		var raw json.RawMessage
+		if err := json.Unmarshal(line, &raw); err != nil {
+			p.Add(r.line, "", "not JSON: %v; allowed: one object a line", err)
+			continue
+		}
+		problems := &input.Problems{}
+		input.YAML(problems, unescaped(line), r.read)
+		for _, one := range problems.List {
+			p.Add(r.line, one.Path, "%s", one.Text)
+		}
+	}
+}
+
+// jsonEscape matches one escape of a JSON string, or a pair of surrogates.
+var jsonEscape = regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)`)
+
+// unescaped replaces the escapes that JSON has and YAML does not have.
+func unescaped(content []byte) []byte {
+	return jsonEscape.ReplaceAllFunc(content, func(escape []byte) []byte {
+		var text string
+		if len(escape) == 2 && escape[1] != '/' || json.Unmarshal([]byte(`"`+string(escape)+`"`), &text) != nil {
+			return escape
+		}
+		return []byte(text)
+	})
+}
+
+// read reads one registration.
+func (r *registrationReader) read(p *input.Problems, path string, n *yaml.Node) {
+	reg, percent := &pb.Registration{Static: true}, 0
+	before := len(p.List)
+	input.Object(input.Fields{
+		"service":       input.Text(&reg.Service, wire.CheckService),
+		"instance":      input.Text(&reg.Instance, wire.CheckInstance),
+		"address":       input.Text(&reg.Address, wire.CheckAddress),
+		"health_name":   input.Text(&reg.HealthName, wire.CheckHealthName),
+		"zone":          input.Text(&reg.Zone, wire.CheckZone),
+		"version":       input.Text(&reg.Version, input.CheckLength(wire.MaxVersion)),
+		"server_name":   input.Text(&reg.ServerName, input.CheckLength(wire.MaxServerName)),
+		"labels":        input.Labels(&reg.Labels),
+		"rule":          input.Text(&reg.Rule, wire.CheckRule),
+		"protocol":      input.Text(&reg.Protocol, wire.CheckProtocol),
+		"min_available": input.Percent(&percent),
+		"optional":      input.Boolean(&reg.Optional),
+		"critical":      input.Boolean(&reg.Critical),
+	})(p, path, n)
+	if len(p.List) > before {
+		return
+	}
+	line := n.Line
+	if r.line > 0 {
+		line = r.line
+	}
+	if err := r.check(reg); err != nil {
+		p.Add(n.Line, path, "%v", err)
+		return
+	}
+	r.first[health.ID{Service: reg.GetService(), Instance: reg.GetInstance()}] = line
+	reg.MinAvailable = uint32(percent)
+	r.all = append(r.all, listed{reg, line})
+}
+
+// check returns an error if a required key is missing, or if the file has the instance twice.
+func (r *registrationReader) check(reg *pb.Registration) error {
+	var missing []string
+	for _, f := range []struct{ name, value string }{
+		{"service", reg.GetService()}, {"instance", reg.GetInstance()}, {"address", reg.GetAddress()},
+	} {
+		if f.value == "" {
+			missing = append(missing, f.name)
+		}
+	}
+	if len(missing) > 0 {
+		return errors.New("has no " + strings.Join(missing, ", no ") + "; each has service, instance and address")
+	}
+	if reg.GetOptional() && reg.GetCritical() {
+		return errors.New("is critical beside optional; allowed: one of both")
+	}
+	id := health.ID{Service: reg.GetService(), Instance: reg.GetInstance()}
+	if line, twice := r.first[id]; twice {
+		return fmt.Errorf("%s is there twice; first in line %d", id, line)
+	}
+	return nil
+}
+
+var registrationField = regexp.MustCompile(`^registrations\[(\d{1,9})\]\.?(.*)$`)
+
+// refusedLines returns the faults that the coordinator has found in a batch, by the lines
+// of the file.
+func refusedLines(name string, batch []listed, st *status.Status) *input.Problems {
+	p := &input.Problems{File: name}
+	for _, d := range st.Details() {
+		bad, _ := d.(*errdetails.BadRequest)
+		for _, v := range bad.GetFieldViolations() {
+			m := registrationField.FindStringSubmatch(v.GetField())
+			if m == nil {
+				continue
+			}
+			if i, err := strconv.Atoi(m[1]); err == nil && i < len(batch) {
+				p.Add(batch[i].line, m[2], "%s", v.GetDescription())
+			}
+		}
+	}
+	return p
+}

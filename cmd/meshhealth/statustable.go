@@ -1,0 +1,191 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// printStatus prints findings as a table, below a headline about the mesh. With all it
+// also lists instances and zones that are well.
+func (a *app) printStatus(out *output, f *findings, all bool) error {
+	p := a.pen(out.colour)
+	if f.mesh != nil {
+		fmt.Fprintln(a.stdout, headline(p, f))
+		a.printCoordinator(p, f.self)
+	}
+	t := table{head: []string{"STATUS", "NAME", "UP", "FOR", "CAUSE", "WHY"}}
+	hidden := 0
+	for _, g := range groupByService(f.entries) {
+		hidden += g.addRows(&t, p, all)
+	}
+	if len(t.rows) > 0 {
+		if f.mesh != nil {
+			fmt.Fprintln(a.stdout)
+		}
+		if err := t.print(a.stdout, p, a.columns); err != nil {
+			return err
+		}
+	}
+	a.printFooter(f, hidden)
+	return a.printChecks(p, f)
+}
+
+// headline returns one line about the mesh.
+func headline(p pen, f *findings) string {
+	services, instances, unconfirmed := 0, 0, 0
+	for _, h := range f.entries {
+		switch {
+		case h.GetInstance() == "":
+			services++
+		case !isZone(h):
+			instances++
+			if h.GetUnconfirmed() {
+				unconfirmed++
+			}
+		}
+	}
+	status := p.statusOf(f.mesh)
+	text := p.paint(status.style, status.text)
+	if lasted := lastedOf(f.mesh); lasted != "" && services > 0 {
+		text += " for " + lasted
+	}
+	text += fmt.Sprintf("%s%s, %s", gap, plural(services, "service"), plural(instances, "instance"))
+	if unconfirmed > 0 {
+		text += fmt.Sprintf(", %d not confirmed", unconfirmed)
+	}
+	return text
+}
+
+// printCoordinator prints the status of the coordinator if it is not well. All other
+// statuses come from the coordinator, and may be wrong then.
+func (a *app) printCoordinator(p pen, h *pb.Health) {
+	if h == nil || isWell(h) {
+		return
+	}
+	status := p.statusOf(h)
+	fmt.Fprintf(a.stdout, "The coordinator is %s: %s\n", p.paint(status.style, status.text), wire.CleanTo(whyOf(h), maxShown))
+}
+
+// printFooter prints a hint if nothing is registered. On a terminal it also prints how many
+// instances the table does not list.
+func (a *app) printFooter(f *findings, hidden int) {
+	switch {
+	case len(f.entries)+len(f.missing) == 0:
+		a.say("Nothing is registered yet. Services register themselves with the client library; by hand:\n" +
+			"  meshhealth register SERVICE/INSTANCE --address HOST:PORT")
+	case hidden > 0 && a.columns > 0:
+		a.say("%s well and not listed; --all lists them.", plural(hidden, "instance"))
+	}
+}
+
+// serviceGroup is a service, or the mesh, with its instances and zones.
+type serviceGroup struct {
+	self      *pb.Health // entry of the service or mesh; nil if the arguments of the command name only instances
+	instances []*pb.Health
+}
+
+// groupByService returns the groups of all entries. Services and instances are ordered by
+// their status, the worst first.
+func groupByService(entries []*pb.Health) []*serviceGroup {
+	byName := map[string]*serviceGroup{}
+	var groups []*serviceGroup
+	for _, h := range entries {
+		g := byName[h.GetService()]
+		if g == nil {
+			g = &serviceGroup{}
+			byName[h.GetService()] = g
+			groups = append(groups, g)
+		}
+		if h.GetInstance() == "" {
+			g.self = h
+		} else {
+			g.instances = append(g.instances, h)
+		}
+	}
+	for _, g := range groups {
+		slices.SortStableFunc(g.instances, worseFirst)
+	}
+	slices.SortStableFunc(groups, func(a, b *serviceGroup) int { return worseFirst(a.first(), b.first()) })
+	return groups
+}
+
+// first returns the entry by which the group is ordered: the service, or else its first
+// instance.
+func (g *serviceGroup) first() *pb.Health {
+	if g.self != nil {
+		return g.self
+	}
+	return g.instances[0]
+}
+
+// worseFirst compares two entries: first by status, the worst first, and then by name.
+func worseFirst(a, b *pb.Health) int {
+	if worse := cmp.Compare(severity(b), severity(a)); worse != 0 {
+		return worse
+	}
+	return strings.Compare(nameOf(a), nameOf(b))
+}
+
+// severity returns a number that is greater for a worse status. If two entries have the same
+// status, it is greater for an entry that is not well.
+func severity(h *pb.Health) int {
+	s, _ := health.StatusFromWire(int32(h.GetStatus()))
+	n := 0
+	for _, other := range health.Statuses() {
+		if s.WorseThan(other) {
+			n += 2
+		}
+	}
+	if !isWell(h) {
+		n++
+	}
+	return n
+}
+
+// addRows adds a service and its instances. It returns how many instances it left out.
+func (g *serviceGroup) addRows(t *table, p pen, all bool) (hidden int) {
+	if g.self != nil {
+		t.add(statusRow(p, g.self, strong)...)
+	}
+	for _, h := range g.instances {
+		if isZone(h) && !all && !g.isWorseZone(h) {
+			continue
+		}
+		if isWell(h) && !all {
+			hidden++
+			continue
+		}
+		t.add(statusRow(p, h, plainText)...)
+	}
+	return hidden
+}
+
+// isWorseZone reports whether a zone gets a row: its status is worse than the one of the
+// service or mesh.
+func (g *serviceGroup) isWorseZone(h *pb.Health) bool {
+	if g.self == nil {
+		return !isWell(h)
+	}
+	return severity(h) > severity(g.self)
+}
+
+func statusRow(p pen, h *pb.Health, name style) []cell {
+	indent := ""
+	if h.GetInstance() != "" && h.GetService() != health.MeshName {
+		indent = "  "
+	}
+	return []cell{
+		p.statusOf(h),
+		{indent + cmp.Or(nameOf(h), "(the server asked)"), name},
+		{routableOf(h), plainText},
+		{lastedOf(h), plainText},
+		{causeOf(h.GetCause()), plainText},
+		{whyOf(h), plainText},
+	}
+}

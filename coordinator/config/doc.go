@@ -1,0 +1,19 @@
+// Package config reads the YAML configuration file of a coordinator, checks it, and
+// applies a changed file to a coordinator that runs.
+//
+//	settings, err := config.Load(ctx, "meshhealth.yaml")
+//	...
+//	cfg, closeFiles, err := settings.Open()
+//	...
+//	defer closeFiles()
+//	c, err := coordinator.New(ctx, cfg)
+//
+// An error of [Load] lists all faults of the file, each with file, line and key. A program may
+// change the [Settings] before it calls [Settings.Open], for example because of its flags. A
+// [Reloader] reads the file again later.
+//
+// # Concurrency
+//
+// Only one goroutine at a time may use a Settings or a Reloader. [Credentials] are safe for
+// concurrent use. They read certificate files in the background until they are closed.
+package config

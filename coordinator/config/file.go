@@ -1,0 +1,213 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
+	"github.com/meshhealth/meshhealth/internal/input"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// maxCount is the largest value that a limit in the file may have.
+const maxCount = 1_000_000
+
+// read reads the text of a configuration file. Relative paths in the text are relative to dir.
+// read opens no file.
+func read(p *input.Problems, text []byte, dir string) *Settings {
+	s := &Settings{}
+	c := &s.Coordinator
+	s.empty = !input.YAML(p, text, input.Object(input.Fields{
+		"listen":        input.Text(&c.Listen, wire.CheckListen),
+		"http":          input.Text(&c.HTTP, CheckHTTP),
+		"data_dir":      s.readDataDir(dir),
+		"insecure":      input.Boolean(&c.Insecure),
+		"tls":           s.readTLS(dir),
+		"dial":          s.Dial.read(dir),
+		"targets":       input.Object(input.Fields{"allow": readAllow(&c.Allow)}),
+		"services":      s.readTargets(),
+		"policy":        readPolicy(&c.Policy),
+		"store_trust":   input.Duration(&c.StoreTrust, time.Second, false),
+		"poll_every":    input.Duration(&c.PollEvery, follow.LeastPollEvery, false),
+		"target_budget": input.Choice(func(word string) { c.TargetBudget = word }, coordinator.Off),
+		"retry":         readRetry(&c.Retry),
+		"limits":        readLimits(c),
+		"metrics":       input.Object(input.Fields{"max_instances": input.Count(&c.MetricInstances, maxCount, true)}),
+		"log": input.Object(input.Fields{
+			"format": input.Choice(func(word string) { s.Log.Format = word }, LogFormats()...),
+			"level":  input.Choice(func(word string) { s.Log.Level = word }, LogLevels()...),
+		}),
+	}))
+	return s
+}
+
+// readDataDir reads the path of a folder, or the word off.
+func (s *Settings) readDataDir(dir string) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		s.dataDirLine = n.Line
+		dst := &s.Coordinator.DataDir
+		if n.Value == coordinator.Off {
+			*dst = coordinator.Off
+			return
+		}
+		before := len(p.List)
+		if input.Path(dst, dir)(p, path, n); len(p.List) > before {
+			*dst = "" // so that checkFiles does not look for a refused folder
+		}
+	}
+}
+
+// readTLS reads the certificates of the listener.
+func (s *Settings) readTLS(dir string) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		t, before := &TLS{place: place{n.Line, path}}, len(p.List)
+		input.Object(input.Fields{
+			"cert": input.Path(&t.Cert, dir), "key": input.Path(&t.Key, dir), "client_ca": input.Path(&t.CA, dir),
+		})(p, path, n)
+		switch {
+		case t.Cert == "" && !input.IsNull(n):
+			p.Add(n.Line, path, "has no cert; allowed: cert and key, client_ca if you like")
+		case t.Cert != "" && len(p.List) == before: // checkFiles reads only the files of a section without faults
+			s.TLS = t
+		}
+	}
+}
+
+func (d *Dial) read(dir string) input.Reader {
+	return input.Object(input.Fields{
+		"default": readDial(&d.Default, dir),
+		"services": input.ByName(wire.CheckService, func(name string) input.Reader {
+			return func(p *input.Problems, path string, n *yaml.Node) {
+				var t *TLS
+				readDial(&t, dir)(p, path, n)
+				d.Services = with(d.Services, name, t)
+			}
+		}),
+	})
+}
+
+// readDial reads how to dial: the word plaintext, or a mapping with the key tls.
+func readDial(dst **TLS, dir string) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		if n.Kind == yaml.ScalarNode && n.Value == "plaintext" {
+			return
+		}
+		if n.Kind != yaml.MappingNode || len(n.Content) == 0 {
+			p.Add(n.Line, path, "is %s; allowed: plaintext, or tls: {ca, cert, key, server_name, min_version}", input.Describe(n))
+			return
+		}
+		input.Object(input.Fields{"tls": readDialTLS(dst, dir)})(p, path, n)
+	}
+}
+
+func readDialTLS(dst **TLS, dir string) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		t, before := &TLS{place: place{n.Line, path}}, len(p.List)
+		input.Object(input.Fields{
+			"ca": input.Path(&t.CA, dir), "cert": input.Path(&t.Cert, dir), "key": input.Path(&t.Key, dir),
+			"server_name": input.Text(&t.ServerName, input.CheckLength(wire.MaxServerName)),
+			"min_version": input.Choice(func(word string) { t.TLS12 = word == "1.2" }, "1.2", "1.3"),
+		})(p, path, n)
+		if len(p.List) == before { // checkFiles reads only the files of a section without faults
+			*dst = t
+		}
+	}
+}
+
+func readAllow(dst *[]netip.Prefix) input.Reader {
+	return input.List(func(int) input.Reader {
+		return func(p *input.Problems, path string, n *yaml.Node) {
+			var one netip.Prefix
+			readNetwork(&one)(p, path, n)
+			*dst = append(*dst, one)
+		}
+	})
+}
+
+// readNetwork reads a network in CIDR notation.
+func readNetwork(dst *netip.Prefix) input.Reader {
+	return input.Scalar("a network such as 10.0.0.0/8 or fd00::/8", func(text string, _ *yaml.Node) error {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil {
+			return fmt.Errorf("%q is no network", text)
+		}
+		if prefix != prefix.Masked() {
+			return fmt.Errorf("%q has bits set beyond its length: did you mean %s?", text, prefix.Masked())
+		}
+		*dst = prefix
+		return nil
+	})
+}
+
+// readTargets reads the list services, whose items are the static targets.
+func (s *Settings) readTargets() input.Reader {
+	first := map[health.ID]int{} // line of each instance in the file
+	targets := input.List(func(int) input.Reader {
+		return func(p *input.Problems, path string, n *yaml.Node) {
+			t, before := coordinator.Target{}, len(p.List)
+			if input.Object(targetFields(&t))(p, path, n); len(p.List) > before {
+				return
+			}
+			if err := checkTarget(&t, first, n.Line); err != nil {
+				p.Add(n.Line, path, "%v", err)
+			}
+			s.Coordinator.Static = append(s.Coordinator.Static, t)
+		}
+	})
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		s.NoTargets = n.Kind == yaml.SequenceNode && len(n.Content) == 0
+		targets(p, path, n)
+	}
+}
+
+func targetFields(t *coordinator.Target) input.Fields {
+	return input.Fields{
+		"service":     input.Text(&t.Service, wire.CheckService),
+		"instance":    input.Text(&t.Instance, wire.CheckInstance),
+		"address":     input.Text(&t.Address, wire.CheckHostAddress),
+		"health_name": input.Text(&t.HealthName, wire.CheckHealthName),
+		"zone":        input.Text(&t.Zone, wire.CheckZone),
+		"version":     input.Text(&t.Version, input.CheckLength(wire.MaxVersion)),
+		"server_name": input.Text(&t.ServerName, input.CheckLength(wire.MaxServerName)),
+		"labels":      input.Labels(&t.Labels),
+	}
+}
+
+// checkTarget returns an error if a required key is missing, or if the instance is already in
+// first. Otherwise it adds the line of the target to first.
+func checkTarget(t *coordinator.Target, first map[health.ID]int, line int) error {
+	var missing []string
+	for _, f := range []struct{ name, value string }{
+		{"service", t.Service}, {"instance", t.Instance}, {"address", t.Address},
+	} {
+		if f.value == "" {
+			missing = append(missing, f.name)
+		}
+	}
+	if len(missing) > 0 {
+		return errors.New("has no " + strings.Join(missing, ", no ") + "; each has service, instance and address")
+	}
+	id := health.ID{Service: t.Service, Instance: t.Instance}
+	if before, twice := first[id]; twice {
+		return fmt.Errorf("%s is there twice; first in line %d", id, before)
+	}
+	first[id] = line
+	return nil
+}
+
+func readLimits(c *coordinator.Config) input.Reader {
+	return input.Object(input.Fields{
+		"max_instances":            input.Count(&c.MaxInstances, maxCount, false),
+		"max_watchers":             input.Count(&c.MaxWatchers, maxCount, false),
+		"max_watchers_per_peer":    input.Count(&c.MaxWatchersPerPeer, maxCount, false),
+		"max_connections_per_peer": input.Count(&c.MaxConnsPerPeer, maxCount, false),
+		"ipv6_prefix":              input.Count(&c.IPv6Prefix, 128, false),
+	})
+}

@@ -1,0 +1,204 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// The defaults of settings for which coordinator.Config has no default, or another one.
+const (
+	// DefaultDataDir is the folder of the store, relative to the working directory.
+	DefaultDataDir   = "meshhealth-data"
+	DefaultLogFormat = "json"
+	DefaultLogLevel  = "info"
+)
+
+// LogFormats returns the allowed formats of the log.
+func LogFormats() []string { return []string{"json", "console"} }
+
+// LogLevels returns the allowed levels of the log, the most detailed first.
+func LogLevels() []string { return []string{"debug", "info", "warn", "error"} }
+
+// Settings holds the content of a configuration file. The zero value is the content of an empty
+// file, and means the default of every setting.
+type Settings struct {
+	// Coordinator holds the settings of the coordinator, except Credentials and Dial, which
+	// Open sets. In this field, an empty DataDir means DefaultDataDir, and coordinator.Off means
+	// a store in memory.
+	Coordinator coordinator.Config
+	// TLS names the certificates of the listener; nil means plaintext.
+	TLS *TLS
+	// Dial says how the coordinator connects to instances.
+	Dial Dial
+	// Log has the format and the level of the log. Open does not use it.
+	Log Log
+	// NoTargets is true if the file says `services: []`. If it is false, a Reloader refuses a
+	// changed file without targets.
+	NoTargets bool
+
+	dataDirLine int  // the line of data_dir in the file
+	empty       bool // the file has no content
+}
+
+// Dial says how a coordinator connects to instances. A nil *TLS means plaintext.
+type Dial struct {
+	// Default is the TLS section for each service that is not in Services.
+	Default  *TLS
+	Services map[string]*TLS
+}
+
+// Log is the log section of a file. An empty word means the default.
+type Log struct {
+	Format, Level string
+}
+
+// Errors of Settings.Check.
+var (
+	// ErrInsecureTLS reports that both TLS and Insecure are set.
+	ErrInsecureTLS = errors.New("insecure and tls are both given; allowed: one of them")
+	// ErrPlaintext reports that the coordinator would listen in plaintext beyond
+	// loopback, and that Insecure does not allow this.
+	ErrPlaintext = errors.New("in plaintext would admit everybody who can reach this address")
+)
+
+// Check reports settings that contradict each other: ErrInsecureTLS or ErrPlaintext.
+func (s *Settings) Check() error {
+	switch {
+	case s.TLS != nil && s.Coordinator.Insecure:
+		return ErrInsecureTLS
+	case s.TLS == nil && !s.Coordinator.Insecure && !wire.IsLoopback(s.listen()):
+		return fmt.Errorf("listening on %s %w", s.listen(), ErrPlaintext)
+	}
+	return nil
+}
+
+func (s *Settings) listen() string {
+	if s.Coordinator.Listen == "" {
+		return coordinator.DefaultListen
+	}
+	return s.Coordinator.Listen
+}
+
+// InMemory reports whether the coordinator keeps all records in memory and none on disk.
+func (s *Settings) InMemory() bool { return s.Coordinator.DataDir == coordinator.Off }
+
+// Open returns the configuration of the coordinator. The credentials in it read their files again
+// when the files change. Open does not set Logger and Build. The caller must call closeFiles after
+// the coordinator has ended.
+func (s *Settings) Open() (cfg coordinator.Config, closeFiles func(), err error) {
+	cfg = s.Coordinator
+	switch cfg.DataDir {
+	case "":
+		cfg.DataDir = DefaultDataDir
+	case coordinator.Off:
+		cfg.DataDir = ""
+	}
+	var o opener
+	// The condition is needed because an interface that holds a nil *Credentials is not nil.
+	if c := o.open("tls", s.TLS, ServerCredentials); c != nil {
+		cfg.Credentials = c
+	}
+	if c := o.open("dial.default", s.Dial.Default, ClientCredentials); c != nil {
+		cfg.Dial.Credentials = c
+	}
+	for name, t := range s.Dial.Services {
+		cfg.Dial.Services = with(cfg.Dial.Services, name, nil)
+		if c := o.open("dial.services."+name, t, ClientCredentials); c != nil {
+			cfg.Dial.Services[name] = c
+		}
+	}
+	if o.err != nil {
+		o.close()
+		return coordinator.Config{}, func() {}, o.err
+	}
+	return cfg, o.close, nil
+}
+
+// opener opens credentials until one of them fails.
+type opener struct {
+	opened []*Credentials
+	err    error
+}
+
+// open opens the credentials of a section. It returns nil if t is nil, or if this call or an
+// earlier one has failed.
+func (o *opener) open(section string, t *TLS, open func(*TLS) (*Credentials, error)) *Credentials {
+	if t == nil || o.err != nil {
+		return nil
+	}
+	c, err := open(t)
+	if err != nil {
+		o.err = fmt.Errorf("%s: %w", section, err)
+		return nil
+	}
+	o.opened = append(o.opened, c)
+	return c
+}
+
+func (o *opener) close() {
+	for _, c := range o.opened {
+		c.Close()
+	}
+}
+
+// Differences returns the names of the sections that differ between s and other. It ignores the
+// sections services and policy.services, which a Reloader applies.
+func (s *Settings) Differences(other *Settings) []string {
+	was, is := &s.Coordinator, &other.Coordinator
+	wasPolicy, isPolicy := was.Policy, is.Policy
+	wasPolicy.Services, isPolicy.Services = map[string]health.ServicePolicy{}, map[string]health.ServicePolicy{}
+	var names []string
+	for _, section := range []struct {
+		name    string
+		was, is any
+	}{
+		{"listen", was.Listen, is.Listen},
+		{"http", was.HTTP, is.HTTP},
+		{"data_dir", was.DataDir, is.DataDir},
+		{"insecure", was.Insecure, is.Insecure},
+		{"tls", s.TLS.files(), other.TLS.files()},
+		{"dial", s.Dial.files(), other.Dial.files()},
+		{"targets", was.Allow, is.Allow},
+		{"policy", wasPolicy, isPolicy},
+		{"store_trust", was.StoreTrust, is.StoreTrust},
+		{"poll_every", was.PollEvery, is.PollEvery},
+		{"target_budget", was.TargetBudget, is.TargetBudget},
+		{"retry", was.Retry, is.Retry},
+		{"limits", limitsOf(was), limitsOf(is)},
+		{"metrics", was.MetricInstances, is.MetricInstances},
+		{"log", s.Log, other.Log},
+	} {
+		if !reflect.DeepEqual(section.was, section.is) {
+			names = append(names, section.name)
+		}
+	}
+	return names
+}
+
+func limitsOf(c *coordinator.Config) [5]int {
+	return [5]int{c.MaxInstances, c.MaxWatchers, c.MaxWatchersPerPeer, c.MaxConnsPerPeer, c.IPv6Prefix}
+}
+
+// files returns the TLS section of each service without its place in the file. The key of the
+// default section is the empty name.
+func (d *Dial) files() map[string]TLS {
+	all := map[string]TLS{"": d.Default.files()}
+	for name, t := range d.Services {
+		all[name] = t.files()
+	}
+	return all
+}
+
+// with sets a key of a map, and returns the map. If m is nil, it makes a new map.
+func with[V any](m map[string]V, key string, value V) map[string]V {
+	if m == nil {
+		m = map[string]V{}
+	}
+	m[key] = value
+	return m
+}

@@ -1,0 +1,120 @@
+package bolt
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.etcd.io/bbolt"
+)
+
+// The keys of the meta bucket. Every release can read the first two in a file of any
+// format, so they never change.
+const (
+	keyMagic   = "magic"
+	keyFormat  = "format" // key of the format number, whose value has four bytes, big-endian
+	keySummary = "state"
+)
+
+const (
+	magic = "meshhealth coordinator store"
+	// format is the format that this release writes. Format 2 has a bucket for positions, and
+	// the ID of the last batch. The key of an override is the text of its scope, and actions
+	// have a scope.
+	format = 2
+)
+
+// recordBuckets returns the buckets of a format, except for the meta bucket.
+func recordBuckets(format uint32) []string {
+	all := []string{bucketRegistrations, bucketOverrides, bucketStatuses, bucketTransitions}
+	if format >= 2 {
+		all = append(all, bucketPositions)
+	}
+	return all
+}
+
+// summary is the record that every commit writes. Its numbers of records reveal that bbolt has
+// lost a page without an error. LastSeq is the number of the newest transition; with it, no
+// number is used twice even if the journal is empty.
+type summary struct {
+	AliveAt       time.Time `json:"alive_at,omitzero"`
+	LastBatch     uint64    `json:"last_batch,omitempty"`
+	LastSeq       uint64    `json:"last_seq"`
+	Registrations int       `json:"registrations"`
+	Overrides     int       `json:"overrides"`
+	Statuses      int       `json:"statuses"`
+	Transitions   int       `json:"transitions"`
+	Positions     int       `json:"positions"`
+}
+
+// count returns a pointer to the field with the number of records in a bucket.
+func (s *summary) count(bucket string) *int {
+	switch bucket {
+	case bucketRegistrations:
+		return &s.Registrations
+	case bucketOverrides:
+		return &s.Overrides
+	case bucketStatuses:
+		return &s.Statuses
+	case bucketPositions:
+		return &s.Positions
+	default:
+		return &s.Transitions
+	}
+}
+
+func bucketOf(tx *bbolt.Tx, name string) *bbolt.Bucket { return tx.Bucket([]byte(name)) }
+
+func readSummary(tx *bbolt.Tx) (summary, error) {
+	var s summary
+	err := decodeRecord(bucketMeta, []byte(keySummary), bucketOf(tx, bucketMeta).Get([]byte(keySummary)), &s)
+	return s, err
+}
+
+func writeSummary(tx *bbolt.Tx, s *summary) error {
+	record, err := encodeRecord(bucketMeta, []byte(keySummary), s)
+	if err != nil {
+		return err
+	}
+	return bucketOf(tx, bucketMeta).Put([]byte(keySummary), record)
+}
+
+var errNoFormat = errors.New("it is not a format number")
+
+// parseFormat parses the format number in the meta bucket. It returns an error for a number that
+// no release has written, and for a later format.
+func parseFormat(value []byte) (uint32, error) {
+	place := placeOf(bucketMeta, []byte(keyFormat))
+	if len(value) != 4 {
+		return 0, &corruption{place, errNoFormat}
+	}
+	switch n := binary.BigEndian.Uint32(value); {
+	case n > format:
+		return n, &unsuitable{ErrNewerFormat, fmt.Sprintf("format is %d; allowed: 1 to %d", n, format)}
+	case n == 0:
+		return n, &corruption{place, errNoFormat}
+	default:
+		return n, nil
+	}
+}
+
+func writeFormat(tx *bbolt.Tx) error {
+	return bucketOf(tx, bucketMeta).Put([]byte(keyFormat), binary.BigEndian.AppendUint32(nil, format))
+}
+
+// createBuckets makes an empty store of the current format.
+func createBuckets(tx *bbolt.Tx) error {
+	for _, name := range append(recordBuckets(format), bucketMeta) {
+		if _, err := tx.CreateBucket([]byte(name)); err != nil {
+			return err
+		}
+	}
+	if err := bucketOf(tx, bucketMeta).Put([]byte(keyMagic), []byte(magic)); err != nil {
+		return err
+	}
+	if err := writeFormat(tx); err != nil {
+		return err
+	}
+	return writeSummary(tx, &summary{})
+}

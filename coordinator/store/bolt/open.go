@@ -1,0 +1,191 @@
+package bolt
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+)
+
+// Options are the options of a store. The zero value has the defaults.
+type Options struct {
+	// MaxTransitions is the largest number of transitions in the journal. 0 means
+	// store.DefaultTransitions; a negative number means an empty journal. If the number is
+	// lower than before, the next Commit drops the oldest transitions.
+	MaxTransitions int
+}
+
+// lockTimeout is how long Open waits if another process has opened the file. This is long enough
+// if that process is about to close the file.
+const lockTimeout = time.Second
+
+// Open opens the store in the file at path. If there is no file, it makes the folder and an empty
+// store. It upgrades a store of an earlier format. It refuses any other file with one of the
+// errors of this package, and does not change that file.
+func Open(path string, opts Options) (*Store, error) {
+	switch _, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := createFile(path); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, noPlaceError(path, err)
+	}
+	if err := examineFile(path); err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, maxTransitions: store.JournalBound(opts.MaxTransitions), indeterminate: true}
+	if err := s.openFile(); err != nil {
+		return nil, openError(path, err)
+	}
+	if err := s.upgrade(); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// createFile makes an empty store in a temporary file, and links this file to path when the store
+// is complete. So a crash never leaves an incomplete store at path. If two processes do this at
+// the same time, both use the file of the first one.
+func createFile(path string) error {
+	folder := filepath.Dir(path)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return noPlaceError(path, err)
+	}
+	f, err := os.CreateTemp(folder, "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return noPlaceError(path, err)
+	}
+	defer os.Remove(f.Name())
+	err = errors.Join(f.Close(), writeEmptyStore(f.Name()))
+	if err == nil {
+		err = os.Link(f.Name(), path)
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("store: %s: cannot make an empty store: %w", path, err)
+	}
+	return syncFolder(folder)
+}
+
+func noPlaceError(path string, err error) error {
+	return &refusedFile{path: path, why: ErrNoPlace, detail: err.Error()}
+}
+
+func writeEmptyStore(path string) error {
+	db, err := bbolt.Open(path, 0o600, boltOptions())
+	if err != nil {
+		return err
+	}
+	return errors.Join(db.Update(createBuckets), db.Close())
+}
+
+// syncFolder makes the file names in a folder durable.
+func syncFolder(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return nil
+}
+
+func boltOptions() *bbolt.Options {
+	return &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoStatistics: true}
+}
+
+// examineFile examines a file without changing it.
+func examineFile(path string) error {
+	if err := checkFileMode(path); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	defer f.Close()
+	return openError(path, withReadLock(path, (&examiner{file: f}).examine))
+}
+
+// checkFileMode checks that a file is a regular file with content that this process may write to.
+func checkFileMode(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("store: %w", err)
+	case !info.Mode().IsRegular():
+		return &refusedFile{path: path, why: ErrNotAFile, detail: info.Mode().Type().String()}
+	case info.Size() == 0:
+		return &refusedFile{path: path, why: ErrEmpty}
+	case info.Mode().Perm()&0o222 == 0:
+		// An administrator may write to a file whose mode forbids it. Open refuses the file
+		// all the same, because a person has chosen this mode.
+		return &refusedFile{path: path, why: ErrReadOnly, detail: "mode " + info.Mode().Perm().String()}
+	}
+	// Only an attempt to open the file shows whether this process may write to it.
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return &refusedFile{path: path, why: ErrReadOnly, detail: err.Error()}
+	}
+	return f.Close()
+}
+
+// withReadLock runs f under a read lock of the file, so that no other process can write to it. If
+// bbolt cannot open the file, f runs without the lock. No other process can open the file in this
+// case, and f finds the reason.
+func withReadLock(path string, f func() error) error {
+	opts := boltOptions()
+	opts.ReadOnly = true
+	return catchPanics(func() error {
+		db, err := bbolt.Open(path, 0, opts)
+		if errors.Is(err, berrors.ErrTimeout) {
+			return err
+		}
+		if err == nil {
+			defer db.Close()
+		}
+		return cmp.Or(f(), err)
+	})
+}
+
+// openFile opens a file that examineFile has accepted.
+func (s *Store) openFile() error {
+	opts := boltOptions()
+	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
+		// O_CREATE is removed, so that it is an error if the file no longer exists.
+		s.file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+		return s.file, err
+	}
+	return catchPanics(func() (err error) {
+		s.db, err = bbolt.Open(s.path, 0o600, opts)
+		return err
+	})
+}
+
+// upgrade converts a store of an earlier format to the current format in one transaction. So
+// after a crash or an error the file has the earlier format or the current one.
+func (s *Store) upgrade() error {
+	var earlier bool
+	err := s.view(context.Background(), func(tx *bbolt.Tx) (err error) {
+		earlier, err = needsUpgrade(tx)
+		return err
+	})
+	if err != nil || !earlier {
+		return err
+	}
+	if err := s.update(context.Background(), upgradeFormat); err != nil {
+		return fmt.Errorf("store: upgrade to format %d: %w", format, err)
+	}
+	return nil
+}

@@ -1,0 +1,51 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestAuthorWithoutUser: without $USER, as in cron, the user database knows who it is;
+// without an entry there, as in containers, the number and the host do.
+func TestAuthorWithoutUser(t *testing.T) {
+	_, at, _ := coordinator(t, "--memory")
+	if _, stderr, code := call(t, meshhealth, "register", "pay/a", "--address", "127.0.0.1:1", "--coordinator", at); code != 0 {
+		t.Fatal(stderr)
+	}
+	run := func(sys *syscall.SysProcAttr, args ...string) string {
+		t.Helper()
+		cmd := exec.Command(meshhealth, args...)
+		cmd.Env, cmd.SysProcAttr, cmd.Dir = []string{"MESHHEALTH_COORDINATOR=" + at}, sys, "/"
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", cmd, err, out)
+		}
+		return string(out)
+	}
+	run(nil, "maintenance", "on", "pay", "--reason", "disks")
+	if list := run(nil, "maintenance", "list", "-o", "json"); strings.Contains(list, `"author":""`) || strings.Contains(list, "@") {
+		t.Error(list)
+	}
+	run(nil, "maintenance", "off", "pay")
+	if os.Getuid() != 0 {
+		t.Skip("only root may run a process as a user that does not exist")
+	}
+	nobody := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54321, Gid: 54321}}
+	if err := os.Chmod(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(nobody, "override", "set", "pay/a", "DEGRADED", "--reason", "disks")
+	if list := run(nil, "override", "list", "-o", "json"); !strings.Contains(list, `"author":"54321@`+host+`"`) {
+		t.Error(list)
+	}
+	run(nobody, "override", "clear", "pay/a")
+}

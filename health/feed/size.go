@@ -1,0 +1,59 @@
+package feed
+
+import "github.com/meshhealth/meshhealth/health"
+
+// These constants are upper bounds of the sizes of the parts of an entry, in bytes. They do
+// not include texts. A constant whose name ends with Bytes is the size in memory, with the
+// overhead of the allocator. A constant whose name ends with Wire is the encoded size.
+const (
+	entryBytes  = 768
+	entryWire   = 192
+	labelBytes  = 96
+	labelWire   = 8
+	checkBytes  = 192
+	checkWire   = 96
+	gaugeBytes  = 96
+	gaugeWire   = 24
+	countsBytes = 256
+)
+
+// encodings is the largest number of encoded copies of an entry that may be stored. For each
+// Encoding there is one copy in the entry and one in its batch.
+const encodings = 2 * numEncodings
+
+// sizeOf returns an upper bound of the number of bytes that the log needs for a state. It
+// includes all encoded copies.
+func sizeOf(s *health.State) int {
+	memory, wire := entryBytes, entryWire
+	addTexts := func(texts ...string) {
+		for _, t := range texts {
+			memory += len(t)
+			wire += len(t)
+		}
+	}
+	addTexts(s.ID.Service, s.ID.Instance, s.Reason, s.Root, s.Via)
+	if o := s.Override; o != nil {
+		addTexts(o.Author, o.Reason, o.Scope.String())
+	}
+	if spec := s.Spec; spec != nil {
+		addTexts(spec.Address, spec.HealthName, spec.Incarnation, spec.Zone, spec.Version, spec.ServerName)
+		memory, wire = memory+len(spec.Labels)*labelBytes, wire+len(spec.Labels)*labelWire
+		for key, value := range spec.Labels {
+			addTexts(key, value)
+		}
+	}
+	memory, wire = memory+len(s.Checks)*checkBytes, wire+len(s.Checks)*checkWire
+	for i := range s.Checks {
+		addTexts(s.Checks[i].Name, s.Checks[i].Reason, s.Checks[i].Unit)
+	}
+	if s.Metrics != nil {
+		memory, wire = memory+len(s.Metrics.Gauges)*gaugeBytes, wire+len(s.Metrics.Gauges)*gaugeWire
+		for name := range s.Metrics.Gauges {
+			addTexts(name)
+		}
+	}
+	if s.Counts != nil {
+		memory, wire = memory+countsBytes, wire+countsBytes
+	}
+	return memory + encodings*wire
+}

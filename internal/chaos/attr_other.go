@@ -1,7 +1,0 @@
-//go:build !unix
-
-package chaos
-
-import "syscall"
-
-func attr() *syscall.SysProcAttr { return nil }

@@ -1,0 +1,86 @@
+package chaos
+
+import (
+	"fmt"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// OutOfOrder returns how many updates of one watcher were out of order, and describes
+// the first of them. Within an epoch, revisions must rise. The published states of a
+// target must be true states of the target, in the same order. The order starts again
+// with each epoch, because a killed coordinator may not have stored its last updates.
+func OutOfOrder(truths []Truth, seen []Seen) (n int, faults []string) {
+	all := map[health.ID]*targetHistory{}
+	for _, t := range truths {
+		if all[t.ID] == nil {
+			all[t.ID] = &targetHistory{}
+		}
+		all[t.ID].truths = append(all[t.ID].truths, t)
+	}
+	for _, s := range seen {
+		one := all[s.ID]
+		if one == nil {
+			continue
+		}
+		if why := one.faultOf(s); why != "" {
+			if n++; len(faults) < maxFaults {
+				faults = append(faults, fmt.Sprintf("%s: %s at %s: %s", s.ID, s.State, clock(s.At), why))
+			}
+		}
+		one.last = s
+	}
+	return n, faults
+}
+
+// targetHistory has the truths of a target, and the last truth that an update has shown.
+type targetHistory struct {
+	truths  []Truth
+	matched int // index in truths of the last truth that an update has shown
+	last    Seen
+}
+
+// faultOf returns a text that says why s cannot follow the updates before it. The text is
+// empty if s is in order.
+func (t *targetHistory) faultOf(s Seen) string {
+	switch {
+	case s.Epoch != t.last.Epoch:
+		t.matched = 0
+	case s.Revision < t.last.Revision || s.Revision == t.last.Revision && s.State != t.last.State:
+		return fmt.Sprintf("revision %d after %d", s.Revision, t.last.Revision)
+	case s.State == t.last.State:
+		return ""
+	}
+	if s.State == starting {
+		return ""
+	}
+	for i, truth := range t.truths[t.matched:] {
+		if (truth.State.matches(s.State) || truth.Undecided) && !truth.At.After(s.At) {
+			t.matched += i
+			return ""
+		}
+	}
+	return "the target did not have this state"
+}
+
+// WrongEnds counts the targets whose last published state is not true, and describes
+// the first of them.
+func WrongEnds(truths []Truth, view map[health.ID]Seen) (n int, faults []string) {
+	last := map[health.ID]State{}
+	for _, t := range truths {
+		last[t.ID] = t.State
+	}
+	for id, want := range last {
+		got := view[id].State
+		if got == "" {
+			got = Gone
+		}
+		if want.matches(got) {
+			continue
+		}
+		if n++; len(faults) < maxFaults {
+			faults = append(faults, fmt.Sprintf("%s: ends as %s, want %s", id, got, want))
+		}
+	}
+	return n, faults
+}

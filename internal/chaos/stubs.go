@@ -1,0 +1,172 @@
+package chaos
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+const (
+	// stubPatience replaces the 15 s of unreachable_after, so that the coordinator
+	// compares Watch with Check every 2 s. stubPoll is the shortest allowed poll_every.
+	stubPatience = 6 * time.Second
+	stubPoll     = time.Second
+	// stubTTL is so short that leases expire in the scenario unless they are renewed.
+	stubTTL = 6 * time.Second
+	// stubCrowd is the number of other targets. With them the stubs are less than half
+	// of the mesh, so the guard does not trip.
+	stubCrowd = 120
+	// stubDwell is how long a right state must stay published.
+	stubDwell = 8 * time.Second
+)
+
+// stubs follows targets whose health services are half-implemented. Either their Check
+// or their Watch is right, so the coordinator can know their states. All of them must
+// be published.
+func stubs(r *rig, v *Verdict) error {
+	if err := r.start(settings{unreachable: stubPatience, poll: stubPoll, policy: undamped}); err != nil {
+		return err
+	}
+	others, err := r.hostOthers(stubCrowd)
+	if err != nil {
+		return err
+	}
+	if err := r.waitUntilServing(others); err != nil {
+		return err
+	}
+	static, err := r.host(stubGroups(false)...)
+	if err != nil {
+		return err
+	}
+	leased, err := r.host(stubGroups(true)...)
+	if err != nil {
+		return err
+	}
+	if err := r.register(static.staticRegistrations()); err != nil {
+		return err
+	}
+	r.progress("%d kinds of half-implemented health services, static and leased", len(stubKinds))
+	if err := changeStubs(r, static, leased); err != nil {
+		return err
+	}
+	r.countErrors(v, len(ids(others, static, leased)))
+	noteKinds(r, v, ids(static, leased))
+	return nil
+}
+
+// hostOthers starts targets that have no faults. Half are leased targets of this
+// library, half are static stock targets. They share addresses.
+func (r *rig) hostOthers(n int) (*hostProcess, error) {
+	return r.host(
+		Group{Kind: kindOurs, Service: "other-leased", Targets: n / 2, Leased: true, PerAddress: n / 6},
+		Group{Kind: kindStock, Service: "other-stock", Targets: n - n/2, PerAddress: n / 6},
+	)
+}
+
+// stubGroups returns one group for each kind. Only kinds that need a shared server have
+// more than one target.
+func stubGroups(leased bool) (groups []Group) {
+	for _, k := range stubKinds {
+		g := Group{Kind: k.name, Service: k.name + "-static", Targets: 1, Each: 1}
+		if leased {
+			g.Service, g.Leased, g.TTL = k.name+"-leased", true, stubTTL
+		}
+		if k.name == kindQuota {
+			g.Targets, g.PerAddress = quotaShare, quotaShare
+		}
+		groups = append(groups, g)
+	}
+	return groups
+}
+
+// changeStubs changes the states of all targets that can change. After each change it waits
+// until the new state must be published, and could have been replaced by a false one.
+func changeStubs(r *rig, hosts ...*hostProcess) error {
+	if err := waitUntilPublished(r); err != nil {
+		return err
+	}
+	for _, s := range []State{notServing, serving, notServing} {
+		r.progress("the targets become %s", s)
+		for _, h := range hosts {
+			if err := h.run(r.ctx, Command{Do: commandSet, IDs: changingTargets(ids(h)), State: s}); err != nil {
+				return err
+			}
+		}
+		if err := waitUntilPublished(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changingTargets returns the names of the targets whose state can change.
+func changingTargets(all []health.ID) (names []string) {
+	for _, id := range all {
+		if !stubNamed(stubKindOf(id)).noService {
+			names = append(names, id.String())
+		}
+	}
+	return names
+}
+
+// stubKindOf returns the kind of a target of stubGroups.
+func stubKindOf(id health.ID) string {
+	for _, end := range []string{"-static-", "-leased-"} {
+		if kind, _, ok := strings.Cut(id.Service, end); ok {
+			return kind
+		}
+	}
+	return ""
+}
+
+// waitUntilPublished waits until all targets are published with their true states, and
+// then for stubDwell. It waits no longer than the bound plus one second in total.
+func waitUntilPublished(r *rig) error {
+	late := time.Now().Add(r.bounds.Stub + time.Second)
+	if _, err := r.watcher.waitAtMost(r.ctx, r.bounds.Stub, matchesTruth(r.record, nil)); err != nil {
+		return err
+	}
+	return r.wait(min(stubDwell, time.Until(late)))
+}
+
+// noteKinds adds the errors of each service to the notes of v. It requires that targets became
+// NOT_SERVING only because they reported it, since they have no other faults.
+func noteKinds(r *rig, v *Verdict, all []health.ID) {
+	truths, gaps := r.record.read()
+	seen, _ := r.watcher.read()
+	services := servicesOf(all)
+	right, causes := 0, 0
+	for _, service := range services {
+		c := &Case{Truths: truths, Seen: seen, Outages: gaps, From: r.countFrom, To: time.Now()}
+		c = c.ofService(service.Service)
+		n, foreign := Compare(c), foreignCauses(c.Seen)
+		if causes += foreign; n.False+n.Missed+n.Late+foreign == 0 {
+			right++
+			continue
+		}
+		v.note("%s: %d false, %d missed, %d late, %d with another cause", service, n.False, n.Missed, n.Late, foreign)
+	}
+	v.note("%d of %d services were published with their true states", right, len(services))
+	v.require(causes == 0, "NOT_SERVING was published %d times although the target had not reported a failure", causes)
+}
+
+// ofService returns a Case with only the truths and updates of the instances of one service.
+func (c *Case) ofService(service string) *Case {
+	one := *c
+	one.Truths = slices.DeleteFunc(slices.Clone(c.Truths), func(t Truth) bool { return t.ID.Service != service || t.ID.Instance == "" })
+	one.Seen = slices.DeleteFunc(slices.Clone(c.Seen), func(s Seen) bool { return s.ID.Service != service || s.ID.Instance == "" })
+	return &one
+}
+
+// foreignCauses counts the states NOT_SERVING that were published although the target
+// did not report a failure.
+func foreignCauses(seen []Seen) (n int) {
+	for _, s := range seen {
+		if s.State == notServing && s.Cause != health.CauseFailed.String() {
+			n++
+		}
+	}
+	return n
+}

@@ -1,0 +1,89 @@
+package chaos
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// watchProcess is a process that runs the watch command and writes its output to a
+// file.
+type watchProcess struct {
+	*process
+	file string             // path of the output of the command, which has one JSON object a line
+	read int64              // number of bytes of the file that were read
+	view map[health.ID]Seen // last state of each name
+}
+
+// startWatchProcess starts a watch command and waits until it has printed n names.
+func (r *rig) startWatchProcess(n int) (*watchProcess, error) {
+	name := filepath.Join(r.dir, "watch.json")
+	out, err := logFile(name)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close() //nolint:errcheck // the child has its own descriptor
+	cmd := r.cfg.Command(r.ctx, "watch", "--output", "json", "--coordinator", r.coordinator.at)
+	cmd.Stdout, cmd.Stderr = out, r.log
+	p, err := startProcess(cmd)
+	if err != nil {
+		return nil, err
+	}
+	r.onClose(p.kill)
+	w := &watchProcess{process: p, file: name, view: map[health.ID]Seen{}}
+	return w, w.waitFor(r, "the watch command has printed all names", func(view map[health.ID]Seen) bool { return len(view) >= n })
+}
+
+// waitFor waits until a condition of the printed states is true.
+func (p *watchProcess) waitFor(r *rig, what string, ok func(map[health.ID]Seen) bool) error {
+	for late := time.Now().Add(patience); ; {
+		err := p.readNewLines()
+		switch {
+		case err != nil:
+			return err
+		case ok(p.view):
+			return nil
+		case time.Now().After(late):
+			return &timeoutError{what}
+		case !sleep(r.ctx, 200*time.Millisecond):
+			return r.ctx.Err()
+		}
+	}
+}
+
+// readNewLines reads the whole lines that the command has added to the file.
+func (p *watchProcess) readNewLines() error {
+	f, err := os.Open(p.file)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // the file was only read
+	text, err := io.ReadAll(io.NewSectionReader(f, p.read, 1<<40))
+	if err != nil {
+		return err
+	}
+	text = text[:bytes.LastIndexByte(text, '\n')+1]
+	p.read += int64(len(text))
+	for line := range bytes.Lines(text) {
+		var h struct {
+			Service, Instance, Status string
+			Removed                   bool
+		}
+		if err := json.Unmarshal(line, &h); err != nil {
+			return fmt.Errorf("a watch command prints %s: %w", line, err)
+		}
+		id := health.ID{Service: h.Service, Instance: h.Instance}
+		p.view[id] = Seen{ID: id, State: State(strings.TrimPrefix(h.Status, "STATUS_"))}
+		if h.Removed {
+			delete(p.view, id)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,74 @@
+package api
+
+import (
+	"context"
+	"net/netip"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/peer"
+
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// principal returns whether the caller of a call is trusted, and its verified identity. The
+// identity is empty if the caller has no verified certificate.
+func (c *Config) principal(ctx context.Context) access.Principal {
+	who := access.Principal{Trusted: c.TrustAll}
+	p, ok := peer.FromContext(ctx)
+	if !ok || verifiedChains(p.AuthInfo) == nil {
+		return who
+	}
+	who.Trusted = true
+	if at, ok := p.Addr.(peerAddr); ok {
+		who.Identity = at.identity
+	}
+	return who
+}
+
+// caller returns the caller of a call together with the access policy to ask about it.
+func (c *Config) caller(ctx context.Context) access.Caller {
+	return access.Caller{Policy: c.Policy, Principal: c.principal(ctx)}
+}
+
+// check asks the access policy whether the caller may use the verb on one name. It returns a
+// gRPC error if the policy refuses.
+func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) error {
+	if _, err := c.caller(ctx).Check(verb, name); err != nil {
+		return wire.GRPC(err)
+	}
+	return nil
+}
+
+// describer registers gRPC reflection, a service that describes the API. Each call of its
+// stream methods first asks the access policy.
+type describer struct {
+	boundedServer
+	cfg *Config
+}
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r describer) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	r.boundedServer.RegisterService(withStreams(desc, func(_ string, handler grpc.StreamHandler) grpc.StreamHandler {
+		return func(srv any, stream grpc.ServerStream) error {
+			if err := r.cfg.check(stream.Context(), access.Describe, access.Name{}); err != nil {
+				return err
+			}
+			return handler(srv, stream)
+		}
+	}), impl)
+}
+
+// callerAddr returns the IP address of a caller. It returns the zero Addr if the address of
+// the caller is not an IP address.
+func callerAddr(ctx context.Context) netip.Addr {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.Addr == nil {
+		return netip.Addr{}
+	}
+	at, err := netip.ParseAddrPort(p.Addr.String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap()
+}

@@ -1,0 +1,81 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// Registry is the part of the registry that the API calls.
+type Registry interface {
+	Register(ctx context.Context, regs []wire.Registration) ([]*health.Spec, error)
+	Deregister(ctx context.Context, id health.ID, lease uint64, force bool) (returns bool, err error)
+	SetOverride(ctx context.Context, scope health.Scope, o *health.Override) error
+	ClearOverride(ctx context.Context, scope health.Scope, author, reason string) error
+	Overrides(ctx context.Context) ([]mesh.ActiveOverride, error)
+	Transitions(ctx context.Context, q store.Query) (store.Page, error)
+	Renew(ctx context.Context, id health.ID, lease uint64) (ttl time.Duration, unreachable bool, err error)
+	Observe(ctx context.Context, ev mesh.Event, since time.Time) error
+}
+
+// Config has the settings of a Server.
+type Config struct {
+	Registry Registry
+	Feed     *feed.Feed
+	// Targets decides which addresses the coordinator may dial, and so which addresses may
+	// be registered.
+	Targets *wire.Targets
+	// Policy decides about access; nil means [access.TrustPolicy].
+	Policy access.Policy
+	// TrustAll means that every caller is trusted. If it is false, only a caller with a
+	// verified certificate is trusted.
+	TrustAll bool
+	// Reflection means that the server offers gRPC reflection, so that tools such as grpcurl
+	// can list the services.
+	Reflection bool
+	// Credentials are the credentials of the listener; nil means plaintext.
+	Credentials credentials.TransportCredentials
+	// Unary and Stream are interceptors that run around every call, such as metrics.
+	Unary  []grpc.UnaryServerInterceptor
+	Stream []grpc.StreamServerInterceptor
+	// Peers counts and limits the connections of each peer; nil means no limit.
+	Peers *Peers
+	// MaxWatchers is the largest number of open Watch streams. MaxWatchersPerPeer is the
+	// largest number for one peer. 0 means the default of package grpchealth.
+	MaxWatchers, MaxWatchersPerPeer int
+	// Budgets limits the messages of an instance, on Report streams, that are applied; nil
+	// means no limit.
+	Budgets *wire.Budgets
+	// Services returns the current policies of single services for Explain. If it is nil,
+	// Explain uses no policies.
+	Services func() map[string]health.ServicePolicy
+	// Stats fills in the numbers of a GetCoordinator response that come from all components.
+	Stats func(*pb.GetCoordinatorResponse)
+	// Build is the version of the coordinator that callers see.
+	Build string
+	// Logger receives a record for each panic of a handler; nil means no log.
+	Logger *slog.Logger
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Peers == nil {
+		c.Peers = NewPeers(0, 0)
+	}
+	if c.Policy == nil {
+		c.Policy = access.TrustPolicy{}
+	}
+}

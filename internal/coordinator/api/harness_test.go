@@ -1,0 +1,155 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// home is the address of the world's own client.
+const home = "192.0.2.1"
+
+// setup holds what a test can change.
+type setup struct {
+	Config
+	epoch        uint64
+	store        store.Store
+	maxInstances int
+	// client are the credentials of the world's own client.
+	client credentials.TransportCredentials
+}
+
+// world is a server under test, its registry and a client. It needs a synctest bubble.
+type world struct {
+	t        *testing.T
+	registry *registry.Registry
+	server   *Server
+	listener *listener
+	*visitor
+
+	stop, stopRegistry context.CancelFunc
+	served, ran        chan error
+	ended              bool
+}
+
+// newWorld returns a world that trusts every caller and allows addresses of 192.0.2.0/24.
+// The function edit can change that.
+func newWorld(t *testing.T, edit func(*setup)) *world {
+	t.Helper()
+	s := setup{epoch: 77, store: store.NewMemory(0), client: insecure.NewCredentials()}
+	s.TrustAll, s.Build = true, "v9"
+	s.Targets = &wire.Targets{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	s.Stats = func(*pb.GetCoordinatorResponse) {}
+	if edit != nil {
+		edit(&s)
+	}
+	w := &world{t: t, listener: newListener(), served: make(chan error, 1), ran: make(chan error, 1)}
+	w.startRegistry(&s)
+	s.Registry, s.Feed = w.registry, w.registry.Feed()
+	w.server = New(s.Config)
+	var ctx context.Context
+	ctx, w.stop = context.WithCancel(context.Background())
+	go func() { w.served <- w.server.Serve(ctx, w.listener) }()
+	t.Cleanup(w.end)
+	w.visitor = w.call(home, s.client)
+	return w
+}
+
+func (w *world) startRegistry(s *setup) {
+	var err error
+	w.registry, err = registry.New(w.t.Context(), registry.Config{
+		Store: s.store, Epoch: s.epoch, MaxInstances: s.maxInstances,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var ctx context.Context
+	ctx, w.stopRegistry = context.WithCancel(context.Background())
+	go func() { w.ran <- w.registry.Run(ctx) }()
+}
+
+// end ends the server and then the registry, as the coordinator does.
+func (w *world) end() {
+	if w.ended {
+		return
+	}
+	w.ended = true
+	w.stop()
+	if err := <-w.served; err != nil {
+		w.t.Errorf("Serve: %v", err)
+	}
+	w.stopRegistry()
+	if err := <-w.ran; err != nil {
+		w.t.Errorf("the registry: %v", err)
+	}
+}
+
+// visitor is one connection with a client for each service.
+type visitor struct {
+	t      *testing.T
+	conn   *grpc.ClientConn
+	mesh   pb.HealthServiceClient
+	leases pb.RegistryServiceClient
+	admin  pb.AdminServiceClient
+}
+
+// call returns a connection from a host.
+func (w *world) call(host string, creds credentials.TransportCredentials) *visitor {
+	w.t.Helper()
+	conn, err := grpc.NewClient("passthrough:///coordinator",
+		grpc.WithTransportCredentials(creds), grpc.WithContextDialer(w.listener.dialFrom(host)))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = conn.Close() })
+	return &visitor{
+		t: w.t, conn: conn, mesh: pb.NewHealthServiceClient(conn),
+		leases: pb.NewRegistryServiceClient(conn), admin: pb.NewAdminServiceClient(conn),
+	}
+}
+
+// send calls the method of this request and returns its error.
+func (c *visitor) send(req any) (err error) {
+	ctx := c.t.Context()
+	switch q := req.(type) {
+	case *pb.RegisterRequest:
+		_, err = c.leases.Register(ctx, q)
+	case *pb.RenewRequest:
+		_, err = c.leases.Renew(ctx, q)
+	case *pb.DeregisterRequest:
+		_, err = c.leases.Deregister(ctx, q)
+	case *pb.ExplainRequest:
+		_, err = c.admin.Explain(ctx, q)
+	case *pb.ListTransitionsRequest:
+		_, err = c.admin.ListTransitions(ctx, q)
+	case *pb.SetOverrideRequest:
+		_, err = c.admin.SetOverride(ctx, q)
+	case *pb.ClearOverrideRequest:
+		_, err = c.admin.ClearOverride(ctx, q)
+	case *pb.ListOverridesRequest:
+		_, err = c.admin.ListOverrides(ctx, q)
+	case *pb.GetCoordinatorRequest:
+		_, err = c.admin.GetCoordinator(ctx, q)
+	case *pb.CheckRequest:
+		_, err = c.mesh.Check(ctx, q)
+	case *pb.ListRequest:
+		_, err = c.mesh.List(ctx, q)
+	case *pb.WatchRequest:
+		err = c.watch(q).end()
+	case *pb.ReportRequest:
+		err = c.report(q).end()
+	default:
+		err = errors.New("the test has no method for this request")
+	}
+	return err
+}

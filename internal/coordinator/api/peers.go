@@ -1,0 +1,208 @@
+package api
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+
+	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// MaxRefused is the number of refused connections that stay open at a time. A refused
+// connection exceeds a limit. It stays open so that its calls are answered with the limit, or
+// until its peer is verified and has another limit. If another connection is refused, the
+// oldest refused connection is closed.
+const MaxRefused = 64
+
+// Peers counts open connections. A peer with a verified certificate is counted by its
+// identity, any other peer by its network. All listeners of a coordinator share one Peers.
+// It is safe for concurrent use.
+type Peers struct {
+	maxPerPeer, ipv6Bits int
+
+	mu      sync.Mutex
+	open    map[string]int // number of open connections by peer
+	refused []*Conn        // open connections that exceed a limit, the oldest first
+}
+
+// NewPeers returns Peers that allows each peer maxPerPeer connections; 0 means no limit.
+// ipv6Bits is the length of the IPv6 prefix that identifies a peer; 0 means
+// wire.PeerPrefix.
+func NewPeers(maxPerPeer, ipv6Bits int) *Peers {
+	return &Peers{maxPerPeer: maxPerPeer, ipv6Bits: ipv6Bits, open: map[string]int{}}
+}
+
+// Listen returns a listener that counts the connections of l. Its connections are of type
+// *Conn. Accept also returns a connection that exceeds the limit; the method Refused of such a
+// connection returns the reason.
+func (p *Peers) Listen(l net.Listener) net.Listener { return &countingListener{Listener: l, peers: p} }
+
+type countingListener struct {
+	net.Listener
+	peers *Peers
+}
+
+// Accept returns the next connection, which is of type *Conn.
+func (l *countingListener) Accept() (net.Conn, error) {
+	raw, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.peers.addConn(raw), nil
+}
+
+// addConn counts a new connection by its network.
+func (p *Peers) addConn(raw net.Conn) *Conn {
+	c := &Conn{Conn: raw, peers: p, peer: wire.Peer(raw.RemoteAddr().String(), p.ipv6Bits)}
+	p.mu.Lock()
+	c.refused = p.addTo(c.peer)
+	oldest := p.keepRefused(c)
+	p.mu.Unlock()
+	if oldest != nil {
+		_ = oldest.Close()
+	}
+	return c
+}
+
+// addTo counts one connection of a peer. If the peer has as many connections as it may have,
+// addTo does not count the connection and returns an error that names the limit.
+func (p *Peers) addTo(peer string) error {
+	if p.maxPerPeer > 0 && p.open[peer] >= p.maxPerPeer {
+		return fmt.Errorf("%w: %d connections are open from %s, the most one peer may have", domain.ErrLimit, p.maxPerPeer, peer)
+	}
+	p.open[peer]++
+	return nil
+}
+
+// keepRefused adds c to the refused connections if c exceeds a limit. If there are too many of
+// them, it returns the oldest one, which the caller must close. Otherwise it returns nil.
+func (p *Peers) keepRefused(c *Conn) (oldest *Conn) {
+	if c.refused == nil {
+		return nil
+	}
+	if len(p.refused) == MaxRefused {
+		oldest = p.refused[0]
+	}
+	p.refused = append(p.refused, c)
+	return oldest
+}
+
+// removeConn removes a connection from the count of its peer, or from the refused connections.
+func (p *Peers) removeConn(c *Conn) {
+	if c.refused != nil {
+		p.refused = slices.DeleteFunc(p.refused, func(other *Conn) bool { return other == c })
+		return
+	}
+	if p.open[c.peer]--; p.open[c.peer] == 0 {
+		delete(p.open, c.peer)
+	}
+}
+
+// Conn is a connection that Peers counts.
+type Conn struct {
+	net.Conn
+	peers *Peers
+
+	// peers.mu guards the fields below.
+	peer       string // peer for which the connection is counted
+	identity   string // identity in the verified certificate of the peer; empty before identify
+	refused    error  // error that names the exceeded limit; nil if none is exceeded
+	closed     bool
+	afterClose []func() // functions that the first Close calls
+}
+
+// Refused returns an error that names the limit that the connection exceeds, or nil.
+func (c *Conn) Refused() error {
+	c.peers.mu.Lock()
+	defer c.peers.mu.Unlock()
+	return c.refused
+}
+
+// identify counts the connection by the verified identity of its peer, and no longer by the
+// network of the peer. It returns an error if the connection exceeds a limit or is closed.
+func (c *Conn) identify(identity string) error {
+	oldest, err := c.recount(identity)
+	if oldest != nil {
+		_ = oldest.Close()
+	}
+	return err
+}
+
+func (c *Conn) recount(identity string) (oldest *Conn, err error) {
+	p := c.peers
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.closed {
+		return nil, net.ErrClosed
+	}
+	c.identity = identity
+	err = p.addTo(identity)
+	p.removeConn(c)
+	if c.refused = err; err == nil {
+		c.peer = identity
+	}
+	return p.keepRefused(c), err
+}
+
+// Close closes the connection and removes it from the count.
+func (c *Conn) Close() error {
+	for _, f := range c.markClosed() {
+		f()
+	}
+	return c.Conn.Close()
+}
+
+// markClosed marks the connection as closed. For the first call it returns the functions that
+// Close must call.
+func (c *Conn) markClosed() (afterClose []func()) {
+	c.peers.mu.Lock()
+	defer c.peers.mu.Unlock()
+	if c.closed {
+		return nil
+	}
+	c.closed = true
+	c.peers.removeConn(c)
+	afterClose, c.afterClose = c.afterClose, nil
+	return afterClose
+}
+
+// RemoteAddr returns the address of the peer, as a wire.PeerAddr.
+func (c *Conn) RemoteAddr() net.Addr {
+	c.peers.mu.Lock()
+	defer c.peers.mu.Unlock()
+	return peerAddr{Addr: c.Conn.RemoteAddr(), conn: c, identity: c.identity}
+}
+
+// peerAddr is the remote address of a Conn. gRPC reads this address after the handshake, when
+// the identity of the peer is known.
+type peerAddr struct {
+	net.Addr
+	conn     *Conn
+	identity string // identity in the verified certificate of the peer; empty if there is none
+}
+
+var _ wire.PeerAddr = peerAddr{}
+
+// Peer returns the peer for which the connection is counted.
+func (a peerAddr) Peer() string {
+	a.conn.peers.mu.Lock()
+	defer a.conn.peers.mu.Unlock()
+	return a.conn.peer
+}
+
+// AfterClose makes Close call f. If the connection is already closed, AfterClose calls f at
+// once.
+func (a peerAddr) AfterClose(f func()) {
+	p := a.conn.peers
+	p.mu.Lock()
+	closed := a.conn.closed
+	if !closed {
+		a.conn.afterClose = append(a.conn.afterClose, f)
+	}
+	p.mu.Unlock()
+	if closed {
+		f()
+	}
+}

@@ -1,0 +1,129 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// registryService serves RegistryService.
+type registryService struct {
+	pb.UnimplementedRegistryServiceServer
+	cfg *Config
+	// stopping is closed when the server begins to stop.
+	stopping <-chan struct{}
+}
+
+// Register adds or updates instances. It returns when their registrations are durable.
+func (r registryService) Register(ctx context.Context, req *pb.RegisterRequest) (*pb.RegisterResponse, error) {
+	regs, err := wire.Registrations(req)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.resolveAddresses(ctx, regs); err != nil {
+		return nil, err
+	}
+	specs, err := r.cfg.Registry.Register(ctx, regs)
+	if err != nil {
+		return nil, wire.GRPC(err)
+	}
+	resp := &pb.RegisterResponse{}
+	for i, spec := range specs {
+		resp.Leases = append(resp.Leases, leaseOf(regs[i].ID, spec))
+	}
+	return resp, nil
+}
+
+// resolveAddresses asks the access policy about each instance, and replaces the address of the
+// instance by the address that the coordinator will dial.
+func (r registryService) resolveAddresses(ctx context.Context, regs []wire.Registration) error {
+	var v wire.Violations
+	for i := range regs {
+		if err := r.cfg.check(ctx, access.Register, access.Of(regs[i].ID)); err != nil {
+			return err
+		}
+		address, err := r.cfg.Targets.Resolve(regs[i].Spec.Address, callerAddr(ctx))
+		v.Check(fmt.Sprintf("registrations[%d].address", i), err)
+		regs[i].Spec.Address = address
+	}
+	return v.Err()
+}
+
+func leaseOf(id health.ID, s *health.Spec) *pb.Lease {
+	l := &pb.Lease{
+		Service: id.Service, Instance: id.Instance, Address: s.Address,
+		LeaseId: strconv.FormatUint(s.Lease, 16),
+	}
+	if !s.Static {
+		l.Ttl = durationpb.New(s.TTL)
+	}
+	return l
+}
+
+// Renew renews a lease.
+func (r registryService) Renew(ctx context.Context, req *pb.RenewRequest) (*pb.RenewResponse, error) {
+	id, lease, err := parseLeaseRequest(req, true)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cfg.check(ctx, access.Register, access.Of(id)); err != nil {
+		return nil, err
+	}
+	ttl, unreachable, err := r.cfg.Registry.Renew(ctx, id, lease)
+	if err != nil {
+		return nil, wire.GRPC(err)
+	}
+	return &pb.RenewResponse{Ttl: durationpb.New(ttl), Unreachable: unreachable}, nil
+}
+
+// Deregister removes an instance. It returns when the removal is durable.
+func (r registryService) Deregister(ctx context.Context, req *pb.DeregisterRequest) (*pb.DeregisterResponse, error) {
+	id, lease, err := parseLeaseRequest(req, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.cfg.check(ctx, access.Register, access.Of(id)); err != nil {
+		return nil, err
+	}
+	returns, err := r.cfg.Registry.Deregister(ctx, id, lease, req.GetForce())
+	if err != nil {
+		return nil, wire.GRPC(err)
+	}
+	return &pb.DeregisterResponse{Returns: returns}, nil
+}
+
+// leaseRequest is a request that names an instance and its lease.
+type leaseRequest interface {
+	GetService() string
+	GetInstance() string
+	GetLeaseId() string
+}
+
+// parseLeaseRequest returns the instance and the lease of a request. If required is false, the
+// request may have no lease; the returned lease is 0 in this case.
+func parseLeaseRequest(req leaseRequest, required bool) (health.ID, uint64, error) {
+	var v wire.Violations
+	v.Check("service", wire.CheckService(req.GetService()))
+	v.Check("instance", wire.CheckInstance(req.GetInstance()))
+	lease, err := parseLeaseID(req.GetLeaseId())
+	if req.GetLeaseId() != "" || required {
+		v.Check("lease_id", err)
+	}
+	return health.ID{Service: req.GetService(), Instance: req.GetInstance()}, lease, v.Err()
+}
+
+func parseLeaseID(text string) (uint64, error) {
+	lease, err := strconv.ParseUint(text, 16, 64)
+	if err != nil || len(text) > wire.MaxLeaseID {
+		return 0, errors.New("is not a lease id; allowed: the lease_id Register answered")
+	}
+	return lease, nil
+}

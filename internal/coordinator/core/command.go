@@ -1,0 +1,140 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// Limits of the commands that wait for the store.
+const (
+	MaxCommands     = 4096
+	MaxCommandBytes = 64 << 20
+)
+
+// Command is a change that must be durable before its caller gets an answer. At most one
+// of Register, Deregister, Override and Configure is set. A command with none of them
+// has its answer when all waiting records were written, or the commit has failed.
+type Command struct {
+	// Register holds the instances to add or update. The core adds or updates all of them or none.
+	Register   []wire.Registration
+	Deregister *Deregistration
+	Override   *OverrideChange
+	Configure  *Configuration
+	// MaxWaiting is a number of waiting commands. If as many wait already, the command is
+	// refused. 0 means MaxCommands.
+	MaxWaiting int
+
+	// Err and Specs are the answer to the command. Specs has one element for each element of Register.
+	Err   error
+	Specs []*health.Spec
+
+	events []mesh.Event // events that the mesh gets when the command is durable
+	reply  func()
+}
+
+// Deregistration is a request to remove one instance.
+type Deregistration struct {
+	ID health.ID
+	// Lease is the lease that the calling process was given; 0 if the caller is a person.
+	Lease uint64
+	// Force lets a person remove an instance whose process renews its lease.
+	Force bool
+	// Returns is part of the answer. It is true if the configuration, or the process of
+	// the instance, registers the name again.
+	Returns bool
+
+	notRenewed uint64 // lease that the process had stopped renewing when the command arrived; 0 for a renewed lease and for none
+}
+
+// OverrideChange sets the override of a scope, or clears it if Override is nil.
+type OverrideChange struct {
+	Scope    health.Scope
+	Override *health.Override
+	// Author is the person who clears the override, and Reason is why. Both are empty if
+	// Override is set.
+	Author, Reason string
+}
+
+// Configuration is the list of configured registrations that replaces the earlier list.
+type Configuration struct {
+	Registrations []wire.Registration // configured registrations; no name occurs twice
+
+	changed map[health.ID]*store.Registration // registrations that the configuration changes; a nil value means removed
+}
+
+// size returns the approximate memory of the command in bytes. The registrations of a
+// Configuration do not count: their file has a bound, and the command must never be refused.
+func (c *Command) size() int {
+	n := 512
+	for i := range c.Register {
+		n += sizeOfRegistration(&c.Register[i])
+	}
+	if o := c.Override; o != nil {
+		n += len(o.Scope.String()) + len(o.Author) + len(o.Reason)
+		if o.Override != nil {
+			n += len(o.Override.Author) + len(o.Override.Reason)
+		}
+	}
+	return n
+}
+
+func sizeOfRegistration(r *wire.Registration) int {
+	s := &r.Spec
+	n := 1024 + len(r.ID.Service) + len(r.ID.Instance) + len(s.Address) + len(s.HealthName) + len(s.Incarnation) +
+		len(s.Zone) + len(s.Version) + len(s.ServerName)
+	for key, value := range s.Labels {
+		n += 96 + len(key) + len(value)
+	}
+	return n
+}
+
+// names returns the instances, and the key of the scope, that the command is about.
+func (c *Command) names() []health.ID {
+	var ids []health.ID
+	for i := range c.Register {
+		ids = append(ids, c.Register[i].ID)
+	}
+	if c.Deregister != nil {
+		ids = append(ids, c.Deregister.ID)
+	}
+	if c.Override != nil {
+		ids = append(ids, c.Override.Scope.Key())
+	}
+	return ids
+}
+
+// commandQueue holds the commands that wait for the next batch. The number and the total
+// size of the commands are bounded.
+type commandQueue struct {
+	commands []*Command
+	bytes    int
+}
+
+// add appends a command, or returns an error if the queue is at one of its limits.
+func (q *commandQueue) add(c *Command) error {
+	most := c.MaxWaiting
+	if most == 0 {
+		most = MaxCommands
+	}
+	size := c.size()
+	switch {
+	case len(q.commands) >= most:
+		return fmt.Errorf("%w: %d registrations and overrides wait for the store; allowed: %d", domain.ErrLimit, len(q.commands), most)
+	case q.bytes+size > MaxCommandBytes:
+		return fmt.Errorf("%w: registrations and overrides of %d MiB wait for the store; allowed: %d MiB", domain.ErrLimit, q.bytes>>20, MaxCommandBytes>>20)
+	}
+	q.commands, q.bytes = append(q.commands, c), q.bytes+size
+	return nil
+}
+
+// takeCommands removes all commands from the queue and returns them.
+func (q *commandQueue) takeCommands() []*Command {
+	taken := q.commands
+	q.commands, q.bytes = nil, 0
+	return taken
+}

@@ -1,0 +1,345 @@
+package core
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+)
+
+// Config has the settings of a Core. Every field except Trace is required.
+type Config struct {
+	Policy health.MeshPolicy
+	// Epoch is a random number that identifies this start of the coordinator.
+	Epoch uint64
+	// StoreTrust is the largest age of the last commit at which the mesh trusts the stored
+	// statuses after a start.
+	StoreTrust time.Duration
+	// MaxInstances is the largest number of registered instances.
+	MaxInstances int
+	// QueueBytes is the largest total size, in bytes, of the transitions that wait for
+	// the store.
+	QueueBytes int
+	// NewLease returns a lease that it has never returned before.
+	NewLease func() uint64
+	// Trace is called during each Step; nil means no observer.
+	Trace Trace
+}
+
+// Trace is an observer that tests use to see what happens inside a Step.
+type Trace interface {
+	// Forgiven is called when a Step came late by the duration late, and every deadline
+	// was moved by as much.
+	Forgiven(late time.Duration)
+	// Applied is called with changes and the event that caused them. ev is nil if the
+	// passage of time caused them, or if they are changes of the coordinator's own status.
+	Applied(ev *mesh.Event, changes []health.Change)
+}
+
+// Core is the registry without goroutines and I/O.
+type Core struct {
+	cfg     Config
+	mesh    *mesh.Mesh
+	clock   lateness
+	pending pending
+	queue   commandQueue
+	stored
+	commits
+
+	changes []health.Change // changes that this Step returns in its Output
+	replies []func()        // functions that this Step returns in Output.Replies
+	renewal mesh.Event      // event of the last renewal; a local variable would cost an allocation
+}
+
+// Input is one thing that has happened. Exactly one of Event, Renewal, Query,
+// Retune, Command and Result is set.
+type Input struct {
+	// Event is evidence for the mesh. Its Kind is 0 if it is not set.
+	Event mesh.Event
+	// Since is when a wait for an answer began, if Event says that no answer came. It
+	// is zero for other events. The part of the wait in which Step was called late is
+	// subtracted from the wait.
+	Since time.Time
+
+	Renewal *Renewal
+	Query   func(*mesh.Mesh) // function that reads the mesh; it must not keep the pointer
+	Retune  map[string]health.ServicePolicy
+	Command *Command
+	Result  *Result
+
+	// Reply is returned in Output.Replies when the input was applied. The Reply of a
+	// command is returned when the command is durable or refused. nil means that no
+	// caller waits.
+	Reply func()
+}
+
+// Renewal is a request to renew a lease. Its last three fields are the answer.
+type Renewal struct {
+	ID    health.ID
+	Lease uint64
+
+	TTL         time.Duration
+	Unreachable bool // the coordinator cannot reach the instance, so the instance should push its status
+	Err         error
+}
+
+// Output says what the caller of Step must do. Its slices are valid until the next
+// Step.
+type Output struct {
+	// Operation is the operation that the caller must start on the store; nil means none.
+	// The caller passes its Result to a later Step.
+	Operation *Operation
+	// Changes are the changes that the caller must publish, in this order, before it
+	// calls the functions in Replies.
+	Changes []health.Change
+	Replies []func()
+	// Sleep is the longest time from the time of this Step to the next Step.
+	Sleep time.Duration
+	// Late is the duration by which all deadlines were moved because this Step came
+	// late; 0 if it did not.
+	Late time.Duration
+	// Waiting counts the transitions that wait for the store. Lost counts the
+	// transitions that were dropped since the start.
+	Waiting int
+	Lost    uint64
+	Stats   Stats
+}
+
+// Stats is the state of the coordinator itself.
+type Stats struct {
+	// Score says how badly the coordinator itself works, from 0 (good) to 7 (bad). See
+	// mesh.Mesh.Score.
+	Score int
+	// Guards are the mass-failure guards that are tripped.
+	Guards []mesh.Guard
+	// Overrides is the number of overrides that are set.
+	Overrides int
+	// StoreError says why the store accepts no records, or that a commit takes longer
+	// than SlowCommit. It is empty while the store works.
+	StoreError string
+}
+
+// Equal reports whether all fields of s and other are equal.
+func (s *Stats) Equal(other *Stats) bool {
+	return s.Score == other.Score && s.Overrides == other.Overrides && s.StoreError == other.StoreError &&
+		slices.Equal(s.Guards, other.Guards)
+}
+
+// New returns a core without instances.
+func New(cfg Config, now time.Time) *Core {
+	return &Core{
+		cfg: cfg, mesh: mesh.New(cfg.Policy, cfg.Epoch, now), pending: newPending(cfg.QueueBytes),
+		stored: newStored(), commits: commits{health: storeWell},
+	}
+}
+
+// Load restores the state of a store. It must be called before the first Step. It
+// returns the changes to publish, and an error for each override that was not restored.
+// If the last commit is older than StoreTrust, the mesh does not trust the stored
+// statuses. The new statuses are then stored, or the next restart would trust the old ones.
+func (c *Core) Load(now time.Time, state *store.State) (changes []health.Change, skipped []error) {
+	c.lastBatch = state.LastBatch
+	age := now.Round(0).Sub(state.AliveAt) // AliveAt has no monotonic clock reading, so that of now is removed
+	trusted := age >= 0 && age <= c.cfg.StoreTrust
+	statuses := map[health.ID]*store.Status{}
+	for i := range state.Statuses {
+		statuses[state.Statuses[i].ID] = &state.Statuses[i]
+	}
+	for i := range state.Registrations {
+		reg := &state.Registrations[i]
+		c.registrations[reg.ID] = *reg
+		c.apply(now, &mesh.Event{
+			Kind: mesh.EventLoad, ID: reg.ID, Lease: reg.Lease, Spec: specOf(reg),
+			Loaded: loadedStatus(statuses[reg.ID], now, trusted),
+		})
+	}
+	if !trusted {
+		c.pending.addChanges(c.changes)
+	}
+	skipped = c.loadOverrides(now, state.Overrides)
+	c.publishSelf(now)
+	changes, c.changes = c.changes, nil
+	return changes, skipped
+}
+
+func (c *Core) loadOverrides(now time.Time, held []store.Override) (skipped []error) {
+	var overrides []health.Override
+	for i := range held {
+		o := overrideOf(&held[i])
+		var err error
+		if o.Scope, err = health.ParseScope(held[i].Scope); err != nil {
+			skipped = append(skipped, fmt.Errorf("the stored override %q matches no instance: %w", held[i].Scope, err))
+			continue
+		}
+		c.overrides[o.Scope.Key()] = held[i]
+		overrides = append(overrides, *o)
+		c.trace(&mesh.Event{Kind: mesh.EventOverride, Scope: o.Scope, Override: o}, len(c.changes))
+	}
+	from := len(c.changes)
+	c.changes = c.mesh.LoadOverrides(c.changes, now, overrides)
+	c.trace(nil, from)
+	c.pending.addEnded(c.mesh.TakeEndedOverrides())
+	return skipped
+}
+
+// Step applies the inputs at the time now, and returns what its caller must do. now must
+// not be earlier than in the Step before.
+func (c *Core) Step(now time.Time, inputs []Input) Output {
+	clear(c.changes)
+	clear(c.replies)
+	c.changes, c.replies, c.operation = c.changes[:0], c.replies[:0], nil
+	late := c.forgive(now)
+	for i := range inputs {
+		c.handleInput(now, &inputs[i])
+	}
+	c.writeIfDue(now)
+	if !c.stopping {
+		c.tick(now)
+	}
+	c.pending.addChanges(c.changes)
+	c.pending.addEnded(c.mesh.TakeEndedOverrides())
+	c.gather(now)
+	return Output{
+		Operation: c.operation, Changes: c.changes, Replies: c.replies, Sleep: c.sleep(now), Late: late,
+		Waiting: len(c.pending.transitions), Lost: c.pending.lostEver, Stats: c.stats(now),
+	}
+}
+
+// Stop makes the next Step write all waiting commands and records at once. After Stop,
+// Steps handle only commands and results; they do not change the mesh by evidence or time.
+func (c *Core) Stop() { c.stopping = true }
+
+// Stopped reports whether the final write after Stop has ended, with success or an error.
+func (c *Core) Stopped() bool { return c.last && !c.running }
+
+// Mesh returns the mesh, which the caller may read between two Steps and must not change.
+func (c *Core) Mesh() *mesh.Mesh { return c.mesh }
+
+// forgive moves every deadline by the lateness of the Step, and returns the lateness. It
+// runs before the evidence is applied. So no deadline passes that the evidence of this
+// Step would have met.
+func (c *Core) forgive(now time.Time) time.Duration {
+	late := c.clock.noteWake(now)
+	if late > 0 {
+		if c.cfg.Trace != nil {
+			c.cfg.Trace.Forgiven(late)
+		}
+		c.mesh.Forgive(late)
+	}
+	return late
+}
+
+func (c *Core) handleInput(now time.Time, in *Input) {
+	switch {
+	case in.Result != nil:
+		c.handleResult(now, in.Result)
+	case in.Command != nil:
+		c.handleCommand(now, in.Command, in.Reply)
+		return
+	case c.stopping:
+		return
+	case in.Renewal != nil:
+		c.renew(now, in.Renewal)
+	case in.Query != nil:
+		in.Query(c.mesh)
+	case in.Retune != nil:
+		from := len(c.changes)
+		c.changes = c.mesh.Retune(c.changes, now, in.Retune)
+		c.trace(nil, from)
+	default:
+		in.Event.Late = max(in.Event.Late, c.clock.Part(in.Since))
+		c.apply(now, &in.Event)
+	}
+	c.reply(in.Reply)
+}
+
+func (c *Core) handleCommand(now time.Time, cmd *Command, reply func()) {
+	cmd.reply = reply
+	if d := cmd.Deregister; d != nil && d.Lease == 0 {
+		d.notRenewed = c.leaseNotRenewed(now, d.ID)
+	}
+	if cmd.Err = c.queue.add(cmd); cmd.Err != nil {
+		c.reply(reply)
+	}
+}
+
+// leaseNotRenewed returns the lease of an instance if its process does not renew the
+// lease. It returns 0 if the process renews the lease, or if there is no lease.
+func (c *Core) leaseNotRenewed(now time.Time, id health.ID) uint64 {
+	if s, ok := c.mesh.State(id); ok && s.Spec != nil && !c.mesh.KeepsLease(id, now) {
+		return s.Spec.Lease
+	}
+	return 0
+}
+
+func (c *Core) renew(now time.Time, r *Renewal) {
+	s, ok := c.mesh.State(r.ID)
+	switch {
+	case !ok || s.Spec == nil || s.Spec.Static:
+		r.Err = fmt.Errorf("%s: %w", r.ID, domain.ErrLeaseUnknown)
+		return
+	case s.Spec.Lease != r.Lease:
+		r.Err = fmt.Errorf("%s: %w", r.ID, domain.ErrSuperseded)
+		return
+	}
+	c.renewal = mesh.Event{Kind: mesh.EventRenew, ID: r.ID, Lease: r.Lease}
+	c.apply(now, &c.renewal)
+	r.TTL, r.Unreachable = s.Spec.TTL, s.Unreachable
+}
+
+// apply applies one event to the mesh.
+func (c *Core) apply(now time.Time, ev *mesh.Event) {
+	from := len(c.changes)
+	c.changes = c.mesh.Apply(c.changes, now, ev)
+	c.trace(ev, from)
+}
+
+// tick makes the mesh handle the deadlines that have passed. It runs after all evidence
+// of the Step was applied, so that evidence wins over a deadline at the same time.
+func (c *Core) tick(now time.Time) {
+	from := len(c.changes)
+	c.changes = c.mesh.Tick(c.changes, now)
+	c.trace(nil, from)
+	c.publishSelf(now)
+}
+
+// publishSelf adds the state of the coordinator itself to the changes of this Step.
+func (c *Core) publishSelf(now time.Time) {
+	from, self := len(c.changes), c.healthAt(now)
+	c.changes = c.mesh.PublishSelf(c.changes, self.status, self.cause, self.reason)
+	c.trace(nil, from)
+}
+
+func (c *Core) trace(ev *mesh.Event, from int) {
+	if c.cfg.Trace != nil {
+		c.cfg.Trace.Applied(ev, c.changes[from:])
+	}
+}
+
+func (c *Core) reply(f func()) {
+	if f != nil {
+		c.replies = append(c.replies, f)
+	}
+}
+
+// sleep returns how long the caller may sleep. Lateness is measured only from the
+// deadlines of the mesh, because a late write harms no instance.
+func (c *Core) sleep(now time.Time) time.Duration {
+	deadline, _ := c.mesh.Deadline()
+	sleep := c.clock.armUntil(now, deadline)
+	if !c.running {
+		sleep = min(sleep, max(0, c.next.Sub(now)))
+	}
+	return sleep
+}
+
+func (c *Core) stats(now time.Time) Stats {
+	return Stats{
+		Score: c.mesh.Score(), Guards: c.mesh.Guards(), Overrides: c.mesh.OverrideCount(),
+		StoreError: c.healthAt(now).reason, // empty while the store works
+	}
+}

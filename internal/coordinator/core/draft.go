@@ -1,0 +1,172 @@
+package core
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+)
+
+// draft is a batch that is being made. Each command of the batch is checked against the
+// changes of the commands before it.
+type draft struct {
+	now          time.Time
+	stored       *stored
+	newLease     func() uint64
+	maxInstances int
+
+	registrations map[health.ID]*store.Registration // registrations that the batch changes; a nil value means deleted
+	overrides     map[health.ID]*health.Override    // changed overrides, by the key of the scope; nil means deleted
+	actions       []store.Transition                // journal entries about actions on overrides
+	count         int                               // number of registered instances after the batch
+	events        []mesh.Event                      // events that the mesh gets in addition to those of the commands
+	restored      map[health.ID]*store.Registration // configured registrations that replace those of other processes
+}
+
+// newDraft returns a draft that contains the changes which are in effect and not stored
+// yet.
+func newDraft(now time.Time, s *stored, cfg *Config) *draft {
+	d := &draft{
+		now: now, stored: s, newLease: cfg.NewLease, maxInstances: cfg.MaxInstances,
+		registrations: map[health.ID]*store.Registration{}, overrides: map[health.ID]*health.Override{},
+		restored: map[health.ID]*store.Registration{}, count: len(s.registrations),
+	}
+	for id, reg := range s.unsaved {
+		_, held := s.registrations[id]
+		switch {
+		case reg == nil && held:
+			d.count--
+		case reg != nil && !held:
+			d.count++
+		}
+		d.registrations[id] = reg
+		d.noteInstance(id, reg != nil)
+	}
+	return d
+}
+
+// registration returns the registration of an instance with the changes of the draft. It
+// returns nil if no instance of this name is registered.
+func (d *draft) registration(id health.ID) *store.Registration {
+	if reg, ok := d.registrations[id]; ok {
+		return reg
+	}
+	if reg, ok := d.stored.registrations[id]; ok {
+		return &reg
+	}
+	return nil
+}
+
+// override returns the override of a scope with the changes of the draft. It returns nil
+// if there is none.
+func (d *draft) override(key health.ID) *health.Override {
+	if o, ok := d.overrides[key]; ok {
+		return o
+	}
+	if o, ok := d.stored.overrides[key]; ok {
+		return overrideOf(&o)
+	}
+	return nil
+}
+
+// noteInstance sets GoneAt in the override of an instance that was removed, and clears it
+// when the instance is registered. An override without an end is kept for a day from
+// GoneAt.
+func (d *draft) noteInstance(id health.ID, registered bool) {
+	o := d.override(id)
+	if o == nil || o.GoneAt.IsZero() == registered {
+		return
+	}
+	moved := *o
+	moved.GoneAt = time.Time{}
+	if !registered {
+		moved.GoneAt = d.now
+	}
+	d.overrides[id] = &moved
+}
+
+// deleteInstance drafts the removal of an instance, which must be registered.
+func (d *draft) deleteInstance(id health.ID) {
+	d.registrations[id] = nil
+	d.noteInstance(id, false)
+	d.count--
+}
+
+// registerConfigured registers the configured target of a name under a new lease.
+// It returns the event for the mesh, and false if no target has this name.
+func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
+	want, ok := d.stored.configured[id]
+	if !ok {
+		return mesh.Event{}, false
+	}
+	if d.registration(id) == nil {
+		d.count++
+	}
+	spec := want.Spec
+	spec.Lease, spec.RegisteredAt = d.newLease(), d.now
+	reg := registrationRecord(id, &spec)
+	d.registrations[id] = &reg
+	d.noteInstance(id, true)
+	return mesh.Event{Kind: mesh.EventRegister, ID: id, Lease: spec.Lease, Spec: &spec}, true
+}
+
+// restoreConfigured registers the configured target of a name, if there is one, after
+// another process has lost that name.
+func (d *draft) restoreConfigured(id health.ID) {
+	if ev, ok := d.registerConfigured(id); ok {
+		d.events, d.restored[id] = append(d.events, ev), d.registrations[id]
+	}
+}
+
+// deleteRemoved drafts the removal of instances that the mesh has removed. removed maps
+// each instance to its lease; a registration with another lease is kept.
+func (d *draft) deleteRemoved(removed map[health.ID]uint64) {
+	for id, lease := range removed {
+		if reg := d.registration(id); reg != nil && reg.Lease == lease {
+			d.deleteInstance(id)
+			d.restoreConfigured(id)
+		}
+	}
+}
+
+// replaceExpired restores each configured target whose name is registered by another
+// process with an expired lease. expired maps each instance to its lease.
+func (d *draft) replaceExpired(expired map[health.ID]uint64) {
+	for id, lease := range expired {
+		if reg := d.registration(id); reg != nil && reg.Lease == lease && !reg.Configured {
+			d.restoreConfigured(id)
+		}
+	}
+}
+
+// touches reports whether the draft changes the registration or the override of a name
+// that the command is about.
+func (d *draft) touches(c *Command) bool {
+	for _, id := range c.names() {
+		_, registration := d.registrations[id]
+		_, override := d.overrides[id]
+		if registration || override {
+			return true
+		}
+	}
+	return false
+}
+
+// appendTo adds the draft's records to a batch.
+func (d *draft) appendTo(b *store.Batch) {
+	for id, reg := range d.registrations {
+		if reg == nil {
+			b.DeleteRegistrations = append(b.DeleteRegistrations, id)
+			continue
+		}
+		b.PutRegistrations = append(b.PutRegistrations, *reg)
+	}
+	for key, o := range d.overrides {
+		if o == nil {
+			b.DeleteOverrides = append(b.DeleteOverrides, scopeText(key))
+			continue
+		}
+		b.PutOverrides = append(b.PutOverrides, overrideRecord(key, o))
+	}
+}

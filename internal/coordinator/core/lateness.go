@@ -1,0 +1,39 @@
+package core
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/internal/late"
+)
+
+// MaxSleep is the longest planned time between two Steps. It is short, so that
+// lateness is noticed soon.
+const MaxSleep = time.Second
+
+// lateness measures how late each Step is called. A Step is late if the process was
+// stopped or got no CPU time. The zero value never counts the first Step as late.
+type lateness struct {
+	due time.Time // time at which the next Step must be called at the latest; zero before the first Step
+	late.Spans
+}
+
+// armUntil sets when the next Step is due, and returns the time until then. next is the
+// earliest deadline; the zero time means that there is none.
+func (l *lateness) armUntil(now, next time.Time) time.Duration {
+	sleep := MaxSleep
+	if !next.IsZero() {
+		sleep = min(sleep, max(0, next.Sub(now)))
+	}
+	l.due = now.Add(sleep)
+	return sleep
+}
+
+// noteWake returns how late the Step at now is. It returns 0 for a delay of at most
+// late.Slack.
+func (l *lateness) noteWake(now time.Time) time.Duration {
+	by := late.By(l.due, now)
+	if by > 0 {
+		l.Note(l.due, now)
+	}
+	return by
+}

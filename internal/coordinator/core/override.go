@@ -1,0 +1,92 @@
+package core
+
+import (
+	"fmt"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// changeOverride drafts the setting or clearing of an override. It refuses a scope that
+// matches no registered instance, unless the scope has an override already.
+func (c *Command) changeOverride(d *draft) error {
+	want := c.Override
+	key := want.Scope.Key()
+	old := d.override(key)
+	switch {
+	case old == nil && !d.matchesInstance(want.Scope):
+		return fmt.Errorf("%s: %w: no registered instance matches", want.Scope, domain.ErrNotFound)
+	case old == nil && want.Override != nil && d.countOverrides() >= wire.MaxOverrides:
+		return fmt.Errorf("%w: %d overrides are set; allowed: %d (one override can match a service, a zone or labels)", domain.ErrLimit, wire.MaxOverrides, wire.MaxOverrides)
+	}
+	d.overrides[key] = want.Override
+	switch {
+	case want.Override != nil:
+		d.noteInstance(key, want.Scope.Instance == "" || d.registration(key) != nil)
+		d.actions = append(d.actions, actionRecord(d.now, key, want.Override, store.ActionSet))
+	case old != nil:
+		cleared := *old // a copy, because the caller that has set the override may still read it
+		cleared.Author, cleared.Reason = want.Author, want.Reason
+		d.actions = append(d.actions, actionRecord(d.now, key, &cleared, store.ActionCleared))
+	}
+	c.events = []mesh.Event{{Kind: mesh.EventOverride, Scope: want.Scope, Override: want.Override}}
+	return nil
+}
+
+func (d *draft) matchesInstance(scope health.Scope) bool {
+	if scope.Instance != "" {
+		return d.registration(scope.Key()) != nil
+	}
+	for id, reg := range d.registrations {
+		if reg != nil && scope.Matches(id, reg.Zone, reg.Labels) {
+			return true
+		}
+	}
+	for id := range d.stored.registrations {
+		if reg := d.registration(id); reg != nil && scope.Matches(id, reg.Zone, reg.Labels) {
+			return true
+		}
+	}
+	return false
+}
+
+// countOverrides returns the number of overrides that exist after the batch.
+func (d *draft) countOverrides() int {
+	n := len(d.stored.overrides)
+	for key, o := range d.overrides {
+		switch _, held := d.stored.overrides[key]; {
+		case o != nil && !held:
+			n++
+		case o == nil && held:
+			n--
+		}
+	}
+	return n
+}
+
+// deleteEnded drafts the end of overrides that the mesh has ended. It runs after all
+// commands of the batch. The mesh ends an override if its instance was gone for a day. If
+// that instance is registered again in this batch, the mesh gets the override back.
+func (d *draft) deleteEnded(ended []health.Override) {
+	for i := range ended {
+		o := &ended[i]
+		key := o.Scope.Key()
+		held := d.override(key)
+		switch {
+		case held == nil || !sameOverride(held, o):
+		case o.ExpiresAt.IsZero() && held.GoneAt.IsZero():
+			d.events = append(d.events, mesh.Event{Kind: mesh.EventOverride, Scope: o.Scope, Override: held})
+		default:
+			d.overrides[key] = nil
+			d.actions = append(d.actions, actionRecord(d.now, key, o, store.ActionEnded))
+		}
+	}
+}
+
+func sameOverride(held, want *health.Override) bool {
+	return held.Status == want.Status && held.Author == want.Author && held.Reason == want.Reason &&
+		held.SetAt.Equal(want.SetAt) && held.ExpiresAt.Equal(want.ExpiresAt)
+}

@@ -1,0 +1,140 @@
+package core
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+)
+
+// The functions of this file translate between the records of the store and the
+// values of the mesh.
+
+func specOf(r *store.Registration) *health.Spec {
+	return &health.Spec{
+		Address: r.Address, HealthName: r.HealthName, Incarnation: r.Incarnation, Labels: r.Labels,
+		Zone: r.Zone, Version: r.Version, ServerName: r.ServerName, Static: r.Static, Configured: r.Configured,
+		TTL: r.TTL, Judge: judgeOf(r.Judge), Key: keyOf(r), Proves: r.Proves, Protocol: protocolOf(r.Protocol),
+		Lease: r.Lease, RegisteredAt: r.RegisteredAt,
+	}
+}
+
+func registrationRecord(id health.ID, s *health.Spec) store.Registration {
+	return store.Registration{
+		ID: id, Address: s.Address, HealthName: s.HealthName, Incarnation: s.Incarnation, Labels: s.Labels,
+		Zone: s.Zone, Version: s.Version, ServerName: s.ServerName, Static: s.Static, Configured: s.Configured,
+		TTL: s.TTL, Judge: judgeRecord(s.Judge), Key: s.Key.Bytes(), Proves: s.Proves, Protocol: protocolRecord(s.Protocol),
+		Lease: s.Lease, RegisteredAt: s.RegisteredAt,
+	}
+}
+
+// keyOf returns the zero key for a stored key that this version cannot read.
+func keyOf(r *store.Registration) health.Key {
+	key, _ := health.KeyFrom(r.Key)
+	return key
+}
+
+// protocolOf returns ProtocolAuto for a protocol that this version does not know.
+func protocolOf(name string) health.Protocol {
+	p, _ := health.ParseProtocol(name)
+	return p
+}
+
+func protocolRecord(p health.Protocol) string {
+	if p == health.ProtocolAuto {
+		return ""
+	}
+	return p.String()
+}
+
+// judgeOf returns the requested policy, or nil if there is none. It omits a rule that
+// this version does not know.
+func judgeOf(j *store.Judge) *health.ServicePolicy {
+	if j == nil {
+		return nil
+	}
+	rule, _ := health.ParseRule(j.Rule)
+	return &health.ServicePolicy{Rule: rule, MinAvailable: j.MinAvailable, Optional: j.Optional, Critical: j.Critical}
+}
+
+func judgeRecord(p *health.ServicePolicy) *store.Judge {
+	if p == nil {
+		return nil
+	}
+	j := &store.Judge{MinAvailable: p.MinAvailable, Optional: p.Optional, Critical: p.Critical}
+	if p.Rule != (health.Rule{}) {
+		j.Rule = p.Rule.String()
+	}
+	return j
+}
+
+// scopeText returns the text of the scope that has this key.
+func scopeText(key health.ID) string {
+	scope, _ := key.KeyScope() // cannot fail, because every key is the key of a scope
+	return scope.String()
+}
+
+func overrideRecord(key health.ID, o *health.Override) store.Override {
+	return store.Override{Scope: scopeText(key), Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
+}
+
+// overrideOf translates a stored override. It does not set Scope.
+func overrideOf(o *store.Override) *health.Override {
+	return &health.Override{Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
+}
+
+// statusRecord returns the record of the status that the instance has without its
+// override. If there is an override, the record has no cause and no reason, because those
+// of the change belong to the override.
+func statusRecord(c *health.Change) store.Status {
+	st := store.Status{
+		ID: c.ID, Status: c.Judged, Since: c.Since, Proven: c.Proven, Named: c.Named, Unheard: c.Unheard,
+	}
+	if c.Override == nil {
+		st.Cause, st.Reason = c.Cause, c.Reason
+	}
+	return st
+}
+
+// loadedStatus returns the status that the mesh gets for a restored instance. s is nil if
+// the store has no status of the instance. trusted says whether the store is recent enough.
+func loadedStatus(s *store.Status, now time.Time, trusted bool) *mesh.Loaded {
+	l := &mesh.Loaded{Status: health.Starting, Since: now, Trusted: trusted}
+	if s != nil {
+		l.Status, l.Cause, l.Reason, l.Since = s.Status, s.Cause, s.Reason, s.Since
+		l.Proven, l.Unheard, l.Named = s.Proven, s.Unheard, s.Named
+	}
+	return l
+}
+
+func transitionRecord(c *health.Change) store.Transition {
+	t := store.Transition{
+		ID: c.ID, From: c.From, To: c.Status, At: c.At, Cause: c.Cause, Reason: c.Reason,
+		FirstFailure: c.FirstFailure, Removed: c.Removed,
+	}
+	if c.Override != nil {
+		t.By = c.Override.Author
+	}
+	return t
+}
+
+// actionRecord returns the journal entry for the action what on the override o at now.
+func actionRecord(now time.Time, key health.ID, o *health.Override, what store.Action) store.Transition {
+	t := store.Transition{
+		Scope: scopeText(key), To: o.Status, At: now, Cause: health.CauseForced, Action: what, By: o.Author, Reason: o.Reason,
+	}
+	if key.Service != "" { // a key without a service is that of a selector
+		t.ID = key
+	}
+	if o.Status == health.Maintenance {
+		t.Cause = health.CauseMaintenance
+	}
+	if what == store.ActionEnded {
+		t.At, t.By, t.Reason = o.Ends(), "", ""
+		if o.ExpiresAt.IsZero() {
+			t.Reason = "no instance of this name was registered for a day"
+		}
+	}
+	return t
+}

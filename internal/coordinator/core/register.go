@@ -1,0 +1,100 @@
+package core
+
+import (
+	"fmt"
+	"reflect"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// register drafts all registrations of the command. After an error it has drafted none
+// of them.
+func (c *Command) register(d *draft) error {
+	added := 0
+	for i := range c.Register {
+		old := d.registration(c.Register[i].ID)
+		if old == nil {
+			added++
+		} else if err := checkKey(old, &c.Register[i].Spec); err != nil {
+			return fmt.Errorf("registrations[%d].key: %w", i, err)
+		}
+	}
+	if d.count+added > d.maxInstances {
+		return fmt.Errorf("%w: %d instances are registered; allowed: %d", domain.ErrLimit, d.count, d.maxInstances)
+	}
+	d.count += added
+	for i := range c.Register {
+		c.registerInstance(d, &c.Register[i])
+	}
+	return nil
+}
+
+func (c *Command) registerInstance(d *draft, r *wire.Registration) {
+	spec := r.Spec
+	old := d.registration(r.ID)
+	if old != nil && isSameProcess(old, &spec) {
+		spec.Lease, spec.RegisteredAt = old.Lease, old.RegisteredAt
+	} else {
+		spec.Lease, spec.RegisteredAt = d.newLease(), d.now
+	}
+	d.noteInstance(r.ID, true)
+	reg := registrationRecord(r.ID, &spec)
+	if old == nil || !reflect.DeepEqual(*old, reg) {
+		d.registrations[r.ID] = &reg
+	}
+	c.Specs = append(c.Specs, &spec)
+	c.events = append(c.events, mesh.Event{Kind: mesh.EventRegister, ID: r.ID, Lease: spec.Lease, Spec: &spec})
+}
+
+// isSameProcess reports whether a new registration keeps the lease of the old one. It
+// does if both come from one process, or if both name one static target. A new
+// registration with a key, after one without a key, gets a new lease: it may come from
+// another process.
+func isSameProcess(old *store.Registration, spec *health.Spec) bool {
+	if old.Static || spec.Static {
+		return old.Static == spec.Static && old.Address == spec.Address
+	}
+	return old.Incarnation == spec.Incarnation && keyOf(old).Equal(spec.Key)
+}
+
+// checkKey refuses a registration that has the incarnation of the old registration but
+// not its key. Incarnations are published, so only the key proves which process calls.
+func checkKey(old *store.Registration, spec *health.Spec) error {
+	key := keyOf(old)
+	if old.Static || spec.Static || old.Incarnation != spec.Incarnation || key.IsZero() || key.Equal(spec.Key) {
+		return nil
+	}
+	is := "another one"
+	if spec.Key.IsZero() {
+		is = "missing"
+	}
+	return fmt.Errorf("is %s; allowed: the key of %s's registration, or a new incarnation: %w", is, old.ID, domain.ErrKey)
+}
+
+// deregister drafts the removal of one instance. If a configured target has the same
+// name, it drafts the registration of that target in its place.
+func (c *Command) deregister(d *draft) error {
+	want, id := c.Deregister, c.Deregister.ID
+	reg := d.registration(id)
+	switch {
+	case reg == nil:
+		return fmt.Errorf("instance %s: %w", id, domain.ErrNotFound)
+	case reg.Static:
+	case want.Lease != 0 && reg.Lease != want.Lease:
+		return fmt.Errorf("instance %s: %w", id, domain.ErrSuperseded)
+	case want.Lease == 0 && !want.Force && reg.Lease != want.notRenewed:
+		return fmt.Errorf("force: is false; allowed: true, or the lease_id of the process (instance %s: %w)", id, domain.ErrLeased)
+	}
+	d.deleteInstance(id)
+	c.events = []mesh.Event{{Kind: mesh.EventDeregister, ID: id, Lease: reg.Lease}}
+	target, configured := d.registerConfigured(id)
+	if configured {
+		c.events = append(c.events, target)
+	}
+	want.Returns = configured || !reg.Static && want.Lease == 0 && reg.Lease != want.notRenewed
+	return nil
+}

@@ -1,0 +1,156 @@
+package follow
+
+import "time"
+
+// breaker decides when an address may be dialled. While the address answers, it may be
+// dialled at any time. While it does not answer, the waits between attempts grow. All
+// instances at the address share the breaker, so that a dead host costs one attempt and
+// not one for each instance.
+//
+// A closed breaker permits attempts. It opens after openAfter failures in a row. It is
+// half-open while one attempt decides whether it closes. The breaker reads no clock and
+// no random number generator: both are parameters. A random parameter is from 0 to 1.
+type breaker struct {
+	failures int       // number of failed attempts in a row
+	refusals int       // number of refusals in a row at the end of these failures
+	misses   int       // number of calls in a row that were not answered in time
+	tripped  bool      // unanswered calls, and not failed attempts, have opened the breaker
+	probing  bool      // an attempt to connect is in progress
+	until    time.Time // time before which no attempt is permitted; zero: an attempt is permitted now
+	longest  time.Duration
+}
+
+// breakerState is the state of a breaker: closed, open or half-open.
+type breakerState uint8
+
+const (
+	stateClosed breakerState = iota
+	stateOpen
+	stateHalfOpen
+	numBreakerStates
+)
+
+// String returns the name of the state, as metrics and commands show it.
+func (s breakerState) String() string { return [...]string{"closed", "open", "half-open"}[s] }
+
+const (
+	// openAfter is the number of failures in a row that opens a breaker. After fewer
+	// failures, the process at the address may just be restarting.
+	openAfter = 3
+	// leastWait is the shortest wait after a failure, and firstWait the longest wait
+	// after the first one. Two refusals count as two only if they are between one and
+	// two seconds apart, so both waits lie in this range.
+	leastWait = 1100 * time.Millisecond
+	firstWait = 1800 * time.Millisecond
+	// brokenWait to twice brokenWait is the wait after a first attempt whose connection
+	// broke at once. The kernel accepts connections for a process that is being killed,
+	// and refuses them soon after. The wait is short, so that the refusals are found soon.
+	brokenWait = 100 * time.Millisecond
+	// longestWait is the longest wait between two attempts. So a host that works again is
+	// found within this time.
+	longestWait = 15 * time.Second
+)
+
+// longestWaitFor returns the longest wait between two attempts. It is at most half of
+// UnreachableAfter, except that it is never less than firstWait. When a guard ends, each
+// instance has UnreachableAfter to answer. So an attempt that hangs and the next attempt fit
+// into this time.
+func longestWaitFor(unreachableAfter time.Duration) time.Duration {
+	return max(firstWait, min(longestWait, unreachableAfter/2))
+}
+
+func (b *breaker) state() breakerState {
+	switch {
+	case !b.tripped && b.failures < openAfter:
+		return stateClosed
+	case b.probing:
+		return stateHalfOpen
+	}
+	return stateOpen
+}
+
+// delay returns the time until the next attempt is permitted. If it is 0 or less, an
+// attempt is permitted now.
+func (b *breaker) delay(now time.Time) time.Duration {
+	if b.until.IsZero() {
+		return 0
+	}
+	return b.until.Sub(now)
+}
+
+// attemptBegins records the begin of an attempt. It returns true if the attempt follows a
+// failure, because such attempts may use only a part of the dial slots.
+func (b *breaker) attemptBegins() (again bool) {
+	b.probing = true
+	return b.failures > 0 && b.refusals != 1
+}
+
+// attemptAbandoned records that the caller gave up its attempt.
+func (b *breaker) attemptAbandoned() { b.probing = false }
+
+// reset closes the breaker after an attempt that succeeded.
+func (b *breaker) reset() { *b = breaker{longest: b.longest} }
+
+// failure is the way in which an attempt failed. The wait before the next attempt depends
+// on it.
+type failure uint8
+
+const (
+	failedRefused failure = iota
+	failedBroken          // the target accepted the connection, which broke at once
+	failedOtherwise
+	notTried // this process lacked a resource, so the failure says nothing about the address
+)
+
+// attemptFailed records a failed attempt and plans the next one. A first refusal has the
+// shortest wait, as if no other failure had come before it.
+func (b *breaker) attemptFailed(now time.Time, how failure, random float64) {
+	b.probing = false
+	if how == notTried {
+		b.until = now.Add(backoff(1, random, b.longest))
+		return
+	}
+	b.failures++
+	b.refusals++
+	if how != failedRefused {
+		b.refusals = 0
+	}
+	wait := backoff(b.failures, random, b.longest)
+	switch {
+	case b.refusals == 1:
+		wait = backoff(1, random, b.longest)
+	case b.failures == 1 && how == failedBroken:
+		wait = between(brokenWait, 2*brokenWait, random)
+	}
+	b.until = now.Add(wait)
+}
+
+// callMissed records a call that was not answered in time on a connection that has not
+// broken. It returns true if the connection must be closed. That is so after openAfter
+// such calls in a row, counted over all callers of the address.
+func (b *breaker) callMissed(now time.Time, random float64) (opens bool) {
+	b.misses++
+	if b.misses < openAfter || b.tripped {
+		return false
+	}
+	b.tripped, b.misses, b.failures = true, 0, 1
+	b.until = now.Add(backoff(1, random, b.longest))
+	return true
+}
+
+// backoff returns how long to wait after n failures in a row. The result lies between
+// leastWait and a bound that doubles with each failure, up to longest. The whole range
+// is used (full jitter), so that targets that failed together are not retried together.
+func backoff(n int, random float64, longest time.Duration) time.Duration {
+	most := firstWait
+	for i := 1; i < n && most < longest; i++ {
+		most = min(2*most, longest)
+	}
+	return between(leastWait, most, random)
+}
+
+// between returns a duration from least to most, in proportion to random, which is from
+// 0 to 1.
+func between(least, most time.Duration, random float64) time.Duration {
+	return least + time.Duration(random*float64(most-least))
+}

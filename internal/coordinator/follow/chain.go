@@ -1,0 +1,144 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/meshhealth/meshhealth/internal/mesh"
+
+	"google.golang.org/grpc"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// run connects to the target and follows the instance until ctx ends.
+func (f *follower) run(ctx context.Context) {
+	defer close(f.done)
+	if f.after != nil {
+		<-f.after
+	}
+	f.endpoint = f.pool.acquire(f.endpointKey())
+	defer func() { f.pool.release(f.endpoint) }()
+	shortStreams, seen := 0, f.endpoint.attempts.Load()
+	for ctx.Err() == nil {
+		if key := f.endpointKey(); key != f.endpoint.key {
+			f.pool.release(f.endpoint)
+			f.endpoint = f.pool.acquire(key)
+			seen = f.endpoint.attempts.Load()
+		}
+		made := f.endpoint.connect(ctx, seen)
+		seen = max(seen, made.number)
+		if made.err != nil {
+			f.report(ctx, classifyDial(made.err), made.began)
+			continue
+		}
+		began := time.Now()
+		if f.gone != made.gone {
+			f.gone, f.learnt.leaving = made.gone, false
+		}
+		f.followOn(ctx, made.conn)
+		shortStreams = inRow(shortStreams, time.Since(began) < shortLived)
+		f.pauseAfterStream(ctx, streamPause(shortStreams, f.endpoint.dialer.longest))
+	}
+}
+
+// pauseAfterStream waits for d before the next stream. It returns early if the connection
+// breaks during the wait. If the connection was broken before, it waits for d, so that the
+// rate of dials is bounded.
+func (f *follower) pauseAfterStream(ctx context.Context, d time.Duration) {
+	gone := f.gone
+	select {
+	case <-gone:
+		gone = nil
+	default:
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-gone:
+	case <-ctx.Done():
+	}
+}
+
+const (
+	// shortLived is the duration below which a stream counts as short.
+	shortLived = time.Second
+	// firstPause is the longest pause after the first short stream.
+	firstPause = 100 * time.Millisecond
+	// maxDoublings is the largest number of times that firstPause is doubled.
+	maxDoublings = 8
+)
+
+// streamPause returns how long to wait after n short streams in a row. It returns 0 if n is
+// 0: there is no pause after a stream that was not short. The pause after the first short
+// stream is small, because that stream may have begun just before its connection ended.
+func streamPause(n int, longest time.Duration) time.Duration {
+	if n == 0 {
+		return 0
+	}
+	most := min(firstPause<<min(n-1, maxDoublings), longest)
+	return between(most/2, most, rand.Float64())
+}
+
+// followBy holds, for each protocol, the function that follows an instance by it.
+var followBy = [...]func(*follower, context.Context, *grpc.ClientConn) ended{
+	protocolExtended: (*follower).followExtended,
+	protocolStock:    (*follower).followStock,
+	protocolPoll:     (*follower).followByPolls,
+}
+
+// followOn follows the instance on one connection. It tries the protocols in order until
+// one has an answer, and returns when the use of that protocol ends. If no protocol has an
+// answer, it reports the end of the last one as evidence.
+func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
+	defer f.source.set(health.SourceNone)
+	chain, first := f.learnt.plan(f.protocol, time.Now())
+	var end ended
+	for i := first; i < len(chain); i++ {
+		end = followBy[chain[i]](f, ctx, conn)
+		if ctx.Err() != nil || f.handleEnd(ctx, conn, &end, i == 0, i == len(chain)-1) {
+			return
+		}
+		f.learnt.passOver(&end, i == 0, time.Now())
+	}
+	if end.found.waited {
+		f.endpoint.callMissed(conn)
+	}
+	f.report(ctx, end.evidence(), end.since)
+}
+
+// handleEnd handles the end of the use of a protocol. first and last say whether the
+// protocol is the first and the last of the chain. It returns true if no other protocol
+// must be tried on this connection.
+func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *ended, first, last bool) (done bool) {
+	switch {
+	case errors.Is(end.err, errStranger):
+		f.learnt.ownConn = true // the target needs its own connection, because the shared one leads to another process
+		f.observe(ctx, mesh.Event{Kind: mesh.EventStranger, Reason: errStranger.Error()}, time.Time{})
+	case errors.Is(end.err, errFlood):
+		f.handleFlood()
+	case errors.Is(end.err, errNoRoom) && f.learnt.canMove():
+		f.learnt.move(f.pool.hasOneUser(f.endpoint))
+	case f.connBroken(conn):
+		if f.learnt.connectionLost(end, last) {
+			f.report(ctx, end.found, end.since)
+		}
+	case end.answered:
+		f.learnt.protocolWorked(end, first)
+	default:
+		return false
+	}
+	return true
+}
+
+// handleFlood records that the target sent more messages than its budget. From now on the
+// target is polled, until its status has not changed for wire.FloodQuiet.
+func (f *follower) handleFlood() {
+	if f.learnt.flood.began(time.Now()) {
+		f.cfg.Logger.Warn("an instance sends more messages than its budget; it is polled every second until it is quiet",
+			"name", f.id.String(), "address", f.spec.Address)
+	}
+}

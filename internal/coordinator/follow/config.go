@@ -1,0 +1,101 @@
+package follow
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/meshhealth/meshhealth/internal/mesh"
+
+	"google.golang.org/grpc"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+const (
+	// DefaultPollEvery is the default interval of polls.
+	DefaultPollEvery = 5 * time.Second
+	// LeastPollEvery is the shortest interval that may be configured.
+	LeastPollEvery = time.Second
+)
+
+// Config says which instances to follow, how to reach them, and who receives the
+// evidence. Each function must be safe for concurrent use.
+type Config struct {
+	// Feed names the instances. Each one is followed while the feed holds it.
+	Feed *feed.Feed
+	// Observe passes evidence to the registry. If the evidence is that no answer came,
+	// since is when the wait for the answer began. It is zero for all other evidence.
+	Observe func(ctx context.Context, ev mesh.Event, since time.Time) error
+	// Dial says how to connect to instances.
+	Dial DialPolicy
+	// Targets is the list of allowed addresses. It must be set if Dial.Context is nil.
+	Targets *wire.Targets
+	// DialOptions are added to each connection, for example interceptors.
+	DialOptions []grpc.DialOption
+	// UnreachableAfter is the value of the mesh policy. The followers request heartbeats
+	// at a third of it. 0 means the default of package health.
+	UnreachableAfter time.Duration
+	// PollEvery is the poll interval of a target that implements only Check. It is limited
+	// to a third of UnreachableAfter. 0 means DefaultPollEvery.
+	PollEvery time.Duration
+	// Protocol returns the configured protocol of a service. Nil, or
+	// health.ProtocolAuto, means the protocol of the registration. It is called once a
+	// second for each instance, so that a change takes effect.
+	Protocol func(service string) health.Protocol
+	// Retry says how a Check is repeated after the target has turned it away.
+	Retry Retry
+	// RecoverAfter is the value of the mesh policy. After a change, polls are more
+	// frequent until as many answers in a row are equal. 0 means the default of package
+	// health.
+	RecoverAfter int
+	// Budgets bounds the messages on the streams of an instance. A stream beyond its
+	// budget is closed. The instance is then polled every second until its status has
+	// not changed for a minute. Nil means no limit.
+	Budgets *wire.Budgets
+	// Score returns the health score of the coordinator, from 0 (good) to 7 (bad).
+	// Timeouts are multiplied by the score plus 1. Nil means the score 0.
+	Score func() int
+	// Logger receives records about problems that only an operator can correct. Nil means
+	// no log.
+	Logger *slog.Logger
+}
+
+func (c *Config) setDefaults() {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	c.UnreachableAfter = cmp.Or(c.UnreachableAfter, health.DefaultUnreachableAfter)
+	c.PollEvery = cmp.Or(c.PollEvery, DefaultPollEvery)
+	c.RecoverAfter = cmp.Or(c.RecoverAfter, health.MeshPolicy{}.WithDefaults().RecoverAfter)
+}
+
+// pace limits an interval between two calls to a target, so that an interval plus a timeout
+// is less than UnreachableAfter. If many targets fail at one time, all of them are then
+// suspect before the first one counts as unreachable. The guard of the mesh needs that.
+func (c *Config) pace(every time.Duration) time.Duration { return min(every, c.UnreachableAfter/3) }
+
+// patience multiplies a timeout by the score of the coordinator plus 1. It limits the
+// result in the same way as pace.
+func (c *Config) patience(d time.Duration) time.Duration {
+	if c.Score != nil {
+		d *= time.Duration(1 + c.Score())
+	}
+	return min(d, c.UnreachableAfter/2)
+}
+
+// firstMessageTimeout returns how long a follower waits for the first message of a stream
+// before it tries another protocol. The time is short, so that all protocols are tried
+// before the path becomes suspect.
+func (c *Config) firstMessageTimeout() time.Duration {
+	return min(firstMessageTimeout, c.UnreachableAfter/8)
+}
+
+const (
+	firstMessageTimeout = 2 * time.Second
+	// checkTimeout is the timeout of one Check while the score of the coordinator is 0.
+	checkTimeout = 4 * time.Second
+)

@@ -1,0 +1,148 @@
+package follow
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// endpointKey identifies a connection that several instances can share.
+type endpointKey struct {
+	address, serverName string
+	credentials         string // name of the service, if it has its own credentials; empty: the default credentials
+	conn                string // name that tells apart the connections to one address; empty for the first
+}
+
+// dialer makes gRPC connections. All endpoints of a manager share one.
+type dialer struct {
+	policy   DialPolicy
+	network  func(ctx context.Context, address string) (net.Conn, error)
+	options  []grpc.DialOption
+	patience func(time.Duration) time.Duration // Config.patience: extends a timeout by the score of the coordinator
+	slots    dialSlots
+	// longest is the longest wait for a dial slot, and the longest wait between two
+	// attempts to connect one endpoint.
+	longest time.Duration
+}
+
+// dial makes one connection, and returns a Go channel that is closed when the connection
+// breaks. It makes a new grpc.ClientConn for each attempt, so that the backoff of gRPC has
+// no effect and only the breaker decides when to dial. previous is the error of the attempt
+// before, or nil.
+func (d *dialer) dial(ctx context.Context, key endpointKey, previous error) (*grpc.ClientConn, <-chan struct{}, error) {
+	ctx, cancel := context.WithTimeout(ctx, d.patience(dialTimeout))
+	defer cancel()
+	c := d.policy.credentials(key.credentials)
+	seen := dialRecorder{plain: c.Info().SecurityProtocol == "insecure"}
+	replies := &replyRecorder{}
+	conn, err := grpc.NewClient("passthrough:///"+key.address, d.dialOptions(key, c, &seen, replies)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	replies.conn = conn
+	if err := waitUntilReady(ctx, conn); err != nil {
+		_ = conn.Close()
+		if d.plaintextToTLS(ctx, key, &seen) {
+			return nil, nil, errSpeaksTLS
+		}
+		return nil, nil, keepMismatch(&seen, seen.errorOr(err), previous)
+	}
+	return conn, seen.lastConn().closed, nil
+}
+
+// keepMismatch chooses the error to report. It returns previous if previous showed a wrong
+// configuration, and if the target now accepted the connection and broke it. In this case
+// a reset may have discarded the answer of the target. Otherwise it returns err.
+func keepMismatch(seen *dialRecorder, err, previous error) error {
+	found := classifyDial(err)
+	broken := seen.lastConn() != nil && found.kind == pathFault && !found.waited
+	if broken && previous != nil && classifyDial(previous).kind == misconfigured {
+		return previous
+	}
+	return err
+}
+
+func (d *dialer) dialOptions(key endpointKey, c credentials.TransportCredentials, seen *dialRecorder, replies *replyRecorder) []grpc.DialOption {
+	options := append(wire.DialOptions(wire.MaxHealthReply),
+		grpc.WithStatsHandler(replies),
+		grpc.WithTransportCredentials(recordingCredentials{c, seen}),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			conn, err := d.network(ctx, address)
+			return seen.dialled(conn, err)
+		}))
+	options = append(options, d.options...)
+	if key.serverName != "" {
+		options = append(options, grpc.WithAuthority(key.serverName))
+	}
+	return options
+}
+
+// waitUntilReady waits until conn is ready or has failed.
+func waitUntilReady(ctx context.Context, conn *grpc.ClientConn) error {
+	conn.Connect()
+	for {
+		switch s := conn.GetState(); s {
+		case connectivity.Ready:
+			return nil
+		case connectivity.TransientFailure, connectivity.Shutdown:
+			return failureOf(ctx, conn)
+		default:
+			if !conn.WaitForStateChange(ctx, s) {
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// failureOf returns the error of gRPC for a failure that neither the network nor the
+// handshake reported, such as an answer that is not HTTP/2. A call on a failed ClientConn
+// returns this error at once.
+func failureOf(ctx context.Context, conn *grpc.ClientConn) error {
+	stream, err := conn.NewStream(ctx, &grpc.StreamDesc{}, "/meshhealth.v1.HealthService/Check")
+	if err == nil {
+		err = errors.Join(errors.New("the connection failed"), stream.CloseSend())
+	}
+	return err
+}
+
+// helloTimeout is how long a TLS server may take to answer a ClientHello, while the score
+// of the coordinator is 0.
+const helloTimeout = time.Second
+
+// plaintextToTLS reports whether a plaintext attempt failed because the target uses TLS.
+// Such a target answers with a TLS record. A TLS server in Go closes the connection instead,
+// without an answer; in this case the target is dialled again with TLS.
+func (d *dialer) plaintextToTLS(ctx context.Context, key endpointKey, seen *dialRecorder) bool {
+	c := seen.lastConn()
+	if c == nil || !c.plain {
+		return false
+	}
+	return c.readTLS() || c.readNothing() && ctx.Err() == nil && d.answersTLS(ctx, key)
+}
+
+// answersTLS opens a new connection, sends a ClientHello, and reports whether the target
+// answers in TLS. The certificate is not verified, because nothing else is sent.
+func (d *dialer) answersTLS(ctx context.Context, key endpointKey) bool {
+	ctx, cancel := context.WithTimeout(ctx, d.patience(helloTimeout))
+	defer cancel()
+	conn, err := d.network(ctx, key.address)
+	if err != nil {
+		return false
+	}
+	c := newTrackedConn(conn, false)
+	defer c.Close()
+	name := key.serverName
+	if name == "" {
+		name, _, _ = net.SplitHostPort(key.address)
+	}
+	_ = tls.Client(c, &tls.Config{ServerName: name, NextProtos: []string{"h2"}, InsecureSkipVerify: true}).HandshakeContext(ctx)
+	return c.readTLS()
+}

@@ -1,0 +1,119 @@
+package follow
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// DialPolicy says how the coordinator connects to instances. There is no fallback to
+// another security protocol: an instance that does not speak the configured one is
+// UNKNOWN with the cause tls. The zero value means plaintext over TCP.
+type DialPolicy struct {
+	// Credentials are used for each service that Services does not name. Nil means
+	// plaintext.
+	Credentials credentials.TransportCredentials
+	// Services maps a service to its own credentials. A nil value means plaintext.
+	Services map[string]credentials.TransportCredentials
+	// Context replaces the network, for tests. The address is the registered
+	// host:port. The function must be safe for concurrent use. Nil means TCP, for which each
+	// dialled address must be in the list of allowed targets.
+	Context func(ctx context.Context, address string) (net.Conn, error)
+}
+
+// credentials returns the credentials for a service. The name is empty for each service
+// that Services does not contain.
+func (p *DialPolicy) credentials(service string) credentials.TransportCredentials {
+	c := p.Credentials
+	if service != "" {
+		c = p.Services[service]
+	}
+	if c == nil {
+		return insecure.NewCredentials()
+	}
+	return c
+}
+
+// dialTimeout is the timeout of one attempt to connect, while the score of the coordinator
+// is 0. The attempt begins with the name lookup and ends with the handshakes.
+const dialTimeout = 5 * time.Second
+
+// dialFunc returns the function that opens network connections. TCP never uses a proxy.
+// Each address that a name resolves to is checked when it is dialled, so that a second
+// lookup with another result cannot bypass the check.
+func (p *DialPolicy) dialFunc(targets *wire.Targets) func(ctx context.Context, address string) (net.Conn, error) {
+	if p.Context != nil {
+		return p.Context
+	}
+	d := &net.Dialer{
+		// TCP keepalive is off, because missing messages on a stream reveal a dead peer
+		// earlier.
+		KeepAliveConfig: net.KeepAliveConfig{Enable: false},
+		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
+			to, err := netip.ParseAddrPort(address)
+			if err != nil {
+				return err
+			}
+			return targets.Check(to)
+		},
+	}
+	return func(ctx context.Context, address string) (net.Conn, error) {
+		return d.DialContext(ctx, "tcp", address)
+	}
+}
+
+const (
+	// maxDials is the largest number of dials in progress, over all addresses. A dial to a
+	// host that does not answer takes dialTimeout, so 25 such hosts a second do not delay
+	// other dials. With more dials, handshakes would only compete for the CPU.
+	maxDials = 128
+	// maxRedials is the largest number of dials in progress that follow a failure. The
+	// other slots are for first attempts. So addresses that keep failing never delay a
+	// first attempt.
+	maxRedials = maxDials / 2
+)
+
+// dialSlots bounds the number of dials in progress. The coordinator causes the wait for a
+// slot, so this wait is never evidence against a target.
+type dialSlots struct{ all, again chan struct{} }
+
+func newDialSlots() dialSlots {
+	return dialSlots{all: make(chan struct{}, maxDials), again: make(chan struct{}, maxRedials)}
+}
+
+// acquire waits for a slot until ctx ends. again says that the dial follows a failure. If
+// err is nil, the caller must call free when the dial has ended.
+func (s dialSlots) acquire(ctx context.Context, again bool) (free func(), err error) {
+	if again {
+		if err := acquireToken(ctx, s.again); err != nil {
+			return nil, err
+		}
+	}
+	freeAgain := func() {
+		if again {
+			<-s.again
+		}
+	}
+	if err := acquireToken(ctx, s.all); err != nil {
+		freeAgain()
+		return nil, err
+	}
+	return func() { <-s.all; freeAgain() }, nil
+}
+
+// acquireToken waits until it can send to c. It returns the error of ctx if ctx ends first.
+func acquireToken(ctx context.Context, c chan struct{}) error {
+	select {
+	case c <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,31 @@
+// Package follow follows every registered instance, and passes evidence about it to the
+// registry. It does not decide what the evidence means: package mesh does.
+//
+// A [Manager] (manager.go) reads the feed and runs one follower for each instance
+// (follower.go, chain.go). A follower uses the connection that all instances at the same
+// address share (endpoint.go, pool.go, dial.go). On this connection it tries three protocols
+// in order: Watch of meshhealth.v1 (extendedwatch.go), Watch of grpc.health.v1
+// (stockwatch.go, probe.go), and polls by Check (poll.go). Each new connection begins
+// with the first protocol. learnt.go stores what a follower has learnt about its target,
+// and has one method for each kind of news. session.go makes the evidence of all
+// protocols.
+//
+// Errors are translated into findings (finding.go). dialerror.go translates the errors of
+// attempts to connect. callerror.go translates the ends of calls and streams; it uses the
+// headers, trailers and messages that each of them received (reply.go).
+//
+// The load on targets and on the coordinator is bounded. A breaker for each address says
+// when it may be dialled (breaker.go), and dial slots bound the dials in progress
+// (dialpolicy.go). One poll scheduler runs all polls (pollscheduler.go, polltask.go,
+// pollinterval.go). If it cannot keep up, it makes polls later, and measures by how much
+// (coverage.go). A call that a target turned away is repeated within a budget (retry.go,
+// retryrule.go).
+//
+// # Concurrency
+//
+// [Manager.Run] starts one goroutine for each follower, one for the poll scheduler, and
+// at most 512 workers that poll. One more goroutine checks all streams for silence
+// (streammonitor.go). Run returns after all these goroutines have ended. A follower that
+// replaces another follower first waits for its end. The other methods of Manager may be
+// called at any time.
+package follow

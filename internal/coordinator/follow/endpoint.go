@@ -1,0 +1,208 @@
+package follow
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+)
+
+// endpoint holds the connection for a key. If the connection has broken, the endpoint dials
+// again when a follower calls connect and the breaker permits an attempt. It makes one
+// attempt at a time. All followers that wait for an attempt receive its outcome.
+type endpoint struct {
+	dialer *dialer
+	key    endpointKey
+	users  int // number of followers that use the endpoint; pool.mu guards it
+
+	// turn has room for one token. The holder of the token owns conn and last.
+	turn chan struct{}
+	conn *grpc.ClientConn
+	last attempt
+
+	attempts atomic.Uint64
+
+	mu      sync.Mutex
+	breaker breaker
+}
+
+// attempt is the outcome of one attempt to connect: a ready connection, or an error. The
+// error is that of the network or of the handshake, and not the text of gRPC for it.
+type attempt struct {
+	conn  *grpc.ClientConn
+	gone  <-chan struct{} // closed when conn has broken
+	err   error
+	began time.Time // time at which the dial began; zero if the address was not dialled
+	// number is the number of this attempt among those of the endpoint, from 1. It is 0 if
+	// no attempt was made.
+	number uint64
+}
+
+// broken reports whether the connection has broken since the attempt.
+func (a *attempt) broken() bool {
+	select {
+	case <-a.gone:
+		return true
+	default:
+		return a.conn.GetState() != connectivity.Ready
+	}
+}
+
+// connect returns a ready connection, or the outcome of a failed attempt whose number is
+// greater than after. It makes an attempt if there is neither. All followers of the endpoint
+// receive the outcome of a failed attempt, because one connection would serve all of them.
+func (e *endpoint) connect(ctx context.Context, after uint64) attempt {
+	for {
+		made, wait := e.tryConnect(ctx, after)
+		if wait <= 0 {
+			return made
+		}
+		if err := pause(ctx, wait); err != nil {
+			return attempt{err: err}
+		}
+	}
+}
+
+// tryConnect does the same as connect, but it does not wait for the breaker. It returns in
+// wait how long the breaker permits no attempt. The caller waits without the turn, so that
+// other callers can read the last outcome.
+func (e *endpoint) tryConnect(ctx context.Context, after uint64) (made attempt, wait time.Duration) {
+	if err := acquireToken(ctx, e.turn); err != nil {
+		return attempt{err: err}, 0
+	}
+	defer func() { <-e.turn }()
+	if e.conn != nil && !e.last.broken() || e.last.err != nil && e.last.number > after {
+		return e.last, 0
+	}
+	if wait := e.breakerDelay(); wait > 0 {
+		return attempt{}, wait
+	}
+	return e.redial(ctx), 0
+}
+
+func (e *endpoint) breakerDelay() (d time.Duration) {
+	e.withBreaker(func(b *breaker) { d = b.delay(time.Now()) })
+	return d
+}
+
+// redial makes an attempt as soon as a dial slot is free. If no slot becomes free in time,
+// the coordinator is at fault, and the attempt does not count as a failure of the address.
+func (e *endpoint) redial(ctx context.Context) attempt {
+	e.closeConn()
+	waiting, cancel := context.WithTimeout(ctx, e.dialer.longest)
+	free, err := e.dialer.slots.acquire(waiting, e.attemptBegins())
+	cancel()
+	if err != nil && ctx.Err() == nil {
+		e.withBreaker((*breaker).attemptAbandoned)
+		return e.setLast(attempt{err: errCrowded, number: e.attempts.Add(1)})
+	}
+	if err != nil {
+		return e.recordOutcome(ctx, attempt{err: err})
+	}
+	made := attempt{began: time.Now()}
+	made.conn, made.gone, made.err = e.dialer.dial(ctx, e.key, e.last.err)
+	free()
+	return e.recordOutcome(ctx, made)
+}
+
+func (e *endpoint) attemptBegins() (again bool) {
+	e.withBreaker(func(b *breaker) { again = b.attemptBegins() })
+	return again
+}
+
+// recordOutcome stores the outcome of an attempt and reports it to the breaker. If ctx has
+// ended, it stores nothing, because the caller has given up the attempt.
+func (e *endpoint) recordOutcome(ctx context.Context, made attempt) attempt {
+	if err := ctx.Err(); err != nil {
+		if made.conn != nil {
+			_ = made.conn.Close()
+		}
+		e.withBreaker((*breaker).attemptAbandoned)
+		return attempt{err: err}
+	}
+	made.number = e.attempts.Add(1)
+	e.setLast(made)
+	e.withBreaker(func(b *breaker) {
+		if made.err != nil {
+			b.attemptFailed(time.Now(), failureKind(made.err), rand.Float64())
+		} else {
+			b.reset()
+		}
+	})
+	return made
+}
+
+// setLast sets the last attempt. The caller has the turn.
+func (e *endpoint) setLast(made attempt) attempt {
+	e.last, e.conn = made, made.conn
+	return made
+}
+
+// failureKind returns the kind of failure that the breaker records for an error.
+func failureKind(err error) failure {
+	switch f := classifyDial(err); {
+	case f.kind == connRefused:
+		return failedRefused
+	case f.kind == pathFault && !f.waited:
+		return failedBroken
+	case f.kind == ownFault:
+		return notTried
+	}
+	return failedOtherwise
+}
+
+// withBreaker calls f under the lock of the breaker.
+func (e *endpoint) withBreaker(f func(*breaker)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f(&e.breaker)
+}
+
+func (e *endpoint) breakerState() (s breakerState) {
+	e.withBreaker(func(b *breaker) { s = b.state() })
+	return s
+}
+
+// callAnswered records that an instance at the endpoint has answered a call.
+func (e *endpoint) callAnswered() { e.withBreaker(func(b *breaker) { b.misses = 0 }) }
+
+// callMissed records that a call over conn was not answered in time. After several such
+// calls it closes conn for all followers. The next attempt shows at once whether the target
+// can be reached, while TCP would retransmit for minutes.
+func (e *endpoint) callMissed(conn *grpc.ClientConn) {
+	if conn.GetState() != connectivity.Ready {
+		return // gRPC has already found that the connection is broken
+	}
+	opens := false
+	e.withBreaker(func(b *breaker) { opens = b.callMissed(time.Now(), rand.Float64()) })
+	if opens {
+		_ = conn.Close()
+	}
+}
+
+// closeConn closes the connection, if there is one. The caller has the turn.
+func (e *endpoint) closeConn() {
+	if e.conn != nil {
+		_ = e.conn.Close()
+		e.conn = nil
+	}
+}
+
+// pause waits for d, or returns the error of ctx.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,154 @@
+package follow
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// missedBeats is the number of missed heartbeats after which a stream is silent.
+const missedBeats = 3
+
+// followExtended follows the instance by one Watch of meshhealth.v1 until the stream ends.
+func (f *follower) followExtended(ctx context.Context, conn *grpc.ClientConn) ended {
+	beat := min(max(f.cfg.UnreachableAfter/missedBeats, wire.MinHeartbeat), wire.MaxHeartbeat)
+	now := time.Now()
+	x := &extendedWatch{session: newSession(f, health.SourceMeshhealth), beat: beat, began: now, since: now}
+	err := x.run(ctx, conn)
+	end := x.endedBy(err, x.since)
+	if !end.answered {
+		return end
+	}
+	if unusable := f.learnt.extended.ended(x.summary(conn, err)); unusable != "" {
+		f.learnt.via, end.answered = unusable, false
+		return end
+	}
+	if errors.Is(end.err, errSilent) {
+		f.endpoint.callMissed(conn)
+		// The monitor has already subtracted the lateness of the coordinator from the wait.
+		f.report(ctx, end.found, time.Time{})
+	}
+	return end
+}
+
+// extendedWatch is one stream of meshhealth.v1.
+type extendedWatch struct {
+	*session
+	beat      time.Duration // the requested heartbeat interval
+	began     time.Time
+	started   bool      // the first message that says something about a name has come
+	heartbeat bool      // another message came after the first one with content
+	since     time.Time // time at which the last message came, or at which the wait for the first one began
+	hasEntry  bool      // an entry about one of the requested names has come
+	// name is the last entry about the health name, and self the last entry about "". It is
+	// nil if no entry has come, or if the entry says that the name is not known.
+	name, self *pb.Health
+}
+
+func (x *extendedWatch) summary(conn *grpc.ClientConn, err error) extendedEnd {
+	early := time.Since(x.began) < minWatchLife && !endedByUs(err) && conn.GetState() == connectivity.Ready
+	return extendedEnd{err: err, early: early, heartbeat: x.heartbeat}
+}
+
+// run reads the stream until it ends, and returns why it ended.
+func (x *extendedWatch) run(ctx context.Context, conn *grpc.ClientConn) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer x.f.monitor.watch(&monitoredStream{limit: x.f.cfg.firstMessageTimeout(), end: cancel})()
+	return ownEnd(ctx, x.read(ctx, conn))
+}
+
+func (x *extendedWatch) read(ctx context.Context, conn *grpc.ClientConn) error {
+	stream, m, proven, err := startStream(ctx, x.session, &x.reply, func(call context.Context) (grpc.ServerStreamingClient[pb.WatchResponse], error) {
+		return pb.NewHealthServiceClient(conn).Watch(call, &pb.WatchRequest{
+			Names: x.f.names(), Heartbeat: durationpb.New(x.beat),
+		})
+	})
+	x.proven.Store(proven)
+	for err == nil {
+		if err = x.handle(ctx, m); err == nil {
+			m, err = stream.Recv()
+		}
+	}
+	return err
+}
+
+// handle handles one message. The message is a heartbeat if it has no entry and does not
+// end the snapshot.
+func (x *extendedWatch) handle(ctx context.Context, m *pb.WatchResponse) error {
+	if !x.f.withinBudget() {
+		return errFlood
+	}
+	news := x.noteEntries(m)
+	content := news || m.GetSnapshotEnd()
+	if x.heartbeat = x.started; !x.heartbeat {
+		x.f.endpoint.callAnswered()
+		if !content {
+			return nil // a heartbeat before the first content is ignored
+		}
+		x.f.monitor.setLimit(missedBeats * x.beat)
+		x.started = true
+	}
+	x.f.monitor.heard()
+	x.since = time.Now()
+	if !content {
+		x.confirmLast(ctx, x.proven.Load())
+		return nil
+	}
+	return x.reportEntries(ctx)
+}
+
+// reportEntries reports the status of the health name. If the target does not know that
+// name, it reports the status of "".
+func (x *extendedWatch) reportEntries(ctx context.Context) error {
+	if !x.hasEntry {
+		return errNoAnswer
+	}
+	entry := x.name
+	if entry == nil && !x.f.knowsName() {
+		entry = x.self
+	}
+	if entry == nil {
+		x.reportFinding(ctx, unknownNameFinding(x.f.names()), time.Time{})
+		return nil
+	}
+	r, ok := wire.ReportFromHealth(entry, time.Now())
+	if !ok {
+		return errNoAnswer
+	}
+	x.f.learnt.leaving = r.Status == health.Draining || r.Status == health.Maintenance
+	r.Named = entry == x.name
+	x.reportStatus(ctx, r)
+	return nil
+}
+
+// noteEntries stores the entries of a message about the health name and about "". It
+// returns true if the message has content.
+func (x *extendedWatch) noteEntries(m *pb.WatchResponse) (news bool) {
+	for _, h := range m.GetEntries() {
+		known := h
+		if h.GetStatus() == pb.Status_STATUS_SERVICE_UNKNOWN || h.GetRemoved() {
+			known = nil
+		}
+		if fullName(h) == x.f.name() {
+			x.name = known
+		} else {
+			x.self = known
+		}
+		news, x.hasEntry = true, true
+	}
+	return news
+}
+
+// fullName returns the name of an entry: the service, or the service with the instance.
+func fullName(h *pb.Health) string {
+	return health.ID{Service: h.GetService(), Instance: h.GetInstance()}.String()
+}

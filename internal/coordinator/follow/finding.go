@@ -1,0 +1,90 @@
+package follow
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/internal/mesh"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// findingKind is the kind of a finding: the thing about which an error is evidence.
+type findingKind uint8
+
+const (
+	noEvidence    findingKind = iota // the error is no evidence; the next attempt to connect gives the evidence
+	ownFault                         // the coordinator lacks a resource, or with an empty reason has ended the call
+	pathFault                        // the network path to the target has failed
+	connRefused                      // the host of the target reports that no process listens
+	misconfigured                    // the configuration of the coordinator or of the target is wrong
+	unimplemented                    // the target does not implement the gRPC service
+	unknownName                      // the target does not know the health name
+	notDialled                       // too many other dials waited, so the coordinator has not dialled
+	targetFailed                     // the target itself answers that it has failed
+	noQuota                          // the target allows no further stream, or refuses the call because of a quota
+	malformed                        // the answer of the target is not valid
+	replyCut                         // the reply broke off; this is a path fault if it repeats
+)
+
+// finding is the conclusion that the coordinator draws from an error.
+type finding struct {
+	kind   findingKind
+	cause  health.Cause // cause of the status that the instance gets because of the finding
+	reason string
+	// waited is true if a wait for the target ended without an answer. A late coordinator
+	// may be the reason.
+	waited bool
+}
+
+// eventKind returns the kind of evidence for the registry, or 0 if there is none.
+func (f finding) eventKind() mesh.EventKind {
+	switch f.kind {
+	case ownFault:
+		if f.reason == "" { // the coordinator has ended the call on purpose
+			return 0
+		}
+		return mesh.EventOwnFault
+	case notDialled:
+		return mesh.EventNotAsked
+	case pathFault, replyCut:
+		return mesh.EventPath
+	case connRefused:
+		return mesh.EventRefused
+	case misconfigured, unimplemented, unknownName:
+		return mesh.EventConfig
+	case targetFailed:
+		return mesh.EventFailed
+	case malformed:
+		return mesh.EventMalformed
+	case noQuota:
+		return mesh.EventQuota
+	}
+	return 0
+}
+
+// unknownNameFinding is the finding for a target that knows none of the names that it was
+// asked for.
+func unknownNameFinding(names []string) finding {
+	reason := "the target does not know the health name " + names[0]
+	if len(names) > 1 {
+		reason += ` or ""`
+	}
+	return finding{kind: unknownName, cause: health.CauseUnknownName, reason: wire.Clean(reason)}
+}
+
+// ended describes the end of the use of one protocol on a connection.
+type ended struct {
+	err      error
+	found    finding
+	answered bool      // the target had given a valid answer before the end
+	since    time.Time // time of the last answer, or at which the wait for the first one began
+}
+
+// evidence returns the finding that is reported if no other protocol is left to try.
+func (e *ended) evidence() finding {
+	if e.found.kind == noEvidence {
+		return finding{kind: misconfigured, cause: health.CauseUnimplemented, reason: "its Watch ended without a message"}
+	}
+	return e.found
+}

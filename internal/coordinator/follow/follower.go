@@ -1,0 +1,166 @@
+package follow
+
+import (
+	"cmp"
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/meshhealth/meshhealth/internal/mesh"
+
+	"google.golang.org/grpc"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// shared holds the data that all followers of a manager use.
+type shared struct {
+	cfg      Config
+	pool     *pool
+	polls    *pollScheduler
+	wg       sync.WaitGroup // counts the goroutines of the manager
+	sessions atomic.Uint64  // number of sessions since the start; the next session gets it plus 1
+}
+
+// configuredProtocol returns the protocol by which an instance must be followed. The configuration of
+// the service takes precedence over the registration of the instance.
+func (s *shared) configuredProtocol(id health.ID, spec *health.Spec) health.Protocol {
+	if s.cfg.Protocol != nil {
+		if p := s.cfg.Protocol(id.Service); p != health.ProtocolAuto {
+			return p
+		}
+	}
+	return spec.Protocol
+}
+
+// follower follows one instance while its registration exists. Its goroutine is the method
+// run in chain.go.
+type follower struct {
+	*shared
+	id       health.ID
+	spec     *health.Spec
+	protocol health.Protocol // the only protocol to use; ProtocolAuto: the best protocol that works
+	after    <-chan struct{} // closed when the follower that this one replaces has ended; nil if it replaces none
+	done     chan struct{}   // closed when run has ended
+	stop     context.CancelCauseFunc
+
+	// The goroutine of run uses the fields below. A worker of the poll scheduler uses them
+	// while run waits for it.
+	endpoint *endpoint
+	gone     <-chan struct{} // closed when the connection has broken
+	interval pollInterval
+	learnt   learnt
+
+	monitor streamMonitor
+	source  currentSource
+}
+
+// newFollower returns a new follower of an instance. old is the follower that the new one replaces, or
+// nil. named is true if the target once knew the health name.
+func newFollower(s *shared, id health.ID, spec *health.Spec, named bool, old *follower) *follower {
+	f := &follower{shared: s, id: id, spec: spec, protocol: s.configuredProtocol(id, spec), done: make(chan struct{})}
+	f.interval = pollInterval{
+		every: s.cfg.pace(s.cfg.PollEvery), longest: longestWaitFor(s.cfg.UnreachableAfter), stableAfter: s.cfg.RecoverAfter,
+	}
+	f.learnt.named.Store(named)
+	if old != nil {
+		f.after = old.done
+	}
+	return f
+}
+
+// isFor reports whether the follower can continue when the registration is s.
+func (f *follower) isFor(s *health.Spec) bool {
+	return f.spec.Lease == s.Lease && f.spec.Address == s.Address &&
+		f.spec.HealthName == s.HealthName && f.spec.ServerName == s.ServerName &&
+		f.spec.Protocol == s.Protocol
+}
+
+// endpointKey returns the key of the connection on which the target is followed.
+func (f *follower) endpointKey() endpointKey {
+	key := f.pool.keyOf(f.id, f.spec)
+	switch {
+	case f.learnt.ownConn:
+		key.conn = f.id.String()
+	case f.learnt.conn > 0:
+		key.conn = strconv.Itoa(f.learnt.conn)
+	}
+	return key
+}
+
+// connBroken reports whether the connection has broken. It does not rely on the state of
+// the ClientConn alone: gRPC ends the calls before it changes that state, and a call during
+// this time would make gRPC dial.
+func (f *follower) connBroken(conn *grpc.ClientConn) bool {
+	at := attempt{conn: conn, gone: f.gone}
+	return at.broken()
+}
+
+// name returns the health name to ask for.
+func (f *follower) name() string { return cmp.Or(f.spec.HealthName, f.id.Service) }
+
+// knowsName reports whether the registration gives the health name, or the target once knew
+// it. If so, the follower does not use the status of the name "" instead.
+func (f *follower) knowsName() bool { return f.spec.HealthName != "" || f.learnt.named.Load() }
+
+// names returns the names to ask for: the health name, and also "" unless knowsName.
+func (f *follower) names() []string {
+	if f.knowsName() {
+		return []string{f.name()}
+	}
+	return []string{f.name(), ""}
+}
+
+// withinBudget counts one message of a stream. It reports whether the message is within
+// the budget of the instance.
+func (f *follower) withinBudget() bool { return f.cfg.Budgets.Take(f.id, time.Now()) }
+
+// report passes a finding to the registry, if it is evidence. since is when the wait for an
+// answer began, and zero if there was no wait.
+func (f *follower) report(ctx context.Context, found finding, since time.Time) {
+	f.reportLate(ctx, found, since, 0)
+}
+
+// reportLate does the same as report. late is the part of the wait in which the coordinator
+// itself was late.
+func (f *follower) reportLate(ctx context.Context, found finding, since time.Time, late time.Duration) {
+	ev := mesh.Event{Kind: found.eventKind(), Reason: found.reason, Cause: found.cause, Late: late}
+	if ev.Kind == 0 || ctx.Err() != nil {
+		return
+	}
+	if ev.Kind == mesh.EventFailed {
+		ev.Report = mesh.Report{Source: cmp.Or(f.source.get(), health.SourcePoll), Via: f.learnt.via}
+	}
+	if !found.waited {
+		since = time.Time{}
+	}
+	f.observe(ctx, ev, since)
+}
+
+// observe passes evidence to the registry. It ignores an error, which means only that the
+// manager or the registry is about to end.
+func (f *follower) observe(ctx context.Context, ev mesh.Event, since time.Time) {
+	ev.ID, ev.Lease = f.id, f.spec.Lease
+	_ = f.cfg.Observe(ctx, ev, since)
+}
+
+// currentSource stores the source by which a target is followed now. Its methods may be
+// called concurrently.
+type currentSource struct {
+	mu     sync.Mutex
+	source health.Source
+}
+
+func (c *currentSource) set(s health.Source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.source = s
+}
+
+func (c *currentSource) get() health.Source {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.source
+}

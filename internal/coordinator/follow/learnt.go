@@ -1,0 +1,348 @@
+package follow
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// protocol is one of the three protocols by which a target can be followed.
+type protocol uint8
+
+const (
+	protocolExtended protocol = iota // Watch of meshhealth.v1
+	protocolStock                    // Watch of grpc.health.v1
+	protocolPoll                     // Check of grpc.health.v1
+)
+
+// learnt stores what a follower has learnt about its target. Each method updates it for one
+// kind of news. The methods read no clock. The goroutine of the follower uses learnt. A
+// worker of the poll scheduler uses it while that goroutine waits for the worker.
+type learnt struct {
+	connections
+	fallback
+	extended extendedHistory
+	stock    stockHistory
+	flood    floodHistory
+
+	// leaving is true if the last status on this connection says that the target is about
+	// to stop.
+	leaving bool
+	// cutReplies is the number of Checks in a row whose reply broke off, over all
+	// connections.
+	cutReplies int
+	// named is true if the target once knew the health name.
+	named atomic.Bool
+}
+
+// plan returns the protocols to use on a connection, the best first, and the index of the
+// first one to try. The protocols before this index are passed over.
+func (l *learnt) plan(configured health.Protocol, now time.Time) (chain []protocol, first int) {
+	l.via, l.tryBetterAt = "", time.Time{}
+	switch {
+	case l.flood.active:
+		l.via = errFlood.Error()
+	case l.extended.unusable != "":
+		l.via = l.extended.unusable
+		l.tryBetterAt = l.retry.next(now, false)
+	case l.onPollConn():
+		l.passOver(&ended{found: finding{kind: noQuota, reason: errNoRoom.Error()}}, false, now)
+	}
+	chain = l.chain(configured)
+	if len(l.lost) >= len(chain) {
+		l.lost = nil
+	}
+	for i := range l.lost {
+		l.passOver(&l.lost[i], i == 0, now)
+	}
+	return chain, len(l.lost)
+}
+
+// The chains of protocols, the best first. All followers share these slices, and no follower
+// changes them.
+var (
+	chainAll      = []protocol{protocolExtended, protocolStock, protocolPoll}
+	chainExtended = chainAll[:1]
+	chainWatch    = chainAll[1:2]
+	chainStock    = chainAll[1:]
+	chainPoll     = chainAll[2:]
+	chainNoWatch  = []protocol{protocolExtended, protocolPoll}
+)
+
+func (l *learnt) chain(configured health.Protocol) []protocol {
+	switch {
+	case configured == health.ProtocolMeshhealth && !l.onPollConn():
+		return chainExtended
+	case configured == health.ProtocolWatch && !l.onPollConn():
+		return chainWatch
+	case configured == health.ProtocolCheck, l.flood.active, l.onPollConn():
+		return chainPoll
+	case l.extended.unusable == "" && l.stock.distrusted == "":
+		return chainAll
+	case l.extended.unusable == "":
+		return chainNoWatch
+	case l.stock.distrusted == "":
+		return chainStock
+	}
+	return chainPoll
+}
+
+// protocolWorked records that a protocol had an answer before its use ended. first is true
+// if it is the first protocol of the chain.
+func (l *learnt) protocolWorked(end *ended, first bool) {
+	l.lost, l.lostOnce = nil, false
+	if errors.Is(end.err, errTryBetter) {
+		l.extended.unusable = ""
+	}
+	switch {
+	case l.onPollConn(): // the target may allow streams on the other connections again
+		l.conn = 0
+	case first:
+		l.retry = betterRetry{}
+	}
+}
+
+// watchConfirmed records that a Check has confirmed the stock Watch on trial, so that this
+// Watch is trusted again.
+func (l *learnt) watchConfirmed() {
+	l.stock.distrusted, l.stock.reopened = "", true
+	l.retry = betterRetry{}
+}
+
+// maxConns is the largest number of connections that the instances at one address share. A
+// target that allows few streams needs several connections. The last connection is for polls
+// only, so that no stream stays open on it.
+const maxConns = 8
+
+// connections says on which of the connections to its address a target is followed.
+type connections struct {
+	conn int // number of the connection, from 0 to maxConns-1
+	// ownConn is true if the target needs a connection that no other instance uses, because
+	// another process answered on the shared connection.
+	ownConn bool
+}
+
+// onPollConn reports whether the target is followed on the connection for polls only.
+func (c *connections) onPollConn() bool { return c.conn == maxConns-1 }
+
+// canMove reports whether the target can be followed on another connection.
+func (c *connections) canMove() bool { return !c.ownConn && !c.onPollConn() }
+
+// move selects the next connection. If the target is the only user of its connection,
+// another connection would not have more room; move then selects the connection for polls.
+func (c *connections) move(onlyUser bool) {
+	if c.conn++; onlyUser {
+		c.conn = maxConns - 1
+	}
+}
+
+// fallback stores why the best protocol is not in use, and when it is tried again.
+type fallback struct {
+	via string // why the best protocol is not in use; empty if it is in use
+	// tryBetterAt is when a better protocol is tried again; zero: never.
+	tryBetterAt time.Time
+	retry       betterRetry
+	// lost holds the ends of the protocols at the begin of the chain that broke the
+	// connection before an answer. lostOnce is true if the first protocol has done so once.
+	lost     []ended
+	lostOnce bool
+}
+
+// passOver records why a protocol is passed over, and when it is tried again. first is true
+// for the first protocol of the chain. If the target does not implement that protocol, which
+// is normal, passOver records no reason.
+func (f *fallback) passOver(e *ended, first bool, now time.Time) {
+	f.tryBetterAt = f.retry.next(now, e.found.kind == unimplemented)
+	switch {
+	case f.via != "" || first && e.found.kind == unimplemented:
+	case e.found.reason == "":
+		f.via = "its Watch ended without a message"
+	default:
+		f.via = "its Watch does not work: " + e.found.reason
+	}
+}
+
+// connectionLost records that the connection broke while a protocol was in use. It returns
+// true if this is evidence. Usually it is not: the next attempt to connect gives the
+// evidence. A protocol without an answer may itself be the reason for the break. In this
+// case the next protocol is tried on the next connection. The first protocol of the chain is
+// passed over only after two breaks. If the last protocol breaks the connection too, that is
+// evidence.
+func (f *fallback) connectionLost(end *ended, last bool) (evidence bool) {
+	once := f.lostOnce
+	f.lostOnce = false
+	switch {
+	case end.answered || end.found.kind != replyCut:
+		f.lost = nil
+	case last:
+		f.lost = nil
+		return true
+	case !once && len(f.lost) == 0:
+		f.lostOnce = true
+	default:
+		f.lost = append(f.lost, *end)
+	}
+	return false
+}
+
+// betterRetry plans when a protocol that was passed over is tried again.
+type betterRetry struct{ pause time.Duration }
+
+const (
+	firstRetryPause   = time.Minute
+	longestRetryPause = time.Hour
+)
+
+// next returns the time of the next try. The pauses double, up to an hour. If the target
+// does not implement the protocol, the pause is an hour, because only a new version of the
+// target can change that.
+func (b *betterRetry) next(now time.Time, unimplemented bool) time.Time {
+	switch {
+	case unimplemented:
+		return now.Add(longestRetryPause)
+	case b.pause == 0:
+		b.pause = firstRetryPause
+	default:
+		b.pause = min(2*b.pause, longestRetryPause)
+	}
+	return now.Add(b.pause)
+}
+
+// minWatchLife is the shortest life of a correct Watch stream. A stream that ends before
+// this age ends early.
+const minWatchLife = 10 * time.Second
+
+// extendedHistory counts the faults of earlier streams of the Watch of meshhealth.v1.
+type extendedHistory struct {
+	unusable string // why the Watch is not used; empty if it may be used
+	short    int    // number of streams in a row that ended early while the connection was ready
+	silent   int    // number of streams in a row that became silent before the first heartbeat
+}
+
+// extendedEnd describes the end of a stream of the Watch of meshhealth.v1 that had an answer.
+type extendedEnd struct {
+	err       error
+	early     bool // the stream ended within minWatchLife while the connection was ready
+	heartbeat bool // a message came after the first one with content
+}
+
+// ended records the end of a stream. It returns why the protocol is not usable, or "".
+func (h *extendedHistory) ended(e extendedEnd) (unusable string) {
+	h.short = inRow(h.short, e.early)
+	silent := errors.Is(e.err, errSilent) && !e.heartbeat
+	switch {
+	case h.short > 1:
+		unusable = "its meshhealth Watch ends soon after it has begun"
+	case errors.Is(e.err, io.EOF):
+		unusable = "its meshhealth Watch ends without an error, which a Watch never does"
+	default: // a single silent stream is no fault of the Watch: the process may have stopped
+		if h.silent = inRow(h.silent, silent); h.silent > 1 {
+			unusable = "its meshhealth Watch has no heartbeats"
+		}
+	}
+	h.unusable = cmp.Or(unusable, h.unusable)
+	return unusable
+}
+
+// inRow returns the length of a series after one more event. If continues is false, the
+// event ends the series and the result is 0.
+func inRow(length int, continues bool) int {
+	if continues {
+		return length + 1
+	}
+	return 0
+}
+
+// stockHistory stores whether the Watch of grpc.health.v1 is trusted, and its earlier faults.
+type stockHistory struct {
+	// distrusted is why the Watch is not trusted until a Check confirms it. It is empty if
+	// the Watch is trusted.
+	distrusted string
+	short      int  // number of streams in a row that ended early while the connection was ready
+	reopened   bool // the Watch is trusted again, and the first message of the new stream has not come
+	noTrial    bool // the target does not allow a Watch on trial in addition to the Checks
+	// renamed is true if a probe has ended a Watch because Check knew the health name and
+	// the Watch did not.
+	renamed atomic.Bool
+}
+
+// stockEnd describes the end of a stream of the Watch of grpc.health.v1.
+type stockEnd struct {
+	err          error
+	answered     bool // a status had come before the end
+	early        bool // the stream ended within minWatchLife, and a status had come before
+	connected    bool // the connection is still ready
+	waitsForRoom bool // the target allowed no further stream, so the call was never sent
+}
+
+// ended records the end of a stream. It returns why the Watch is not trusted, or "". A Watch
+// is not trusted if it sends no status, ends without an error, ends early, or if Check
+// contradicts it. One early end is allowed if it looks like the shutdown of a server or a
+// proxy.
+func (h *stockHistory) ended(e stockEnd) (distrusted string) {
+	switch {
+	case !e.early:
+		h.short = 0
+	case e.connected:
+		h.short++
+	}
+	switch {
+	case errors.Is(e.err, errContradicted):
+		distrusted = errContradicted.Error()
+	case errors.Is(e.err, io.EOF):
+		distrusted = "its Watch ends without an error, which a Watch never does"
+	case e.early && (!byShutdown(e.err) || h.short > 1):
+		distrusted = "its Watch ends soon after it has begun"
+	case errors.Is(e.err, errSilent) && !e.answered && !e.waitsForRoom:
+		distrusted = "its Watch opens and stays silent"
+	default:
+		return ""
+	}
+	h.distrusted = distrusted
+	return distrusted
+}
+
+// byShutdown reports whether err is an error with which a server or a proxy ends a stream
+// when it shuts down.
+func byShutdown(err error) bool {
+	switch status.Code(err) {
+	case codes.Unavailable, codes.Canceled, codes.ResourceExhausted:
+		return true
+	}
+	return false
+}
+
+// floodHistory stores whether the target has sent more messages than its budget. This is
+// called a flood.
+type floodHistory struct {
+	active     bool      // a flood has begun and has not ended
+	quietSince time.Time // time at which the status of the target last changed
+}
+
+// began records the begin of a flood. It returns false if a flood is active already.
+func (h *floodHistory) began(now time.Time) bool {
+	if h.active {
+		return false
+	}
+	h.active, h.quietSince = true, now
+	return true
+}
+
+// ends reports whether the flood ends now, because the status has not changed for
+// wire.FloodQuiet. changed says whether it has just changed.
+func (h *floodHistory) ends(changed bool, now time.Time) bool {
+	if changed {
+		h.quietSince = now
+	} else if now.Sub(h.quietSince) >= wire.FloodQuiet {
+		h.active = false
+	}
+	return !h.active
+}

@@ -1,0 +1,62 @@
+package follow
+
+import "time"
+
+// pollInterval computes the interval between the polls of one target. The interval varies
+// randomly by a tenth, so that targets are not polled at the same time again and again. It is
+// shorter after a missed poll or a changed answer. It grows if the target misses many polls.
+// A pollInterval is kept when the connection changes.
+type pollInterval struct {
+	every   time.Duration
+	longest time.Duration // longest interval while the target does not answer, unless every is longer
+	// stableAfter is the number of equal answers in a row after which the interval is every
+	// again. It is RecoverAfter of the mesh policy.
+	stableAfter int
+
+	answer int32 // last answer: a status of grpc.health.v1, or the result of answerOf
+	heard  bool  // at least one answer has come, so that answer is set
+	alike  int   // number of equal answers in a row
+	missed int   // number of polls in a row without an answer
+}
+
+// answered records an answer: a status of grpc.health.v1, or the result of answerOf for an
+// error.
+func (p *pollInterval) answered(answer int32) {
+	switch {
+	case !p.heard && answer >= 0: // a first answer with a status is no change
+		p.alike = p.stableAfter
+	case answer != p.answer || p.missed > 0:
+		p.alike = 1
+	default:
+		p.alike++
+	}
+	p.heard, p.answer, p.missed = true, answer, 0
+}
+
+// changes reports whether a new answer differs from the last one.
+func (p *pollInterval) changes(answer int32) bool { return p.heard && p.answer != answer }
+
+// short returns the interval after a missed poll or a change.
+func (p *pollInterval) short() time.Duration { return min(p.every, max(time.Second, p.every/5)) }
+
+// next returns the time until the next poll. random is a random number from 0 to 1.
+func (p *pollInterval) next(random float64) time.Duration {
+	switch {
+	case p.missed >= openAfter:
+		return max(p.every, backoff(p.missed-openAfter+1, random, p.longest))
+	case p.missed > 0 || p.alike < p.stableAfter:
+		// The interval is never shorter than short, because two answers count as two only
+		// if they are at least a second apart.
+		return between(p.short(), p.short()*11/10, random)
+	}
+	return spreadTenth(p.every, random)
+}
+
+// spreadTenth returns d plus or minus a tenth, in proportion to random.
+func spreadTenth(d time.Duration, random float64) time.Duration {
+	return between(d*9/10, d*11/10, random)
+}
+
+// answerOf returns the number that represents a finding as an answer. Findings of one kind
+// have the same number. The number is negative; the number of a status is never negative.
+func answerOf(found finding) int32 { return -1 - int32(found.kind) }

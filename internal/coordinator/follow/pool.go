@@ -1,0 +1,115 @@
+package follow
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// pool holds one endpoint for each key that is in use. Its methods may be called
+// concurrently.
+type pool struct {
+	dialer dialer
+
+	mu        sync.Mutex
+	endpoints map[endpointKey]*endpoint
+}
+
+func newPool(cfg *Config) *pool {
+	return &pool{
+		dialer: dialer{
+			policy: cfg.Dial, network: cfg.Dial.dialFunc(cfg.Targets), options: cfg.DialOptions,
+			patience: cfg.patience, slots: newDialSlots(), longest: longestWaitFor(cfg.UnreachableAfter),
+		},
+		endpoints: map[endpointKey]*endpoint{},
+	}
+}
+
+// keyOf returns the key of the connection for an instance. All instances with the same
+// address, server name and credentials share this connection.
+func (p *pool) keyOf(id health.ID, spec *health.Spec) endpointKey {
+	key := endpointKey{address: spec.Address, serverName: spec.ServerName}
+	if _, own := p.dialer.policy.Services[id.Service]; own {
+		key.credentials = id.Service
+	}
+	return key
+}
+
+// acquire returns the endpoint for a key. The caller must call release once.
+func (p *pool) acquire(key endpointKey) *endpoint {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e := p.endpoints[key]
+	if e == nil {
+		e = &endpoint{dialer: &p.dialer, key: key, turn: make(chan struct{}, 1), breaker: breaker{longest: p.dialer.longest}}
+		p.endpoints[key] = e
+	}
+	e.users++
+	return e
+}
+
+// release ends the use of an endpoint by one caller of acquire. When the last user releases
+// the endpoint, the connection is closed.
+func (p *pool) release(e *endpoint) {
+	if p.removeUser(e) > 0 {
+		return
+	}
+	e.turn <- struct{}{}
+	e.closeConn()
+	<-e.turn
+}
+
+// removeUser counts one user of the endpoint less, and returns the number of its users.
+func (p *pool) removeUser(e *endpoint) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	e.users--
+	if e.users == 0 {
+		delete(p.endpoints, e.key)
+	}
+	return e.users
+}
+
+// hasOneUser reports whether a single instance uses the endpoint.
+func (p *pool) hasOneUser(e *endpoint) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return e.users == 1
+}
+
+// all returns the endpoints in use. The caller can then call their methods without the lock
+// of the pool.
+func (p *pool) all() []*endpoint {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := make([]*endpoint, 0, len(p.endpoints))
+	for _, e := range p.endpoints {
+		all = append(all, e)
+	}
+	return all
+}
+
+// breakerCounts returns the number of endpoints in each state of the breaker. Each state
+// has an entry.
+func (p *pool) breakerCounts() map[string]int {
+	counts := map[string]int{}
+	for s := range numBreakerStates {
+		counts[s.String()] = 0
+	}
+	for _, e := range p.all() {
+		counts[e.breakerState().String()]++
+	}
+	return counts
+}
+
+// openAddresses returns, in order, the addresses whose breaker is open or half-open.
+func (p *pool) openAddresses() (addresses []string) {
+	for _, e := range p.all() {
+		if e.breakerState() != stateClosed {
+			addresses = append(addresses, e.key.address)
+		}
+	}
+	slices.Sort(addresses)
+	return addresses
+}

@@ -1,0 +1,91 @@
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const namespace = "meshhealth"
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
+}
+
+// family holds the descriptions of the two metrics of a status.
+type family struct{ status, state *prometheus.Desc }
+
+func newFamily(name, what string, labels ...string) family {
+	return family{
+		status: desc(name+"_status", "Status of "+what+": 2 serving, 1 degraded, 0 not serving; absent for all other states.", labels...),
+		state:  desc(name+"_state", "Whether "+what+" is in this state: 1 for one state, 0 for the others.", append(labels, "state")...),
+	}
+}
+
+// families has one family for each scope. labelsOf returns the values of their labels.
+var families = [numScopes]family{
+	self:      newFamily("coordinator", "the coordinator itself"),
+	meshScope: newFamily("mesh", "the mesh as a whole"),
+	service:   newFamily("service", "a service", "service"),
+	zone:      newFamily("zone", "a zone of the mesh", "zone"),
+	part:      newFamily("service_zone", "what a service has in a zone", "service", "zone"),
+	instance:  newFamily("instance", "an instance", "service", "instance"),
+}
+
+var (
+	serviceInstances = desc("service_instances", "Instances of a service, by state.", "service", "state")
+	meshInstances    = desc("mesh_instances", "Instances of all services, by state.", "state")
+	meshServices     = desc("mesh_services", "Services, by state.", "state")
+	unconfirmed      = desc("unconfirmed_instances", "Instances whose status is kept but cannot be confirmed at the moment.")
+	held             = desc("held_instances", "Instances whose status is held: flapping, or guarded while half of the mesh or of a zone cannot be reached.", "cause")
+	instancesOmitted = desc("instance_series_omitted", "Instances without series of their own, because there are more than the limit.")
+	servicesOmitted  = desc("service_series_omitted", "Services, zones, and services in zones without series of their own, because there are more than the limit.")
+	revision         = desc("revision", "Revision of the last change these metrics contain. It begins anew with every start.")
+)
+
+// The descriptions of the metrics whose values come from Stats.
+var (
+	watchers       = desc("watchers", "Open Watch streams.")
+	followers      = desc("followers", "Instances being followed, by how.", "mode")
+	storeWaiting   = desc("store_waiting_transitions", "Transitions that wait for the store.")
+	storeLost      = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
+	storeCommitAge = desc("store_commit_age_seconds", "For how long the store's commit under way has taken; 0 if no longer than 2 s.")
+	lateWakes      = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
+	score          = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
+	guards         = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
+	coverage       = desc("poll_coverage", "How much of what was to be polled within the last 30 s was, from 0 to 1. Below 1 everybody is asked less often than is configured, by as much.")
+	breakers       = desc("target_breakers", "Addresses of instances by the state of their circuit breaker.", "state")
+	retries        = desc("retries_total", "Calls to instances that were made again because they had been turned away.")
+	retriesDenied  = desc("retries_denied_total", "Calls to instances that were turned away and not made again, because too many were.")
+	flooding       = desc("flooding_instances", "Instances that sent more messages than their budget within the last minute.")
+	logDropped     = desc("log_dropped_records_total", "Log records dropped because the log took them too slowly.")
+	dropped        = desc("target_messages_dropped_total", "Messages of instances that were read and not used, because they were over the budget of their instance.")
+	overrides      = desc("overrides", "Statuses that are forced by people: maintenance, and other overrides.")
+	lastLateWake   = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
+)
+
+var constant = []*prometheus.Desc{
+	serviceInstances, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
+	watchers, followers, storeWaiting, storeLost, storeCommitAge, lateWakes, lastLateWake, guards, score, overrides,
+	coverage, breakers, retries, retriesDenied, flooding, dropped, logDropped,
+}
+
+func newTransitions() *prometheus.CounterVec {
+	return prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "transitions_total",
+		Help: "Changes of the status of instances. Several at once may count as one; removals do not count.",
+	}, []string{"cause", "to"})
+}
+
+func newLatency() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "publish_latency_seconds",
+		Help:    "Time from a change to its being read from the feed by these metrics, a reader like any other.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	})
+}
+
+func newGaps() prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{
+		Namespace: namespace, Name: "metrics_gaps_total",
+		Help: "Times these metrics fell behind the feed and began anew, missing transitions.",
+	})
+}

@@ -1,0 +1,94 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Stats holds the values of those metrics that do not come from the feed.
+type Stats struct {
+	// Watchers is the number of open Watch streams.
+	Watchers int
+	// Followers is the number of instances that are followed, by the name of their
+	// health.Source. A missing name counts as 0.
+	Followers map[string]int
+	// QueueWaiting is the number of transitions that wait for the store. QueueLost is the
+	// number of transitions that were dropped since the start.
+	QueueWaiting int
+	QueueLost    uint64
+	// CommitAge is the age of the commit in progress. It is 0 if there is none, or if its
+	// age is within the limit.
+	CommitAge time.Duration
+	// LateWakes is how often the owner of the mesh was late since the start. LateAt is
+	// the last time at which it was; zero if it never was.
+	LateWakes uint64
+	LateAt    time.Time
+	// Guards is the number of mass-failure guards that are tripped.
+	Guards int
+	// Overrides is the number of overrides that are set.
+	Overrides int
+	// Score is the health score of the coordinator, from 0 (good) to 7 (bad).
+	Score int
+	// Coverage is the part of the planned polls that was made, from 0 to 1.
+	Coverage float64
+	// Breakers is the number of addresses by the state of their breaker. A missing state
+	// counts as 0.
+	Breakers map[string]int
+	// Retries is the number of calls to targets that were retried since the start.
+	// RetriesDenied is the number of retries that the retry budget did not allow.
+	Retries, RetriesDenied uint64
+	// Flooding is the number of instances that exceed their message budget. Dropped is the
+	// number of messages that were read and ignored since the start.
+	Flooding int
+	Dropped  uint64
+	// LogDropped is the number of log records that were dropped since the start because
+	// the log was too slow.
+	LogDropped uint64
+}
+
+// breakerStates returns all values of the label for the state of a breaker. Other states
+// get no series, so that the label stays bounded.
+func breakerStates() []string { return []string{"closed", "open", "half-open"} }
+
+// collect sends the series of all values in s.
+func (s *Stats) collect(out sink) {
+	out.gauge(watchers, float64(s.Watchers))
+	for mode, n := range s.followers() {
+		out.gauge(followers, float64(n), mode)
+	}
+	out.gauge(storeWaiting, float64(s.QueueWaiting))
+	out.counter(storeLost, float64(s.QueueLost))
+	out.gauge(storeCommitAge, s.CommitAge.Seconds())
+	out.counter(lateWakes, float64(s.LateWakes))
+	out.counter(logDropped, float64(s.LogDropped))
+	out.gauge(guards, float64(s.Guards))
+	out.gauge(score, float64(s.Score))
+	out.gauge(overrides, float64(s.Overrides))
+	s.collectWatch(out)
+	if !s.LateAt.IsZero() {
+		out.gauge(lastLateWake, float64(s.LateAt.UnixMilli())/1000)
+	}
+}
+
+// collectWatch sends the series that describe how instances are followed.
+func (s *Stats) collectWatch(out sink) {
+	out.gauge(coverage, s.Coverage)
+	for _, state := range breakerStates() {
+		out.gauge(breakers, float64(s.Breakers[state]), state)
+	}
+	out.counter(retries, float64(s.Retries))
+	out.counter(retriesDenied, float64(s.RetriesDenied))
+	out.gauge(flooding, float64(s.Flooding))
+	out.counter(dropped, float64(s.Dropped))
+}
+
+// followers returns the number of followed instances for every source. It ignores other
+// names in s.Followers, so that the label stays bounded.
+func (s *Stats) followers() map[string]int {
+	all := map[string]int{}
+	for mode := health.SourceNone; mode <= health.SourcePoll; mode++ {
+		all[mode.String()] = s.Followers[mode.String()]
+	}
+	return all
+}

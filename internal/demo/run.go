@@ -1,0 +1,127 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/meshhealth/meshhealth/client"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Run runs the demo until cfg.For has passed or ctx ends, which is no error.
+func Run(ctx context.Context, cfg Config) error {
+	cfg.setDefaults()
+	if err := cfg.validate(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "meshhealth-demo-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // the system clears its temporary files itself
+	c, err := cfg.Start(ctx, dir, policy())
+	if err != nil {
+		return err
+	}
+	return (&demo{cfg: cfg, coordinator: c, began: time.Now()}).run(ctx)
+}
+
+// policy returns a policy with short times, so that the effects of each step are
+// visible soon.
+func policy() health.MeshPolicy {
+	return health.MeshPolicy{
+		UnreachableAfter: 2 * time.Second, StartupGrace: 5 * time.Second,
+		DeregisterAfter: time.Minute, Amnesty: time.Second,
+	}
+}
+
+// run starts the coordinator and the mesh, and waits for both. The coordinator ends
+// after the instances, so that they can deregister.
+func (d *demo) run(ctx context.Context) error {
+	coordinatorCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	ended := make(chan error, 1)
+	go func() {
+		err := d.coordinator.Run(coordinatorCtx)
+		if err == nil {
+			err = errFinished
+		}
+		end(err)
+		ended <- err
+	}()
+	err := d.runMesh(ctx)
+	stop()
+	if failed := <-ended; !errors.Is(failed, errFinished) {
+		err = errors.Join(err, failed)
+	}
+	if err == nil {
+		d.viewer.summarize(d.say, time.Since(d.began), len(d.instances), d.cfg.Services)
+	}
+	return err
+}
+
+// errFinished is the cause of the context when the coordinator has ended without an
+// error.
+var errFinished = errors.New("the demo has ended")
+
+// runMesh builds the mesh, runs it with its steps and its watcher, and stops it.
+func (d *demo) runMesh(ctx context.Context) error {
+	if err := d.buildMesh(); err != nil {
+		return err
+	}
+	defer d.closeBackends()
+	d.printIntroduction()
+	watcher, err := client.New(client.Config{Coordinator: d.coordinator.Addr().String(), Insecure: true})
+	if err != nil {
+		return err
+	}
+	defer watcher.Close() //nolint:errcheck // nothing is written on it
+	if d.cfg.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, d.cfg.For)
+		defer cancel()
+	}
+	d.viewer = newViewer(d.print, d.publishedState)
+	return d.runParts(ctx, watcher)
+}
+
+// runParts runs the instances, the watcher and the steps until ctx ends or one of them
+// fails. The instances stop after the watcher, so that their deregistration is not
+// printed.
+func (d *demo) runParts(ctx context.Context, watcher *client.Client) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	instanceCtx, stopInstances := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopInstances()
+	var parts, instances sync.WaitGroup
+	start := func(wg *sync.WaitGroup, ctx context.Context, part func(context.Context) error) {
+		wg.Go(func() {
+			if err := part(ctx); err != nil && ctx.Err() == nil {
+				fail(err)
+			}
+		})
+	}
+	for _, i := range d.instances {
+		start(&instances, instanceCtx, i.run)
+	}
+	start(&parts, ctx, func(ctx context.Context) error { return d.viewer.watch(ctx, watcher) })
+	start(&parts, ctx, d.playSteps)
+	parts.Wait()
+	stopInstances()
+	instances.Wait()
+	return dropExpected(context.Cause(ctx))
+}
+
+// dropExpected returns nil for the causes with which a demo normally ends.
+func dropExpected(err error) error {
+	for _, end := range []error{context.Canceled, context.DeadlineExceeded, errFinished} {
+		if errors.Is(err, end) {
+			return nil
+		}
+	}
+	return err
+}

@@ -1,0 +1,82 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// step is one action of the demo. It runs when the time after has passed since the step
+// before it.
+type step struct {
+	after  time.Duration
+	what   string
+	do     func() error
+	freeze bool // the step suspends or resumes a process; it is skipped unless canFreeze
+}
+
+// firstStep is how long the mesh has to start before the first step.
+const firstStep = 2 * time.Second
+
+// roundPause is the time between two rounds.
+const roundPause = 6 * time.Second
+
+// steps returns the steps of one round. Several faults overlap, as they often do in
+// production.
+func (d *demo) steps() []step {
+	const second = time.Second
+	database := d.backends[slowService]
+	frozen, killed, drained := d.firstInstance(frozenService), d.firstInstance(killedService), d.firstInstance(drainedService)
+	return []step{
+		{after: 0, what: "the database of payments takes 120 ms (limit 50 ms)", do: database.slowDown},
+		{after: 2 * second, what: "the database of payments refuses connections", do: database.close},
+		{after: second, what: "ledger/a is frozen (SIGSTOP): it does not answer, but its port stays open", do: frozen.freeze, freeze: true},
+		{after: 3 * second, what: "the database of payments recovers", do: database.recover},
+		{after: 2 * second, what: "search/a is killed (SIGKILL)", do: killed.kill},
+		{after: second, what: "ledger/a continues (SIGCONT)", do: frozen.thaw, freeze: true},
+		{after: 2 * second, what: "search/a is started again", do: killed.restart},
+		{after: 2 * second, what: "sessions/a drains and deregisters", do: drained.drain},
+		{after: 2 * second, what: "sessions/a is started again", do: drained.restart},
+	}
+}
+
+// playSteps runs the steps, round after round, until ctx ends.
+func (d *demo) playSteps(ctx context.Context) error {
+	if !sleep(ctx, firstStep) {
+		return nil
+	}
+	for {
+		for _, a := range d.steps() {
+			if !sleep(ctx, a.after) {
+				return nil
+			}
+			if a.freeze && !canFreeze {
+				continue
+			}
+			if err := d.runStep(a); err != nil {
+				return fmt.Errorf("%s: %w", a.what, err)
+			}
+		}
+		if !sleep(ctx, roundPause) {
+			return nil
+		}
+	}
+}
+
+func (d *demo) runStep(a step) error {
+	d.say("» %s", a.what)
+	d.viewer.noteStep(a.what)
+	return a.do()
+}
+
+// sleep waits for d. It reports false if ctx ended before that.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

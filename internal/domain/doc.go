@@ -1,0 +1,8 @@
+// Package domain has the errors by which meshhealth refuses a call. The coordinator,
+// the embedded server and the client return them; package wire translates them to
+// gRPC codes and back.
+//
+// # Concurrency
+//
+// Everything in this package is constant.
+package domain

@@ -1,0 +1,29 @@
+package domain
+
+import "errors"
+
+// The errors of the domain. The code that returns one wraps it with the name that the error is about.
+var (
+	// ErrNotFound means that no instance, service or override has the name.
+	ErrNotFound = errors.New("not found")
+	// ErrLeaseUnknown means that the coordinator does not know the lease. The
+	// instance must register again.
+	ErrLeaseUnknown = errors.New("lease unknown: register again")
+	// ErrSuperseded means that another process has registered the instance's name.
+	ErrSuperseded = errors.New("superseded by another process of the same name")
+	// ErrStore means that the store does not accept records at the moment.
+	ErrStore = errors.New("the store does not accept records at the moment")
+	// ErrStopping means that the server is stopping.
+	ErrStopping = errors.New("the server is stopping")
+	// ErrLimit means that a limit is reached.
+	ErrLimit = errors.New("limit reached")
+	// ErrNotAllowed means that the caller has no permission.
+	ErrNotAllowed = errors.New("not allowed")
+	// ErrKey means that the registration belongs to a process with another key.
+	ErrKey = errors.New("the registration belongs to another process")
+	// ErrLeased means that the process of the instance renews its lease. Only this process may
+	// do what the caller has requested.
+	ErrLeased = errors.New("its process renews its lease")
+	// ErrLater means that this version does not implement what the caller has requested.
+	ErrLater = errors.New("not implemented by this version")
+)

@@ -1,0 +1,6 @@
+// Package graph finds cycles in what depends on what.
+//
+// # Concurrency
+//
+// Cycle is a pure function.
+package graph

@@ -1,0 +1,198 @@
+package grpchealth
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"google.golang.org/grpc"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// Register adds grpc.health.v1 and meshhealth.v1.HealthService to a gRPC server.
+func (h *Handlers) Register(r grpc.ServiceRegistrar) {
+	healthpb.RegisterHealthServer(r, standard{h: h})
+	pb.RegisterHealthServiceServer(r, extended{h: h})
+}
+
+// extended serves meshhealth.v1.HealthService.
+type extended struct {
+	pb.UnimplementedHealthServiceServer
+	h *Handlers
+}
+
+// Check returns everything about one name.
+func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckResponse, error) {
+	x.h.noteCall()
+	if err := x.h.prove(ctx); err != nil {
+		return nil, err
+	}
+	var v wire.Violations
+	id, err := wire.ParseName(req.GetService())
+	v.Check("service", err)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	id = x.h.resolve(id)
+	detail, err := mayRead(x.h.readerOfReasons(ctx), id)
+	if err != nil {
+		return nil, err
+	}
+	e, ok := x.h.cfg.Feed.Get(id)
+	if !ok {
+		return nil, NotFound(req.GetService())
+	}
+	h := x.h.currentHealth(e, time.Now(), detail)
+	return &pb.CheckResponse{Status: h.GetStatus(), Health: h}, nil
+}
+
+// currentHealth returns the message for an entry, with the current checks and metrics.
+func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, detail access.Detail) *pb.Health {
+	s := e.State
+	if h.cfg.Metrics != nil {
+		s.Checks, s.Metrics = h.cfg.Metrics(e.ID)
+	}
+	return wire.Health(&s, now, detail == access.Full)
+}
+
+// List returns a page of the entries that match, ordered by name. Entries that the caller
+// may not read are omitted.
+func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListResponse, error) {
+	x.h.noteCall()
+	l, err := wire.ListRequest(req)
+	if err != nil {
+		return nil, err
+	}
+	x.h.resolveSelector(&l.Selector)
+	cut := x.h.cfg.Feed.Cut()
+	p := pager{list: &l, hidesEmpty: x.h.hidesEmpty(&l.Selector), caller: x.h.readerOfReasons(ctx)}
+	page, more := p.page(cut)
+	now := time.Now()
+	resp := &pb.ListResponse{Revision: cut.Revision()}
+	size := 0
+	for i, on := range page {
+		entry := x.h.currentHealth(on.entry, now, on.detail)
+		// If a client does not read a page, gRPC stores the page until the connection closes.
+		// Therefore the size of a page has a limit.
+		if size += proto.Size(entry); size > wire.MaxPageBytes && i > 0 {
+			page, more = page[:i], true
+			break
+		}
+		resp.Entries = append(resp.Entries, entry)
+	}
+	if more {
+		resp.NextPageToken = l.Token(page[len(page)-1].entry.ID)
+	}
+	return resp, nil
+}
+
+// pager selects the entries of one page of List.
+type pager struct {
+	list       *wire.List
+	hidesEmpty bool // result of Handlers.hidesEmpty: true if the page omits the entry ""
+	caller     access.Caller
+}
+
+// readable is an entry and the level of detail with which the caller may read it.
+type readable struct {
+	entry  *feed.Entry
+	detail access.Detail
+}
+
+// page returns the entries of the page. more reports whether more entries follow. It scans
+// the entries of the page and the entries between them that a filter omits.
+func (p *pager) page(cut feed.Cut) (page []readable, more bool) {
+	for e := range p.candidates(cut) {
+		if !p.list.Selector.Matches(&e.State) || p.hidesEmpty && e.ID == (health.ID{}) {
+			continue
+		}
+		d := p.caller.Decide(access.Read, access.Of(e.ID))
+		if !d.Allowed {
+			continue
+		}
+		if len(page) == p.list.Size {
+			return page, true
+		}
+		page = append(page, readable{e, d.Detail})
+	}
+	return page, false
+}
+
+// candidates yields the entries that may be on the page, in the order of names.
+func (p *pager) candidates(cut feed.Cut) iter.Seq[*feed.Entry] {
+	if p.list.First {
+		return cut.Of(p.list.Selector.Names()...)
+	}
+	return cut.After(p.list.After, p.list.Selector.Names()...)
+}
+
+// Watch sends a snapshot or, if the caller has a valid token, the changes after the token.
+// After that it sends every change.
+func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[pb.WatchResponse]) error {
+	x.h.noteCall()
+	if err := x.h.prove(stream.Context()); err != nil {
+		return err
+	}
+	w, err := wire.WatchRequest(req)
+	if err != nil {
+		return err
+	}
+	if req.GetFiguresEvery() != nil {
+		return wire.GRPC(fmt.Errorf("figures_every: %w; figures come with changes, and with Check and List", domain.ErrLater))
+	}
+	x.h.resolveWatch(&w)
+	caller := x.h.readerOfReasons(stream.Context())
+	for _, id := range w.IDs {
+		if _, err := mayRead(caller, id); err != nil {
+			return err
+		}
+	}
+	ctx, watcher, done, err := x.h.openWatch(stream.Context())
+	if err != nil {
+		return wire.GRPC(err)
+	}
+	defer done()
+	s := x.h.newSender(&w, caller, timedStream[pb.WatchResponse]{stream, x.h, watcher})
+	reader := x.h.newReader(&w)
+	for {
+		step, end, err := nextStep(ctx, reader)
+		if err != nil {
+			return wire.GRPC(err)
+		}
+		if err := s.send(&step); err != nil {
+			return err
+		}
+		if end != nil {
+			return wire.GRPC(end)
+		}
+	}
+}
+
+// resolveWatch replaces the name "" in the IDs and the selector of a request (see resolve).
+func (h *Handlers) resolveWatch(w *wire.Watch) {
+	for i, id := range w.IDs {
+		w.IDs[i] = h.resolve(id)
+	}
+	h.resolveSelector(&w.Selector)
+}
+
+// newReader returns a reader of the feed for a request of Watch.
+func (h *Handlers) newReader(w *wire.Watch) *feed.Reader {
+	in := feed.Interest{
+		Services: w.Selector.Names(), Names: w.IDs,
+		Period: int((w.Heartbeat + time.Second - 1) / time.Second), // the feed has one beat a second
+	}
+	if w.HasToken {
+		return h.cfg.Feed.Resume(in, feed.Cursor{Epoch: w.Token.Epoch, Revision: w.Token.Revision})
+	}
+	return h.cfg.Feed.NewReader(in)
+}

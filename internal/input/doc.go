@@ -1,0 +1,19 @@
+// Package input reads what people write. It reads files and pipes of bounded size, YAML, and single
+// values such as durations. It reports faults in YAML with file, line and path.
+//
+// A [Reader] reads one YAML node into the variable it was made for. Readers are
+// combined into a description of a whole file:
+//
+//	input.YAML(problems, text, input.Object(input.Fields{
+//		"name": input.Text(&name, input.AnyText),
+//		"wait": input.Duration(&wait, time.Second, false),
+//	}))
+//
+// A reader reports all faults of its node to a [Problems] list and goes on. After a
+// fault the value of its variable is not specified.
+//
+// # Concurrency
+//
+// Only one goroutine at a time may use a Reader or a Problems. [Read] starts one goroutine. If the
+// context ends before the input has ended, this goroutine continues after the call.
+package input

@@ -1,0 +1,68 @@
+package input
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// maxShown is the largest number of problems in the text of one error.
+const maxShown = 50
+
+// Problem is one fault of a file.
+type Problem struct {
+	Line int    // line number from 1; 0: the problem is about the file as a whole
+	Path string // path of the YAML key, such as policy.amnesty; may be empty
+	Text string
+}
+
+// Problems is an error with all faults of one file.
+type Problems struct {
+	File string // name of the file, as errors show it
+	List []Problem
+}
+
+// Add appends a fault. Line 0 means the file as a whole.
+func (p *Problems) Add(line int, path, format string, args ...any) {
+	p.List = append(p.List, Problem{line, path, fmt.Sprintf(format, args...)})
+}
+
+// Err returns p, or nil if its list is empty.
+func (p *Problems) Err() error {
+	if len(p.List) == 0 {
+		return nil
+	}
+	return p
+}
+
+// Error returns one line for each fault, ordered by line number. Faults of the file as a whole come
+// last, because other faults often cause them. After 50 faults, one line says how many more there
+// are.
+func (p *Problems) Error() string {
+	place := func(p Problem) uint { return uint(p.Line) - 1 } // Line 0 becomes the largest number, so that it is last
+	slices.SortStableFunc(p.List, func(a, b Problem) int { return cmp.Compare(place(a), place(b)) })
+	var lines []string
+	for i, one := range p.List {
+		if i == maxShown {
+			lines = append(lines, fmt.Sprintf("%s: and %d more", p.File, len(p.List)-i))
+			break
+		}
+		lines = append(lines, p.line(one))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p *Problems) line(one Problem) string {
+	text := p.File
+	if one.Line > 0 {
+		text += ":" + strconv.Itoa(one.Line)
+	}
+	if one.Path != "" {
+		text += ": " + one.Path
+	}
+	return text + ": " + wire.Clean(one.Text)
+}

@@ -1,0 +1,74 @@
+package machine
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Evidence is the result of one run of a check. A time-out, a panic and a missing run count
+// as Fail. The zero value means that there is no evidence.
+type Evidence uint8
+
+// The kinds of evidence.
+const (
+	Pass Evidence = iota + 1
+	Warn
+	Fail
+)
+
+// String returns "pass", "warn" or "fail". It returns "" for other values.
+func (e Evidence) String() string {
+	switch e {
+	case Pass:
+		return "pass"
+	case Warn:
+		return "warn"
+	case Fail:
+		return "fail"
+	}
+	return ""
+}
+
+// cause returns the usual cause of e. It is used if an Observation has no cause.
+func (e Evidence) cause() health.Cause {
+	switch e {
+	case Pass:
+		return health.CauseOK
+	case Warn:
+		return health.CauseWarned
+	}
+	return health.CauseFailed
+}
+
+// Observation is one piece of evidence for a Machine.
+type Observation struct {
+	At       time.Time
+	Evidence Evidence
+	Cause    health.Cause // CauseNone means the usual cause of Evidence
+	Reason   string       // cause in words; may be empty
+	// Next is the time by which the next run must have ended. It includes the time-out of the
+	// next run and some slack. Zero means that no other run is planned. In this case the
+	// evidence does not become stale.
+	Next time.Time
+}
+
+// Transition is a change of the status that a Machine publishes.
+type Transition struct {
+	From, To health.Status
+	At       time.Time
+	Cause    health.Cause
+	Reason   string
+}
+
+// EvidenceOf returns the evidence of a result of a check. nil is a pass, a warning
+// ([health.IsWarning]) is a warn, and every other error is a fail.
+func EvidenceOf(err error) Evidence {
+	switch {
+	case err == nil:
+		return Pass
+	case health.IsWarning(err):
+		return Warn
+	}
+	return Fail
+}

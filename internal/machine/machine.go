@@ -1,0 +1,251 @@
+package machine
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Machine computes the status of one check. It is a value with one owner, which calls
+// Observe for each run, waits until Deadline, and calls Tick.
+//
+// The first evidence decides the status at once. After that, the thresholds of the policy
+// decide.
+type Machine struct {
+	policy *health.Policy // policy with its defaults filled in; Machine does not change it
+
+	status health.Status // the published status
+	// earned is the status that follows from the counters. It differs from status only while
+	// MinHold delays a better status.
+	earned health.Status
+	cause  health.Cause
+
+	trouble *trouble  // present failure; nil if there is no failure
+	since   time.Time // time when status was published
+	staleAt time.Time // time when the last evidence becomes stale; zero means never
+
+	// These fields count the consecutive passes, fails, runs that did not pass and runs that
+	// did not fail, up to the last evidence. A transition does not reset them.
+	passes, fails, nonPasses, nonFails uint32
+}
+
+// trouble describes the present failure. It is immutable, so that copies of a Machine can
+// share it.
+type trouble struct {
+	reason string
+	first  time.Time // time when the failure began
+}
+
+// New returns a machine that is STARTING. The policy must have its defaults filled in (see
+// [health.Policy.WithDefaults]) and must not change. Several machines may share one policy.
+func New(p *health.Policy, now time.Time) Machine {
+	return Machine{
+		policy: p, since: now,
+		status: health.Starting, earned: health.Starting, cause: health.CauseStarting,
+	}
+}
+
+// Status returns the published status.
+func (m *Machine) Status() health.Status { return m.status }
+
+// Cause returns the cause of the status.
+func (m *Machine) Cause() health.Cause { return m.cause }
+
+// Reason returns the cause in words. It may be empty.
+func (m *Machine) Reason() string {
+	if m.trouble == nil {
+		return ""
+	}
+	return m.trouble.reason
+}
+
+// Since returns the time when the status was published.
+func (m *Machine) Since() time.Time { return m.since }
+
+// FirstFailure returns the time when the present failure began. It returns zero if there is
+// no failure.
+func (m *Machine) FirstFailure() time.Time {
+	if m.trouble == nil {
+		return time.Time{}
+	}
+	return m.trouble.first
+}
+
+// Passes returns the number of passes since the last other evidence.
+func (m *Machine) Passes() int { return int(m.passes) }
+
+// Fails returns the number of fails since the last other evidence.
+func (m *Machine) Fails() int { return int(m.fails) }
+
+// Suspect reports whether the status is not SERVING or the last evidence was not a pass. In
+// both cases the next evidence may change the status.
+func (m *Machine) Suspect() bool { return m.status != health.Serving || m.nonPasses > 0 }
+
+// Observe handles one piece of evidence. It returns the transition that followed, if
+// there was one.
+func (m *Machine) Observe(o Observation) (Transition, bool) {
+	m.count(o.Evidence)
+	m.earned = m.evaluate(o.Evidence)
+	m.staleAt = m.staleTime(o.Next)
+	from := m.status
+	m.publishEarned(o.At)
+	m.updateTrouble(o)
+	return m.transition(from, o.At)
+}
+
+// Tick handles changes that need no new evidence. It counts stale evidence as a fail, and
+// publishes a better status that MinHold has delayed. It returns the transition that
+// followed, if there was one.
+func (m *Machine) Tick(now time.Time) (Transition, bool) {
+	from := m.status
+	if !m.staleAt.IsZero() && !now.Before(m.staleAt) {
+		m.countStale(now)
+	}
+	m.publishEarned(now)
+	if m.status == health.Serving && from != health.Serving {
+		m.endTrouble()
+	}
+	return m.transition(from, now)
+}
+
+// Deadline returns the time when Tick has something to do next. ok is false if Tick has
+// nothing to do until there is new evidence.
+func (m *Machine) Deadline() (at time.Time, ok bool) {
+	at = m.staleAt
+	if m.status != m.earned {
+		if end := m.since.Add(m.policy.MinHold); at.IsZero() || end.Before(at) {
+			at = end
+		}
+	}
+	return at, !at.IsZero()
+}
+
+// Forgive delays by late the time when the last evidence becomes stale, because the owner of
+// the machine was late.
+func (m *Machine) Forgive(late time.Duration) {
+	if !m.staleAt.IsZero() {
+		m.staleAt = m.staleAt.Add(late)
+	}
+}
+
+// Retune replaces the policy. The conditions for p are those of New. The counters and the
+// status stay the same.
+func (m *Machine) Retune(p *health.Policy) { m.policy = p }
+
+func (m *Machine) count(e Evidence) {
+	switch e {
+	case Pass:
+		m.passes, m.nonFails, m.fails, m.nonPasses = m.passes+1, m.nonFails+1, 0, 0
+	case Warn:
+		m.passes, m.nonFails, m.fails, m.nonPasses = 0, m.nonFails+1, 0, m.nonPasses+1
+	default:
+		m.passes, m.nonFails, m.fails, m.nonPasses = 0, 0, m.fails+1, m.nonPasses+1
+	}
+}
+
+// evaluate returns the status that follows from the counters. The counters contain e already.
+func (m *Machine) evaluate(e Evidence) health.Status {
+	if m.earned == health.Starting {
+		return firstStatus(e)
+	}
+	switch {
+	case int(m.fails) >= m.policy.FailAfter:
+		return health.NotServing
+	case int(m.passes) >= m.policy.RecoverAfter:
+		return health.Serving
+	case m.earned == health.NotServing && int(m.nonFails) >= m.policy.RecoverAfter:
+		return health.Degraded
+	case m.earned == health.Serving && int(m.nonPasses) >= m.policy.DegradeAfter:
+		return health.Degraded
+	}
+	return m.earned
+}
+
+// firstStatus returns the status after e, if e is the first evidence of the machine.
+func firstStatus(e Evidence) health.Status {
+	switch e {
+	case Pass:
+		return health.Serving
+	case Warn:
+		return health.Degraded
+	}
+	return health.NotServing
+}
+
+// publishEarned makes the earned status the published one, unless it is better and MinHold
+// delays it.
+func (m *Machine) publishEarned(now time.Time) {
+	held := m.status.WorseThan(m.earned) && m.status != health.Starting && now.Before(m.since.Add(m.policy.MinHold))
+	if m.status == m.earned || held {
+		return
+	}
+	m.status, m.since = m.earned, now
+}
+
+// updateTrouble sets the cause and the reason from o. If the status is SERVING and o is a
+// pass, it ends the failure.
+func (m *Machine) updateTrouble(o Observation) {
+	if m.status == health.Serving {
+		m.cause = health.CauseOK
+		if o.Evidence == Pass {
+			m.trouble = nil
+			return
+		}
+		m.setReason("", o.At)
+	}
+	if o.Evidence != Pass && m.status != health.Serving {
+		m.cause = causeOr(o.Cause, o.Evidence)
+		m.setReason(o.Reason, o.At)
+	}
+}
+
+// setReason sets the reason of the present failure. If there was no failure, it begins one
+// at now.
+func (m *Machine) setReason(reason string, now time.Time) {
+	if m.trouble == nil {
+		m.trouble = &trouble{reason, now}
+	} else if m.trouble.reason != reason {
+		m.trouble = &trouble{reason, m.trouble.first}
+	}
+}
+
+// causeOr returns c, or the usual cause of e if c is CauseNone.
+func causeOr(c health.Cause, e Evidence) health.Cause {
+	if c == health.CauseNone {
+		return e.cause()
+	}
+	return c
+}
+
+// countStale counts a missing run as a fail, and makes the status NOT_SERVING.
+func (m *Machine) countStale(now time.Time) {
+	m.count(Fail)
+	m.earned, m.staleAt = health.NotServing, time.Time{}
+	m.cause = health.CauseStale
+	m.setReason("", now)
+}
+
+// endTrouble handles the return to SERVING in Tick. If the last evidence was a pass, it ends
+// the failure. Otherwise it only clears the reason.
+func (m *Machine) endTrouble() {
+	m.cause = health.CauseOK
+	if m.nonPasses == 0 {
+		m.trouble = nil
+	} else {
+		m.setReason("", m.FirstFailure())
+	}
+}
+
+func (m *Machine) staleTime(next time.Time) time.Time {
+	if next.IsZero() || m.policy.StaleAfter < 0 {
+		return time.Time{}
+	}
+	return next.Add(m.policy.StaleAfter)
+}
+
+func (m *Machine) transition(from health.Status, at time.Time) (Transition, bool) {
+	if from == m.status {
+		return Transition{}, false
+	}
+	return Transition{From: from, To: m.status, At: at, Cause: m.cause, Reason: m.Reason()}, true
+}

@@ -1,0 +1,126 @@
+package mesh
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// EventKind is the kind of an Event.
+type EventKind uint8
+
+// The kinds of events. Each kind uses the fields ID and Lease of Event. The fields that it
+// uses in addition are in brackets.
+const (
+	// EventRegister adds or updates an instance (Spec). A new lease replaces an instance of
+	// the same name: the new one is STARTING, and evidence of the old lease is dropped.
+	EventRegister EventKind = iota + 1
+	// EventLoad adds an instance from the store (Spec, Loaded).
+	EventLoad
+	// EventDeregister removes an instance.
+	EventDeregister
+	// EventReport is a status of the instance: an answer from its address, or a push
+	// (Report, Session, Proven). If the status is proven, it renews the lease.
+	EventReport
+	// EventAlive is an answer that confirms the last status (Session, Proven). If the answer
+	// is proven, it renews the lease.
+	EventAlive
+	// EventRenew is a renewal of the lease by the client. It shows that the process lives,
+	// but not that the coordinator can reach the instance.
+	EventRenew
+	// EventFailed is an answer of the target that is an error (Report.Source, Report.Via,
+	// Reason). Two such answers, at least a second apart, make the instance NOT_SERVING.
+	EventFailed
+	// EventMalformed is an answer that is not valid gRPC, or not of a health protocol
+	// (Cause, Reason). Two such answers, at least a second apart, make the instance UNKNOWN.
+	EventMalformed
+	// EventQuota means that the target refused a call because a limit was reached (Reason).
+	// If this lasts for UnreachableAfter, the instance is UNKNOWN.
+	EventQuota
+	// EventStranger is an answer of another process than the registered one, which is proven
+	// (Reason). It does not make the status worse.
+	EventStranger
+	// EventRefused is a connection that was refused with ECONNREFUSED (Reason).
+	EventRefused
+	// EventPath is a failure on the path to the instance: a time-out, no route, an error of
+	// DNS, or missing heartbeats (Reason, Late).
+	EventPath
+	// EventConfig is an answer that only a change of configuration can repair (Cause,
+	// Reason).
+	EventConfig
+	// EventPushed reports that a stream on which the instance pushes its status has begun
+	// or ended (On).
+	EventPushed
+	// EventOverride sets an override for all instances in a scope. If Override is nil, it
+	// clears the override of the scope (Scope, Override). The override also applies to
+	// instances that register later. ID and Lease are not used.
+	EventOverride
+	// EventOwnFault means that the coordinator could not call the instance, because it
+	// lacked a resource such as file descriptors (Reason). If this happens for several
+	// addresses, Score rises.
+	EventOwnFault
+	// EventNotAsked means that the coordinator has not called the instance for so long that
+	// the last status may be wrong (Reason). The status is unconfirmed until the next answer,
+	// but does not become worse.
+	EventNotAsked
+)
+
+// Event is one piece of evidence about an instance, a change of its registration, or a change
+// of an override. Evidence about an unknown instance has no effect. Evidence whose Lease is
+// not that of the present registration has no effect either.
+type Event struct {
+	Kind   EventKind
+	ID     health.ID
+	Lease  uint64
+	Spec   *health.Spec
+	Loaded *Loaded
+	Report Report
+	Cause  health.Cause
+	Reason string // cause in words; may be empty
+	// Session is the number of the stream or connection on which an answer came. Each stream
+	// or connection has another number. Session is 0 if a proxy may have answered, or if the
+	// number is unknown.
+	Session uint64
+	// Proven reports that the answer contains the proof of the registered process.
+	Proven bool
+	// Late is the part of a wait without an answer in which the coordinator itself was late.
+	// The instance has this time once more to answer before the evidence counts.
+	Late time.Duration
+	// On is true if a stream has begun, and false if it has ended.
+	On       bool
+	Scope    health.Scope
+	Override *health.Override
+}
+
+// Report is what an instance reports about itself.
+type Report struct {
+	Source       health.Source
+	Status       health.Status
+	Cause        health.Cause // CauseNone means the usual cause of Status
+	Reason       string       // cause in words; may be empty
+	FirstFailure time.Time    // begin of the present failure; zero means the time of the event
+	// Named reports that the target has answered for the health name. If it is false, the
+	// target has answered for the empty name.
+	Named bool
+	// Via says in words why the coordinator follows the instance with Source and not with a
+	// better source. It is empty if there is no better source.
+	Via     string
+	Checks  []health.CheckState
+	Metrics *health.Metrics
+}
+
+// Loaded is the information about an instance that the store had at the start.
+type Loaded struct {
+	Status health.Status // last stored status; Starting if the store had no status
+	Cause  health.Cause
+	Reason string
+	Since  time.Time
+	// Proven reports that the instance was routable at least once since its registration.
+	Proven bool
+	// Named reports that the target has once answered for its health name.
+	Named bool
+	// Unheard reports that no status was received since the registration.
+	Unheard bool
+	// Trusted reports that Status is recent enough to be used until there is new evidence.
+	Trusted bool
+}

@@ -1,0 +1,179 @@
+package mesh
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// instance is one registered instance: its layers, and the state that was last published.
+type instance struct {
+	spec    *health.Spec
+	state   health.State
+	service *serviceAggregate
+
+	report   reportLayer
+	reach    reachLayer
+	guard    guardLayer
+	damping  dampingLayer
+	override overrideLayer
+
+	proven  bool         // true if the instance was routable at least once since its registration
+	aged    bool         // true if the instance is older than StartupGrace
+	grace   deadline     // end of StartupGrace
+	counted contribution // what the rollups count for the instance now
+
+	due    moment // moment when Tick must handle the instance; may be earlier than nextDeadline
+	heapAt int    // index of the instance in the schedule, or notScheduled
+}
+
+// turn returns the values that the layers may use while they handle the instance.
+func (in *instance) turn(e *env) turn {
+	return turn{env: e, service: in.state.ID.Service, spec: in.spec}
+}
+
+// nextDeadline returns the first deadline of all layers.
+func (in *instance) nextDeadline() moment {
+	return min(in.report.nextDeadline(), in.reach.nextDeadline(), in.damping.nextDeadline(), in.grace.next())
+}
+
+// extend delays all deadlines of the instance by late, the lateness of the owner. It does not
+// delay the ends of overrides.
+func (in *instance) extend(t turn, late time.Duration) {
+	in.report.recover.extend(late)
+	in.reach.extend(t, late)
+	in.damping.release.extend(late)
+	in.grace.extend(late)
+}
+
+// contribution returns what the published state adds to the rollups.
+func (in *instance) contribution() contribution {
+	return contribution{
+		present: true, status: in.state.Status, standing: in.standing(), unconfirmed: in.state.Unconfirmed,
+		young: !in.aged, zone: in.spec.Zone,
+	}
+}
+
+func (in *instance) standing() standing {
+	switch s := in.state.Status; {
+	case s == health.Draining || s == health.Maintenance:
+		return uncounted
+	case in.proven, in.state.Cause == health.CauseFlapping:
+		// A new process that has inherited a suppression counts, although it is not proven yet.
+		return countedFully
+	case in.aged && in.report.confirmed:
+		return countedFully
+	case in.aged && in.report.unheard:
+		return unheard
+	case in.aged:
+		return unproven
+	}
+	return uncounted
+}
+
+// differs reports whether the published state differs from v and from the layers, so that it
+// must be published again. judged is the status without the override.
+func (in *instance) differs(v verdict, judged health.Status) bool {
+	s, identity := &in.state, &in.reach.lease.identity
+	return s.Status != v.status || s.Judged != judged || s.Cause != v.cause || s.Reason != v.reason ||
+		s.Unconfirmed != v.unconfirmed || s.Override != in.override.forced || s.Spec != in.spec ||
+		s.Pushed != in.reach.pushed() || s.Source != in.report.source || s.Unreachable != in.reach.wantsReport(in.spec) ||
+		s.Proven != in.proven || s.Expired != in.reach.expired(in.guard.held) || in.report.changed || s.NextCause != v.nextCause ||
+		s.Unheard != in.report.unheard || s.Named != in.report.named || s.Via != in.report.via || s.Stranger != identity.stranger ||
+		s.Unproved != identity.unproved
+}
+
+// setState sets the state of the instance from v and from the layers. judged is the status
+// without the override.
+func (in *instance) setState(c *clock, v verdict, judged health.Status) {
+	s, identity := &in.state, &in.reach.lease.identity
+	if s.Status != v.status {
+		s.Since = c.wall
+	}
+	in.setFirstFailure(c, v.status)
+	s.Status, s.Judged, s.Cause, s.Reason = v.status, judged, v.cause, v.reason
+	s.Unconfirmed, s.Override, s.Spec = v.unconfirmed, in.override.forced, in.spec
+	s.Proven, s.Pushed, s.Source, s.Unreachable = in.proven, in.reach.pushed(), in.report.source, in.reach.wantsReport(in.spec)
+	s.Expired, s.Named, s.Via, s.Stranger = in.reach.expired(in.guard.held), in.report.named, in.report.via, identity.stranger
+	s.Unheard, s.Unproved = in.report.unheard, identity.unproved
+	s.Checks, s.Metrics = in.report.checks, in.report.metrics
+	s.NextAt, s.NextCause = time.Time{}, v.nextCause
+	if v.nextAt != 0 {
+		s.NextAt = c.timeOf(v.nextAt)
+	}
+	in.report.changed = false
+}
+
+// setFirstFailure updates FirstFailure for the new status to. It sets the time if to is a
+// failure and there is no time yet. It clears the time if to is SERVING.
+func (in *instance) setFirstFailure(c *clock, to health.Status) {
+	s := &in.state
+	switch {
+	case to == health.Serving:
+		s.FirstFailure = time.Time{}
+	case !s.FirstFailure.IsZero() || !to.InTrouble():
+	case in.report.firstFailure.IsZero():
+		s.FirstFailure = c.wall
+	default:
+		s.FirstFailure = in.report.firstFailure
+	}
+}
+
+// schedule is a heap of all instances by the field due. If the deadline of an instance moves
+// to a later time, due stays the same until Tick handles the instance.
+type schedule []*instance
+
+const notScheduled = -1
+
+// update sets due to the next deadline of in, and moves in to its place in the heap. It adds
+// in if the heap does not have it.
+func (s *schedule) update(in *instance) {
+	in.due = in.nextDeadline()
+	if in.heapAt == notScheduled {
+		heap.Push(s, in)
+		return
+	}
+	heap.Fix(s, in.heapAt)
+}
+
+// advance calls update if the next deadline of in is earlier than due.
+func (s *schedule) advance(in *instance) {
+	if in.nextDeadline() < in.due {
+		s.update(in)
+	}
+}
+
+func (s *schedule) remove(in *instance) { heap.Remove(s, in.heapAt) }
+
+// next returns the moment when the first instance is due, or never if there is no instance.
+func (s schedule) next() moment {
+	if len(s) == 0 {
+		return never
+	}
+	return s[0].due
+}
+
+// Len implements heap.Interface, as the other methods below.
+func (s schedule) Len() int           { return len(s) }
+func (s schedule) Less(i, j int) bool { return s[i].due < s[j].due }
+
+func (s schedule) Swap(i, j int) {
+	s[i], s[j] = s[j], s[i]
+	s[i].heapAt, s[j].heapAt = i, j
+}
+
+func (s *schedule) Push(x any) {
+	in := x.(*instance)
+	in.heapAt = len(*s)
+	*s = append(*s, in)
+}
+
+func (s *schedule) Pop() any {
+	old := *s
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*s = old[:len(old)-1]
+	last.heapAt = notScheduled
+	return last
+}

@@ -1,0 +1,165 @@
+package mesh
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Mesh computes the status of all instances, services and zones, and of the mesh, from a
+// sequence of events. It has one owner, which calls Apply for each event. The owner also
+// waits until the time that Deadline returns, and then calls Tick.
+//
+// The monotonic readings of the times that a Mesh receives must not decrease. A method with a
+// parameter dst appends its changes to dst and returns the result.
+type Mesh struct {
+	env
+	instances  map[health.ID]*instance
+	schedule   schedule
+	guards     guards
+	overrides  overrides
+	aggregates aggregates
+	self       health.State // state of the process that owns the mesh; see PublishSelf
+}
+
+// New returns an empty mesh. Its amnesty, if the policy has one, begins at now. Zero fields
+// of the policy mean their defaults. All changes have the epoch in their field Epoch.
+func New(p health.MeshPolicy, epoch uint64, now time.Time) *Mesh {
+	m := &Mesh{
+		env:       env{policy: p.WithDefaults(), clock: clock{base: now}, out: output{epoch: epoch}},
+		instances: map[health.ID]*instance{},
+		guards:    guards{zones: map[string]*guard{}},
+		overrides: newOverrides(),
+		self:      health.State{Status: health.Starting, Cause: health.CauseStarting, Since: now},
+	}
+	m.setNow(now)
+	m.aggregates = newAggregates(&m.env)
+	return m
+}
+
+// Epoch returns the number that all changes have in their field Epoch.
+func (m *Mesh) Epoch() uint64 { return m.out.epoch }
+
+// Revision returns the revision of the last change. It is 0 before the first.
+func (m *Mesh) Revision() uint64 { return m.out.revision }
+
+// Len returns the number of instances.
+func (m *Mesh) Len() int { return len(m.instances) }
+
+// Apply handles one event. An event that changes nothing allocates no memory.
+func (m *Mesh) Apply(dst []health.Change, now time.Time, ev *Event) []health.Change {
+	m.begin(dst, now)
+	m.apply(ev)
+	return m.out.end()
+}
+
+func (m *Mesh) apply(ev *Event) {
+	if ev.Kind == EventOverride {
+		m.setOverride(ev.Scope, ev.Override)
+		return
+	}
+	in := m.instances[ev.ID]
+	if m.applyMembership(in, ev) {
+		return
+	}
+	if in == nil || ev.Lease != in.spec.Lease {
+		return
+	}
+	m.observe(in, ev)
+	m.update(in)
+}
+
+// Tick handles all deadlines that are due at now.
+func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
+	m.begin(dst, now)
+	for m.schedule.next() <= m.now {
+		in := m.schedule[0]
+		if gone := m.tickInstance(in); gone {
+			m.remove(in)
+			continue
+		}
+		m.update(in)
+		m.schedule.update(in)
+	}
+	m.aggregates.tick()
+	if m.overrides.tick(m.now) {
+		m.applyOverrides(anyInstance)
+	}
+	m.tickGuards()
+	return m.out.end()
+}
+
+// Deadline returns the time when Tick must be called next. ok is false if no deadline is
+// armed. The time may be too early. In this case Tick changes nothing.
+func (m *Mesh) Deadline() (at time.Time, ok bool) {
+	next := min(m.schedule.next(), m.guards.nextDeadline(), m.overrides.nextDeadline(), m.aggregates.nextDeadline())
+	if next == never {
+		return time.Time{}, false
+	}
+	return m.timeOf(next), true
+}
+
+// Forgive delays all deadlines by late, the time by which the owner was late. It does not
+// change the ends of overrides.
+//
+// All delays of a deadline together are at most four times its length. If a deadline that
+// was delayed to this limit ends, the instance becomes UNKNOWN and not NOT_SERVING. Recurring
+// lateness has lower limits. A suspicion begins at most twice UnreachableAfter after the last
+// answer. It ends at most four times UnreachableAfter after that answer.
+func (m *Mesh) Forgive(late time.Duration) {
+	m.awareness.noteLateness(m.now, late, m.policy.UnreachableAfter)
+	for _, in := range m.instances {
+		in.extend(in.turn(&m.env), late)
+		in.due = in.nextDeadline()
+	}
+	m.aggregates.amnesty.extend(late)
+	m.guards.extend(late)
+	heap.Init(&m.schedule)
+}
+
+// Retune replaces the policies of single services, with their dependencies. The policies must
+// be valid.
+func (m *Mesh) Retune(dst []health.Change, now time.Time, services map[string]health.ServicePolicy) []health.Change {
+	m.begin(dst, now)
+	m.policy.Services = services
+	m.aggregates.retune()
+	return m.out.end()
+}
+
+// LoadOverrides adds overrides from the store, each with its scope. Call it after all
+// instances are loaded. It does not add overrides that have ended already.
+// TakeEndedOverrides returns these.
+func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health.Override) []health.Change {
+	m.begin(dst, now)
+	for i := range stored {
+		m.addOverride(stored[i].Scope, stored[i])
+	}
+	m.applyOverrides(anyInstance)
+	return m.out.end()
+}
+
+// PublishSelf publishes the status of the process that owns the mesh, under the empty
+// name. No aggregate counts this status. While a guard is tripped, the status is DEGRADED or
+// worse. The change has the time of the last call that had a parameter now.
+func (m *Mesh) PublishSelf(dst []health.Change, status health.Status, cause health.Cause, reason string) []health.Change {
+	s := &m.self
+	if len(m.guards.tripped) > 0 && !status.WorseThan(health.Degraded) {
+		if reason != "" {
+			reason = "; " + reason
+		}
+		reason = m.guards.describe() + reason
+		status, cause = health.Degraded, health.CauseGuarded
+	}
+	if s.Revision != 0 && s.Status == status && s.Cause == cause && s.Reason == reason {
+		return dst
+	}
+	from := s.Status
+	if s.Status != status {
+		s.Since = m.wall
+	}
+	s.Status, s.Cause, s.Reason = status, cause, reason
+	m.out.begin(dst)
+	m.publish(s, from)
+	return m.out.end()
+}

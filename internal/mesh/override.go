@@ -1,0 +1,195 @@
+package mesh
+
+import (
+	"slices"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// overrideLayer is the fifth layer. A status that a person forces replaces the verdict. It
+// has no effect on the layers before.
+type overrideLayer struct {
+	forced *health.Override // override of the instance; nil: there is none
+}
+
+// apply returns v, or a verdict with the forced status if there is an override.
+func (l *overrideLayer) apply(v verdict) verdict {
+	if l.forced == nil {
+		return v
+	}
+	cause := health.CauseForced
+	if l.forced.Status == health.Maintenance {
+		cause = health.CauseMaintenance
+	}
+	return verdict{status: l.forced.Status, cause: cause, reason: l.forced.Reason, unconfirmed: v.unconfirmed}
+}
+
+// overrides holds all overrides of a mesh. A mesh has few overrides. Therefore match searches
+// the override of an instance each time the instance or an override changes.
+type overrides struct {
+	byScope map[health.Scope]*overrideEntry
+	// selectors has the overrides whose scope has a zone or labels. byScope has them too.
+	selectors []*overrideEntry
+	nextEnd   moment            // moment when the next override ends, or never
+	ended     []health.Override // overrides that have ended since the last takeEnded
+}
+
+// overrideEntry is one override. It is immutable, because published states refer to it.
+type overrideEntry struct {
+	health.Override
+	// matches reports whether the scope of the override matches an instance.
+	matches func(id health.ID, zone string, labels map[string]string) bool
+	end     moment // moment when the override ends, or never
+}
+
+func newOverrides() overrides {
+	return overrides{byScope: map[health.Scope]*overrideEntry{}, nextEnd: never}
+}
+
+// set adds an override, unless it has ended already. registered says whether the instance
+// of its scope is registered. If it is not registered, the override stays and applies when
+// the instance registers.
+func (o *overrides) set(e *env, override health.Override, registered bool) {
+	switch {
+	case override.Scope.Instance == "" || registered:
+		override.GoneAt = time.Time{}
+	case override.GoneAt.IsZero():
+		override.GoneAt = e.wall
+	}
+	entry := &overrideEntry{Override: override, matches: override.Scope.Matcher(), end: never}
+	if ends := override.Ends(); !ends.IsZero() {
+		left := ends.Sub(e.wall)
+		if left <= 0 {
+			o.ended = append(o.ended, override)
+			return
+		}
+		entry.end = e.now + moment(left)
+	}
+	o.byScope[override.Scope] = entry
+	if override.Scope.Selector() {
+		o.selectors = append(o.selectors, entry)
+	}
+	o.nextEnd = min(o.nextEnd, entry.end)
+}
+
+// remove removes the override of a scope, if there is one.
+func (o *overrides) remove(scope health.Scope) {
+	if o.byScope[scope] == nil {
+		return
+	}
+	delete(o.byScope, scope)
+	o.selectors = slices.DeleteFunc(o.selectors, func(entry *overrideEntry) bool { return entry.Scope == scope })
+	o.findNextEnd()
+}
+
+// setRegistered updates the override of an instance that was registered or removed. An
+// override without ExpiresAt ends OverrideKept after the removal of its instance.
+func (o *overrides) setRegistered(e *env, id health.ID, registered bool) {
+	entry := o.byScope[health.ScopeOf(id)]
+	if entry == nil || entry.GoneAt.IsZero() == registered {
+		return
+	}
+	changed := *entry
+	changed.GoneAt = time.Time{}
+	if !registered {
+		changed.GoneAt = e.wall
+	}
+	if changed.ExpiresAt.IsZero() {
+		changed.end = never
+		if !registered {
+			changed.end = e.now + moment(health.OverrideKept)
+		}
+	}
+	o.byScope[changed.Scope] = &changed
+	o.findNextEnd()
+}
+
+func (o *overrides) findNextEnd() {
+	o.nextEnd = never
+	for _, entry := range o.byScope {
+		o.nextEnd = min(o.nextEnd, entry.end)
+	}
+}
+
+// match returns the override of an instance, or nil. If several overrides match, it returns
+// the narrowest one. If several are equally narrow, it returns the latest one.
+func (o *overrides) match(id health.ID, spec *health.Spec) *health.Override {
+	var best *overrideEntry
+	for _, entry := range []*overrideEntry{o.byScope[health.ScopeOf(id)], o.byScope[health.Scope{Service: id.Service}]} {
+		if entry != nil && (best == nil || entry.precedes(best)) {
+			best = entry
+		}
+	}
+	for _, entry := range o.selectors {
+		if entry.matches(id, spec.Zone, spec.Labels) && (best == nil || entry.precedes(best)) {
+			best = entry
+		}
+	}
+	if best == nil {
+		return nil
+	}
+	return &best.Override
+}
+
+// precedes reports whether an override wins against other if both match an instance.
+func (entry *overrideEntry) precedes(other *overrideEntry) bool {
+	switch {
+	case entry.Scope.Narrower(other.Scope):
+		return true
+	case other.Scope.Narrower(entry.Scope):
+		return false
+	case !entry.SetAt.Equal(other.SetAt):
+		return entry.SetAt.After(other.SetAt)
+	}
+	return entry.Scope.String() < other.Scope.String()
+}
+
+func (o *overrides) nextDeadline() moment { return o.nextEnd }
+
+// tick removes the overrides that have ended. It returns false if no override has ended.
+func (o *overrides) tick(now moment) bool {
+	if o.nextEnd > now {
+		return false
+	}
+	var ended []health.Override
+	for _, entry := range o.byScope {
+		if entry.end <= now {
+			ended = append(ended, entry.Override)
+		}
+	}
+	slices.SortFunc(ended, func(a, b health.Override) int { return compareScopes(a.Scope, b.Scope) })
+	for i := range ended {
+		o.remove(ended[i].Scope)
+	}
+	o.ended = append(o.ended, ended...)
+	return true
+}
+
+// takeEnded returns the overrides that have ended since the last call of
+// takeEnded.
+func (o *overrides) takeEnded() []health.Override {
+	ended := o.ended
+	o.ended = nil
+	return ended
+}
+
+func compareScopes(a, b health.Scope) int { return a.Key().Compare(b.Key()) }
+
+// ActiveOverride is an override and the number of instances whose status it forces now. An
+// override does not force the status of an instance that has a narrower override.
+type ActiveOverride struct {
+	health.Override
+	Instances int
+}
+
+// list returns all overrides, ordered by scope. instances has, for each scope, the number of
+// instances whose status the override forces.
+func (o *overrides) list(instances map[health.Scope]int) []ActiveOverride {
+	all := make([]ActiveOverride, 0, len(o.byScope))
+	for scope, entry := range o.byScope {
+		all = append(all, ActiveOverride{entry.Override, instances[scope]})
+	}
+	slices.SortFunc(all, func(a, b ActiveOverride) int { return compareScopes(a.Scope, b.Scope) })
+	return all
+}

@@ -1,0 +1,204 @@
+package mesh
+
+import (
+	"slices"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// This file shows the pipeline of a mesh. An event changes the layers of one instance. Then
+// the layers compute the status in this order. Each layer uses the verdict of the layer
+// before:
+//
+//	layer     file         effect on the status                     deadlines
+//	report    report.go    the last reported status                 RecoverHold
+//	reach     reach.go     lower, or unconfirmed, without answers   suspicion, lease, removal
+//	guard     guard.go     not lowered if many are silent at once   GuardMax
+//	damping   damping.go   not improved while it changes often      end of the suppression
+//	override  override.go  replaced by a person                     end of the override
+//
+// Each layer is a value with up to four methods:
+//
+//	observe       handles evidence, or the verdict of the layer before
+//	nextDeadline  returns the next deadline of the layer
+//	tick          handles the deadlines that are due
+//	apply         returns the verdict for the next layer
+//
+// The deadlines of guards and overrides concern many instances. These deadlines are in the
+// types guards and overrides. A layer uses only the layers before it in this list.
+//
+// The aggregates (aggregate.go) count the state of each instance: its service, its zone and
+// the mesh. The roots of failures follow from the statuses of services.
+
+// observe passes an event to the layers of an instance.
+func (m *Mesh) observe(in *instance, ev *Event) {
+	t := in.turn(&m.env)
+	found := in.reach.observe(t, ev, &in.report, in.guard.held)
+	m.conclude(in, t, ev, found)
+}
+
+// conclude passes the finding of the reach layer to the report layer and the guard layer. ev
+// is the event from which the finding comes. It is nil if the finding comes from a deadline.
+func (m *Mesh) conclude(in *instance, t turn, ev *Event, found finding) {
+	in.report.observe(t, ev, found)
+	in.guard.observe(found, &in.reach, m.guards.covering(t.spec.Zone))
+	if lost := found == foundLoss || found == foundDeath; lost && !in.guard.held {
+		in.reach.confirmLoss()
+		in.report.lower(in.reach.state.cause(), in.reach.reason)
+	}
+}
+
+// tickInstance handles the due deadlines of all layers. gone reports whether the instance
+// must be removed.
+func (m *Mesh) tickInstance(in *instance) (gone bool) {
+	t := in.turn(&m.env)
+	in.report.tick(t)
+	for which := range numReachDeadlines {
+		found := in.reach.tick(t, which, &in.report, in.guard.held)
+		m.conclude(in, t, nil, found)
+		gone = gone || found == foundGone
+	}
+	in.damping.tick(t)
+	if _, due := in.grace.fire(t.now); due {
+		in.aged = true
+	}
+	return gone
+}
+
+// verdict returns the verdict of the layers before the override layer.
+func (in *instance) verdict(t turn) verdict {
+	reported := in.report.apply()
+	v := in.reach.apply(t, reported, &in.report)
+	v = in.guard.apply(t, v, reported, &in.reach, &in.report)
+	in.proven = in.proven || v.status.Routable()
+	in.damping.observe(t, &v)
+	return in.damping.apply(v, &in.report)
+}
+
+// update publishes all changes that follow from new layers of an instance. First it updates
+// the guards, which may release other instances. Then it updates the instance and its
+// aggregates.
+func (m *Mesh) update(in *instance) {
+	m.updateGuards(in, in.guard.newEntry(in.spec.Zone, &in.report, &in.reach))
+	m.updateState(in)
+}
+
+// updateState publishes the state of an instance and of its aggregates, if these have changed.
+func (m *Mesh) updateState(in *instance) {
+	t := in.turn(&m.env)
+	in.guard.review(t, &in.reach, m.guards.covering(t.spec.Zone))
+	v := in.verdict(t)
+	m.schedule.advance(in)
+	judged := v.status
+	v = in.override.apply(v)
+	if in.differs(v, judged) || v.nextAt > m.now && in.state.NextAt.Before(m.wall) {
+		from := in.state.Status
+		in.setState(&m.clock, v, judged)
+		m.publish(&in.state, from)
+	}
+	was := in.counted
+	in.counted = in.contribution()
+	m.aggregates.count(in.service, was, in.counted, in.state.FirstFailure)
+}
+
+// updateGuards makes now the entry of an instance in the counts of its guards, and then
+// reviews these guards.
+func (m *Mesh) updateGuards(in *instance, now guardEntry) {
+	was := in.guard.entry
+	if was == now {
+		return
+	}
+	in.guard.entry = now
+	m.guards.move(was, now)
+	m.reviewGuard(&m.guards.mesh)
+	m.reviewGuard(m.guards.ofZone(was.zone))
+	m.reviewGuard(m.guards.ofZone(now.zone))
+}
+
+// reviewGuard trips or releases a guard if its counts require this. If it releases the guard,
+// the instances that the guard covers have some time to answer again.
+func (m *Mesh) reviewGuard(g *guard) {
+	if g == nil || !m.guards.review(&m.env, g) {
+		return
+	}
+	for _, in := range m.instances {
+		if g.covers(in.spec.Zone) && (in.reach.state.suspect() || in.guard.held) {
+			in.reach.grantTime(in.turn(&m.env))
+		}
+	}
+	// The guard entries of these instances do not change, so no guard needs another review.
+	for _, in := range heldBy(g, m.instances) {
+		m.updateState(in)
+	}
+}
+
+// heldBy returns the held instances that g covers, ordered by ID.
+func heldBy(g *guard, instances map[health.ID]*instance) []*instance {
+	var held []*instance
+	for _, in := range instances {
+		if in.guard.held && g.covers(in.spec.Zone) {
+			held = append(held, in)
+		}
+	}
+	slices.SortFunc(held, compareInstances)
+	return held
+}
+
+func anyInstance(*instance) bool { return true }
+
+func compareInstances(a, b *instance) int { return a.state.ID.Compare(b.state.ID) }
+
+// tickGuards handles the end of GuardMax of each guard. The instances that the guard has held
+// so long become UNKNOWN.
+func (m *Mesh) tickGuards() {
+	for _, g := range m.guards.tripped {
+		if !g.expire(m.now) {
+			continue
+		}
+		for _, in := range heldBy(g, m.instances) {
+			in.guard.expired = true
+			m.updateState(in)
+		}
+	}
+}
+
+// setOverride sets the override of a scope, or clears it if o is nil.
+func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
+	m.overrides.remove(scope)
+	if o != nil {
+		m.addOverride(scope, *o)
+	}
+	if scope.Instance != "" {
+		if in := m.instances[scope.Key()]; in != nil {
+			in.override.forced = m.overrides.match(in.state.ID, in.spec)
+			m.update(in)
+		}
+		return
+	}
+	matches := scope.Matcher()
+	m.applyOverrides(func(in *instance) bool { return matches(in.state.ID, in.spec.Zone, in.spec.Labels) })
+}
+
+func (m *Mesh) addOverride(scope health.Scope, o health.Override) {
+	o.Scope = scope
+	m.overrides.set(&m.env, o, m.instances[scope.Key()] != nil)
+}
+
+// applyOverrides searches the override of each instance for which concerned returns true. It
+// publishes the instances whose override has changed.
+func (m *Mesh) applyOverrides(concerned func(*instance) bool) {
+	var changed []*instance
+	for id, in := range m.instances {
+		if !concerned(in) {
+			continue
+		}
+		if forced := m.overrides.match(id, in.spec); forced != in.override.forced {
+			in.override.forced = forced
+			changed = append(changed, in)
+		}
+	}
+	slices.SortFunc(changed, compareInstances)
+	for _, in := range changed {
+		m.update(in)
+	}
+}

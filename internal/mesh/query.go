@@ -1,0 +1,92 @@
+package mesh
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Snapshot appends the states of all instances, services and zones, and of the mesh, to
+// dst. The order of the states is random.
+func (m *Mesh) Snapshot(dst []health.State) []health.State {
+	for _, in := range m.instances {
+		dst = append(dst, in.state)
+	}
+	for _, s := range m.aggregates.services {
+		dst = append(dst, s.state)
+		for _, r := range s.zones {
+			dst = append(dst, r.state)
+		}
+	}
+	for _, z := range m.aggregates.zones {
+		dst = append(dst, z.state)
+	}
+	return append(dst, m.aggregates.mesh.state)
+}
+
+// State returns the state of an instance, a service, a zone or the mesh. ok is false if no
+// state has this name.
+func (m *Mesh) State(id health.ID) (s health.State, ok bool) {
+	if in := m.instances[id]; in != nil {
+		return in.state, true
+	}
+	zone, inZone := id.Zone()
+	if id.Service == health.MeshName {
+		return m.aggregates.meshState(zone)
+	}
+	service := m.aggregates.services[id.Service]
+	switch {
+	case service == nil:
+	case inZone && service.zones[zone] != nil:
+		return service.zones[zone].state, true
+	case id.Instance == "":
+		return service.state, true
+	}
+	return health.State{}, false
+}
+
+// meshState returns the state of a zone of the mesh, or of the mesh if zone is empty.
+func (a *aggregates) meshState(zone string) (s health.State, ok bool) {
+	if zone == "" {
+		return a.mesh.state, true
+	}
+	if z := a.zones[zone]; z != nil {
+		return z.state, true
+	}
+	return health.State{}, false
+}
+
+// KeepsLease reports whether the client of an instance still renews the lease. This is so if
+// the last renewal is at most half a TTL ago, or if the instance was loaded less than a TTL
+// ago. It returns false for a static instance, which has no lease.
+func (m *Mesh) KeepsLease(id health.ID, now time.Time) bool {
+	m.setNow(now)
+	in := m.instances[id]
+	return in != nil && in.reach.lease.kept(m.now, in.spec)
+}
+
+// Score returns how badly the process of the owner works, from 0 (well) to 7. It uses the
+// time of the last call that had a parameter now. Observers should extend a time-out by Score
+// times its length.
+func (m *Mesh) Score() int { return m.awareness.current(m.now) }
+
+// Guards returns the guards that are tripped, in the order in which they tripped.
+func (m *Mesh) Guards() []Guard { return m.guards.list() }
+
+// Overrides returns all overrides, ordered by scope.
+func (m *Mesh) Overrides() []ActiveOverride {
+	instances := map[health.Scope]int{}
+	for _, in := range m.instances {
+		if forced := in.override.forced; forced != nil {
+			instances[forced.Scope]++
+		}
+	}
+	return m.overrides.list(instances)
+}
+
+// OverrideCount returns the number of overrides.
+func (m *Mesh) OverrideCount() int { return len(m.overrides.byScope) }
+
+// TakeEndedOverrides returns the overrides that have ended since the last call of
+// TakeEndedOverrides.
+func (m *Mesh) TakeEndedOverrides() []health.Override { return m.overrides.takeEnded() }

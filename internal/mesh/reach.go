@@ -1,0 +1,376 @@
+package mesh
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// reachLayer is the second layer. It decides whether the last status still counts, although
+// the coordinator may not reach the instance.
+type reachLayer struct {
+	suspicion
+	lease lease
+	// giveUp is the end of a suspicion. When it is due, the instance is given up.
+	giveUp deadline
+	// silentBy is the moment when a suspicion begins, unless an answer comes before.
+	silentBy deadline
+	// quietFrom is the moment from which the present silence counts. This is the last answer,
+	// the end of the amnesty, or the release of the instance by a guard.
+	quietFrom moment
+	pushers   int // number of open streams on which the instance pushes its status
+}
+
+// suspicion holds the evidence that the last status may be wrong. An answer clears it.
+type suspicion struct {
+	state reachState
+	// config says why the answers say nothing about the health. It stays set while the
+	// instance is suspect. CauseNone means that there were no such answers.
+	config   health.Cause
+	reason   string   // reason of state, of config or of notAsked
+	notAsked bool     // true if the coordinator has not called the instance for a long time
+	paused   deadline // copy of giveUp while notAsked is set; at is the remaining time
+	// overForgiven reports that the deadline after which the instance was given up was
+	// over-forgiven. In this case the instance is UNKNOWN.
+	overForgiven bool
+	first        firstSightings
+}
+
+// firstSightings has the moment of the first evidence of each kind that must come twice to
+// count. 0 means that no evidence of the kind has come.
+type firstSightings struct{ refused, failed, malformed moment }
+
+// secondLook is the minimum time between two refusals, errors or malformed answers that
+// count as two.
+const secondLook = time.Second
+
+// seenTwice handles evidence of one kind that came at now. It stores the moment of the first
+// evidence in first. It reports whether the first evidence is at least secondLook old.
+func seenTwice(now moment, first *moment) bool {
+	if *first == 0 {
+		*first = now
+	}
+	return now-*first >= moment(secondLook)
+}
+
+// observe handles an event and returns what follows from it for the other layers. held says
+// whether a guard holds the instance.
+func (r *reachLayer) observe(t turn, ev *Event, rep *reportLayer, held bool) finding {
+	switch ev.Kind {
+	case EventReport, EventAlive:
+		return r.observeAnswer(t, ev)
+	case EventRenew:
+		r.renew(t)
+		return foundNothing
+	case EventPushed:
+		r.countPusher(ev.On)
+		return foundNothing
+	case EventOwnFault:
+		t.awareness.noteOwnFault(t.now, t.spec.Address)
+		r.observeNotAsked(t, ev.Reason)
+		return foundNothing
+	case EventNotAsked:
+		r.observeNotAsked(t, ev.Reason)
+		return foundNothing
+	case EventStranger:
+		r.lease.identity.stranger = true
+	}
+	if r.pushed() || r.expired(held) {
+		return foundNothing
+	}
+	return r.observeFault(t, ev, rep)
+}
+
+// observeAnswer handles a valid answer. Only a proven answer renews the lease. An unproven
+// answer counts if the lease has not ended. If the lease has ended, its status counts only
+// when a proven answer follows.
+func (r *reachLayer) observeAnswer(t turn, ev *Event) finding {
+	// A push comes from the registered process, but says nothing about the process at the
+	// address. Therefore identity does not handle it.
+	pushed := ev.Kind == EventReport && ev.Report.Source == health.SourcePush
+	proven := pushed || r.lease.identity.answered(ev, t.spec.Proves)
+	if r.lease.ended(t.spec) && !proven {
+		return foundUnprovenAnswer
+	}
+	r.clear(t)
+	if proven {
+		r.renew(t)
+	}
+	return foundAnswer
+}
+
+// observeFault handles evidence that is not a valid answer.
+func (r *reachLayer) observeFault(t turn, ev *Event, rep *reportLayer) finding {
+	if ev.Kind != EventPath {
+		r.countQuietFromNow(t)
+	}
+	switch ev.Kind {
+	case EventRefused:
+		return r.observeRefusal(t, ev.Reason, rep)
+	case EventFailed:
+		return r.observeFailure(t, ev)
+	case EventMalformed:
+		if seenTwice(t.now, &r.first.malformed) {
+			return r.misconfigure(t, ev.Cause, ev.Reason)
+		}
+		return r.suspect(t, sawFirstFault, ev.Reason)
+	case EventQuota:
+		return r.observeQuota(t, ev.Reason)
+	case EventPath:
+		return r.observeSilence(t, ev)
+	case EventConfig:
+		return r.misconfigure(t, ev.Cause, ev.Reason)
+	case EventStranger:
+		return r.suspect(t, sawStranger, ev.Reason)
+	}
+	return foundNothing
+}
+
+// clear ends the suspicion, because a valid answer came.
+func (r *reachLayer) clear(t turn) {
+	r.suspicion = suspicion{state: reachTable[r.state][sawAnswer]}
+	r.quietFrom = t.now
+	r.giveUp.disarm()
+	r.silentBy.disarm()
+}
+
+// observeFailure handles an answer of the target that is an error. The second such answer
+// counts as a report that the instance is NOT_SERVING.
+func (r *reachLayer) observeFailure(t turn, ev *Event) finding {
+	if !seenTwice(t.now, &r.first.failed) {
+		return r.suspect(t, sawFirstFault, ev.Reason)
+	}
+	first := r.first.failed
+	r.clear(t)
+	r.first.failed = first
+	return foundFailure
+}
+
+// observeQuota handles a call that the target refused because a limit was reached. If the
+// instance was given up, this shows that it lives. Its health is unknown then.
+func (r *reachLayer) observeQuota(t turn, reason string) finding {
+	if r.state.lost() || r.state == reachUnknown && r.config == health.CauseQuota {
+		return r.misconfigure(t, health.CauseQuota, reason)
+	}
+	return r.suspect(t, sawQuota, reason)
+}
+
+// renew begins the lease again. If the instance was given up because of silence, it becomes
+// suspect again.
+func (r *reachLayer) renew(t turn) {
+	if t.spec.Static {
+		return
+	}
+	r.lease.renew(t.now, t.spec.TTL)
+	if !r.state.lostBySilence() {
+		return
+	}
+	r.suspicion = suspicion{state: reachTable[r.state][sawRenewal]}
+	if r.pushed() {
+		r.state = reachHeard
+		return
+	}
+	r.giveUp.arm(t.now, t.patience())
+}
+
+// observeSilence handles a missing answer. If the coordinator was late during a part of the
+// wait, the instance has this time once more before it is suspect.
+func (r *reachLayer) observeSilence(t turn, ev *Event) finding {
+	if ev.Late > 0 && !r.state.silent() && !r.state.lost() {
+		if !r.silentBy.armed() {
+			r.silentBy.arm(t.now, min(ev.Late, max(0, time.Duration(r.latestSilentBy(t)-t.now))))
+		}
+		if !r.state.suspect() && r.config == health.CauseNone {
+			r.reason = ev.Reason
+		}
+		return foundNothing
+	}
+	return r.becomeSilent(t, ev.Reason)
+}
+
+func (r *reachLayer) becomeSilent(t turn, reason string) finding {
+	was := r.state
+	found := r.suspect(t, sawSilence, reason)
+	if r.state == reachSuspect && !was.silent() {
+		t.awareness.noteSuspect(t.now, t.service)
+	}
+	return found
+}
+
+// suspect enters a state in which the last status stays, but is unconfirmed. It arms giveUp
+// if giveUp is not armed yet.
+func (r *reachLayer) suspect(t turn, saw sighting, reason string) finding {
+	if r.state.lost() || r.state == reachUnknown && saw == sawStranger {
+		return foundNothing
+	}
+	r.state = reachTable[r.state][saw]
+	if reason != "" && r.config == health.CauseNone {
+		r.reason = reason
+	}
+	if saw != sawSilence && saw != sawFirstRefusal {
+		r.silentBy.disarm() // the target has sent something, so it is not silent
+	}
+	switch {
+	case r.state == reachStranger:
+		r.giveUp.disarm()
+		r.paused.disarm()
+	case r.paused.length != 0:
+		r.resumeGiveUp(t)
+	case !r.giveUp.armed():
+		r.giveUp.arm(t.now, r.patience(t))
+	}
+	return foundSuspicion
+}
+
+// observeNotAsked notes that the coordinator has not called the instance for a long time. It
+// pauses giveUp until the next evidence.
+func (r *reachLayer) observeNotAsked(t turn, reason string) {
+	if r.pushed() || r.state.lost() {
+		return
+	}
+	r.notAsked = true
+	if r.state.suspect() && r.giveUp.armed() {
+		r.paused = r.giveUp
+		r.paused.at -= t.now
+		r.giveUp.disarm()
+	}
+	if r.config == health.CauseNone && !r.state.suspect() {
+		r.reason = reason
+	}
+}
+
+func (r *reachLayer) resumeGiveUp(t turn) {
+	r.paused.at += t.now
+	r.giveUp = r.paused
+	r.paused.disarm()
+}
+
+// observeRefusal handles a refused connection. The second refusal gives the instance up. But
+// a static instance that drains may be restarting, so only giveUp ends its suspicion.
+func (r *reachLayer) observeRefusal(t turn, reason string, rep *reportLayer) finding {
+	draining := rep.status == health.Draining && t.spec.Static
+	if twice := seenTwice(t.now, &r.first.refused); !twice || draining {
+		return r.suspect(t, sawFirstRefusal, reason)
+	}
+	r.lease.identity.stranger = false // no process answers at the address
+	return r.lose(reachTable[r.state][sawRefusal], reason)
+}
+
+// misconfigure makes the instance UNKNOWN, because it answered but the answer says nothing
+// about its health.
+func (r *reachLayer) misconfigure(t turn, cause health.Cause, reason string) finding {
+	r.suspicion = suspicion{
+		state: reachTable[r.state][sawConfig], config: cause, reason: reason,
+		first: firstSightings{malformed: r.first.malformed},
+	}
+	r.giveUp.disarm()
+	r.silentBy.disarm()
+	return foundSuspicion
+}
+
+// lose gives the instance up and enters the state to. It returns foundLoss if a guard may
+// hold the instance. No guard may hold an instance that has refused connections.
+func (r *reachLayer) lose(to reachState, reason string) finding {
+	was := r.suspicion
+	r.suspicion = suspicion{state: to, reason: reason, first: was.first, config: was.config}
+	r.giveUp.disarm()
+	if was.state == reachRefused || !to.lostBySilence() {
+		return foundDeath
+	}
+	return foundLoss
+}
+
+// confirmLoss clears config, which an instance that was given up keeps only while a guard
+// holds it.
+func (r *reachLayer) confirmLoss() { r.config = health.CauseNone }
+
+func (r *reachLayer) countQuietFromNow(t turn) { r.quietFrom = max(r.quietFrom, t.now) }
+
+// quietSince returns the moment from which the silence counts. Silence before the end of a
+// long lateness of the owner does not count.
+func (r *reachLayer) quietSince(t turn) moment { return max(r.quietFrom, t.awareness.awayUntil) }
+
+// latestSilentBy returns the last moment to which lateness of the owner may delay silentBy.
+// This is twice UnreachableAfter after quietSince.
+func (r *reachLayer) latestSilentBy(t turn) moment {
+	return r.quietSince(t) + maxForgiven/2*moment(t.policy.UnreachableAfter)
+}
+
+// latestGiveUp returns the last moment to which lateness of the owner may delay giveUp. This
+// is four times UnreachableAfter after quietSince.
+func (r *reachLayer) latestGiveUp(t turn) moment {
+	return r.quietSince(t) + maxForgiven*moment(t.policy.UnreachableAfter)
+}
+
+// patience returns the length of giveUp. This is env.patience, shortened so that giveUp is
+// not after latestGiveUp. It is at least UnreachableAfter.
+func (r *reachLayer) patience(t turn) time.Duration {
+	return max(t.policy.UnreachableAfter, min(t.patience(), time.Duration(r.latestGiveUp(t)-t.now)))
+}
+
+// countPusher counts the open streams on which the instance pushes its status. There may be
+// several, because a broken stream may end long after the next one has begun.
+func (r *reachLayer) countPusher(begins bool) {
+	if begins {
+		r.pushers++
+		return
+	}
+	r.pushers = max(0, r.pushers-1)
+}
+
+func (r *reachLayer) pushed() bool { return r.pushers > 0 }
+
+// expired reports whether the lease has ended and no guard holds the instance.
+func (r *reachLayer) expired(held bool) bool { return r.state == reachExpired && !held }
+
+// wantsReport reports whether the client should push the status. This is so if the client
+// renews the lease but the coordinator cannot read the status at the address.
+func (r *reachLayer) wantsReport(spec *health.Spec) bool {
+	return !spec.Static && (r.state == reachRenewing || r.state == reachStranger || r.config == health.CauseQuota)
+}
+
+// excused reports whether the reach layer and the guard layer do not change the reported
+// status. This is so for an instance in maintenance. It is also so for an instance with a
+// lease that drains, because this instance is removed when its lease ends.
+func excused(spec *health.Spec, rep *reportLayer) bool {
+	return rep.status == health.Maintenance || rep.status == health.Draining && !spec.Static
+}
+
+// apply replaces the status of v if the instance was given up or its answers say nothing
+// about its health. It marks the verdict as unconfirmed if the instance is suspect.
+func (r *reachLayer) apply(t turn, v verdict, rep *reportLayer) verdict {
+	if excused(t.spec, rep) {
+		return v
+	}
+	if r.state.lost() {
+		status := health.NotServing
+		if r.overForgiven {
+			status = health.Unknown
+		}
+		return verdict{status: status, cause: r.state.cause(), reason: r.reason}
+	}
+	if r.config != health.CauseNone {
+		v = verdict{status: health.Unknown, cause: r.config, reason: r.reason}
+	}
+	if !r.notAsked && !r.state.suspect() {
+		return v
+	}
+	v.unconfirmed = true
+	if r.announces() {
+		v.nextAt, v.nextCause = r.giveUp.at, health.CauseUnreachable
+		if r.state == reachQuota {
+			v.nextCause = health.CauseQuota
+		}
+	}
+	if v.reason == "" {
+		v.reason = r.reason
+	}
+	return v
+}
+
+// announces reports whether giveUp will probably give the instance up. This is not so if the
+// client renews the lease. After a first error or malformed answer, the next answer decides.
+func (r *reachLayer) announces() bool {
+	fault := r.state == reachOnce && r.first.refused == 0
+	return r.state != reachRenewing && !fault && r.giveUp.armed()
+}

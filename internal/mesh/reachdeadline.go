@@ -1,0 +1,166 @@
+package mesh
+
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// reachDeadline names a deadline of the reach layer. Tick handles the deadlines of an
+// instance in the order of these constants.
+type reachDeadline int
+
+const (
+	reachGiveUp reachDeadline = iota
+	reachLeaseEnd
+	reachRemoval
+	reachSilentBy
+	numReachDeadlines
+)
+
+func (r *reachLayer) nextDeadline() moment {
+	return min(r.giveUp.next(), r.lease.end.next(), r.lease.removal.next(), r.silentBy.next())
+}
+
+// tick handles the deadline which, if it is due. held says whether a guard holds the
+// instance.
+func (r *reachLayer) tick(t turn, which reachDeadline, rep *reportLayer, held bool) finding {
+	switch which {
+	case reachGiveUp:
+		if fired, due := r.giveUp.fire(t.now); due {
+			return r.endSuspicion(t, fired, rep, held)
+		}
+	case reachLeaseEnd:
+		if fired, due := r.lease.end.fire(t.now); due {
+			return r.endLease(t, fired.overForgiven, rep)
+		}
+	case reachRemoval:
+		if _, due := r.lease.removal.fire(t.now); due {
+			return r.endRemoval(t, held)
+		}
+	case reachSilentBy:
+		if _, due := r.silentBy.fire(t.now); due {
+			return r.endSilentBy(t)
+		}
+	}
+	return foundNothing
+}
+
+// endSuspicion gives a suspect instance up. It does not do so if the client renews the lease,
+// or if the score has risen since giveUp was armed. For a held instance giveUp is the end of
+// the time to answer again, and endSuspicion always gives it up.
+func (r *reachLayer) endSuspicion(t turn, fired deadline, rep *reportLayer, held bool) finding {
+	switch {
+	case held:
+		return r.loseAfter(fired, r.state)
+	case r.state == reachQuota:
+		return r.misconfigure(t, health.CauseQuota, r.reason)
+	case r.lease.renewedLately(t.now, t.spec):
+		r.giveUp.arm(t.now, time.Duration(r.lease.fresh.at-t.now))
+		r.state = reachRenewing
+		return foundNothing
+	case r.prolong(t, fired):
+		return foundNothing
+	}
+	if r.first.refused != 0 && rep.leaving() {
+		return r.loseAfter(fired, reachRefused)
+	}
+	return r.loseAfter(fired, reachTable[r.state][sawOverdue])
+}
+
+func (r *reachLayer) loseAfter(fired deadline, to reachState) finding {
+	found := r.lose(to, r.reason)
+	r.overForgiven = fired.overForgiven
+	return found
+}
+
+// prolong arms giveUp again if the score, and with it the patience, has grown since giveUp was
+// armed. It returns false if giveUp needs no more time.
+func (r *reachLayer) prolong(t turn, fired deadline) bool {
+	more := t.patience() - max(fired.length, t.policy.UnreachableAfter)
+	if more = min(more, time.Duration(r.latestGiveUp(t)-t.now)); more <= 0 {
+		return false
+	}
+	fired.at, fired.length = t.now+moment(more), t.patience()
+	r.giveUp = fired
+	return true
+}
+
+// endLease handles the end of the lease. It gives the instance up. If the instance was
+// leaving, it must be removed.
+func (r *reachLayer) endLease(t turn, overForgiven bool, rep *reportLayer) finding {
+	if rep.leaving() {
+		return foundGone
+	}
+	found := r.lose(reachTable[r.state][sawLapse], "")
+	r.overForgiven = overForgiven
+	if t.policy.DeregisterAfter >= 0 {
+		r.lease.removal.arm(t.now, t.policy.DeregisterAfter)
+	}
+	return found
+}
+
+// endRemoval handles the end of the removal deadline, which begins when the lease ends. It
+// returns foundGone, so that the instance is removed. If a guard holds the instance,
+// endRemoval arms the removal deadline again instead.
+func (r *reachLayer) endRemoval(t turn, held bool) finding {
+	if held {
+		r.lease.removal.arm(t.now, t.policy.DeregisterAfter)
+		return foundNothing
+	}
+	return foundGone
+}
+
+// endSilentBy makes the instance suspect. If the instance is restored from the store, its
+// silence does not raise the score of the owner.
+func (r *reachLayer) endSilentBy(t turn) finding {
+	switch {
+	case r.pushed() || r.state.lost():
+		return foundNothing
+	case r.state == reachRestored:
+		r.state = reachSuspect
+		return foundNothing
+	}
+	return r.becomeSilent(t, "")
+}
+
+// restore begins a suspicion of an instance that was loaded from the store. delay is the
+// amnesty, which all deadlines of the instance have in addition.
+func (r *reachLayer) restore(t turn, delay time.Duration) {
+	r.quietFrom = t.now + moment(delay)
+	r.renew(t)
+	if !t.spec.Static {
+		r.lease.restore(t.now, t.spec.TTL, delay)
+	}
+	r.state = reachRestored
+	r.giveUp.arm(t.now, t.policy.UnreachableAfter+delay)
+	r.silentBy.arm(t.now, t.policy.UnreachableAfter/2+delay)
+}
+
+// extend delays the deadlines by late, the lateness of the owner. The limits ensure that
+// recurring lateness does not delay a suspicion for ever.
+func (r *reachLayer) extend(t turn, late time.Duration) {
+	r.silentBy.extendUntil(late, r.latestSilentBy(t))
+	r.giveUp.extendUntil(late, r.latestGiveUp(t))
+	r.lease.extend(late)
+}
+
+// grantTime moves giveUp and the end of the lease to at least UnreachableAfter from now,
+// because a guard that covers the instance was released.
+func (r *reachLayer) grantTime(t turn) {
+	r.countQuietFromNow(t)
+	for _, d := range []*deadline{&r.giveUp, &r.lease.end} {
+		if d.armed() && d.at < t.now+moment(t.policy.UnreachableAfter) {
+			d.arm(t.now, t.policy.UnreachableAfter)
+		}
+	}
+}
+
+// grantReturn arms giveUp for a held instance that no tripped guard covers any more. Until
+// then the instance can answer again.
+func (r *reachLayer) grantReturn(t turn) {
+	if !r.giveUp.armed() {
+		r.giveUp.arm(t.now, t.policy.UnreachableAfter)
+		r.countQuietFromNow(t)
+	}
+}

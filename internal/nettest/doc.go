@@ -1,0 +1,6 @@
+// Package nettest provides network addresses for tests.
+//
+// # Concurrency
+//
+// The functions may be called concurrently.
+package nettest

@@ -1,0 +1,23 @@
+package nettest
+
+import (
+	"net"
+	"testing"
+)
+
+// Refusing returns a host:port that refuses connections until the test ends. The port is
+// the client's end of an open connection, so no other process can listen on it.
+func Refusing(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // closing the listener now would reset the connection
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c.LocalAddr().String()
+}

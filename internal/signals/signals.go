@@ -1,0 +1,20 @@
+package signals
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// Each channel has room for one signal. Further signals are dropped until it is received.
+var (
+	// Hangups receives SIGHUP.
+	Hangups = make(chan os.Signal, 1)
+	// Stops receives SIGINT and SIGTERM.
+	Stops = make(chan os.Signal, 1)
+)
+
+func init() {
+	signal.Notify(Hangups, syscall.SIGHUP)
+	signal.Notify(Stops, os.Interrupt, syscall.SIGTERM)
+}

@@ -1,0 +1,146 @@
+package sim
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/mesh"
+)
+
+// twice reports whether the first evidence of a kind is at least a second old. first points
+// to the time of this evidence. If the time is 0, twice sets it to now.
+func (o *oracle) twice(first *time.Duration) bool {
+	if *first == 0 {
+		*first = o.w.now
+	}
+	return o.w.now-*first >= time.Second
+}
+
+// noteAnswer handles a valid answer from the address of r, or a push. Only an answer that
+// proves the registered process renews the lease.
+func (r *record) noteAnswer(m *message) {
+	o := r.o
+	ev := &m.ev
+	if ev.Kind != mesh.EventReport || ev.Report.Source != health.SourcePush { // a push does not come from the address
+		r.stranger = false
+	}
+	known := r.named && o.w.now > r.namedAt+10*lag // after ten lags the follower must know that the instance answers for its health name
+	if known && ev.Kind == mesh.EventReport && stock(ev.Report.Source) && !ev.Report.Named {
+		o.w.fail("name", "%s has known its health name, and is followed by another: %+v", r.in.id, ev.Report)
+	}
+	own := r.proves(ev)
+	if own && !m.own && !r.static {
+		o.w.fail("impostor", "another process passes for %s: %+v", r.in.id, ev)
+	}
+	if m.own {
+		r.spoke = o.stamp()
+	}
+	if ev.Kind == mesh.EventReport {
+		r.note(o.w.now, &ev.Report)
+	}
+	if !own && r.ended.set {
+		return
+	}
+	r.clearSuspicion()
+	r.expired, r.heard = stamp{}, o.w.now
+	if own {
+		r.noteRenewal()
+	}
+	if ev.Kind == mesh.EventReport {
+		r.noteReport(&ev.Report)
+	} else if r.spoken && (r.lowered || r.last != r.said) {
+		r.noteReport(&mesh.Report{Source: r.lastBy, Status: r.last})
+	}
+}
+
+func (r *record) note(now time.Duration, rep *mesh.Report) {
+	r.spoken, r.last, r.lastBy = true, rep.Status, rep.Source
+	if rep.Named && !r.named {
+		r.named, r.namedAt = true, now
+	}
+}
+
+// proves reports whether an answer certainly comes from the registered process. The answer
+// has a proof, or the client has renewed between two answers of the same session.
+func (r *record) proves(ev *mesh.Event) bool {
+	switch {
+	case ev.Proven || ev.Kind == mesh.EventReport && ev.Report.Source == health.SourcePush:
+		return true
+	case ev.Session == 0, r.in.embedded():
+		return false
+	case r.session != ev.Session:
+		r.session, r.before, r.between = ev.Session, true, false
+	}
+	return r.between
+}
+
+// noteFailure handles an answer that is an error, invalid, or from another process.
+func (r *record) noteFailure(ev *mesh.Event) {
+	o := r.o
+	switch ev.Kind {
+	case mesh.EventRefused:
+		r.noteRefusal()
+	case mesh.EventConfig:
+		r.noteConfiguration(ev.Cause)
+	case mesh.EventFailed:
+		if !o.twice(&r.failedAt) {
+			r.suspectAnswer()
+			return
+		}
+		since := r.failedAt
+		r.clearSuspicion()
+		r.expired, r.failedAt = stamp{}, since
+		r.noteReport(&mesh.Report{Source: ev.Report.Source, Status: health.NotServing, Cause: health.CauseFailed})
+	case mesh.EventMalformed:
+		if !o.twice(&r.garbledAt) {
+			r.suspectAnswer()
+			return
+		}
+		since := r.garbledAt
+		r.noteConfiguration(ev.Cause)
+		r.garbledAt = since
+	case mesh.EventQuota:
+		if r.lost() || r.config == health.CauseQuota && !r.suspectFrom.set {
+			r.noteConfiguration(health.CauseQuota)
+			return
+		}
+		r.suspectAnswer()
+		r.full = true
+	case mesh.EventStranger:
+		if !r.lost() && (r.config == health.CauseNone || r.suspectFrom.set) {
+			r.suspectAnswer()
+			r.strange = true
+		}
+	}
+}
+
+// suspectAnswer makes r suspect because of an answer without a status. The answer shows that
+// the path to the instance works.
+func (r *record) suspectAnswer() {
+	if r.pushers > 0 || r.lost() {
+		return
+	}
+	r.markSuspect()
+	r.silent, r.silentAfter = false, deadline{}
+}
+
+func (r *record) noteConfiguration(why health.Cause) {
+	since := r.garbledAt
+	r.clearSuspicion()
+	r.config, r.waiting, r.expired, r.garbledAt = why, stamp{}, stamp{}, since
+}
+
+// lives reports whether the process that registered as r still runs.
+func (r *record) lives() bool {
+	return r.in.up && (r.static || strconv.FormatUint(r.in.incarnation, 10) == r.incarnation)
+}
+
+// why returns the cause that must be published of r. CauseNone means that every cause is
+// allowed.
+func (r *record) why() health.Cause {
+	if r.config == health.CauseNone && r.failed && r.said == health.NotServing {
+		return health.CauseFailed
+	}
+	return r.config
+}

@@ -1,0 +1,6 @@
+// Package transcript runs tests that are files of commands and what they print.
+//
+// # Concurrency
+//
+// A test runs its files one after the other.
+package transcript

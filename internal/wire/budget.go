@@ -1,0 +1,149 @@
+package wire
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// Budget is a token bucket that limits the rate of messages. It allows a burst of messages at one time,
+// and a number of messages per second. The zero value has no limit. Only one goroutine at a time may
+// use a Budget. The times that are passed to it must not go back.
+type Budget struct {
+	perSecond, burst float64
+	left             float64
+	at               time.Time // time at which left was computed; zero: the bucket is full
+}
+
+// NewBudget returns a full Budget. perSecond 0 means no limit.
+func NewBudget(perSecond, burst int) Budget {
+	return Budget{perSecond: float64(perSecond), burst: float64(burst)}
+}
+
+// Take counts one message and reports whether the Budget allows it.
+func (b *Budget) Take(now time.Time) bool {
+	if b.perSecond == 0 {
+		return true
+	}
+	b.left, b.at = b.room(now), now
+	if b.left < 1 {
+		return false
+	}
+	b.left--
+	return true
+}
+
+// Full reports whether the Budget allows as many messages now as a new Budget would.
+func (b *Budget) Full(now time.Time) bool { return b.perSecond == 0 || b.room(now) >= b.burst }
+
+func (b *Budget) room(now time.Time) float64 {
+	if b.at.IsZero() {
+		return b.burst
+	}
+	return min(b.burst, b.left+now.Sub(b.at).Seconds()*b.perSecond)
+}
+
+// FloodQuiet is how long an instance must stay within its Budget before it no longer counts as
+// flooding.
+const FloodQuiet = time.Minute
+
+// Budgets has one Budget for each instance, which limits the messages on all streams of the instance. A
+// nil *Budgets has no limit. The methods may be called concurrently.
+type Budgets struct {
+	perSecond, burst int
+
+	mu      sync.Mutex
+	of      map[health.ID]*spending
+	swept   time.Time
+	dropped uint64
+}
+
+// spending is the Budget of one instance, and when the instance last exceeded it.
+type spending struct {
+	budget Budget
+	over   time.Time // time at which a message last exceeded the Budget; zero: never
+}
+
+func (s *spending) floods(now time.Time) bool {
+	return !s.over.IsZero() && now.Sub(s.over) < FloodQuiet
+}
+
+// NewBudgets returns Budgets with the same rate and burst for every instance.
+func NewBudgets(perSecond, burst int) *Budgets {
+	return &Budgets{perSecond: perSecond, burst: burst, of: map[health.ID]*spending{}}
+}
+
+// Take counts one message of an instance and reports whether its Budget allows it.
+func (b *Budgets) Take(id health.ID, now time.Time) bool {
+	if b == nil {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.sweep(now)
+	s := b.of[id]
+	if s == nil {
+		s = &spending{budget: NewBudget(b.perSecond, b.burst)}
+		b.of[id] = s
+	}
+	if s.budget.Take(now) {
+		return true
+	}
+	s.over = now
+	return false
+}
+
+// sweep removes the instances that have sent no message for some time. It does so at most once per
+// FloodQuiet.
+func (b *Budgets) sweep(now time.Time) {
+	if now.Sub(b.swept) < FloodQuiet {
+		return
+	}
+	b.swept = now
+	for id, s := range b.of {
+		if s.budget.Full(now) && !s.floods(now) {
+			delete(b.of, id)
+		}
+	}
+}
+
+// Drop adds n to the number of messages that were read and ignored.
+func (b *Budgets) Drop(n int) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dropped += uint64(n)
+}
+
+// Dropped returns how many messages were read and ignored since the start.
+func (b *Budgets) Dropped() uint64 {
+	if b == nil {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.dropped
+}
+
+// Flooding returns the names of the instances that have exceeded their Budget within the
+// last FloodQuiet. The names are in order, and at most most. all is the number of all such
+// instances.
+func (b *Budgets) Flooding(now time.Time, most int) (names []string, all int) {
+	if b == nil {
+		return nil, 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for id, s := range b.of {
+		if s.floods(now) {
+			names = append(names, id.String())
+		}
+	}
+	slices.SortFunc(names, strings.Compare)
+	return names[:min(len(names), most)], len(names)
+}

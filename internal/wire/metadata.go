@@ -1,0 +1,57 @@
+package wire
+
+import (
+	"context"
+
+	"google.golang.org/grpc/metadata"
+)
+
+// Metadata by which a server proves that it holds the process key of its feed.
+const (
+	// NonceHeader is request metadata: 1 to MaxNonce random bytes.
+	NonceHeader = "meshhealth-nonce-bin"
+	// ProofHeader is response header metadata: the Proof of the process key for the nonce.
+	ProofHeader = "meshhealth-proof-bin"
+	// MaxNonce is the largest length of a nonce in bytes.
+	MaxNonce = 64
+)
+
+// The keys of the trailers of Check of grpc.health.v1. The trailers carry values for which the response
+// has no field: the exact status, its cause, and "true" if the status is unconfirmed.
+const (
+	TrailerStatus      = "meshhealth-status"
+	TrailerCause       = "meshhealth-cause"
+	TrailerUnconfirmed = "meshhealth-unconfirmed"
+)
+
+// WithNonce returns ctx with a nonce for the calls made with that context.
+func WithNonce(ctx context.Context, nonce []byte) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, NonceHeader, string(nonce))
+}
+
+// NonceOf returns the nonce of an incoming call, nil if there is none. An invalid nonce
+// is refused with INVALID_ARGUMENT.
+func NonceOf(ctx context.Context) ([]byte, error) {
+	values := metadata.ValueFromIncomingContext(ctx, NonceHeader)
+	if values == nil {
+		return nil, nil
+	}
+	var v Violations
+	switch n := len(values[0]); {
+	case len(values) > 1:
+		v.Add(NonceHeader, "is given %d times; allowed: once", len(values))
+	case n == 0 || n > MaxNonce:
+		v.Add(NonceHeader, "has %d bytes; allowed: 1 to %d", n, MaxNonce)
+	}
+	return []byte(values[0]), v.Err()
+}
+
+// ProofOf returns the proof in the header of an answer. It returns nil if there is no proof, or more
+// than one.
+func ProofOf(header metadata.MD) []byte {
+	values := header.Get(ProofHeader)
+	if len(values) != 1 {
+		return nil
+	}
+	return []byte(values[0])
+}

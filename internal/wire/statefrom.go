@@ -1,0 +1,72 @@
+package wire
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// StateFromHealth returns the state that an entry describes. The times in it are of the clock of the
+// sender. registered is false if the entry says that its name is not registered. Fields of health.State
+// that are not in the entry are zero.
+func StateFromHealth(h *pb.Health) (s health.State, registered bool) {
+	status, registered := health.StatusFromWire(int32(h.GetStatus()))
+	s = health.State{
+		ID:     health.ID{Service: h.GetService(), Instance: h.GetInstance()},
+		Status: status, Cause: health.CauseFromWire(int32(h.GetCause())), Reason: h.GetReason(),
+		Since: timeFrom(h.GetSince()), FirstFailure: timeFrom(h.GetFirstFailure()),
+		Unconfirmed: h.GetUnconfirmed(), Root: h.GetRoot(), Affected: int(h.GetAffected()),
+		NextAt: timeFrom(h.GetNextAt()), NextCause: health.CauseFromWire(int32(h.GetNextCause())),
+		Override: overrideFrom(h.GetOverride()), Spec: specFrom(h),
+		Checks: checksFrom(h.GetChecks(), timeFrom(h.GetAt())), Metrics: metricsFrom(h.GetMetrics()),
+		Counts: countsFrom(h.GetCounts()), Removed: h.GetRemoved(), Revision: h.GetRevision(),
+	}
+	return s, registered
+}
+
+// specFrom returns the published fields of a registration. It returns nil for an aggregate.
+func specFrom(h *pb.Health) *health.Spec {
+	_, part := health.ID{Service: h.GetService(), Instance: h.GetInstance()}.Zone()
+	if h.GetInstance() == "" || part {
+		return nil
+	}
+	return &health.Spec{
+		Address: h.GetAddress(), Labels: h.GetLabels(), Zone: h.GetZone(), Version: h.GetVersion(),
+		Incarnation: h.GetIncarnation(), Static: h.GetStatic(),
+	}
+}
+
+func countsFrom(c *pb.Counts) *health.Counts {
+	if c == nil {
+		return nil
+	}
+	counts := &health.Counts{Counted: int(c.GetCounted()), Unconfirmed: int(c.GetUnconfirmed())}
+	counts.By[health.Serving], counts.By[health.Degraded] = int(c.GetServing()), int(c.GetDegraded())
+	counts.By[health.NotServing], counts.By[health.Unknown] = int(c.GetNotServing()), int(c.GetUnknown())
+	counts.By[health.Starting], counts.By[health.Draining] = int(c.GetStarting()), int(c.GetDraining())
+	counts.By[health.Maintenance] = int(c.GetMaintenance())
+	return counts
+}
+
+func overrideFrom(o *pb.Override) *health.Override {
+	if o == nil {
+		return nil
+	}
+	status, _ := health.StatusFromWire(int32(o.GetStatus()))
+	scope, _ := health.ParseScope(o.GetScope()) // zero, which matches nothing, if only a newer release can parse the text
+	return &health.Override{
+		Scope: scope, Status: status, Author: o.GetAuthor(), Reason: o.GetReason(),
+		SetAt: timeFrom(o.GetSetAt()), ExpiresAt: timeFrom(o.GetExpiresAt()),
+	}
+}
+
+// timeFrom returns the zero time if there is no timestamp.
+func timeFrom(t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.AsTime()
+}

@@ -1,0 +1,103 @@
+package server
+
+import (
+	"context"
+	"net"
+	"runtime"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// MinPing is the shortest time between two keepalive pings of one client. ServerOptions
+// allows pings at this rate.
+const MinPing = 10 * time.Second
+
+// ServerOptions returns gRPC options for a server with many idle streams. The options do
+// not limit the service's own calls, and a server works without them:
+//
+//   - a pool of stream workers;
+//   - flow-control windows of fixed size, because measuring the bandwidth with pings is
+//     expensive for an idle server;
+//   - keepalive pings of clients every 10 s, which grpc-go answers with GOAWAY by default;
+//   - a ping to a client that has sent nothing for 2 min. The server closes the connection
+//     if the client does not answer within 20 s.
+func (s *Server) ServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
+		grpc.StaticStreamWindowSize(wire.StreamWindow),
+		grpc.StaticConnWindowSize(wire.ConnWindow),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing, PermitWithoutStream: true}),
+		wire.Keepalive(),
+	}
+}
+
+// Limits of ServeHealth.
+const (
+	probeMessage = 4 << 10         // largest size of a request in bytes
+	probeStreams = 100             // largest number of concurrent calls on one connection
+	probeHello   = 5 * time.Second // longest time for the setup of a connection
+	// probeStop is the longest time that ServeHealth waits for the begin of Drain. It is
+	// also the longest time that ServeHealth then waits for the end of all calls.
+	probeStop = time.Second
+)
+
+// ServeHealth serves only the health services on l, in plaintext, until ctx ends. It is
+// for the gRPC probes of kubelet, which cannot use TLS, beside a service that uses TLS.
+//
+// If Drain begins before ctx ends or at most a second later, ServeHealth waits until Drain
+// has ended. So ctx may be the context whose end makes the program drain. After this wait,
+// ServeHealth ends its Watch streams with UNAVAILABLE and closes l. It returns nil when all
+// calls have ended, at most a second later. If l fails before ctx ends, it returns the
+// error.
+func (s *Server) ServeHealth(ctx context.Context, l net.Listener) error {
+	streams, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	g := grpc.NewServer(append(s.ServerOptions(),
+		grpc.MaxRecvMsgSize(probeMessage), grpc.MaxConcurrentStreams(probeStreams), grpc.ConnectionTimeout(probeHello),
+		grpc.ChainStreamInterceptor(endStreamsWith(streams)))...)
+	s.Register(g)
+	served := make(chan error, 1)
+	go func() { served <- g.Serve(l) }()
+	select {
+	case err := <-served:
+		g.Stop()
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	case <-ctx.Done():
+	}
+	if waitUntil(s.drain.begun, time.Now().Add(probeStop)) {
+		<-s.drain.done
+	}
+	end(domain.ErrStopping)
+	short, cancel := context.WithTimeout(context.Background(), probeStop)
+	defer cancel()
+	stopGracefully(short, g)
+	<-served
+	return nil
+}
+
+// endStreamsWith returns an interceptor. When ctx ends, the interceptor ends each stream,
+// and the error of the stream is the cause of ctx.
+func endStreamsWith(ctx context.Context) grpc.StreamServerInterceptor {
+	return func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
+		both, cancel := context.WithCancelCause(ss.Context())
+		defer cancel(nil)
+		defer context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })()
+		return handle(srv, streamWithContext{ss, both})
+	}
+}
+
+// streamWithContext is a stream whose context is replaced by ctx.
+type streamWithContext struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+func (s streamWithContext) Context() context.Context { return s.ctx }

@@ -1,0 +1,125 @@
+package server
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+)
+
+// publisher publishes the changed served services to the feed. The lock of the pipeline
+// guards it.
+//
+// It publishes a change of a status at once. All other changes are called news. It publishes
+// news up to newsBurst times at once. After that it publishes news once per newsEvery.
+type publisher struct {
+	feed      *feed.Feed // the publisher is its only writer
+	judgement *judgement
+	totals    *totals
+	pages     pageVersions
+	revision  uint64 // highest revision that was published
+
+	// newsBudget limits the rate of news. Each publication of news moves it newsEvery into
+	// the future. News wait if it is more than newsBurst-1 times newsEvery in the future.
+	newsBudget time.Time
+	newsDue    time.Time // time when the waiting news are published; zero: no news wait
+}
+
+// newsEvery and newsBurst together allow 10 publications of news in any second. A
+// coordinator accepts 20 messages per second on a Watch.
+const (
+	newsEvery = 200 * time.Millisecond
+	newsBurst = 5
+)
+
+// pageVersions has two counters. A page is old if its counter has changed since the page was
+// rendered. Pages that show checks use the counter checks, and other pages use statuses.
+type pageVersions struct{ statuses, checks atomic.Uint64 }
+
+func (p *pageVersions) statusChanged() { p.statuses.Add(1); p.checks.Add(1) }
+func (p *pageVersions) checkRan()      { p.checks.Add(1) }
+
+// publishSoon publishes all changes at once if a status has changed or if atOnce is set.
+// Otherwise the changes are news and may wait. newsWait reports whether news began to wait
+// in this call. If so, the scheduler must call publishSoon again at newsDue.
+func (p *publisher) publishSoon(now time.Time, atOnce bool) (published []health.Change, newsWait bool) {
+	due := p.newsBudget.Add(-(newsBurst - 1) * newsEvery)
+	switch {
+	case atOnce || p.statusChanged():
+		published = p.publish(now)
+	case !p.hasChanges():
+	case !now.Before(due):
+		if published = p.publish(now); len(published) > 0 {
+			p.newsBudget = later(p.newsBudget, now).Add(newsEvery)
+		}
+	case p.newsDue.IsZero():
+		p.newsDue, newsWait = due, true
+	}
+	return published, newsWait
+}
+
+func (p *publisher) hasChanges() bool {
+	return slices.ContainsFunc(p.judgement.services, func(s *servedService) bool { return s.changes != 0 })
+}
+
+// statusChanged reports whether the status of a service differs from its published status.
+func (p *publisher) statusChanged() bool {
+	return slices.ContainsFunc(p.judgement.services, func(s *servedService) bool {
+		if s.changes == 0 {
+			return false
+		}
+		// grpc.health.v1 has two numbers for UNKNOWN, and the cause selects one of them.
+		// Therefore a new cause of a status set by hand counts as a new status.
+		newCause := s.changes&manualChanged != 0 && p.judgement.manualOf(s).cause != s.published.Cause
+		return newCause || p.judgement.status(s) != s.published.Status || s.published.Since.IsZero()
+	})
+}
+
+// publish publishes all services that have changed. A new text of a check is not a change.
+// The text is published together with the next change.
+func (p *publisher) publish(now time.Time) []health.Change {
+	p.pages.statusChanged()
+	var published []health.Change
+	for _, s := range p.judgement.services {
+		if s.changes == 0 {
+			continue
+		}
+		v, old := p.judgement.verdict(s), &s.published
+		same := v.status == old.Status && v.cause == old.Cause && v.reason == old.Reason
+		if same && s.changes&checksChanged == 0 {
+			s.changes = 0
+			continue
+		}
+		// If "" is published together with Config.Service, both have the same revision.
+		if s != p.judgement.nameless() || len(published) == 0 {
+			p.revision++
+		}
+		published = append(published, p.publishService(s, v, now))
+	}
+	p.newsDue = time.Time{}
+	p.feed.Publish(published)
+	return published
+}
+
+// publishService makes v the published verdict of s and returns the change.
+func (p *publisher) publishService(s *servedService, v verdict, now time.Time) health.Change {
+	c := health.Change{Epoch: p.feed.Epoch(), From: s.published.Status, At: now}
+	since := s.published.Since
+	if v.status != s.published.Status || since.IsZero() {
+		since = now
+	}
+	c.State = health.State{
+		ID: s.id, Status: v.status, Cause: v.cause, Reason: v.reason,
+		Since: since, FirstFailure: v.firstFailure, Revision: p.revision,
+	}
+	if s == p.judgement.nameless() {
+		own := &p.judgement.own().published // publish has published own before
+		c.Checks, c.Metrics = own.Checks, own.Metrics
+	} else {
+		c.Checks, c.Metrics = s.checkStates(&p.judgement.worst), p.totals.metrics()
+	}
+	s.published, s.changes = c.State, 0
+	return c
+}

@@ -1,0 +1,205 @@
+package server
+
+import (
+	"container/list"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// changes is a set of bits. It says what has changed since a served service was last
+// published. The publisher uses it to decide whether and when it publishes the service.
+type changes uint8
+
+const (
+	// checksChanged means that the status of a check of the service has changed. The
+	// publisher publishes the service even if the verdict of the service is the same.
+	checksChanged changes = 1 << iota
+	// manualChanged means that SetServingStatus has set the status of this service.
+	manualChanged
+	// serverChanged means that something has changed on which all services depend.
+	serverChanged
+)
+
+// servedService is what the server publishes under one name. The lock of the pipeline
+// guards it.
+type servedService struct {
+	id         health.ID
+	kind       Kind
+	includes   func(*task) bool // reports whether a check judges this service; nil: always true
+	members    []*task          // checks that judge this service, in the order of Add
+	counts     statusCounts     // number of members that count, by status
+	manual     manualStatus     // status that SetServingStatus has set
+	changes    changes
+	hasStarted bool         // true after all members have passed; only used for kind Startup
+	published  health.State // state that was last published; zero before the first time
+}
+
+// includes reports whether the check t judges the service.
+func (s *Service) includes(t *task) bool {
+	if len(s.Checks)+len(s.Tags) == 0 {
+		return t.rules.kind == s.Kind
+	}
+	hasTag := func(tag string) bool { return slices.Contains(s.Tags, tag) }
+	return slices.Contains(s.Checks, t.name) || slices.ContainsFunc(t.extra().tags, hasTag)
+}
+
+// hasMember reports whether the check t judges the service.
+func (s *servedService) hasMember(t *task) bool { return s.includes == nil || s.includes(t) }
+
+// countsCheck reports whether t counts for the service. status is the status of the effect
+// of t (see task.effect).
+func (s *servedService) countsCheck(t *task, status health.Status) bool {
+	switch {
+	case t.rules.onFail == Ignore:
+		return false
+	case s.kind != Readiness:
+		return t.rules.kind == s.kind
+	case status == health.Starting && (t.rules.onFail == Degrade || t.isNewTo(s)):
+		return false
+	}
+	return t.rules.kind != Liveness
+}
+
+// blames reports whether t is a reason why the service is not SERVING. status is the status
+// of the effect of t (see task.effect).
+func (s *servedService) blames(t *task, status health.Status) bool {
+	return status != health.Serving && s.countsCheck(t, status) && !(s.kind == Liveness && status == health.Starting)
+}
+
+// count removes t from the count of its earlier status, and adds it to the count of status.
+// If included is false, it only removes t.
+func (s *servedService) count(t *task, status health.Status, included bool) {
+	if t.counted && s.countsCheck(t, t.countedAs) {
+		s.counts[t.countedAs]--
+	}
+	if included && s.countsCheck(t, status) {
+		s.counts[status]++
+	}
+	s.changes |= checksChanged
+}
+
+// countsWithout returns the counts of the service without the checks in excluded.
+func (s *servedService) countsWithout(excluded map[*task]bool) statusCounts {
+	counts := s.counts
+	for t := range excluded {
+		if t.counted && s.countsCheck(t, t.countedAs) {
+			counts[t.countedAs]--
+		}
+	}
+	return counts
+}
+
+// firstFailure returns the time when the present trouble of the service began. named is the
+// earliest first failure of the checks that the reason names. The result may be earlier,
+// because the check that failed first may have recovered or may not be in the reason.
+func (s *servedService) firstFailure(named time.Time, status health.Status) time.Time {
+	p := &s.published
+	if status.Routable() == p.Status.Routable() || p.Status == health.Degraded {
+		return earlier(p.FirstFailure, named)
+	}
+	return named
+}
+
+// checkStates returns the states of the members, in the order of Add. If there are more than
+// wire.MaxChecks members, it prefers the worst ones and leaves out the others.
+func (s *servedService) checkStates(worst *worstTasks) []health.CheckState {
+	if len(s.members) == 0 {
+		return nil
+	}
+	shown := s.members
+	if len(shown) > wire.MaxChecks {
+		shown = s.mostImportant(worst)
+	}
+	states := make([]health.CheckState, len(shown))
+	for i, t := range shown {
+		states[i] = t.state()
+	}
+	return states
+}
+
+func (s *servedService) mostImportant(worst *worstTasks) []*task {
+	shown := worst.find(wire.MaxChecks, s.hasMember)
+	for _, t := range s.members {
+		if len(shown) == wire.MaxChecks {
+			break
+		}
+		if t.trouble == nil {
+			shown = append(shown, t)
+		}
+	}
+	sortBySeq(shown)
+	return shown
+}
+
+// canCount reports whether at least one member can count, or there is no member.
+func (s *servedService) canCount() bool {
+	counts := func(t *task) bool { return s.countsCheck(t, health.Serving) }
+	return len(s.members) == 0 || slices.ContainsFunc(s.members, counts)
+}
+
+// countingChecks describes, for each kind of service, the checks that count for it.
+var countingChecks = [numKinds]string{
+	Readiness: "check of kind readiness or startup whose OnFail is not Ignore",
+	Liveness:  "check of kind liveness whose OnFail is not Ignore",
+	Startup:   "check of kind startup whose OnFail is not Ignore",
+}
+
+// whyNoneCounts returns a text that says for the first members why each does not count.
+func (s *servedService) whyNoneCounts() string {
+	const limit = 3
+	var all []string
+	for _, t := range s.members[:min(len(s.members), limit)] {
+		why := "is of kind " + t.rules.kind.String()
+		if t.rules.onFail == Ignore {
+			why = "is ignored (OnFail)"
+		}
+		all = append(all, fmt.Sprintf("%q %s", wire.CleanTo(t.name, wire.MaxName), why))
+	}
+	return strings.Join(all, ", ")
+}
+
+// worstTasks holds the tasks that at least one service blames, by status. The publisher
+// finds the worst tasks here without looking at all tasks.
+type worstTasks [health.NumStatuses]list.List
+
+// worstFirst has all statuses but SERVING. The worst status comes first.
+var worstFirst = func() []health.Status {
+	all := slices.DeleteFunc(health.Statuses(), func(s health.Status) bool { return s == health.Serving })
+	slices.SortFunc(all, func(a, b health.Status) int {
+		switch {
+		case a.WorseThan(b):
+			return -1
+		case b.WorseThan(a):
+			return 1
+		}
+		return 0
+	})
+	return all
+}()
+
+// find returns the tasks for which match returns true. The worst tasks come first. It
+// returns at most limit tasks.
+func (w *worstTasks) find(limit int, match func(*task) bool) []*task {
+	var found []*task
+	for _, status := range worstFirst {
+		for e := w[status].Front(); e != nil; e = e.Next() {
+			if len(found) == limit {
+				return found
+			}
+			if t := e.Value.(*task); match(t) {
+				found = append(found, t)
+			}
+		}
+	}
+	return found
+}
+
+// sortBySeq sorts tasks by the order of Add.
+func sortBySeq(tasks []*task) {
+	slices.SortFunc(tasks, func(a, b *task) int { return int(a.seq) - int(b.seq) })
+}
