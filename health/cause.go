@@ -2,10 +2,11 @@ package health
 
 import "fmt"
 
-// Cause says why a status is as it is. It is one of a fixed set of values.
+// Cause says in one word why a status has its value, such as "timeout". The constants below
+// are all possible causes.
 type Cause uint8
 
-// The causes. They have the numbers of meshhealth.v1.Cause.
+// Each constant has the same number as its value in the proto enum meshhealth.v1.Cause.
 const (
 	CauseNone            Cause = iota // no cause is given
 	CauseOK                           // all evidence is good
@@ -13,20 +14,20 @@ const (
 	CauseFailed                       // a check failed
 	CauseTimeout                      // a check did not return in time
 	CausePanic                        // a check panicked
-	CauseStale                        // the last evidence is too old
-	CauseBlocked                      // a dependency of a check fails
+	CauseStale                        // the last evidence about the health is too old
+	CauseBlocked                      // the check did not run, because a check on which it depends fails
 	CauseRefused                      // the target refused the connection
 	CauseUnreachable                  // the target did not answer for too long
 	CauseTLS                          // the TLS handshake failed
 	CauseUnauthenticated              // the target did not accept the coordinator's identity
 	CauseUnimplemented                // the target serves no known health protocol
-	CauseUnknownName                  // the target does not know the health name
+	CauseUnknownName                  // the target does not know the service name that the health call contains
 	CauseLeaseExpired                 // the lease has ended
-	CauseDraining                     // the instance leaves on purpose
-	CauseMaintenance                  // a person has taken the instance out
-	CauseForced                       // a person has forced the status
-	CauseFlapping                     // the status changes too often, and is suppressed
-	CauseGuarded                      // a guard keeps the status, because too many instances are silent
+	CauseDraining                     // the instance shuts down on purpose
+	CauseMaintenance                  // a person has taken the instance out of traffic
+	CauseForced                       // an override, set by a person, replaces the computed status
+	CauseFlapping                     // the status changes too often, so the worst recent status is kept
+	CauseGuarded                      // many instances are silent at once, so each keeps its last status
 	CauseUnconfirmed                  // the status is an earlier one that is not confirmed now
 	CauseStarting                     // there is no evidence yet
 	CauseQuota                        // a limit of the target was reached, so that it refused calls
@@ -41,8 +42,8 @@ var causeNames = [NumCauses]string{
 	"flapping", "guarded", "unconfirmed", "starting", "quota", "malformed",
 }
 
-// String returns the name of the cause, such as "lease_expired". It returns "" for
-// CauseNone and for unknown values.
+// String returns the name of the cause in lower case, such as "lease_expired". It returns ""
+// for CauseNone and for unknown values.
 func (c Cause) String() string {
 	if c >= NumCauses {
 		return ""
@@ -50,8 +51,8 @@ func (c Cause) String() string {
 	return causeNames[c]
 }
 
-// CauseFromWire returns the cause with a number of meshhealth.v1.Cause. It returns
-// CauseNone for unknown numbers.
+// CauseFromWire returns the cause with the number n in the proto enum meshhealth.v1.Cause.
+// It returns CauseNone for unknown numbers.
 func CauseFromWire(n int32) Cause {
 	if n < 0 || n >= int32(NumCauses) {
 		return CauseNone
@@ -59,8 +60,8 @@ func CauseFromWire(n int32) Cause {
 	return Cause(n)
 }
 
-// ParseCause returns the cause with a name. The empty name is CauseNone. ok is false if the
-// name is unknown.
+// ParseCause returns the cause that has a name, such as "lease_expired". The empty name is
+// CauseNone. ok is false if the name is unknown.
 func ParseCause(name string) (c Cause, ok bool) {
 	for c = range NumCauses {
 		if causeNames[c] == name {
@@ -70,7 +71,8 @@ func ParseCause(name string) (c Cause, ok bool) {
 	return CauseNone, false
 }
 
-// Cause returns the usual cause of a status.
+// Cause returns the cause of s when no more exact cause is known, for example CauseFailed for
+// NotServing.
 func (s Status) Cause() Cause {
 	return [NumStatuses]Cause{
 		Unknown: CauseUnconfirmed, Serving: CauseOK, Degraded: CauseWarned, NotServing: CauseFailed,

@@ -23,8 +23,8 @@ func Warning(err error) error {
 // Warnf returns Warning(fmt.Errorf(format, args...)).
 func Warnf(format string, args ...any) error { return Warning(fmt.Errorf(format, args...)) }
 
-// IsWarning reports whether Warning or Warnf has marked err, or an error that err wraps. If
-// err joins errors, each of them must be marked.
+// IsWarning reports whether err is a warning, or wraps one. Warnings are made by Warning and
+// Warnf. An error that joins several errors is a warning if each of them is a warning.
 func IsWarning(err error) bool {
 	for err != nil {
 		switch e := err.(type) {
@@ -57,7 +57,7 @@ func allWarnings(joined []error) bool {
 	return warnings > 0
 }
 
-// annotated is an error with an attribute or a hint.
+// annotated is an error to which With has added an attribute, or Hint a hint.
 type annotated struct {
 	err       error
 	key, hint string
@@ -113,9 +113,9 @@ func Describe(err error) string {
 	return withNotes(err.Error(), attributes, hints)
 }
 
-// describeJoined returns the text of err with the description of each joined error in place
-// of its text. If the text of err does not contain the texts of the joined errors as lines,
-// it returns the text of err.
+// describeJoined returns the text of err, in which the description of each joined error
+// replaces the text of this error. If the text of err does not contain these texts as lines,
+// describeJoined returns the text of err unchanged.
 func describeJoined(err error, joined []error) string {
 	var plain, described []string
 	for _, e := range joined {
@@ -131,7 +131,7 @@ func describeJoined(err error, joined []error) string {
 	return before + strings.Join(described, "; ") + after
 }
 
-// withNotes appends attributes and hints to a text.
+// withNotes appends attributes and hints in brackets to a text.
 func withNotes(text string, attributes, hints []string) string {
 	notes := hints
 	if len(attributes) > 0 {

@@ -2,20 +2,21 @@ package health
 
 import "strings"
 
-// MeshName is the service name of the mesh.
+// MeshName is the name that the whole mesh has in the place of a service name.
 const MeshName = "*"
 
-// ID is the name of an instance or of an aggregate. An ID with an empty Instance names a
-// service, or the mesh (MeshName). [ZoneID] returns the names of zones. The zero value names
-// the process that answers the request.
+// ID is the name of an instance or of an aggregate. An aggregate is a service, a zone or the
+// mesh. An ID with an empty Instance names a service, or the mesh if Service is MeshName.
+// [ZoneID] returns the names of zones. The zero value names the process that answers the
+// request.
 type ID struct {
 	Service  string
 	Instance string
 }
 
 // ParseID splits "service/instance" at the first slash. It does not check the names. If one
-// of them is empty, Service becomes the full text. A text with a slash is no valid service
-// name.
+// of the two names is empty, Service of the result is the full text with its slash. A name
+// with a slash is not a valid service name, so that later checks refuse it.
 func ParseID(name string) ID {
 	service, instance, _ := strings.Cut(name, "/")
 	if service == "" || instance == "" {
@@ -32,7 +33,7 @@ func (id ID) String() string {
 	return id.Service + "/" + id.Instance
 }
 
-// Aggregate reports whether id names more than one instance.
+// Aggregate reports whether id names a service, a zone or the mesh, and not one instance.
 func (id ID) Aggregate() bool {
 	_, inZone := id.Zone()
 	return inZone || id.Instance == ""
@@ -47,12 +48,13 @@ func (id ID) Compare(other ID) int {
 	return strings.Compare(id.Instance, other.Instance)
 }
 
-// zonePrefix marks the name of the aggregate of a service in one zone: "service/@zone". The
-// name of a zone of the mesh is "*/zone". No instance can have such a name.
+// zonePrefix begins the second part of the name "service/@zone", which stands for all
+// instances of a service in one zone. A zone of the whole mesh has the name "*/zone". No
+// instance can have such a name.
 const zonePrefix = "@"
 
-// ZoneID returns the name of the aggregate of a service in one zone. With MeshName it
-// returns the name of the zone of the mesh.
+// ZoneID returns the name that stands for all instances of a service in one zone. If service
+// is MeshName, ZoneID returns the name of the zone with all its services.
 func ZoneID(service, zone string) ID {
 	if service == MeshName {
 		return ID{MeshName, zone}
@@ -60,7 +62,7 @@ func ZoneID(service, zone string) ID {
 	return ID{service, zonePrefix + zone}
 }
 
-// Zone returns the zone of a name that ZoneID has returned. ok is false for other names.
+// Zone returns the zone in a name that ZoneID has made. ok is false for all other names.
 func (id ID) Zone() (zone string, ok bool) {
 	if id.Service == MeshName {
 		return id.Instance, id.Instance != ""

@@ -20,12 +20,12 @@ type Key struct {
 	secret *[KeyBytes]byte
 }
 
-// proofOf is the prefix of each text that a proof signs. A signature for another purpose has
-// another prefix, so that it is not a valid proof.
+// proofOf is the prefix of each text that is signed for a proof. A signature for another
+// purpose must use another prefix, so that nobody can present it as a proof.
 const proofOf = "meshhealth.v1 proof"
 
-// KeyFrom returns the key with a secret of KeyBytes bytes. An empty secret gives the zero
-// Key. Other lengths are an error.
+// KeyFrom returns the key that has the given secret of KeyBytes bytes. An empty secret gives
+// the zero Key. Other lengths are an error.
 func KeyFrom(secret []byte) (Key, error) {
 	switch len(secret) {
 	case 0:
@@ -58,8 +58,8 @@ func (k Key) Equal(other Key) bool {
 	return subtle.ConstantTimeCompare(k.text(), other.text()) == 1
 }
 
-// Proof returns the proof of k for a nonce: an HMAC-SHA256. The sender of the nonce can
-// verify with the proof that the answer comes from a process that has k.
+// Proof returns the HMAC-SHA256 of a nonce, signed with k. The peer that has sent the nonce
+// can verify with it that the answer comes from a process that has k.
 func (k Key) Proof(nonce []byte) []byte {
 	mac := hmac.New(sha256.New, k.text())
 	mac.Write([]byte(proofOf))
@@ -67,7 +67,7 @@ func (k Key) Proof(nonce []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// Proves reports whether proof is the proof of k for a nonce. It takes constant time. It
+// Proves reports whether proof is the result of k.Proof(nonce). It takes constant time. It
 // returns false for the zero Key.
 func (k Key) Proves(nonce, proof []byte) bool {
 	return !k.IsZero() && hmac.Equal(k.Proof(nonce), proof)

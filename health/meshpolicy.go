@@ -14,15 +14,16 @@ import (
 // MeshPolicy holds the settings with which the coordinator computes the statuses of
 // instances, services and the mesh. A zero field means its default.
 type MeshPolicy struct {
-	// RecoverHold is the time for which a stock target must answer SERVING before SERVING
-	// replaces a worse status. 0 means 2 s. A negative value means that SERVING counts at
-	// once.
+	// RecoverHold is the time for which a standard grpc.health.v1 server must answer SERVING
+	// before SERVING replaces a worse status. 0 means 2 s. A negative value means that
+	// SERVING counts at once.
 	RecoverHold time.Duration
 	// RecoverAfter is the number of polls that must return SERVING before SERVING replaces a
-	// worse status of a polled target. RecoverHold must have passed too. 0 means 2.
+	// worse status. It has an effect only on targets that are polled, and in addition to
+	// RecoverHold. 0 means 2.
 	RecoverAfter int
-	// UnreachableAfter is the time for which an instance stays unconfirmed without an answer
-	// before it becomes NOT_SERVING. 0 means 15 s.
+	// UnreachableAfter is a length of time. An instance that does not answer keeps its last
+	// status, unconfirmed, for this time, and then becomes NOT_SERVING. 0 means 15 s.
 	UnreachableAfter time.Duration
 	// StartupGrace is the age from which an instance counts in its service, even if it was
 	// never routable. 0 means 60 s.
@@ -30,17 +31,19 @@ type MeshPolicy struct {
 	// DeregisterAfter is the time for which an instance stays registered after the end of its
 	// lease. 0 means 10 min. A negative value means that the instance stays for ever.
 	DeregisterAfter time.Duration
-	// Amnesty is a time after the start of the coordinator. Deadlines of an instance from the
-	// store begin only when it has passed. 0 means 30 s. A negative value means no amnesty.
+	// Amnesty is a time after the start of the coordinator. During this time, no instance
+	// that was loaded from the store is called silent or expired. Its deadlines begin at the
+	// end of this time. 0 means 30 s. A negative value means no amnesty.
 	Amnesty time.Duration
-	// MinAvailable is the percentage of the instances that count which must be routable. 0
-	// means 50.
+	// MinAvailable is the percentage of a service's instances that must be routable under the
+	// rule Available. Instances that do not count are ignored, see StartupGrace. 0 means 50.
 	MinAvailable int
 	// MeshRule is the rule of the mesh and of its zones: Available or Worst. The zero value
 	// means Available.
 	MeshRule Rule
-	// MeshMinAvailable is the percentage of the normal services that count which must be
-	// routable, if MeshRule is Available. 0 means 50.
+	// MeshMinAvailable is the percentage of the normal services that must be routable. It has
+	// an effect if MeshRule is Available. STARTING and leaving services are ignored. 0 means
+	// 50.
 	MeshMinAvailable int
 	// GuardMin is the number of instances that a zone or the mesh must have before its
 	// mass-failure guard can trip. The guard trips when half of the instances are silent. 0
@@ -71,16 +74,16 @@ type ServicePolicy struct {
 	// MinAvailable replaces MeshPolicy.MinAvailable for this service. 0 means that it does
 	// not.
 	MinAvailable int
-	// Optional reports that the mesh does not count the service. Critical reports that the
-	// mesh is NOT_SERVING if the service is NOT_SERVING. At most one of the two is set. A
-	// service with neither is a normal service.
+	// Optional means that the status of the service does not change the status of the mesh.
+	// Critical means that the mesh is NOT_SERVING if the service is NOT_SERVING. At most one
+	// of the two is set. A service with neither is a normal service.
 	Optional, Critical bool
 	// Protocol is the protocol with which the coordinator follows the instances. ProtocolAuto
 	// means that the registration of each instance decides. This field has no effect in the
 	// policy of a registration.
 	Protocol Protocol
 	// DependsOn are the services without which this service fails. SoftDependsOn are the
-	// services that this service uses, but without which it still works. Both explain a
+	// services that this service uses, but without which it still works. Both lists explain a
 	// status and never change it. They have no effect in the policy of a registration.
 	DependsOn, SoftDependsOn []string
 }
@@ -101,7 +104,7 @@ const (
 	DefaultRootWindow       = 15 * time.Second
 )
 
-// The upper bounds of fields of MeshPolicy that are not times.
+// The upper bounds of the fields RecoverAfter and GuardMin of MeshPolicy.
 const (
 	MaxRecoverAfter = 1000
 	MaxGuardMin     = 1_000_000
@@ -109,7 +112,7 @@ const (
 	MaxDependencies = 64
 )
 
-// WithDefaults returns p with defaults in place of zero fields.
+// WithDefaults returns a copy of p in which each zero field has its default.
 func (p MeshPolicy) WithDefaults() MeshPolicy {
 	p.RecoverHold = orDefaultTime(p.RecoverHold, DefaultRecoverHold)
 	p.RecoverAfter = orDefault(p.RecoverAfter, DefaultRecoverAfter)
@@ -130,8 +133,8 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 	return p
 }
 
-// Of returns the policy of a service. declared is the policy that an instance of the service
-// has declared. A field that p sets wins against the same field of declared.
+// Of returns the policy that applies to a service. declared is the policy that an instance of
+// the service has sent with its registration. A field that p sets wins over declared.
 func (p *MeshPolicy) Of(service string, declared ServicePolicy) ServicePolicy {
 	s := p.Services[service]
 	if s.Rule == (Rule{}) {

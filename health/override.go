@@ -13,7 +13,7 @@ type Override struct {
 	Author    string
 	Reason    string
 	SetAt     time.Time
-	ExpiresAt time.Time // time when the override ends; zero means that no end was set
+	ExpiresAt time.Time // time when the override ends; zero means that no end is set
 	// GoneAt is the time when the instance of the scope was removed. It is zero while the
 	// instance is registered, and if the scope is not one instance.
 	GoneAt time.Time

@@ -23,15 +23,16 @@ type Policy struct {
 	// FailAfter is the number of consecutive fails after which the status is NOT_SERVING.
 	// 0 means 3.
 	FailAfter int
-	// RecoverAfter is the number of consecutive passes after which the status is SERVING.
-	// NOT_SERVING becomes DEGRADED after as many consecutive runs without a fail. 0 means 2.
+	// RecoverAfter is the number of consecutive passes after which the status is SERVING. It
+	// is also the number of consecutive runs without a fail after which NOT_SERVING becomes
+	// DEGRADED. 0 means 2.
 	RecoverAfter int
 	// MinHold is the minimum time from a change of the status to a better status. 0 means
 	// no minimum. A worse status is never delayed.
 	MinHold time.Duration
-	// StaleAfter is the time for which the last evidence still counts after the next run
-	// should have ended. 0 means that the evidence does not count longer. A negative value
-	// means that the evidence counts for ever.
+	// StaleAfter is how much longer the last result still counts if the next run does not
+	// return in time. It begins when the next run should have ended. 0 means no longer. A
+	// negative value means for ever.
 	StaleAfter time.Duration
 }
 
@@ -42,7 +43,7 @@ const (
 	DefaultRecoverAfter = 2
 )
 
-// WithDefaults returns p with defaults in place of zero fields.
+// WithDefaults returns a copy of p in which each zero field has its default.
 func (p Policy) WithDefaults() Policy {
 	p.DegradeAfter = orDefault(p.DegradeAfter, DefaultDegradeAfter)
 	p.FailAfter = orDefault(p.FailAfter, DefaultFailAfter)
@@ -81,7 +82,7 @@ func (p Policy) Validate() error {
 	return errs.Join()
 }
 
-// tooLong returns an error if d is longer than its upper bound most.
+// tooLong returns an error if d is longer than the upper bound most.
 func tooLong(d, most time.Duration) error {
 	if d <= most {
 		return nil

@@ -6,15 +6,15 @@ import "fmt"
 // ProtocolAuto.
 type Protocol uint8
 
-// The protocols.
+// The protocols by which the coordinator can follow an instance.
 const (
-	ProtocolAuto       Protocol = iota // the first of the protocols below that the target serves
+	ProtocolAuto       Protocol = iota // the best protocol that the target serves, found by trying
 	ProtocolMeshhealth                 // Watch of meshhealth.v1
 	ProtocolWatch                      // Watch of grpc.health.v1
 	ProtocolCheck                      // polls with Check of grpc.health.v1
 )
 
-// ProtocolNames lists the names that ParseProtocol accepts, for error texts.
+// ProtocolNames lists the names that ParseProtocol accepts. It is used in error texts.
 const ProtocolNames = "auto, meshhealth, watch or check"
 
 var protocolNames = [...]string{"auto", "meshhealth", "watch", "check"}
@@ -40,11 +40,11 @@ func ParseProtocol(name string) (Protocol, error) {
 	return ProtocolAuto, fmt.Errorf("%q is no protocol", name)
 }
 
-// Source is the way on which the coordinator received a status. It decides when a status
-// that is better than the one before counts.
+// Source says how the coordinator has received a status. From some sources a status that is
+// better than the last one counts at once. From others it counts after a delay.
 type Source uint8
 
-// The sources.
+// The sources, with the time from which a better status counts.
 const (
 	SourceNone       Source = iota // no status was received
 	SourceMeshhealth               // Watch of meshhealth.v1; a better status counts at once

@@ -10,7 +10,7 @@ import (
 // value means that no rule is chosen; it works like Available.
 type Rule struct {
 	kind ruleKind
-	n    int // number of instances (kind atLeast) or percentage (kind percent); other kinds: 0
+	n    int // number of instances (kind atLeast) or percentage (kind percent); 0 for other kinds
 }
 
 type ruleKind uint8
@@ -25,24 +25,26 @@ const (
 
 // The rules without a number.
 var (
-	// Available gives SERVING if all instances that count are SERVING, and DEGRADED if at
-	// least MinAvailable percent of them are routable.
+	// Available makes a service SERVING if all instances that count are SERVING. It makes the
+	// service DEGRADED if at least MinAvailable percent of them are routable.
 	Available = Rule{kind: available}
-	// Worst gives the worst status of the instances that count. From best to worst: SERVING,
-	// DEGRADED, UNKNOWN, NOT_SERVING.
+	// Worst gives a service the worst status of the instances that count. From best to worst:
+	// SERVING, DEGRADED, UNKNOWN, NOT_SERVING.
 	Worst = Rule{kind: worst}
 )
 
-// AtLeast gives SERVING if k instances are SERVING, and DEGRADED if k instances are
-// routable. It gives STARTING while k instances could be routable once those that start are
-// ready. If fewer than k instances are registered, it gives NOT_SERVING, but STARTING while
-// new instances register.
+// AtLeast returns a rule by which a service is SERVING if at least k instances are SERVING,
+// and DEGRADED if at least k are routable. Otherwise the service is NOT_SERVING, with two
+// exceptions. It is UNKNOWN if the UNKNOWN instances could make the number k. It is STARTING
+// while instances that start or register could make the number k.
 func AtLeast(k int) Rule { return Rule{kind: atLeast, n: k} }
 
-// Percent works like AtLeast. k is p percent of the number of instances that count.
+// Percent returns a rule that works like AtLeast(k), where k is p percent of the number of
+// instances that count.
 func Percent(p int) Rule { return Rule{kind: percent, n: p} }
 
-// String returns the name of the rule in configurations. The zero value is "available".
+// String returns the name of the rule in configurations, such as "at-least-2". The zero value
+// has the name "available".
 func (r Rule) String() string {
 	switch {
 	case r == AtLeast(1):
@@ -57,17 +59,17 @@ func (r Rule) String() string {
 	return "available"
 }
 
-// RuleNames lists the names that ParseRule accepts, for error texts.
+// RuleNames lists the names that ParseRule accepts. It is used in error texts.
 const RuleNames = "available, worst, any, at-least-1 to at-least-50000, percent-1 to percent-100"
 
-// MeshRuleNames lists the names of the rules for the mesh, for error texts.
+// MeshRuleNames lists the names of the rules for the mesh. It is used in error texts.
 const MeshRuleNames = "available or worst"
 
-// MaxAtLeast is the largest number of AtLeast.
+// MaxAtLeast is the largest number that the rule AtLeast may have.
 const MaxAtLeast = 50_000
 
 // Need returns how many instances must be SERVING if n instances count. ok is false if the
-// rule has no number.
+// rule is Available or Worst, which need no fixed number.
 func (r Rule) Need(n int) (need int, ok bool) {
 	switch r.kind {
 	case atLeast:
@@ -78,7 +80,7 @@ func (r Rule) Need(n int) (need int, ok bool) {
 	return 0, false
 }
 
-// ParseRule returns the rule with a name.
+// ParseRule returns the rule that has a name, such as "worst" or "percent-80".
 func ParseRule(name string) (Rule, error) {
 	for _, r := range []Rule{Available, Worst, AtLeast(1)} {
 		if name == r.String() {

@@ -13,9 +13,9 @@ import (
 // is comparable. The zero value matches no instance.
 type Scope struct {
 	Service  string
-	Instance string // if it is set, Service is set too, and Zone and labels are empty
+	Instance string // if Instance is set, Service is set too, and Zone and labels are empty
 	Zone     string
-	labels   string // pairs key=value, sorted and separated by commas; see quoted
+	labels   string // pairs key=value, sorted and separated by commas; quoted describes the form of a value
 }
 
 // ScopeOf returns the scope of one instance, or of a service if Instance is empty.
@@ -44,14 +44,14 @@ func (s Scope) Labels() map[string]string {
 	return labels
 }
 
-// The keys in the text of a selector.
+// The keys that come before the values in the text of a selector.
 const (
 	scopeService = "service="
 	scopeZone    = "zone="
 	scopeLabel   = "label."
 )
 
-// Selector reports whether s has a zone or labels.
+// Selector reports whether s selects instances by a zone or by labels.
 func (s Scope) Selector() bool { return s.Zone != "" || s.labels != "" }
 
 // String returns "service/instance", "service", or a selector such as
@@ -115,9 +115,9 @@ func (s *Scope) parsePart(part string, labels map[string]string) error {
 	return nil
 }
 
-// quoted returns the value of a label as a part of the text of a scope. A value that contains
-// a comma or begins with a double quote gets double quotes around it. Each double quote in
-// such a value is written twice.
+// quoted returns a label value in the form that it has in the text of a scope. A value that
+// contains a comma or begins with a double quote gets double quotes around it. Each double
+// quote in such a value is written twice.
 func quoted(value string) string {
 	if !strings.Contains(value, ",") && !strings.HasPrefix(value, `"`) {
 		return value
@@ -171,8 +171,8 @@ func setOnce(field *string, part, value string) error {
 	return nil
 }
 
-// Key returns an ID for s, so that a store with IDs as keys can also hold scopes. No
-// instance has the ID of a selector.
+// Key returns an ID for s, so that a store whose keys are IDs can also hold scopes. The ID of
+// a selector cannot be the ID of an instance.
 func (s Scope) Key() ID {
 	if s.Selector() {
 		return ID{Instance: s.String()}
@@ -203,7 +203,7 @@ func (s Scope) Matcher() func(id ID, zone string, labels map[string]string) bool
 	}
 }
 
-// carries reports whether labels contain all wanted labels with their values.
+// carries reports whether labels contain each key of wanted with the same value.
 func carries(labels, wanted map[string]string) bool {
 	for key, value := range wanted {
 		if got, ok := labels[key]; !ok || got != value {
@@ -213,13 +213,13 @@ func carries(labels, wanted map[string]string) bool {
 	return true
 }
 
-// Narrower reports whether an override for s wins against an override for other. A scope
-// with an instance is the narrowest. After it come scopes with a service, with labels and
-// with a zone.
+// Narrower reports whether an override for s replaces an override for other if both match an
+// instance. A scope with an instance is the narrowest. Next are scopes with a service, then
+// scopes with labels, and last scopes with a zone.
 func (s Scope) Narrower(other Scope) bool { return s.rank() > other.rank() }
 
-// rank returns a number with one bit for each part that is set. The narrowest part has the
-// highest bit.
+// rank returns a number with one bit for each part of s that is set. The bit of the narrowest
+// part is the highest.
 func (s Scope) rank() int {
 	rank := 0
 	for i, given := range []bool{s.Zone != "", s.labels != "", s.Service != "", s.Instance != ""} {

@@ -2,14 +2,15 @@ package health
 
 import "time"
 
-// State is the published state of an instance or of an aggregate. The values to which its
-// pointers, slices and maps refer are immutable. A change creates new values.
+// State is the published state of an instance or of an aggregate (a service, a zone or the
+// mesh). The values to which its pointers, slices and maps refer are immutable. A change
+// creates new values.
 type State struct {
 	ID     ID
 	Status Status
 	Cause  Cause
-	Reason string // cause in words; may be empty
-	// Since is the time when the status became Status.
+	Reason string // explanation of the cause for people; may be empty
+	// Since is the time when Status got its present value.
 	Since time.Time
 	// FirstFailure is the time when the present failure began. It is zero if there is no
 	// failure.
@@ -18,38 +19,38 @@ type State struct {
 	// now.
 	Unconfirmed bool
 	// Root is the service that causes the failure of this service. It is empty if no such
-	// service is known. Affected is the number of services whose Root is this service.
+	// service is known. Affected is the number of services that have this service as Root.
 	Root     string
 	Affected int
-	// NextAt is the time when the next decision about the status is expected. It is zero if
-	// no decision is expected. NextCause is the cause that the decision would give.
+	// NextAt is the time when the status will probably change if there is no new evidence. It
+	// is zero if no change is expected. NextCause is the cause that the status would have.
 	NextAt    time.Time
 	NextCause Cause
 	// Override is the override that forces Status, or nil.
 	Override *Override
-	// Judged is the status that an instance has without the override. Proven reports whether
-	// the instance has been routable at least once since its registration.
+	// Judged is the status that the instance would have without the override. Proven reports
+	// whether the instance was routable at least once since its registration.
 	Judged Status
 	Proven bool
 	// Unheard reports that the coordinator has received no status of the instance since its
-	// registration. Earlier runs of the coordinator count too.
+	// registration. A status that was received before a restart of the coordinator counts.
 	Unheard bool
 	// Spec is the registration of an instance. It is nil for an aggregate.
 	Spec *Spec
-	// Checks and Metrics are the last checks and metrics that an instance has reported.
+	// Checks and Metrics are the last ones that the instance has reported about itself.
 	Checks  []CheckState
 	Metrics *Metrics
 	// Counts holds the numbers of members of an aggregate. It is nil for an instance.
 	Counts *Counts
-	// Source is the way on which the status was received. Via says in words why the
-	// coordinator uses no better source. Via is empty if Source is the best one.
+	// Source says how the status was received. Via says in words why the coordinator could use
+	// no better source. Via is empty if Source is the best one.
 	Source Source
 	Via    string
-	// Named reports that the target has once answered for its health name. After that, the
-	// status of the empty name does not replace the status of the health name.
+	// Named reports that the target has at least once known its health name, which is the
+	// service name in health calls. Since then the status for the empty name is not used.
 	Named bool
-	// Unproved reports that the last answer had no proof, although the registered process
-	// proves its answers. The answer may come from another process.
+	// Unproved reports that the last answer had no proof of the process key, although the
+	// registered process proves its answers. The answer may come from another process.
 	Unproved bool
 	// Stranger reports that another process answers at the address of the instance.
 	Stranger bool
@@ -59,7 +60,7 @@ type State struct {
 	// Unreachable reports that the coordinator cannot reach the instance, although its client
 	// renews the lease.
 	Unreachable bool
-	// Expired reports that the lease has ended and that no guard holds the instance.
+	// Expired reports that the lease has ended, and that no guard keeps the last status.
 	Expired bool
 	// Removed reports that the instance or the aggregate was removed.
 	Removed bool
@@ -71,20 +72,20 @@ type State struct {
 // Change is a new state together with the status before it.
 type Change struct {
 	State
-	// Epoch identifies the publisher that has made the change. It is a random number that
-	// differs for each start of a publisher.
+	// Epoch identifies the run of the process that has published the change. It is a random
+	// number that is new at each start of the process.
 	Epoch uint64
 	From  Status    // status before the change
 	At    time.Time // time of the change
 }
 
-// Transition reports whether the change has changed the status or removed the state. A
-// change that is no transition changes only other fields, such as the cause or the labels.
+// Transition reports whether the change has changed the status or removed the state. Other
+// changes are only about other fields, such as the cause or the labels.
 func (c *Change) Transition() bool { return c.From != c.Status || c.Removed }
 
-// Recorded reports whether the history records c. The history records transitions, but not
-// transitions of the coordinator itself. It also omits transitions of a service in one zone,
-// because the changes of the instances and of the zone have the same information.
+// Recorded reports whether the history of the coordinator contains c. The history contains
+// transitions, but not those of the coordinator itself. It also omits those of a service in
+// one zone, because the changes of its instances have the same information.
 func (c *Change) Recorded() bool {
 	_, inZone := c.ID.Zone()
 	return c.Transition() && c.ID != ID{} && (!inZone || c.ID.Service == MeshName)
@@ -92,15 +93,15 @@ func (c *Change) Recorded() bool {
 
 // Spec is the registration of an instance.
 type Spec struct {
-	Address     string // host:port
+	Address     string // network address of the instance as host:port
 	HealthName  string // service name in health calls; empty means the name of the service
-	Incarnation string // random value that each process has anew; empty for a static instance
+	Incarnation string // random value that is new for each process; empty for a static instance
 	Labels      map[string]string
 	Zone        string
 	Version     string
 	ServerName  string        // name in the certificate of the server; empty means the host of Address
 	Static      bool          // true if the instance has no lease
-	Configured  bool          // true if the configuration of the coordinator has the instance
+	Configured  bool          // true if the configuration of the coordinator contains the instance
 	TTL         time.Duration // length of the lease; 0 for a static instance
 	// Judge is the policy that the instance declares for its service. nil means that the
 	// instance declares no policy.
@@ -109,14 +110,14 @@ type Spec struct {
 	// Proves reports that the server at Address proves its answers with Key.
 	Key    Key
 	Proves bool
-	// Protocol is the protocol by which the instance is followed.
+	// Protocol is the protocol by which the coordinator follows the instance.
 	Protocol Protocol
-	// Lease identifies the registration. Evidence with another lease is dropped.
+	// Lease is the number of the registration. Evidence for another number is dropped.
 	Lease        uint64
 	RegisteredAt time.Time
 }
 
-// CheckState is the state of one check, as its process publishes it.
+// CheckState is the state of one check, as its process has published it.
 type CheckState struct {
 	Name          string
 	Status        Status
@@ -124,15 +125,15 @@ type CheckState struct {
 	Reason        string
 	LastRun       time.Time
 	ResponseTime  time.Duration // duration of the last run
-	Passes, Fails int           // numbers of consecutive passes and fails up to the last run
+	Passes, Fails int           // numbers of passes or fails in a row, up to the last run
 	HasValue      bool          // true if Value and Unit are set
 	Value         float64
 	Unit          string // unit of Value
 	Runs          uint64 // number of runs since the start of the process
-	Failures      uint64 // number of the Runs that failed
+	Failures      uint64 // number of these runs that failed
 }
 
-// Metrics holds figures of an instance.
+// Metrics holds figures about the checks of an instance.
 type Metrics struct {
 	Runs, Failures  uint64 // numbers of runs and of failed runs of all checks since the process started
 	ResponseTimeP50 time.Duration
@@ -144,21 +145,21 @@ type Metrics struct {
 // instances. The members of the mesh and of a zone are services.
 type Counts struct {
 	By          [NumStatuses]int // number of members with each status
-	Counted     int              // number of members that count
+	Counted     int              // number of members that are used to compute the status
 	Unconfirmed int              // number of members whose status is unconfirmed
-	// Unheard is the number of instances that do not count because no status was ever
-	// received from them, although they are older than StartupGrace. It is 0 if no other
-	// instance counts. A service with such instances is at best DEGRADED.
+	// Unheard is the number of instances older than StartupGrace that have never sent a
+	// status. They do not count if another instance counts, and make the service at best
+	// DEGRADED. If no other instance counts, Unheard is 0.
 	Unheard int
-	// Rule is the rule by which the status follows from these numbers.
+	// Rule is the rule by which the status is computed from these numbers.
 	Rule Rule
 	// Critical and Optional report whether a service is critical or optional (see
 	// ServicePolicy). Both are false for the mesh and its zones.
 	Critical, Optional bool
-	// Normal is the number of normal services that count. Routable is the number of them that
-	// are routable, and Need is the number that must be routable. CriticalDown is the number
-	// of critical services that are NOT_SERVING. These fields are set for the mesh and its
-	// zones under the rule Available.
+	// Normal is the number of normal services that count. Routable is how many of these are
+	// routable, and Need is how many must be routable. CriticalDown is the number of critical
+	// services that are NOT_SERVING. All four are set only for the mesh and its zones under
+	// the rule Available.
 	Normal, Routable, Need, CriticalDown int
 }
 

@@ -8,23 +8,23 @@ type Status uint8
 
 // The statuses. Only Serving and Degraded are routable.
 const (
-	Unknown     Status = iota // nothing reliable is known about the instance
+	Unknown     Status = iota // nothing reliable is known about the health
 	Serving                   // the instance serves without a problem
 	Degraded                  // the instance serves, but has a problem
 	NotServing                // the instance must not receive traffic
-	Starting                  // there is no evidence about the instance yet
-	Draining                  // the instance leaves on purpose
+	Starting                  // there is no evidence about the health yet
+	Draining                  // the instance shuts down on purpose
 	Maintenance               // a person has taken the instance out of traffic
 	// NumStatuses is the number of statuses.
 	NumStatuses
 )
 
-// statusRow maps one status to its values in protocols, metrics, commands and HTTP.
+// statusRow has the values that stand for one status in protocols, metrics, commands and HTTP.
 type statusRow struct {
 	name      string
 	routable  bool
-	wire      int32 // meshhealth.v1.Status
-	grpc      int32 // grpc.health.v1 ServingStatus; at most 3
+	wire      int32 // number in the enum meshhealth.v1.Status
+	grpc      int32 // number in the enum ServingStatus of grpc.health.v1; at most 3
 	metric    float64
 	hasMetric bool
 	exit      int // exit code of a command that prints the status
@@ -67,21 +67,21 @@ func (s Status) String() string { return s.row().name }
 // Routable reports whether traffic may be sent to an instance with this status.
 func (s Status) Routable() bool { return s.row().routable }
 
-// Wire returns the number of meshhealth.v1.Status.
+// Wire returns the number of s in the proto enum meshhealth.v1.Status.
 func (s Status) Wire() int32 { return s.row().wire }
 
-// GRPC returns the number of the ServingStatus of grpc.health.v1. It is at most 3, because
-// stock clients treat higher numbers as not serving.
+// GRPC returns the number for s in the enum ServingStatus of grpc.health.v1. It is at most 3,
+// because standard clients treat higher numbers as not serving.
 func (s Status) GRPC() int32 { return s.row().grpc }
 
-// Metric returns the value of the status in metrics: 2, 1 or 0. ok is false if the status
-// has no value.
+// Metric returns the value of s in metrics: 2 for SERVING, 1 for DEGRADED, 0 for
+// NOT_SERVING. ok is false for a status that metrics do not show.
 func (s Status) Metric() (value float64, ok bool) { return s.row().metric, s.row().hasMetric }
 
 // ExitCode returns the exit code of a command that prints this status.
 func (s Status) ExitCode() int { return s.row().exit }
 
-// HTTP returns the HTTP status code of a readiness page.
+// HTTP returns the HTTP status code of a readiness page that shows s.
 func (s Status) HTTP() int { return s.row().http }
 
 // InTrouble reports whether the status is DEGRADED, NOT_SERVING or UNKNOWN. These statuses
@@ -92,9 +92,9 @@ func (s Status) InTrouble() bool { return s == Degraded || s == NotServing || s 
 // Draining and Maintenance, Starting, Unknown, NotServing.
 func (s Status) WorseThan(t Status) bool { return s.row().severity > t.row().severity }
 
-// StatusFromWire returns the status with a number of meshhealth.v1.Status. ok is false for
-// unknown numbers and for 3. The number 3 is SERVICE_UNKNOWN, which is the answer for an
-// unknown name and not a status.
+// StatusFromWire returns the status with the number n in the proto enum meshhealth.v1.Status.
+// ok is false for unknown numbers and for 3. There 3 is SERVICE_UNKNOWN, the answer for an
+// unknown name, which is not a status.
 func StatusFromWire(n int32) (s Status, ok bool) {
 	for s = range NumStatuses {
 		if statusTable[s].wire == n {
@@ -104,7 +104,7 @@ func StatusFromWire(n int32) (s Status, ok bool) {
 	return Unknown, false
 }
 
-// ParseStatus returns the status with a name, such as "NOT_SERVING". ok is false if the
+// ParseStatus returns the status that has a name, such as "NOT_SERVING". ok is false if the
 // name is unknown.
 func ParseStatus(name string) (s Status, ok bool) {
 	for s = range NumStatuses {
@@ -115,8 +115,8 @@ func ParseStatus(name string) (s Status, ok bool) {
 	return Unknown, false
 }
 
-// MarshalText implements encoding.TextMarshaler. It returns the name of the status, because
-// the numbers of the constants may change.
+// MarshalText implements encoding.TextMarshaler. It returns the name of the status and not
+// its number, because the numbers of the constants may change.
 func (s Status) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // UnmarshalText implements encoding.TextUnmarshaler. It accepts the name of a status.

@@ -9,10 +9,10 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Format is the wire format of an encoding.
+// Format is a wire format in which entries and batches are encoded.
 type Format uint8
 
-// The formats. A new constant here adds slots for its format.
+// The formats. Each new format needs a constant before numFormats.
 const (
 	// Protobuf encodes each entry as the field entries of meshhealth.v1.WatchResponse.
 	Protobuf Format = iota
@@ -22,7 +22,7 @@ const (
 // Audience is a group of callers who may see the same details.
 type Audience uint8
 
-// The audiences.
+// The audiences. Public is the zero value, so that details are not shown by mistake.
 const (
 	// Public is the audience that may not see reasons and addresses.
 	Public Audience = iota
@@ -63,45 +63,46 @@ func (s *slots) get(e Encoding, encode func() []byte) []byte {
 type Entry struct {
 	health.Change
 	slots slots
-	// until is the revision of the batch in which a newer entry of the same name replaced
-	// this entry. It is 0 while this entry is current.
+	// until is the revision of the batch that replaced this entry by a newer entry of the same
+	// name. It is 0 while this entry is current.
 	until atomic.Uint64
 }
 
-// currentAt reports whether e was the newest entry of its name at a revision. The revision
-// must not be lower than that of e.
+// currentAt reports whether e was the newest entry of its name at the given revision. The
+// revision must not be lower than the revision of e.
 func (e *Entry) currentAt(revision uint64) bool {
 	until := e.until.Load()
 	return until == 0 || until > revision
 }
 
-// Encoded returns the bytes that the function encode returns for e. It stores the bytes in
-// the slot of the encoding as. All readers share the result of one call of encode. If
-// readers call Encoded at the same time, it may call encode more than once. The result of
-// encode must depend only on e and as.
+// Encoded returns e in encoded form. It calls the function encode at the first call with the
+// encoding as, and stores the result. Later calls with the same encoding return the stored
+// bytes. If readers call Encoded at the same time, encode may run more than once. The result
+// of encode must depend only on e and as.
 func (e *Entry) Encoded(as Encoding, encode func(*Entry) []byte) []byte {
 	return e.slots.get(as, func() []byte { return encode(e) })
 }
 
-// Batch is the set of changes of one Publish, with at most one entry per name.
+// Batch is the set of changes that one call of Publish has published. It has at most one
+// entry per name.
 type Batch struct {
 	Entries []*Entry
 	// Revision is the revision of the last change in the batch.
 	Revision uint64
 
-	all     iter.Seq[*Entry]       // iterator over Entries, which Step.Entries shares
-	touched [numShards / 64]uint64 // set of the shards to which the services in the batch belong
-	size    int                    // size in bytes: the sum of sizeOf of all entries
+	all     iter.Seq[*Entry]       // iterator over Entries; it is made once and all readers use it in Step.Entries
+	touched [numShards / 64]uint64 // set of bits, one per shard: set if the batch has a service of the shard
+	size    int                    // sum of sizeOf for all entries, in bytes
 	slots   slots
 }
 
-// Encoded returns the bytes that the function encode returns for b. It stores and shares the
-// bytes as [Entry.Encoded] does.
+// Encoded returns b in encoded form. It calls encode once per encoding and stores the bytes,
+// in the same way as [Entry.Encoded].
 func (b *Batch) Encoded(as Encoding, encode func(*Batch) []byte) []byte {
 	return b.slots.get(as, func() []byte { return encode(b) })
 }
 
-// seal returns a batch of changes. If a name has several changes, the batch has only the
+// seal makes a batch from changes. If a name has several changes, the batch contains only the
 // last one.
 func seal(changes []health.Change) *Batch {
 	b := &Batch{Entries: make([]*Entry, 0, len(changes)), Revision: changes[len(changes)-1].Revision}
@@ -116,8 +117,7 @@ func seal(changes []health.Change) *Batch {
 	return b
 }
 
-// latest yields the index of the last change of each name. The indexes are in ascending
-// order.
+// latest yields the index of the last change of each name, in ascending order.
 func latest(changes []health.Change) func(yield func(int) bool) {
 	last := make(map[health.ID]int, len(changes))
 	for i := range changes {
@@ -132,12 +132,12 @@ func latest(changes []health.Change) func(yield func(int) bool) {
 	}
 }
 
-// touches reports whether a service of the batch belongs to a shard.
+// touches reports whether the batch contains a service of a shard.
 func (b *Batch) touches(shard uint8) bool {
 	return b.touched[shard/64]&(1<<(shard%64)) != 0
 }
 
-// shards yields the shards of the services in the batch.
+// shards yields each shard that has a service in the batch.
 func (b *Batch) shards() iter.Seq[uint8] {
 	return func(yield func(uint8) bool) {
 		for i, word := range b.touched {

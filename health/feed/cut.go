@@ -19,7 +19,7 @@ type leaf struct {
 	entry *Entry
 }
 
-// degree is the degree of the tree. With this degree one change copies about 4 KiB of nodes.
+// degree is the degree of the B-tree. With this value one change copies about 4 KiB of nodes.
 const degree = 8
 
 func newTree() *tree {
@@ -28,14 +28,14 @@ func newTree() *tree {
 }
 
 // Cut is an immutable view of all entries that were current at one revision. It contains
-// a batch completely or not at all. Readers of a Cut need no lock. [Feed.Cut] copies no
-// entries.
+// either all changes of a batch or none of them. Readers of a Cut need no lock. [Feed.Cut]
+// copies no entries.
 type Cut struct {
 	tree     *tree
 	revision uint64
 }
 
-// Revision returns the revision of the last change in the cut.
+// Revision returns the revision of the last change that the cut contains.
 func (c Cut) Revision() uint64 { return c.revision }
 
 // Len returns the number of entries.
@@ -47,20 +47,20 @@ func (c Cut) Get(id health.ID) (*Entry, bool) {
 	return found.entry, ok
 }
 
-// Of yields the entries of these services, or all entries if no service is given. It yields
-// each entry once, in the order of names.
+// Of yields the entries of the given services, or all entries if no service is given. It
+// yields each entry once, sorted by name.
 func (c Cut) Of(services ...string) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) { c.scan(leaf{}, true, services, yield) }
 }
 
-// After yields the entries that Of yields after the name id. Its cost depends only on the
-// number of entries that it yields.
+// After yields the entries that Of yields, but only those whose name comes after id. Its cost
+// depends only on the number of entries that it yields.
 func (c Cut) After(id health.ID, services ...string) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) { c.scan(leaf{id: id}, false, services, yield) }
 }
 
-// scan yields the entries of these services that come after the name from.id. If inclusive
-// is set, it also yields the entry of from.id. No services means all services.
+// scan yields the entries of the given services that come after the name from.id. If
+// inclusive is true, it also yields the entry of from.id. No services means all services.
 func (c Cut) scan(from leaf, inclusive bool, services []string, yield func(*Entry) bool) {
 	yieldLeaf := func(l leaf) bool { return l.id == from.id && !inclusive || yield(l.entry) }
 	if len(services) == 0 {
@@ -104,7 +104,7 @@ func (c Cut) Aggregates() iter.Seq[*Entry] {
 	}
 }
 
-// named yields the entries of these names. It skips a name without an entry.
+// named yields the entries of the given names. It skips a name that has no entry.
 func (c Cut) named(ids []health.ID) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
 		for _, id := range ids {

@@ -8,10 +8,11 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// MaxPeriod is the longest heartbeat period of a reader, in beats.
+// MaxPeriod is the longest time between two heartbeats of a reader, in beats. A beat is one
+// call of Feed.Beat, usually once a second.
 const MaxPeriod = 60
 
-// DefaultMaxBytes is the default of the largest size of the log, in bytes.
+// DefaultMaxBytes is the size in bytes to which a feed limits its log of changes by default.
 const DefaultMaxBytes = 8 << 20
 
 // Feed holds the current entries and a log of the last changes.
@@ -20,26 +21,26 @@ type Feed struct {
 	maxBytes int // largest size of the log in bytes
 	key      health.Key
 
-	// publishing guards the fields next, removed and dropped, which only the publisher uses.
-	// The publisher does work that grows with the batch before it locks mu.
+	// publishing guards the fields next, removed and dropped. Only the publisher uses them. It
+	// does the work that grows with the size of a batch while it holds publishing and not mu.
 	publishing sync.Mutex
-	next       *tree                // entries after the batch that is being published
-	removed    map[health.ID]*Entry // removals in the log that are the last entry of their name
-	dropped    []*Batch             // batches that the log drops because of the batch being published
+	next       *tree                // current entries, including those of the batch that is being published
+	removed    map[health.ID]*Entry // removals in the log, by the removed name, if the name has no newer entry
+	dropped    []*Batch             // batches that the log must drop to make room for the batch that is being published
 
-	// mu guards the fields below. Work that grows with the mesh or with the number of readers
-	// is never done while mu is held.
+	// mu guards the fields below. No code that holds mu may do work that grows with the number
+	// of entries or readers.
 	mu     sync.Mutex
 	now    Cut
 	log    changeLog
-	all    waker                // wakes readers with several shards, or of everything
-	shards [numShards]waker     // each wakes the readers of its shard only
-	beats  [MaxPeriod + 1]waker // wakers for heartbeats; the index is the period in beats
-	beat   uint64               // number of calls of Beat
+	all    waker                // wakes readers that read everything, or services of several shards
+	shards [numShards]waker     // shards[i] wakes the readers whose services are all in shard i
+	beats  [MaxPeriod + 1]waker // beats[p] wakes the readers whose heartbeat comes every p beats
+	beat   uint64               // number of calls of Beat so far
 }
 
-// New returns an empty feed with a new Key. Its log keeps about maxBytes bytes; 0 means
-// DefaultMaxBytes.
+// New returns an empty feed with a new random Key. epoch is stored in each cursor and must
+// differ between two feeds. The log keeps about maxBytes bytes; 0 means DefaultMaxBytes.
 func New(epoch uint64, maxBytes int) *Feed {
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxBytes
@@ -50,18 +51,18 @@ func New(epoch uint64, maxBytes int) *Feed {
 // NewKey returns a random key.
 func NewKey() health.Key {
 	var secret [health.KeyBytes]byte
-	_, _ = rand.Read(secret[:])         // Read returns no error; if it fails, the process ends
-	key, _ := health.KeyFrom(secret[:]) // no error, because the length is right
+	_, _ = rand.Read(secret[:])         // the result can be ignored, because rand.Read ends the process instead of failing
+	key, _ := health.KeyFrom(secret[:]) // no error is possible, because the length is right
 	return key
 }
 
-// Key returns the random secret of this feed. A server of the feed uses the key to prove
-// that an answer comes from this feed. Registrations contain the key. Other messages and
-// logs must not contain it.
+// Key returns the random secret of this feed. A server of the feed proves with the key that
+// an answer comes from this feed. Registrations contain the key. Other messages and logs
+// must not contain it.
 func (f *Feed) Key() health.Key { return f.key }
 
-// Epoch returns the number that New received. Two feeds have different epochs, for example
-// before and after a restart.
+// Epoch returns the number that New received. Readers recognize by a new epoch that the
+// process has restarted.
 func (f *Feed) Epoch() uint64 { return f.epoch }
 
 // Revision returns the revision of the last published change.
@@ -70,7 +71,7 @@ func (f *Feed) Revision() uint64 { return f.Cut().revision }
 // Len returns the number of current entries.
 func (f *Feed) Len() int { return f.Cut().Len() }
 
-// Cut returns the current entries.
+// Cut returns an immutable view of the current entries.
 func (f *Feed) Cut() Cut {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -80,9 +81,9 @@ func (f *Feed) Cut() Cut {
 // Get returns the current entry of a name.
 func (f *Feed) Get(id health.ID) (*Entry, bool) { return f.Cut().Get(id) }
 
-// Publish makes one batch of changes and wakes the readers that wait for one of them. Within
-// a batch, no revision may be lower than the one before. Each batch must have higher
-// revisions than the batch before. Publish returns the batch, or nil if changes is empty.
+// Publish makes one batch of changes and wakes the readers that wait for one of them. The
+// revisions of changes must not decrease. They must be higher than those of the batch before.
+// Publish returns the batch, or nil if changes is empty.
 func (f *Feed) Publish(changes []health.Change) *Batch {
 	if len(changes) == 0 {
 		return nil
@@ -96,15 +97,15 @@ func (f *Feed) publish(b *Batch) {
 	f.publishing.Lock()
 	defer f.publishing.Unlock()
 	now := f.apply(b)
-	// To close a channel takes time for each reader that waits, so mu is not held here.
+	// Closing a channel takes time for each waiting reader, so mu is not held here.
 	for _, ch := range f.show(b, now) {
 		close(ch)
 	}
 	f.dropped = nil
 }
 
-// apply adds a batch to the tree next and returns the new cut. Readers cannot read this cut
-// before show is called.
+// apply adds the batch b to the tree f.next, and returns the new cut. Readers do not see this
+// cut until show is called.
 func (f *Feed) apply(b *Batch) Cut {
 	for _, e := range b.Entries {
 		f.setCurrent(e, b.Revision)
@@ -117,7 +118,7 @@ func (f *Feed) apply(b *Batch) Cut {
 }
 
 // show makes the batch b and the cut now visible to readers. The caller must close the
-// returned channels, which wakes the readers.
+// returned channels after that, which wakes the readers.
 func (f *Feed) show(b *Batch, now Cut) (woken []chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -129,8 +130,8 @@ func (f *Feed) show(b *Batch, now Cut) (woken []chan struct{}) {
 	return f.all.wake(woken)
 }
 
-// setCurrent makes e the current entry of its name. from is the revision at which e replaces
-// the entry before it.
+// setCurrent makes e the current entry of its name. The previous entry of the name ends at
+// the revision from.
 func (f *Feed) setCurrent(e *Entry, from uint64) {
 	if gone := f.removed[e.ID]; gone != nil {
 		gone.until.Store(from)
@@ -148,7 +149,7 @@ func (f *Feed) setCurrent(e *Entry, from uint64) {
 	}
 }
 
-// forgetRemovals deletes from f.removed the removals in b, a batch that the log drops.
+// forgetRemovals deletes the removals of a dropped batch b from f.removed.
 func (f *Feed) forgetRemovals(b *Batch) {
 	for _, e := range b.Entries {
 		if f.removed[e.ID] == e {
@@ -157,15 +158,15 @@ func (f *Feed) forgetRemovals(b *Batch) {
 	}
 }
 
-// Snapshot returns the current entries of these services, or of all services if none is
-// given, in the order of names. It also returns the revision of the snapshot.
+// Snapshot returns the current entries of the given services, sorted by name, and the
+// revision of the snapshot. If no service is given, it returns all entries.
 func (f *Feed) Snapshot(services ...string) ([]*Entry, uint64) {
 	c := f.Cut()
 	return slices.Collect(c.Of(services...)), c.revision
 }
 
-// due returns the number of heartbeats that were due so far for a period in beats. It
-// returns 0 if the period is 0.
+// due returns how many heartbeats were due since the start of the feed for a reader whose
+// period is given in beats. It returns 0 for the period 0.
 func (f *Feed) due(period int) uint64 {
 	if period == 0 {
 		return 0

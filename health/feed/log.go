@@ -5,14 +5,15 @@ import (
 	"sort"
 )
 
-// changeLog holds the last batches, up to a size. For each shard it stores the last revision
-// that it has dropped. So a reader of services without changes has no gap when the log drops
-// changes of other shards. Only the publisher changes the log. It holds Feed.mu then.
+// changeLog holds the newest batches, up to a total size. For each shard it stores the
+// revision of the last dropped batch with changes in this shard. So a reader whose services
+// have not changed has no gap when other batches are dropped. Only the publisher changes the
+// log, while it holds Feed.mu.
 type changeLog struct {
 	batches []*Batch
-	size    int               // size of all batches in bytes
-	cutAll  uint64            // revision of the last dropped batch; 0: none was dropped
-	cut     [numShards]uint64 // revision of the last dropped batch of each shard; 0: none was dropped
+	size    int               // total size of batches in bytes
+	cutAll  uint64            // revision of the last dropped batch; 0 if none was dropped
+	cut     [numShards]uint64 // cut[i] is the revision of the last dropped batch with changes in shard i, or 0
 }
 
 // excess returns the oldest batches that the log must drop so that b fits into the log. If b
@@ -28,7 +29,7 @@ func (l *changeLog) excess(b *Batch, maxBytes int) []*Batch {
 	return l.batches[:n]
 }
 
-// push appends b and then drops the oldest batches. dropped is the number of batches to drop.
+// push appends b and then drops the oldest batches. dropped is how many batches to drop.
 func (l *changeLog) push(b *Batch, dropped int) {
 	l.batches = append(l.batches, b)
 	l.size += b.size

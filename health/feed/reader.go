@@ -10,51 +10,54 @@ import (
 
 // Interest says which entries and heartbeats a Reader receives.
 type Interest struct {
-	// Services has the exact names of services. Names has the names of single entries. If
-	// both are empty, the reader reads everything. If Names is set, Services must be empty.
+	// Services are the names of services whose entries the reader receives. Names are the
+	// names of single entries. If both are empty, the reader receives everything. If Names is
+	// set, Services must be empty.
 	Services []string
 	Names    []health.ID
-	// Period is the heartbeat period in beats, from 1 to MaxPeriod. 0 means no heartbeats.
+	// Period is the number of beats from one heartbeat to the next, from 1 to MaxPeriod. 0
+	// means that the reader receives no heartbeats.
 	Period int
 }
 
-// Cursor is a position in a feed: the position after the change with this revision.
+// Cursor is a position in a feed: the place after the change with this revision.
 type Cursor struct {
 	Epoch    uint64
 	Revision uint64
 }
 
-// Step is the result of Next: a snapshot, changes, or a heartbeat.
+// Step is what a reader receives from one call of Next: a snapshot, changes, or a heartbeat.
 type Step struct {
-	// Batch is set if the step is exactly one whole batch. If it is set, Entries yields the
-	// entries of Batch. nil means that the step is something else.
+	// Batch is set if the step is exactly one whole batch. In this case Entries yields the
+	// entries of Batch. It is nil for a snapshot, a heartbeat, or a part of several batches.
 	Batch *Batch
 	// Entries is never nil and yields at most one entry for each name. Changes come in the
 	// order of their revisions. A snapshot comes in the order of names. Entries holds no lock,
 	// so the caller may read it slowly.
 	Entries iter.Seq[*Entry]
-	// Snapshot reports that Entries yields all current entries, and not only changes.
+	// Snapshot reports that Entries yields all current entries, and not only the changed ones.
 	Snapshot bool
-	// Gap reports that the reader has missed changes between its cursor and this snapshot.
+	// Gap reports that changes before this snapshot are lost for the reader, because the log
+	// no longer has them or because the process has restarted.
 	Gap bool
 	// Beat reports that a heartbeat is due and that there are no changes.
 	Beat bool
-	// Revision is the revision of the reader's cursor after this step.
+	// Revision is the position of the reader after this step.
 	Revision uint64
 }
 
-// Reader reads a feed from a cursor on.
+// Reader receives the changes of a feed one step after the other, from its cursor on.
 type Reader struct {
 	feed     *Feed
-	interest Interest // its names are sorted and have no duplicates
-	shards   []uint8  // shards of the services in interest; empty if the reader reads everything
-	cursor   uint64   // revision up to which the reader has read; valid if placed is true
-	placed   bool     // false if the next step must be a snapshot
+	interest Interest // what the reader receives; its lists are sorted and have no duplicates
+	shards   []uint8  // shards of the services of interest; empty if the reader receives everything
+	cursor   uint64   // revision up to which the reader has read; only valid if placed is true
+	placed   bool     // true if cursor is valid; if false, the next step is a snapshot
 	gap      bool     // true if the next snapshot must be marked as a gap
-	beats    uint64   // number of heartbeats of the period that the reader has counted so far
+	beats    uint64   // number of heartbeats that the reader has received or skipped so far
 }
 
-// NewReader returns a reader whose first step is a snapshot.
+// NewReader returns a reader of the entries in. Its first step is a snapshot.
 func (f *Feed) NewReader(in Interest) *Reader {
 	in.Services = sortedUnique(in.Services)
 	if len(in.Names) > 1 {
@@ -72,9 +75,9 @@ func (f *Feed) NewReader(in Interest) *Reader {
 	return r
 }
 
-// Resume returns a reader that continues after c. c is not valid if its epoch is not that of
-// the feed, or if its revision is higher than that of the feed. If c is not valid, the first
-// step is a snapshot that is marked as a gap.
+// Resume returns a reader that continues after the cursor c. The cursor must have the epoch of
+// f, and its revision must not be higher than the revision of f. Otherwise the first step is a
+// snapshot that is marked as a gap.
 func (f *Feed) Resume(in Interest, c Cursor) *Reader {
 	r := f.NewReader(in)
 	r.cursor = c.Revision
@@ -84,7 +87,7 @@ func (f *Feed) Resume(in Interest, c Cursor) *Reader {
 }
 
 // Next waits for the next step and returns it. If ctx ends first, Next returns the cause of
-// ctx.
+// its end as an error.
 func (r *Reader) Next(ctx context.Context) (Step, error) {
 	for {
 		step, news, beat := r.poll()
@@ -100,8 +103,9 @@ func (r *Reader) Next(ctx context.Context) (Step, error) {
 	}
 }
 
-// poll returns the next step. If there is no step yet, it returns the channels news and
-// beat. One of them is closed when there may be a step. beat is nil without heartbeats.
+// poll returns the next step. If there is none yet, poll returns the channels news and beat.
+// One of them will be closed when the caller must poll again. beat is nil if the reader has
+// no heartbeats.
 func (r *Reader) poll() (step Step, news, beat <-chan struct{}) {
 	for {
 		got := r.advance()
@@ -114,18 +118,18 @@ func (r *Reader) poll() (step Step, news, beat <-chan struct{}) {
 	}
 }
 
-// progress is the result of advance. It has batches to merge, or a step, or channels for
-// which the reader must wait.
+// progress is the result of advance. It contains one of three things: a complete step,
+// batches from which the caller makes the step, or the channels for which it must wait.
 type progress struct {
-	// batches are the batches up to step.Revision that may contain entries of interest. nil
-	// means that step is complete or that news is set.
+	// batches are the batches up to step.Revision that may contain entries of interest. If
+	// batches is nil, either step is complete or news is set.
 	batches    []*Batch
 	step       Step
 	news, beat <-chan struct{}
 }
 
-// advance moves the cursor to the current revision. It holds the feed's lock, so it only
-// selects batches. The caller merges them without the lock.
+// advance moves the cursor to the current revision and selects the batches in between. It
+// does no more than this, because it holds Feed.mu. The caller merges the batches later.
 func (r *Reader) advance() (got progress) {
 	f := r.feed
 	f.mu.Lock()
@@ -154,8 +158,8 @@ func (r *Reader) advance() (got progress) {
 }
 
 // await sets got to a heartbeat if one is due. Otherwise it sets the channels for which the
-// reader must wait. The reader counts heartbeats. Therefore it misses no heartbeat if
-// something else wakes it at the same time.
+// reader must wait. A heartbeat that became due while the reader was busy is not lost,
+// because the reader compares the number of due heartbeats with its own.
 func (r *Reader) await(got *progress) {
 	f := r.feed
 	if r.interest.Period > 0 {
@@ -174,7 +178,8 @@ func (r *Reader) await(got *progress) {
 
 func none(func(*Entry) bool) {}
 
-// droppedUntil returns the last revision that the log has dropped in the reader's shards.
+// droppedUntil returns the revision of the last dropped batch with changes in the reader's
+// shards.
 func (r *Reader) droppedUntil() uint64 {
 	if len(r.shards) == 0 {
 		return r.feed.log.cutAll
@@ -186,8 +191,8 @@ func (r *Reader) droppedUntil() uint64 {
 	return last
 }
 
-// snapshot returns a step with all current entries of interest, and moves the cursor. The
-// caller holds Feed.mu.
+// snapshot returns a step with all current entries of interest, and moves the cursor to its
+// revision. The caller must hold Feed.mu.
 func (r *Reader) snapshot() Step {
 	f := r.feed
 	step := Step{
@@ -198,7 +203,7 @@ func (r *Reader) snapshot() Step {
 	return step
 }
 
-// entriesOf returns an iterator over the entries of interest in a cut.
+// entriesOf returns an iterator over the entries in c that the reader wants.
 func (r *Reader) entriesOf(c Cut) iter.Seq[*Entry] {
 	if len(r.interest.Names) > 0 {
 		return c.named(r.interest.Names)
@@ -206,8 +211,9 @@ func (r *Reader) entriesOf(c Cut) iter.Seq[*Entry] {
 	return c.Of(r.interest.Services...)
 }
 
-// merge returns the entries of interest in batches, in the order of their revisions. If a
-// name has several entries, merge returns the one that is current at the given revision.
+// merge returns the entries of interest in the given batches, in the order of their
+// revisions. If a name has several entries, merge returns the one that was current at the
+// given revision.
 func (r *Reader) merge(batches []*Batch, revision uint64) []*Entry {
 	var merged []*Entry
 	for _, b := range batches {
@@ -220,7 +226,7 @@ func (r *Reader) merge(batches []*Batch, revision uint64) []*Entry {
 	return merged
 }
 
-// touchedBy reports whether a batch may contain entries of interest.
+// touchedBy reports whether b may contain entries that the reader wants.
 func (r *Reader) touchedBy(b *Batch) bool {
 	for _, s := range r.shards {
 		if b.touches(s) {
@@ -230,7 +236,7 @@ func (r *Reader) touchedBy(b *Batch) bool {
 	return len(r.shards) == 0
 }
 
-// wants reports whether an entry is of interest.
+// wants reports whether the reader receives the entry with the name id.
 func (r *Reader) wants(id health.ID) bool {
 	if len(r.interest.Names) > 0 {
 		_, found := slices.BinarySearchFunc(r.interest.Names, id, health.ID.Compare)

@@ -2,9 +2,9 @@ package feed
 
 import "github.com/meshhealth/meshhealth/health"
 
-// These constants are upper bounds of the sizes of the parts of an entry, in bytes. They do
-// not include texts. A constant whose name ends with Bytes is the size in memory, with the
-// overhead of the allocator. A constant whose name ends with Wire is the encoded size.
+// These constants are upper bounds for the sizes of the parts of an entry, in bytes, without
+// texts. A name that ends with Bytes is the size of a part in memory, with the overhead of the
+// allocator. A name that ends with Wire is the size of the same part in encoded form.
 const (
 	entryBytes  = 768
 	entryWire   = 192
@@ -17,12 +17,12 @@ const (
 	countsBytes = 256
 )
 
-// encodings is the largest number of encoded copies of an entry that may be stored. For each
-// Encoding there is one copy in the entry and one in its batch.
+// encodings is the largest number of encoded copies of an entry that may be stored: for each
+// Encoding one copy in the entry and one copy in its batch.
 const encodings = 2 * numEncodings
 
-// sizeOf returns an upper bound of the number of bytes that the log needs for a state. It
-// includes all encoded copies.
+// sizeOf returns an upper bound for the number of bytes that the log needs for the state s.
+// The bound includes all encoded copies.
 func sizeOf(s *health.State) int {
 	memory, wire := entryBytes, entryWire
 	addTexts := func(texts ...string) {
