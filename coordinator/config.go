@@ -17,7 +17,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The default addresses of a coordinator, and the word that switches a setting off.
+// The default addresses of a coordinator, and a value that switches a setting off.
 const (
 	DefaultListen = "127.0.0.1:7070"
 	DefaultHTTP   = "127.0.0.1:7071"
@@ -35,8 +35,8 @@ type Config struct {
 	// HTTP is the address of the listener for /metrics, /livez and /readyz. Empty means
 	// DefaultHTTP; Off means no HTTP.
 	HTTP string
-	// Listener is used instead of Listen if it is set, and HTTPListener instead of HTTP. Run
-	// closes both.
+	// Listener, if it is set, is used instead of the address Listen. HTTPListener, if it is
+	// set, is used instead of the address HTTP. Run closes both.
 	Listener, HTTPListener net.Listener
 
 	// DataDir is the directory of the store. If it is empty, all records are kept in memory
@@ -74,18 +74,18 @@ type Config struct {
 	// bursts of 100; Off means no limit. If an instance that pushes its status exceeds the
 	// budget, only its latest message of each second is used.
 	TargetBudget string
-	// Retry says how a call to an instance is repeated after the instance has turned it away.
+	// Retry says when and how often a call is repeated that an instance has refused.
 	Retry Retry
 
 	// MaxInstances is the largest number of registered instances; 0 means 50,000.
 	MaxInstances int
 	// MaxWatchers is the largest number of open Watch streams; 0 means 20,000.
-	// MaxWatchersPerPeer is the largest number for one peer; 0 means 4,096.
+	// MaxWatchersPerPeer is the largest number of them for one peer; 0 means 4,096.
 	MaxWatchers, MaxWatchersPerPeer int
 	// MaxConnsPerPeer is the largest number of open connections of one peer, gRPC and HTTP
-	// together; 0 means 1,024. All connections with one identity in a verified certificate are
-	// of one peer. The identity is the first URI, or else the subject. Other connections are of
-	// one peer if they come from one network.
+	// together; 0 means 1,024. A peer with a verified certificate is identified by the first
+	// URI in it, or else by its subject. Other peers are identified by the network from which
+	// they connect, see IPv6Prefix.
 	MaxConnsPerPeer int
 	// IPv6Prefix is the length, in bits, of the IPv6 prefix that identifies the network of a
 	// peer; 0 means 64.
@@ -96,13 +96,14 @@ type Config struct {
 
 	// Build is the version of the coordinator that callers see.
 	Build string
-	// Logger receives a record for each transition, and an ERROR if Run fails. nil means
-	// slog.Default() at the time of each record, from WARN up. slog.New(slog.DiscardHandler)
+	// Logger receives a record for each transition, and an ERROR if Run fails. nil means that
+	// each record at WARN or above goes to slog.Default(). slog.New(slog.DiscardHandler)
 	// means no log.
 	//
-	// One goroutine writes all records to the log, and no other goroutine waits for it. At most
-	// 4 MiB of records wait. Further records are dropped, and their number is logged and counted.
-	// The goroutines that log call the method Enabled of the handler, which must not block.
+	// One goroutine writes all records to the log, and no other goroutine waits for the log.
+	// At most 4 MiB of records wait. Further records are dropped, and their number is logged
+	// and counted. Other goroutines call only the method Enabled of the handler, which must
+	// not block.
 	Logger *slog.Logger
 }
 
@@ -110,7 +111,7 @@ type Config struct {
 // replaces the network.
 type Dial = follow.DialPolicy
 
-// Retry says how calls to instances are repeated. RetryRule is the rule of one method.
+// Retry says how calls to instances are repeated. RetryRule is its part for one gRPC method.
 type (
 	Retry     = follow.Retry
 	RetryRule = follow.RetryRule
@@ -134,7 +135,7 @@ func (c *Config) setDefaults() {
 // maxCount is the largest value that a limit in Config may have.
 const maxCount = 1_000_000
 
-// validate returns one error that names each field with a wrong value and what is wrong.
+// validate returns one error with a line for each field that has a wrong value.
 func (c *Config) validate() error {
 	var errs fields.Errors
 	if c.Listener == nil {

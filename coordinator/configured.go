@@ -10,8 +10,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// configured holds the configured targets and the policies of single services. A reload replaces
-// both.
+// configured holds the targets and the service policies that the configuration file contains.
+// A reload of the file replaces both.
 type configured struct {
 	registry *registry.Registry
 	// turn is a lock: it contains one element while a goroutine changes the configuration.
@@ -40,7 +40,7 @@ func (c *configured) registerTargets(ctx context.Context) error {
 	return c.registerLocked(ctx)
 }
 
-// replace makes these targets and policies the current ones. Concurrent calls run one
+// replace makes targets and services the current configuration. Concurrent calls run one
 // after the other.
 func (c *configured) replace(ctx context.Context, targets []wire.Registration, services map[string]health.ServicePolicy) error {
 	unlock, err := c.lockTurn(ctx)

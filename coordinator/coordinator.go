@@ -24,8 +24,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Coordinator collects the health of the instances of a mesh and serves it. New makes a
-// Coordinator, and Run runs it.
+// Coordinator collects the health of the instances of a mesh and serves it over gRPC and
+// HTTP. New makes a Coordinator, and Run runs it.
 type Coordinator struct {
 	cfg     Config
 	logs    *logs.Logger // logger whose queue writes to Config.Logger
@@ -99,7 +99,7 @@ func (c *Coordinator) wire() (err error) {
 	targets := c.listeners.targets(c.cfg.Allow)
 	c.watcher = c.newWatcher(targets, outbound)
 	// The API needs the stats and the stats need the API. So the API gets the method describe,
-	// and calls it only later.
+	// which it calls only after both exist.
 	c.stats = &statsSource{
 		started: c.started, registry: c.registry, configured: c.configured,
 		watcher: c.watcher, budgets: c.budgets, logs: c.logs,
@@ -141,8 +141,8 @@ func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) 
 	})
 }
 
-// newEpoch returns a random epoch. It never returns 0, because 0 is the epoch of a token without
-// an epoch.
+// newEpoch returns a random number for this run. It is never 0, because 0 means that a page
+// token contains no epoch.
 func newEpoch() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // since Go 1.24 rand.Read never returns an error: it ends the process instead
@@ -192,7 +192,7 @@ func (c *Coordinator) run(ctx context.Context) error {
 	return errors.Join(err, ended, c.Close())
 }
 
-// startOthers starts all components except the registry, which ends after them.
+// startOthers starts all components except the registry, which must end last.
 func (c *Coordinator) startOthers(g *group) {
 	g.start("static registrations", func(ctx context.Context) error {
 		err := c.configured.registerTargets(ctx)

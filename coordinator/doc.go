@@ -1,5 +1,5 @@
 // Package coordinator is a mesh coordinator for programs that embed one. The command
-// meshhealth coordinator is a thin program around it.
+// "meshhealth coordinator" only adds flags and a configuration file to it.
 //
 //	c, err := coordinator.New(ctx, coordinator.Config{})
 //	...

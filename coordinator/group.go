@@ -22,8 +22,8 @@ func newGroup(ctx context.Context) *group {
 	return g
 }
 
-// start runs a component in a new goroutine. If the component fails, name is put before the text
-// of its error.
+// start runs a component in a new goroutine. If the component fails, the text of its error
+// gets name as a prefix.
 func (g *group) start(name string, run func(context.Context) error) {
 	g.wg.Go(func() {
 		if err := run(g.ctx); err != nil {

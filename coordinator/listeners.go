@@ -47,8 +47,8 @@ func (l listeners) close() error {
 	return errors.Join(errs...)
 }
 
-// onLoopback reports whether only this machine can reach the gRPC listener. It returns true for a
-// listener without an IP address, which tests use.
+// onLoopback reports whether only this machine can reach the gRPC listener. It also returns
+// true for a listener without an IP address, such as the in-memory listeners of tests.
 func (l listeners) onLoopback() bool {
 	at, err := netip.ParseAddrPort(l.grpc.Addr().String())
 	return err != nil || at.Addr().IsLoopback()

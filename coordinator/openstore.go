@@ -23,7 +23,7 @@ func openStore(cfg *Config) (store.Store, error) {
 	}
 	s, err := bolt.Open(filepath.Join(cfg.DataDir, StoreFile), bolt.Options{})
 	if err != nil {
-		return nil, err // returns nil and not s, because a store.Store that holds a nil *bolt.Store is not nil
+		return nil, err // the result must be nil itself: an interface that holds a nil *bolt.Store is not nil
 	}
 	return s, nil
 }

@@ -32,7 +32,7 @@ type statsSource struct {
 	logs       *logs.Logger
 }
 
-// metrics returns the stats for one scrape.
+// metrics returns the stats that one scrape of the metrics shows.
 func (s *statsSource) metrics() metrics.Stats {
 	m := metrics.Stats{Watchers: s.api.Watchers(), Followers: s.watcher.Modes()}
 	m.Followers[health.SourcePush.String()] = s.countPushed()
@@ -49,7 +49,8 @@ func (s *statsSource) metrics() metrics.Stats {
 	return m
 }
 
-// countPushed returns the number of instances that push their status. They have no follower.
+// countPushed returns the number of instances that push their status to the coordinator. The
+// coordinator does not connect to them.
 func (s *statsSource) countPushed() int {
 	n := 0
 	for e := range s.registry.Feed().Cut().Of() {

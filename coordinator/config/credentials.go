@@ -21,16 +21,16 @@ const certRefresh = 10 * time.Second
 // resumed after its certificate is no longer trusted.
 type Credentials struct {
 	files certprovider.Provider // reads the certificate files; nil if there are none
-	// name must be in the certificate of the server. If it is empty, the dialled name must be
-	// in the certificate. The configured name takes precedence over the name in a registration,
-	// because an instance must not choose its own identity.
+	// name is the name that the certificate of a dialled server must contain. If name is
+	// empty, the certificate must contain the dialled name. name takes precedence over the
+	// name in a registration, because an instance must not choose its own identity.
 	name   string
 	config func(km *certprovider.KeyMaterial) *tls.Config
 }
 
 var _ credentials.TransportCredentials = (*Credentials)(nil)
 
-// ClientCredentials returns credentials for the side that dials. The caller closes them.
+// ClientCredentials returns credentials for outgoing connections. The caller closes them.
 func ClientCredentials(t *TLS) (*Credentials, error) {
 	least := uint16(tls.VersionTLS13)
 	if t.TLS12 {
@@ -41,9 +41,9 @@ func ClientCredentials(t *TLS) (*Credentials, error) {
 	})
 }
 
-// ServerCredentials returns credentials for the side that listens. They accept a client without
-// a certificate, because the coordinator can refuse single calls of such a client. The caller of
-// ServerCredentials closes them.
+// ServerCredentials returns credentials for incoming connections. They accept a client without
+// a certificate, because the coordinator can refuse single calls of such a client. The caller
+// of ServerCredentials closes them.
 func ServerCredentials(t *TLS) (*Credentials, error) { return serverCredentials(t, certRefresh) }
 
 func serverCredentials(t *TLS, refresh time.Duration) (*Credentials, error) {

@@ -48,7 +48,7 @@ func read(p *input.Problems, text []byte, dir string) *Settings {
 	return s
 }
 
-// readDataDir reads the path of a folder, or the word off.
+// readDataDir reads the path of a folder, or the word "off".
 func (s *Settings) readDataDir(dir string) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
 		s.dataDirLine = n.Line
@@ -64,7 +64,7 @@ func (s *Settings) readDataDir(dir string) input.Reader {
 	}
 }
 
-// readTLS reads the certificates of the listener.
+// readTLS reads the section with the certificates of the listener.
 func (s *Settings) readTLS(dir string) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
 		t, before := &TLS{place: place{n.Line, path}}, len(p.List)
@@ -93,7 +93,8 @@ func (d *Dial) read(dir string) input.Reader {
 	})
 }
 
-// readDial reads how to dial: the word plaintext, or a mapping with the key tls.
+// readDial reads how to connect to instances: the word "plaintext", or a mapping with the key
+// "tls".
 func readDial(dst **TLS, dir string) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
 		if n.Kind == yaml.ScalarNode && n.Value == "plaintext" {
@@ -146,7 +147,7 @@ func readNetwork(dst *netip.Prefix) input.Reader {
 	})
 }
 
-// readTargets reads the list services, whose items are the static targets.
+// readTargets reads the section "services", a list of the static targets.
 func (s *Settings) readTargets() input.Reader {
 	first := map[health.ID]int{} // line of each instance in the file
 	targets := input.List(func(int) input.Reader {

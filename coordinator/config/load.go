@@ -18,8 +18,8 @@ import (
 // files that are named in it, and checks the folder data_dir. Relative paths are relative to the
 // folder of the file. An empty file is an error.
 //
-// The error lists all faults, one a line, as FILE:LINE: KEY: TEXT. IsFault reports
-// whether an error is such a list. Load returns early when ctx ends.
+// The error has one line per fault, in the form FILE:LINE: KEY: TEXT. IsFault reports
+// whether an error is such a list. If ctx ends, Load returns early.
 func Load(ctx context.Context, name string) (*Settings, error) {
 	if err := input.CheckPath(name); err != nil {
 		return nil, err
@@ -49,8 +49,8 @@ func Parse(name string, text []byte, dir string) (*Settings, error) {
 	return s, p.Err()
 }
 
-// IsFault reports whether err lists faults in the text of a file. Other errors say why
-// the file was not read.
+// IsFault reports whether err lists faults in the text of a file. If IsFault returns false,
+// the file could not be read, and err says why.
 func IsFault(err error) bool {
 	_, ok := errors.AsType[*input.Problems](err)
 	return ok
@@ -95,7 +95,7 @@ func CheckDataDir(dir string) error {
 	return nil
 }
 
-// withoutPath returns err without the path, if it is an error of the file system.
+// withoutPath returns the cause in err without the path, if err is an error of the file system.
 func withoutPath(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err

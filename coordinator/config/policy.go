@@ -66,8 +66,9 @@ func readServicePolicy(s *health.ServicePolicy) input.Reader {
 	})
 }
 
-// readExclusive reads a boolean into dst. dst must not be true if other, the value of otherKey,
-// is true. If both are true, the fault is reported at the key that comes second in the file.
+// readExclusive reads a boolean into dst. It reports a fault if both dst and other are true.
+// otherKey is the key of other. The fault is reported at the key that comes second in the
+// file.
 func readExclusive(dst, other *bool, otherKey string) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
 		input.Boolean(dst)(p, path, n)
@@ -77,8 +78,8 @@ func readExclusive(dst, other *bool, otherKey string) input.Reader {
 	}
 }
 
-// readDependencies reads a list of services into dst. No service may occur twice in dst, or in
-// both dst and other.
+// readDependencies reads a list of service names into dst. A name that occurs twice in dst, or
+// in both dst and other, is a fault.
 func readDependencies(dst, other *[]string) input.Reader {
 	return input.List(func(i int) input.Reader {
 		return func(p *input.Problems, path string, n *yaml.Node) {
@@ -135,7 +136,8 @@ func retryFields(r *coordinator.RetryRule) input.Fields {
 	}
 }
 
-// readRetryRule reads the keys of a rule, and refuses a cap that is less than the base.
+// readRetryRule reads the keys of a retry rule. It refuses a longest delay (cap) that is less
+// than the first delay (base).
 func readRetryRule(r *coordinator.RetryRule, known input.Fields) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
 		input.Object(known)(p, path, n)

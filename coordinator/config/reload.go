@@ -8,8 +8,8 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 )
 
-// Reloader reads a changed configuration file, and applies its services and
-// policy.services to a running coordinator.
+// Reloader reads a changed configuration file. It applies the sections services and
+// policy.services of the file to a running coordinator.
 type Reloader struct {
 	// File is the name of the configuration file.
 	File string
@@ -18,8 +18,8 @@ type Reloader struct {
 	Running *Settings
 	// Coordinator is the coordinator to change.
 	Coordinator *coordinator.Coordinator
-	// Change is called with the settings of the file before Reload compares and applies them.
-	// It may change them, for example because of flags. nil means no change.
+	// Change is called with the settings that were read from the file, before they are used.
+	// It may change them, for example because flags have precedence. nil means no change.
 	Change func(*Settings) error
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The defaults of settings for which coordinator.Config has no default, or another one.
+// Defaults of the file that differ from the defaults of coordinator.Config.
 const (
 	// DefaultDataDir is the folder of the store, relative to the working directory.
 	DefaultDataDir   = "meshhealth-data"
@@ -41,8 +41,8 @@ type Settings struct {
 	// changed file without targets.
 	NoTargets bool
 
-	dataDirLine int  // the line of data_dir in the file
-	empty       bool // the file has no content
+	dataDirLine int  // number of the line with the key data_dir
+	empty       bool // true if the file has no content
 }
 
 // Dial says how a coordinator connects to instances. A nil *TLS means plaintext.
@@ -52,7 +52,7 @@ type Dial struct {
 	Services map[string]*TLS
 }
 
-// Log is the log section of a file. An empty word means the default.
+// Log is the section "log" of a file. An empty string means the default.
 type Log struct {
 	Format, Level string
 }

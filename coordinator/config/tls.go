@@ -13,7 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/input"
 )
 
-// TLS names the certificate files of one section, and says what the peer must prove.
+// TLS names the certificate files of one section, and the rules for the certificate of the peer.
 type TLS struct {
 	// CA is a file with the root certificates for the certificate of the peer. If it is empty, a
 	// client uses the roots of the system, and a server requests no certificate.
@@ -31,7 +31,7 @@ type TLS struct {
 	place place
 }
 
-// place is the position of a section in the file.
+// place is the position of a section in the configuration file.
 type place struct {
 	line int
 	path string
@@ -47,8 +47,9 @@ func (t *TLS) files() TLS {
 	return files
 }
 
-// Check reads all files once and returns all faults, by the fields ca, cert and key. Use it
-// because [Credentials] do not report the faults of files: they wait until the files are valid.
+// Check reads all files once and returns all faults, by the fields ca, cert and key. Call it
+// before [Credentials] are used, because they report no faults: their handshakes fail until the
+// files are valid.
 func (t *TLS) Check() error { return t.faults().Join() }
 
 func (t *TLS) faults() fields.Errors {

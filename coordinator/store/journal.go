@@ -54,7 +54,7 @@ type Transition struct {
 	By string `json:"by,omitempty"`
 }
 
-// Action is what happened to an override.
+// Action says what a person or the coordinator has done with an override.
 type Action uint8
 
 // The actions. Their numbers equal the numbers of meshhealth.v1.Action.
@@ -76,7 +76,7 @@ type Query struct {
 	Limit int
 }
 
-// Validate reports a Limit out of range.
+// Validate returns an error if Limit is out of range.
 func (q Query) Validate() error { return checkLimit(q.Limit) }
 
 func checkLimit(limit int) error {
@@ -101,7 +101,7 @@ func (q Query) Matches(t *Transition) bool {
 // Page is one page of the journal, newest first.
 type Page struct {
 	Transitions []Transition
-	// Next is the Before of the next page; 0 if this is the last page.
+	// Next is the value of Query.Before for the next page; 0 if this is the last page.
 	Next uint64
 }
 
@@ -114,8 +114,8 @@ type Cursor struct {
 	Limit int
 }
 
-// Validate reports a Limit out of range, and with ErrAhead an After that is larger than
-// lastSeq, the Seq of the newest transition.
+// Validate returns an error if Limit is out of range, or if After is larger than lastSeq, the
+// Seq of the newest transition. The second error is ErrAhead.
 func (c Cursor) Validate(lastSeq uint64) error {
 	if c.After > lastSeq {
 		return fmt.Errorf("%w: After is %d; allowed: 0 to %d", ErrAhead, c.After, lastSeq)
@@ -123,12 +123,12 @@ func (c Cursor) Validate(lastSeq uint64) error {
 	return checkLimit(c.Limit)
 }
 
-// Segment is a part of the journal, oldest first. It ends at the end of the journal if it
-// has fewer transitions than the cursor allowed.
+// Segment is a part of the journal, oldest first. If it has fewer transitions than the Limit
+// of the cursor, it ends at the end of the journal.
 type Segment struct {
 	Transitions []Transition
-	// Next is the After of the next call, and the position of a consumer that has
-	// processed the segment.
+	// Next is the value of Cursor.After for the next call. A consumer that has processed the
+	// segment stores it as its position.
 	Next uint64
 	// Dropped is the number of transitions between the cursor and the segment that the journal
 	// has dropped because it was full.

@@ -12,8 +12,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Memory is a store that lasts as long as its process. Its methods may be called
-// concurrently.
+// Memory is a store without a file: its records are lost when the process ends. Its methods
+// may be called concurrently.
 type Memory struct {
 	maxTransitions int
 
@@ -131,7 +131,7 @@ func (m *Memory) Commit(ctx context.Context, b *Batch) error {
 	return nil
 }
 
-// positionsAfter returns the positions in the store after a commit of b.
+// positionsAfter returns the positions that the store has after a commit of b.
 func (m *Memory) positionsAfter(b *Batch) (map[string]uint64, error) {
 	if len(b.DeletePositions)+len(b.PutPositions) == 0 {
 		return m.positions, nil
@@ -184,7 +184,7 @@ func (m *Memory) appendTransitions(transitions []Transition) {
 		m.journal = append(m.journal, t)
 	}
 	if n := len(m.journal) - m.maxTransitions; n > 0 {
-		clear(m.journal[:n]) // frees the memory of their texts now and not at a later append
+		clear(m.journal[:n]) // frees the texts of the dropped transitions now, and not at a later append
 		m.journal = m.journal[n:]
 	}
 }
@@ -214,7 +214,7 @@ func (m *Memory) Transitions(ctx context.Context, q Query) (Page, error) {
 	return page, nil
 }
 
-// countBefore counts the transitions with a Seq below before; 0 counts all.
+// countBefore counts the transitions whose Seq is lower than before; 0 counts all.
 func (m *Memory) countBefore(before uint64) int {
 	if before == 0 {
 		return len(m.journal)

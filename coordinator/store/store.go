@@ -18,11 +18,11 @@ type Store interface {
 	// Load reads all records except the transitions.
 	Load(ctx context.Context) (State, error)
 	// Commit applies b completely or not at all, and returns when b is durable. If it returns
-	// an error, b may have been applied or not; the LastBatch of Lookup shows which.
+	// an error, b may have been applied or not. LastBatch in the result of Lookup shows which.
 	Commit(ctx context.Context, b *Batch) error
-	// Lookup reads the records of these instances, AliveAt and LastBatch. It returns an override
-	// if the text of its scope equals the text of one of ids. All records that it returns are
-	// durable.
+	// Lookup reads the records of the instances in ids, and AliveAt and LastBatch. It returns
+	// an override if its scope has the same text as one of ids. All records that it returns
+	// are durable.
 	Lookup(ctx context.Context, ids []health.ID) (State, error)
 	// Transitions reads one page of the journal, newest first.
 	Transitions(ctx context.Context, q Query) (Page, error)
@@ -42,7 +42,7 @@ type State struct {
 	Statuses      []Status
 	// Positions holds the position of each consumer. Lookup does not return it.
 	Positions []Position
-	// AliveAt is the last Batch.AliveAt that was committed; zero if none was.
+	// AliveAt is the AliveAt of the last committed batch that had one; zero if none had.
 	AliveAt time.Time
 	// LastBatch is the ID of the last batch that was committed; 0 if that batch had no ID.
 	LastBatch uint64
@@ -51,9 +51,9 @@ type State struct {
 // Batch is the content of one Commit. The store applies the deletions first, then the
 // puts, then the transitions in their order.
 type Batch struct {
-	// ID is a number that no earlier batch of the writer has. So Lookup can show whether an
-	// indeterminate commit was made. The writer counts up from State.LastBatch, also after a
-	// failed commit. 0 means no ID.
+	// ID is a number that no earlier batch of the writer had. With it, Lookup shows whether a
+	// failed commit was made. The writer counts up from State.LastBatch, also after a failed
+	// commit. 0 means no ID.
 	ID uint64
 
 	DeleteRegistrations []health.ID // registrations to delete, together with their statuses
@@ -108,11 +108,13 @@ type Override struct {
 	Reason    string        `json:"reason"`
 	SetAt     time.Time     `json:"set_at"`
 	ExpiresAt time.Time     `json:"expires_at,omitzero"` // time at which the override ends; zero: it has no end
-	// GoneAt is when the only instance of the scope was removed; zero while it is registered.
+	// GoneAt is the time when the instance of the scope was removed; zero while the instance
+	// is registered.
 	GoneAt time.Time `json:"gone_at,omitzero"`
 }
 
-// Status is the last published status of an instance, without its override.
+// Status is the last published status of an instance. It is the status that the instance
+// would have without an override.
 type Status struct {
 	ID     health.ID     `json:"-"`
 	Status health.Status `json:"status"`
@@ -124,7 +126,7 @@ type Status struct {
 	// Unheard is true if the coordinator has received no status from the instance under its
 	// current registration. It is always false in records of early releases.
 	Unheard bool `json:"unheard,omitempty"`
-	// Named is true if the target once knew the health name.
+	// Named is true if the target once knew its health name, the service name in health calls.
 	Named bool `json:"named,omitempty"`
 }
 
@@ -141,8 +143,8 @@ type Position struct {
 	Seq      uint64 `json:"seq"` // Seq of the last transition that was processed; 0: none was
 }
 
-// Validate reports a name or a Seq out of range. lastSeq is the Seq of the newest
-// transition, those of the same batch included.
+// Validate returns an error if the name or Seq is out of range. lastSeq is the Seq of the
+// newest transition, including the transitions in the same batch.
 func (p *Position) Validate(lastSeq uint64) error {
 	switch {
 	case len(p.Consumer) < 1 || len(p.Consumer) > MaxConsumerName:
@@ -153,7 +155,7 @@ func (p *Position) Validate(lastSeq uint64) error {
 	return nil
 }
 
-// CheckConsumers reports a number of consumers that is too large for a store.
+// CheckConsumers returns an error if n consumers are too many for a store.
 func CheckConsumers(n int) error {
 	if n > MaxConsumers {
 		return fmt.Errorf("PutPositions: the batch would leave %d consumers; allowed: at most %d", n, MaxConsumers)

@@ -7,8 +7,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/domain"
 )
 
-// Principal describes a caller with the information of the transport and the configuration.
-// The zero value is a caller about whom nothing is known.
+// Principal describes a caller, as far as the transport and the configuration know the caller.
+// The zero value is an unknown caller.
 type Principal struct {
 	// Identity is the first URI of the caller's verified certificate. If the certificate has
 	// no URI, Identity is its subject. It is empty for a caller without a verified
@@ -19,7 +19,7 @@ type Principal struct {
 	Trusted bool
 }
 
-// Verb is an action that a caller wants to do with a name.
+// Verb is a kind of action that a caller can request.
 type Verb uint8
 
 // The verbs.
@@ -50,21 +50,21 @@ var verbTexts = [...]string{
 // String returns the verb in the words that the text of a refusal contains.
 func (v Verb) String() string { return verbTexts[v] }
 
-// Name is the object of a verb: a name of the feed, or the selector of an override. The zero
-// value is the coordinator itself.
+// Name is the object of a request: an instance, an aggregate or the selector of an override.
+// The zero value is the coordinator itself.
 type Name struct {
-	// ID is the name of the feed. If Selector is set, ID has only the service of the
-	// selector, which may be empty.
+	// ID is the name of an instance or an aggregate. If Selector is set, ID has only the
+	// service of the selector, which may be empty.
 	ID health.ID
-	// Selector is the text of the scope of an override that has a zone or labels. It is
-	// empty if the object is a name of the feed.
+	// Selector is the text of an override's scope with a zone or labels. It is empty if the
+	// object has an ID of its own.
 	Selector string
 }
 
-// Of returns the Name of an entry.
+// Of returns the Name for an instance or an aggregate.
 func Of(id health.ID) Name { return Name{ID: id} }
 
-// OfScope returns the Name of an override's scope.
+// OfScope returns the Name for the scope of an override.
 func OfScope(s health.Scope) Name {
 	if s.Selector() {
 		return Name{ID: health.ID{Service: s.Service}, Selector: s.String()}
@@ -94,19 +94,19 @@ const (
 	Full
 )
 
-// Decision is the result of a policy. The zero value refuses.
+// Decision is the answer of a Policy to a request. The zero value refuses the request.
 type Decision struct {
 	Allowed bool
-	// Detail limits what an allowed caller sees with the verb Read. It has no effect on other
-	// verbs. For example, an answer to Inspect always contains everything.
+	// Detail says how much of a state an allowed caller may read. It has an effect only on the
+	// verb Read. For example, an answer to Inspect always contains everything.
 	Detail Detail
-	// Needs names what a refused caller lacks. It becomes part of the text of the refusal. It
-	// may be empty.
+	// Needs says what a refused caller would need, such as a certificate. It becomes part of
+	// the error text, and may be empty.
 	Needs string
 }
 
-// Policy decides about access. Decide is called for each name of a request and for each
-// entry of a delivery. It must be fast and safe for concurrent use.
+// Policy decides about access. Decide is called for each name in a request, and for each entry
+// that is sent. It must be fast and safe for concurrent use.
 type Policy interface {
 	Decide(who Principal, verb Verb, name Name) Decision
 }
@@ -126,7 +126,7 @@ func (TrustPolicy) Decide(who Principal, verb Verb, _ Name) Decision {
 	return Decision{Needs: "a client certificate that was verified"}
 }
 
-// Caller asks a policy on behalf of one principal.
+// Caller is a principal together with the policy that decides about it.
 type Caller struct {
 	Policy    Policy
 	Principal Principal
@@ -140,8 +140,8 @@ func (c Caller) Decide(verb Verb, name Name) Decision {
 // May reports whether the policy allows the principal to use the verb with the name.
 func (c Caller) May(verb Verb, name Name) bool { return c.Decide(verb, name).Allowed }
 
-// Check returns the level of detail that the caller sees, or an error that wraps
-// [domain.ErrNotAllowed] if the policy refuses.
+// Check returns the level of detail that the caller may read. If the policy refuses, it
+// returns an error that wraps [domain.ErrNotAllowed].
 func (c Caller) Check(verb Verb, name Name) (Detail, error) {
 	d := c.Decide(verb, name)
 	switch {

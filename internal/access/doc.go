@@ -1,8 +1,8 @@
-// Package access decides who may do what with which name, and how much the caller sees.
+// Package access decides which caller may do what, and how much the caller may read.
 //
-// A [Policy] maps a [Principal], a [Verb] and a [Name] to a [Decision]. Every handler of
-// requests asks the policy for every name of a request, and for every entry that it sends.
-// These are the gRPC methods of both health services, RegistryService, AdminService and the
+// A [Policy] maps a [Principal], a [Verb] and a [Name] to a [Decision]. Every code that answers
+// requests asks the policy for each name in a request, and for each entry that it sends. This
+// code is the gRPC methods of both health services, RegistryService and AdminService, and the
 // HTTP pages. [TrustPolicy] is the only policy.
 //
 // # Concurrency

@@ -1,6 +1,6 @@
-// Package domain has the errors by which meshhealth refuses a call. The coordinator,
-// the embedded server and the client return them; package wire translates them to
-// gRPC codes and back.
+// Package domain has the errors with which meshhealth refuses a call. The coordinator,
+// the embedded server and the client return them. Package wire translates them to gRPC codes
+// and back.
 //
 // # Concurrency
 //

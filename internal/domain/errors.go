@@ -2,7 +2,8 @@ package domain
 
 import "errors"
 
-// The errors of the domain. The code that returns one wraps it with the name that the error is about.
+// The errors of the domain. Code that returns one of them wraps it with the name of the
+// instance, service or override.
 var (
 	// ErrNotFound means that no instance, service or override has the name.
 	ErrNotFound = errors.New("not found")

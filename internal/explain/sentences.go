@@ -9,24 +9,24 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Input holds the data that Sentences needs in addition to the state.
+// Input is what Sentences needs in addition to the state that it explains.
 type Input struct {
 	// Now is the present time. Sentences computes all ages from it.
 	Now time.Time
-	// Policy is the policy that the configuration has for the service.
+	// Policy is the configured policy of the service.
 	Policy health.ServicePolicy
-	// Members has the instances of a service, or the services of the mesh or of a zone. It is
-	// empty for an instance.
+	// Members are the instances of a service, or the services of a zone or of the mesh. It is
+	// empty if the state is of an instance.
 	Members []health.State
-	// Find returns the published state of a name. It returns false if there is no such name.
+	// Find returns the published state of a name, or false if the name is unknown.
 	Find func(health.ID) (health.State, bool)
 }
 
 // maxNamed is the largest number of names in one sentence.
 const maxNamed = 5
 
-// Sentences returns sentences that explain the status of s and the next decision about it.
-// The most important sentence comes first.
+// Sentences returns sentences that explain the status of s, and what may change it next. The
+// most important sentence comes first.
 func Sentences(s *health.State, input *Input) []string {
 	b := &explainer{s: s, input: input}
 	b.first()
@@ -53,7 +53,7 @@ func (b *explainer) say(format string, args ...any) {
 
 func (b *explainer) since(t time.Time) string { return brief(b.input.Now.Sub(t)) }
 
-// nameOf returns the words with which a sentence names the instance or aggregate of s.
+// nameOf returns the words for the instance or aggregate of s in a sentence.
 func nameOf(s *health.State) string {
 	zone, inZone := s.ID.Zone()
 	switch {
@@ -69,7 +69,7 @@ func nameOf(s *health.State) string {
 	return s.ID.String()
 }
 
-// first adds a sentence with the status, its age and its cause.
+// first adds the first sentence: the status, its age and its cause.
 func (b *explainer) first() {
 	s := b.s
 	text := fmt.Sprintf("%s is %s for %s", nameOf(s), s.Status, b.since(s.Since))
@@ -99,8 +99,8 @@ func (b *explainer) override() {
 	}
 }
 
-// instance adds sentences about the checks of an instance, and about the way on which the
-// coordinator receives its status.
+// instance adds sentences about the checks of an instance, and about how the coordinator
+// receives its status.
 func (b *explainer) instance() {
 	s := b.s
 	for i := range s.Checks {
@@ -231,8 +231,8 @@ func (b *explainer) members(status health.Status) string {
 	return b.named(func(m *health.State) bool { return m.Status == status })
 }
 
-// named returns the names of the members for which the function is returns true. It returns
-// at most maxNamed names.
+// named returns the names of the members for which the function is returns true, at most
+// maxNamed of them.
 func (b *explainer) named(is func(*health.State) bool) string {
 	var names []string
 	for i := range b.input.Members {
@@ -251,8 +251,8 @@ func (b *explainer) named(is func(*health.State) bool) string {
 	return strings.Join(names, ", ")
 }
 
-// dependencies adds sentences with the root of the failure of a service, and with the
-// services whose root this service is.
+// dependencies adds sentences about the service that causes the failure of this service, and
+// about the services whose failure this service causes.
 func (b *explainer) dependencies() {
 	s := b.s
 	if root, ok := b.input.Find(health.ID{Service: s.Root}); ok && s.Root != "" {
@@ -276,7 +276,7 @@ func (b *explainer) dependencies() {
 	}
 }
 
-// next adds a sentence that says when the next decision is expected, and what it is.
+// next adds a sentence that says when the status may change without new evidence, and how.
 func (b *explainer) next() {
 	s := b.s
 	if s.NextAt.IsZero() || s.Override != nil {
@@ -306,7 +306,7 @@ func authorOr(author string) string {
 	return author
 }
 
-// brief rounds a duration to seconds and formats it.
+// brief returns a duration as text, rounded to seconds.
 func brief(d time.Duration) string {
 	d = max(0, d).Round(time.Second)
 	text := d.String()
@@ -319,8 +319,8 @@ func brief(d time.Duration) string {
 	return text
 }
 
-// causeWords has the words for each cause. The words are empty if the status alone says the
-// same as the cause.
+// causeWords has the words for each cause. The words are empty if they would only repeat the
+// status.
 var causeWords = [health.NumCauses]string{
 	health.CauseTimeout:         "a check did not answer in time",
 	health.CausePanic:           "a check panicked",

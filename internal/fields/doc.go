@@ -1,5 +1,5 @@
-// Package fields collects what is wrong with the fields of a value, so that all
-// faults are reported at once and each names its field.
+// Package fields collects errors about the fields of a value. So all faults of the value are
+// reported at once, each with the name of its field.
 //
 // # Concurrency
 //

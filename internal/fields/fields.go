@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Error is what is wrong with one field. Its text is `FIELD: TEXT`.
+// Error is a fault of one field. Its text is `FIELD: TEXT`.
 type Error struct {
 	Field string
 	Err   error
@@ -13,11 +13,11 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Field + ": " + e.Err.Error() }
 
-// Unwrap returns what is wrong, without the name of the field.
+// Unwrap returns the fault without the name of the field.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Errors is a list of faults in the order in which they were found. It may also contain errors whose
-// texts already have the name of the field. The zero value is empty and ready to use.
+// Errors is a list of faults in the order in which they were found. The zero value is empty and
+// ready to use.
 type Errors []error
 
 // Add appends err as a fault of field. It ignores an err that is nil.
@@ -27,7 +27,7 @@ func (e *Errors) Add(field string, err error) {
 	}
 }
 
-// Addf appends a fault of field. It makes the text of the fault with fmt.Errorf.
+// Addf appends a fault of field. The other arguments are those of fmt.Errorf.
 func (e *Errors) Addf(field, format string, args ...any) {
 	e.Add(field, fmt.Errorf(format, args...))
 }

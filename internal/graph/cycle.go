@@ -2,9 +2,9 @@ package graph
 
 import "slices"
 
-// Cycle returns the first cycle that the search from the nodes, in their order, finds:
-// from a node to the same node again. It is nil if there is none. The search recurses
-// to the depth of the longest path.
+// Cycle searches from the nodes, in their order, for a path that returns to its first node.
+// next returns the nodes that follow a node. Cycle returns the first such path, which begins
+// and ends with the same node, or nil. Its recursion is as deep as the longest path.
 func Cycle[N comparable](nodes []N, next func(N) []N) []N {
 	const (
 		onPath = 1 + iota

@@ -1,4 +1,4 @@
-// Package graph finds cycles in what depends on what.
+// Package graph finds cycles in directed graphs, for example in dependencies of checks.
 //
 // # Concurrency
 //

@@ -1,5 +1,6 @@
-// Package input reads what people write. It reads files and pipes of bounded size, YAML, and single
-// values such as durations. It reports faults in YAML with file, line and path.
+// Package input reads files, YAML and single values such as durations that people have written.
+// Files and pipes are read up to a maximum size. Faults in YAML are reported with file, line and
+// path.
 //
 // A [Reader] reads one YAML node into the variable it was made for. Readers are
 // combined into a description of a whole file:

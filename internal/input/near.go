@@ -5,8 +5,8 @@ import "slices"
 // maxNear is the largest number of candidates that Near returns.
 const maxNear = 3
 
-// Near returns the candidates that a mistyped word may stand for, the nearest first.
-// It returns three at most, and none if no candidate is near enough.
+// Near returns the candidates that are most similar to a mistyped word, the most similar first.
+// It returns at most three. It returns none if no candidate is similar enough.
 func Near(word string, candidates []string) (near []string) {
 	type place struct {
 		name  string

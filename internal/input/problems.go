@@ -13,9 +13,9 @@ import (
 // maxShown is the largest number of problems in the text of one error.
 const maxShown = 50
 
-// Problem is one fault of a file.
+// Problem is one fault in a file.
 type Problem struct {
-	Line int    // line number from 1; 0: the problem is about the file as a whole
+	Line int    // number of the line, from 1; 0 means that the problem is about the whole file
 	Path string // path of the YAML key, such as policy.amnesty; may be empty
 	Text string
 }
@@ -43,7 +43,7 @@ func (p *Problems) Err() error {
 // last, because other faults often cause them. After 50 faults, one line says how many more there
 // are.
 func (p *Problems) Error() string {
-	place := func(p Problem) uint { return uint(p.Line) - 1 } // Line 0 becomes the largest number, so that it is last
+	place := func(p Problem) uint { return uint(p.Line) - 1 } // line 0 becomes the largest number, so that it is last
 	slices.SortStableFunc(p.List, func(a, b Problem) int { return cmp.Compare(place(a), place(b)) })
 	var lines []string
 	for i, one := range p.List {

@@ -11,18 +11,19 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// MaxFile is the largest file that is read, in bytes. 50,000 services with 300 bytes
-// each fit into it.
+// MaxFile is the largest size of a file that is read, in bytes. A file with 50,000 services of
+// 300 bytes each is smaller.
 const MaxFile = 16 << 20
 
-// ErrTooLarge reports an input with more bytes than are allowed.
+// ErrTooLarge reports that an input has more bytes than are allowed. The text is the middle of a
+// longer error text.
 var ErrTooLarge = errors.New("is larger than")
 
 // Read opens a file or pipe and reads it to its end. It returns ErrTooLarge if there
 // are more than limit bytes.
 //
-// Read also returns when ctx ends, with the error of ctx. If a pipe has no writer, nothing can end
-// a read from it. In this case the reading goroutine remains until the process ends.
+// If ctx ends, Read returns the error of ctx. If a pipe has no writer, nothing can end a read from
+// it. In this case the reading goroutine remains until the process ends.
 func Read(ctx context.Context, limit int64, open func() (io.ReadCloser, error)) ([]byte, error) {
 	type outcome struct {
 		text []byte
@@ -54,7 +55,7 @@ func readAll(limit int64, open func() (io.ReadCloser, error)) ([]byte, error) {
 	return text, err
 }
 
-// shellVariable matches the start of a text that a shell would replace.
+// shellVariable matches the parts of a text that a shell would replace, such as $HOME.
 var shellVariable = regexp.MustCompile(`\$(\{|\(|[A-Za-z_])`)
 
 // CheckPath refuses a path with ~ or $VARIABLE in it, because only a shell replaces them. Without
@@ -70,7 +71,7 @@ func CheckPath(path string) error {
 	return nil
 }
 
-// CheckLength returns a check that refuses a text of more than limit bytes.
+// CheckLength returns a function that refuses a text of more than limit bytes.
 func CheckLength(limit int) func(text string) error {
 	return func(text string) error {
 		if len(text) > limit {

@@ -18,8 +18,8 @@ import (
 // off is the word that switches a setting off, if the setting allows this word.
 const off = "off"
 
-// Scalar returns a Reader of a single value, which it passes to set. allowed describes the allowed
-// values; each error text ends with it.
+// Scalar returns a Reader of a single value. It calls set with the text of the value. allowed says
+// in words which values are allowed; each error text ends with it.
 func Scalar(allowed string, set func(text string, n *yaml.Node) error) Reader {
 	return func(p *Problems, path string, n *yaml.Node) {
 		if n.Kind != yaml.ScalarNode || IsNull(n) {
@@ -32,8 +32,8 @@ func Scalar(allowed string, set func(text string, n *yaml.Node) error) Reader {
 	}
 }
 
-// Text returns a Reader of a text. It refuses numbers and booleans without quotes:
-// YAML reads 1.10 as the number 1.1.
+// Text returns a Reader of a text. It refuses a number or a boolean without quotes, because YAML
+// would change it: 1.10 becomes the number 1.1.
 func Text(dst *string, check func(string) error) Reader {
 	return func(p *Problems, path string, n *yaml.Node) {
 		switch tag := n.ShortTag(); {
@@ -52,7 +52,7 @@ func Text(dst *string, check func(string) error) Reader {
 	}
 }
 
-// AnyText is the check of a text that may have any value.
+// AnyText accepts every text. It is used where a function that checks a text is required.
 func AnyText(string) error { return nil }
 
 // Path returns a Reader of a file path. A relative path is relative to dir.
@@ -95,8 +95,8 @@ var (
 	durationUnits = regexp.MustCompile(`^-?([0-9]+(ns|us|µs|ms|s|m|h))+$`)
 )
 
-// Duration returns a Reader of a duration from least to health.MaxDuration. If
-// offAllowed, the word off is read as -1.
+// Duration returns a Reader of a duration from least to health.MaxDuration. If offAllowed is true,
+// the word "off" is also allowed and is read as -1.
 func Duration(dst *time.Duration, least time.Duration, offAllowed bool) Reader {
 	allowed := fmt.Sprintf("a duration such as 15s, 1m30s or 2h, from %s to %s",
 		FormatDuration(least), FormatDuration(health.MaxDuration))
@@ -130,8 +130,8 @@ func parseDuration(text string, least time.Duration) (time.Duration, error) {
 	return d, nil
 }
 
-// FormatDuration returns d as Duration.String does, without trailing units of zero:
-// 2h, not 2h0m0s.
+// FormatDuration returns d like Duration.String, but without units that are zero at the end: 2h and
+// not 2h0m0s.
 func FormatDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -143,8 +143,8 @@ func FormatDuration(d time.Duration) string {
 	return s
 }
 
-// Count returns a Reader of a whole number from 1 to most. If offAllowed, the word off
-// is read as -1.
+// Count returns a Reader of a whole number from 1 to most. If offAllowed is true, the word "off" is
+// also allowed and is read as -1.
 func Count(dst *int, most int, offAllowed bool) Reader {
 	allowed := fmt.Sprintf("a whole number from 1 to %d", most)
 	if offAllowed {
@@ -194,7 +194,7 @@ func Percent(dst *int) Reader {
 	})
 }
 
-// Choice returns a Reader of one of a few words.
+// Choice returns a Reader of one of the given words. It calls set with this word.
 func Choice(set func(word string), words ...string) Reader {
 	return Scalar(strings.Join(words, " or "), func(text string, _ *yaml.Node) error {
 		for _, word := range words {

@@ -16,12 +16,12 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Reader reads one node of a file into the variable it was made for. It adds the
-// faults of the node to p; path is the YAML path of the node.
+// Reader reads one node of a YAML file into a variable. It adds the faults of the node to p. path
+// is the position of the node in the file, such as policy.amnesty.
 type Reader func(p *Problems, path string, n *yaml.Node)
 
-// YAML reads a file that has one YAML document. It reports whether the document has
-// any content.
+// YAML reads the text of a file that has at most one YAML document. content reports whether the
+// document has any content.
 func YAML(p *Problems, text []byte, read Reader) (content bool) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var doc, more yaml.Node
@@ -51,7 +51,7 @@ func addSyntax(p *Problems, err error) {
 		p.Add(0, "", "%v", err)
 		return
 	}
-	line, _ := strconv.Atoi(m[1]) // line is 0 if the text has no number
+	line, _ := strconv.Atoi(m[1]) // line is 0 if the error text contains no line number
 	p.Add(line, "", "not YAML: %s", m[2])
 }
 
@@ -68,10 +68,10 @@ func visit(p *Problems, path string, n *yaml.Node, read Reader) {
 	}
 }
 
-// Fields are the keys that a mapping may have.
+// Fields has a Reader for each key that a mapping may have.
 type Fields map[string]Reader
 
-// Object returns a Reader of a mapping with known keys.
+// Object returns a Reader of a mapping. Keys that known does not contain are faults.
 func Object(known Fields) Reader {
 	return func(p *Problems, path string, n *yaml.Node) {
 		keys := slices.Sorted(maps.Keys(known))
@@ -93,8 +93,8 @@ func suggestKey(key string, keys []string) string {
 	return "allowed: " + strings.Join(keys, ", ")
 }
 
-// ByName returns a Reader of a mapping whose keys are names. check checks each name;
-// read returns the Reader of its value.
+// ByName returns a Reader of a mapping whose keys are names. check checks each name. read returns
+// the Reader for the value of a name.
 func ByName(check func(name string) error, read func(name string) Reader) Reader {
 	return func(p *Problems, path string, n *yaml.Node) {
 		eachPair(p, path, n, "a mapping by name", func(key string, k, v *yaml.Node) {
@@ -117,7 +117,7 @@ func eachPair(p *Problems, path string, n *yaml.Node, allowed string, f func(key
 		p.Add(n.Line, path, "is %s; allowed: %s", Describe(n), allowed)
 		return
 	}
-	first := map[string]int{} // line of each key in the file
+	first := map[string]int{} // number of the line in which each key was found first
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		k, v := n.Content[i], n.Content[i+1]
 		if k.Kind != yaml.ScalarNode {
@@ -133,7 +133,7 @@ func eachPair(p *Problems, path string, n *yaml.Node, allowed string, f func(key
 	}
 }
 
-// List returns a Reader of a sequence. item returns the Reader of its i-th item.
+// List returns a Reader of a sequence. item returns the Reader for the item with the index i.
 func List(item func(i int) Reader) Reader {
 	return func(p *Problems, path string, n *yaml.Node) {
 		if IsNull(n) {

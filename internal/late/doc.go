@@ -1,6 +1,6 @@
-// Package late measures how much later than planned a goroutine of this process has run. Callers
-// subtract this lateness from the time for which they have waited for another process. The package
-// reads no clock: all times are parameters.
+// Package late measures how late a goroutine of this process runs, compared with its plan.
+// Callers subtract this lateness from the time for which they have waited for another process.
+// The package reads no clock: all times are parameters.
 //
 // # Concurrency
 //

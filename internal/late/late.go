@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Slack is the largest delay that does not count as lateness.
+// Slack is the longest delay of a goroutine that is normal and does not count as lateness.
 const Slack = 500 * time.Millisecond
 
 // By returns the time from planned to now. It returns 0 if this is at most Slack, or if planned is
@@ -20,11 +20,12 @@ func By(planned, now time.Time) time.Duration {
 	return 0
 }
 
-// maxSpans is the largest number of spans that Spans keeps. Even a long wait contains fewer spans.
+// maxSpans is the largest number of periods that Spans keeps. It is higher than the number of
+// periods in the longest wait.
 const maxSpans = 64
 
-// Spans holds the most recent periods in which the goroutine was late, the oldest first. The zero
-// value holds none.
+// Spans holds the last periods in which a goroutine was late, the oldest first. The zero value
+// is empty and ready to use.
 type Spans struct{ spans []span }
 
 type span struct{ from, to time.Time }
@@ -38,8 +39,8 @@ func (s *Spans) Note(from, to time.Time) {
 	s.spans = append(s.spans, span{from, to})
 }
 
-// Part returns how long the goroutine was late since the time since. It returns 0 if since is the
-// zero time.
+// Part returns the total lateness of the goroutine from the time since until now. It returns 0
+// if since is the zero time.
 func (s *Spans) Part(since time.Time) (late time.Duration) {
 	if since.IsZero() {
 		return 0

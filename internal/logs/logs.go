@@ -9,7 +9,8 @@ import (
 // MaxWaiting is the largest total size, in bytes, of the records that wait to be written.
 const MaxWaiting = 4 << 20
 
-// FlushTime is how long Flush waits when a server, a client or a coordinator ends.
+// FlushTime is the longest time for which the end of a server, client or coordinator waits for the
+// log.
 const FlushTime = time.Second
 
 // Logger writes records in order in its own goroutine, so that a log that blocks does not block the
@@ -22,8 +23,8 @@ type Logger struct {
 	queue *queue
 }
 
-// New returns a Logger that writes to l. If l is nil, each record from WARN up is written to the
-// [slog.Default] at that time. If l is the embedded Logger of another Logger, both share one queue.
+// New returns a Logger that writes to l. If l is nil, each record at WARN or above goes to
+// [slog.Default]. If l is the embedded Logger of another Logger, both share one queue.
 func New(l *slog.Logger) *Logger {
 	if l == nil {
 		return newLogger(&standard{func() slog.Handler { return slog.Default().Handler() }})
@@ -43,10 +44,10 @@ func newLogger(to slog.Handler) *Logger {
 // limit.
 func (l *Logger) Flush(limit time.Duration) { l.queue.flush(limit) }
 
-// Dropped returns the number of records that were dropped since the start.
+// Dropped returns the number of records that were dropped since the process started.
 func (l *Logger) Dropped() uint64 { return l.queue.droppedSoFar() }
 
-// standard is a handler that passes each record from WARN up to the current slog.Default.
+// standard is a handler that passes each record at WARN or above to the current slog.Default.
 type standard struct{ now func() slog.Handler }
 
 // Enabled implements slog.Handler.
@@ -73,8 +74,8 @@ type handler struct {
 	to    slog.Handler
 }
 
-// Enabled implements slog.Handler. It calls Enabled of the log in the goroutine of the caller, so that
-// method must not block. If that method panics, the record counts as enabled.
+// Enabled implements slog.Handler. It calls Enabled of the log in the goroutine of the caller. So the
+// method of the log must not block. If it panics, the record counts as enabled.
 func (h *handler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
 	defer func() {
 		if recover() != nil {

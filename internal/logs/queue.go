@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// entry is one record that waits to be written.
+// entry is one log record that waits to be written.
 type entry struct {
 	ctx    context.Context
 	to     slog.Handler
@@ -23,10 +23,10 @@ type queue struct {
 	mu      sync.Mutex
 	waiting []entry
 	bytes   int
-	writing bool          // the goroutine that writes records runs
-	idle    chan struct{} // closed when the goroutine ends; nil if no caller waits for that
-	dropped uint64        // number of records dropped since the log was last informed about dropped records
-	total   uint64        // number of records dropped since the start
+	writing bool          // true while the goroutine that writes records runs
+	idle    chan struct{} // closed when the goroutine ends; nil if no caller waits for this
+	dropped uint64        // number of dropped records that the log does not report yet
+	total   uint64        // number of records dropped since the start of the process
 }
 
 func (q *queue) add(e entry) {
@@ -45,8 +45,8 @@ func (q *queue) add(e entry) {
 	}
 }
 
-// write is the goroutine of the queue: it writes waiting records until none waits. If a log ends this
-// goroutine (runtime.Goexit), a new goroutine continues.
+// write is the goroutine of the queue: it writes records until none waits. If the code of a log ends
+// this goroutine with runtime.Goexit, a new goroutine continues.
 func (q *queue) write() {
 	var batch []entry
 	var last slog.Handler
@@ -55,7 +55,7 @@ func (q *queue) write() {
 		if done {
 			return
 		}
-		for i := range batch { // the rest of the batch is lost
+		for i := range batch { // the other records of the batch are lost
 			q.free(batch[i].size)
 		}
 		go q.write()
@@ -80,8 +80,8 @@ func (q *queue) write() {
 	}
 }
 
-// takeBatch returns the waiting records, and how many were dropped since the last call.
-// If it returns no record, the goroutine must end.
+// takeBatch returns the waiting records, and how many were dropped since its last call. If no record
+// waits, the goroutine must end.
 func (q *queue) takeBatch() (batch []entry, dropped uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -103,7 +103,8 @@ func (q *queue) free(bytes int) {
 	q.bytes -= bytes
 }
 
-// flush waits until the goroutine of the queue has ended, but at most for limit.
+// flush waits until all records are written and the goroutine of the queue has ended, but at most for
+// limit.
 func (q *queue) flush(limit time.Duration) {
 	q.mu.Lock()
 	if !q.writing {
@@ -129,7 +130,7 @@ func (q *queue) droppedSoFar() uint64 {
 	return q.total
 }
 
-// dropRecord returns an entry with a record that says that n records of a slow log were dropped.
+// dropRecord returns an entry for the log to, which says that n records were dropped.
 func dropRecord(to slog.Handler, n uint64) entry {
 	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were dropped, because the log took them too slowly", 0)
 	r.AddAttrs(slog.Uint64("records", n))
@@ -140,7 +141,7 @@ func dropRecord(to slog.Handler, n uint64) entry {
 // error is not reported, because there is no other log.
 func (e *entry) write() {
 	defer func() { _ = recover() }()
-	if e.to.Enabled(e.ctx, e.record.Level) { // for a dropRecord, no caller has asked whether the log is enabled
+	if e.to.Enabled(e.ctx, e.record.Level) { // no caller has asked whether the record of dropRecord is enabled
 		_ = e.to.Handle(e.ctx, e.record)
 	}
 }

@@ -30,7 +30,7 @@ func (e Evidence) String() string {
 	return ""
 }
 
-// cause returns the usual cause of e. It is used if an Observation has no cause.
+// cause returns the cause that belongs to e if an Observation names no cause.
 func (e Evidence) cause() health.Cause {
 	switch e {
 	case Pass:
@@ -41,15 +41,15 @@ func (e Evidence) cause() health.Cause {
 	return health.CauseFailed
 }
 
-// Observation is one piece of evidence for a Machine.
+// Observation is the result of one run of a check, with its time and its cause.
 type Observation struct {
 	At       time.Time
 	Evidence Evidence
-	Cause    health.Cause // CauseNone means the usual cause of Evidence
-	Reason   string       // cause in words; may be empty
+	Cause    health.Cause // CauseNone means the cause that belongs to Evidence
+	Reason   string       // explanation of the cause for people; may be empty
 	// Next is the time by which the next run must have ended. It includes the time-out of the
-	// next run and some slack. Zero means that no other run is planned. In this case the
-	// evidence does not become stale.
+	// next run and some slack. Without a result until then, the evidence becomes stale. Zero
+	// means that no run is planned, so that the evidence does not become stale.
 	Next time.Time
 }
 
@@ -61,8 +61,8 @@ type Transition struct {
 	Reason   string
 }
 
-// EvidenceOf returns the evidence of a result of a check. nil is a pass, a warning
-// ([health.IsWarning]) is a warn, and every other error is a fail.
+// EvidenceOf returns the evidence for the error that a check has returned. nil is a Pass, a
+// warning ([health.IsWarning]) is a Warn, and every other error is a Fail.
 func EvidenceOf(err error) Evidence {
 	switch {
 	case err == nil:

@@ -6,8 +6,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Machine computes the status of one check. It is a value with one owner, which calls
-// Observe for each run, waits until Deadline, and calls Tick.
+// Machine computes the status of one check. It has one owner, which calls Observe after each
+// run. The owner also waits until the time that Deadline returns, and then calls Tick.
 //
 // The first evidence decides the status at once. After that, the thresholds of the policy
 // decide.
@@ -15,8 +15,8 @@ type Machine struct {
 	policy *health.Policy // policy with its defaults filled in; Machine does not change it
 
 	status health.Status // the published status
-	// earned is the status that follows from the counters. It differs from status only while
-	// MinHold delays a better status.
+	// earned is the status that the results of the runs give. It is better than status while
+	// MinHold delays the publication, and otherwise equal.
 	earned health.Status
 	cause  health.Cause
 
@@ -24,8 +24,9 @@ type Machine struct {
 	since   time.Time // time when status was published
 	staleAt time.Time // time when the last evidence becomes stale; zero means never
 
-	// These fields count the consecutive passes, fails, runs that did not pass and runs that
-	// did not fail, up to the last evidence. A transition does not reset them.
+	// passes and fails count the passes or fails in a row, up to the last run. nonPasses counts
+	// the runs since the last pass, and nonFails the runs since the last fail. A change of the
+	// status does not reset them.
 	passes, fails, nonPasses, nonFails uint32
 }
 
@@ -36,8 +37,8 @@ type trouble struct {
 	first  time.Time // time when the failure began
 }
 
-// New returns a machine that is STARTING. The policy must have its defaults filled in (see
-// [health.Policy.WithDefaults]) and must not change. Several machines may share one policy.
+// New returns a machine whose status is STARTING. The policy must have its defaults filled in
+// (see [health.Policy.WithDefaults]) and must not change. Several machines may share a policy.
 func New(p *health.Policy, now time.Time) Machine {
 	return Machine{
 		policy: p, since: now,
@@ -48,10 +49,10 @@ func New(p *health.Policy, now time.Time) Machine {
 // Status returns the published status.
 func (m *Machine) Status() health.Status { return m.status }
 
-// Cause returns the cause of the status.
+// Cause returns the cause of the published status.
 func (m *Machine) Cause() health.Cause { return m.cause }
 
-// Reason returns the cause in words. It may be empty.
+// Reason returns the explanation of the cause for people. It may be empty.
 func (m *Machine) Reason() string {
 	if m.trouble == nil {
 		return ""
@@ -59,7 +60,7 @@ func (m *Machine) Reason() string {
 	return m.trouble.reason
 }
 
-// Since returns the time when the status was published.
+// Since returns the time when the present status was published.
 func (m *Machine) Since() time.Time { return m.since }
 
 // FirstFailure returns the time when the present failure began. It returns zero if there is
@@ -71,18 +72,18 @@ func (m *Machine) FirstFailure() time.Time {
 	return m.trouble.first
 }
 
-// Passes returns the number of passes since the last other evidence.
+// Passes returns the number of passes in a row up to the last run.
 func (m *Machine) Passes() int { return int(m.passes) }
 
-// Fails returns the number of fails since the last other evidence.
+// Fails returns the number of fails in a row up to the last run.
 func (m *Machine) Fails() int { return int(m.fails) }
 
-// Suspect reports whether the status is not SERVING or the last evidence was not a pass. In
-// both cases the next evidence may change the status.
+// Suspect reports whether one more run may change the status. This is so if the status is not
+// SERVING or if the last run was not a pass.
 func (m *Machine) Suspect() bool { return m.status != health.Serving || m.nonPasses > 0 }
 
-// Observe handles one piece of evidence. It returns the transition that followed, if
-// there was one.
+// Observe handles the result of one run. If the status has changed, it returns the transition
+// and true.
 func (m *Machine) Observe(o Observation) (Transition, bool) {
 	m.count(o.Evidence)
 	m.earned = m.evaluate(o.Evidence)
@@ -93,9 +94,9 @@ func (m *Machine) Observe(o Observation) (Transition, bool) {
 	return m.transition(from, o.At)
 }
 
-// Tick handles changes that need no new evidence. It counts stale evidence as a fail, and
-// publishes a better status that MinHold has delayed. It returns the transition that
-// followed, if there was one.
+// Tick handles changes that need no new run. It counts stale evidence as a fail, and publishes
+// a better status that MinHold has delayed. If the status has changed, it returns the
+// transition and true.
 func (m *Machine) Tick(now time.Time) (Transition, bool) {
 	from := m.status
 	if !m.staleAt.IsZero() && !now.Before(m.staleAt) {
@@ -108,8 +109,8 @@ func (m *Machine) Tick(now time.Time) (Transition, bool) {
 	return m.transition(from, now)
 }
 
-// Deadline returns the time when Tick has something to do next. ok is false if Tick has
-// nothing to do until there is new evidence.
+// Deadline returns the time when Tick must be called next. ok is false if Tick has nothing to
+// do until there is a new result.
 func (m *Machine) Deadline() (at time.Time, ok bool) {
 	at = m.staleAt
 	if m.status != m.earned {
@@ -120,16 +121,16 @@ func (m *Machine) Deadline() (at time.Time, ok bool) {
 	return at, !at.IsZero()
 }
 
-// Forgive delays by late the time when the last evidence becomes stale, because the owner of
-// the machine was late.
+// Forgive delays the time when the last evidence becomes stale by late. late is the time by
+// which the process itself was late, so that it could not run the check.
 func (m *Machine) Forgive(late time.Duration) {
 	if !m.staleAt.IsZero() {
 		m.staleAt = m.staleAt.Add(late)
 	}
 }
 
-// Retune replaces the policy. The conditions for p are those of New. The counters and the
-// status stay the same.
+// Retune replaces the policy by p. The conditions for p are the same as for New. The counters
+// and the status stay the same.
 func (m *Machine) Retune(p *health.Policy) { m.policy = p }
 
 func (m *Machine) count(e Evidence) {
@@ -143,7 +144,7 @@ func (m *Machine) count(e Evidence) {
 	}
 }
 
-// evaluate returns the status that follows from the counters. The counters contain e already.
+// evaluate returns the status that follows from the counters, which already include e.
 func (m *Machine) evaluate(e Evidence) health.Status {
 	if m.earned == health.Starting {
 		return firstStatus(e)
@@ -172,8 +173,7 @@ func firstStatus(e Evidence) health.Status {
 	return health.NotServing
 }
 
-// publishEarned makes the earned status the published one, unless it is better and MinHold
-// delays it.
+// publishEarned makes earned the published status. If earned is better, MinHold may delay this.
 func (m *Machine) publishEarned(now time.Time) {
 	held := m.status.WorseThan(m.earned) && m.status != health.Starting && now.Before(m.since.Add(m.policy.MinHold))
 	if m.status == m.earned || held {
@@ -182,8 +182,8 @@ func (m *Machine) publishEarned(now time.Time) {
 	m.status, m.since = m.earned, now
 }
 
-// updateTrouble sets the cause and the reason from o. If the status is SERVING and o is a
-// pass, it ends the failure.
+// updateTrouble sets the cause after o, and begins, continues or ends the present failure. The
+// failure ends when o is a pass and the status is SERVING.
 func (m *Machine) updateTrouble(o Observation) {
 	if m.status == health.Serving {
 		m.cause = health.CauseOK
@@ -199,8 +199,7 @@ func (m *Machine) updateTrouble(o Observation) {
 	}
 }
 
-// setReason sets the reason of the present failure. If there was no failure, it begins one
-// at now.
+// setReason sets the reason of the present failure. If there is none, a failure begins at now.
 func (m *Machine) setReason(reason string, now time.Time) {
 	if m.trouble == nil {
 		m.trouble = &trouble{reason, now}
@@ -209,7 +208,7 @@ func (m *Machine) setReason(reason string, now time.Time) {
 	}
 }
 
-// causeOr returns c, or the usual cause of e if c is CauseNone.
+// causeOr returns c, or the cause that belongs to e if c is CauseNone.
 func causeOr(c health.Cause, e Evidence) health.Cause {
 	if c == health.CauseNone {
 		return e.cause()
@@ -225,8 +224,8 @@ func (m *Machine) countStale(now time.Time) {
 	m.setReason("", now)
 }
 
-// endTrouble handles the return to SERVING in Tick. If the last evidence was a pass, it ends
-// the failure. Otherwise it only clears the reason.
+// endTrouble handles the end of MinHold if the status becomes SERVING. If the last run was a
+// pass, the present failure ends. Otherwise only its reason is removed.
 func (m *Machine) endTrouble() {
 	m.cause = health.CauseOK
 	if m.nonPasses == 0 {

@@ -1,6 +1,6 @@
-// Package signals receives the signals of a command from the initialisation of its
-// packages on. Before the first statement of main, 10 ms may pass; a signal in that time
-// is not lost.
+// Package signals receives the signals of a command from the start of the process on. It is
+// initialised before larger packages, so that a signal in the first milliseconds, before main
+// begins, is not lost.
 //
 // # Concurrency
 //

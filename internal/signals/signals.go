@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// Each channel has room for one signal. Further signals are dropped until it is received.
+// Each channel has room for one signal. While a signal waits in a channel, further ones are dropped.
 var (
 	// Hangups receives SIGHUP.
 	Hangups = make(chan os.Signal, 1)

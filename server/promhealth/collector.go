@@ -7,8 +7,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// descs has the descriptions of the metrics of one server. The name of the server is a
-// constant label of all metrics. So several servers of one process can be registered.
+// descs has the descriptions of the metrics of one server. Each metric has the name of the
+// server as a constant label, so that several servers of one process can be registered.
 type descs struct {
 	checkStatus, checkDuration, checkRuns, lastSuccess, overdue, breakerOpen, serviceStatus *prometheus.Desc
 }
@@ -28,7 +28,7 @@ func newDescs(service string) descs {
 	}
 }
 
-// bounds are the upper bounds of the duration buckets in seconds.
+// bounds are the upper bounds of the histogram buckets for durations, in seconds.
 var bounds = func() (all [len(server.DurationBounds)]float64) {
 	for i, d := range server.DurationBounds {
 		all[i] = d.Seconds()
@@ -42,10 +42,10 @@ type Collector struct {
 	descs  descs
 }
 
-// NewCollector returns a collector for the checks of a server. All series have the label
-// service with the server's Config.Service, so that collectors of servers with other names
-// can be registered too. Each check has about 25 series. Do not use the collector with
-// thousands of checks.
+// NewCollector returns a collector for the checks of s. All series have the label "service" with
+// the server's Config.Service. So a registry accepts collectors of several servers if their
+// names differ. Each check has about 25 series: do not use the collector with thousands of
+// checks.
 func NewCollector(s *server.Server) *Collector {
 	return &Collector{s, newDescs(s.Statuses()[0].ID.Service)}
 }
@@ -89,14 +89,14 @@ func number(b bool) float64 {
 	return 0
 }
 
-// gauge sends the number of a status, if the status has one.
+// gauge sends the number of a status to ch, if metrics have a number for the status.
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, s health.Status, label string) {
 	if value, ok := s.Metric(); ok {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
 	}
 }
 
-// buckets returns the cumulative counts of durations by upper bound in seconds.
+// buckets returns, for each upper bound in seconds, how many durations were at most this long.
 func buckets(c *server.CheckInfo) map[float64]uint64 {
 	all := make(map[float64]uint64, len(bounds))
 	var n uint64

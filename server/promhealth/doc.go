@@ -2,13 +2,12 @@
 //
 //	prometheus.MustRegister(promhealth.NewCollector(srv))
 //
-// Each series has the label service with the server's Config.Service. So each server of a
-// process has a collector of its own. The other labels are check, result, name (an entry
-// of Config.Service and Config.Services) and le. A registerer that wraps a collector must
-// not add one of these labels. Two servers of the same name need such a registerer, which
-// adds another label, such as "server".
+// Each series has the label "service" with the server's Config.Service. So each server of a
+// process has a collector of its own. The other labels are check, result, name and le. The label
+// name is an entry of Config.Service and Config.Services. Two servers of the same name need a
+// registerer that adds another label, such as "server". It must not be one of the labels above.
 //
-// A scrape runs no check and waits for none. It reads the present state. The names of the
+// A scrape reads the present state. It runs no check and waits for none. The names of the
 // metrics are common among health libraries, so that existing dashboards work.
 //
 // # Concurrency

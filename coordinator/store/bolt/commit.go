@@ -86,8 +86,8 @@ func (w *batchWriter) putPositions(positions []store.Position) {
 	}
 }
 
-// fillJournal is the fraction of a page that bbolt fills in the journal, which grows only
-// at its end.
+// fillJournal is the fraction of each page of the journal that bbolt fills. It is high,
+// because new transitions are added only at the end.
 const fillJournal = 0.95
 
 // appendTransitions writes the transitions to the journal, each with the next number.
@@ -103,7 +103,7 @@ func (w *batchWriter) appendTransitions(all []store.Transition) {
 	}
 }
 
-// dropOldest deletes the oldest transitions until at most the number most of them are left.
+// dropOldest deletes the oldest transitions, so that at most the number most remains.
 func (w *batchWriter) dropOldest(most int) {
 	tooMany := w.summary.Transitions - most
 	if w.err != nil || tooMany <= 0 {

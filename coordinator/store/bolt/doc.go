@@ -1,11 +1,10 @@
 // Package bolt keeps the records of a coordinator in one bbolt file.
 //
-// [Open] examines the file before bbolt may write to it. It refuses a file that it must not
-// write to. The error says what to do, and the file is not changed. The examination is
-// necessary because bbolt checks little: on a damaged file it panics, faults or returns wrong
-// data. Therefore Open reads every page and every record. It checks that each page is used
-// exactly once or free, that keys are in order, and that checksums and numbers of records are
-// right. It cannot find damage in free space.
+// [Open] examines the file before bbolt may write to it, because bbolt checks little: on a
+// damaged file it panics, faults or returns wrong data. Open reads every page and every record.
+// It checks that each page is used exactly once or free, that keys are in order, and that
+// checksums and numbers of records are right. It cannot find damage in free space. A file with
+// a fault is refused and not changed. The error says what to do.
 //
 // The file has one bucket for each kind of record. A record is a version byte, a CRC-32C
 // of its bucket, key and text, and the text in JSON. The key of a transition begins with

@@ -10,8 +10,8 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// refusal is a reason for which a file is not used. The predicate continues the words "the
-// file". The advice says what the operator can do.
+// refusal is a reason for which Open does not use a file. The predicate is the end of a
+// sentence that begins with "the file". The advice says what the operator can do.
 type refusal struct{ predicate, advice string }
 
 // Error implements error.
@@ -65,7 +65,7 @@ func (e *refusedFile) Error() string {
 // Unwrap returns the reason of the refusal, such as ErrDamaged.
 func (e *refusedFile) Unwrap() error { return e.why }
 
-// unsuitable is the error for a file that is not damaged and cannot be used.
+// unsuitable is the error for a file that is not damaged but cannot be used.
 type unsuitable struct {
 	why    error // reason: ErrForeign or ErrNewerFormat
 	detail string
@@ -83,7 +83,7 @@ type corruption struct {
 // Error implements error.
 func (c *corruption) Error() string { return c.place + ": " + c.what.Error() }
 
-// Unwrap returns what was found at the place.
+// Unwrap returns the fault that was found at the place.
 func (c *corruption) Unwrap() error { return c.what }
 
 // boltPanic is a panic of bbolt. It means that the file is damaged.
@@ -113,7 +113,7 @@ func isDamage(err error) bool {
 		errors.Is(err, berrors.ErrChecksum) || errors.Is(err, berrors.ErrVersionMismatch)
 }
 
-// openError returns the refusal of the file at path for an error that was found in it. It
+// openError returns an error that refuses the file at path, because of the fault err in it. It
 // returns nil if err is nil.
 func openError(path string, err error) error {
 	var u *unsuitable

@@ -26,8 +26,8 @@ func (e *examiner) examine() error {
 	return e.checkFreelist()
 }
 
-// findBuckets returns, by the name of each bucket, the value of the element that holds the
-// bucket.
+// findBuckets returns the buckets by their names. The value of a bucket is the value of the
+// page element that holds the bucket.
 func (e *examiner) findBuckets() (map[string][]byte, error) {
 	roots := map[string][]byte{}
 	err := e.walkTree(e.meta.root, nil, nil, func(el *element) error {
@@ -128,8 +128,8 @@ func onlyError[T any](read func(key, record []byte) (T, error)) func(key, record
 	}
 }
 
-// checkPosition returns a function that checks that a position is not after lastSeq, the end of
-// the journal.
+// checkPosition returns a function that checks one position of a consumer. The position must
+// not be higher than lastSeq, the number of the newest transition.
 func checkPosition(lastSeq uint64) func(key, record []byte) error {
 	return func(key, record []byte) error {
 		p, err := readPosition(key, record)

@@ -9,8 +9,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// The keys of the meta bucket. Every release can read the first two in a file of any
-// format, so they never change.
+// The keys of the bucket "meta". keyMagic and keyFormat never change, because every release
+// must be able to read them in a file of any format.
 const (
 	keyMagic   = "magic"
 	keyFormat  = "format" // key of the format number, whose value has four bytes, big-endian
@@ -19,13 +19,13 @@ const (
 
 const (
 	magic = "meshhealth coordinator store"
-	// format is the format that this release writes. Format 2 has a bucket for positions, and
-	// the ID of the last batch. The key of an override is the text of its scope, and actions
-	// have a scope.
+	// format is the number of the file format that this release writes. Format 2 added the
+	// positions of consumers, the ID of the last batch, and the scope of actions. It also
+	// changed the key of an override to the text of its scope.
 	format = 2
 )
 
-// recordBuckets returns the buckets of a format, except for the meta bucket.
+// recordBuckets returns the names of the buckets in a format, except for the bucket "meta".
 func recordBuckets(format uint32) []string {
 	all := []string{bucketRegistrations, bucketOverrides, bucketStatuses, bucketTransitions}
 	if format >= 2 {
@@ -34,9 +34,10 @@ func recordBuckets(format uint32) []string {
 	return all
 }
 
-// summary is the record that every commit writes. Its numbers of records reveal that bbolt has
-// lost a page without an error. LastSeq is the number of the newest transition; with it, no
-// number is used twice even if the journal is empty.
+// summary is the record that every commit writes. It has the number of records of each kind,
+// which reveals that bbolt has lost a page without an error. LastSeq is the number of the
+// newest transition. It is stored so that no number is used twice after the journal was
+// emptied.
 type summary struct {
 	AliveAt       time.Time `json:"alive_at,omitzero"`
 	LastBatch     uint64    `json:"last_batch,omitempty"`
@@ -48,7 +49,7 @@ type summary struct {
 	Positions     int       `json:"positions"`
 }
 
-// count returns a pointer to the field with the number of records in a bucket.
+// count returns a pointer to the field of s that counts the records of a bucket.
 func (s *summary) count(bucket string) *int {
 	switch bucket {
 	case bucketRegistrations:

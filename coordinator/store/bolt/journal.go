@@ -81,7 +81,7 @@ func keyFilter(id health.ID) func(key []byte) bool {
 // TransitionsAfter implements [store.Store].
 func (s *Store) TransitionsAfter(ctx context.Context, c store.Cursor) (store.Segment, error) {
 	var segment store.Segment
-	var refused error // error about the cursor, and not about the file
+	var refused error // an error about the cursor of the caller, and not about the file
 	err := s.view(ctx, func(tx *bbolt.Tx) error {
 		sum, err := readSummary(tx)
 		if err != nil {

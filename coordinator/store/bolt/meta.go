@@ -26,8 +26,8 @@ const (
 
 var native = binary.NativeEndian
 
-// boltMeta is the content of a meta page. A file has two meta pages, which bbolt writes in turn.
-// The page with the higher txid is the valid one.
+// boltMeta is the content of a meta page, which says which commit is valid. A file has two meta
+// pages, which bbolt writes alternately. The page with the higher txid is the valid one.
 type boltMeta struct {
 	version, pageSize           uint32
 	root, freelist, pages, txid uint64
@@ -40,7 +40,7 @@ type examiner struct {
 	file   *os.File
 	meta   boltMeta
 	format uint32 // format number of the store
-	used   []bool // by page number: true if the page was found in use or free
+	used   []bool // used[n] is true if page n was found to be in use or free
 }
 
 // readMetaPages reads and compares both meta pages, and returns an error unless both are valid.
@@ -84,7 +84,7 @@ func (e *examiner) readMetaPage(id uint64, offset int64) (boltMeta, error) {
 }
 
 // hasSecondMetaPage reports whether the file has a second meta page. It is called if the first
-// page is no meta page. If there is a second one, the file is a damaged bbolt file.
+// page is not a meta page. The result decides whether the file is damaged or not a bbolt file.
 func (e *examiner) hasSecondMetaPage() bool {
 	var b [4]byte
 	for size := int64(minPageSize); size <= maxPageSize; size *= 2 {

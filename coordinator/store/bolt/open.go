@@ -16,7 +16,7 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/store"
 )
 
-// Options are the options of a store. The zero value has the defaults.
+// Options are the options of Open. The zero value has the defaults.
 type Options struct {
 	// MaxTransitions is the largest number of transitions in the journal. 0 means
 	// store.DefaultTransitions; a negative number means an empty journal. If the number is
@@ -129,8 +129,8 @@ func checkFileMode(path string) error {
 	case info.Size() == 0:
 		return &refusedFile{path: path, why: ErrEmpty}
 	case info.Mode().Perm()&0o222 == 0:
-		// An administrator may write to a file whose mode forbids it. Open refuses the file
-		// all the same, because a person has chosen this mode.
+		// An administrator may write even to a file whose mode forbids it. Open refuses such a
+		// file, because a person has chosen this mode.
 		return &refusedFile{path: path, why: ErrReadOnly, detail: "mode " + info.Mode().Perm().String()}
 	}
 	// Only an attempt to open the file shows whether this process may write to it.
@@ -142,8 +142,8 @@ func checkFileMode(path string) error {
 }
 
 // withReadLock runs f under a read lock of the file, so that no other process can write to it. If
-// bbolt cannot open the file, f runs without the lock. No other process can open the file in this
-// case, and f finds the reason.
+// bbolt cannot open the file, f runs without the lock. This is safe, because no other process can
+// open the file either, and f finds the reason.
 func withReadLock(path string, f func() error) error {
 	opts := boltOptions()
 	opts.ReadOnly = true

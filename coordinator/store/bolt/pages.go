@@ -6,7 +6,7 @@ import (
 	"fmt"
 )
 
-// The flags of a page. Each page has exactly one flag, which is the kind of the page.
+// The flags of a page. Each page has exactly one of them, which says what the page contains.
 const (
 	flagBranch   = 0x01
 	flagLeaf     = 0x02
@@ -40,7 +40,7 @@ func parseHeader(b []byte) header {
 	return header{native.Uint64(b), native.Uint16(b[8:]), native.Uint16(b[10:]), native.Uint32(b[12:])}
 }
 
-// element is one entry of a page: a child of a branch, a bucket or a record.
+// element is one entry of a page. It describes a child page, a bucket or a record.
 type element struct {
 	key, value []byte
 	child      uint64 // number of the child page; only for an element of a branch
@@ -51,8 +51,8 @@ func pageError(id uint64, what error) error {
 	return &corruption{fmt.Sprintf("page %d", id), what}
 }
 
-// claimPages marks the n pages from id as used. It returns an error if one of them is marked
-// already, or is not in the file.
+// claimPages marks the n pages from number id on as used. It returns an error if one of them is
+// already marked, or is beyond the end of the file.
 func (e *examiner) claimPages(id, n uint64) error {
 	if id < 2 || id >= e.meta.pages || n > e.meta.pages-id {
 		return pageError(id, errRange)
@@ -66,7 +66,7 @@ func (e *examiner) claimPages(id, n uint64) error {
 	return nil
 }
 
-// readPage reads a page with its overflow pages.
+// readPage reads a page with the overflow pages that continue it.
 func (e *examiner) readPage(id uint64) (header, []byte, error) {
 	if err := e.claimPages(id, 1); err != nil {
 		return header{}, nil, err

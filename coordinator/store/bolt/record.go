@@ -74,12 +74,12 @@ func decodeRecord(bucket string, key, record []byte, v any) error {
 	return nil
 }
 
-// placeOf returns the place of a record for an error. It quotes the key, because the key may be
+// placeOf returns the place of a record for an error text. The key is quoted, because it may be
 // damaged too.
 func placeOf(bucket string, key []byte) string { return fmt.Sprintf("bucket %s, key %q", bucket, key) }
 
-// appendID appends the key of an ID: its service, a zero byte, and its instance. The keys
-// of all instances of a service begin with the key of the service.
+// appendID appends the key of an ID to dst: its service, a zero byte, and its instance. So the
+// keys of all instances of a service begin with the key of the service.
 func appendID(dst []byte, id health.ID) []byte {
 	dst = append(append(dst, id.Service...), 0)
 	return append(dst, id.Instance...)
@@ -177,7 +177,7 @@ func readTransition(key, record []byte) (t store.Transition, err error) {
 	return t, nil
 }
 
-// putRecord writes v under key into a bucket with this name.
+// putRecord stores v under key in b. bucket is the name of b, which the checksum covers.
 func putRecord(b *bbolt.Bucket, bucket string, key []byte, v any) error {
 	record, err := encodeRecord(bucket, key, v)
 	if err != nil {
@@ -186,7 +186,7 @@ func putRecord(b *bbolt.Bucket, bucket string, key []byte, v any) error {
 	return b.Put(key, record)
 }
 
-// loadAll reads all records of a bucket and appends them to dst.
+// loadAll reads all records of a bucket and appends them to dst. read decodes one record.
 func loadAll[T any](tx *bbolt.Tx, bucket string, dst *[]T, read func(key, record []byte) (T, error)) error {
 	return tx.Bucket([]byte(bucket)).ForEach(func(key, record []byte) error {
 		v, err := read(key, record)
@@ -195,7 +195,7 @@ func loadAll[T any](tx *bbolt.Tx, bucket string, dst *[]T, read func(key, record
 	})
 }
 
-// loadOne reads the record of a key, if there is one, and appends it to dst.
+// loadOne reads the record of a key, if there is one, and appends it to dst. read decodes it.
 func loadOne[T any](tx *bbolt.Tx, bucket string, key []byte, dst *[]T, read func(key, record []byte) (T, error)) error {
 	record := tx.Bucket([]byte(bucket)).Get(key)
 	if record == nil {

@@ -20,12 +20,12 @@ type Store struct {
 	maxTransitions int
 	db             *bbolt.DB
 	file           *os.File // file to which db writes
-	// indeterminate is true if the last commit may not be durable although it can be read. This
-	// is so if the commit has failed, or if an earlier process has made it. Only the store
-	// writer uses this field.
+	// indeterminate is true if the last commit can be read but may not be durable. The reason
+	// is that the commit has failed, or that an earlier process has made it. Only the
+	// goroutine that writes to the store uses this field.
 	indeterminate bool
 
-	panicked atomic.Bool // bbolt panicked in a commit because of damage, so its memory may be wrong too
+	panicked atomic.Bool // bbolt panicked in a commit because of damage, so its data in memory may be wrong too
 	locked   atomic.Bool // the commit that panicked still holds the locks of bbolt, so Close would block
 	closed   atomic.Bool
 }
@@ -69,7 +69,7 @@ func (s *Store) update(ctx context.Context, f func(*bbolt.Tx) error) error {
 	s.indeterminate = err != nil
 	if p := (*boltPanic)(nil); errors.As(err, &p) {
 		s.panicked.Store(true)
-		s.locked.Store(tx != nil && tx.DB() != nil) // bbolt has not rolled back the transaction, and still holds its locks
+		s.locked.Store(tx != nil && tx.DB() != nil) // true if bbolt has not rolled back the transaction, and so still holds its locks
 	}
 	return s.wrapError(err)
 }
@@ -92,7 +92,7 @@ func (s *Store) endIndeterminate() error {
 	return nil
 }
 
-// wrapError returns the error of this package for an error of bbolt, and nil for nil.
+// wrapError converts an error of bbolt into an error of this package. It returns nil for nil.
 func (s *Store) wrapError(err error) error {
 	switch {
 	case err == nil:

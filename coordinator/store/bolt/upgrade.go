@@ -28,8 +28,8 @@ func upgradeFormat(tx *bbolt.Tx) error {
 }
 
 // upgradeFormat1 converts format 1 to format 2. It adds the bucket for positions, uses the text of
-// the scope as the key of an override, and adds a scope to actions. In format 1 an ID held the
-// scope; see scopeFormat1.
+// the scope as the key of an override, and adds a scope to actions. In format 1 the key of an
+// override was made from an ID, see scopeFormat1.
 func upgradeFormat1(tx *bbolt.Tx) error {
 	s, err := readSummary(tx)
 	if err != nil {
@@ -44,9 +44,9 @@ func upgradeFormat1(tx *bbolt.Tx) error {
 	return errors.Join(upgradeActions1(tx), writeSummary(tx, &s))
 }
 
-// scopeFormat1 returns the text of the scope that a key of format 1 represents. In format 1 the key
-// of a scope was the key of an ID. The ID was an instance, a service, or an empty service with the
-// text of a selector as its instance.
+// scopeFormat1 returns the text of the scope for a key in format 1, which was made from an ID.
+// The ID was an instance, a service, or a selector. The ID of a selector had an empty service,
+// and the text of the selector as its instance.
 func scopeFormat1(key []byte) (scope string, selector, ok bool) {
 	id, ok := parseID(key)
 	if id.Service == "" {

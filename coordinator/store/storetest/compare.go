@@ -15,11 +15,11 @@ import (
 // The functions below compare the texts of records. They accept that a store returns records in
 // another order, times with another location, and nil instead of empty labels.
 
-// text returns the ID of a record and the record v in JSON. The JSON of v does not contain the ID.
+// text returns a record as one line: its ID and v in JSON, which does not contain the ID.
 func text(id health.ID, v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // cannot happen: JSON can encode every record
+		panic(err) // this cannot happen, because JSON can encode every record
 	}
 	return id.String() + " " + string(b)
 }

@@ -1,10 +1,10 @@
 // Package storetest has the tests that every implementation of [store.Store] must pass.
 //
-// [Run] tests each rule of package store by itself. It then applies random batches to the
-// store and to a model made of plain maps, and compares the two. [RunDurable] does the
-// same with a store that is closed and opened again between batches.
+// [Run] tests each rule of package store separately. After that it applies random batches to
+// the store and to a model that consists of plain maps, and compares both. [RunDurable] does
+// the same with a store that is closed and opened again between batches.
 //
 // # Concurrency
 //
-// A test calls each of the two once.
+// A test calls Run and RunDurable once each.
 package storetest

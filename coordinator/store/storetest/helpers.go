@@ -9,14 +9,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Open returns an empty store whose journal keeps maxTransitions. It must close the store
-// at the end of the test, and check it if it can.
+// Open returns an empty store whose journal keeps at most maxTransitions. Open must arrange
+// that the store is closed at the end of the test t.
 type Open func(t *testing.T, maxTransitions int) store.Store
 
 // OpenAt opens the store in a folder. If the folder has no store, it makes an empty one.
 type OpenAt func(t *testing.T, folder string, maxTransitions int) store.Store
 
-// noon is the time from which the times in the tests are counted.
+// noon is the time to which the tests add durations to get the times of their records.
 var noon = time.Date(2026, time.March, 1, 12, 0, 0, 123456789, time.UTC)
 
 func at(n int) time.Time { return noon.Add(time.Duration(n) * time.Second) }
@@ -55,7 +55,7 @@ func changes(id health.ID, n int) []store.Transition {
 	return all
 }
 
-// whole returns a batch with one record of each kind for each ID.
+// whole returns a batch that has one record of each kind for each ID.
 func whole(ids ...health.ID) *store.Batch {
 	b := &store.Batch{}
 	for _, id := range ids {
@@ -124,7 +124,7 @@ func journal(t *testing.T, s store.Store, q store.Query) []store.Transition {
 	}
 }
 
-// segment reads one segment, and checks the rules that every segment must obey.
+// segment reads one segment of the journal, and checks the rules that every segment must obey.
 func segment(t *testing.T, s store.Store, c store.Cursor) store.Segment {
 	t.Helper()
 	g, err := s.TransitionsAfter(context.Background(), c)

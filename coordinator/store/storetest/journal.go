@@ -41,7 +41,8 @@ func testJournalOfDeleted(t *testing.T, open Open) {
 	sameJournal(t, "journal", journal(t, s, store.Query{ID: pay1, Limit: 1}), []store.Transition{change(pay1)})
 }
 
-// mixed commits n transitions of three instances in small batches. Some are gaps.
+// mixed commits n transitions of three instances, including gaps, in small batches. It returns
+// the transitions.
 func mixed(t *testing.T, s store.Store, n int) []store.Transition {
 	var all []store.Transition
 	for i := range n {

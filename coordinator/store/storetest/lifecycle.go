@@ -61,8 +61,8 @@ func testClosed(t *testing.T, open Open) {
 	}
 }
 
-// testReaders reads the journal while transitions are added and dropped. Each page must show the
-// journal at one time, so no number may be missing between the numbers in a page.
+// testReaders reads the journal while transitions are added and dropped. Each page must show a
+// state that the journal had at one moment, so the numbers in a page must have no gaps.
 func testReaders(t *testing.T, open Open) {
 	const most = 40
 	s := open(t, most)
@@ -153,8 +153,8 @@ func testReopen(t *testing.T, open OpenAt) {
 	}
 }
 
-// testReopenEmpty drops the whole journal and opens the store again. The numbers of new transitions
-// must still be higher than before.
+// testReopenEmpty drops the whole journal and opens the store again. New transitions must have
+// higher numbers than the dropped ones.
 func testReopenEmpty(t *testing.T, open OpenAt) {
 	folder := t.TempDir()
 	s := reopen(t, open(t, folder, 0), open, folder, 0)

@@ -109,7 +109,7 @@ func (c chance) ids() []health.ID {
 	return ids
 }
 
-// scopes returns the texts of IDs. They serve as names of consumers too.
+// scopes returns the texts of random IDs. The tests use them as scopes and names of consumers.
 func (c chance) scopes() []string {
 	var texts []string
 	for _, id := range c.ids() {
@@ -170,7 +170,7 @@ func (c chance) transitions() []store.Transition {
 
 const modelSteps = 100
 
-// newChance logs its seed when the test fails.
+// newChance returns a source of random batches. It logs its seed if the test fails.
 func newChance(t *testing.T) chance {
 	seed := rand.Uint64()
 	t.Cleanup(func() {

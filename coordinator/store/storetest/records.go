@@ -50,7 +50,7 @@ func testEveryField(t *testing.T, open Open) {
 	commit(t, s, b)
 	same(t, "Load", load(t, s), stateOf(full()))
 	want := stateOf(full())
-	want.Overrides, want.Positions = nil, nil // the scope of the override is not the instance
+	want.Overrides, want.Positions = nil, nil // the override has another scope, so Lookup does not return it
 	same(t, "Lookup", lookup(t, s, pay1), want)
 	sameJournal(t, "journal", journal(t, s, store.Query{Limit: 1}), full().Transitions)
 	same(t, "the batch itself", stateOf(b), stateOf(full()))
@@ -178,7 +178,7 @@ func testLookup(t *testing.T, open Open) {
 	same(t, "none", lookup(t, s), store.State{})
 }
 
-// testNames uses names that are parts of other names, and checks that they are kept apart.
+// testNames uses names that are parts of other names. The store must not confuse them.
 func testNames(t *testing.T, open Open) {
 	s := open(t, 0)
 	ids := []health.ID{id("a", "b"), id("ab", ""), id("", "ab"), id("a", "bc"), id("*", ""), id("*", "z1"), id("*", "z10"), id("a", ""), id("aa", "b"), id("a", "/b")}

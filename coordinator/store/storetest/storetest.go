@@ -2,7 +2,7 @@ package storetest
 
 import "testing"
 
-// Run tests a store.
+// Run tests an implementation of store.Store. open returns a new store for each test.
 func Run(t *testing.T, open Open) {
 	for name, f := range map[string]func(*testing.T, Open){
 		"Empty":                   testEmpty,
@@ -47,7 +47,7 @@ func Run(t *testing.T, open Open) {
 	}
 }
 
-// RunDurable tests that a store keeps what it has acknowledged.
+// RunDurable tests that a store keeps each committed batch after it was closed and opened again.
 func RunDurable(t *testing.T, open OpenAt) {
 	t.Run("Reopen", func(t *testing.T) { testReopen(t, open) })
 	t.Run("ReopenEmpty", func(t *testing.T) { testReopenEmpty(t, open) })

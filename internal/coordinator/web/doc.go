@@ -1,5 +1,5 @@
 // Package web serves the HTTP pages of a coordinator: /metrics for Prometheus, /livez and
-// /readyz for probes, and / with a list of them.
+// /readyz for probes, and / with a list of these pages.
 //
 // Each page asks the access policy before it answers. HTTP callers are not authenticated.
 //

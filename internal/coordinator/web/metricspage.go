@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// maxScrapes is the largest number of metrics pages that are made at one time.
+	// maxScrapes is the largest number of metrics pages that are made at the same time.
 	maxScrapes = 8
 	// maxScrapesPerPeer is the largest number of metrics pages that one peer may read at
-	// one time.
+	// the same time.
 	maxScrapesPerPeer = 4
 )
 
@@ -25,13 +25,13 @@ const (
 type metricsPage struct {
 	next       http.Handler
 	ipv6Prefix int           // length of the IPv6 prefix that identifies a peer, in bits; 0 means wire.PeerPrefix
-	making     chan struct{} // one element for each page that is being made
+	making     chan struct{} // semaphore with one element for each page that is being made
 
 	mu      sync.Mutex
-	reading map[string]int // number of pages that are being made or written, by peer
+	reading map[string]int // by peer, the number of its pages that are being made or written
 }
 
-// newMetricsPage returns the page with the metrics of a gatherer.
+// newMetricsPage returns a handler that serves the metrics of a gatherer.
 func newMetricsPage(metrics prometheus.Gatherer, ipv6Prefix int) *metricsPage {
 	return limitScrapes(promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}), ipv6Prefix)
 }
@@ -79,7 +79,7 @@ func (m *metricsPage) removeReader(peer string) {
 	}
 }
 
-// make makes a page. It returns nil if the request ends while it waits for its turn.
+// make makes a page in memory. It returns nil if the request ends while it waits for its turn.
 func (m *metricsPage) make(r *http.Request) *bufferedPage {
 	select {
 	case m.making <- struct{}{}:

@@ -23,7 +23,7 @@ type pages struct {
 	metrics http.Handler
 }
 
-// route is one page, with the verb and the name that the access policy must allow.
+// route is one HTTP page. verb and name are what the access policy must allow.
 type route struct {
 	pattern string // pattern for http.ServeMux
 	verb    access.Verb
@@ -44,8 +44,8 @@ func (p *pages) routes(ctx context.Context) []route {
 	}
 }
 
-// mux returns the handler of all pages. It is the only place that registers a page, so
-// that each page asks the access policy.
+// mux returns the handler of all pages. Pages are registered only here, so that each page asks
+// the access policy.
 func (p *pages) mux(ctx context.Context) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range p.routes(ctx) {
@@ -54,8 +54,8 @@ func (p *pages) mux(ctx context.Context) *http.ServeMux {
 	return mux
 }
 
-// checked returns a handler that asks the access policy before it serves the page. The
-// policy learns nothing about the caller, because HTTP callers are not authenticated.
+// checked returns a handler that asks the access policy before it serves a page. HTTP callers
+// are not authenticated, so the policy decides without knowing the caller.
 func (p *pages) checked(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		caller := access.Caller{Policy: p.policy}
@@ -71,8 +71,8 @@ func alive(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ali
 
 func list(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, listing) }
 
-// notFound answers an unknown path, such as /healthz. Some manifests use /healthz for
-// liveness. If it were an alias of /readyz, healthy processes would be restarted.
+// notFound answers an unknown path, such as /healthz. Kubernetes manifests often use /healthz for
+// liveness. If it meant the same as /readyz, healthy processes would be restarted.
 func notFound(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "this path is not served; allowed:\n"+listing, http.StatusNotFound)
 }

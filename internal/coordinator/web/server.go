@@ -16,8 +16,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// grace is the time for which Serve waits, after ctx has ended, for requests to end by
-// themselves.
+// grace is the longest time for which Serve waits for open requests after ctx has ended.
 const grace = 2 * time.Second
 
 // Config has the settings of a Server.
@@ -33,7 +32,7 @@ type Config struct {
 	IPv6Prefix int
 }
 
-// Server serves the pages.
+// Server serves the HTTP pages of a coordinator.
 type Server struct{ pages pages }
 
 // New returns a server that accepts no connections before Serve is called.
@@ -44,15 +43,15 @@ func New(cfg Config) *Server {
 	return &Server{pages{feed: cfg.Feed, policy: cfg.Policy, metrics: newMetricsPage(cfg.Metrics, cfg.IPv6Prefix)}}
 }
 
-// limited is a connection that may exceed a limit on connections.
+// limited is a connection that may be over a limit on the number of connections.
 type limited interface {
 	// Refused returns an error that names the exceeded limit, or nil.
 	Refused() error
 }
 
 // Serve answers requests until ctx ends. It closes the listener, and returns when all
-// requests have ended. A connection whose type has the method Refused() error is answered
-// with that error, if it is not nil.
+// requests have ended. If a connection has the method Refused() error and this returns an
+// error, all requests on the connection are answered with the error.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	h := &http.Server{
 		Handler: s.Handler(ctx, listener.Addr()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -79,12 +78,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// Handler returns the handler of all requests to the listener with the address at. When
-// ctx has ended, /readyz answers DRAINING.
+// Handler returns the handler of all requests. at is the address of the listener. After ctx has
+// ended, /readyz answers DRAINING.
 func (s *Server) Handler(ctx context.Context, at net.Addr) http.Handler {
 	mux := s.pages.mux(ctx)
 	if at, err := netip.ParseAddrPort(at.String()); err == nil && !at.Addr().IsLoopback() {
-		return refuseLimited(mux) // a listener beyond loopback may be reached under any host name
+		return refuseLimited(mux) // other machines may use any host name for a listener that is not on loopback
 	}
 	return refuseLimited(refuseForeignHosts(mux))
 }
@@ -108,9 +107,9 @@ func refuseLimited(next http.Handler) http.Handler {
 	})
 }
 
-// refuseForeignHosts refuses requests with another host name than localhost. Otherwise the
-// owner of a web page could let a domain name resolve to this address. The page could then
-// read the answers in the browser of a user.
+// refuseForeignHosts refuses requests whose host name is not localhost. This protects against DNS
+// rebinding: a web page lets its domain name resolve to this address, and then reads the answers
+// in the browser of a user.
 func refuseForeignHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
