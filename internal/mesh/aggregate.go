@@ -7,8 +7,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// aggregates computes the statuses of services, zones and the mesh from the contributions
-// of instances. Each step publishes its changes and then starts the next step:
+// aggregates computes the statuses of services, zones and the mesh. It counts what each
+// instance contributes. Each step publishes its changes and then starts the next step:
 //
 //	instance -> service           -> mesh, roots of the dependents
 //	         -> service in a zone -> zone
@@ -18,9 +18,9 @@ type aggregates struct {
 	zones    map[string]*zoneAggregate
 	mesh     zoneAggregate
 	roots    roots
-	// amnesty is the end of the time after the start in which a mesh or zone that is UNKNOWN
-	// is published as DEGRADED and unconfirmed. So a restart of the coordinator does not take
-	// the traffic away from a whole zone.
+	// amnesty is the end of a time after the start of the coordinator. Until then a mesh or
+	// zone that is UNKNOWN is published as DEGRADED and unconfirmed. So a restart of the
+	// coordinator does not take the traffic away from a whole zone.
 	amnesty deadline
 }
 
@@ -35,8 +35,8 @@ func newAggregates(e *env) aggregates {
 	return a
 }
 
-// join counts one more instance of a service. It returns the aggregate of the service and
-// creates it if there is none.
+// join adds one instance to the size of a service. It returns the aggregate of the service,
+// which it creates if the service is new.
 func (a *aggregates) join(service string) *serviceAggregate {
 	s := a.services[service]
 	if s == nil {
@@ -55,8 +55,8 @@ func (a *aggregates) newZoneState(id health.ID) health.State {
 	return health.State{ID: id, Since: a.wall, Counts: &health.Counts{Rule: a.policy.MeshRule}}
 }
 
-// count replaces the contribution was of an instance of s by now. failedAt is the first
-// failure of the instance.
+// count replaces the contribution of one instance to s. was is the old contribution and now
+// the new one. failedAt is the time of the first failure of the instance.
 func (a *aggregates) count(s *serviceAggregate, was, now contribution, failedAt time.Time) {
 	if was == now {
 		return
@@ -67,8 +67,8 @@ func (a *aggregates) count(s *serviceAggregate, was, now contribution, failedAt 
 	a.countInZones(s, was, now, failedAt)
 }
 
-// leave removes an instance of s and its contribution was. If s has no instances after that,
-// leave removes s.
+// leave removes an instance of s with its contribution was. If the service has no more
+// instances, leave removes s.
 func (a *aggregates) leave(s *serviceAggregate, instance string, was contribution, failedAt time.Time) {
 	s.add(was, -1)
 	s.size--
@@ -106,8 +106,8 @@ func (a *aggregates) updateService(s *serviceAggregate, failedAt time.Time) {
 	}
 }
 
-// evaluate computes the state of a rollup. It reports whether the status or the counts have
-// changed.
+// evaluate computes the state of a rollup, the counts of a service in all zones or in one. It
+// returns true if the status or the counts have changed.
 func (a *aggregates) evaluate(r *rollup, rule health.Rule, p *health.ServicePolicy, failedAt time.Time) bool {
 	status, counts := r.evaluate(rule, p)
 	if status == r.state.Status && counts == *r.state.Counts {
@@ -117,8 +117,8 @@ func (a *aggregates) evaluate(r *rollup, rule health.Rule, p *health.ServicePoli
 	return true
 }
 
-// setState sets the status and the counts of an aggregate. failedAt is the first failure
-// of the member that changed it.
+// setState sets the status and the counts of an aggregate. failedAt is the time of the first
+// failure of the member because of which the status is computed again.
 func (a *aggregates) setState(s *health.State, status health.Status, counts health.Counts, failedAt time.Time) {
 	if s.Status != status {
 		s.Since = a.wall
@@ -129,14 +129,15 @@ func (a *aggregates) setState(s *health.State, status health.Status, counts heal
 	case s.FirstFailure.IsZero():
 		s.FirstFailure = failedAt
 		if failedAt.IsZero() && (status == health.NotServing || status == health.Degraded) {
-			s.FirstFailure = a.wall // no member has failed, but a good member was removed
+			s.FirstFailure = a.wall // the reason is not a failure but the removal of a good member
 		}
 	}
 	s.Status, s.Cause, s.Counts = status, status.Cause(), &counts
 	s.Unconfirmed = counts.Total() > 0 && counts.Unconfirmed == counts.Total()
 }
 
-// countInZones replaces the contribution of an instance to the zones of its service.
+// countInZones replaces the contribution of an instance to s in the zone of the instance. was
+// and now may be in different zones.
 func (a *aggregates) countInZones(s *serviceAggregate, was, now contribution, failedAt time.Time) {
 	if was.zone != now.zone {
 		a.updateServiceZone(s, was.zone, was, contribution{}, failedAt)
@@ -145,8 +146,8 @@ func (a *aggregates) countInZones(s *serviceAggregate, was, now contribution, fa
 	a.updateServiceZone(s, now.zone, was, now, failedAt)
 }
 
-// updateServiceZone replaces the contribution was to one zone of s by now, and publishes the
-// changes in this zone.
+// updateServiceZone replaces the contribution of an instance to s in one zone, and publishes
+// the changes in this zone.
 func (a *aggregates) updateServiceZone(s *serviceAggregate, zone string, was, now contribution, failedAt time.Time) {
 	if zone == "" {
 		return
@@ -175,8 +176,8 @@ func (a *aggregates) evaluateServiceZone(s *serviceAggregate, zone string, faile
 	a.countInZone(a.zone(zone), r, &s.policy)
 }
 
-// removeServiceZone removes the rollup of a zone of s, which is empty. It also removes the
-// zone from the mesh if no other service is in the zone.
+// removeServiceZone removes the rollup of s in a zone that has no more instances of s. If no
+// other service is in the zone, it also removes the zone from the mesh.
 func (a *aggregates) removeServiceZone(s *serviceAggregate, zone string) {
 	r, z := s.rollupOf(zone), a.zone(zone)
 	delete(s.zones, zone)
@@ -192,7 +193,7 @@ func (a *aggregates) removeServiceZone(s *serviceAggregate, zone string) {
 	a.publish(&z.state, z.state.Status)
 }
 
-// zone returns the aggregate of a zone and creates it if there is none.
+// zone returns the aggregate of a zone, which it creates if the zone is new.
 func (a *aggregates) zone(name string) *zoneAggregate {
 	z := a.zones[name]
 	if z == nil {
@@ -202,7 +203,7 @@ func (a *aggregates) zone(name string) *zoneAggregate {
 	return z
 }
 
-// countInZone replaces the contribution of a rollup to a zone or to the mesh.
+// countInZone replaces the contribution of a service, whose rollup is r, to a zone or the mesh.
 func (a *aggregates) countInZone(z *zoneAggregate, r *rollup, p *health.ServicePolicy) {
 	now := r.contributionTo(p)
 	if now == r.inZone {
@@ -214,7 +215,7 @@ func (a *aggregates) countInZone(z *zoneAggregate, r *rollup, p *health.ServiceP
 	a.updateZone(z, r.state.FirstFailure)
 }
 
-// updateZone evaluates a zone or the mesh, and publishes it if it has changed.
+// updateZone computes a zone or the mesh again, and publishes it if it has changed.
 func (a *aggregates) updateZone(z *zoneAggregate, failedAt time.Time) {
 	s := &z.state
 	from := s.Status
@@ -235,15 +236,15 @@ func (a *aggregates) updateZone(z *zoneAggregate, failedAt time.Time) {
 	a.publish(s, from)
 }
 
-// declare stores the policy that an instance declares for its service s. spec is nil if the
+// declare stores the policy that an instance of s declares for its service. spec is nil if the
 // instance was removed.
 func (a *aggregates) declare(s *serviceAggregate, instance string, spec *health.Spec) {
 	s.declared.set(instance, spec)
 	a.applyPolicy(s)
 }
 
-// retune applies a new policy to all services. The caller has stored the policy in env
-// before.
+// retune applies changed policies to all services. The caller must have stored the policies in
+// env before.
 func (a *aggregates) retune() {
 	a.roots.setDependencies(a.policy.Services)
 	for _, name := range sortedNames(a.services) {
@@ -252,13 +253,13 @@ func (a *aggregates) retune() {
 	a.roots.updateAll()
 }
 
-// applyPolicy evaluates s again if its policy has changed.
+// applyPolicy computes s again if the policy of the service has changed.
 func (a *aggregates) applyPolicy(s *serviceAggregate) {
 	was := s.policy
 	s.policy = a.policy.Of(s.state.ID.Service, s.declared.policy())
 	same := was.Rule == s.policy.Rule && was.MinAvailable == s.policy.MinAvailable && was.Optional == s.policy.Optional &&
 		was.Critical == s.policy.Critical
-	if same || s.state.Revision == 0 { // revision 0: count will evaluate the new service
+	if same || s.state.Revision == 0 { // revision 0 means that s is new: count will compute it
 		return
 	}
 	a.updateService(s, s.state.FirstFailure)
@@ -269,7 +270,7 @@ func (a *aggregates) applyPolicy(s *serviceAggregate) {
 
 func (a *aggregates) nextDeadline() moment { return a.amnesty.next() }
 
-// tick ends the amnesty if it is due, and evaluates the zones and the mesh again.
+// tick ends the amnesty when it is due, and computes the zones and the mesh again.
 func (a *aggregates) tick() {
 	if _, due := a.amnesty.fire(a.now); !due {
 		return

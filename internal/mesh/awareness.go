@@ -2,31 +2,32 @@ package mesh
 
 import "time"
 
-// awareness measures how well this process itself works: a score from 0 (well) to
-// maxScore. If this process is late, or instances of several services become silent at once,
-// it waits longer before it gives up an instance. The idea is the local health awareness of
-// HashiCorp's memberlist (Lifeguard).
+// awareness measures whether this process itself has problems. The score is 0 without problems
+// and at most maxScore. It rises if this process is late, or if instances of several services
+// become silent at the same time. With a higher score, this process waits longer before it
+// declares an instance dead. The method is the local health awareness of HashiCorp's
+// memberlist (Lifeguard).
 type awareness struct {
-	score int    // score at the moment at; it falls with time, see current
-	at    moment // moment when score was last raised
-	// suspectServices is the set of services of which an instance became silent lately.
+	score int    // score at the moment at; the method current subtracts what has decayed since then
+	at    moment // moment when score was raised last
+	// suspectServices is the set of services with an instance that became silent recently.
 	suspectServices map[string]bool
 	suspectSince    moment // moment when the first of suspectServices was added
-	// faultAddresses is the set of addresses that this process could not dial lately, because
-	// it lacked a resource.
+	// faultAddresses is the set of addresses to which this process could not connect recently,
+	// because it lacked a resource such as file descriptors.
 	faultAddresses map[string]bool
 	faultSince     moment // moment when the first of faultAddresses was added
-	// awayUntil is the end of the last lateness of the owner that was longer than
-	// UnreachableAfter. 0 means that there was no such lateness.
+	// awayUntil is the end of the last time in which this process was late by more than
+	// UnreachableAfter. 0 means that this has not happened.
 	awayUntil moment
 }
 
 const (
 	maxScore = 7 // highest score
-	// unrelated is the number of services, or of addresses, that must be noted within the
+	// unrelated is how many different services, or addresses, must have trouble within the
 	// time calm to raise the score.
 	unrelated = 3
-	// calm is the time in which the score falls by one.
+	// calm is the time after which the score falls by one.
 	calm = 10 * time.Second
 )
 
@@ -35,7 +36,7 @@ func (a *awareness) raise(now moment) {
 	a.score, a.at = min(maxScore, a.current(now)+1), now
 }
 
-// noteLateness raises the score because the owner was late. threshold is UnreachableAfter.
+// noteLateness raises the score, because this process was late. threshold is UnreachableAfter.
 func (a *awareness) noteLateness(now moment, late, threshold time.Duration) {
 	a.raise(now + moment(late))
 	if late > threshold {
@@ -54,9 +55,9 @@ func (a *awareness) noteSuspect(now moment, service string) {
 	a.noteName(now, &a.suspectServices, &a.suspectSince, service)
 }
 
-// noteName adds a name to a set. It first empties the set if the first name was added longer
-// than calm ago. When the set has enough names, noteName raises the score and empties the
-// set. One name alone never raises the score.
+// noteName adds a name to a set. If the first name was added longer than calm ago, noteName
+// empties the set before that. When the set has as many names as unrelated says, noteName
+// raises the score and empties the set. So one name alone never raises the score.
 func (a *awareness) noteName(now moment, names *map[string]bool, since *moment, name string) {
 	if *names == nil || now-*since > moment(calm) {
 		*names, *since = map[string]bool{}, now
@@ -73,8 +74,8 @@ func (a *awareness) current(now moment) int {
 	return max(0, a.score-int((now-a.at)/moment(calm)))
 }
 
-// patience returns the time for which an instance is suspect before it is given up. This is
-// UnreachableAfter for the score 0, and twice as long for the score maxScore.
+// patience returns the time for which an instance may be silent, as a suspect, before it is
+// declared dead. It is UnreachableAfter for the score 0, and twice as long for maxScore.
 func (e *env) patience() time.Duration {
 	after := e.policy.UnreachableAfter
 	return after + after*time.Duration(e.awareness.current(e.now))/maxScore

@@ -8,40 +8,43 @@ import (
 )
 
 const (
-	flipPenalty  = 1000             // penalty that one flip adds
-	flapSuppress = 3000             // penalty from which an instance is suppressed
-	flapReuse    = 1500             // penalty at which the suppression ends
+	flipPenalty  = 1000             // penalty points that one flip adds
+	flapSuppress = 3000             // penalty at which a suppression begins
+	flapReuse    = 1500             // penalty at which a suppression ends
 	minSuppress  = time.Millisecond // shortest suppression, so that its end is not in the past
 )
 
-// dampingLayer is the fourth layer. It suppresses an instance that flips often: the instance
-// keeps its worst status until its penalty has decayed. A status that is even worse is not
-// suppressed. The method comes from RFC 2439 (route flap damping).
+// dampingLayer is the fourth layer. A flip is a change of the direction: the status becomes
+// worse after it became better, or better after it became worse. Each flip adds to a penalty.
+// While the penalty of an instance is high, the instance is suppressed: it keeps its worst
+// status. A status that is even worse is still published. The method comes from RFC 2439
+// (route flap damping).
 type dampingLayer struct {
 	penalty   float64 // penalty at the moment penaltyAt; it halves in each FlapHalfLife
 	penaltyAt moment
 
-	last    health.Status // status that the layers before have computed last
-	begun   bool          // true after the first status of the process that is not STARTING
-	falling bool          // true if the last change of the status was for the worse
+	last    health.Status // status that the earlier layers have computed last
+	begun   bool          // true once the process has had a status other than STARTING
+	falling bool          // true if the last change made the status worse
 
 	suppressed bool
 	since      moment        // moment when the suppression began
-	worst      health.Status // worst status since then; the last status if not suppressed
+	worst      health.Status // worst status since the suppression began; last status if there is no suppression
 	reason     string        // reason of the status worst
-	release    deadline      // end of the suppression; not armed if not suppressed
+	release    deadline      // end of the suppression; not armed without a suppression
 }
 
 func newDamping() dampingLayer { return dampingLayer{last: health.Starting} }
 
-// inherit copies the penalty and the suppression of the process that had the same name
-// before. The change to STARTING does not count as a flip.
+// inherit copies the penalty and the suppression from the earlier process with the same name.
+// The change to STARTING, with which a new process begins, is not a flip.
 func (d *dampingLayer) inherit(old *dampingLayer) {
 	*d = *old
 	d.last, d.begun, d.falling = health.Starting, false, false
 }
 
-// observe stores the verdict of the layers before. A flip raises the penalty.
+// observe stores the verdict v of the earlier layers. If the status has flipped, the penalty
+// rises.
 func (d *dampingLayer) observe(t turn, v *verdict) {
 	halfLife := t.policy.FlapHalfLife
 	if halfLife < 0 {
@@ -62,9 +65,9 @@ func (d *dampingLayer) observe(t turn, v *verdict) {
 	}
 }
 
-// step stores a status. flip reports whether the status has become better after it became
-// worse, or the reverse. So a failure and its recovery are two flips, even if each of them
-// takes several changes. To drain and to come back are two flips too.
+// step stores a new status. flip is true if the status has become better after it became worse,
+// or the reverse. So a failure and its recovery are two flips, even if each of them takes
+// several changes. Going into DRAINING and coming back are also two flips.
 func (d *dampingLayer) step(to health.Status) (flip bool) {
 	from, begun := d.last, d.begun
 	d.last, d.begun = to, begun || to != health.Starting
@@ -77,13 +80,13 @@ func (d *dampingLayer) step(to health.Status) (flip bool) {
 	return worse != before
 }
 
-// decayed returns the penalty at a moment.
+// decayed returns the penalty at the moment now. The penalty halves in each halfLife.
 func (d *dampingLayer) decayed(now moment, halfLife time.Duration) float64 {
 	return d.penalty * math.Exp2(-float64(now-d.penaltyAt)/float64(halfLife))
 }
 
-// remaining returns the time for which the instance stays suppressed if it does not flip
-// again. The whole suppression is not longer than limit.
+// remaining returns how long the instance stays suppressed if it does not flip again. A
+// suppression lasts at most limit in total.
 func (d *dampingLayer) remaining(now moment, halfLife, limit time.Duration) time.Duration {
 	quiet := time.Duration(float64(halfLife) * math.Log2(d.penalty/flapReuse))
 	return max(minSuppress, min(quiet, limit-time.Duration(now-d.since)))
@@ -91,8 +94,8 @@ func (d *dampingLayer) remaining(now moment, halfLife, limit time.Duration) time
 
 func (d *dampingLayer) nextDeadline() moment { return d.release.next() }
 
-// tick ends the suppression if release is due. It lowers the penalty to at most flapReuse,
-// because FlapMax may end the suppression earlier than the decay of the penalty.
+// tick ends the suppression when release is due. FlapMax may end it while the penalty is still
+// high. Therefore tick lowers the penalty to at most flapReuse.
 func (d *dampingLayer) tick(t turn) {
 	if _, due := d.release.fire(t.now); !due {
 		return
@@ -101,7 +104,8 @@ func (d *dampingLayer) tick(t turn) {
 	d.suppressed = false
 }
 
-// apply returns v, or the worst status if the instance is suppressed and v is not worse.
+// apply returns v. But if the instance is suppressed and v is not worse, it returns a verdict
+// with the status worst.
 func (d *dampingLayer) apply(v verdict, rep *reportLayer) verdict {
 	if !d.suppressed || rep.leaving() || v.status.WorseThan(d.worst) {
 		return v

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// moment is a time in ns on the clock of a Mesh. The moment of New is 1. A moment follows the
-// monotonic reading of the clock, so that jumps of the wall clock do not change it. 0 means
-// that there is no time.
+// moment is a time in nanoseconds on the clock of a Mesh. The call of New has the moment 1. A
+// moment is computed from monotonic clock readings, so jumps of the wall clock do not change
+// it. 0 means that there is no time.
 type moment int64
 
 // never is the last moment. A deadline at never is never due.
@@ -15,30 +15,32 @@ const never = moment(math.MaxInt64)
 
 // clock holds the time of the current call of a Mesh.
 type clock struct {
-	base time.Time // time that New received
-	now  moment    // time of the current call
-	wall time.Time // time of the current call, with its wall clock reading
+	base time.Time // time that New has received
+	now  moment    // moment of the current call
+	wall time.Time // time of the current call on the wall clock
 }
 
 func (c *clock) setNow(now time.Time) {
 	c.wall = now
-	// The first moment is 1, because 0 is no time.
+	// The first moment is 1, because 0 means that there is no time.
 	c.now = moment(now.Sub(c.base)) + 1
 }
 
-// timeOf returns the time of a moment.
+// timeOf converts a moment to a time.
 func (c *clock) timeOf(at moment) time.Time { return c.base.Add(time.Duration(at - 1)) }
 
-// deadline is a moment at which a layer makes a decision. The zero value is not armed.
+// deadline is a moment at which a layer must make a decision. The zero value is not armed, which
+// means that no decision is planned.
 type deadline struct {
-	at       moment        // moment of the decision; 0: not armed
-	length   time.Duration // time from arm to at, without extensions
-	forgiven time.Duration // sum of all extensions since arm
-	// overForgiven reports that an extension was shortened, because the limit was reached.
+	at       moment        // moment of the decision; 0 means not armed
+	length   time.Duration // time between the call of arm and at, without extensions
+	forgiven time.Duration // sum of all extensions since arm was called
+	// overForgiven is true if an extension was shortened because of the limit maxForgiven.
 	overForgiven bool
 }
 
-// maxForgiven times the length of a deadline is the largest sum of its extensions.
+// maxForgiven limits the extensions of a deadline: their sum is at most maxForgiven times the
+// length of the deadline.
 const maxForgiven = 4
 
 func (d *deadline) arm(now moment, length time.Duration) {
@@ -59,7 +61,7 @@ func (d *deadline) next() moment {
 	return d.at
 }
 
-// fire disarms d if it is due. fired is a copy of d before that.
+// fire disarms d if d is due. fired is a copy of d from before.
 func (d *deadline) fire(now moment) (fired deadline, due bool) {
 	if !d.due(now) {
 		return deadline{}, false
@@ -69,21 +71,20 @@ func (d *deadline) fire(now moment) (fired deadline, due bool) {
 	return fired, true
 }
 
-// extend delays d by late, the lateness of the owner. All extensions together are at most
-// maxForgiven times the length of d.
+// extend delays d by late, the time by which this process was late. The sum of all extensions
+// is at most maxForgiven times the length of d.
 func (d *deadline) extend(late time.Duration) {
 	d.extendWithin(late, maxForgiven*d.length)
 }
 
-// extendUntil works like extend, but does not delay d beyond the moment last. Without this
-// limit, recurring lateness could delay d for ever.
+// extendUntil works like extend, but never delays d beyond the moment last. Without this limit,
+// a process that is late again and again could delay d for ever.
 func (d *deadline) extendUntil(late time.Duration, last moment) {
 	begun := d.at - moment(d.forgiven)
 	d.extendWithin(late, min(maxForgiven*d.length, time.Duration(last-begun)))
 }
 
-// extendWithin delays d by late. It shortens the delay so that the sum of all extensions is
-// at most limit.
+// extendWithin delays d by late, or by less if the sum of all extensions would exceed limit.
 func (d *deadline) extendWithin(late, limit time.Duration) {
 	if d.at == 0 {
 		return

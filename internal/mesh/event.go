@@ -9,11 +9,12 @@ import (
 // EventKind is the kind of an Event.
 type EventKind uint8
 
-// The kinds of events. Each kind uses the fields ID and Lease of Event. The fields that it
-// uses in addition are in brackets.
+// The kinds of events. Each kind uses the fields ID and Lease of Event. The comment of a kind
+// lists in brackets which other fields it uses.
 const (
-	// EventRegister adds or updates an instance (Spec). A new lease replaces an instance of
-	// the same name: the new one is STARTING, and evidence of the old lease is dropped.
+	// EventRegister adds or updates an instance (Spec). If the lease is new, a new instance
+	// replaces the instance of the same name: it is STARTING, and evidence with the old lease
+	// is dropped.
 	EventRegister EventKind = iota + 1
 	// EventLoad adds an instance from the store (Spec, Loaded).
 	EventLoad
@@ -28,7 +29,7 @@ const (
 	// EventRenew is a renewal of the lease by the client. It shows that the process lives,
 	// but not that the coordinator can reach the instance.
 	EventRenew
-	// EventFailed is an answer of the target that is an error (Report.Source, Report.Via,
+	// EventFailed is an error with which the target has answered (Report.Source, Report.Via,
 	// Reason). Two such answers, at least a second apart, make the instance NOT_SERVING.
 	EventFailed
 	// EventMalformed is an answer that is not valid gRPC, or not of a health protocol
@@ -37,27 +38,27 @@ const (
 	// EventQuota means that the target refused a call because a limit was reached (Reason).
 	// If this lasts for UnreachableAfter, the instance is UNKNOWN.
 	EventQuota
-	// EventStranger is an answer of another process than the registered one, which is proven
-	// (Reason). It does not make the status worse.
+	// EventStranger is an answer that another process than the registered one has certainly
+	// sent (Reason). It does not make the status worse.
 	EventStranger
 	// EventRefused is a connection that was refused with ECONNREFUSED (Reason).
 	EventRefused
-	// EventPath is a failure on the path to the instance: a time-out, no route, an error of
+	// EventPath is a failure on the way to the instance: a time-out, no route, an error of
 	// DNS, or missing heartbeats (Reason, Late).
 	EventPath
 	// EventConfig is an answer that only a change of configuration can repair (Cause,
 	// Reason).
 	EventConfig
-	// EventPushed reports that a stream on which the instance pushes its status has begun
-	// or ended (On).
+	// EventPushed reports that the instance has opened or closed a stream on which it pushes
+	// its status (On).
 	EventPushed
-	// EventOverride sets an override for all instances in a scope. If Override is nil, it
-	// clears the override of the scope (Scope, Override). The override also applies to
+	// EventOverride sets an override for all instances that a scope matches (Scope, Override).
+	// If Override is nil, it clears the override of the scope. The override also applies to
 	// instances that register later. ID and Lease are not used.
 	EventOverride
-	// EventOwnFault means that the coordinator could not call the instance, because it
-	// lacked a resource such as file descriptors (Reason). If this happens for several
-	// addresses, Score rises.
+	// EventOwnFault means that the coordinator could not call the instance, because the
+	// coordinator lacked a resource such as file descriptors (Reason). If this happens for
+	// several addresses, Score rises.
 	EventOwnFault
 	// EventNotAsked means that the coordinator has not called the instance for so long that
 	// the last status may be wrong (Reason). The status is unconfirmed until the next answer,
@@ -66,8 +67,8 @@ const (
 )
 
 // Event is one piece of evidence about an instance, a change of its registration, or a change
-// of an override. Evidence about an unknown instance has no effect. Evidence whose Lease is
-// not that of the present registration has no effect either.
+// of an override. Evidence has no effect if the instance is unknown, or if Lease is not the
+// lease of the present registration.
 type Event struct {
 	Kind   EventKind
 	ID     health.ID
@@ -76,15 +77,15 @@ type Event struct {
 	Loaded *Loaded
 	Report Report
 	Cause  health.Cause
-	Reason string // cause in words; may be empty
-	// Session is the number of the stream or connection on which an answer came. Each stream
-	// or connection has another number. Session is 0 if a proxy may have answered, or if the
-	// number is unknown.
+	Reason string // explanation of the cause for people; may be empty
+	// Session is the number of the stream or connection on which an answer came. It differs for
+	// each stream and connection. It is 0 if the number is unknown, or if a proxy may have
+	// answered.
 	Session uint64
-	// Proven reports that the answer contains the proof of the registered process.
+	// Proven reports that the answer contains a valid proof of the registered process's key.
 	Proven bool
-	// Late is the part of a wait without an answer in which the coordinator itself was late.
-	// The instance has this time once more to answer before the evidence counts.
+	// Late is used if no answer came. It is the part of the wait in which the coordinator itself
+	// was late. The instance gets this time again before the evidence counts.
 	Late time.Duration
 	// On is true if a stream has begun, and false if it has ended.
 	On       bool
@@ -97,9 +98,9 @@ type Report struct {
 	Source       health.Source
 	Status       health.Status
 	Cause        health.Cause // CauseNone means the usual cause of Status
-	Reason       string       // cause in words; may be empty
-	FirstFailure time.Time    // begin of the present failure; zero means the time of the event
-	// Named reports that the target has answered for the health name. If it is false, the
+	Reason       string       // explanation of the cause for people; may be empty
+	FirstFailure time.Time    // time when the present failure began; zero means the time of the event
+	// Named reports that the target has answered for its health name. If Named is false, the
 	// target has answered for the empty name.
 	Named bool
 	// Via says in words why the coordinator follows the instance with Source and not with a
@@ -109,7 +110,7 @@ type Report struct {
 	Metrics *health.Metrics
 }
 
-// Loaded is the information about an instance that the store had at the start.
+// Loaded is what the store knew about an instance when the coordinator started.
 type Loaded struct {
 	Status health.Status // last stored status; Starting if the store had no status
 	Cause  health.Cause
@@ -117,7 +118,7 @@ type Loaded struct {
 	Since  time.Time
 	// Proven reports that the instance was routable at least once since its registration.
 	Proven bool
-	// Named reports that the target has once answered for its health name.
+	// Named reports that the target has at least once answered for its health name.
 	Named bool
 	// Unheard reports that no status was received since the registration.
 	Unheard bool

@@ -8,25 +8,25 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// guardLayer is the third layer. If the reach layer has given an instance up, a guard may
-// hold the instance, which means that it keeps its reported status.
+// guardLayer is the third layer. If the reach layer gives an instance up because of silence, a
+// guard may hold the instance. An instance that is held keeps its reported status.
 type guardLayer struct {
-	held bool // true if a guard holds the instance
-	// expired is true if a guard expired while the instance was held. In this case the status
-	// is UNKNOWN and not the last reported one.
+	held bool // true while a guard holds the instance
+	// expired is true if a guard expired while it held the instance. In this case the status
+	// is UNKNOWN instead of the reported status.
 	expired bool
 	entry   guardEntry // what the instance adds to the counts of its guards
 }
 
-// guardEntry is what one instance adds to the counts of its guards. The zero value adds
-// nothing.
+// guardEntry is what one instance adds to the counts of the guards of the mesh and of its zone.
+// The zero value adds nothing.
 type guardEntry struct {
-	known, suspect bool   // whether the fields known and suspect of a guard count the instance
-	zone           string // zone of the instance; empty: only the guard of the mesh counts it
+	known, suspect bool   // whether the instance is in the counts known and suspect of a guard
+	zone           string // zone of the instance; if empty, only the guard of the mesh counts it
 }
 
-// observe holds or releases the instance after the reach layer has returned found. g is a
-// tripped guard that covers the instance, or nil.
+// observe begins or ends a hold after the reach layer has returned found. g is a tripped guard
+// that covers the instance, or nil if there is none.
 func (l *guardLayer) observe(found finding, r *reachLayer, g *guard) {
 	switch {
 	case !r.state.lostBySilence(), found == foundDeath:
@@ -39,7 +39,7 @@ func (l *guardLayer) observe(found finding, r *reachLayer, g *guard) {
 }
 
 // review handles a change of the guards that cover a held instance. g is a tripped guard that
-// covers the instance, or nil. If g is nil, the instance has some time to answer again.
+// covers it, or nil. If g is nil, the instance gets some time to answer again.
 func (l *guardLayer) review(t turn, r *reachLayer, g *guard) {
 	switch {
 	case !l.held:
@@ -50,8 +50,8 @@ func (l *guardLayer) review(t turn, r *reachLayer, g *guard) {
 	}
 }
 
-// apply returns the verdict v of the reach layer for an instance that is not held. For a held
-// instance it returns the verdict reported of the report layer, marked as unconfirmed.
+// apply returns v, the verdict of the reach layer, for an instance that is not held. For a held
+// instance it returns reported, the verdict of the report layer, marked as unconfirmed.
 func (l *guardLayer) apply(t turn, v, reported verdict, r *reachLayer, rep *reportLayer) verdict {
 	if !l.held || excused(t.spec, rep) {
 		return v
@@ -73,8 +73,8 @@ func (l *guardLayer) apply(t turn, v, reported verdict, r *reachLayer, rep *repo
 	return v
 }
 
-// newEntry returns what the instance must add to the counts of its guards now. An instance
-// that was given up and is not held adds nothing.
+// newEntry returns what the instance now adds to the counts of its guards. An instance that was
+// given up and is not held adds nothing.
 func (l *guardLayer) newEntry(zone string, rep *reportLayer, r *reachLayer) guardEntry {
 	lost := r.state.lostBySilence()
 	if !rep.confirmed || rep.leaving() || lost && !l.held {
@@ -83,29 +83,29 @@ func (l *guardLayer) newEntry(zone string, rep *reportLayer, r *reachLayer) guar
 	return guardEntry{known: true, zone: zone, suspect: lost || r.notAsked || r.state.silent()}
 }
 
-// guard is the mass-failure guard of a zone or of the mesh. If half of the instances become
-// silent at once, the coordinator probably cannot reach them, although they live. While the
-// guard is tripped, silence makes no status worse. Reported statuses and refused connections
-// still change the status.
+// guard protects a zone or the mesh against a mass failure that is not real. If half of the
+// instances become silent at once, the coordinator probably cannot reach them, although they
+// run. Then the guard trips. While it is tripped, silence makes no status worse. Reported
+// statuses and refused connections still change the status.
 //
-// A service has no guard. If only one service is silent and the rest of the mesh answers,
-// the service is probably dead.
+// A service has no guard. If only one service is silent and all others answer, this service is
+// probably dead.
 type guard struct {
-	zone           string    // zone that the guard covers; empty: the whole mesh
-	known, suspect int       // number of instances that count, and of those that are suspect
+	zone           string    // zone that the guard covers; empty means the whole mesh
+	known, suspect int       // number of instances that the guard counts, and of the suspect ones among them
 	tripped        bool      // true from trip to release
 	expired        bool      // true if the guard is tripped for longer than GuardMax
 	since          time.Time // time when the guard tripped
-	limit          deadline  // end of GuardMax; armed while tripped and not expired
+	limit          deadline  // end of GuardMax; armed while the guard is tripped and not expired
 }
 
-// mustTrip reports whether the guard counts at least min instances and half of them are
-// suspect.
+// mustTrip reports whether the guard must trip: it counts at least min instances, and at least
+// half of them are suspect.
 func (g *guard) mustTrip(min int) bool { return g.known >= min && g.suspect*2 >= g.known }
 
-// mustRelease reports whether less than a third of the instances are suspect. This limit is
-// lower than that of mustTrip, so that the first instances that answer again do not release
-// the guard.
+// mustRelease reports whether the guard must end its effect: less than a third of the instances
+// are suspect. This limit is lower than the limit of mustTrip, so that the first instances that
+// answer again do not release the guard.
 func (g *guard) mustRelease() bool { return g.suspect == 0 || g.suspect*3 < g.known }
 
 func (g *guard) count(e guardEntry, n int) {
@@ -115,17 +115,18 @@ func (g *guard) count(e guardEntry, n int) {
 	}
 }
 
-// covers reports whether g is the guard of the mesh or of this zone.
+// covers reports whether g protects an instance in this zone. The guard of the mesh protects
+// every instance.
 func (g *guard) covers(zone string) bool { return g.zone == "" || g.zone == zone }
 
-// guards are the guards of a mesh and its zones.
+// guards has the guard of the mesh and the guards of all zones.
 type guards struct {
 	mesh    guard
-	zones   map[string]*guard // guards by zone; a zone without known instances may be missing
+	zones   map[string]*guard // guards by zone; a zone without counted instances may be missing
 	tripped []*guard          // tripped guards, in the order in which they tripped
 }
 
-// move replaces the entry was of an instance by the entry now in the counts of its guards.
+// move replaces the entry of one instance, from was to now, in the counts of its guards.
 func (gs *guards) move(was, now guardEntry) {
 	gs.count(was, -1)
 	gs.count(now, 1)
@@ -147,8 +148,8 @@ func (gs *guards) count(e guardEntry, n int) {
 	g.count(e, n)
 }
 
-// ofZone returns the guard of a zone, or nil. If the guard counts no instance, ofZone also
-// deletes it from zones.
+// ofZone returns the guard of a zone, or nil if the guard counts no instance. In this case
+// ofZone also deletes it from zones.
 func (gs *guards) ofZone(zone string) *guard {
 	g := gs.zones[zone]
 	if g != nil && g.known == 0 {
@@ -157,11 +158,10 @@ func (gs *guards) ofZone(zone string) *guard {
 	return g
 }
 
-// covering returns a tripped guard that covers a zone, or nil. The guard of the mesh comes
-// first.
+// covering returns a tripped guard that covers a zone, or nil. It prefers the guard of the mesh.
 func (gs *guards) covering(zone string) *guard {
 	switch {
-	case len(gs.tripped) == 0: // this is the usual case and needs no look-up in zones
+	case len(gs.tripped) == 0: // this is the usual case, and needs no look-up in zones
 		return nil
 	case gs.mesh.tripped:
 		return &gs.mesh
@@ -172,8 +172,7 @@ func (gs *guards) covering(zone string) *guard {
 	return nil
 }
 
-// review trips or releases g if its counts require this. released reports whether it has
-// released g.
+// review trips or releases g if its counts require this. It returns true if g was released.
 func (gs *guards) review(e *env, g *guard) (released bool) {
 	switch {
 	case !g.tripped && e.policy.GuardMin > 0 && g.mustTrip(e.policy.GuardMin):
@@ -189,7 +188,7 @@ func (gs *guards) review(e *env, g *guard) (released bool) {
 	return false
 }
 
-// expire sets expired if GuardMax has ended. It reports whether this call has set expired.
+// expire marks g as expired if GuardMax has ended. It returns true if this call has done so.
 func (g *guard) expire(now moment) bool {
 	_, due := g.limit.fire(now)
 	g.expired = g.expired || due
@@ -204,28 +203,29 @@ func (gs *guards) nextDeadline() moment {
 	return next
 }
 
-// extend delays the end of GuardMax of all tripped guards by the lateness of the owner.
+// extend delays the end of GuardMax, for all tripped guards, by the lateness of this process.
 func (gs *guards) extend(late time.Duration) {
 	for _, g := range gs.tripped {
 		g.limit.extend(late)
 	}
 }
 
-// Guard is a mass-failure guard that is tripped.
+// Guard describes a mass-failure guard that is tripped. Such a guard keeps the status of
+// instances that became silent at the same time as many others.
 type Guard struct {
 	// Zone is the zone that the guard covers. It is empty for the guard of the mesh.
 	Zone string
 	// Since is the time when the guard tripped.
 	Since time.Time
-	// Known is the number of instances that the guard counts. Suspect is the number of them
-	// that are silent or not asked.
+	// Known is the number of instances that the guard counts. Suspect is how many of them are
+	// silent, or were not called for a long time.
 	Known, Suspect int
-	// Expired reports that the guard is tripped for longer than GuardMax. The held instances
-	// are UNKNOWN.
+	// Expired reports that the guard is tripped for longer than GuardMax. The instances that it
+	// holds are UNKNOWN.
 	Expired bool
 }
 
-// list returns the guards that are tripped, in the order in which they tripped.
+// list describes the guards that are tripped, in the order in which they tripped.
 func (gs *guards) list() []Guard {
 	var all []Guard
 	for _, g := range gs.tripped {

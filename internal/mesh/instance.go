@@ -7,7 +7,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// instance is one registered instance: its layers, and the state that was last published.
+// instance is one registered instance. It has the layers, and the state that was published last.
 type instance struct {
 	spec    *health.Spec
 	state   health.State
@@ -28,18 +28,18 @@ type instance struct {
 	heapAt int    // index of the instance in the schedule, or notScheduled
 }
 
-// turn returns the values that the layers may use while they handle the instance.
+// turn returns the values that the layers of this instance may use.
 func (in *instance) turn(e *env) turn {
 	return turn{env: e, service: in.state.ID.Service, spec: in.spec}
 }
 
-// nextDeadline returns the first deadline of all layers.
+// nextDeadline returns the moment of the first deadline of all layers.
 func (in *instance) nextDeadline() moment {
 	return min(in.report.nextDeadline(), in.reach.nextDeadline(), in.damping.nextDeadline(), in.grace.next())
 }
 
-// extend delays all deadlines of the instance by late, the lateness of the owner. It does not
-// delay the ends of overrides.
+// extend delays all deadlines of the instance by late, the lateness of this process. The ends
+// of overrides stay the same.
 func (in *instance) extend(t turn, late time.Duration) {
 	in.report.recover.extend(late)
 	in.reach.extend(t, late)
@@ -47,7 +47,7 @@ func (in *instance) extend(t turn, late time.Duration) {
 	in.grace.extend(late)
 }
 
-// contribution returns what the published state adds to the rollups.
+// contribution returns what the published state adds to the counts of the service.
 func (in *instance) contribution() contribution {
 	return contribution{
 		present: true, status: in.state.Status, standing: in.standing(), unconfirmed: in.state.Unconfirmed,
@@ -60,7 +60,7 @@ func (in *instance) standing() standing {
 	case s == health.Draining || s == health.Maintenance:
 		return uncounted
 	case in.proven, in.state.Cause == health.CauseFlapping:
-		// A new process that has inherited a suppression counts, although it is not proven yet.
+		// A new process with an inherited suppression counts, although it is not proven yet.
 		return countedFully
 	case in.aged && in.report.confirmed:
 		return countedFully
@@ -72,8 +72,8 @@ func (in *instance) standing() standing {
 	return uncounted
 }
 
-// differs reports whether the published state differs from v and from the layers, so that it
-// must be published again. judged is the status without the override.
+// differs reports whether the instance must be published again, because v or the layers differ
+// from the published state. judged is the status without the override.
 func (in *instance) differs(v verdict, judged health.Status) bool {
 	s, identity := &in.state, &in.reach.lease.identity
 	return s.Status != v.status || s.Judged != judged || s.Cause != v.cause || s.Reason != v.reason ||
@@ -84,7 +84,7 @@ func (in *instance) differs(v verdict, judged health.Status) bool {
 		s.Unproved != identity.unproved
 }
 
-// setState sets the state of the instance from v and from the layers. judged is the status
+// setState makes v and the values of the layers the state of the instance. judged is the status
 // without the override.
 func (in *instance) setState(c *clock, v verdict, judged health.Status) {
 	s, identity := &in.state, &in.reach.lease.identity
@@ -105,8 +105,8 @@ func (in *instance) setState(c *clock, v verdict, judged health.Status) {
 	in.report.changed = false
 }
 
-// setFirstFailure updates FirstFailure for the new status to. It sets the time if to is a
-// failure and there is no time yet. It clears the time if to is SERVING.
+// setFirstFailure updates FirstFailure for the new status to. If to is a failure and no time is
+// set, it sets the present time. If to is SERVING, it clears the time.
 func (in *instance) setFirstFailure(c *clock, to health.Status) {
 	s := &in.state
 	switch {
@@ -120,14 +120,14 @@ func (in *instance) setFirstFailure(c *clock, to health.Status) {
 	}
 }
 
-// schedule is a heap of all instances by the field due. If the deadline of an instance moves
-// to a later time, due stays the same until Tick handles the instance.
+// schedule is a heap of all instances, ordered by the field due. If a deadline moves to a later
+// time, due stays the same until Tick handles the instance.
 type schedule []*instance
 
 const notScheduled = -1
 
-// update sets due to the next deadline of in, and moves in to its place in the heap. It adds
-// in if the heap does not have it.
+// update sets in.due to the next deadline of in, and moves in to its place in the heap. A new
+// instance is added to the heap.
 func (s *schedule) update(in *instance) {
 	in.due = in.nextDeadline()
 	if in.heapAt == notScheduled {
@@ -137,7 +137,7 @@ func (s *schedule) update(in *instance) {
 	heap.Fix(s, in.heapAt)
 }
 
-// advance calls update if the next deadline of in is earlier than due.
+// advance calls update if a deadline of in is earlier than in.due.
 func (s *schedule) advance(in *instance) {
 	if in.nextDeadline() < in.due {
 		s.update(in)
@@ -146,7 +146,7 @@ func (s *schedule) advance(in *instance) {
 
 func (s *schedule) remove(in *instance) { heap.Remove(s, in.heapAt) }
 
-// next returns the moment when the first instance is due, or never if there is no instance.
+// next returns the moment when the first instance is due, or never if the heap is empty.
 func (s schedule) next() moment {
 	if len(s) == 0 {
 		return never

@@ -6,8 +6,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// applyMembership handles an event that adds, updates or removes an instance. It returns
-// false if ev is not such an event.
+// applyMembership handles an event that adds, updates or removes an instance. It returns false
+// for all other events.
 func (m *Mesh) applyMembership(in *instance, ev *Event) bool {
 	switch ev.Kind {
 	case EventRegister:
@@ -24,8 +24,8 @@ func (m *Mesh) applyMembership(in *instance, ev *Event) bool {
 	return true
 }
 
-// register updates in if it has the lease of ev. Otherwise it adds a new instance, which
-// replaces in. The new instance is Starting, and overrides of its name still apply.
+// register updates in if the event has the lease of in. Otherwise it replaces in by a new
+// instance, which is Starting. Overrides for the name of the instance still apply.
 func (m *Mesh) register(in *instance, ev *Event) {
 	if in == nil || in.spec.Lease != ev.Spec.Lease {
 		in = m.add(in, ev)
@@ -49,7 +49,7 @@ func (m *Mesh) renew(in *instance) {
 	m.conclude(in, t, nil, foundNothing)
 }
 
-// load adds an instance from the store. Its deadlines begin at the end of the amnesty.
+// load adds an instance that was in the store. Its deadlines begin at the end of the amnesty.
 func (m *Mesh) load(in *instance, ev *Event) {
 	in = m.add(in, ev)
 	l, amnesty := ev.Loaded, max(m.policy.Amnesty, 0)
@@ -67,7 +67,7 @@ func (m *Mesh) load(in *instance, ev *Event) {
 	m.announce(in)
 }
 
-// add adds an instance that is Starting. If old is not nil, the new instance replaces old.
+// add adds a new instance, which is Starting. It replaces old if old is not nil.
 func (m *Mesh) add(old *instance, ev *Event) *instance {
 	in := &instance{spec: ev.Spec, report: newReport(), damping: newDamping(), heapAt: notScheduled, due: never}
 	in.state = health.State{
@@ -90,7 +90,7 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 	return in
 }
 
-// announce publishes a new instance, even if its status is that of the instance before it.
+// announce publishes a new instance, even if the replaced instance had the same status.
 func (m *Mesh) announce(in *instance) {
 	in.report.changed = true
 	m.update(in)

@@ -8,11 +8,11 @@ import (
 )
 
 // Mesh computes the status of all instances, services and zones, and of the mesh, from a
-// sequence of events. It has one owner, which calls Apply for each event. The owner also
-// waits until the time that Deadline returns, and then calls Tick.
+// sequence of events. Its owner calls Apply for each event, and calls Tick at the time that
+// Deadline returns.
 //
 // The monotonic readings of the times that a Mesh receives must not decrease. A method with a
-// parameter dst appends its changes to dst and returns the result.
+// parameter dst appends its changes to dst and returns the extended slice.
 type Mesh struct {
 	env
 	instances  map[health.ID]*instance
@@ -20,11 +20,11 @@ type Mesh struct {
 	guards     guards
 	overrides  overrides
 	aggregates aggregates
-	self       health.State // state of the process that owns the mesh; see PublishSelf
+	self       health.State // state of the process that owns the mesh, see PublishSelf
 }
 
-// New returns an empty mesh. Its amnesty, if the policy has one, begins at now. Zero fields
-// of the policy mean their defaults. All changes have the epoch in their field Epoch.
+// New returns an empty mesh. Its amnesty, if p has one, begins at now. Zero fields of p mean
+// their defaults. All changes of the mesh have the number epoch in their field Epoch.
 func New(p health.MeshPolicy, epoch uint64, now time.Time) *Mesh {
 	m := &Mesh{
 		env:       env{policy: p.WithDefaults(), clock: clock{base: now}, out: output{epoch: epoch}},
@@ -41,7 +41,7 @@ func New(p health.MeshPolicy, epoch uint64, now time.Time) *Mesh {
 // Epoch returns the number that all changes have in their field Epoch.
 func (m *Mesh) Epoch() uint64 { return m.out.epoch }
 
-// Revision returns the revision of the last change. It is 0 before the first.
+// Revision returns the revision of the last change. It is 0 before the first change.
 func (m *Mesh) Revision() uint64 { return m.out.revision }
 
 // Len returns the number of instances.
@@ -70,7 +70,7 @@ func (m *Mesh) apply(ev *Event) {
 	m.update(in)
 }
 
-// Tick handles all deadlines that are due at now.
+// Tick handles all deadlines that are due at the time now.
 func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 	m.begin(dst, now)
 	for m.schedule.next() <= m.now {
@@ -91,7 +91,7 @@ func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 }
 
 // Deadline returns the time when Tick must be called next. ok is false if no deadline is
-// armed. The time may be too early. In this case Tick changes nothing.
+// armed. Tick may have nothing to do at this time.
 func (m *Mesh) Deadline() (at time.Time, ok bool) {
 	next := min(m.schedule.next(), m.guards.nextDeadline(), m.overrides.nextDeadline(), m.aggregates.nextDeadline())
 	if next == never {
@@ -100,13 +100,13 @@ func (m *Mesh) Deadline() (at time.Time, ok bool) {
 	return m.timeOf(next), true
 }
 
-// Forgive delays all deadlines by late, the time by which the owner was late. It does not
-// change the ends of overrides.
+// Forgive delays all deadlines by late, the time by which this process was late. The ends of
+// overrides stay the same.
 //
-// All delays of a deadline together are at most four times its length. If a deadline that
-// was delayed to this limit ends, the instance becomes UNKNOWN and not NOT_SERVING. Recurring
-// lateness has lower limits. A suspicion begins at most twice UnreachableAfter after the last
-// answer. It ends at most four times UnreachableAfter after that answer.
+// All delays of a deadline together are at most four times its length. If a deadline that was
+// delayed to this limit ends, the instance becomes UNKNOWN and not NOT_SERVING. Recurring
+// lateness has lower limits. An instance becomes suspect at most twice UnreachableAfter after
+// its last answer. It is given up at most four times UnreachableAfter after that answer.
 func (m *Mesh) Forgive(late time.Duration) {
 	m.awareness.noteLateness(m.now, late, m.policy.UnreachableAfter)
 	for _, in := range m.instances {
@@ -118,8 +118,7 @@ func (m *Mesh) Forgive(late time.Duration) {
 	heap.Init(&m.schedule)
 }
 
-// Retune replaces the policies of single services, with their dependencies. The policies must
-// be valid.
+// Retune replaces the policies of single services. The policies must be valid.
 func (m *Mesh) Retune(dst []health.Change, now time.Time, services map[string]health.ServicePolicy) []health.Change {
 	m.begin(dst, now)
 	m.policy.Services = services
@@ -127,9 +126,9 @@ func (m *Mesh) Retune(dst []health.Change, now time.Time, services map[string]he
 	return m.out.end()
 }
 
-// LoadOverrides adds overrides from the store, each with its scope. Call it after all
-// instances are loaded. It does not add overrides that have ended already.
-// TakeEndedOverrides returns these.
+// LoadOverrides adds overrides from the store, each with its scope. It must be called after all
+// instances are loaded. It does not add overrides that have already ended, but
+// TakeEndedOverrides returns them.
 func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health.Override) []health.Change {
 	m.begin(dst, now)
 	for i := range stored {
@@ -139,8 +138,8 @@ func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health
 	return m.out.end()
 }
 
-// PublishSelf publishes the status of the process that owns the mesh, under the empty
-// name. No aggregate counts this status. While a guard is tripped, the status is DEGRADED or
+// PublishSelf publishes the status of the process that owns the mesh, under the empty name. No
+// aggregate counts this status. While a guard is tripped, the published status is DEGRADED or
 // worse. The change has the time of the last call that had a parameter now.
 func (m *Mesh) PublishSelf(dst []health.Change, status health.Status, cause health.Cause, reason string) []health.Change {
 	s := &m.self

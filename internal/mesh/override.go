@@ -7,13 +7,13 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// overrideLayer is the fifth layer. A status that a person forces replaces the verdict. It
-// has no effect on the layers before.
+// overrideLayer is the fifth layer. If a person has forced a status, this status replaces the
+// verdict. The earlier layers are not affected.
 type overrideLayer struct {
-	forced *health.Override // override of the instance; nil: there is none
+	forced *health.Override // override that applies to the instance, or nil
 }
 
-// apply returns v, or a verdict with the forced status if there is an override.
+// apply returns v. If there is an override, it returns a verdict with the forced status instead.
 func (l *overrideLayer) apply(v verdict) verdict {
 	if l.forced == nil {
 		return v
@@ -25,20 +25,20 @@ func (l *overrideLayer) apply(v verdict) verdict {
 	return verdict{status: l.forced.Status, cause: cause, reason: l.forced.Reason, unconfirmed: v.unconfirmed}
 }
 
-// overrides holds all overrides of a mesh. A mesh has few overrides. Therefore match searches
-// the override of an instance each time the instance or an override changes.
+// overrides holds all overrides of a mesh. They are few. Therefore match searches all of them
+// again when an instance or an override changes.
 type overrides struct {
 	byScope map[health.Scope]*overrideEntry
-	// selectors has the overrides whose scope has a zone or labels. byScope has them too.
+	// selectors has the overrides whose scope has a zone or labels. They are also in byScope.
 	selectors []*overrideEntry
 	nextEnd   moment            // moment when the next override ends, or never
-	ended     []health.Override // overrides that have ended since the last takeEnded
+	ended     []health.Override // overrides that have ended since the last call of takeEnded
 }
 
 // overrideEntry is one override. It is immutable, because published states refer to it.
 type overrideEntry struct {
 	health.Override
-	// matches reports whether the scope of the override matches an instance.
+	// matches reports whether the scope of the override includes an instance.
 	matches func(id health.ID, zone string, labels map[string]string) bool
 	end     moment // moment when the override ends, or never
 }
@@ -47,9 +47,8 @@ func newOverrides() overrides {
 	return overrides{byScope: map[health.Scope]*overrideEntry{}, nextEnd: never}
 }
 
-// set adds an override, unless it has ended already. registered says whether the instance
-// of its scope is registered. If it is not registered, the override stays and applies when
-// the instance registers.
+// set adds an override, unless it has already ended. If its scope is one instance, registered
+// says whether this instance is registered. If not, the override waits for the instance.
 func (o *overrides) set(e *env, override health.Override, registered bool) {
 	switch {
 	case override.Scope.Instance == "" || registered:
@@ -83,8 +82,8 @@ func (o *overrides) remove(scope health.Scope) {
 	o.findNextEnd()
 }
 
-// setRegistered updates the override of an instance that was registered or removed. An
-// override without ExpiresAt ends OverrideKept after the removal of its instance.
+// setRegistered notes that an instance was registered or removed. Without an ExpiresAt, the
+// override of the instance ends OverrideKept after the removal.
 func (o *overrides) setRegistered(e *env, id health.ID, registered bool) {
 	entry := o.byScope[health.ScopeOf(id)]
 	if entry == nil || entry.GoneAt.IsZero() == registered {
@@ -112,8 +111,8 @@ func (o *overrides) findNextEnd() {
 	}
 }
 
-// match returns the override of an instance, or nil. If several overrides match, it returns
-// the narrowest one. If several are equally narrow, it returns the latest one.
+// match returns the override that applies to an instance, or nil. If several overrides include
+// the instance, match returns the narrowest one, and the latest of equally narrow ones.
 func (o *overrides) match(id health.ID, spec *health.Spec) *health.Override {
 	var best *overrideEntry
 	for _, entry := range []*overrideEntry{o.byScope[health.ScopeOf(id)], o.byScope[health.Scope{Service: id.Service}]} {
@@ -132,7 +131,7 @@ func (o *overrides) match(id health.ID, spec *health.Spec) *health.Override {
 	return &best.Override
 }
 
-// precedes reports whether an override wins against other if both match an instance.
+// precedes reports whether entry applies and not other, if both include an instance.
 func (entry *overrideEntry) precedes(other *overrideEntry) bool {
 	switch {
 	case entry.Scope.Narrower(other.Scope):
@@ -147,7 +146,7 @@ func (entry *overrideEntry) precedes(other *overrideEntry) bool {
 
 func (o *overrides) nextDeadline() moment { return o.nextEnd }
 
-// tick removes the overrides that have ended. It returns false if no override has ended.
+// tick removes the overrides that have ended. It returns true if there was one.
 func (o *overrides) tick(now moment) bool {
 	if o.nextEnd > now {
 		return false
@@ -166,8 +165,7 @@ func (o *overrides) tick(now moment) bool {
 	return true
 }
 
-// takeEnded returns the overrides that have ended since the last call of
-// takeEnded.
+// takeEnded returns the overrides that have ended since its last call.
 func (o *overrides) takeEnded() []health.Override {
 	ended := o.ended
 	o.ended = nil
@@ -176,15 +174,15 @@ func (o *overrides) takeEnded() []health.Override {
 
 func compareScopes(a, b health.Scope) int { return a.Key().Compare(b.Key()) }
 
-// ActiveOverride is an override and the number of instances whose status it forces now. An
-// override does not force the status of an instance that has a narrower override.
+// ActiveOverride is an override with the number of instances whose status it forces now. An
+// instance that has a narrower override is not counted.
 type ActiveOverride struct {
 	health.Override
 	Instances int
 }
 
 // list returns all overrides, ordered by scope. instances has, for each scope, the number of
-// instances whose status the override forces.
+// instances whose status is forced by the override of this scope.
 func (o *overrides) list(instances map[health.Scope]int) []ActiveOverride {
 	all := make([]ActiveOverride, 0, len(o.byScope))
 	for scope, entry := range o.byScope {

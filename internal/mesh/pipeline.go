@@ -7,27 +7,28 @@ import (
 )
 
 // This file shows the pipeline of a mesh. An event changes the layers of one instance. Then
-// the layers compute the status in this order. Each layer uses the verdict of the layer
-// before:
+// the layers compute the status in this order. Each layer uses the verdict of the previous
+// layer:
 //
-//	layer     file         effect on the status                     deadlines
-//	report    report.go    the last reported status                 RecoverHold
-//	reach     reach.go     lower, or unconfirmed, without answers   suspicion, lease, removal
-//	guard     guard.go     not lowered if many are silent at once   GuardMax
-//	damping   damping.go   not improved while it changes often      end of the suppression
-//	override  override.go  replaced by a person                     end of the override
+//	layer     file         effect on the status                      deadlines
+//	report    report.go    is the last reported status               RecoverHold
+//	reach     reach.go     without answers: worse, or unconfirmed    suspicion, lease, removal
+//	guard     guard.go     not made worse if many become silent      GuardMax
+//	damping   damping.go   not improved while it changes often       end of the suppression
+//	override  override.go  replaced by the status of a person        end of the override
 //
 // Each layer is a value with up to four methods:
 //
-//	observe       handles evidence, or the verdict of the layer before
+//	observe       handles evidence, or the verdict of the previous layer
 //	nextDeadline  returns the next deadline of the layer
 //	tick          handles the deadlines that are due
 //	apply         returns the verdict for the next layer
 //
-// The deadlines of guards and overrides concern many instances. These deadlines are in the
-// types guards and overrides. A layer uses only the layers before it in this list.
+// The deadlines of guards and overrides concern many instances, so these deadlines are in the
+// types guards and overrides. A layer uses only the layers above it in this list.
 //
-// The aggregates (aggregate.go) count the state of each instance: its service, its zone and
+// The aggregates (aggregate.go) count the state of each instance for its service, its zone and
+// the mesh. The roots of failures follow from the statuses of services.
 // the mesh. The roots of failures follow from the statuses of services.
 
 // observe passes an event to the layers of an instance.
@@ -37,8 +38,8 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 	m.conclude(in, t, ev, found)
 }
 
-// conclude passes the finding of the reach layer to the report layer and the guard layer. ev
-// is the event from which the finding comes. It is nil if the finding comes from a deadline.
+// conclude passes found, the finding of the reach layer, to the report layer and the guard
+// layer. ev is the event that has led to the finding. It is nil if a deadline has led to it.
 func (m *Mesh) conclude(in *instance, t turn, ev *Event, found finding) {
 	in.report.observe(t, ev, found)
 	in.guard.observe(found, &in.reach, m.guards.covering(t.spec.Zone))
@@ -48,8 +49,8 @@ func (m *Mesh) conclude(in *instance, t turn, ev *Event, found finding) {
 	}
 }
 
-// tickInstance handles the due deadlines of all layers. gone reports whether the instance
-// must be removed.
+// tickInstance handles the due deadlines of all layers. It returns true if the instance must be
+// removed.
 func (m *Mesh) tickInstance(in *instance) (gone bool) {
 	t := in.turn(&m.env)
 	in.report.tick(t)
@@ -65,7 +66,7 @@ func (m *Mesh) tickInstance(in *instance) (gone bool) {
 	return gone
 }
 
-// verdict returns the verdict of the layers before the override layer.
+// verdict returns what the four layers before the override layer have computed.
 func (in *instance) verdict(t turn) verdict {
 	reported := in.report.apply()
 	v := in.reach.apply(t, reported, &in.report)
@@ -75,8 +76,8 @@ func (in *instance) verdict(t turn) verdict {
 	return in.damping.apply(v, &in.report)
 }
 
-// update publishes all changes that follow from new layers of an instance. First it updates
-// the guards, which may release other instances. Then it updates the instance and its
+// update publishes all changes that follow from a change in the layers of an instance. First it
+// updates the guards, which may release other instances. Then it updates the instance and its
 // aggregates.
 func (m *Mesh) update(in *instance) {
 	m.updateGuards(in, in.guard.newEntry(in.spec.Zone, &in.report, &in.reach))
@@ -101,8 +102,8 @@ func (m *Mesh) updateState(in *instance) {
 	m.aggregates.count(in.service, was, in.counted, in.state.FirstFailure)
 }
 
-// updateGuards makes now the entry of an instance in the counts of its guards, and then
-// reviews these guards.
+// updateGuards replaces the entry of an instance in the counts of its guards by now. Then it
+// trips or releases these guards if the counts require this.
 func (m *Mesh) updateGuards(in *instance, now guardEntry) {
 	was := in.guard.entry
 	if was == now {
@@ -115,8 +116,8 @@ func (m *Mesh) updateGuards(in *instance, now guardEntry) {
 	m.reviewGuard(m.guards.ofZone(now.zone))
 }
 
-// reviewGuard trips or releases a guard if its counts require this. If it releases the guard,
-// the instances that the guard covers have some time to answer again.
+// reviewGuard trips or releases a guard if its counts require this. After a release, the
+// instances that the guard covers get some time to answer again.
 func (m *Mesh) reviewGuard(g *guard) {
 	if g == nil || !m.guards.review(&m.env, g) {
 		return
@@ -126,13 +127,13 @@ func (m *Mesh) reviewGuard(g *guard) {
 			in.reach.grantTime(in.turn(&m.env))
 		}
 	}
-	// The guard entries of these instances do not change, so no guard needs another review.
+	// Publishing these instances does not change what guards count, so no further review follows.
 	for _, in := range heldBy(g, m.instances) {
 		m.updateState(in)
 	}
 }
 
-// heldBy returns the held instances that g covers, ordered by ID.
+// heldBy returns the instances that are held and that g covers, ordered by ID.
 func heldBy(g *guard, instances map[health.ID]*instance) []*instance {
 	var held []*instance
 	for _, in := range instances {
@@ -148,8 +149,8 @@ func anyInstance(*instance) bool { return true }
 
 func compareInstances(a, b *instance) int { return a.state.ID.Compare(b.state.ID) }
 
-// tickGuards handles the end of GuardMax of each guard. The instances that the guard has held
-// so long become UNKNOWN.
+// tickGuards handles the end of GuardMax of each guard. After it, the instances that the guard
+// still holds are UNKNOWN.
 func (m *Mesh) tickGuards() {
 	for _, g := range m.guards.tripped {
 		if !g.expire(m.now) {
@@ -162,7 +163,7 @@ func (m *Mesh) tickGuards() {
 	}
 }
 
-// setOverride sets the override of a scope, or clears it if o is nil.
+// setOverride sets the override of a scope to o. If o is nil, it clears the override.
 func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
 	m.overrides.remove(scope)
 	if o != nil {
@@ -184,7 +185,7 @@ func (m *Mesh) addOverride(scope health.Scope, o health.Override) {
 	m.overrides.set(&m.env, o, m.instances[scope.Key()] != nil)
 }
 
-// applyOverrides searches the override of each instance for which concerned returns true. It
+// applyOverrides finds the override of each instance for which concerned returns true. It
 // publishes the instances whose override has changed.
 func (m *Mesh) applyOverrides(concerned func(*instance) bool) {
 	var changed []*instance

@@ -24,8 +24,8 @@ func (m *Mesh) Snapshot(dst []health.State) []health.State {
 	return append(dst, m.aggregates.mesh.state)
 }
 
-// State returns the state of an instance, a service, a zone or the mesh. ok is false if no
-// state has this name.
+// State returns the state of an instance, a service, a zone or the mesh. ok is false if the
+// name is unknown.
 func (m *Mesh) State(id health.ID) (s health.State, ok bool) {
 	if in := m.instances[id]; in != nil {
 		return in.state, true
@@ -45,7 +45,8 @@ func (m *Mesh) State(id health.ID) (s health.State, ok bool) {
 	return health.State{}, false
 }
 
-// meshState returns the state of a zone of the mesh, or of the mesh if zone is empty.
+// meshState returns the state of a zone with all its services. If zone is empty, it returns the
+// state of the mesh.
 func (a *aggregates) meshState(zone string) (s health.State, ok bool) {
 	if zone == "" {
 		return a.mesh.state, true
@@ -56,18 +57,18 @@ func (a *aggregates) meshState(zone string) (s health.State, ok bool) {
 	return health.State{}, false
 }
 
-// KeepsLease reports whether the client of an instance still renews the lease. This is so if
-// the last renewal is at most half a TTL ago, or if the instance was loaded less than a TTL
-// ago. It returns false for a static instance, which has no lease.
+// KeepsLease reports whether the client of an instance probably still renews the lease. The
+// last renewal is at most half a TTL ago, or the instance was loaded less than a TTL ago. It
+// returns false for a static instance, which has no lease.
 func (m *Mesh) KeepsLease(id health.ID, now time.Time) bool {
 	m.setNow(now)
 	in := m.instances[id]
 	return in != nil && in.reach.lease.kept(m.now, in.spec)
 }
 
-// Score returns how badly the process of the owner works, from 0 (well) to 7. It uses the
-// time of the last call that had a parameter now. Observers should extend a time-out by Score
-// times its length.
+// Score returns how many problems the process of the owner has, from 0 (none) to 7. It is the
+// value at the last call that had a parameter now. Components that wait for instances should
+// add Score times the length of a time-out to the time-out.
 func (m *Mesh) Score() int { return m.awareness.current(m.now) }
 
 // Guards returns the guards that are tripped, in the order in which they tripped.
@@ -87,6 +88,5 @@ func (m *Mesh) Overrides() []ActiveOverride {
 // OverrideCount returns the number of overrides.
 func (m *Mesh) OverrideCount() int { return len(m.overrides.byScope) }
 
-// TakeEndedOverrides returns the overrides that have ended since the last call of
-// TakeEndedOverrides.
+// TakeEndedOverrides returns the overrides that have ended since its last call.
 func (m *Mesh) TakeEndedOverrides() []health.Override { return m.overrides.takeEnded() }

@@ -6,46 +6,47 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// reachLayer is the second layer. It decides whether the last status still counts, although
-// the coordinator may not reach the instance.
+// reachLayer is the second layer. It decides whether the last status can still be believed if
+// the coordinator does not receive answers from the instance.
 type reachLayer struct {
 	suspicion
 	lease lease
-	// giveUp is the end of a suspicion. When it is due, the instance is given up.
+	// giveUp is the end of a suspicion. When it is due, the instance is given up: the status
+	// becomes NOT_SERVING or UNKNOWN.
 	giveUp deadline
-	// silentBy is the moment when a suspicion begins, unless an answer comes before.
+	// silentBy is the moment when a suspicion begins, unless an answer comes before it.
 	silentBy deadline
-	// quietFrom is the moment from which the present silence counts. This is the last answer,
-	// the end of the amnesty, or the release of the instance by a guard.
+	// quietFrom is the moment from which the present silence counts. It is the last of three
+	// moments: the last answer, the end of the amnesty, and the release by a guard.
 	quietFrom moment
 	pushers   int // number of open streams on which the instance pushes its status
 }
 
-// suspicion holds the evidence that the last status may be wrong. An answer clears it.
+// suspicion is the evidence that the last status may be wrong. A valid answer clears it.
 type suspicion struct {
 	state reachState
-	// config says why the answers say nothing about the health. It stays set while the
-	// instance is suspect. CauseNone means that there were no such answers.
+	// config is set if the answers contain nothing about the health. It says why, and stays
+	// set while the instance is suspect. CauseNone means that there were no such answers.
 	config   health.Cause
-	reason   string   // reason of state, of config or of notAsked
+	reason   string   // explanation of state, of config or of notAsked
 	notAsked bool     // true if the coordinator has not called the instance for a long time
-	paused   deadline // copy of giveUp while notAsked is set; at is the remaining time
-	// overForgiven reports that the deadline after which the instance was given up was
-	// over-forgiven. In this case the instance is UNKNOWN.
+	paused   deadline // copy of giveUp while notAsked is true; its field at is the remaining time
+	// overForgiven is true if the instance was given up by a deadline that had been extended to
+	// its limit, because this process was late. In this case the instance is UNKNOWN.
 	overForgiven bool
 	first        firstSightings
 }
 
-// firstSightings has the moment of the first evidence of each kind that must come twice to
-// count. 0 means that no evidence of the kind has come.
+// firstSightings has, for each kind of evidence that must come twice to count, the moment when
+// it came first. 0 means that it has not come.
 type firstSightings struct{ refused, failed, malformed moment }
 
-// secondLook is the minimum time between two refusals, errors or malformed answers that
-// count as two.
+// secondLook is the minimum time between the first and the second evidence of one kind. If the
+// second one comes earlier, it does not count.
 const secondLook = time.Second
 
-// seenTwice handles evidence of one kind that came at now. It stores the moment of the first
-// evidence in first. It reports whether the first evidence is at least secondLook old.
+// seenTwice handles evidence that came at now. If it is the first of its kind, seenTwice stores
+// now in first. It returns true if the first evidence is at least secondLook old.
 func seenTwice(now moment, first *moment) bool {
 	if *first == 0 {
 		*first = now
@@ -53,8 +54,8 @@ func seenTwice(now moment, first *moment) bool {
 	return now-*first >= moment(secondLook)
 }
 
-// observe handles an event and returns what follows from it for the other layers. held says
-// whether a guard holds the instance.
+// observe handles an event, and returns the finding for the other layers. held says whether a
+// guard holds the instance.
 func (r *reachLayer) observe(t turn, ev *Event, rep *reportLayer, held bool) finding {
 	switch ev.Kind {
 	case EventReport, EventAlive:
@@ -82,10 +83,10 @@ func (r *reachLayer) observe(t turn, ev *Event, rep *reportLayer, held bool) fin
 }
 
 // observeAnswer handles a valid answer. Only a proven answer renews the lease. An unproven
-// answer counts if the lease has not ended. If the lease has ended, its status counts only
-// when a proven answer follows.
+// answer counts as long as the lease has not ended. After that, its status counts only when a
+// proven answer has followed.
 func (r *reachLayer) observeAnswer(t turn, ev *Event) finding {
-	// A push comes from the registered process, but says nothing about the process at the
+	// A push comes from the registered process, but shows nothing about the process at the
 	// address. Therefore identity does not handle it.
 	pushed := ev.Kind == EventReport && ev.Report.Source == health.SourcePush
 	proven := pushed || r.lease.identity.answered(ev, t.spec.Proves)
@@ -99,7 +100,7 @@ func (r *reachLayer) observeAnswer(t turn, ev *Event) finding {
 	return foundAnswer
 }
 
-// observeFault handles evidence that is not a valid answer.
+// observeFault handles evidence that is not a valid answer, such as an error or silence.
 func (r *reachLayer) observeFault(t turn, ev *Event, rep *reportLayer) finding {
 	if ev.Kind != EventPath {
 		r.countQuietFromNow(t)
@@ -147,7 +148,7 @@ func (r *reachLayer) observeFailure(t turn, ev *Event) finding {
 }
 
 // observeQuota handles a call that the target refused because a limit was reached. If the
-// instance was given up, this shows that it lives. Its health is unknown then.
+// instance had been given up, the refusal shows that it lives, but its health stays unknown.
 func (r *reachLayer) observeQuota(t turn, reason string) finding {
 	if r.state.lost() || r.state == reachUnknown && r.config == health.CauseQuota {
 		return r.misconfigure(t, health.CauseQuota, reason)
@@ -155,7 +156,7 @@ func (r *reachLayer) observeQuota(t turn, reason string) finding {
 	return r.suspect(t, sawQuota, reason)
 }
 
-// renew begins the lease again. If the instance was given up because of silence, it becomes
+// renew begins the lease again. An instance that was given up because of silence becomes
 // suspect again.
 func (r *reachLayer) renew(t turn) {
 	if t.spec.Static {
@@ -174,7 +175,7 @@ func (r *reachLayer) renew(t turn) {
 }
 
 // observeSilence handles a missing answer. If the coordinator was late during a part of the
-// wait, the instance has this time once more before it is suspect.
+// wait, the instance gets this time again before it becomes suspect.
 func (r *reachLayer) observeSilence(t turn, ev *Event) finding {
 	if ev.Late > 0 && !r.state.silent() && !r.state.lost() {
 		if !r.silentBy.armed() {
@@ -197,8 +198,8 @@ func (r *reachLayer) becomeSilent(t turn, reason string) finding {
 	return found
 }
 
-// suspect enters a state in which the last status stays, but is unconfirmed. It arms giveUp
-// if giveUp is not armed yet.
+// suspect enters a state in which the last status is kept as unconfirmed. It arms giveUp if
+// giveUp is not armed yet.
 func (r *reachLayer) suspect(t turn, saw sighting, reason string) finding {
 	if r.state.lost() || r.state == reachUnknown && saw == sawStranger {
 		return foundNothing
@@ -223,7 +224,7 @@ func (r *reachLayer) suspect(t turn, saw sighting, reason string) finding {
 }
 
 // observeNotAsked notes that the coordinator has not called the instance for a long time. It
-// pauses giveUp until the next evidence.
+// pauses giveUp until the next evidence comes.
 func (r *reachLayer) observeNotAsked(t turn, reason string) {
 	if r.pushed() || r.state.lost() {
 		return
@@ -245,8 +246,9 @@ func (r *reachLayer) resumeGiveUp(t turn) {
 	r.paused.disarm()
 }
 
-// observeRefusal handles a refused connection. The second refusal gives the instance up. But
-// a static instance that drains may be restarting, so only giveUp ends its suspicion.
+// observeRefusal handles a refused connection. The second refusal gives the instance up. There
+// is one exception: a static instance that drains may be restarting, so it stays suspect until
+// giveUp.
 func (r *reachLayer) observeRefusal(t turn, reason string, rep *reportLayer) finding {
 	draining := rep.status == health.Draining && t.spec.Static
 	if twice := seenTwice(t.now, &r.first.refused); !twice || draining {
@@ -256,8 +258,8 @@ func (r *reachLayer) observeRefusal(t turn, reason string, rep *reportLayer) fin
 	return r.lose(reachTable[r.state][sawRefusal], reason)
 }
 
-// misconfigure makes the instance UNKNOWN, because it answered but the answer says nothing
-// about its health.
+// misconfigure makes the instance UNKNOWN, because its answers contain nothing about its
+// health, for example because of a wrong configuration.
 func (r *reachLayer) misconfigure(t turn, cause health.Cause, reason string) finding {
 	r.suspicion = suspicion{
 		state: reachTable[r.state][sawConfig], config: cause, reason: reason,
@@ -268,8 +270,8 @@ func (r *reachLayer) misconfigure(t turn, cause health.Cause, reason string) fin
 	return foundSuspicion
 }
 
-// lose gives the instance up and enters the state to. It returns foundLoss if a guard may
-// hold the instance. No guard may hold an instance that has refused connections.
+// lose gives the instance up and enters the state to. It returns foundLoss if a guard may hold
+// the instance, and foundDeath if not. No guard holds an instance that has refused connections.
 func (r *reachLayer) lose(to reachState, reason string) finding {
 	was := r.suspicion
 	r.suspicion = suspicion{state: to, reason: reason, first: was.first, config: was.config}
@@ -280,36 +282,36 @@ func (r *reachLayer) lose(to reachState, reason string) finding {
 	return foundLoss
 }
 
-// confirmLoss clears config, which an instance that was given up keeps only while a guard
-// holds it.
+// confirmLoss clears config. An instance that was given up keeps config only while a guard
+// holds the instance.
 func (r *reachLayer) confirmLoss() { r.config = health.CauseNone }
 
 func (r *reachLayer) countQuietFromNow(t turn) { r.quietFrom = max(r.quietFrom, t.now) }
 
-// quietSince returns the moment from which the silence counts. Silence before the end of a
-// long lateness of the owner does not count.
+// quietSince returns the moment from which the present silence counts. If this process was late
+// for a long time, silence before the end of this time does not count.
 func (r *reachLayer) quietSince(t turn) moment { return max(r.quietFrom, t.awareness.awayUntil) }
 
-// latestSilentBy returns the last moment to which lateness of the owner may delay silentBy.
-// This is twice UnreachableAfter after quietSince.
+// latestSilentBy returns the limit for extensions of silentBy: twice UnreachableAfter after
+// quietSince.
 func (r *reachLayer) latestSilentBy(t turn) moment {
 	return r.quietSince(t) + maxForgiven/2*moment(t.policy.UnreachableAfter)
 }
 
-// latestGiveUp returns the last moment to which lateness of the owner may delay giveUp. This
-// is four times UnreachableAfter after quietSince.
+// latestGiveUp returns the limit for extensions of giveUp: four times UnreachableAfter after
+// quietSince.
 func (r *reachLayer) latestGiveUp(t turn) moment {
 	return r.quietSince(t) + maxForgiven*moment(t.policy.UnreachableAfter)
 }
 
-// patience returns the length of giveUp. This is env.patience, shortened so that giveUp is
-// not after latestGiveUp. It is at least UnreachableAfter.
+// patience returns the length of the deadline giveUp. It is env.patience, or less so that giveUp
+// is not after latestGiveUp, but at least UnreachableAfter.
 func (r *reachLayer) patience(t turn) time.Duration {
 	return max(t.policy.UnreachableAfter, min(t.patience(), time.Duration(r.latestGiveUp(t)-t.now)))
 }
 
 // countPusher counts the open streams on which the instance pushes its status. There may be
-// several, because a broken stream may end long after the next one has begun.
+// several, because a broken stream may end long after the next one was opened.
 func (r *reachLayer) countPusher(begins bool) {
 	if begins {
 		r.pushers++
@@ -324,20 +326,20 @@ func (r *reachLayer) pushed() bool { return r.pushers > 0 }
 func (r *reachLayer) expired(held bool) bool { return r.state == reachExpired && !held }
 
 // wantsReport reports whether the client should push the status. This is so if the client
-// renews the lease but the coordinator cannot read the status at the address.
+// renews the lease, but the coordinator cannot get the status from the address.
 func (r *reachLayer) wantsReport(spec *health.Spec) bool {
 	return !spec.Static && (r.state == reachRenewing || r.state == reachStranger || r.config == health.CauseQuota)
 }
 
-// excused reports whether the reach layer and the guard layer do not change the reported
-// status. This is so for an instance in maintenance. It is also so for an instance with a
-// lease that drains, because this instance is removed when its lease ends.
+// excused reports whether the reported status stays as it is, whatever the reach layer and the
+// guard layer find. This is so for an instance in maintenance. It is also so for an instance
+// that drains and has a lease, because it is removed when its lease ends.
 func excused(spec *health.Spec, rep *reportLayer) bool {
 	return rep.status == health.Maintenance || rep.status == health.Draining && !spec.Static
 }
 
-// apply replaces the status of v if the instance was given up or its answers say nothing
-// about its health. It marks the verdict as unconfirmed if the instance is suspect.
+// apply replaces the status of v if the instance was given up, or if its answers contain nothing
+// about its health. It marks v as unconfirmed if the instance is suspect.
 func (r *reachLayer) apply(t turn, v verdict, rep *reportLayer) verdict {
 	if excused(t.spec, rep) {
 		return v
@@ -368,8 +370,9 @@ func (r *reachLayer) apply(t turn, v verdict, rep *reportLayer) verdict {
 	return v
 }
 
-// announces reports whether giveUp will probably give the instance up. This is not so if the
-// client renews the lease. After a first error or malformed answer, the next answer decides.
+// announces reports whether the instance will be given up when giveUp is due, so that people can
+// be told in advance. It returns false if the client renews the lease. It also returns false
+// after a first error or malformed answer, because then the next answer decides.
 func (r *reachLayer) announces() bool {
 	fault := r.state == reachOnce && r.first.refused == 0
 	return r.state != reachRenewing && !fault && r.giveUp.armed()

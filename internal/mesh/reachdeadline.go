@@ -6,8 +6,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// reachDeadline names a deadline of the reach layer. Tick handles the deadlines of an
-// instance in the order of these constants.
+// reachDeadline is the number of a deadline of the reach layer. Due deadlines of an instance are
+// handled in the order of these numbers.
 type reachDeadline int
 
 const (
@@ -22,8 +22,8 @@ func (r *reachLayer) nextDeadline() moment {
 	return min(r.giveUp.next(), r.lease.end.next(), r.lease.removal.next(), r.silentBy.next())
 }
 
-// tick handles the deadline which, if it is due. held says whether a guard holds the
-// instance.
+// tick handles the deadline with the number which, if it is due. held says whether a guard holds
+// the instance.
 func (r *reachLayer) tick(t turn, which reachDeadline, rep *reportLayer, held bool) finding {
 	switch which {
 	case reachGiveUp:
@@ -46,9 +46,9 @@ func (r *reachLayer) tick(t turn, which reachDeadline, rep *reportLayer, held bo
 	return foundNothing
 }
 
-// endSuspicion gives a suspect instance up. It does not do so if the client renews the lease,
-// or if the score has risen since giveUp was armed. For a held instance giveUp is the end of
-// the time to answer again, and endSuspicion always gives it up.
+// endSuspicion gives a suspect instance up. There are two exceptions: the client renews the
+// lease, or the score of this process has risen since giveUp was armed. For a held instance,
+// giveUp is the end of the time to answer again, so there is no exception.
 func (r *reachLayer) endSuspicion(t turn, fired deadline, rep *reportLayer, held bool) finding {
 	switch {
 	case held:
@@ -74,8 +74,8 @@ func (r *reachLayer) loseAfter(fired deadline, to reachState) finding {
 	return found
 }
 
-// prolong arms giveUp again if the score, and with it the patience, has grown since giveUp was
-// armed. It returns false if giveUp needs no more time.
+// prolong arms giveUp again if the score of this process has risen since giveUp was armed, so
+// that the patience is longer now. It returns false if giveUp needs no more time.
 func (r *reachLayer) prolong(t turn, fired deadline) bool {
 	more := t.patience() - max(fired.length, t.policy.UnreachableAfter)
 	if more = min(more, time.Duration(r.latestGiveUp(t)-t.now)); more <= 0 {
@@ -86,8 +86,8 @@ func (r *reachLayer) prolong(t turn, fired deadline) bool {
 	return true
 }
 
-// endLease handles the end of the lease. It gives the instance up. If the instance was
-// leaving, it must be removed.
+// endLease handles the end of the lease. It gives the instance up. But an instance that drains or
+// is in maintenance is removed.
 func (r *reachLayer) endLease(t turn, overForgiven bool, rep *reportLayer) finding {
 	if rep.leaving() {
 		return foundGone
@@ -100,9 +100,9 @@ func (r *reachLayer) endLease(t turn, overForgiven bool, rep *reportLayer) findi
 	return found
 }
 
-// endRemoval handles the end of the removal deadline, which begins when the lease ends. It
-// returns foundGone, so that the instance is removed. If a guard holds the instance,
-// endRemoval arms the removal deadline again instead.
+// endRemoval handles the end of the deadline removal, which was armed when the lease ended. It
+// returns foundGone, so that the instance is removed. While a guard holds the instance, it arms
+// the deadline again instead.
 func (r *reachLayer) endRemoval(t turn, held bool) finding {
 	if held {
 		r.lease.removal.arm(t.now, t.policy.DeregisterAfter)
@@ -111,8 +111,8 @@ func (r *reachLayer) endRemoval(t turn, held bool) finding {
 	return foundGone
 }
 
-// endSilentBy makes the instance suspect. If the instance is restored from the store, its
-// silence does not raise the score of the owner.
+// endSilentBy makes the instance suspect, because it was silent until silentBy. For an instance
+// that was loaded from the store, this does not raise the score of this process.
 func (r *reachLayer) endSilentBy(t turn) finding {
 	switch {
 	case r.pushed() || r.state.lost():
@@ -124,8 +124,8 @@ func (r *reachLayer) endSilentBy(t turn) finding {
 	return r.becomeSilent(t, "")
 }
 
-// restore begins a suspicion of an instance that was loaded from the store. delay is the
-// amnesty, which all deadlines of the instance have in addition.
+// restore begins a suspicion of an instance that was loaded from the store. delay is the amnesty,
+// by which all deadlines of the instance are longer.
 func (r *reachLayer) restore(t turn, delay time.Duration) {
 	r.quietFrom = t.now + moment(delay)
 	r.renew(t)
@@ -137,7 +137,7 @@ func (r *reachLayer) restore(t turn, delay time.Duration) {
 	r.silentBy.arm(t.now, t.policy.UnreachableAfter/2+delay)
 }
 
-// extend delays the deadlines by late, the lateness of the owner. The limits ensure that
+// extend delays the deadlines by late, the lateness of this process. The limits ensure that
 // recurring lateness does not delay a suspicion for ever.
 func (r *reachLayer) extend(t turn, late time.Duration) {
 	r.silentBy.extendUntil(late, r.latestSilentBy(t))
@@ -145,8 +145,8 @@ func (r *reachLayer) extend(t turn, late time.Duration) {
 	r.lease.extend(late)
 }
 
-// grantTime moves giveUp and the end of the lease to at least UnreachableAfter from now,
-// because a guard that covers the instance was released.
+// grantTime gives the instance time to answer after the release of a guard that covered it. giveUp
+// and the end of the lease are then at least UnreachableAfter away.
 func (r *reachLayer) grantTime(t turn) {
 	r.countQuietFromNow(t)
 	for _, d := range []*deadline{&r.giveUp, &r.lease.end} {
@@ -156,8 +156,8 @@ func (r *reachLayer) grantTime(t turn) {
 	}
 }
 
-// grantReturn arms giveUp for a held instance that no tripped guard covers any more. Until
-// then the instance can answer again.
+// grantReturn arms giveUp for a held instance that no tripped guard covers any more. Until giveUp
+// the instance can answer again.
 func (r *reachLayer) grantReturn(t turn) {
 	if !r.giveUp.armed() {
 		r.giveUp.arm(t.now, t.policy.UnreachableAfter)

@@ -6,16 +6,16 @@ import "github.com/meshhealth/meshhealth/health"
 type reachState uint8
 
 const (
-	// reachHeard means that the last status counts. An instance without a status is also in
-	// this state.
+	// reachHeard means that the last status counts. An instance without a status, before its
+	// first answer, is also in this state.
 	reachHeard reachState = iota
 	// reachRestored means that no answer has come since the status was loaded from the store,
-	// or since the lease was renewed after its end. The status is unconfirmed.
+	// or since the client has renewed a lease that had ended. The status is unconfirmed.
 	reachRestored
-	// reachOnce means that one refusal, error or malformed answer has come. A second one
-	// decides. The status is unconfirmed.
+	// reachOnce means that one refusal, error or malformed answer has come. The status is
+	// unconfirmed. A second one will decide the status.
 	reachOnce
-	// reachSuspect means that no answer comes. The status is unconfirmed.
+	// reachSuspect means that answers are missing. The status is unconfirmed.
 	reachSuspect
 	// reachRenewing means that no answer has come for longer than UnreachableAfter, but the
 	// client renews the lease. The coordinator asks the client to push its status. The status
@@ -25,9 +25,9 @@ const (
 	// is unconfirmed.
 	reachQuota
 	// reachStranger means that another process answers at the address. The coordinator asks
-	// the client to push its status. The status is unconfirmed, without a deadline.
+	// the client to push its status. The status is unconfirmed, and no deadline ends this.
 	reachStranger
-	// reachUnknown means that the answers say nothing about the health. The status is
+	// reachUnknown means that the answers contain nothing about the health. The status is
 	// UNKNOWN.
 	reachUnknown
 	// reachRefused means that the instance was given up because it refused connections. The
@@ -42,7 +42,7 @@ const (
 	numReachStates
 )
 
-// sighting is the kind of one piece of evidence for the reach layer.
+// sighting is what a piece of evidence means for the reach layer.
 type sighting uint8
 
 const (
@@ -50,21 +50,21 @@ const (
 	sawRenewal                      // the client renewed the lease
 	sawFirstRefusal                 // a connection was refused for the first time
 	sawFirstFault                   // an error or malformed answer came for the first time
-	sawSilence                      // no answer came in time
+	sawSilence                      // no answer came in time, or the path failed
 	sawQuota                        // the target refused a call because a limit was reached
 	sawStranger                     // an answer of another process came
-	sawConfig                       // the answers say nothing about the health
+	sawConfig                       // an answer came that contains nothing about the health
 	sawRefusal                      // a connection was refused for the second time
-	sawOverdue                      // giveUp was due
+	sawOverdue                      // the deadline giveUp was due
 	sawLapse                        // the lease ended
 	numSightings
 )
 
-// reachTable has, for each state and each sighting, the next state. An instance in
-// reachExpired that no guard holds leaves this state only after a proven answer or a renewal.
+// reachTable has the next state for each state and each sighting. An instance whose lease has
+// ended, and that no guard holds, leaves reachExpired only after a proven answer or a renewal.
 var reachTable = [numReachStates][numSightings]reachState{
-	// The columns are: answer, renewal, first refusal, first fault, silence, quota, stranger,
-	// config, refusal, overdue, lapse.
+	// Each row has one column per sighting: answer, renewal, first refusal, first fault,
+	// silence, quota, stranger, config, refusal, overdue, lapse.
 	reachHeard:       {reachHeard, reachHeard, reachOnce, reachOnce, reachSuspect, reachQuota, reachStranger, reachUnknown, reachRefused, reachHeard, reachExpired},
 	reachRestored:    {reachHeard, reachRestored, reachRestored, reachOnce, reachSuspect, reachQuota, reachStranger, reachUnknown, reachRefused, reachUnreachable, reachExpired},
 	reachOnce:        {reachHeard, reachOnce, reachOnce, reachOnce, reachSuspect, reachQuota, reachStranger, reachUnknown, reachRefused, reachUnreachable, reachExpired},
@@ -78,22 +78,22 @@ var reachTable = [numReachStates][numSightings]reachState{
 	reachExpired:     {reachHeard, reachRestored, reachExpired, reachExpired, reachExpired, reachUnknown, reachExpired, reachUnknown, reachRefused, reachExpired, reachExpired},
 }
 
-// suspect reports whether the instance keeps its last status as unconfirmed in this state.
+// suspect reports whether, in this state, the instance keeps its last status as unconfirmed.
 func (s reachState) suspect() bool { return s >= reachRestored && s <= reachStranger }
 
-// silent reports whether no answer comes from the instance in this state. The guards count an
-// instance in such a state as suspect.
+// silent reports whether, in this state, answers of the instance are missing. The guards count
+// such an instance as suspect.
 func (s reachState) silent() bool { return s == reachSuspect || s == reachRenewing }
 
-// lost reports whether s means that the instance was given up.
+// lost reports whether s is a state of an instance that was given up.
 func (s reachState) lost() bool { return s >= reachRefused }
 
-// lostBySilence reports whether s means that the instance was given up because no answer or
-// no renewal came. A guard may hold an instance only in these states.
+// lostBySilence reports whether s means that the instance was given up because answers or
+// renewals were missing. A guard may hold an instance only in these states.
 func (s reachState) lostBySilence() bool { return s == reachUnreachable || s == reachExpired }
 
-// cause returns the cause for which the instance was given up. It returns CauseNone if the
-// instance was not given up.
+// cause returns the cause of the status of an instance that was given up. It returns CauseNone
+// for other instances.
 func (s reachState) cause() health.Cause {
 	switch s {
 	case reachRefused:

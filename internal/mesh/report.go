@@ -6,13 +6,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// reportLayer is the first layer: the last status that the instance has reported.
+// reportLayer is the first layer. It has the last status that the instance has reported.
 //
-// A worse status counts at once. A better status of a meshhealth server counts at once
-// too, because that server applies its own thresholds. SERVING of a stock server counts only
-// if the server has answered SERVING for RecoverHold and in RecoverAfter polls.
+// A worse status counts at once. A better status of a server of this library counts at once
+// too, because that server applies its own thresholds. SERVING of a standard server of
+// grpc.health.v1, called stock here, must wait. It counts after the server has answered SERVING
+// for RecoverHold and in RecoverAfter polls.
 type reportLayer struct {
-	// These fields have the status that counts, and the details of its report.
+	// The next fields have the status that counts, and the details of its report.
 	status       health.Status
 	cause        health.Cause
 	reason       string
@@ -22,38 +23,38 @@ type reportLayer struct {
 	source       health.Source
 
 	via  string // Report.Via of the last report: why there is no better source
-	seen bool   // true after a status has counted or the instance was given up
-	// lowered reports that status is NotServing because the instance was given up.
+	seen bool   // true after the first status has counted, or after the instance was given up
+	// lowered is true if status is NotServing because the instance was given up.
 	lowered bool
-	// changed reports that the state must be published because checks have changed.
+	// changed is true if the state must be published because checks have changed.
 	changed bool
 
-	// waiting is true while SERVING of a stock server waits until it counts. The next three
-	// fields belong to this wait.
+	// waiting is true while SERVING of a stock server does not count yet. The next three fields
+	// belong to this wait.
 	waiting bool
-	waited  bool     // true after the end of RecoverHold
+	waited  bool     // true after RecoverHold has passed
 	polls   int      // number of answers SERVING since the wait began
 	recover deadline // end of RecoverHold
 
-	// received is the last received status, and receivedFrom is its source. received differs
-	// from status if it waits, if the instance was given up, or if its lease had ended. Both
-	// are valid if hasReceived is set.
+	// received is the last received status, and receivedFrom is its source. Both are valid if
+	// hasReceived is true. received differs from status in three cases: it must wait, the
+	// instance was given up, or the lease had ended.
 	received     health.Status
 	receivedFrom health.Source
 	hasReceived  bool
 
-	confirmed bool // true after a status was received, or a trusted one was loaded from the store
+	confirmed bool // true after a status was received, or a recent one was loaded from the store
 	unheard   bool // true if no status was received since the registration
-	named     bool // true if the target has once answered for its health name
+	named     bool // true if the target has at least once answered for its health name
 }
 
-// newReport returns the report layer of an instance that has reported nothing.
+// newReport returns the report layer of a new instance, which has reported nothing.
 func newReport() reportLayer {
 	return reportLayer{status: health.Starting, cause: health.CauseStarting, unheard: true}
 }
 
-// restore uses the status from the store if it is recent enough. Otherwise the status becomes
-// UNKNOWN.
+// restore uses the status that was loaded from the store, if it is recent enough. Otherwise the
+// status becomes UNKNOWN.
 func (r *reportLayer) restore(l *Loaded) {
 	r.unheard, r.named = l.Unheard, l.Named
 	switch {
@@ -61,7 +62,7 @@ func (r *reportLayer) restore(l *Loaded) {
 	case l.Trusted:
 		r.status, r.cause, r.reason, r.seen = l.Status, l.Cause, l.Reason, true
 		if r.cause == health.CauseNone || r.cause == health.CauseGuarded || r.cause == health.CauseFlapping {
-			r.cause = r.status.Cause() // no guard or damping holds the instance after a start
+			r.cause = r.status.Cause() // after a start, no guard or damping holds the instance yet
 		}
 		r.confirmed = !l.Unheard
 		if l.Status != health.Serving {
@@ -72,7 +73,7 @@ func (r *reportLayer) restore(l *Loaded) {
 	}
 }
 
-// observe handles a finding of the reach layer. ev is the event from which it comes, or nil.
+// observe handles a finding of the reach layer. ev is the event that has led to it, or nil.
 func (r *reportLayer) observe(t turn, ev *Event, found finding) {
 	switch found {
 	case foundAnswer:
@@ -90,8 +91,7 @@ func (r *reportLayer) observe(t turn, ev *Event, found finding) {
 	}
 }
 
-// receiveAnswer handles an answer with a status, or an answer that confirms the last received
-// status.
+// receiveAnswer handles an answer. It contains a status, or confirms the last received status.
 func (r *reportLayer) receiveAnswer(t turn, ev *Event) {
 	switch {
 	case ev.Kind == EventReport:
@@ -123,7 +123,7 @@ func (r *reportLayer) mustWait(t turn, rep *Report) bool {
 	return isStock(rep.Source) && rep.Status == health.Serving && r.seen && r.status != health.Serving && t.policy.RecoverHold > 0
 }
 
-// wait begins or continues the wait of SERVING of a stock server. It ends the wait after
+// wait handles SERVING of a stock server, which does not count yet. The wait ends after
 // RecoverHold and, for a polled target, after RecoverAfter polls.
 func (r *reportLayer) wait(t turn, source health.Source) {
 	r.source = source
@@ -142,8 +142,8 @@ func (r *reportLayer) wait(t turn, source health.Source) {
 
 func (r *reportLayer) nextDeadline() moment { return r.recover.next() }
 
-// tick handles the end of RecoverHold. SERVING of a polled target may have to wait for more
-// polls.
+// tick handles the end of RecoverHold. SERVING of a polled target may still have to wait for
+// more polls.
 func (r *reportLayer) tick(t turn) {
 	if _, due := r.recover.fire(t.now); !due || !r.waiting {
 		return
@@ -177,16 +177,16 @@ func (r *reportLayer) accept(rep *Report) {
 	r.checks = rep.Checks
 }
 
-// lower makes the status NotServing because a stock target was given up. After that, SERVING
-// of this target must wait again, because the target may be another process. An instance
-// without a report may be a stock target, so lower handles it in the same way.
+// lower makes the status NotServing because a stock target was given up. Later, SERVING of this
+// target must wait again, because the target may be another process. An instance that has not
+// reported anything may be a stock target too, so lower handles it in the same way.
 func (r *reportLayer) lower(cause health.Cause, reason string) {
 	if (isStock(r.source) || !r.seen) && !r.leaving() {
 		r.status, r.cause, r.reason, r.seen, r.lowered = health.NotServing, cause, reason, true, true
 	}
 }
 
-// apply returns the verdict with the reported status that counts.
+// apply returns a verdict with the reported status that counts.
 func (r *reportLayer) apply() verdict {
 	v := verdict{status: r.status, cause: r.cause, reason: r.reason}
 	if r.waiting && r.recover.armed() {
@@ -212,12 +212,12 @@ func sameChecks(a, b []health.CheckState) bool {
 	return true
 }
 
-// sameCheck reports whether two states of a check are equal. It ignores values, times and
-// counts.
+// sameCheck reports whether a and b describe the same state of a check. It ignores values, times
+// and counts.
 func sameCheck(a, b *health.CheckState) bool {
 	return a.Name == b.Name && a.Status == b.Status && a.Cause == b.Cause && a.Reason == b.Reason
 }
 
-// isStock reports whether s is grpc.health.v1. Stock servers of this protocol apply no
-// thresholds to their status.
+// isStock reports whether s is a source of the protocol grpc.health.v1. Standard servers of this
+// protocol apply no thresholds before they change their status.
 func isStock(s health.Source) bool { return s == health.SourceWatch || s == health.SourcePoll }

@@ -2,7 +2,7 @@ package mesh
 
 import "github.com/meshhealth/meshhealth/health"
 
-// statusCounts has, for each status, the number of members of an aggregate with this status.
+// statusCounts has the number of members of an aggregate with each status.
 type statusCounts = [health.NumStatuses]int
 
 func total(counts *statusCounts) int {
@@ -13,15 +13,15 @@ func total(counts *statusCounts) int {
 	return n
 }
 
-// routable returns the number of members that are routable: SERVING or DEGRADED.
+// routable returns the number of members that may receive traffic: SERVING or DEGRADED.
 func routable(counts *statusCounts) int { return counts[health.Serving] + counts[health.Degraded] }
 
 // percentOf returns percent % of n, rounded up. The result is at least 1.
 func percentOf(n, percent int) int { return max(1, (n*percent+99)/100) }
 
-// evaluateRule returns the status of a service that follows from a rule. all counts its
-// instances, and counted counts those of them that count. minAvailable is a percentage.
-// growing says that an instance has registered lately, so that more instances may register.
+// evaluateRule returns the status that a rule gives to a service. all has the counts of all
+// instances, and counted those of the instances that count. minAvailable is a percentage.
+// growing says that an instance has registered recently, so that more may follow.
 func evaluateRule(rule health.Rule, all, counted *statusCounts, minAvailable int, growing bool) health.Status {
 	n := total(counted)
 	need, numbered := rule.Need(n)
@@ -32,7 +32,7 @@ func evaluateRule(rule health.Rule, all, counted *statusCounts, minAvailable int
 		return evaluateUncounted(all)
 	case numbered:
 		// Only a rule with a number of instances waits for more registrations. More instances
-		// do not help to reach a percentage.
+		// would not help to reach a percentage.
 		return evaluateNeed(all, counted, need, growing && rule == health.AtLeast(need))
 	case counted[health.Serving] == n:
 		return health.Serving
@@ -42,8 +42,8 @@ func evaluateRule(rule health.Rule, all, counted *statusCounts, minAvailable int
 	return evaluateRoutable(counted, percentOf(n, minAvailable))
 }
 
-// evaluateNeed returns the status of a service that needs a number of SERVING instances. The
-// status is STARTING while instances that do not count yet could fill the need.
+// evaluateNeed returns the status of a service that needs a fixed number of SERVING instances.
+// The status is STARTING while instances that do not count yet could make this number.
 func evaluateNeed(all, counted *statusCounts, need int, growing bool) health.Status {
 	coming := total(all) - all[health.Draining] - all[health.Maintenance] - total(counted)
 	alive := routable(counted) + counted[health.Unknown]
@@ -58,8 +58,8 @@ func evaluateNeed(all, counted *statusCounts, need int, growing bool) health.Sta
 	return health.NotServing
 }
 
-// evaluateRoutable returns DEGRADED if at least need members are routable. It returns UNKNOWN
-// if the UNKNOWN members could fill the need, and NOT_SERVING otherwise.
+// evaluateRoutable returns DEGRADED if at least need members are routable. Otherwise it returns
+// UNKNOWN if the UNKNOWN members could make the number need, and NOT_SERVING if not.
 func evaluateRoutable(counted *statusCounts, need int) health.Status {
 	switch {
 	case routable(counted) >= need:
@@ -70,7 +70,7 @@ func evaluateRoutable(counted *statusCounts, need int) health.Status {
 	return health.NotServing
 }
 
-// evaluateUncounted returns the status if no member counts.
+// evaluateUncounted returns the status of a service in which no instance counts.
 func evaluateUncounted(all *statusCounts) health.Status {
 	switch left := total(all) - all[health.Draining] - all[health.Maintenance]; {
 	case left > 0:
@@ -82,13 +82,13 @@ func evaluateUncounted(all *statusCounts) health.Status {
 }
 
 // worstOf returns the worst status that a member has. It ignores STARTING, DRAINING and
-// MAINTENANCE. If no other status is there, it returns STARTING.
+// MAINTENANCE. If all members have one of these, it returns STARTING.
 func worstOf(counted *statusCounts) health.Status {
 	return firstOf(counted, health.Starting, health.NotServing, health.Unknown, health.Degraded, health.Serving)
 }
 
-// firstOf returns the first status in order that a member has. If there is none, it returns
-// otherwise.
+// firstOf goes through the statuses in order, and returns the first one that a member has. If
+// no member has one of them, it returns otherwise.
 func firstOf(counts *statusCounts, otherwise health.Status, order ...health.Status) health.Status {
 	for _, s := range order {
 		if counts[s] > 0 {
@@ -98,8 +98,8 @@ func firstOf(counts *statusCounts, otherwise health.Status, order ...health.Stat
 	return otherwise
 }
 
-// contribution is what one instance adds to the rollups of its service. The zero value
-// adds nothing.
+// contribution is what one instance adds to the counts of its service. The zero value adds
+// nothing.
 type contribution struct {
 	present     bool // false only for the zero value
 	young       bool // true if the instance is younger than StartupGrace
@@ -109,37 +109,37 @@ type contribution struct {
 	zone        string
 }
 
-// standing is how an instance counts in its service.
+// standing says whether, and how, an instance counts in its service.
 type standing uint8
 
 const (
-	uncounted standing = iota // the instance does not count: it is too young, or leaving
-	// unproven means that the instance is not young, but that no status of it has come since
+	uncounted standing = iota // the instance does not count, because it is too young or is leaving
+	// unproven means that the instance is older than StartupGrace, but has sent no status since
 	// the coordinator started.
 	unproven
-	// unheard means that the instance is not young, but that no status of it has come since
-	// its registration.
+	// unheard means that the instance is older than StartupGrace, but has sent no status since
+	// it registered.
 	unheard
 	// countedFully means that the instance counts.
 	countedFully
 )
 
-// rollup counts the instances of a service, in all zones or in one zone. It holds the state
-// of the aggregate that was last published.
+// rollup counts the instances of a service, in all zones or in one zone. It also holds the state
+// of this aggregate that was published last.
 type rollup struct {
 	state health.State
 	all   statusCounts
-	// counted counts the instances with the standing countedFully. unproven counts those with
-	// unproven or unheard, which decide only if counted is empty. So an address that never
-	// answered does not decide if instances live.
+	// counted counts the instances with the standing countedFully. unproven counts the
+	// instances with the standing unproven or unheard. These decide the status only if counted
+	// is empty. So an address that never answered does not outweigh instances that live.
 	counted, unproven statusCounts
-	unheard           statusCounts        // instances with the standing unheard; unproven has them too
+	unheard           statusCounts        // instances with the standing unheard, which are also in unproven
 	unconfirmed       int                 // number of instances whose status is unconfirmed
 	young             int                 // number of instances younger than StartupGrace
-	inZone            serviceContribution // what the rollup adds to its zone, or to the mesh
+	inZone            serviceContribution // what this rollup adds to its zone, or to the mesh
 }
 
-// add adds the contribution c if n is 1, and removes it if n is -1.
+// add adds c to the counts if n is 1, and subtracts it if n is -1.
 func (r *rollup) add(c contribution, n int) {
 	if !c.present {
 		return
@@ -162,8 +162,7 @@ func (r *rollup) add(c contribution, n int) {
 	}
 }
 
-// deciding returns the counts of the instances that decide the status: counted, or unproven
-// if counted is empty.
+// deciding returns the counts that decide the status: counted, or unproven if counted is empty.
 func (r *rollup) deciding() *statusCounts {
 	if total(&r.counted) == 0 {
 		return &r.unproven
@@ -171,9 +170,9 @@ func (r *rollup) deciding() *statusCounts {
 	return &r.counted
 }
 
-// evaluate returns the status that follows from a rule and the policy of the service. The
-// rule does not wait for instances with the standing unheard. But a service with such
-// instances is at best DEGRADED.
+// evaluate returns the status that rule and the policy of the service give, and the counts.
+// Instances with the standing unheard are ignored, except that a service with such instances is
+// at best DEGRADED.
 func (r *rollup) evaluate(rule health.Rule, p *health.ServicePolicy) (health.Status, health.Counts) {
 	counts := health.Counts{
 		By: r.all, Counted: total(r.deciding()), Unconfirmed: r.unconfirmed, Rule: rule,

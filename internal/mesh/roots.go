@@ -2,19 +2,19 @@ package mesh
 
 import "github.com/meshhealth/meshhealth/health"
 
-// roots finds the root of the trouble of each service. The root is a service on which it
-// depends, directly or not, and which failed first. Roots explain a status and never change
-// it. Dependencies have no cycles.
+// roots finds, for each service in trouble, the service that causes the trouble: the root. It is
+// a service on which the first one depends, directly or not, and which failed first. Roots only
+// explain a status and never change it. Dependencies have no cycles.
 type roots struct {
 	*env
-	services map[string]*serviceAggregate // the map aggregates.services
+	services map[string]*serviceAggregate // the same map as aggregates.services
 	// dependents has, for each service, the names of the services that depend on it.
 	dependents map[string][]string
 }
 
-// find returns the root of s, or "" if there is none. The root is the dependency that failed
-// first or, if that dependency has a root, this root. A dependency that failed more than
-// RootWindow after s is no root.
+// find returns the root of s, or "" if there is none. It takes the dependency that failed first.
+// If this dependency has a root itself, its root is the result. A dependency that failed more
+// than RootWindow after s cannot be the root.
 func (r *roots) find(s *serviceAggregate) string {
 	if s.trouble.since == 0 {
 		return ""
@@ -58,13 +58,13 @@ func (r *roots) updateDependents(service string) {
 	}
 }
 
-// remove updates the roots after s has been removed from the services.
+// remove updates the roots of other services after s was removed from the services.
 func (r *roots) remove(s *serviceAggregate) {
 	r.countAffected(s.state.Root, -1)
 	r.updateDependents(s.state.ID.Service)
 }
 
-// countAffected adds n to the number of services that a root affects, and publishes the root.
+// countAffected adds n to the number of services that have this root, and publishes the root.
 func (r *roots) countAffected(root string, n int) {
 	s := r.services[root]
 	if s == nil {
@@ -74,8 +74,8 @@ func (r *roots) countAffected(root string, n int) {
 	r.publish(&s.state, s.state.Status)
 }
 
-// updateAll finds all roots again after the dependencies have changed. It publishes each
-// service at most once.
+// updateAll finds the roots of all services again, because the dependencies have changed. It
+// publishes each service at most once.
 func (r *roots) updateAll() {
 	names := sortedNames(r.services)
 	before := map[string]health.State{}
@@ -95,9 +95,9 @@ func (r *roots) updateAll() {
 	}
 }
 
-// findAfterDependencies finds the roots of the dependencies of a service, and then the root
-// of the service. It stores the state that the service had in the map before. If the map has
-// the service already, it does nothing.
+// findAfterDependencies finds the root of a service after the roots of its dependencies. It
+// stores the earlier state of the service in the map before. If the map already has the
+// service, it does nothing.
 func (r *roots) findAfterDependencies(name string, before map[string]health.State) {
 	s := r.services[name]
 	if _, done := before[name]; done || s == nil {
@@ -110,7 +110,7 @@ func (r *roots) findAfterDependencies(name string, before map[string]health.Stat
 	s.state.Root, s.state.Affected = r.find(s), 0
 }
 
-// setDependencies computes dependents from the policies of services.
+// setDependencies computes the field dependents from the policies of services.
 func (r *roots) setDependencies(services map[string]health.ServicePolicy) {
 	r.dependents = map[string][]string{}
 	for _, name := range sortedNames(services) {

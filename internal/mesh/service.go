@@ -2,21 +2,20 @@ package mesh
 
 import "github.com/meshhealth/meshhealth/health"
 
-// serviceAggregate is the aggregate of all instances of a service. It also has the aggregates
-// of the instances in each zone.
+// serviceAggregate counts all instances of a service, and in addition those in each zone.
 type serviceAggregate struct {
 	rollup
-	policy   health.ServicePolicy // policy that applies now
+	policy   health.ServicePolicy // policy that applies to the service now
 	declared declarations
-	zones    map[string]*rollup // rollups by zone; nil: no instance is in a zone
+	zones    map[string]*rollup // counts by zone; nil if no instance is in a zone
 	size     int                // number of registered instances
 	trouble  trouble
 }
 
-// rollupOf returns the rollup of a zone, or nil.
+// rollupOf returns the counts of the service in one zone, or nil.
 func (s *serviceAggregate) rollupOf(zone string) *rollup { return s.zones[zone] }
 
-// addRollup adds the rollup of a zone.
+// addRollup stores the counts of the service in one zone.
 func (s *serviceAggregate) addRollup(zone string, r *rollup) {
 	if s.zones == nil {
 		s.zones = map[string]*rollup{}
@@ -24,21 +23,21 @@ func (s *serviceAggregate) addRollup(zone string, r *rollup) {
 	s.zones[zone] = r
 }
 
-// trouble has the moments when a service became bad. The second one decides whether it can be
-// the root of the trouble of others.
+// trouble has the moments when a service became bad. lackingSince decides whether the service
+// can be the root of the trouble of others.
 type trouble struct {
-	since        moment // moment since which Status.InTrouble is true; 0: it is false
-	lackingSince moment // moment since which the service is not SERVING; 0: it is SERVING
+	since        moment // moment since which Status.InTrouble is true; 0 if it is false
+	lackingSince moment // moment since which the service is not SERVING; 0 if it is SERVING
 }
 
-// note updates both moments for the status s at now.
+// note updates both moments after the status has become s at the moment now.
 func (t *trouble) note(now moment, s health.Status) {
 	t.since = sinceWhen(t.since, now, s.InTrouble())
 	t.lackingSince = sinceWhen(t.lackingSince, now, s != health.Serving)
 }
 
-// sinceWhen returns the moment since which a condition is true. since is the moment before. It
-// returns 0 if holds is false.
+// sinceWhen returns the moment since which a condition is true, or 0 if holds is false. since is
+// the result of the previous call.
 func sinceWhen(since, now moment, holds bool) moment {
 	switch {
 	case !holds:
@@ -50,7 +49,7 @@ func sinceWhen(since, now moment, holds bool) moment {
 }
 
 // failedBefore reports whether s failed before other. If both failed at the same moment, the
-// service with the smaller name comes first.
+// order of their names decides.
 func (s *serviceAggregate) failedBefore(other *serviceAggregate) bool {
 	if s.trouble.lackingSince != other.trouble.lackingSince {
 		return s.trouble.lackingSince < other.trouble.lackingSince
@@ -58,14 +57,14 @@ func (s *serviceAggregate) failedBefore(other *serviceAggregate) bool {
 	return s.state.ID.Service < other.state.ID.Service
 }
 
-// declarations has the policies that the instances of a service declare. The policy of the
+// declarations has the policies that the instances of a service have sent. The policy of the
 // instance that registered last applies.
 type declarations struct {
-	byInstance map[string]*health.Spec // registrations that declare a policy, by instance
-	last       string                  // instance whose policy applies; empty: there is none
+	byInstance map[string]*health.Spec // registrations that contain a policy, by instance
+	last       string                  // instance whose policy applies; empty if no instance has sent one
 }
 
-// set stores the spec of an instance. spec is nil if the instance was removed.
+// set stores the registration of an instance. spec is nil if the instance was removed.
 func (d *declarations) set(instance string, spec *health.Spec) {
 	if spec == nil || spec.Judge == nil {
 		delete(d.byInstance, instance)
@@ -92,8 +91,8 @@ func (d *declarations) findLast() {
 	}
 }
 
-// isLater reports whether instance a registered after b. If both registered at the same time,
-// the larger name is the later one.
+// isLater reports whether instance a registered after instance b. If both registered at the same
+// time, the order of their names decides.
 func (d *declarations) isLater(a, b string) bool {
 	x, y := d.byInstance[a], d.byInstance[b]
 	if y == nil || !x.RegisteredAt.Equal(y.RegisteredAt) {

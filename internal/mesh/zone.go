@@ -2,30 +2,30 @@ package mesh
 
 import "github.com/meshhealth/meshhealth/health"
 
-// zoneAggregate is the aggregate of a zone, or of the mesh. Its members are services.
+// zoneAggregate counts the services in a zone, or in the mesh.
 type zoneAggregate struct {
 	state health.State
 	all   statusCounts
-	// normal counts the normal services and critical the critical ones. all counts both, and
-	// the optional services too.
+	// normal has the counts of the normal services, and critical those of the critical ones. all
+	// has the counts of both and of the optional services.
 	normal, critical statusCounts
 }
 
-// serviceContribution is what the rollup of a service adds to a zone or to the mesh. The
-// zero value adds nothing.
+// serviceContribution is what a service adds to the counts of a zone or of the mesh. The zero
+// value adds nothing.
 type serviceContribution struct {
 	present            bool // false only for the zero value
 	optional, critical bool // at most one is true; both are false for a normal service
 	status             health.Status
 }
 
-// contributionTo returns what the rollup adds to its zone or to the mesh. p is the policy of
-// the service.
+// contributionTo returns what the service of r adds to its zone or to the mesh. p is the policy
+// of the service.
 func (r *rollup) contributionTo(p *health.ServicePolicy) serviceContribution {
 	return serviceContribution{present: true, status: r.state.Status, optional: p.Optional, critical: p.Critical}
 }
 
-// add adds the contribution c if n is 1, and removes it if n is -1.
+// add adds c to the counts if n is 1, and subtracts it if n is -1.
 func (z *zoneAggregate) add(c serviceContribution, n int) {
 	if !c.present {
 		return
@@ -39,7 +39,7 @@ func (z *zoneAggregate) add(c serviceContribution, n int) {
 	}
 }
 
-// empty reports whether the aggregate has no members.
+// empty reports whether the zone or the mesh has no services.
 func (z *zoneAggregate) empty() bool { return total(&z.all) == 0 }
 
 // countedServices returns the number of services that count. A service that is STARTING,
@@ -48,7 +48,7 @@ func countedServices(counts *statusCounts) int {
 	return routable(counts) + counts[health.NotServing] + counts[health.Unknown]
 }
 
-// evaluate returns the status that follows from the rule of the mesh, and the counts.
+// evaluate returns the status of the zone or mesh by the rule in p, and the counts.
 func (z *zoneAggregate) evaluate(p *health.MeshPolicy) (health.Status, health.Counts) {
 	normal := countedServices(&z.normal)
 	counts := health.Counts{By: z.all, Counted: normal + countedServices(&z.critical), Rule: p.MeshRule}
@@ -62,7 +62,7 @@ func (z *zoneAggregate) evaluate(p *health.MeshPolicy) (health.Status, health.Co
 	return z.evaluateAvailable(&counts), counts
 }
 
-// evaluateAvailable returns the status that follows from the rule Available.
+// evaluateAvailable returns the status of the zone or mesh by the rule Available.
 func (z *zoneAggregate) evaluateAvailable(counts *health.Counts) health.Status {
 	switch {
 	case counts.Counted == 0:
@@ -84,8 +84,8 @@ func (z *zoneAggregate) evaluateAvailable(counts *health.Counts) health.Status {
 	return health.Degraded
 }
 
-// evaluateWorst returns the worst status of the services that are not optional. UNKNOWN
-// counts as DEGRADED, unless all services that count are UNKNOWN.
+// evaluateWorst returns the worst status of the services that are not optional. UNKNOWN counts
+// as DEGRADED, unless all services that count are UNKNOWN.
 func (z *zoneAggregate) evaluateWorst() health.Status {
 	needed := z.normal
 	for s, n := range z.critical {
@@ -109,7 +109,7 @@ func (z *zoneAggregate) evaluateWorst() health.Status {
 }
 
 // ruleInZone returns the rule for the instances of a service in one zone. A rule that needs
-// several instances is about all zones together, so a zone has the rule Available.
+// several instances is meant for all zones together. Therefore the rule Available replaces it.
 func ruleInZone(r health.Rule) health.Rule {
 	if need, ok := r.Need(1); ok && need > 1 {
 		return health.Available
