@@ -9,8 +9,8 @@ const (
 	// reachHeard means that the last status counts. An instance without a status, before its
 	// first answer, is also in this state.
 	reachHeard reachState = iota
-	// reachRestored means that no answer has come since the status was loaded from the store,
-	// or since the client has renewed a lease that had ended. The status is unconfirmed.
+	// reachRestored means that the status was loaded from the store, or that the client has
+	// renewed a lease that had ended. No answer has come since. The status is unconfirmed.
 	reachRestored
 	// reachOnce means that one refusal, error or malformed answer has come. The status is
 	// unconfirmed. A second one will decide the status.

@@ -9,13 +9,13 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Budget is a token bucket that limits the rate of messages. It allows a burst of messages at one time,
-// and a number of messages per second. The zero value has no limit. Only one goroutine at a time may
-// use a Budget. The times that are passed to it must not go back.
+// Budget is a token bucket, which limits the rate of messages: a number of messages at the same
+// time, and a number of messages per second. The zero value has no limit. Only one goroutine at a
+// time may use a Budget. The times that it receives must not decrease.
 type Budget struct {
 	perSecond, burst float64
 	left             float64
-	at               time.Time // time at which left was computed; zero: the bucket is full
+	at               time.Time // time at which left was computed; zero means that the bucket is full
 }
 
 // NewBudget returns a full Budget. perSecond 0 means no limit.
@@ -36,7 +36,7 @@ func (b *Budget) Take(now time.Time) bool {
 	return true
 }
 
-// Full reports whether the Budget allows as many messages now as a new Budget would.
+// Full reports whether b allows as many messages now as a new Budget would.
 func (b *Budget) Full(now time.Time) bool { return b.perSecond == 0 || b.room(now) >= b.burst }
 
 func (b *Budget) room(now time.Time) float64 {
@@ -46,12 +46,12 @@ func (b *Budget) room(now time.Time) float64 {
 	return min(b.burst, b.left+now.Sub(b.at).Seconds()*b.perSecond)
 }
 
-// FloodQuiet is how long an instance must stay within its Budget before it no longer counts as
-// flooding.
+// FloodQuiet is how long an instance must stay within its Budget after it has exceeded the Budget.
+// Until then it counts as flooding.
 const FloodQuiet = time.Minute
 
-// Budgets has one Budget for each instance, which limits the messages on all streams of the instance. A
-// nil *Budgets has no limit. The methods may be called concurrently.
+// Budgets has one Budget for each instance. It limits the messages on all streams of the instance
+// together. A nil *Budgets has no limit. The methods may be called concurrently.
 type Budgets struct {
 	perSecond, burst int
 
@@ -61,10 +61,10 @@ type Budgets struct {
 	dropped uint64
 }
 
-// spending is the Budget of one instance, and when the instance last exceeded it.
+// spending is the Budget of one instance, with the time when it was last exceeded.
 type spending struct {
 	budget Budget
-	over   time.Time // time at which a message last exceeded the Budget; zero: never
+	over   time.Time // time at which a message last exceeded the Budget; zero means never
 }
 
 func (s *spending) floods(now time.Time) bool {
@@ -96,8 +96,8 @@ func (b *Budgets) Take(id health.ID, now time.Time) bool {
 	return false
 }
 
-// sweep removes the instances that have sent no message for some time. It does so at most once per
-// FloodQuiet.
+// sweep forgets the instances that have sent no message for some time. It does this at most once
+// per FloodQuiet.
 func (b *Budgets) sweep(now time.Time) {
 	if now.Sub(b.swept) < FloodQuiet {
 		return
@@ -110,7 +110,7 @@ func (b *Budgets) sweep(now time.Time) {
 	}
 }
 
-// Drop adds n to the number of messages that were read and ignored.
+// Drop counts n messages that were read but ignored because they exceeded the Budget.
 func (b *Budgets) Drop(n int) {
 	if b == nil {
 		return
@@ -120,7 +120,7 @@ func (b *Budgets) Drop(n int) {
 	b.dropped += uint64(n)
 }
 
-// Dropped returns how many messages were read and ignored since the start.
+// Dropped returns how many messages were read but ignored since the start of the process.
 func (b *Budgets) Dropped() uint64 {
 	if b == nil {
 		return 0
@@ -130,9 +130,8 @@ func (b *Budgets) Dropped() uint64 {
 	return b.dropped
 }
 
-// Flooding returns the names of the instances that have exceeded their Budget within the
-// last FloodQuiet. The names are in order, and at most most. all is the number of all such
-// instances.
+// Flooding returns the names of the instances that have exceeded their Budget within the last
+// FloodQuiet, sorted, at most most of them. all is the total number of such instances.
 func (b *Budgets) Flooding(now time.Time, most int) (names []string, all int) {
 	if b == nil {
 		return nil, 0

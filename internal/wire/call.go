@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 )
 
-// Call is the state of one RPC while a handler serves it.
+// Call is the state of one gRPC call while the server handles it.
 type Call struct {
 	// Stuck is set to true when the server has ended the call because the client did not read.
 	Stuck atomic.Bool

@@ -16,14 +16,14 @@ import (
 	"github.com/meshhealth/meshhealth/internal/domain"
 )
 
-// ErrUnread is the error of a call whose client does not read: no message could be
-// sent for SendTimeout.
+// ErrUnread is the error of a call that the server has ended because the client does not read: no
+// message could be sent for SendTimeout.
 var ErrUnread = fmt.Errorf("%w: no message could be sent for %v, for the client does not read", domain.ErrLimit, SendTimeout)
 
-// Domain is the domain of every ErrorInfo.
+// Domain is the value of the field domain in every ErrorInfo of this program.
 const Domain = "meshhealth"
 
-// The reasons in ErrorInfo. Clients use them, so they never change.
+// The values of the field reason in ErrorInfo. Clients depend on them, so they never change.
 const (
 	ReasonNotFound     = "NOT_FOUND"
 	ReasonLeaseUnknown = "LEASE_UNKNOWN"
@@ -37,8 +37,8 @@ const (
 	ReasonLater        = "NOT_IMPLEMENTED"
 )
 
-// codeOf has one row for each error of package domain. retry is the delay after which the caller should
-// repeat the call; 0 means that it should not repeat the call.
+// codeOf maps each error of package domain to its gRPC code and reason. retry is the delay after
+// which the caller should repeat the call; 0 means that the caller should not repeat it.
 var codeOf = []struct {
 	err    error
 	code   codes.Code
@@ -103,8 +103,8 @@ func ReasonOf(err error) string {
 	return ""
 }
 
-// RetryDelay returns the delay after which the server requests that the call is repeated. It returns
-// false if err contains no such request.
+// RetryDelay returns how long the caller should wait before it repeats the call, as the server has
+// requested in err. It returns false if err contains no such request.
 func RetryDelay(err error) (time.Duration, bool) {
 	for _, d := range status.Convert(err).Details() {
 		if info, ok := d.(*errdetails.RetryInfo); ok {
@@ -114,8 +114,8 @@ func RetryDelay(err error) (time.Duration, bool) {
 	return 0, false
 }
 
-// FromGRPC returns the error of package domain that a gRPC error represents, together with its message.
-// If there is none, it returns err.
+// FromGRPC returns the error of package domain that a gRPC error stands for, with the message of
+// the gRPC error. If it stands for none, FromGRPC returns err.
 func FromGRPC(err error) error {
 	reason := ReasonOf(err)
 	for _, row := range codeOf {

@@ -20,14 +20,16 @@ func ServerOptions() []grpc.ServerOption {
 	}
 }
 
-// Keepalive ends the connections of clients that vanished without closing them.
+// Keepalive returns the option by which a server ends connections of clients that have vanished
+// without closing them.
 func Keepalive() grpc.ServerOption {
 	return grpc.KeepaliveParams(keepalive.ServerParameters{Time: PingAfter, Timeout: PingTimeout})
 }
 
-// DialOptions returns the options of every gRPC client of this project, except
-// credentials and dialer. They switch off what grpc-go does by itself: retries, service
-// configs, client-side health checks and closing idle connections.
+// DialOptions returns the options of every gRPC client of this project, except credentials and
+// dialer. maxReply is the largest size of a reply in bytes. The options switch off what grpc-go
+// does by itself: retries, service configs, client-side health checks and closing idle
+// connections.
 func DialOptions(maxReply int) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithNoProxy(),

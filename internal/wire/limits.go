@@ -2,33 +2,33 @@ package wire
 
 import "time"
 
-// Limits of input, in bytes unless the comment says otherwise.
+// Limits of input, with the unit of each limit.
 const (
-	MaxName          = 255       // name of a service or an instance, or a health name
-	MaxFullName      = 511       // the name service/instance of an instance
-	MaxNames         = 128       // number of names in one Watch
-	MaxAddress       = 261       // address as host:port
-	MaxIncarnation   = 64        //
-	MaxLabels        = 64        // number of labels of one instance, or in a selector
-	MaxLabelKey      = 63        //
-	MaxLabelValue    = 255       //
-	MaxZone          = 63        //
-	MaxVersion       = 128       //
-	MaxServerName    = 253       //
-	MaxLeaseID       = 32        //
-	MaxText          = 1024      // a reason
-	MaxAuthor        = 128       //
-	MaxRule          = 32        // the name of a rule in an answer
-	MaxOverrides     = 1000      // number of overrides that are set at one time
-	MaxScope         = 1024      // text of a scope
-	MaxChecks        = 128       // number of local checks of one instance
-	MaxGauges        = 32        // number of named gauges of one instance
-	MaxUnit          = 32        //
-	MaxToken         = 128       // a resume token or a page token
-	MaxPage          = 1000      // number of entries of a page
-	MaxPageBytes     = 128 << 10 // a page; a page of one entry may be larger
-	DefaultPage      = 100       //
-	MaxRegistrations = 500       // number of registrations in one Register
+	MaxName          = 255       // bytes of a service name, instance name or health name
+	MaxFullName      = 511       // bytes of the name service/instance
+	MaxNames         = 128       // names in one Watch request
+	MaxAddress       = 261       // bytes of an address as host:port
+	MaxIncarnation   = 64        // bytes of the random value that identifies a process
+	MaxLabels        = 64        // labels of one instance, or in one selector
+	MaxLabelKey      = 63        // bytes of the key of a label
+	MaxLabelValue    = 255       // bytes of the value of a label
+	MaxZone          = 63        // bytes of the name of a zone
+	MaxVersion       = 128       // bytes of the version of an instance
+	MaxServerName    = 253       // bytes of the name in the certificate of an instance
+	MaxLeaseID       = 32        // bytes of the number of a lease, written as text
+	MaxText          = 1024      // bytes of a reason, or of another text without a limit of its own
+	MaxAuthor        = 128       // bytes of the author of an override
+	MaxRule          = 32        // bytes of the name of a rule in an answer
+	MaxOverrides     = 1000      // overrides that are set at the same time
+	MaxScope         = 1024      // bytes of the text of a scope
+	MaxChecks        = 128       // checks in the report of one instance
+	MaxGauges        = 32        // named gauges in the report of one instance
+	MaxUnit          = 32        // bytes of the unit of a measured value
+	MaxToken         = 128       // bytes of a resume token or page token
+	MaxPage          = 1000      // entries of one page
+	MaxPageBytes     = 128 << 10 // bytes of one page; a page with only one entry may be larger
+	DefaultPage      = 100       // entries of one page if the request names no number
+	MaxRegistrations = 500       // registrations in one Register request
 
 	MinTTL     = 3 * time.Second
 	MaxTTL     = 10 * time.Minute
@@ -38,8 +38,8 @@ const (
 	MaxHeartbeat     = time.Minute
 	DefaultHeartbeat = 10 * time.Second
 
-	TargetRate  = 20  // messages of one instance per second
-	TargetBurst = 100 // messages of one instance in a burst
+	TargetRate  = 20  // messages per second that one instance may send
+	TargetBurst = 100 // messages that one instance may send at the same time
 
 	MinOverrideTTL = time.Second
 	MaxOverrideTTL = 366 * 24 * time.Hour
@@ -50,30 +50,33 @@ const (
 	// MaxStreams is the largest number of open RPCs on one connection. By default grpc-go has no
 	// limit, and 100,000 Watches on one connection need 1 GiB of memory.
 	MaxStreams = 128
-	// MaxHeaderList bounds the header of one RPC.
+	// MaxHeaderList is the largest size of the headers of one RPC, in bytes.
 	MaxHeaderList = 16 << 10
-	// MaxRequest bounds a Register: 500 registrations fit with 8 KiB each.
+	// MaxRequest is the largest size of a Register request, in bytes: 500 registrations of 8
+	// KiB each fit.
 	MaxRequest = 4 << 20
-	// MaxReport bounds one message of a Report.
+	// MaxReport is the largest size of one message of a Report stream, in bytes.
 	MaxReport = 2 << 20
-	// MaxAsk bounds every request except Register and Report. A Watch of 128 names fits.
+	// MaxAsk is the largest size of every request except Register and Report, in bytes. A
+	// Watch request with 128 names fits.
 	MaxAsk = 128 << 10
 	// RequestTimeout is how long a client may take to send a complete request.
 	RequestTimeout = 10 * time.Second
-	// SendTimeout is how long flow control of the peer may block one message.
+	// SendTimeout is how long a message may wait because the peer does not read.
 	SendTimeout = 30 * time.Second
 	// A server pings a client that has sent nothing for PingAfter. The client must answer
 	// within PingTimeout.
 	PingAfter   = 2 * time.Minute
 	PingTimeout = 20 * time.Second
-	// MaxHealthReply bounds a reply of an instance, which is normally much smaller.
+	// MaxHealthReply is the largest size of the reply of an instance, in bytes. Normal replies
+	// are much smaller.
 	MaxHealthReply = 256 << 10
-	// MaxWatchMessage bounds one message that a Watch client reads. Snapshots come in
-	// chunks of ChunkBytes.
+	// MaxWatchMessage is the largest size of one message that a Watch client reads, in bytes.
+	// Snapshots are sent in chunks of ChunkBytes.
 	MaxWatchMessage = 4 << 20
-	// ChunkBytes is the approximate size of one message of a snapshot. With its headers
-	// it fits into a buffer of 16 KiB. For a peer that does not read, gRPC keeps 64 KiB
-	// and one more buffer.
+	// ChunkBytes is the approximate size of one message of a snapshot, in bytes. Together with
+	// its headers it fits into a buffer of 16 KiB. For a peer that does not read, gRPC keeps
+	// 64 KiB and one buffer.
 	ChunkBytes = 15 << 10
 	// HandshakeTimeout is how long the handshake of a new connection may take.
 	HandshakeTimeout = 10 * time.Second
@@ -82,7 +85,7 @@ const (
 	// mesh.
 	StreamWindow = 256 << 10
 	ConnWindow   = 1 << 20
-	// MinPing is the least time between HTTP/2 pings. Servers with default settings answer
-	// more frequent pings with GOAWAY.
+	// MinPing is the shortest time between two HTTP/2 pings of a client. Servers with default
+	// settings end the connection, with GOAWAY, if pings are more frequent.
 	MinPing = 5 * time.Minute
 )

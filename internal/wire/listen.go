@@ -7,8 +7,8 @@ import (
 	"strconv"
 )
 
-// CheckListen returns what is wrong with an address to listen on: host:port or
-// :port, where port 0 means any free one.
+// CheckListen returns an error if a text is not an address to listen on. Allowed are host:port and
+// :port. Port 0 means any free port.
 func CheckListen(address string) error {
 	host, port, err := SplitAddress(address)
 	if err != nil {

@@ -6,31 +6,31 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// Metadata by which a server proves that it holds the process key of its feed.
+// The metadata by which a server proves that an answer comes from the process with a certain key.
 const (
-	// NonceHeader is request metadata: 1 to MaxNonce random bytes.
+	// NonceHeader is a request header with 1 to MaxNonce random bytes, the nonce.
 	NonceHeader = "meshhealth-nonce-bin"
-	// ProofHeader is response header metadata: the Proof of the process key for the nonce.
+	// ProofHeader is a response header with the proof of the process key for the nonce.
 	ProofHeader = "meshhealth-proof-bin"
 	// MaxNonce is the largest length of a nonce in bytes.
 	MaxNonce = 64
 )
 
-// The keys of the trailers of Check of grpc.health.v1. The trailers carry values for which the response
-// has no field: the exact status, its cause, and "true" if the status is unconfirmed.
+// The keys of the trailers that Check of grpc.health.v1 sends, because the response has no fields
+// for these values: the exact status, its cause, and "true" if the status is unconfirmed.
 const (
 	TrailerStatus      = "meshhealth-status"
 	TrailerCause       = "meshhealth-cause"
 	TrailerUnconfirmed = "meshhealth-unconfirmed"
 )
 
-// WithNonce returns ctx with a nonce for the calls made with that context.
+// WithNonce returns a context whose outgoing calls have the header NonceHeader with this nonce.
 func WithNonce(ctx context.Context, nonce []byte) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, NonceHeader, string(nonce))
 }
 
-// NonceOf returns the nonce of an incoming call, nil if there is none. An invalid nonce
-// is refused with INVALID_ARGUMENT.
+// NonceOf returns the nonce of an incoming call, or nil if the call has none. If the nonce is not
+// valid, the error has the code INVALID_ARGUMENT.
 func NonceOf(ctx context.Context) ([]byte, error) {
 	values := metadata.ValueFromIncomingContext(ctx, NonceHeader)
 	if values == nil {

@@ -17,10 +17,10 @@ const (
 	zoneChars     = "1 to 63 of [A-Za-z0-9._:-]"
 )
 
-// CheckService returns what is wrong with the name of a service.
+// CheckService returns an error if a text is not a valid name of a service.
 func CheckService(name string) error { return checkName(name, "._-", serviceChars) }
 
-// CheckInstance returns what is wrong with the name of an instance.
+// CheckInstance returns an error if a text is not a valid name of an instance.
 func CheckInstance(name string) error { return checkName(name, "._:-", instanceChars) }
 
 func checkName(name, extra, allowed string) error {
@@ -42,8 +42,8 @@ func alphanumeric(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }
 
-// ParseName parses a name of Check and Watch: service, service/instance, service/@zone,
-// "*" (the mesh), "*/zone", or "" for the server that answers.
+// ParseName parses the name in a Check or Watch request. Its forms are service, service/instance,
+// service/@zone, "*" (the mesh), "*/zone", and "" for the server that answers.
 func ParseName(name string) (health.ID, error) {
 	id := health.ParseID(name)
 	if name == "" || name == health.MeshName {
@@ -62,7 +62,7 @@ func ParseName(name string) (health.ID, error) {
 	return id, prefixed("the instance's name", CheckInstance(instance))
 }
 
-// ParseInstance parses a name that must be service/instance.
+// ParseInstance parses a name that must have the form service/instance.
 func ParseInstance(name string) (health.ID, error) {
 	id, err := ParseName(name)
 	if err == nil && id.Aggregate() {
@@ -71,7 +71,7 @@ func ParseInstance(name string) (health.ID, error) {
 	return id, err
 }
 
-// checkPart checks the name of a zone aggregate.
+// checkPart checks the name of a zone, or of a service in one zone.
 func checkPart(id health.ID) error {
 	if id.Service == health.MeshName {
 		return nil
@@ -79,7 +79,7 @@ func checkPart(id health.ID) error {
 	return prefixed("the service's name", CheckService(id.Service))
 }
 
-// CheckZone returns what is wrong with the name of a zone. An empty name is allowed.
+// CheckZone returns an error if a text is not a valid name of a zone. An empty name is allowed.
 func CheckZone(zone string) error {
 	if zone == "" {
 		return nil
@@ -94,7 +94,7 @@ func checkZone(zone string) error {
 	return checkName(zone, "._:-", zoneChars)
 }
 
-// ParseScope parses the scope of an override.
+// ParseScope parses the text of an override's scope.
 func ParseScope(text string) (health.Scope, error) {
 	if len(text) > MaxScope {
 		return health.Scope{}, fmt.Errorf("has %d bytes; allowed: at most %d", len(text), MaxScope)
@@ -115,7 +115,7 @@ func ParseScope(text string) (health.Scope, error) {
 	return s, errors.Join(err, prefixed("zone", CheckZone(s.Zone)), prefixed("label", CheckLabels(s.Labels())))
 }
 
-// ScopeNames lists the forms of a scope for error texts.
+// ScopeNames describes the forms of a scope. It is used in error texts.
 const ScopeNames = "SERVICE/INSTANCE, SERVICE, or what must all match, such as zone=eu-1,service=S,label.KEY=VALUE (with commas: label.KEY=\"V,W\")"
 
 func prefixed(what string, err error) error {
@@ -125,8 +125,8 @@ func prefixed(what string, err error) error {
 	return fmt.Errorf("%s %w", what, err)
 }
 
-// CheckAddress returns what is wrong with an address to dial. Allowed are host:port, and
-// :port or an unspecified address such as [::]:port for the host of the caller.
+// CheckAddress returns an error if a text is not an address to dial. The form is host:port. With
+// :port, or an unspecified host as in [::]:port, the host of the caller will be used.
 func CheckAddress(address string) error {
 	if len(address) > MaxAddress {
 		return fmt.Errorf("has %d bytes; allowed: at most %d", len(address), MaxAddress)
@@ -141,8 +141,8 @@ func CheckAddress(address string) error {
 	return prefixed("host", checkHost(host))
 }
 
-// CheckHostAddress does the same as CheckAddress, but the address must have a host. It is used where
-// no caller could replace a missing host.
+// CheckHostAddress works like CheckAddress, but the address must have a host. It is used where there
+// is no caller whose host could be used.
 func CheckHostAddress(address string) error {
 	if err := CheckAddress(address); err != nil {
 		return err
@@ -153,8 +153,8 @@ func CheckHostAddress(address string) error {
 	return nil
 }
 
-// anyHost reports whether a host is empty or an unspecified address. A listener on all addresses has
-// such a host.
+// anyHost reports whether a host is empty or an unspecified address such as [::]. A listener on all
+// addresses has such a host.
 func anyHost(host string) bool {
 	if host == "" {
 		return true

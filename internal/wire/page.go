@@ -16,18 +16,19 @@ const (
 	pageHead   = len(pagePrefix) + 4
 )
 
-// maxPageToken is the largest length of a page token in bytes: a prefix and a full name in base64.
+// maxPageToken is the largest length of a page token, in bytes. The token is a prefix and a full
+// name in base64.
 const maxPageToken = 4 + (MaxFullName+pageHead)*4/3
 
-// pageTokenOf returns the token of the page after id. The token is valid only for the selector whose
-// digest is scope.
+// pageTokenOf returns the token for the page after the name id. The token is valid only with the
+// same selector. scope is a digest of the selector.
 func pageTokenOf(scope uint32, id health.ID) string {
 	b := binary.BigEndian.AppendUint32([]byte(pagePrefix), scope)
 	return base64.RawURLEncoding.EncodeToString(append(b, id.String()...))
 }
 
-// pageToken parses a token, and returns the name after which the page begins. first is true if there is
-// no valid token, so that the page is the first one.
+// pageToken parses a page token, and returns the name after which the page begins. first is true if
+// the token is empty or not valid. In this case the page is the first one.
 func pageToken(v *Violations, token string, scope uint32) (after health.ID, first bool) {
 	if token == "" {
 		return health.ID{}, true
@@ -44,8 +45,8 @@ func pageToken(v *Violations, token string, scope uint32) (after health.ID, firs
 	return health.ParseID(string(b[pageHead:])), false
 }
 
-// scopeOf returns a digest of a selector. A caller can find another selector with the same digest, so it
-// protects only against mistakes.
+// scopeOf returns a digest of a selector. It protects only against mistakes, because a caller can
+// find another selector with the same digest.
 func scopeOf(s *pb.Selector) uint32 {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(s)
 	if err != nil {

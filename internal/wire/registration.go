@@ -11,13 +11,13 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Registration is a checked request to register one instance.
+// Registration is a valid request to register one instance.
 type Registration struct {
 	ID   health.ID
-	Spec health.Spec // specification in which Lease and RegisteredAt are not set
+	Spec health.Spec // all fields are set except Lease and RegisteredAt
 }
 
-// Registrations checks all registrations of a request.
+// Registrations checks a Register request and returns its registrations.
 func Registrations(req *pb.RegisterRequest) ([]Registration, error) {
 	var v Violations
 	list := req.GetRegistrations()
@@ -39,7 +39,7 @@ func Registrations(req *pb.RegisterRequest) ([]Registration, error) {
 	return out, v.Err()
 }
 
-// OneRegistration checks a single registration.
+// OneRegistration checks a single registration and returns it.
 func OneRegistration(r *pb.Registration) (Registration, error) {
 	var v Violations
 	out := registration(&v, "", r)
@@ -72,7 +72,7 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 	}
 }
 
-// keyOf parses a process key. Its error does not contain the key.
+// keyOf parses a process key. The key is secret, so error texts do not contain it.
 func keyOf(v *Violations, prefix string, r *pb.Registration) health.Key {
 	key, err := health.KeyFrom(r.GetKey())
 	v.Check(prefix+"key", err)
@@ -85,7 +85,7 @@ func keyOf(v *Violations, prefix string, r *pb.Registration) health.Key {
 	return key
 }
 
-// CheckProtocol returns what is wrong with the name of a protocol. Empty means auto.
+// CheckProtocol returns an error if a text is not the name of a protocol. Empty means auto.
 func CheckProtocol(name string) error {
 	if _, err := health.ParseProtocol(name); err != nil {
 		return fmt.Errorf("%q is no protocol; allowed: %s", CleanTo(name, MaxRule), health.ProtocolNames)
@@ -93,8 +93,8 @@ func CheckProtocol(name string) error {
 	return nil
 }
 
-// judgeOf parses the policy that an instance declares for its service. It is nil if the
-// instance declares none.
+// judgeOf parses the policy that an instance declares for its service. It returns nil if the
+// registration contains no policy.
 func judgeOf(v *Violations, prefix string, r *pb.Registration) *health.ServicePolicy {
 	p := health.ServicePolicy{MinAvailable: int(r.GetMinAvailable()), Optional: r.GetOptional(), Critical: r.GetCritical()}
 	v.Check(prefix+"rule", CheckRule(r.GetRule()))
@@ -109,7 +109,7 @@ func judgeOf(v *Violations, prefix string, r *pb.Registration) *health.ServicePo
 	return &p
 }
 
-// CheckRule returns what is wrong with the name of a rule. An empty name is allowed.
+// CheckRule returns an error if a text is not the name of a rule. An empty name is allowed.
 func CheckRule(name string) error {
 	if _, err := health.ParseRule(name); name != "" && err != nil {
 		return fmt.Errorf("%q is no rule; allowed: %s", CleanTo(name, MaxRule), health.RuleNames)
@@ -117,7 +117,7 @@ func CheckRule(name string) error {
 	return nil
 }
 
-// CheckMinAvailable returns what is wrong with a percentage. 0 means not set.
+// CheckMinAvailable returns an error if a percentage is out of range. 0 means that none is set.
 func CheckMinAvailable(percent int) error {
 	if percent < 0 || percent > 100 {
 		return fmt.Errorf("is %d; allowed: 1 to 100, 0 for the coordinator's", percent)
@@ -125,7 +125,7 @@ func CheckMinAvailable(percent int) error {
 	return nil
 }
 
-// CheckHealthName returns what is wrong with a health name.
+// CheckHealthName returns an error if a text cannot be the service name in a health call.
 func CheckHealthName(name string) error { return CheckText(name, 0, MaxName) }
 
 func checkServerName(name string) error {
@@ -158,8 +158,8 @@ func ttlOf(r *pb.Registration) (time.Duration, error) {
 	return Between(r.GetTtl(), DefaultTTL, MinTTL, MaxTTL)
 }
 
-// Between parses an optional duration and checks that it is from least to most. It returns absent if d
-// is nil.
+// Between returns an optional duration, or an error if it is not from least to most. If d is nil, it
+// returns absent.
 func Between(d *durationpb.Duration, absent, least, most time.Duration) (time.Duration, error) {
 	if d == nil {
 		return absent, nil
@@ -173,7 +173,7 @@ func Between(d *durationpb.Duration, absent, least, most time.Duration) (time.Du
 	return 0, fmt.Errorf("is %v; allowed: %v to %v", d.AsDuration(), least, most)
 }
 
-// CheckLabels returns what is wrong with labels.
+// CheckLabels returns an error if there are too many labels, or if one of them is not valid.
 func CheckLabels(labels map[string]string) error {
 	if len(labels) > MaxLabels {
 		return fmt.Errorf("has %d; allowed: at most %d", len(labels), MaxLabels)

@@ -11,9 +11,9 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// ReportFromHealth converts a Health that an instance sent on Watch or Check. ok is false
-// if its status is unknown. Values that are too large are cut. now is when the message
-// was received.
+// ReportFromHealth converts a status that an instance has sent on Watch or Check. ok is false if the
+// number of the status is unknown. Texts and lists that are too long are cut. now is the time at
+// which the message was received.
 func ReportFromHealth(h *pb.Health, now time.Time) (mesh.Report, bool) {
 	status, ok := health.StatusFromWire(int32(h.GetStatus()))
 	if !ok {
@@ -31,7 +31,7 @@ func ReportFromHealth(h *pb.Health, now time.Time) (mesh.Report, bool) {
 	return r, true
 }
 
-// ReportFromPush converts one message of a Report stream.
+// ReportFromPush converts one message of a Report stream. It works like ReportFromHealth.
 func ReportFromPush(m *pb.ReportRequest, now time.Time) (mesh.Report, bool) {
 	status, ok := health.StatusFromWire(int32(m.GetStatus()))
 	if !ok || status == health.Unknown {
@@ -43,7 +43,7 @@ func ReportFromPush(m *pb.ReportRequest, now time.Time) (mesh.Report, bool) {
 	}, true
 }
 
-// Push returns the message of a Report stream for a published Health.
+// Push returns the message of a Report stream that pushes the published state h.
 func Push(h *pb.Health) *pb.ReportRequest {
 	return &pb.ReportRequest{
 		Status: h.GetStatus(), Cause: h.GetCause(), Reason: h.GetReason(),
@@ -87,8 +87,8 @@ func metricsFrom(m *pb.Metrics) *health.Metrics {
 	}
 }
 
-// gaugesFrom keeps the first MaxGauges in the order of their names, so that every report
-// keeps the same gauges.
+// gaugesFrom returns the first MaxGauges gauges, ordered by name. So all reports of an instance
+// have the same gauges.
 func gaugesFrom(all map[string]float64) map[string]float64 {
 	gauges := make(map[string]float64, min(len(all), MaxGauges))
 	for _, name := range slices.Sorted(maps.Keys(all)) {

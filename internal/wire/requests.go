@@ -8,12 +8,12 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Watch is a checked WatchRequest.
+// Watch is the content of a valid WatchRequest.
 type Watch struct {
-	IDs       []health.ID // exact names; no name occurs twice
+	IDs       []health.ID // names of single entries, without duplicates
 	Selector  Selector
 	Token     Token
-	HasToken  bool // the request has a token; if that token is not valid, Token is zero
+	HasToken  bool // true if the request has a token; Token is zero if it is not valid
 	Heartbeat time.Duration
 	Scope     uint64
 }
@@ -66,7 +66,7 @@ func watchNames(v *Violations, names []string) []health.ID {
 	return ids
 }
 
-// Selector is a checked pb.Selector. The zero value selects everything.
+// Selector is the content of a valid pb.Selector. The zero value selects everything.
 type Selector struct {
 	Services       map[string]bool
 	Labels         map[string]string
@@ -75,7 +75,7 @@ type Selector struct {
 	AggregatesOnly bool
 }
 
-// Names returns the names of the selected services. An empty list means that all services are selected.
+// Names returns the names of the selected services. An empty list means all services.
 func (s *Selector) Names() []string {
 	names := make([]string, 0, len(s.Services))
 	for name := range s.Services {
@@ -84,7 +84,7 @@ func (s *Selector) Names() []string {
 	return names
 }
 
-// Matches reports whether the selector selects the name with the state st.
+// Matches reports whether the selector selects the instance or aggregate with the state st.
 func (s *Selector) Matches(st *health.State) bool {
 	switch {
 	case s.Services != nil && !s.Services[st.ID.Service]:
@@ -99,8 +99,8 @@ func (s *Selector) Matches(st *health.State) bool {
 	return s.matchesSpec(st.Spec)
 }
 
-// matchesZone reports whether the selector selects the zone of st. A zone aggregate is
-// selected only if the selector names its zone or selects everything.
+// matchesZone reports whether the zone in the selector matches. An aggregate of a zone is selected
+// only if the selector names this zone, or if it selects everything.
 func (s *Selector) matchesZone(id health.ID) bool {
 	if zone, part := id.Zone(); part {
 		return s.Zone == zone || s.Zone == "" && !s.AggregatesOnly
@@ -155,7 +155,7 @@ func put[K comparable](set map[K]bool, key K) map[K]bool {
 	return set
 }
 
-// List is a checked ListRequest.
+// List is the content of a valid ListRequest.
 type List struct {
 	Selector Selector
 	Size     int
@@ -164,10 +164,10 @@ type List struct {
 	scope    uint32
 }
 
-// Token returns the token for the page after id.
+// Token returns the token for the page that begins after the name id.
 func (l *List) Token(id health.ID) string { return pageTokenOf(l.scope, id) }
 
-// ListRequest checks a request for a page.
+// ListRequest checks a request for a page, and returns its content.
 func ListRequest(req *pb.ListRequest) (List, error) {
 	var v Violations
 	l := List{Selector: selector(&v, req.GetSelector()), Size: PageSize(&v, req.GetPageSize())}
@@ -176,7 +176,8 @@ func ListRequest(req *pb.ListRequest) (List, error) {
 	return l, v.Err()
 }
 
-// PageSize checks the size of a page.
+// PageSize returns the number of entries of a page. n is the number in the request; 0 means
+// DefaultPage.
 func PageSize(v *Violations, n int32) int {
 	switch {
 	case n == 0:

@@ -16,8 +16,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Health converts a state to a message. Ages in the message are relative to the time at. If full is
-// false, the message has no texts of checks and no addresses.
+// Health converts a state to a message. Ages in the message are counted up to the time at. If full
+// is false, the message contains no texts of checks and no addresses.
 func Health(s *health.State, at time.Time, full bool) *pb.Health {
 	h := &pb.Health{
 		Affected: clamp(s.Affected),
@@ -40,7 +40,7 @@ func Health(s *health.State, at time.Time, full bool) *pb.Health {
 	return h
 }
 
-// Status returns the status's number on the wire.
+// Status returns the proto enum value of a status.
 func Status(s health.Status) pb.Status { return pb.Status(s.Wire()) }
 
 func spec(h *pb.Health, s *health.Spec) {
@@ -90,8 +90,8 @@ func publicReason(s *health.State) string {
 	return CleanTo(strings.Join(parts, ", "), MaxText)
 }
 
-// countsReason returns the counts and the rule in words, such as "2 of 4 routable, 2
-// NOT_SERVING (at-least-3)".
+// countsReason returns counts and their rule in words, such as "2 of 4 routable, 2 NOT_SERVING
+// (at-least-3)".
 func countsReason(c *health.Counts) string {
 	if c.Total() == 0 {
 		return ""
@@ -142,8 +142,8 @@ func metrics(m *health.Metrics) *pb.Metrics {
 	}
 }
 
-// Override converts an override to a message. The message has the author and the reason only if full is
-// true.
+// Override converts an override to a message. If full is false, the message contains neither the
+// author nor the reason.
 func Override(o *health.Override, full bool) *pb.Override {
 	if o == nil {
 		return nil
@@ -171,9 +171,9 @@ func age(at, since time.Time) *durationpb.Duration {
 
 func clamp(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }
 
-// publishedIncarnation returns a value that differs between two processes of one name. If
-// the process has no key it is a digest, because a caller that knows the incarnation could
-// act as that process.
+// publishedIncarnation returns a value that differs between two processes of one name. If the
+// process has no key, the value is a digest of the incarnation. A caller that knew the incarnation
+// itself could act as the process.
 func publishedIncarnation(s *health.Spec) string {
 	if !s.Key.IsZero() || s.Incarnation == "" {
 		return s.Incarnation

@@ -9,9 +9,9 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// StateFromHealth returns the state that an entry describes. The times in it are of the clock of the
-// sender. registered is false if the entry says that its name is not registered. Fields of health.State
-// that are not in the entry are zero.
+// StateFromHealth returns the state that a message describes. Its times are times of the sender's
+// clock. registered is false if the message says that the name is not registered. Fields of
+// health.State that a message cannot contain are zero.
 func StateFromHealth(h *pb.Health) (s health.State, registered bool) {
 	status, registered := health.StatusFromWire(int32(h.GetStatus()))
 	s = health.State{
@@ -27,7 +27,8 @@ func StateFromHealth(h *pb.Health) (s health.State, registered bool) {
 	return s, registered
 }
 
-// specFrom returns the published fields of a registration. It returns nil for an aggregate.
+// specFrom returns the part of a registration that a message contains. It returns nil for an
+// aggregate.
 func specFrom(h *pb.Health) *health.Spec {
 	_, part := health.ID{Service: h.GetService(), Instance: h.GetInstance()}.Zone()
 	if h.GetInstance() == "" || part {
@@ -56,14 +57,14 @@ func overrideFrom(o *pb.Override) *health.Override {
 		return nil
 	}
 	status, _ := health.StatusFromWire(int32(o.GetStatus()))
-	scope, _ := health.ParseScope(o.GetScope()) // zero, which matches nothing, if only a newer release can parse the text
+	scope, _ := health.ParseScope(o.GetScope()) // if only a newer release can parse the text, the scope is zero, which matches nothing
 	return &health.Override{
 		Scope: scope, Status: status, Author: o.GetAuthor(), Reason: o.GetReason(),
 		SetAt: timeFrom(o.GetSetAt()), ExpiresAt: timeFrom(o.GetExpiresAt()),
 	}
 }
 
-// timeFrom returns the zero time if there is no timestamp.
+// timeFrom converts a timestamp. It returns the zero time for nil.
 func timeFrom(t *timestamppb.Timestamp) time.Time {
 	if t == nil {
 		return time.Time{}

@@ -10,18 +10,18 @@ import (
 // ErrTarget is returned for an address that the coordinator may not dial.
 var ErrTarget = errors.New("the address may not be dialled")
 
-// Targets decides which addresses of registrations the coordinator may dial.
+// Targets decides which addresses the coordinator may dial for registrations.
 type Targets struct {
 	// Allow lists the allowed networks. If it is empty, a registration may only have the
 	// address of its caller.
 	Allow []netip.Prefix
-	// Own lists the addresses of the coordinator's own listeners. They are never dialled.
+	// Own lists the addresses of the coordinator's own listeners, which are never dialled.
 	Own []netip.AddrPort
 }
 
-// Resolve returns the address that will be dialled for a registration. In `:port` and in
-// unspecified addresses such as `[::]:port`, the host becomes the IP of the caller. Host
-// names are resolved and checked at every dial.
+// Resolve returns the address to dial for the address in a registration. If the host is missing or
+// unspecified, as in `:port` and `[::]:port`, Resolve uses the IP address of the caller. A host name
+// stays: it is looked up and checked at every dial.
 func (t *Targets) Resolve(address string, caller netip.Addr) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
@@ -48,8 +48,8 @@ func (t *Targets) Resolve(address string, caller netip.Addr) (string, error) {
 	return address, t.Check(parsed)
 }
 
-// checkName refuses host names if only the address of the caller is allowed, because the
-// address of a name may change at any time.
+// checkName refuses host names if only the address of the caller may be dialled, because the IP
+// address of a host name may change at any time.
 func (t *Targets) checkName(host string, caller netip.Addr) error {
 	if len(t.Allow) > 0 {
 		return nil

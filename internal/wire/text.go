@@ -11,8 +11,8 @@ import (
 // most MaxText bytes. A space replaces each control or bidirectional character.
 func Clean(text string) string { return CleanTo(text, MaxText) }
 
-// CheckText returns what is wrong with a text that is stored unchanged. The text must be valid UTF-8,
-// have from least to most bytes, and contain no character that Clean replaces.
+// CheckText returns an error if a text must not be stored. The text must be valid UTF-8, have from
+// least to most bytes, and contain no character that Clean would replace.
 func CheckText(text string, least, most int) error {
 	n := len(text)
 	if n >= least && n <= most && plain(text) {
@@ -36,7 +36,7 @@ func CheckText(text string, least, most int) error {
 	return nil
 }
 
-// CleanTo does the same as Clean, but the result has at most limit bytes.
+// CleanTo works like Clean, but the result has at most limit bytes.
 func CleanTo(text string, limit int) string {
 	text = cut(text, limit)
 	if plain(text) {
@@ -62,7 +62,8 @@ func cut(text string, limit int) string {
 	return text[:end] + dots
 }
 
-// plain reports whether text is printable ASCII. Most texts are, and need no further cleaning.
+// plain reports whether text is printable ASCII. Most texts are, and such texts need no more
+// cleaning.
 func plain(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {

@@ -10,8 +10,8 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// Token is the content of a resume token. Scope is a digest of the selection in the request, so that the
-// token of a stream with another selection is not accepted.
+// Token is the content of a resume token: a position in the feed of a coordinator. Scope is a digest
+// of what the request selects. A token with another Scope than the request is not accepted.
 type Token struct {
 	Epoch    uint64
 	Revision uint64
@@ -23,7 +23,7 @@ const (
 	tokenLen     = 1 + 3*8
 )
 
-// Encode returns the token as text.
+// Encode returns the token as a text that DecodeToken can parse.
 func (t Token) Encode() string {
 	b := make([]byte, 0, tokenLen)
 	b = append(b, tokenVersion)
@@ -49,7 +49,7 @@ func DecodeToken(s string) (t Token, ok bool) {
 	}, true
 }
 
-// Scope returns a digest of the selection of a Watch.
+// Scope returns a digest of the names and the selector in a Watch request.
 func Scope(req *pb.WatchRequest) uint64 {
 	asked := &pb.WatchRequest{Names: req.GetNames(), Selector: req.GetSelector()}
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(asked)

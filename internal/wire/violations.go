@@ -9,7 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// The bounds of the violations in one error. The error is sent in a header, which MaxHeaderList limits.
+// The bounds of the violations in one error. They are necessary because the error is sent in a
+// header, whose size is limited by MaxHeaderList.
 const (
 	maxViolations  = 20
 	maxDescription = 256
@@ -21,7 +22,7 @@ type Violations struct {
 	more int
 }
 
-// Add adds a violation of field.
+// Add adds a fault of field. The other arguments are those of fmt.Sprintf.
 func (v *Violations) Add(field, format string, args ...any) {
 	if len(v.list) == maxViolations {
 		v.more++
@@ -32,21 +33,22 @@ func (v *Violations) Add(field, format string, args ...any) {
 	})
 }
 
-// Check adds err as a violation of field unless it is nil.
+// Check adds err as a fault of field, unless err is nil.
 func (v *Violations) Check(field string, err error) {
 	if err != nil {
 		v.Add(field, "%v", err)
 	}
 }
 
-// MaxLen adds a violation of field if value has more than limit bytes.
+// MaxLen adds a fault of field if value has more than limit bytes.
 func (v *Violations) MaxLen(field, value string, limit int) {
 	if len(value) > limit {
 		v.Add(field, "has %d bytes; allowed: at most %d", len(value), limit)
 	}
 }
 
-// Err returns INVALID_ARGUMENT with a BadRequest, or nil without violations.
+// Err returns an error with the code INVALID_ARGUMENT and all faults in a BadRequest. It returns nil
+// if there are no faults.
 func (v *Violations) Err() error {
 	if len(v.list) == 0 {
 		return nil

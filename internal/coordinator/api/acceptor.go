@@ -14,17 +14,17 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// acceptor accepts connections and does their handshakes. Then it passes each connection to
-// the gRPC server for that kind of peer.
+// acceptor accepts connections and does their handshakes. After that, it passes each connection to
+// one of three gRPC servers: for verified peers, for other peers, and for refused connections.
 type acceptor struct {
-	listener net.Listener // listener whose connections are of type *Conn
+	listener net.Listener // accepts connections of the type *Conn
 	creds    credentials.TransportCredentials
-	verified *connQueue // queue of the connections of peers with a verified certificate
-	others   *connQueue // queue of the connections of all other peers
-	refused  *connQueue // queue of the connections that exceed a limit
+	verified *connQueue // connections of peers with a verified certificate
+	others   *connQueue // connections of all other peers
+	refused  *connQueue // connections that exceed a limit
 }
 
-// connQueue is the listener of one gRPC server. The acceptor adds the connections.
+// connQueue is the listener of one gRPC server. The acceptor puts connections into it.
 type connQueue struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -72,7 +72,7 @@ func (a *acceptor) serve(ctx context.Context) error {
 			return nil
 		case !temporary(err):
 			return err
-		default: // for example, the process has no free file descriptor; grpc-go waits in the same way
+		default: // an error such as too many open files may pass; grpc-go waits in the same way
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 			if !sleep(ctx, wait) {
 				return nil
@@ -98,8 +98,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// admit does the handshake of a connection and counts the connection for its peer. Then it
-// passes the connection to the gRPC server for that kind of peer.
+// admit does the handshake of a connection, counts the connection for its peer, and passes it to a
+// gRPC server.
 func (a *acceptor) admit(ctx context.Context, c *Conn) {
 	// When ctx ends, the deadline of the connection is set to now, which ends the handshake.
 	defer context.AfterFunc(ctx, func() { _ = c.SetDeadline(time.Now()) })()
@@ -118,8 +118,8 @@ func (a *acceptor) admit(ctx context.Context, c *Conn) {
 	}
 }
 
-// queueFor counts a connection for its peer, and returns the queue for that kind of peer. It
-// returns the queue of refused connections if a limit is exceeded.
+// queueFor counts a connection for its peer, and returns the queue of the gRPC server that must
+// handle it. If a limit is exceeded, this is the queue refused.
 func (a *acceptor) queueFor(c *Conn, info credentials.AuthInfo) *connQueue {
 	queue, err := a.others, c.Refused()
 	if chains := verifiedChains(info); chains != nil {
@@ -140,8 +140,8 @@ func verifiedChains(info credentials.AuthInfo) [][]*x509.Certificate {
 	return nil
 }
 
-// identityOf returns the identity in a certificate: its first URI, as in SPIFFE, or else
-// its subject.
+// identityOf returns the identity in a certificate: the first URI, as in SPIFFE. If there is no URI,
+// it is the subject.
 func identityOf(cert *x509.Certificate) string {
 	if len(cert.URIs) > 0 {
 		return cert.URIs[0].String()
@@ -149,14 +149,14 @@ func identityOf(cert *x509.Certificate) string {
 	return cert.Subject.String()
 }
 
-// authenticatedConn is a connection after its handshake.
+// authenticatedConn is a connection whose handshake the acceptor has done.
 type authenticatedConn struct {
 	net.Conn
 	info credentials.AuthInfo
 }
 
-// authenticated is the credentials of a gRPC server whose connections come from an acceptor.
-// The acceptor has already done their handshakes.
+// authenticated is the credentials of a gRPC server behind an acceptor. They do no handshake,
+// because the acceptor has already done it.
 type authenticated struct {
 	credentials.TransportCredentials
 }

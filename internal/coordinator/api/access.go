@@ -11,8 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// principal returns whether the caller of a call is trusted, and its verified identity. The
-// identity is empty if the caller has no verified certificate.
+// principal returns what is known about the caller of a call: the verified identity, and whether
+// the caller is trusted. Without a verified certificate the identity is empty.
 func (c *Config) principal(ctx context.Context) access.Principal {
 	who := access.Principal{Trusted: c.TrustAll}
 	p, ok := peer.FromContext(ctx)
@@ -26,13 +26,13 @@ func (c *Config) principal(ctx context.Context) access.Principal {
 	return who
 }
 
-// caller returns the caller of a call together with the access policy to ask about it.
+// caller returns the caller of a call together with the access policy.
 func (c *Config) caller(ctx context.Context) access.Caller {
 	return access.Caller{Policy: c.Policy, Principal: c.principal(ctx)}
 }
 
-// check asks the access policy whether the caller may use the verb on one name. It returns a
-// gRPC error if the policy refuses.
+// check asks the access policy whether the caller may use the verb with this name. If the policy
+// refuses, check returns a gRPC error.
 func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) error {
 	if _, err := c.caller(ctx).Check(verb, name); err != nil {
 		return wire.GRPC(err)
@@ -40,8 +40,8 @@ func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) 
 	return nil
 }
 
-// describer registers gRPC reflection, a service that describes the API. Each call of its
-// stream methods first asks the access policy.
+// describer registers gRPC reflection, which describes the API to callers. Each of its calls first
+// asks the access policy.
 type describer struct {
 	boundedServer
 	cfg *Config

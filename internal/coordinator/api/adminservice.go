@@ -9,7 +9,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// adminService serves AdminService.
+// adminService implements AdminService, which people and tools call.
 type adminService struct {
 	pb.UnimplementedAdminServiceServer
 	cfg      *Config

@@ -15,12 +15,11 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// boundedServer is a gRPC server whose methods have three bounds. The first is the size of
-// a request, and the second is the time until a request is complete. The third is the time
-// for which a message waits until the client reads.
+// boundedServer is a gRPC server that limits three things for each method: the size of a request,
+// the time until a request is complete, and the time for which a client may not read a message.
 type boundedServer struct{ *grpc.Server }
 
-// RegisterService registers a service and bounds its methods.
+// RegisterService registers a service whose methods get these limits.
 func (b boundedServer) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	d := withStreams(desc, boundStream)
 	d.Methods = slices.Clone(desc.Methods)
@@ -31,7 +30,7 @@ func (b boundedServer) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	b.Server.RegisterService(d, impl)
 }
 
-// withStreams returns a copy of desc in which wrap has replaced each stream handler.
+// withStreams returns a copy of desc in which each stream handler is replaced by the result of wrap.
 func withStreams(desc *grpc.ServiceDesc, wrap func(method string, handler grpc.StreamHandler) grpc.StreamHandler) *grpc.ServiceDesc {
 	d := *desc
 	d.Streams = slices.Clone(desc.Streams)
@@ -42,8 +41,8 @@ func withStreams(desc *grpc.ServiceDesc, wrap func(method string, handler grpc.S
 	return &d
 }
 
-// boundMethod bounds a unary method. It relies on gRPC to read the request when the
-// handler decodes it; TestUnfinishedRequest checks this.
+// boundMethod adds the limits to a unary method. gRPC reads the request when the handler decodes
+// it, so the time can be limited there. TestUnfinishedRequest checks that this is so.
 func boundMethod(method string, handler grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		limit := limitRequestTime(grpc.ServerTransportStreamFromContext(ctx))
@@ -59,12 +58,12 @@ func boundMethod(method string, handler grpc.MethodHandler) grpc.MethodHandler {
 	}
 }
 
-// boundStream bounds a stream method.
+// boundStream adds the limits to a stream method.
 func boundStream(method string, handler grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, ss grpc.ServerStream) error {
 		s := &boundedStream{ServerStream: ss, method: method, transport: grpc.ServerTransportStreamFromContext(ss.Context())}
 		s.ctx = wire.WithCall(ss.Context(), &s.call)
-		if method != pb.RegistryService_Report_FullMethodName { // Report has its own limit for the time before each message
+		if method != pb.RegistryService_Report_FullMethodName { // the method Report has a limit of its own for the time between messages
 			s.requestLimit = limitRequestTime(s.transport)
 			defer s.requestLimit.Stop()
 		}
@@ -72,16 +71,16 @@ func boundStream(method string, handler grpc.StreamHandler) grpc.StreamHandler {
 	}
 }
 
-// limitRequestTime ends a call whose request is not complete after wire.RequestTimeout.
-// The caller stops the timer when the request is complete.
+// limitRequestTime ends a call whose request is not complete after wire.RequestTimeout. The caller
+// must stop the returned timer when the request is complete.
 func limitRequestTime(s grpc.ServerTransportStream) *time.Timer {
 	return time.AfterFunc(wire.RequestTimeout, func() {
 		endCall(s, fmt.Errorf("%w: the request was not complete after %v", domain.ErrLimit, wire.RequestTimeout))
 	})
 }
 
-// endCall ends a call with an error, even while the call waits for its client. The stream
-// types of grpc-go have the method WriteStatus, which the interface ServerTransportStream does
+// endCall ends a call with an error, even if the call waits for its client. It uses the method
+// WriteStatus, which the stream types of grpc-go have but the interface ServerTransportStream does
 // not declare. TestStuckWatchEnds checks that they have it.
 func endCall(s grpc.ServerTransportStream, err error) {
 	if s, ok := s.(interface{ WriteStatus(*status.Status) error }); ok {
@@ -89,8 +88,8 @@ func endCall(s grpc.ServerTransportStream, err error) {
 	}
 }
 
-// boundedStream is a stream with bounds for its messages. At most one goroutine at a time may
-// call RecvMsg, and at most one may call SendMsg.
+// boundedStream is a stream with limits for its messages. At most one goroutine at a time may call
+// RecvMsg, and at most one may call SendMsg.
 type boundedStream struct {
 	grpc.ServerStream
 	ctx          context.Context
@@ -104,7 +103,7 @@ type boundedStream struct {
 // Context returns the stream's context.
 func (s *boundedStream) Context() context.Context { return s.ctx }
 
-// RecvMsg receives a message, and returns an error if the message is too large.
+// RecvMsg receives a message. It returns an error if the message is too large.
 func (s *boundedStream) RecvMsg(m any) error {
 	if err := s.ServerStream.RecvMsg(m); err != nil {
 		return err
@@ -115,7 +114,7 @@ func (s *boundedStream) RecvMsg(m any) error {
 	return checkSize(s.method, m)
 }
 
-// SendMsg sends a message. If flow control of the client blocks the message for
+// SendMsg sends a message. If the client does not read, so that the message cannot be sent for
 // wire.SendTimeout, the call ends.
 func (s *boundedStream) SendMsg(m any) error {
 	if s.sendLimit == nil {
@@ -130,8 +129,8 @@ func (s *boundedStream) SendMsg(m any) error {
 	return s.ServerStream.SendMsg(m)
 }
 
-// checkSize refuses a request that is larger than its method allows. The gRPC server itself refuses
-// a request beyond its limit for all methods, before it reads the request.
+// checkSize refuses a request that is larger than its method allows. The gRPC server has one limit
+// for all methods, and refuses a larger request before reading it.
 func checkSize(method string, req any) error {
 	limit := wire.MaxAsk
 	switch method {

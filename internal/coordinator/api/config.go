@@ -17,7 +17,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Registry is the part of the registry that the API calls.
+// Registry is the part of the package registry that the API uses.
 type Registry interface {
 	Register(ctx context.Context, regs []wire.Registration) ([]*health.Spec, error)
 	Deregister(ctx context.Context, id health.ID, lease uint64, force bool) (returns bool, err error)
@@ -33,8 +33,7 @@ type Registry interface {
 type Config struct {
 	Registry Registry
 	Feed     *feed.Feed
-	// Targets decides which addresses the coordinator may dial, and so which addresses may
-	// be registered.
+	// Targets decides which addresses the coordinator may dial. Only these may be registered.
 	Targets *wire.Targets
 	// Policy decides about access; nil means [access.TrustPolicy].
 	Policy access.Policy
@@ -46,21 +45,21 @@ type Config struct {
 	Reflection bool
 	// Credentials are the credentials of the listener; nil means plaintext.
 	Credentials credentials.TransportCredentials
-	// Unary and Stream are interceptors that run around every call, such as metrics.
+	// Unary and Stream are interceptors that run around every call, for example for metrics.
 	Unary  []grpc.UnaryServerInterceptor
 	Stream []grpc.StreamServerInterceptor
 	// Peers counts and limits the connections of each peer; nil means no limit.
 	Peers *Peers
 	// MaxWatchers is the largest number of open Watch streams. MaxWatchersPerPeer is the
-	// largest number for one peer. 0 means the default of package grpchealth.
+	// largest number of them for one peer. 0 means the default of package grpchealth.
 	MaxWatchers, MaxWatchersPerPeer int
-	// Budgets limits the messages of an instance, on Report streams, that are applied; nil
+	// Budgets limits how many messages of Report streams are applied for each instance; nil
 	// means no limit.
 	Budgets *wire.Budgets
-	// Services returns the current policies of single services for Explain. If it is nil,
-	// Explain uses no policies.
+	// Services returns the current service policies, which Explain uses. nil means that there
+	// are none.
 	Services func() map[string]health.ServicePolicy
-	// Stats fills in the numbers of a GetCoordinator response that come from all components.
+	// Stats fills in the numbers of a GetCoordinator response that other components know.
 	Stats func(*pb.GetCoordinatorResponse)
 	// Build is the version of the coordinator that callers see.
 	Build string

@@ -3,9 +3,9 @@
 // (registryservice.go, report.go) and AdminService for people (adminservice.go).
 //
 // A connection is accepted, authenticated and counted (acceptor.go, peers.go), and passed to
-// one of three gRPC servers (server.go). Each call is bounded in size and time
-// (bounded.go). Package internal/wire checks every request. Each handler asks the access
-// policy for every name of its request and of its answer (access.go).
+// one of three gRPC servers (server.go). Each call is limited in size and time (bounded.go).
+// Package internal/wire checks every request. Each handler asks the access policy for every
+// name in its request and in its answer (access.go).
 //
 // # Concurrency
 //

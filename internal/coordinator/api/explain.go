@@ -13,7 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Explain returns sentences that explain the status of a name.
+// Explain returns sentences for people that explain the status of a name.
 func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.ExplainResponse, error) {
 	var v wire.Violations
 	id, err := wire.ParseName(req.GetName())
@@ -40,7 +40,7 @@ func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.
 	return resp, nil
 }
 
-// inspector reads the states that a caller may inspect.
+// inspector reads those states that one caller may inspect.
 type inspector struct {
 	cut    feed.Cut
 	caller access.Caller
@@ -58,8 +58,8 @@ func (in inspector) find(id health.ID) (health.State, bool) {
 	return e.State, true
 }
 
-// members returns the members of an aggregate that the caller may inspect. It returns none for
-// an instance.
+// members returns the members of an aggregate that the caller may inspect. An instance has no
+// members.
 func (in inspector) members(id health.ID) []health.State {
 	if !id.Aggregate() || (id == health.ID{}) {
 		return nil
@@ -77,7 +77,7 @@ func (in inspector) members(id health.ID) []health.State {
 	return all
 }
 
-// isMember reports whether s is a member of the aggregate with this name.
+// isMember reports whether s is a member of the given aggregate.
 func isMember(aggregate health.ID, s *health.State) bool {
 	zone, isZone := aggregate.Zone()
 	switch {

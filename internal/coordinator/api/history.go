@@ -54,7 +54,7 @@ func parseQuery(req *pb.ListTransitionsRequest) (store.Query, error) {
 	return q, v.Err()
 }
 
-// tokenPrefix begins every page token, and contains the version of the token's format.
+// tokenPrefix begins every page token. It contains the version of the token's format.
 const tokenPrefix = "t1:"
 
 func pageToken(before uint64) string {
@@ -72,9 +72,8 @@ func parsePageToken(token string) (uint64, error) {
 	return 0, errors.New("is not one that was handed out; allowed: the next_page_token of the page before")
 }
 
-// nameOf returns the name of an entry or the scope of an override, whichever the transition is
-// about. If this release cannot parse the text of a scope, the text is used as the selector of
-// the returned name.
+// nameOf returns the access.Name of what a transition is about: an entry, or the scope of an
+// override. If this release cannot parse the text of the scope, the text becomes the Selector.
 func nameOf(t *store.Transition) access.Name {
 	if t.Action == store.ActionNone {
 		return access.Of(t.ID)

@@ -10,7 +10,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// SetOverride overrides the status of all instances that a scope matches.
+// SetOverride forces the status of all instances that a scope matches.
 func (a adminService) SetOverride(ctx context.Context, req *pb.SetOverrideRequest) (*pb.SetOverrideResponse, error) {
 	scope, o, err := parseOverride(req)
 	if err != nil {
@@ -88,8 +88,8 @@ func parseOverride(req *pb.SetOverrideRequest) (health.Scope, *health.Override, 
 	return scope, o, v.Err()
 }
 
-// requiredText returns value, cleaned for display. It adds a violation of field if value is
-// empty or has more than limit bytes.
+// requiredText returns value in a form that can be shown. It adds a violation of field to v if value
+// is empty or has more than limit bytes.
 func requiredText(v *wire.Violations, field, value string, limit int) string {
 	if value == "" {
 		v.Add(field, "is empty; allowed: 1 to %d bytes", limit)

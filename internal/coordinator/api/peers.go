@@ -10,15 +10,15 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// MaxRefused is the number of refused connections that stay open at a time. A refused
-// connection exceeds a limit. It stays open so that its calls are answered with the limit, or
-// until its peer is verified and has another limit. If another connection is refused, the
-// oldest refused connection is closed.
+// MaxRefused is the largest number of refused connections that stay open. A refused connection
+// exceeds a limit of its peer. It stays open so that its calls get an error that names the limit. It
+// is accepted after all if its peer shows a verified certificate, for which another limit applies.
+// If there are too many refused connections, the oldest one is closed.
 const MaxRefused = 64
 
-// Peers counts open connections. A peer with a verified certificate is counted by its
-// identity, any other peer by its network. All listeners of a coordinator share one Peers.
-// It is safe for concurrent use.
+// Peers counts open connections by peer. A peer with a verified certificate is identified by its
+// identity, any other peer by its network. All listeners of a coordinator share one Peers. It is
+// safe for concurrent use.
 type Peers struct {
 	maxPerPeer, ipv6Bits int
 
@@ -27,16 +27,15 @@ type Peers struct {
 	refused []*Conn        // open connections that exceed a limit, the oldest first
 }
 
-// NewPeers returns Peers that allows each peer maxPerPeer connections; 0 means no limit.
-// ipv6Bits is the length of the IPv6 prefix that identifies a peer; 0 means
-// wire.PeerPrefix.
+// NewPeers returns a Peers that allows maxPerPeer connections for each peer; 0 means no limit.
+// ipv6Bits is the length of the IPv6 prefix that identifies a network; 0 means wire.PeerPrefix.
 func NewPeers(maxPerPeer, ipv6Bits int) *Peers {
 	return &Peers{maxPerPeer: maxPerPeer, ipv6Bits: ipv6Bits, open: map[string]int{}}
 }
 
-// Listen returns a listener that counts the connections of l. Its connections are of type
-// *Conn. Accept also returns a connection that exceeds the limit; the method Refused of such a
-// connection returns the reason.
+// Listen returns a listener that counts the connections of l. Its connections are of type *Conn. It
+// also accepts a connection that exceeds the limit. The method Refused of such a connection returns
+// an error.
 func (p *Peers) Listen(l net.Listener) net.Listener { return &countingListener{Listener: l, peers: p} }
 
 type countingListener struct {
@@ -53,7 +52,7 @@ func (l *countingListener) Accept() (net.Conn, error) {
 	return l.peers.addConn(raw), nil
 }
 
-// addConn counts a new connection by its network.
+// addConn counts a new connection for the network from which it comes.
 func (p *Peers) addConn(raw net.Conn) *Conn {
 	c := &Conn{Conn: raw, peers: p, peer: wire.Peer(raw.RemoteAddr().String(), p.ipv6Bits)}
 	p.mu.Lock()
@@ -66,8 +65,8 @@ func (p *Peers) addConn(raw net.Conn) *Conn {
 	return c
 }
 
-// addTo counts one connection of a peer. If the peer has as many connections as it may have,
-// addTo does not count the connection and returns an error that names the limit.
+// addTo counts one more connection of a peer. If the peer already has the allowed number, addTo
+// does not count the connection and returns an error that names the limit.
 func (p *Peers) addTo(peer string) error {
 	if p.maxPerPeer > 0 && p.open[peer] >= p.maxPerPeer {
 		return fmt.Errorf("%w: %d connections are open from %s, the most one peer may have", domain.ErrLimit, p.maxPerPeer, peer)
@@ -76,8 +75,8 @@ func (p *Peers) addTo(peer string) error {
 	return nil
 }
 
-// keepRefused adds c to the refused connections if c exceeds a limit. If there are too many of
-// them, it returns the oldest one, which the caller must close. Otherwise it returns nil.
+// keepRefused adds c to the refused connections if c exceeds a limit. If there are now too many
+// refused connections, it returns the oldest one, which the caller must close.
 func (p *Peers) keepRefused(c *Conn) (oldest *Conn) {
 	if c.refused == nil {
 		return nil
@@ -89,7 +88,7 @@ func (p *Peers) keepRefused(c *Conn) (oldest *Conn) {
 	return oldest
 }
 
-// removeConn removes a connection from the count of its peer, or from the refused connections.
+// removeConn removes a closed connection from the count of its peer, or from the refused ones.
 func (p *Peers) removeConn(c *Conn) {
 	if c.refused != nil {
 		p.refused = slices.DeleteFunc(p.refused, func(other *Conn) bool { return other == c })
@@ -100,17 +99,17 @@ func (p *Peers) removeConn(c *Conn) {
 	}
 }
 
-// Conn is a connection that Peers counts.
+// Conn is a connection that a Peers counts.
 type Conn struct {
 	net.Conn
 	peers *Peers
 
 	// peers.mu guards the fields below.
 	peer       string // peer for which the connection is counted
-	identity   string // identity in the verified certificate of the peer; empty before identify
-	refused    error  // error that names the exceeded limit; nil if none is exceeded
+	identity   string // identity in the verified certificate of the peer; empty before identify is called
+	refused    error  // error that names the exceeded limit; nil if no limit is exceeded
 	closed     bool
-	afterClose []func() // functions that the first Close calls
+	afterClose []func() // functions that the first call of Close calls
 }
 
 // Refused returns an error that names the limit that the connection exceeds, or nil.
@@ -120,8 +119,8 @@ func (c *Conn) Refused() error {
 	return c.refused
 }
 
-// identify counts the connection by the verified identity of its peer, and no longer by the
-// network of the peer. It returns an error if the connection exceeds a limit or is closed.
+// identify counts the connection for the verified identity of its peer, and no longer for the
+// network. It returns an error if the connection exceeds a limit or is closed.
 func (c *Conn) identify(identity string) error {
 	oldest, err := c.recount(identity)
 	if oldest != nil {
@@ -154,8 +153,8 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
-// markClosed marks the connection as closed. For the first call it returns the functions that
-// Close must call.
+// markClosed marks the connection as closed. The first call returns the functions that Close must
+// call.
 func (c *Conn) markClosed() (afterClose []func()) {
 	c.peers.mu.Lock()
 	defer c.peers.mu.Unlock()
@@ -175,8 +174,8 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return peerAddr{Addr: c.Conn.RemoteAddr(), conn: c, identity: c.identity}
 }
 
-// peerAddr is the remote address of a Conn. gRPC reads this address after the handshake, when
-// the identity of the peer is known.
+// peerAddr is the remote address of a Conn. gRPC asks for this address after the handshake, when the
+// identity of the peer is known.
 type peerAddr struct {
 	net.Addr
 	conn     *Conn
@@ -192,8 +191,8 @@ func (a peerAddr) Peer() string {
 	return a.conn.peer
 }
 
-// AfterClose makes Close call f. If the connection is already closed, AfterClose calls f at
-// once.
+// AfterClose arranges that f is called when the connection is closed. If it is already closed,
+// AfterClose calls f at once.
 func (a peerAddr) AfterClose(f func()) {
 	p := a.conn.peers
 	p.mu.Lock()

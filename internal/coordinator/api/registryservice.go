@@ -14,7 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// registryService serves RegistryService.
+// registryService implements RegistryService, which instances call.
 type registryService struct {
 	pb.UnimplementedRegistryServiceServer
 	cfg *Config
@@ -42,8 +42,8 @@ func (r registryService) Register(ctx context.Context, req *pb.RegisterRequest) 
 	return resp, nil
 }
 
-// resolveAddresses asks the access policy about each instance, and replaces the address of the
-// instance by the address that the coordinator will dial.
+// resolveAddresses asks the access policy about each instance in regs. It replaces the address of
+// each instance by the address that the coordinator will dial.
 func (r registryService) resolveAddresses(ctx context.Context, regs []wire.Registration) error {
 	var v wire.Violations
 	for i := range regs {
@@ -68,7 +68,7 @@ func leaseOf(id health.ID, s *health.Spec) *pb.Lease {
 	return l
 }
 
-// Renew renews a lease.
+// Renew extends the lease of an instance by its TTL.
 func (r registryService) Renew(ctx context.Context, req *pb.RenewRequest) (*pb.RenewResponse, error) {
 	id, lease, err := parseLeaseRequest(req, true)
 	if err != nil {
@@ -107,8 +107,8 @@ type leaseRequest interface {
 	GetLeaseId() string
 }
 
-// parseLeaseRequest returns the instance and the lease of a request. If required is false, the
-// request may have no lease; the returned lease is 0 in this case.
+// parseLeaseRequest returns the instance and the lease in a request. If required is false, the
+// request may have no lease. In this case the returned lease is 0.
 func parseLeaseRequest(req leaseRequest, required bool) (health.ID, uint64, error) {
 	var v wire.Violations
 	v.Check("service", wire.CheckService(req.GetService()))

@@ -19,24 +19,24 @@ import (
 )
 
 const (
-	// reportSilence is the longest allowed time between two messages of a Report.
+	// reportSilence is the longest allowed time between two messages of a Report stream.
 	reportSilence = 30 * time.Second
-	// maxReadPerSecond is the largest number of messages over the budget that are read in
-	// one second. After that, HTTP/2 flow control blocks the sender.
+	// maxReadPerSecond is the largest number of messages that are read in one second after a
+	// stream has exceeded its budget. After that, HTTP/2 flow control blocks the sender.
 	maxReadPerSecond = 2000
 )
 
 var errReportSilent = errors.New("the instance has stopped reporting")
 
-// reportStream is one open Report.
+// reportStream is one open Report stream, on which an instance pushes its status.
 type reportStream struct {
 	cfg      *Config
 	stopping <-chan struct{} // closed when the server begins to stop
 	stream   grpc.ClientStreamingServer[pb.ReportRequest, pb.ReportResponse]
 	messages chan received
-	ended    error // error with which the stream ended while limitRate waited; nil if it has not ended
+	ended    error // error with which the stream has ended during limitRate; nil if it has not ended
 
-	// The name and the lease of the instance, from the first message of the stream.
+	// The first message of the stream contains the name and the lease of the instance.
 	id      health.ID
 	lease   uint64
 	leaseID string
@@ -48,8 +48,8 @@ type received struct {
 	err error
 }
 
-// Report receives the statuses of an instance that the coordinator cannot reach. The
-// coordinator does not follow the instance while the stream is open.
+// Report receives the status of an instance that the coordinator cannot reach. While the stream is
+// open, the coordinator does not call the instance.
 func (r registryService) Report(stream grpc.ClientStreamingServer[pb.ReportRequest, pb.ReportResponse]) error {
 	s := &reportStream{cfg: r.cfg, stopping: r.stopping, stream: stream, messages: make(chan received)}
 	go s.receive(stream.Context())
@@ -57,12 +57,12 @@ func (r registryService) Report(stream grpc.ClientStreamingServer[pb.ReportReque
 	if err != nil && !errors.Is(err, io.EOF) {
 		return reportError(err)
 	}
-	// If the stream has no message, first is nil, and is refused like an empty message.
+	// If the stream has no message, first is nil and is refused like an empty message.
 	if s.id, s.lease, err = parseLeaseRequest(first, true); err != nil {
 		return err
 	}
 	s.leaseID = first.GetLeaseId()
-	// The first report is checked before the coordinator stops following the instance.
+	// The first report is checked before the coordinator stops calling the instance.
 	if _, err := parseReport(first); err != nil {
 		return err
 	}
@@ -94,8 +94,8 @@ func (s *reportStream) run(first *pb.ReportRequest) error {
 	return reportError(err)
 }
 
-// reportError returns the gRPC error for the end of a stream. Silence of the client is an error
-// of the client.
+// reportError returns the gRPC error for the end of a stream. If the client has sent nothing for too
+// long, this is an error of the client.
 func reportError(err error) error {
 	if errors.Is(err, errReportSilent) {
 		return status.Error(codes.DeadlineExceeded, err.Error())
@@ -103,8 +103,8 @@ func reportError(err error) error {
 	return wire.GRPC(err)
 }
 
-// receive sends the messages of the stream to s.messages. It returns when the context of the
-// stream ends, which happens at the latest when the handler returns.
+// receive passes the messages of the stream to s.messages. It returns when the context of the stream
+// ends, at the latest when the handler returns.
 func (s *reportStream) receive(ctx context.Context) {
 	for {
 		m, err := s.stream.Recv()
@@ -119,7 +119,8 @@ func (s *reportStream) receive(ctx context.Context) {
 	}
 }
 
-// next waits for the next message of the stream. It returns an error after reportSilence.
+// next waits for the next message of the stream. If none comes within reportSilence, it returns an
+// error.
 func (s *reportStream) next(ctx context.Context) (*pb.ReportRequest, error) {
 	if s.ended != nil {
 		return nil, s.ended
@@ -138,8 +139,8 @@ func (s *reportStream) next(ctx context.Context) (*pb.ReportRequest, error) {
 	}
 }
 
-// applyNext waits for a message and applies it. It returns an error if the lease of the
-// instance is no longer valid when the message has come.
+// applyNext waits for one message and applies it. It returns an error if the lease of the instance
+// is no longer valid at that time.
 func (s *reportStream) applyNext(ctx context.Context) error {
 	m, err := s.next(ctx)
 	if err != nil {
@@ -154,8 +155,8 @@ func (s *reportStream) applyNext(ctx context.Context) error {
 	return s.apply(ctx, m)
 }
 
-// limitRate returns m if m is within the budget of its instance. Otherwise it reads further
-// messages for one second, and returns only the last one of them.
+// limitRate returns m if the budget of the instance allows one more message. Otherwise it reads
+// messages for one second and returns only the last of them.
 func (s *reportStream) limitRate(ctx context.Context, m *pb.ReportRequest) (*pb.ReportRequest, error) {
 	if err := s.checkSame(m); err != nil || s.withinBudget() {
 		return m, err
@@ -175,7 +176,7 @@ func (s *reportStream) limitRate(ctx context.Context, m *pb.ReportRequest) (*pb.
 			if err := s.checkSame(got.m); err != nil {
 				return nil, err
 			}
-			s.withinBudget() // a dropped message uses budget too, so that the budget does not grow during a flood
+			s.withinBudget() // dropped messages also use the budget, so that it stays empty during a flood
 			s.cfg.Budgets.Drop(1)
 			m = got.m
 		case <-second.C:
@@ -188,11 +189,11 @@ func (s *reportStream) limitRate(ctx context.Context, m *pb.ReportRequest) (*pb.
 	}
 }
 
-// withinBudget counts one message, and reports whether the budget of the instance allows it.
+// withinBudget counts one message. It returns true if the budget of the instance allows it.
 func (s *reportStream) withinBudget() bool { return s.cfg.Budgets.Take(s.id, time.Now()) }
 
-// checkSame refuses a message that names another instance or lease than the first message. The
-// fields of later messages may be empty.
+// checkSame refuses a message with another instance or lease than the first message. In later
+// messages both may be empty.
 func (s *reportStream) checkSame(m *pb.ReportRequest) error {
 	var v wire.Violations
 	for _, f := range []struct{ field, value, first string }{
@@ -212,7 +213,7 @@ func (s *reportStream) renew(ctx context.Context) error {
 	return err
 }
 
-// apply passes the status in a message to the registry as evidence.
+// apply passes the status in a message to the registry, as evidence about the instance.
 func (s *reportStream) apply(ctx context.Context, m *pb.ReportRequest) error {
 	report, err := parseReport(m)
 	if err != nil {
@@ -236,17 +237,17 @@ func (s *reportStream) observe(ctx context.Context, ev mesh.Event) error {
 	return s.cfg.Registry.Observe(ctx, ev, time.Time{})
 }
 
-// stopFollowing reports to the registry that the instance now pushes its status. The coordinator
-// stops following the instance.
+// stopFollowing tells the registry that the instance now pushes its status. The coordinator then
+// stops calling the instance.
 func (s *reportStream) stopFollowing(ctx context.Context) error {
 	return s.observe(ctx, mesh.Event{Kind: mesh.EventPushed, On: true})
 }
 
-// resumeFollowing reports to the registry that the stream has ended with err. The coordinator
-// then follows the instance again, unless another Report of the instance is open. If the stream
-// ended because no message came, this is evidence against the path. Any other end is not.
+// resumeFollowing tells the registry that the stream has ended with err. The coordinator then
+// calls the instance again, unless the instance has another open Report stream. If the stream
+// has ended because no message came, the instance may be unreachable. Any other end shows nothing.
 func (s *reportStream) resumeFollowing(ctx context.Context, err error) {
-	// The context of the stream has ended. The registry must get the event all the same.
+	// The context of the stream has ended, but the registry must get the event anyway.
 	ctx = context.WithoutCancel(ctx)
 	_ = s.observe(ctx, mesh.Event{Kind: mesh.EventPushed})
 	if errors.Is(err, errReportSilent) {

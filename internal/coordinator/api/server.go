@@ -24,17 +24,16 @@ import (
 )
 
 const (
-	// drainTime is the time for which Serve waits, after ctx has ended, for calls to end by
-	// themselves.
+	// drainTime is the longest time for which Serve waits for open calls after ctx has ended.
 	drainTime = 3 * time.Second
-	// refusedFor is the time for which a refused connection is kept open. During this time
-	// the client does not dial again.
+	// refusedFor is the time for which a refused connection stays open. While it is open, the
+	// client does not dial again.
 	refusedFor = 10 * time.Second
 )
 
 // Server serves the API. It has one gRPC server for each kind of peer, because the kinds have
 // different limits for the size of a request. grpc-go checks this limit before it reads a
-// request, but allows only one limit for each gRPC server.
+// request, but has only one limit per gRPC server.
 type Server struct {
 	cfg    Config
 	health *grpchealth.Handlers
@@ -110,8 +109,8 @@ func refuseCall(_ any, stream grpc.ServerStream) error {
 // Watchers returns the number of open Watch streams.
 func (s *Server) Watchers() int { return s.health.Watchers() }
 
-// Services returns a gRPC server on which all services are registered. The metrics use it to
-// list the methods.
+// Services returns a gRPC server on which all services are registered. The metrics use it to list
+// the names of all methods.
 func (s *Server) Services() *grpc.Server { return s.verified }
 
 // Serve answers calls until ctx ends. It closes the listener, and returns when all calls
