@@ -12,15 +12,16 @@ import (
 const (
 	baseBackoff = 200 * time.Millisecond
 	maxBackoff  = 10 * time.Second
-	// maxRequestedPause is the longest pause that a coordinator may ask for.
+	// maxRequestedPause is the longest pause before a next attempt that a coordinator may request.
 	maxRequestedPause = time.Minute
-	// shortLife is how long a stream must live to count as a success. One message is not
-	// enough, since a server that is about to stop may send one.
+	// shortLife is how long a stream must last to count as a success. One received message does
+	// not show success, because a server that is about to stop may send one.
 	shortLife = time.Second
 )
 
-// backoff returns growing pauses with full jitter, from zero to a limit. Clients that have
-// lost the same coordinator therefore do not return at the same time.
+// backoff returns the pauses between attempts. Each pause is random, from zero to a limit that
+// grows with each attempt. So clients that have lost the same coordinator do not return at the
+// same time.
 type backoff struct {
 	limit time.Duration // longest pause; 0 means maxBackoff
 	tries int
@@ -36,8 +37,8 @@ func (b *backoff) next() time.Duration {
 	return rand.N(limit)
 }
 
-// after returns the pause after a failure. It is at least the pause that the coordinator
-// asks for, up to maxRequestedPause.
+// after returns the pause after the failure err. If the coordinator requests a pause in err, the
+// result is at least this pause, up to maxRequestedPause.
 func (b *backoff) after(err error) time.Duration {
 	pause := b.next()
 	if asked, ok := wire.RetryDelay(err); ok {
@@ -49,8 +50,8 @@ func (b *backoff) after(err error) time.Duration {
 	return pause
 }
 
-// succeeded resets the pauses if a stream has worked for at least shortLife before it
-// failed.
+// succeeded ends the growth of the pauses if a stream has lasted for at least shortLife. life is
+// how long the stream has lasted.
 func (b *backoff) succeeded(life time.Duration) {
 	if life >= shortLife {
 		b.tries = 0
@@ -59,20 +60,20 @@ func (b *backoff) succeeded(life time.Duration) {
 
 func (b *backoff) reset() { b.tries = 0 }
 
-// The budget of a Client is 20 streams at once, and after that 10 streams a second.
+// A Client may open 20 streams at once, and after that 10 streams a second.
 const (
 	budgetBurst = 20
 	budgetEvery = 100 * time.Millisecond
 )
 
-// budget limits how often all streams of a Client together are opened. The zero value is
-// full.
+// budget limits how often a Client opens streams, counted over all its Watches and Reports. The
+// zero value allows the full number at once.
 type budget struct {
 	mu   sync.Mutex
-	next time.Time // the time at which the budget is full again, minus the time of a burst
+	next time.Time // time from which the budget is full again, minus the time of budgetBurst streams
 }
 
-// reserve reserves one stream and returns how long to wait before the stream may be opened.
+// reserve counts one stream and returns how long the caller must wait before it opens the stream.
 func (b *budget) reserve(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,8 +84,8 @@ func (b *budget) reserve(now time.Time) time.Duration {
 	return max(0, b.next.Sub(now))
 }
 
-// wait returns after d, after a value from kick, or at the end of ctx. It reports whether ctx
-// has not ended.
+// wait returns after the time d, after a value from kick, or when ctx ends. It returns false if ctx
+// has ended.
 func wait(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

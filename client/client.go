@@ -22,32 +22,33 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Config says how a Client reaches a coordinator.
+// Config has the settings of a Client: the address of the coordinator and how to connect to it.
 type Config struct {
 	// Coordinator is the address of the coordinator: HOST:PORT, or any gRPC target.
 	// Required.
 	Coordinator string
-	// Credentials secure the connection. nil means plaintext, which is an error unless
-	// Coordinator is on loopback, or Insecure is true.
+	// Credentials secure the connection. nil means plaintext. Plaintext is an error unless
+	// Coordinator is on this machine or Insecure is true.
 	Credentials credentials.TransportCredentials
-	// Insecure allows plaintext to every address.
+	// Insecure allows plaintext to every address. Anyone on the path can then read and change
+	// the messages.
 	Insecure bool
 	// Logger receives a record for each change of a Registration's state. The end of a
 	// Registration has the level ERROR, unless Close or the end of a context has caused it.
 	//
-	// One goroutine writes the records, and nothing else waits for the Logger. At most 4
-	// MiB of records are queued. Further records are dropped, and their number is logged.
-	// The method Enabled of the Logger's handler must not block.
+	// One goroutine writes the records, and no other goroutine waits for the Logger. At most 4
+	// MiB of records wait. Further records are dropped, and their number is logged. The method
+	// Enabled of the Logger's handler must not block.
 	//
-	// nil means slog.Default() at the time of each record, from WARN up.
+	// nil means that each record at WARN or above goes to slog.Default().
 	// slog.New(slog.DiscardHandler) means no log.
 	Logger *slog.Logger
-	// DialOptions are applied after the library's own dial options, and override those.
-	// They are for needs that this Config does not cover, such as a dialer.
+	// DialOptions are applied after the dial options of this library and override them. They
+	// are for needs that this Config does not cover, such as a dialer.
 	DialOptions []grpc.DialOption
 }
 
-// validate returns an error that lists all faults of c, by field.
+// validate returns an error with one line for each field that is not valid.
 func (c *Config) validate() error {
 	var errs fields.Errors
 	if c.Coordinator == "" {
@@ -62,7 +63,7 @@ func (c *Config) validate() error {
 	return errs.Join()
 }
 
-// isLocal reports whether a gRPC target certainly leads to this machine.
+// isLocal reports whether it is certain that a gRPC target is on this machine.
 func isLocal(target string) bool {
 	for _, prefix := range []string{"unix:", "unix-abstract:"} {
 		if strings.HasPrefix(target, prefix) {
@@ -78,7 +79,8 @@ func isLocal(target string) bool {
 	return wire.IsLoopback(target)
 }
 
-// Client is a connection to a coordinator. New makes one.
+// Client is a connection to a coordinator. New returns a Client. Its methods may be called
+// concurrently.
 type Client struct {
 	log         *logs.Logger
 	conn        *grpc.ClientConn
@@ -86,12 +88,12 @@ type Client struct {
 	health      pb.HealthServiceClient
 	connections *connections
 	budget      budget
-	// incarnation distinguishes this process from others of the same name. key is the
-	// process key of registrations without a Feed.
+	// incarnation differs between this process and other processes with the same instance name.
+	// key is the process key for registrations without a Feed.
 	incarnation string
 	key         health.Key
 
-	ctx context.Context // Close ends it
+	ctx context.Context // context that Close ends
 	end context.CancelCauseFunc
 
 	mu      sync.Mutex
@@ -99,8 +101,8 @@ type Client struct {
 	running sync.WaitGroup
 }
 
-// New returns a Client. It does not fail if the coordinator cannot be reached, since it
-// connects with the first call. The error lists all faults of cfg, by field.
+// New returns a Client. It does not wait for the coordinator: the first call opens the
+// connection. The error has one line for each field of cfg that is not valid.
 func New(cfg Config) (*Client, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("client: %w", err)
@@ -116,7 +118,7 @@ func New(cfg Config) (*Client, error) {
 	return c, nil
 }
 
-// connectParams make the pauses between connection attempts short, since a lease must be
+// connectParams make the pauses between two attempts to connect short, because a lease must be
 // renewed in time. The defaults of gRPC allow pauses of two minutes.
 var connectParams = grpc.ConnectParams{
 	Backoff:           grpcbackoff.Config{BaseDelay: baseBackoff, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 5 * time.Second},
@@ -136,14 +138,14 @@ func (c *Client) dialOptions(cfg *Config) []grpc.DialOption {
 	return append(opts, cfg.DialOptions...)
 }
 
-// Conn returns the connection, for the generated stubs of HealthService and AdminService.
-// Unary calls on it are made again after a failure where this cannot do harm. Streams are not
-// opened again.
+// Conn returns the connection, for the generated stubs of HealthService and AdminService. A
+// unary call that fails is repeated if this cannot do harm. A stream that fails is not opened
+// again.
 func (c *Client) Conn() grpc.ClientConnInterface { return c.conn }
 
 // Close ends every Watch and every Registration, and closes the connection. It does not
-// deregister instances. To remove an instance at once, close its Registration before. Other
-// instances are removed when their leases end. Close may be called more than once.
+// deregister instances: the coordinator removes them when their leases end. To remove an
+// instance at once, close its Registration before. Close may be called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	first := !c.closed
@@ -158,7 +160,7 @@ func (c *Client) Close() error {
 	return c.conn.Close()
 }
 
-// runJoined runs f in a goroutine that Close waits for.
+// runJoined runs f in a new goroutine. Close waits for the end of this goroutine.
 func (c *Client) runJoined(f func()) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +171,7 @@ func (c *Client) runJoined(f func()) error {
 	return nil
 }
 
-// withClient returns a context that ends with ctx, or when the Client is closed.
+// withClient returns a context that ends when ctx ends or when the Client is closed.
 func (c *Client) withClient(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	unhook := context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })

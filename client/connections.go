@@ -10,11 +10,11 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// connections are the open connections of a Client, with the time of the last read.
+// connections are the open connections of a Client. Each has the time of its last read.
 //
-// A connection to a peer that vanishes looks open for up to 15 minutes, and gRPC would
-// use it for every new call. After a time-out the caller therefore closes connections
-// that were silent during its wait. A connection on which other calls are answered stays.
+// If a peer vanishes, its connection can look open for up to 15 minutes, and gRPC would use it
+// for every new call. Therefore the caller of a call that has timed out closes all connections
+// that were silent during the call. A connection on which other calls are answered stays open.
 type connections struct {
 	start time.Time
 	mu    sync.Mutex
@@ -25,16 +25,16 @@ func newConnections() *connections {
 	return &connections{start: time.Now(), open: map[*trackedConn]bool{}}
 }
 
-// closeSilent closes the connections that have received nothing for the time silence.
+// closeSilent closes the connections on which nothing was received for the time silence.
 func (l *connections) closeSilent(silence time.Duration) {
 	limit := time.Since(l.start) - silence
 	for _, c := range l.silentSince(limit) {
-		_ = c.Close() // the connection is given up, whatever the error is
+		_ = c.Close() // the connection is not used any more, so the error does not matter
 	}
 }
 
-// silentSince returns the connections that have received nothing since limit, which is a
-// time since start.
+// silentSince returns the connections on which nothing was received since limit. limit is the
+// time from l.start on.
 func (l *connections) silentSince(limit time.Duration) []*trackedConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,11 +62,11 @@ func (l *connections) remove(c *trackedConn) {
 	delete(l.open, c)
 }
 
-// trackedConn is a connection that stores the time of its last read.
+// trackedConn is a connection that remembers the time of its last read.
 type trackedConn struct {
 	net.Conn
 	owner *connections
-	heard atomic.Int64 // the time of the last read, in nanoseconds since owner.start
+	heard atomic.Int64 // time of the last read, in nanoseconds after owner.start
 }
 
 func (c *trackedConn) touch() { c.heard.Store(int64(time.Since(c.owner.start))) }
@@ -80,20 +80,21 @@ func (c *trackedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Close implements net.Conn. It also removes the connection from its owner.
+// Close implements net.Conn. It also removes the connection from the list of its owner.
 func (c *trackedConn) Close() error {
 	c.owner.remove(c)
 	return c.Conn.Close()
 }
 
-// trackingCredentials track the connections that they secure. Unlike a dialer, they can
-// wrap any credentials that the caller has chosen.
+// trackingCredentials wrap credentials and add each new connection to a list. A dialer could not
+// do this together with credentials or dialers that the caller has chosen.
 type trackingCredentials struct {
 	credentials.TransportCredentials
 	connections *connections
 }
 
-// ClientHandshake implements credentials.TransportCredentials, on a tracked connection.
+// ClientHandshake implements credentials.TransportCredentials. It adds raw to the list before the
+// handshake.
 func (l trackingCredentials) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	c := l.connections.add(raw)
 	conn, info, err := l.TransportCredentials.ClientHandshake(ctx, authority, c)

@@ -7,10 +7,9 @@
 //	})
 //	defer reg.Close(ctx)
 //
-// Service is the name that people and dashboards see. The coordinator asks the instance
-// for the health of this name, or of HealthName if HealthName is set. One of the two names
-// must be the Config.Service of the instance's server. The default name of the instance is
-// HOSTNAME:PORT.
+// Service is the name that people and dashboards see. The coordinator asks the instance for the
+// health of the name Service, or of HealthName if this is set. The server of the instance must
+// know this name as its Config.Service. The default name of the instance is HOSTNAME:PORT.
 //
 // A [Registration] renews its lease, and registers again after any outage of the
 // coordinator. It pushes the service's status while the coordinator cannot reach the

@@ -9,26 +9,26 @@ import (
 )
 
 // Entry is the state of one instance, service, zone or mesh, as the coordinator has sent
-// it. All its times are those of the coordinator's clock.
+// it. All its times are times of the coordinator's clock.
 //
-// The coordinator does not send all fields of a State: those about evidence are always
-// zero. It sends addresses and the texts of checks only to callers with the permission to
-// read them. Spec is nil for an aggregate, Counts for an instance.
+// The coordinator does not send all fields of a State. Fields about evidence are always zero.
+// Addresses and the texts of checks are empty unless the caller may read them. Spec is nil for
+// an aggregate, and Counts is nil for an instance.
 type Entry struct {
 	health.State
-	// Unregistered reports that the name is not registered. This happens only for names
-	// of WatchOptions.Names. Status is Unknown then.
+	// Unregistered reports that the name is not registered. It can be true only for names in
+	// WatchOptions.Names. In this case Status is Unknown.
 	Unregistered bool
 	// At is the time at which the coordinator has sent the entry.
 	At time.Time
-	// Age is how long Status had lasted at the time At, by the coordinator's monotonic
-	// clock. It is 0 if Since is zero.
+	// Age is how long Status had lasted at the time At. The coordinator measures it with its
+	// monotonic clock. It is 0 if Since is zero.
 	Age time.Duration
 
 	message *pb.Health
 }
 
-// EntryOf returns the Entry of a message. It is for programs that call Check or List of
+// EntryOf converts a message to an Entry. It is for programs that call Check or List of
 // HealthService on [Client.Conn].
 func EntryOf(m *pb.Health) *Entry {
 	state, registered := wire.StateFromHealth(m)

@@ -10,16 +10,15 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The errors that can be distinguished with errors.Is. All other errors of calls are gRPC
-// statuses.
+// The errors of this package, for errors.Is. All other errors of calls are gRPC statuses.
 var (
 	// ErrClosed reports that the Client was closed.
 	ErrClosed = errors.New("the client is closed")
-	// ErrSuperseded reports that another process has registered under the same name,
-	// which ends this Registration.
+	// ErrSuperseded reports that another process has registered under the same name. This ends
+	// the Registration.
 	ErrSuperseded = domain.ErrSuperseded
-	// ErrLeaseUnknown reports that the coordinator does not know the lease. A
-	// Registration then registers again.
+	// ErrLeaseUnknown reports that the coordinator does not know the lease. A Registration
+	// handles this error itself: it registers again.
 	ErrLeaseUnknown = domain.ErrLeaseUnknown
 	// ErrNotFound reports that the name is not registered.
 	ErrNotFound = domain.ErrNotFound
@@ -29,15 +28,15 @@ var (
 	ErrStopping = domain.ErrStopping
 	// ErrLimit reports that a limit of the coordinator is reached.
 	ErrLimit = domain.ErrLimit
-	// ErrNotAllowed reports that the caller does not have the permission.
+	// ErrNotAllowed reports that the access policy of the coordinator refuses the call.
 	ErrNotAllowed = domain.ErrNotAllowed
-	// ErrSilent reports that the coordinator has sent nothing, not even a heartbeat, for
-	// the time of three heartbeats.
+	// ErrSilent reports that the coordinator has sent nothing during the time of three
+	// heartbeats, not even a heartbeat.
 	ErrSilent = errors.New("three heartbeats missed")
 )
 
-// answeredError is an error of the list above, with the gRPC status that the coordinator sent.
-// The status may say when to try again.
+// answeredError is an error of the list above together with the gRPC status that the coordinator
+// has sent. The status may contain the time after which to try again.
 type answeredError struct{ domain, status error }
 
 // Error returns the text of the domain error.
@@ -46,8 +45,8 @@ func (a answeredError) Error() string { return a.domain.Error() }
 // Unwrap returns both errors.
 func (a answeredError) Unwrap() []error { return []error{a.domain, a.status} }
 
-// domainError converts the error of a call into an answeredError if its gRPC status names a
-// reason of this project. It returns every other error as it is.
+// domainError converts the error of a call into an answeredError if the coordinator has named a
+// reason of this project. It returns all other errors unchanged.
 func domainError(err error) error {
 	if wire.ReasonOf(err) == "" {
 		return err
@@ -55,8 +54,8 @@ func domainError(err error) error {
 	return answeredError{wire.FromGRPC(err), err}
 }
 
-// isRefusal reports whether the coordinator refuses a request for good. Trying again does
-// not help until the request or the coordinator is changed.
+// isRefusal reports whether the coordinator will refuse the same request again and again, until
+// the request or the coordinator is changed.
 func isRefusal(err error) bool {
 	switch status.Code(err) {
 	case codes.InvalidArgument, codes.Unimplemented, codes.PermissionDenied, codes.Unauthenticated:

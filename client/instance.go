@@ -26,11 +26,12 @@ type Instance struct {
 	// [A-Za-z0-9._:-]. Empty means HOSTNAME:PORT, with the port of Address. An instance
 	// that registers under the same name after a restart keeps its history.
 	Instance string
-	// Address is the HOST:PORT at which the coordinator asks the instance for its health.
-	// :PORT, and the address of a listener on all addresses such as [::]:8080, mean the
-	// address from which this process connects to the coordinator.
+	// Address is the HOST:PORT at which the coordinator asks the instance for its health. The
+	// host may be missing or unspecified, as in :8080 or [::]:8080. In this case the
+	// coordinator uses the IP address from which this process connects to it.
 	Address string
-	// HealthName is the name that the coordinator asks for; empty means Service.
+	// HealthName is the service name that the coordinator uses in health calls to the
+	// instance; empty means Service.
 	HealthName string
 	// Labels are at most 64 keys and values.
 	Labels map[string]string
@@ -39,34 +40,35 @@ type Instance struct {
 	// Version is the version of the service, with at most 128 bytes.
 	Version string
 	// Rule, MinAvailable, Optional and Critical say how the status of the service is
-	// computed. MinAvailable is a percentage. The instance that registered last decides
-	// for its service, and the configuration of the coordinator overrides it. The zero
-	// values mean the defaults of the coordinator.
+	// computed. MinAvailable is a percentage. The values of the instance that registered last
+	// apply, and the configuration of the coordinator overrides them. Zero values mean the
+	// defaults of the coordinator.
 	//
-	// If Optional, the mesh does not count the service. If Critical, the mesh is
-	// NOT_SERVING as soon as the service is. Only one of both may be true.
+	// Optional means that the status of the service does not change the status of the mesh.
+	// Critical means that the mesh is NOT_SERVING when the service is. At most one of both
+	// may be true.
 	Rule               health.Rule
 	MinAvailable       int
 	Optional, Critical bool
-	// Protocol is how the coordinator follows the instance. The configuration of the
-	// coordinator overrides it. The zero value is health.ProtocolAuto.
+	// Protocol is the protocol by which the coordinator gets the status of the instance. The
+	// configuration of the coordinator overrides it. Zero means health.ProtocolAuto.
 	Protocol health.Protocol
 	// ServerName is the name that the certificate of the instance must have. Empty means
 	// the host of Address.
 	ServerName string
 	// TTL is how long a lease lasts without a renewal: 3 s to 10 min; 0 means 30 s.
 	TTL time.Duration
-	// Feed is the feed of the embedded server at Address. With a Feed, the Registration
-	// pushes the status while the coordinator cannot reach Address. Answers from Address
-	// then also prove that they come from this process. nil means neither.
+	// Feed is the feed of the embedded server at Address. With a Feed, the Registration pushes
+	// the status while the coordinator cannot reach Address. In addition, answers from Address
+	// prove that they come from this process. Without a Feed, neither is done.
 	Feed *feed.Feed
-	// ShowReasons says that the texts of checks are pushed too. If it is false, only the
-	// causes are pushed.
+	// ShowReasons means that pushed messages contain the texts of checks. If it is false, they
+	// contain only the causes.
 	ShowReasons bool
 }
 
-// complete sets the default of the field Instance. It returns an error that lists all faults,
-// by field.
+// complete fills in the field Instance if it is empty, and checks all fields. The error has one
+// line for each field that is not valid.
 func (i *Instance) complete() error {
 	if err := errors.Join(i.nameItself(), i.validate()); err != nil {
 		return fmt.Errorf("client: Instance: %w", err)
@@ -74,8 +76,8 @@ func (i *Instance) complete() error {
 	return nil
 }
 
-// nameItself sets an empty Instance to HOSTNAME:PORT. It does nothing if Address is invalid,
-// since validate reports this fault.
+// nameItself sets an empty Instance to HOSTNAME:PORT. If Address is not valid, it does nothing,
+// because validate will report the fault.
 func (i *Instance) nameItself() error {
 	_, port, err := net.SplitHostPort(i.Address)
 	if i.Instance != "" || err != nil {
@@ -89,11 +91,11 @@ func (i *Instance) nameItself() error {
 	return nil
 }
 
-// validate returns an error that lists all faults of i, by field.
+// validate returns an error with one line for each field that is not valid.
 func (i *Instance) validate() error {
 	var errs fields.Errors
 	errs.Add("Service", wire.CheckService(i.Service))
-	if i.Instance != "" || wire.CheckAddress(i.Address) == nil { // without a valid address there is no default name
+	if i.Instance != "" || wire.CheckAddress(i.Address) == nil { // without a valid Address there is no default name to check
 		errs.Add("Instance", wire.CheckInstance(i.Instance))
 	}
 	errs.Add("Address", wire.CheckAddress(i.Address))
@@ -136,7 +138,7 @@ func (i *Instance) checkProtocol() error {
 	return nil
 }
 
-// rule returns the name of the rule, or an empty string for the default rule.
+// rule returns the name of the rule. It returns an empty string if no rule is set.
 func (i *Instance) rule() string {
 	if i.Rule == (health.Rule{}) {
 		return ""
@@ -153,8 +155,8 @@ func (i *Instance) ttl() *durationpb.Duration {
 
 func (i *Instance) id() health.ID { return health.ID{Service: i.Service, Instance: i.Instance} }
 
-// registration returns the message that registers the instance. Each Feed has a process
-// key and an incarnation of its own.
+// registration returns the message that registers the instance. The incarnation and the process
+// key in it belong to the Feed. Without a Feed they belong to the Client.
 func (i *Instance) registration(c *Client) *pb.Registration {
 	incarnation, key := c.incarnation, c.key
 	if i.Feed != nil {
@@ -169,8 +171,8 @@ func (i *Instance) registration(c *Client) *pb.Registration {
 	}
 }
 
-// report returns the present status of the instance in its feed. It returns STARTING if the
-// feed has no entry about the instance.
+// report returns the message that pushes the present status of the instance. If the Feed has no
+// entry for the instance, the status is STARTING.
 func (i *Instance) report(now time.Time) *pb.ReportRequest {
 	m := &pb.ReportRequest{Status: pb.Status_STATUS_STARTING, Cause: pb.Cause_CAUSE_STARTING}
 	if e, ok := i.entry(); ok && e.Status != health.Unknown {
@@ -180,7 +182,7 @@ func (i *Instance) report(now time.Time) *pb.ReportRequest {
 	return m
 }
 
-// entry returns the entry of the feed that the coordinator would ask for.
+// entry returns the entry of the Feed for which the coordinator would ask.
 func (i *Instance) entry() (*feed.Entry, bool) {
 	if i.HealthName != "" {
 		if e, ok := i.Feed.Get(health.ID{Service: i.HealthName}); ok {
@@ -190,7 +192,7 @@ func (i *Instance) entry() (*feed.Entry, bool) {
 	return i.Feed.Get(health.ID{Service: i.Service})
 }
 
-// names returns the entries of the feed that may change the status of the instance.
+// names returns the names in the Feed whose changes may change the status of the instance.
 func (i *Instance) names() []string {
 	if i.HealthName == "" {
 		return []string{i.Service}

@@ -29,7 +29,7 @@ const (
 	StateEnded State = "ended"
 )
 
-// closeTimeout is the longest time that Close takes, also if its context allows more time.
+// closeTimeout is the longest time that Close waits, even if its context allows more.
 const closeTimeout = 10 * time.Second
 
 // errStopped is the cause with which Close ends the context loop.
@@ -41,17 +41,17 @@ type Registration struct {
 	c    *Client
 	inst Instance
 
-	// loop and calls are contexts of the goroutine. Close ends loop at once. It ends calls,
-	// the context of each call, only after its own time-out. A call in progress can
-	// therefore be completed.
+	// loop is the context of the goroutine, and calls is the context of each gRPC call. Close
+	// ends loop at once. It ends calls only after its own time-out, so that a call in progress
+	// can be completed.
 	loop, calls context.Context
 	stop, abort context.CancelCauseFunc
 	first       chan struct{} // closed when the coordinator accepts the registration for the first time
-	done        chan struct{} // closed by end, when the Registration has ended
+	done        chan struct{} // closed by the method end, when the Registration has ended
 
 	mu    sync.Mutex
 	state State
-	lease *pb.Lease // the present lease; nil if there is none
+	lease *pb.Lease // present lease; nil if there is none
 	err   error
 
 	closing sync.Once
@@ -69,15 +69,16 @@ func (c *Client) newRegistration(i Instance) *Registration {
 	return r
 }
 
-// Register registers an instance and returns when the coordinator has stored it. It tries
-// until ctx ends, unless the coordinator refuses the instance for good. The returned
-// Registration renews its lease until it ends.
+// Register registers an instance, and returns when the coordinator has stored the registration.
+// If this fails, it tries again until ctx ends or the coordinator finds a fault in the
+// registration. The returned Registration renews its lease until it ends.
 //
 // If ctx ends during a call, the instance may be registered although Register returns an
-// error. It is removed when its lease ends, and the same Client can register it again.
+// error. In this case the coordinator removes it when its lease ends, and the same Client can
+// register it again.
 //
-// A name must have only one Registration at a time. A second Registration of the same
-// Client and Feed shares the lease of the first, and loses it when the first is closed.
+// Do not make two Registrations of one name at the same time. A second Registration with the
+// same Client and Feed gets the same lease. It loses this lease when the first one is closed.
 func (c *Client) Register(ctx context.Context, i Instance) (*Registration, error) {
 	if err := i.complete(); err != nil {
 		return nil, err
@@ -96,9 +97,9 @@ func (c *Client) Register(ctx context.Context, i Instance) (*Registration, error
 	return r, nil
 }
 
-// RegisterAsync registers an instance in the background, for services that must start
-// also without a coordinator. After an error that Register would return, Done is closed
-// and Err returns the error.
+// RegisterAsync registers an instance in the background. It is for services that must also start
+// without a coordinator. If Register would return an error, Done is closed instead, and Err
+// returns the error.
 func (c *Client) RegisterAsync(i Instance) *Registration {
 	err := i.complete()
 	r := c.newRegistration(i)
@@ -115,8 +116,8 @@ func (c *Client) RegisterAsync(i Instance) *Registration {
 // instance for the first time.
 func (r *Registration) Registered() <-chan struct{} { return r.first }
 
-// Done returns a channel that is closed when the Registration ends. Close ends it, another
-// process that registers under the same name, or a refusal of the coordinator.
+// Done returns a channel that is closed when the Registration ends. The reasons are a call of
+// Close, another process that registers under the same name, or a refusal by the coordinator.
 func (r *Registration) Done() <-chan struct{} { return r.done }
 
 // Err returns why the Registration has ended: ErrSuperseded, ErrClosed if the Client was
@@ -134,10 +135,10 @@ func (r *Registration) State() State {
 	return r.state
 }
 
-// Close deregisters the instance, and returns when the goroutine of the Registration has
-// ended. It waits until ctx ends, and 10 s at most. An error means that the coordinator
-// has not confirmed the end: the instance is then removed when its lease ends. Further
-// calls have no effect and return the same error.
+// Close deregisters the instance, and returns when the goroutine of the Registration has ended.
+// It waits until ctx ends, but at most 10 s. An error means that the coordinator has not
+// confirmed the removal. In this case it removes the instance when the lease ends. Further
+// calls do nothing and return the same error.
 func (r *Registration) Close(ctx context.Context) error {
 	r.closing.Do(func() { r.closed = r.close(ctx) })
 	return r.closed
@@ -156,7 +157,7 @@ func (r *Registration) close(ctx context.Context) error {
 	return r.deregister(ctx)
 }
 
-// deregister deregisters the instance under its present lease, if there is one.
+// deregister removes the instance from the coordinator, if the instance has a lease.
 func (r *Registration) deregister(ctx context.Context) error {
 	lease := r.swapLease(nil)
 	if lease == nil {
@@ -189,8 +190,8 @@ func (r *Registration) setState(s State) {
 	r.state = s
 }
 
-// end marks the Registration as ended. It stores err as the reason and logs it. It does not
-// log an end by a Close or by the context of Register.
+// end marks the Registration as ended, stores err as the reason and logs it. It does not log
+// an end that Close or the context of Register has caused.
 func (r *Registration) end(err error) {
 	switch {
 	case errors.Is(context.Cause(r.loop), errStopped):

@@ -15,8 +15,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// registerTimeout limits one attempt to register. It allows for a slow store, and detects a
-// dead connection.
+// registerTimeout is the longest time of one attempt to register. A slow store needs some time,
+// but a dead connection must be detected.
 const registerTimeout = 10 * time.Second
 
 // run keeps the instance registered until the Registration ends. lease is the present lease,
@@ -38,8 +38,8 @@ func (r *Registration) keepRegistered(lease *pb.Lease) error {
 				return err
 			}
 		}
-		// From now on no refusal is final: the coordinator has accepted the instance once,
-		// and may be misconfigured only at the moment.
+		// From now on errors do not end the Registration: the coordinator has accepted the
+		// instance once, so its configuration may be wrong only for some time.
 		giveUp = func(error) bool { return false }
 		if err := r.keepRenewed(lease); !errors.Is(err, ErrLeaseUnknown) {
 			return err
@@ -51,11 +51,11 @@ func (r *Registration) keepRegistered(lease *pb.Lease) error {
 	}
 }
 
-// isInvalid reports whether the coordinator has found a fault in the registration.
+// isInvalid reports whether the coordinator has found a fault in the fields of a registration.
 func isInvalid(err error) bool { return status.Code(err) == codes.InvalidArgument }
 
-// acquire tries to register until the coordinator has accepted the registration, until
-// stop ends, or until giveUp returns true for an error. call is the context of the calls.
+// acquire tries to register until one of three things happens: the coordinator accepts, stop
+// ends, or giveUp returns true for an error. call is the context of the calls.
 func (r *Registration) acquire(stop, call context.Context, giveUp func(error) bool) (*pb.Lease, error) {
 	back := r.backoff()
 	var failing outage
@@ -92,8 +92,8 @@ func (r *Registration) register(ctx context.Context) (*pb.Lease, error) {
 	return resp.GetLeases()[0], nil
 }
 
-// closeAfterTimeout closes the silent connections if a call that began at began has timed out.
-// It does nothing if the call took less than least.
+// closeAfterTimeout closes silent connections after a call that began at the time began, if the
+// call has timed out. It does nothing if the call has taken less time than least.
 func (c *Client) closeAfterTimeout(began time.Time, least time.Duration, err error) {
 	if waited := time.Since(began); status.Code(err) == codes.DeadlineExceeded && waited >= least {
 		c.connections.closeSilent(waited)
@@ -112,8 +112,8 @@ func (r *Registration) accept(lease *pb.Lease) {
 	r.c.log.Info("registered", "name", r.inst.id().String(), "address", lease.GetAddress())
 }
 
-// keepRenewed renews the lease until the Registration ends, or until the coordinator does
-// not know the lease any more. It returns the reason. After other errors it tries again.
+// keepRenewed renews the lease until the Registration ends or the coordinator does not know the
+// lease any more, and returns an error that says which. After other errors it tries again.
 func (r *Registration) keepRenewed(lease *pb.Lease) error {
 	reports := newReporter(r, lease)
 	defer reports.stop()
@@ -157,8 +157,8 @@ func (r *Registration) backoff() backoff {
 	return backoff{limit: min(maxBackoff, leaseTime(r.inst.TTL)/3)}
 }
 
-// leaseTime returns how long a lease lasts, within the allowed bounds. Without the lower
-// bound, a wrong value would cause renewals without a pause.
+// leaseTime returns said, the length of a lease, within the allowed bounds. Without the lower
+// bound, a wrong value would cause renewals without a pause between them.
 func leaseTime(said time.Duration) time.Duration {
 	if said == 0 {
 		return wire.DefaultTTL
@@ -166,17 +166,17 @@ func leaseTime(said time.Duration) time.Duration {
 	return min(max(said, wire.MinTTL), wire.MaxTTL)
 }
 
-// renewPause returns the pause until the next renewal. The pause is a third of the lease,
-// minus up to a fifth of itself. This part is random, so that instances do not renew together.
+// renewPause returns the pause until the next renewal. It is a third of the lease, minus a random
+// part of up to a fifth of the pause. So instances do not renew at the same time.
 func renewPause(ttl time.Duration) time.Duration {
 	third := ttl / 3
 	return third - rand.N(third/5)
 }
 
-// outage logs a series of equal failures only once.
+// outage is a series of failures. It logs equal failures in the series only once.
 type outage struct {
 	active bool
-	code   codes.Code // code and reason are those of the last failure that was logged
+	code   codes.Code // code and reason of the last failure that was logged
 	reason string
 }
 

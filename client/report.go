@@ -17,38 +17,39 @@ import (
 // reportEvery is the longest time between two messages of a Report stream.
 const reportEvery = 10 * time.Second
 
-// errReportsEnded reports that the coordinator has ended a Report stream without an error.
+// errReportsEnded means that the coordinator has ended a Report stream without an error.
 var errReportsEnded = errors.New("the coordinator does not want reports any more")
 
-// errNoFeed reports that the Instance has no Feed, and so no status to push.
+// errNoFeed means that the Instance has no Feed, and so no status to push.
 var errNoFeed = errors.New("the Instance has no Feed to report from")
 
-// reporter pushes the status of an instance that the coordinator cannot reach. It belongs
-// to one lease, and to the goroutine that renews this lease.
+// reporter pushes the status of an instance on a Report stream, while the coordinator cannot
+// reach the instance. It belongs to one lease, and to the goroutine that renews this lease.
 type reporter struct {
 	r     *Registration
 	lease *pb.Lease
-	// kick receives a value when the coordinator ends the stream because the lease has
-	// ended. The goroutine that renews the lease then renews at once.
+	// kick receives a value when the coordinator has ended the stream because the lease has
+	// ended. The goroutine that renews the lease then sends a renewal at once.
 	kick chan struct{}
-	// unreachable logs once for each outage that the coordinator cannot reach the
-	// instance, also if the stream starts several times.
+	// unreachable logs that the coordinator cannot reach the instance, once for each outage,
+	// even if streams are opened several times.
 	unreachable outage
-	// refused logs that the coordinator refuses reports. Only the goroutine of the stream
-	// uses it.
+	// refused logs that the coordinator refuses reports. Only the goroutine of the stream uses
+	// this field.
 	refused outage
 
 	cancel context.CancelFunc
-	done   chan struct{} // closed when the goroutine of the stream ends; nil if the goroutine was not started
-	open   atomic.Bool   // a stream is open
+	done   chan struct{} // closed when the goroutine of the stream ends; nil if it was never started
+	open   atomic.Bool   // true while a stream is open
 }
 
 func newReporter(r *Registration, lease *pb.Lease) *reporter {
 	return &reporter{r: r, lease: lease, kick: make(chan struct{}, 1)}
 }
 
-// setUnreachable starts or stops the reports after a renewal. While a stream is open, the
-// coordinator always answers that it reaches the instance, and this answer is ignored.
+// setUnreachable starts or stops the reports after a renewal, whose answer says whether the
+// coordinator reaches the instance. While a stream is open, this answer is always yes, so it is
+// ignored.
 func (p *reporter) setUnreachable(unreachable bool) {
 	switch {
 	case unreachable && p.r.inst.Feed == nil:
@@ -95,8 +96,8 @@ func (p *reporter) stop() {
 	p.done = nil
 }
 
-// run opens one Report stream after the other until the coordinator does not want reports any
-// more, or ctx ends.
+// run opens one Report stream after another. It returns when the coordinator wants no more
+// reports or when ctx ends.
 func (p *reporter) run(ctx context.Context) {
 	var back backoff
 	for {
@@ -111,7 +112,7 @@ func (p *reporter) run(ctx context.Context) {
 		case errors.Is(err, ErrLeaseUnknown), errors.Is(err, ErrSuperseded):
 			select {
 			case p.kick <- struct{}{}:
-			default: // a kick is pending
+			default: // kick already has a value
 			}
 			return
 		}
@@ -122,7 +123,7 @@ func (p *reporter) run(ctx context.Context) {
 	}
 }
 
-// stream runs one Report stream. It returns how long the stream lived and why it ended.
+// stream runs one Report stream. life is how long the stream lasted, and err why it ended.
 func (p *reporter) stream(ctx context.Context) (life time.Duration, err error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
@@ -138,7 +139,7 @@ func (p *reporter) stream(ctx context.Context) (life time.Duration, err error) {
 	if err := p.push(ctx, stream); !errors.Is(err, io.EOF) {
 		end(err)
 	}
-	// If sending has failed, receiving returns the reason.
+	// If a send has failed, the receiving side returns the reason.
 	ended.Wait()
 	return time.Since(began), domainError(context.Cause(ctx))
 }
@@ -154,7 +155,7 @@ func (p *reporter) setOpen(open bool) {
 
 type reportStream = grpc.ClientStreamingClient[pb.ReportRequest, pb.ReportResponse]
 
-// waitForEnd waits for the coordinator to end the stream.
+// waitForEnd waits until the coordinator ends the stream.
 func waitForEnd(stream reportStream) error {
 	if err := stream.RecvMsg(new(pb.ReportResponse)); err != nil {
 		return err
@@ -162,8 +163,8 @@ func waitForEnd(stream reportStream) error {
 	return errReportsEnded
 }
 
-// push sends the status at once, after each change, and at least every reportEvery. It
-// returns the error that ends the stream.
+// push sends the status at once, after each change, and at least once per reportEvery. It returns
+// the error that has ended the stream.
 func (p *reporter) push(ctx context.Context, stream reportStream) error {
 	reader := p.r.inst.Feed.NewReader(feed.Interest{Services: p.r.inst.names()})
 	for {
@@ -178,7 +179,7 @@ func (p *reporter) push(ctx context.Context, stream reportStream) error {
 	}
 }
 
-// waitForChange waits for a change in the feed, but not longer than reportEvery.
+// waitForChange waits for a change in the Feed, but at most reportEvery.
 func waitForChange(ctx context.Context, reader *feed.Reader) error {
 	short, cancel := context.WithTimeout(ctx, reportEvery)
 	defer cancel()

@@ -16,8 +16,8 @@ import (
 // maxAttempts is the largest number of attempts of one unary call.
 const maxAttempts = 3
 
-// idempotent has the methods that may be called again although the coordinator may have
-// executed the first call. Setting an override is not idempotent: its time would begin again.
+// idempotent has the methods that may be called again even if the coordinator has executed the
+// first call. SetOverride is not among them: the time of the override would begin again.
 var idempotent = map[string]bool{
 	pb.RegistryService_Register_FullMethodName:     true,
 	pb.RegistryService_Renew_FullMethodName:        true,
@@ -30,7 +30,7 @@ var idempotent = map[string]bool{
 	pb.AdminService_GetCoordinator_FullMethodName:  true,
 }
 
-// retrying returns an interceptor that makes failed unary calls again.
+// retrying returns an interceptor that repeats failed unary calls.
 func retrying() grpc.UnaryClientInterceptor {
 	again := retry.UnaryClientInterceptor(retry.WithMax(maxAttempts))
 	return func(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
@@ -40,18 +40,18 @@ func retrying() grpc.UnaryClientInterceptor {
 	}
 }
 
-// retriedCall is one call with its attempts. The retry library calls retriable with an error,
-// and then pause for the time until the next attempt.
+// retriedCall is one call with all its attempts. After a failed attempt, the retry library calls
+// retriable, and then pause to get the time until the next attempt.
 type retriedCall struct {
 	ctx        context.Context
 	idempotent bool
 	back       backoff
-	next       time.Duration // the pause before the next attempt; 0 if it is not set
+	next       time.Duration // pause before the next attempt; 0 if it is not computed
 }
 
-// retriable reports whether there is another attempt, and sets its pause. There is none if
-// the pause would end after the deadline of the call. The caller then receives the error of
-// this attempt, and not DEADLINE_EXCEEDED.
+// retriable reports whether the call is tried again, and computes the pause before. It returns
+// false if the pause would end after the deadline of the call. In this case the caller receives
+// err, which says more than DEADLINE_EXCEEDED.
 func (c *retriedCall) retriable(err error) bool {
 	if !c.isTemporary(err) {
 		return false
@@ -64,7 +64,7 @@ func (c *retriedCall) retriable(err error) bool {
 	return c.next <= maxRequestedPause && (!bounded || time.Until(deadline) > c.next)
 }
 
-// isTemporary reports whether another attempt can succeed.
+// isTemporary reports whether another attempt may succeed after the error err.
 func (c *retriedCall) isTemporary(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable:
@@ -78,8 +78,8 @@ func (c *retriedCall) isTemporary(err error) bool {
 	return false
 }
 
-// pause returns the pause before the next attempt. The library does not call retriable
-// after the time-out of a single attempt.
+// pause returns the pause before the next attempt. If the attempt has run into its own time-out,
+// the library calls pause without calling retriable before.
 func (c *retriedCall) pause(context.Context, uint) time.Duration {
 	next := c.next
 	if next == 0 {

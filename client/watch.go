@@ -12,12 +12,12 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// WatchOptions say what to watch: exact names, or all entries that match each of the
-// other fields. The zero value matches everything.
+// WatchOptions select the entries to watch: either exact names, or all entries that match each of
+// the other fields. The zero value selects everything.
 type WatchOptions struct {
-	// Names are exact names: a service, service/instance, "*" for the mesh, "" for the
-	// coordinator itself. A name that is not registered gets an Entry that is
-	// Unregistered. It is watched too.
+	// Names are exact names: a service, service/instance, "*" for the mesh, or "" for the
+	// coordinator itself. A name that is not registered yields an Entry with Unregistered
+	// set, and is watched too.
 	Names []string
 	// Services are the exact names of services. Empty means all services.
 	Services []string
@@ -25,9 +25,11 @@ type WatchOptions struct {
 	Labels map[string]string
 	// Zone is the zone that an instance must be in. Empty means any.
 	Zone string
-	// AggregatesOnly says that the Watch yields no instances.
+	// AggregatesOnly means that the Watch yields services, zones and the mesh, but no
+	// instances.
 	AggregatesOnly bool
-	// Heartbeat is the longest time without a message, from 1 s to 60 s; 0 means 10 s.
+	// Heartbeat is the longest time in which the coordinator sends nothing, from 1 s to 60 s.
+	// 0 means 10 s.
 	Heartbeat time.Duration
 }
 
@@ -42,30 +44,29 @@ func (o *WatchOptions) request() *pb.WatchRequest {
 	return req
 }
 
-// Update is one message of a Watch, or the news that the Watch was interrupted.
+// Update is one message of a Watch, or the report that the Watch was interrupted.
 type Update struct {
-	// Entries are the complete states of the names that have changed. They must not be
-	// modified.
+	// Entries are the complete states of the names that have changed. Do not modify them.
 	Entries []*Entry
-	// Snapshot reports that Entries are a part of all entries that match, and
-	// SnapshotEnd that they are the last part. An entry that no part contains does not
-	// exist any more. A Stale update ends a snapshot early; a new one begins after it.
+	// Snapshot reports that Entries are a part of a snapshot, which has all selected entries.
+	// SnapshotEnd reports that they are the last part. Known entries that are in no part do
+	// not exist any more. After a Stale update, an unfinished snapshot begins again.
 	Snapshot, SnapshotEnd bool
-	// Gap reports that the Watch may have missed changes. The Update is then the first
+	// Gap reports that the Watch may have missed changes. In this case the Update is the first
 	// part of a snapshot, which replaces the missed changes.
 	Gap bool
 	// Heartbeat reports that nothing has changed since the previous Update.
 	Heartbeat bool
-	// Stale reports that nothing can be received from the coordinator, for the reason in
-	// Err. Until the next Update, all earlier entries may be out of date, and must not be
-	// shown as current. There is one Stale update for each outage.
+	// Stale reports that the Watch receives nothing from the coordinator. Err has the reason.
+	// Until the next Update, all earlier entries may be out of date and must not be shown as
+	// current. There is one Stale update for each outage.
 	Stale bool
 	Err   error
-	// Epoch is a random number of each start of the coordinator. Revision rises within an
-	// epoch. All changes up to Revision were sent. Both are 0 if Stale. Revision is 0 before
-	// the end of a snapshot.
+	// Epoch is a random number that is new at each start of the coordinator. Revision is the
+	// number of the last change that was sent; it rises within an epoch. Both are 0 in a
+	// Stale update. Revision is 0 before the end of a snapshot.
 	Epoch, Revision uint64
-	// Build is the version of the coordinator. It is empty in messages that do not have it.
+	// Build is the version of the coordinator. It is empty if the message does not contain it.
 	Build string
 	// Received is the time at which the Update was received, by the local clock.
 	Received time.Time
@@ -79,13 +80,13 @@ func updateOf(m *pb.WatchResponse, now time.Time) Update {
 	}
 }
 
-// Watch yields a snapshot and then every change. If the loop is slow it yields only the
-// latest state of each entry. Watch continues after every outage at the place where it
-// was interrupted, and yields one Update that is Stale during the outage.
+// Watch yields a snapshot and then every change. If the caller is slow, it yields only the
+// latest state of each entry. After an interruption, Watch continues at the same place. During
+// the interruption it yields one Update with Stale set.
 //
-// The loop ends with an error, and a zero Update, when ctx ends, when the Client is
-// closed, or when the coordinator refuses for good. Such a refusal has the code
-// INVALID_ARGUMENT, UNIMPLEMENTED, PERMISSION_DENIED or UNAUTHENTICATED.
+// The loop ends with an error and a zero Update in three cases: ctx ends, the Client is closed,
+// or the coordinator refuses the request. Such a refusal has the code INVALID_ARGUMENT,
+// UNIMPLEMENTED, PERMISSION_DENIED or UNAUTHENTICATED.
 //
 // One connection can carry about a hundred Watches at the same time.
 func (c *Client) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Update, error] {
@@ -105,23 +106,23 @@ func (c *Client) Watch(ctx context.Context, o WatchOptions) iter.Seq2[Update, er
 	}
 }
 
-// missedHeartbeats is how many heartbeats must be missing before a stream is ended.
+// missedHeartbeats is the number of missing heartbeats after which a stream is ended.
 const missedHeartbeats = 3
 
-// errBreak reports that the caller has left the loop.
+// errBreak means that the caller has left the loop.
 var errBreak = errors.New("break")
 
-// watcher is one loop over a Watch.
+// watcher is one running loop of Client.Watch.
 type watcher struct {
 	c       *Client
-	req     *pb.WatchRequest // the request of the next stream, with the latest resume token
-	silence time.Duration    // time without a message after which the watcher ends a stream
+	req     *pb.WatchRequest // request for the next stream, with the latest resume token
+	silence time.Duration    // a stream is ended when it has sent nothing for this time
 	yield   func(Update, error) bool
 	back    backoff
-	stale   bool // the caller has already received a Stale update in this outage
+	stale   bool // true if the caller has already received a Stale update in this outage
 }
 
-// run receives from one stream after the other. It returns why it opens no further stream.
+// run opens one stream after another and receives from it. Its error says why it opens no more.
 func (w *watcher) run(ctx context.Context) error {
 	for {
 		life, err := w.receive(ctx)
@@ -144,8 +145,8 @@ func (w *watcher) run(ctx context.Context) error {
 	}
 }
 
-// yieldStale yields a Stale update, once for each outage. It returns false if the caller
-// has left the loop.
+// yieldStale yields a Stale update, once for each outage. It returns false if the caller has left
+// the loop.
 func (w *watcher) yieldStale(err error) bool {
 	if w.stale {
 		return true
@@ -154,11 +155,11 @@ func (w *watcher) yieldStale(err error) bool {
 	return w.yield(Update{Stale: true, Err: err, Received: time.Now()}, nil)
 }
 
-// receive opens one stream and receives from it until it ends. It returns why the stream
-// ended, and how long it lived after its first message.
+// receive opens one stream and receives from it until it ends. life is how long the stream lasted
+// after its first message, and err why it ended.
 //
-// The stream does not have the deadline of loop. With the deadline, the coordinator would end
-// the stream a moment before the local timer, which would look like an outage.
+// The deadline of loop is not sent to the coordinator. The coordinator would otherwise end the
+// stream a moment before the local timer, and this would look like an outage.
 func (w *watcher) receive(loop context.Context) (life time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(loop))
 	defer cancel(nil)
@@ -172,7 +173,7 @@ func (w *watcher) receive(loop context.Context) (life time.Duration, err error) 
 	var first time.Time
 	for {
 		m, err := stream.Recv()
-		silence.Stop() // the time that the caller needs for an update does not count
+		silence.Stop() // the time that the caller needs for an update is not silence of the coordinator
 		now := time.Now()
 		if first.IsZero() {
 			first = now
@@ -187,8 +188,8 @@ func (w *watcher) receive(loop context.Context) (life time.Duration, err error) 
 	}
 }
 
-// yieldMessage yields a message and keeps its resume token. Parts of a snapshot have no
-// token: before its end, a new stream resumes at the place before the snapshot.
+// yieldMessage yields a message and stores its resume token. Parts of a snapshot have no token, so
+// that a new stream does not continue in the middle of a snapshot.
 func (w *watcher) yieldMessage(m *pb.WatchResponse, now time.Time) bool {
 	if token := m.GetResumeToken(); token != "" {
 		w.req.ResumeToken = token
@@ -197,8 +198,8 @@ func (w *watcher) yieldMessage(m *pb.WatchResponse, now time.Time) bool {
 	return w.yield(updateOf(m, now), nil)
 }
 
-// reason returns why a stream ended. After a silence it closes the connection, which may
-// be dead and must not carry the next stream.
+// reason returns why a stream has ended. If the coordinator was silent, the connection may be dead.
+// In this case reason also closes the connection, so that the next stream uses a new one.
 func (w *watcher) reason(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); errors.Is(cause, ErrSilent) {
 		w.c.connections.closeSilent(w.silence)

@@ -50,7 +50,7 @@ func (s *statsSource) metrics() metrics.Stats {
 }
 
 // countPushed returns the number of instances that push their status to the coordinator. The
-// coordinator does not connect to them.
+// coordinator does not call them.
 func (s *statsSource) countPushed() int {
 	n := 0
 	for e := range s.registry.Feed().Cut().Of() {

@@ -16,23 +16,23 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// DefaultExpiryWarning is the default time between the warning and the expiry of a
-// certificate.
+// DefaultExpiryWarning is how long before the expiry of a certificate the checks of certificates
+// begin to warn, by default.
 const DefaultExpiryWarning = 14 * 24 * time.Hour
 
 // maxPEM is the largest size of a PEM file in bytes.
 const maxPEM = 1 << 20
 
-// CertFile checks when the certificates in a PEM file expire. It warns if one of them
-// expires within the time warn. 0 means DefaultExpiryWarning. It fails if one of them has
-// expired or is not valid yet. Each run reads the file.
+// CertFile checks when the certificates in a PEM file expire. It warns if one of them expires
+// within the time warn; 0 means DefaultExpiryWarning. It fails if one of them has expired or is
+// not valid yet. Each run reads the file again.
 func CertFile(path string, warn time.Duration) Func {
 	return Cert(func(context.Context) ([]*x509.Certificate, error) { return readCerts(path) }, warn)
 }
 
-// CertAt checks the certificates of the TLS server at HOST:PORT as CertFile does. It verifies
-// the certificates with config. If config is nil, it uses the name HOST and the root
-// certificates of the system.
+// CertAt checks the certificates of the TLS server at HOST:PORT, with the same rules as CertFile.
+// It verifies the certificates with config. If config is nil, the certificates must be valid for
+// HOST and the root certificates of the system.
 func CertAt(address string, config *tls.Config, warn time.Duration) Func {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == "" {

@@ -6,22 +6,22 @@ import (
 	"fmt"
 )
 
-// Func has the type of server.Check.Run.
+// Func is a check: the type of the field server.Check.Run.
 type Func = func(context.Context) error
 
-// Ping calls Ping of a client, such as a pgxpool.Pool, a pgx.Conn or a franz-go
-// kgo.Client.
+// Ping returns a check that calls the method Ping of a client, such as a pgxpool.Pool, a pgx.Conn
+// or a franz-go kgo.Client.
 func Ping(c interface{ Ping(context.Context) error }) Func {
 	return requireClient("client", c, func(ctx context.Context) error { return c.Ping(ctx) })
 }
 
-// Redis calls Ping of a go-redis client. Any kind of go-redis client is allowed.
+// Redis returns a check that calls Ping of any kind of go-redis client.
 func Redis[R interface{ Err() error }](c interface{ Ping(context.Context) R }) Func {
 	return requireClient("client", c, func(ctx context.Context) error { return c.Ping(ctx).Err() })
 }
 
-// Open fails while c is closed, such as an amqp091 Connection or Channel. It uses the
-// state of the client and sends nothing.
+// Open returns a check that fails while c is closed. c is, for example, an amqp091 Connection or
+// Channel. The check uses the state of the client and sends nothing.
 func Open(c interface{ IsClosed() bool }) Func {
 	return requireClient("client", c, func(context.Context) error {
 		if c.IsClosed() {
@@ -31,8 +31,8 @@ func Open(c interface{ IsClosed() bool }) Func {
 	})
 }
 
-// Connected fails while c is not connected, such as a nats.Conn. It uses the state of the
-// client and sends nothing.
+// Connected returns a check that fails while c is not connected. c is, for example, a nats.Conn. The
+// check uses the state of the client and sends nothing.
 func Connected(c interface{ IsConnected() bool }) Func {
 	return requireClient("client", c, func(context.Context) error {
 		if !c.IsConnected() {
@@ -42,8 +42,8 @@ func Connected(c interface{ IsConnected() bool }) Func {
 	})
 }
 
-// requireClient returns run, or a check that fails if client is nil. argument is the name
-// of the client in the error.
+// requireClient returns run. If client is nil, it returns a check that always fails. argument is the
+// name of the missing argument in the error text.
 func requireClient(argument string, client any, run Func) Func {
 	if client == nil {
 		return invalid(argument, "is nil")

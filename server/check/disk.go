@@ -7,9 +7,9 @@ import (
 	"os"
 )
 
-// DiskFree checks the free space of the file system that contains path, in percent. If the
-// file system limits inodes and fewer percent of them are free, the percentage of inodes
-// counts. Space that only root can use is not free.
+// DiskFree checks which percentage of the file system that contains path is free. If the file
+// system has a limited number of inodes, their free percentage counts too, and the lower of both
+// decides. Space that only root can use is not free.
 func DiskFree(path string, limit Limit) Func {
 	if path == "" {
 		return invalid("path", "is empty")
@@ -23,7 +23,7 @@ func DiskFree(path string, limit Limit) Func {
 	})
 }
 
-// share returns free in percent of all. If all is 0, it returns 100.
+// share returns the percentage that free is of all. It returns 100 if all is 0.
 func share(free, all uint64) float64 {
 	if all == 0 {
 		return 100
@@ -31,8 +31,8 @@ func share(free, all uint64) float64 {
 	return 100 * float64(free) / float64(all)
 }
 
-// Writable creates a small file in a directory, syncs it to the disk, and removes it. It
-// fails if the disk is full, read-only or broken.
+// Writable returns a check that creates a small file in a directory, syncs it to the disk, and
+// removes it. It fails if the disk is full, read-only or broken.
 func Writable(dir string) Func {
 	if dir == "" {
 		return invalid("dir", "is empty")

@@ -17,15 +17,15 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// GRPC checks the health of a service that this service calls. conn is the connection
-// that this service uses for its calls, or a connection to a coordinator. name is the name
-// for which the check asks. The empty name means the server itself. SERVING is a pass,
-// DEGRADED is a warning, and any other status is a failure.
+// GRPC checks the health of a service that this service calls. conn is the connection that this
+// service uses for its calls, or a connection to a coordinator. name is the service name in the
+// health calls. The empty name means the whole server. SERVING is a pass, DEGRADED is a warning,
+// and any other status is a failure.
 //
 // Each run calls Check of meshhealth.v1. If the answer is an error, the run calls Check of
-// grpc.health.v1, because some interceptors and proxies allow only that. If the server has
-// a Watch, the check keeps a stream open, and a change on it causes a run at once. The
-// stream alone decides nothing: it does not prove that the path works, and some servers
+// grpc.health.v1, because some interceptors and proxies allow only this. If the server has the
+// method Watch, the check also keeps a stream open. A change on the stream causes a run at once,
+// but does not decide the result. The stream does not prove that calls work, and some servers
 // implement Watch only in part.
 func GRPC(conn grpc.ClientConnInterface, name string) Func {
 	if conn == nil {
@@ -35,7 +35,7 @@ func GRPC(conn grpc.ClientConnInterface, name string) Func {
 	return u.run
 }
 
-// upstream is the service that GRPC checks.
+// upstream is the service whose health GRPC checks.
 type upstream struct {
 	name     string
 	extended pb.HealthServiceClient
@@ -47,16 +47,16 @@ func (u *upstream) run(ctx context.Context) error {
 	server.Background(ctx, u.watch)
 	err := u.ask(ctx)
 	if status.Code(err) == codes.Unavailable {
-		u.stock.Store(false) // the server may have another version after a restart
+		u.stock.Store(false) // after a restart the server may have another version
 	}
 	return err
 }
 
 var errNeither = errors.New("the server has neither meshhealth.v1 nor grpc.health.v1")
 
-// ask calls Check of meshhealth.v1, unless stock is set. If it gets no answer, it calls Check of
-// grpc.health.v1. If the server does not implement the second method, ask returns the error
-// of the first one.
+// ask calls Check of meshhealth.v1, unless stock is true. If it gets no answer, it calls Check of
+// grpc.health.v1. If the server does not implement the second method, ask returns the error of the
+// first one.
 func (u *upstream) ask(ctx context.Context) error {
 	first := errNeither
 	if !u.stock.Load() {
@@ -83,14 +83,14 @@ func (u *upstream) ask(ctx context.Context) error {
 	return evaluateStandard(resp.GetStatus(), trailer.Get(trailerStatus))
 }
 
-// trailerStatus is the trailer in which a meshhealth server sends its status. The server
-// sends it because grpc.health.v1 has no number for some statuses. The value must equal
+// trailerStatus is the trailer in which a meshhealth server sends the exact status. It is necessary
+// because grpc.health.v1 has no number for some statuses. The value must be the same as
 // TrailerStatus of internal/wire.
 const trailerStatus = "meshhealth-status"
 
-// evaluateStandard evaluates a status of grpc.health.v1. names are the values of
-// trailerStatus. A value counts if its status maps to number, or if it is DEGRADED, which
-// a server may map to SERVING or to NOT_SERVING.
+// evaluateStandard returns the result for a status number of grpc.health.v1. names are the values of
+// the trailer trailerStatus. A value counts if it belongs to the number. DEGRADED belongs to
+// SERVING and to NOT_SERVING, because a server may send either number for it.
 func evaluateStandard(number healthpb.HealthCheckResponse_ServingStatus, names []string) error {
 	text := number.String()
 	for _, name := range names {
@@ -122,9 +122,9 @@ func evaluateExtended(resp *pb.CheckResponse) error {
 	return fmt.Errorf("it is %s", text)
 }
 
-// watch calls again when a Watch stream receives a change. It opens a stream of
-// meshhealth.v1. If it receives nothing on this stream, it opens one of grpc.health.v1. It
-// returns when the stream ends. The next run opens another stream.
+// watch opens a Watch stream, and calls again when a change is received on it. It first tries
+// meshhealth.v1. If it receives nothing on this stream, it tries grpc.health.v1. It returns when
+// the stream ends. The next run of the check starts it again.
 func (u *upstream) watch(life context.Context, again func()) {
 	if !u.stock.Load() && u.watchExtended(life, again) || life.Err() != nil {
 		return
@@ -132,8 +132,8 @@ func (u *upstream) watch(life context.Context, again func()) {
 	u.watchStandard(life, again)
 }
 
-// watchExtended runs a Watch of meshhealth.v1 until it ends. received reports whether the
-// stream has delivered a status.
+// watchExtended runs a Watch of meshhealth.v1 until the stream ends. received reports whether a
+// status was received.
 func (u *upstream) watchExtended(life context.Context, again func()) (received bool) {
 	changed := onChange(again)
 	stream, err := u.extended.Watch(life, &pb.WatchRequest{Names: []string{u.name}})
@@ -161,9 +161,9 @@ func (u *upstream) watchStandard(life context.Context, again func()) {
 	}
 }
 
-// onChange returns a function that is called for each received status. This function calls
-// again if the status differs from the one before. It ignores the first status, because the
-// present run has asked for the status already.
+// onChange returns a function for received statuses. The function calls again if a status differs
+// from the previous one. It ignores the first status, because the run that has opened the stream
+// has already asked for it.
 func onChange(again func()) (received func(status int32)) {
 	last, known := int32(0), false
 	return func(status int32) {

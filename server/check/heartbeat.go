@@ -9,21 +9,20 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Heartbeat shows that a loop makes progress: the loop calls Beat, and a check looks at
-// the time of the last call. Create it with NewHeartbeat. Its methods may be called from
-// any goroutine.
+// Heartbeat checks that a loop makes progress. The loop calls Beat, and a check looks at the time of
+// the last call. NewHeartbeat returns a Heartbeat. Its methods may be called concurrently.
 type Heartbeat struct {
 	created time.Time
-	last    atomic.Int64 // time of the last call of Beat, in ns since created
+	last    atomic.Int64 // time of the last call of Beat, in nanoseconds after created
 }
 
-// NewHeartbeat returns a heartbeat. Its age is counted from now until the first Beat.
+// NewHeartbeat returns a Heartbeat. Until the first call of Beat, its age is the time since now.
 func NewHeartbeat() *Heartbeat { return &Heartbeat{created: time.Now()} }
 
-// Beat records that the loop has made progress. It allocates nothing.
+// Beat reports that the loop has made progress. It allocates no memory.
 func (h *Heartbeat) Beat() { h.last.Store(int64(time.Since(h.created))) }
 
-// Check returns a check that fails if the last call of Beat is longer ago than maxAge.
+// Check returns a check that fails if the last call of Beat was more than maxAge ago.
 func (h *Heartbeat) Check(maxAge time.Duration) Func {
 	if maxAge <= 0 {
 		return invalid("maxAge", "is %v; allowed: more than 0", maxAge)

@@ -18,17 +18,17 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// maxBody is the largest number of bytes that a check reads from an answer.
+// maxBody is the number of bytes of an answer that a check reads at most.
 const maxBody = 64 << 10
 
-// HTTP sends GET to an http or https URL. It passes if the status code is in want or, if
-// want is empty, is 200 to 299. It warns if the answer is application/health+json with the
-// status "warn". It does not follow redirects, because the answer would be about another
-// URL.
+// HTTP returns a check that sends GET to an http or https URL. The check passes if the status code
+// is in want. An empty want means 200 to 299. The check warns if the answer is
+// application/health+json with the status "warn". It does not follow redirects, because the answer
+// would be about another URL.
 //
-// If the connection breaks, the check sends the request once more, because the server may
-// have closed an idle connection. The check reads at most 64 KiB of an answer. It uses the
-// transport of client. If client is nil, the check has its own transport.
+// If the connection breaks, the check sends the request once more, because the server may have
+// closed an idle connection. The check reads at most 64 KiB of an answer. It uses the transport of
+// client. If client is nil, the check has a transport of its own.
 func HTTP(client *http.Client, address string, want ...int) Func {
 	u, err := url.Parse(address)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -70,8 +70,8 @@ func retryingClient(client *http.Client) *retryablehttp.Client {
 	}
 }
 
-// retryWithoutAnswer implements retryablehttp.CheckRetry. It retries only if the server has
-// not answered. Any HTTP status is an answer.
+// retryWithoutAnswer implements retryablehttp.CheckRetry. It allows a retry only if the server has
+// not answered. An answer with any HTTP status is an answer.
 func retryWithoutAnswer(ctx context.Context, _ *http.Response, err error) (bool, error) {
 	if err == nil || ctx.Err() != nil {
 		return false, err

@@ -9,24 +9,24 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Limit has the bounds at which a measured value becomes a warning and a failure. Create
-// it with AtMost or AtLeast.
+// Limit has two bounds for a measured value, one for a warning and one for a failure. AtMost and
+// AtLeast return a Limit.
 type Limit struct {
 	warn, fail float64
-	lower      bool // true if warn and fail are lower bounds, false if upper bounds
-	set        bool // true if AtMost or AtLeast has made the limit; otherwise it is invalid
+	lower      bool // true if warn and fail are lower bounds, false if they are upper bounds
+	set        bool // true if AtMost or AtLeast has made the limit; other limits are not valid
 }
 
-// AtMost returns a limit that warns above warn and fails above fail. fail must not be less
-// than warn. The value math.Inf(1) removes one of the bounds.
+// AtMost returns a limit for values that should be low. A check warns above warn and fails above
+// fail. fail must not be less than warn. The value math.Inf(1) removes a bound.
 func AtMost(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, set: true} }
 
-// AtLeast returns a limit that warns below warn and fails below fail. fail must not be
-// more than warn. The value math.Inf(-1) removes one of the bounds.
+// AtLeast returns a limit for values that should be high. A check warns below warn and fails below
+// fail. fail must not be more than warn. The value math.Inf(-1) removes a bound.
 func AtLeast(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, lower: true, set: true} }
 
-// Gauge checks a value that read returns, such as the length of a queue. Callers see the
-// value with its unit. NaN is a failure.
+// Gauge checks the value that read returns, such as the length of a queue. The value is shown with
+// the check and its unit. NaN is a failure.
 func Gauge(read func(context.Context) (float64, error), unit string, limit Limit) Func {
 	if read == nil {
 		return invalid("read", "is nil")
@@ -40,7 +40,7 @@ func Gauge(read func(context.Context) (float64, error), unit string, limit Limit
 	})
 }
 
-// validated returns run, or a check that always fails if the limit is invalid.
+// validated returns run. If the limit is not valid, it returns a check that always fails.
 func (l Limit) validated(run Func) Func {
 	switch {
 	case !l.set:
@@ -55,8 +55,8 @@ func (l Limit) validated(run Func) Func {
 	return run
 }
 
-// evaluate passes the value to server.Observe. It returns an error or a warning if the value
-// exceeds a bound.
+// evaluate returns an error or a warning if value is beyond a bound of l. It also passes the value
+// to server.Observe, so that the value is shown with the check.
 func (l Limit) evaluate(ctx context.Context, value float64, unit string) error {
 	server.Observe(ctx, value, unit)
 	switch {
@@ -84,8 +84,8 @@ func (l Limit) text(bound float64, unit string) string {
 	return "more than " + amount(bound, unit)
 }
 
-// amount formats a value and its unit. It uses at most four significant digits, or writes
-// an integer.
+// amount formats a value with its unit. The number is an integer or has at most four significant
+// digits.
 func amount(value float64, unit string) string {
 	if math.Abs(value) < 1e4 && value != math.Trunc(value) {
 		return fmt.Sprintf("%.4g %s", value, unit)

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// Memory checks how much of its memory limit the process uses, in percent. It knows the
-// limit GOMEMLIMIT of the Go runtime. On Linux it knows the cgroup v2 limits of the
-// process's group and of all parent groups, such as that of a container. For a group, file
-// cache that the kernel can drop does not count. The highest percentage decides. Without
-// any limit the check passes. The measurement does not stop the program.
+// Memory checks which percentage of its memory limit the process uses. There are two kinds of
+// limits: GOMEMLIMIT of the Go runtime and, on Linux, the cgroup v2 limits. These are the limits of
+// the process's group and of all its parent groups, such as the group of a container. For a group,
+// file cache that the kernel can drop does not count. The highest percentage decides. Without any
+// limit the check passes. The measurement does not stop the program.
 func Memory(limit Limit) Func {
 	root := os.DirFS("/")
 	return limit.validated(func(ctx context.Context) error {
@@ -28,8 +28,8 @@ func Memory(limit Limit) Func {
 	})
 }
 
-// goMemory returns how many percent of GOMEMLIMIT the Go runtime uses. It counts the memory
-// that the runtime counts for GOMEMLIMIT. limited is false if there is no limit.
+// goMemory returns which percentage of GOMEMLIMIT the Go runtime uses. It counts the same memory as
+// the runtime. limited is false if no limit is set.
 func goMemory() (percent float64, limited bool) {
 	limit := readMetric("/gc/gomemlimit:bytes").Uint64()
 	if limit == math.MaxInt64 || limit == 0 {
@@ -39,9 +39,9 @@ func goMemory() (percent float64, limited bool) {
 	return 100 * float64(used) / float64(limit), true
 }
 
-// cgroupMemory returns how many percent of a cgroup memory limit the process's groups use.
-// If several groups have a limit, it returns the highest percentage. The Linux file
-// Documentation/admin-guide/cgroup-v2.rst describes the format of the files.
+// cgroupMemory returns which percentage of a cgroup memory limit is used. If several groups of the
+// process have a limit, it returns the highest percentage. The format of the files is described in
+// the file Documentation/admin-guide/cgroup-v2.rst of Linux.
 func cgroupMemory(root fs.FS) (percent float64, limited bool) {
 	group, ok := ownGroup(root)
 	if !ok {
@@ -57,8 +57,8 @@ func cgroupMemory(root fs.FS) (percent float64, limited bool) {
 	}
 }
 
-// ownGroup returns the cgroup v2 path of the process, such as /system.slice/a.service. It
-// reads a line such as 0::/system.slice/a.service.
+// ownGroup returns the cgroup v2 path of this process, such as /system.slice/a.service. It reads it
+// from a line such as 0::/system.slice/a.service.
 func ownGroup(root fs.FS) (string, bool) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -85,8 +85,8 @@ func groupMemory(root fs.FS, dir string) (percent float64, limited bool) {
 	return 100 * max(0, used-inactiveFile(root, dir)) / limit, true
 }
 
-// number reads a file that contains one number. It returns false if the file has something
-// else, such as the word "max".
+// number reads a file that contains one number. It returns false if the file has other content, such
+// as the word "max".
 func number(root fs.FS, name string) (float64, bool) {
 	text, err := fs.ReadFile(root, name)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// TCP opens a connection to HOST:PORT and closes it. If the service has a client for the
-// target, prefer a check of that client.
+// TCP returns a check that opens a connection to HOST:PORT and closes it. If the service has a client
+// for the target, prefer a check of this client.
 func TCP(address string) Func {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil || host == "" || port == "" {
@@ -25,8 +25,8 @@ func TCP(address string) Func {
 	}
 }
 
-// DNS looks up a host and observes the number of its addresses (see server.Observe). A nil
-// resolver means net.DefaultResolver.
+// DNS returns a check that looks up a host. The number of its addresses is shown with the check. A
+// nil resolver means net.DefaultResolver.
 func DNS(resolver *net.Resolver, host string) Func {
 	if host == "" {
 		return invalid("host", "is empty")

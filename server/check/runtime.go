@@ -12,21 +12,21 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Goroutines checks the number of goroutines. Leaks and waiting work make the number grow.
+// Goroutines checks the number of goroutines. The number grows if goroutines leak or work piles up.
 func Goroutines(limit Limit) Func {
 	return limit.validated(func(ctx context.Context) error {
 		return limit.evaluate(ctx, float64(readMetric("/sched/goroutines:goroutines").Uint64()), "goroutines")
 	})
 }
 
-// GCPause checks the 99th percentile of the garbage collector's pauses since the previous
-// run, as runtime/metrics reports them. It warns above warn and fails above fail.
+// GCPause checks the pauses of the garbage collector since the previous run. It warns if the 99th
+// percentile is above warn, and fails if it is above fail. The source is runtime/metrics.
 func GCPause(warn, fail time.Duration) Func {
 	return pauses("/sched/pauses/total/gc:seconds", warn, fail)
 }
 
-// pauses checks the histogram of runtime/metrics with the name metric. The unit of the
-// histogram must be seconds.
+// pauses checks a histogram of runtime/metrics. metric is the name of the histogram, whose unit must
+// be seconds.
 func pauses(metric string, warn, fail time.Duration) Func {
 	if warn <= 0 || fail < warn {
 		return invalid("limits", "are %v and %v; allowed: 0 < warn <= fail", warn, fail)
@@ -50,9 +50,9 @@ func pauses(metric string, warn, fail time.Duration) Func {
 	}
 }
 
-// percentile returns the percentile p of the values that h has now and did not have before.
-// before has the earlier counts of h. The result is the upper end of a bucket, or 0 if there
-// are no new values.
+// percentile returns the percentile p, from 0 to 1, of the values that were added to h since before.
+// before has the earlier counts of h. The result is the upper end of a bucket, or 0 if no value was
+// added.
 func percentile(h *metrics.Float64Histogram, before []uint64, p float64) time.Duration {
 	added := func(i int) uint64 {
 		if i < len(before) {
@@ -75,7 +75,7 @@ func percentile(h *metrics.Float64Histogram, before []uint64, p float64) time.Du
 	return 0
 }
 
-// bucketEnd returns the upper end of a bucket, or the lower end if the upper is infinite.
+// bucketEnd returns the upper end of a bucket. If this is infinite, it returns the lower end.
 func bucketEnd(low, high float64) time.Duration {
 	if math.IsInf(high, 1) {
 		high = low

@@ -13,23 +13,23 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// SQL pings a database. db is a *sql.DB or a type that embeds it, such as *sqlx.DB; for a
-// *bun.DB pass its field DB. If db has the method Stats, the check shows how many
-// connections are in use. If a ping gets no connection because all are in use, the check
-// only warns, because a restart does not help a busy service. So if a database fails
-// while all connections are in use, the check warns until a connection is released.
+// SQL returns a check that pings a database. db is a *sql.DB or a type that embeds it, such as
+// *sqlx.DB; for a *bun.DB pass its field DB. If db has the method Stats, the check shows how many
+// connections are in use. If a ping gets no connection because all are in use, the check only
+// warns, because a restart does not help a busy service. So if a database fails while all
+// connections are in use, the check warns until a connection is released.
 //
-// Some drivers do not implement driver.Pinger. With them, database/sql reports success for
-// any open connection. The check then fails with an error that names Query. A driver that
-// wraps another driver may hide that its driver cannot ping. Use Query with such drivers.
+// Some drivers do not implement driver.Pinger. For them, database/sql reports success if a
+// connection is open. With such a driver, the check fails with an error that names Query. A driver
+// that wraps another one may hide this. Use Query with such drivers.
 func SQL(db interface{ PingContext(context.Context) error }) Func {
 	d := &pings{db: db}
 	return requireClient("db", db, pooled(db, d.run))
 }
 
-// Query runs a query on a database and reads all rows, so the query should return few rows.
-// An example is "SELECT 1". db is a *sql.DB, *sqlx.DB or *bun.DB with any driver. The check
-// shows connections and warns as SQL does.
+// Query returns a check that runs a query, such as "SELECT 1", and reads all rows. The query should
+// return few rows. db is a *sql.DB, *sqlx.DB or *bun.DB with any driver. The check shows
+// connections and warns in the same way as the check of SQL.
 func Query(db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }, query string,
@@ -48,16 +48,16 @@ func Query(db interface {
 	}))
 }
 
-// pooled returns a check that calls ask and observes how many connections are in use. If ask
-// runs out of time while all connections are in use, the check warns. If db has no method
-// Stats, pooled returns ask.
+// pooled returns a check that calls ask and shows how many connections are in use. If ask runs out of
+// time while all connections are in use, the check only warns. If db has no method Stats, pooled
+// returns ask.
 func pooled(db any, ask Func) Func {
 	pool, _ := db.(interface{ Stats() sql.DBStats })
 	if pool == nil {
 		return ask
 	}
 	return func(ctx context.Context) error {
-		// ask must end before ctx, or the run would be a timeout and not a warning.
+		// ask must end before ctx. Otherwise the result would be a time-out and not a warning.
 		short, cancel := shorten(ctx)
 		defer cancel()
 		err := ask(short)
@@ -79,7 +79,7 @@ func shorten(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Until(deadline)*3/4)
 }
 
-// pings holds the database and the state of one check that SQL has returned.
+// pings holds the database and the state of a check that SQL has made.
 type pings struct {
 	db      interface{ PingContext(context.Context) error }
 	canPing atomic.Bool // true after verifyDriver has succeeded
@@ -101,8 +101,8 @@ var (
 	errCannotTell = errors.New("SQL cannot see whether the driver can ping, because the type hides its connections; pass its *sql.DB, or use check.Query")
 )
 
-// verifyDriver returns an error if the driver cannot ping, or if it is not known whether it
-// can ping. A type that does not use database/sql implements PingContext itself.
+// verifyDriver returns an error if the driver cannot ping, or if this cannot be found out. A type
+// that does not use database/sql implements PingContext itself, so it is accepted.
 func (p *pings) verifyDriver(ctx context.Context) error {
 	if _, standard := p.db.(interface{ Driver() driver.Driver }); !standard {
 		return nil
