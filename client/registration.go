@@ -70,8 +70,9 @@ func (c *Client) newRegistration(i Instance) *Registration {
 }
 
 // Register registers an instance, and returns when the coordinator has stored the registration.
-// If this fails, it tries again until ctx ends or the coordinator finds a fault in the
-// registration. The returned Registration renews its lease until it ends.
+// If this fails, it tries again until ctx ends. It does not try again after INVALID_ARGUMENT,
+// UNIMPLEMENTED, PERMISSION_DENIED and UNAUTHENTICATED. The returned Registration renews its
+// lease until it ends.
 //
 // If ctx ends during a call, the instance may be registered although Register returns an
 // error. In this case the coordinator removes it when its lease ends, and the same Client can
@@ -98,8 +99,8 @@ func (c *Client) Register(ctx context.Context, i Instance) (*Registration, error
 }
 
 // RegisterAsync registers an instance in the background. It is for services that must also start
-// without a coordinator. If Register would return an error, Done is closed instead, and Err
-// returns the error.
+// without a coordinator. After a failure it tries again until the Registration is closed. But if
+// the instance is not valid, or the Client is closed, Done is closed and Err returns the error.
 func (c *Client) RegisterAsync(i Instance) *Registration {
 	err := i.complete()
 	r := c.newRegistration(i)

@@ -15,20 +15,19 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// app has the environment of a command: its streams, its clock and its terminal.
+// app has what a command needs from its surroundings: its streams, its clock and its terminal.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	now            func() time.Time
 	zone           *time.Location
-	// columns is the width of the terminal to which stdout writes; 0 if stdout is no
-	// terminal.
+	// columns is the width of the terminal to which stdout writes, in characters. It is 0 if
+	// stdout is not a terminal.
 	columns int
-	// hangups receives each SIGHUP, and has room for one. It is nil in tests.
+	// hangups receives SIGHUP signals. It has room for one signal, and is nil in tests.
 	hangups chan os.Signal
-	// listening, which only tests set, is called with the addresses when a coordinator
-	// listens.
+	// listening is called with the addresses when a coordinator listens. Only tests set it.
 	listening func(grpc, http string)
 }
 
@@ -40,19 +39,19 @@ func newApp() *app {
 	return a
 }
 
-// The exit codes in addition to those of statuses.
+// The exit codes that do not stand for a status.
 const (
 	exitOK   = 0
 	exitFail = 3 // the command has failed
 )
 
-// exitCode is an error that ends a command with this code. The command has already printed
+// exitCode is an error that ends the command with this exit code. The command has already printed
 // the reason.
 type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// hintedError is an error with a hint that says what the user can do about the error.
+// hintedError is an error with a hint for the user, which says what to do about the error.
 type hintedError struct {
 	err  error
 	hint string
@@ -65,7 +64,7 @@ func hinted(hint, format string, args ...any) error {
 	return &hintedError{fmt.Errorf(format, args...), hint}
 }
 
-// hintedAll adds a hint to each of several errors.
+// hintedAll adds the same hint to each error that errors.Join has joined in err.
 func hintedAll(err error, hint string) error {
 	var all []error
 	for _, one := range flatten(err) {
@@ -74,7 +73,7 @@ func hintedAll(err error, hint string) error {
 	return errors.Join(all...)
 }
 
-// flatten returns the errors that errors.Join has joined, none for nil.
+// flatten returns the errors that errors.Join has joined in err. It returns none for nil.
 func flatten(err error) []error {
 	if err == nil {
 		return nil
@@ -90,8 +89,8 @@ func flatten(err error) []error {
 	return all
 }
 
-// printError prints an error, or each of several joined errors. Below them it prints each hint
-// once.
+// printError prints an error, or each of several joined errors on a line. After the errors it prints
+// their hints, each hint once.
 func (a *app) printError(err error) {
 	var hints []string
 	for _, one := range flatten(err) {
@@ -105,8 +104,8 @@ func (a *app) printError(err error) {
 	}
 }
 
-// allowSignal returns nil if a signal has ended ctx during a start, since this is not a
-// failure. Otherwise it returns err.
+// allowSignal returns err, but nil if a signal has stopped the command while it started. This is not
+// a failure.
 func (a *app) allowSignal(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err
@@ -115,8 +114,8 @@ func (a *app) allowSignal(ctx context.Context, err error) error {
 	return nil
 }
 
-// say prints a line to stderr. It removes control characters from texts and errors in
-// args, since a terminal would execute them.
+// say prints a line to stderr. It removes control characters from texts and errors in args, because
+// a terminal would execute them.
 func (a *app) say(format string, args ...any) {
 	for i, arg := range args {
 		switch arg := arg.(type) {
@@ -138,6 +137,5 @@ func cleanLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// maxShown is the greatest length of a text from the coordinator that is printed on one line,
-// in bytes.
+// maxShown is the largest length of a printed text from the coordinator, in bytes per line.
 const maxShown = 4 * wire.MaxText

@@ -10,19 +10,19 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// usage returns an error about a command line. Its hint names the help of the command.
+// usage returns an error about a wrong command line. Its hint names the help of the command.
 func usage(cmd *cobra.Command, format string, args ...any) error {
 	return hinted(helpHint(cmd), format, args...)
 }
 
-// usageAll adds the hint of usage to each of several joined errors.
+// usageAll adds the hint that names the help of cmd to each error that is joined in err.
 func usageAll(cmd *cobra.Command, err error) error { return hintedAll(err, helpHint(cmd)) }
 
 func helpHint(cmd *cobra.Command) string {
 	return fmt.Sprintf("Try `%s --help`.", cmd.CommandPath())
 }
 
-// badFlag returns the error of a flag, with the allowed values added.
+// badFlag adds the allowed values to the error err about a flag.
 func badFlag(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		allowed := map[string]string{
@@ -35,7 +35,7 @@ func badFlag(cmd *cobra.Command, err error) error {
 	return usage(cmd, "%w", err)
 }
 
-// noArgs refuses arguments. An argument of the root command is a mistyped command.
+// noArgs refuses all arguments. An argument of the root command is probably a mistyped command.
 func noArgs(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
@@ -50,7 +50,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usage(cmd, "unknown command %q", args[0])
 }
 
-// atLeastOne requires one or more arguments, which are called name.
+// atLeastOne requires one or more arguments. Error texts call an argument name.
 func atLeastOne(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -60,7 +60,7 @@ func atLeastOne(name string) cobra.PositionalArgs {
 	}
 }
 
-// atMostOne allows one argument.
+// atMostOne allows no argument or one.
 func atMostOne(cmd *cobra.Command, args []string) error {
 	if len(args) > 1 {
 		return usage(cmd, "unexpected argument %q: one name at most", args[1])
@@ -68,14 +68,14 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// exactlyOne requires one argument, which is called name.
+// exactlyOne requires one argument. Error texts call the argument name.
 func exactlyOne(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		return errors.Join(atLeastOne(name)(cmd, args), atMostOne(cmd, args))
 	}
 }
 
-// exactlyTwo requires two arguments, which are called first and second.
+// exactlyTwo requires two arguments. Error texts call the arguments first and second.
 func exactlyTwo(first, second string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch len(args) {
@@ -90,7 +90,7 @@ func exactlyTwo(first, second string) cobra.PositionalArgs {
 	}
 }
 
-// ifGiven calls check with the value of a flag. It returns nil if the flag was not given.
+// ifGiven calls check with the value of a flag. If the value is empty, it returns nil.
 func ifGiven(value string, check func(string) error) error {
 	if value == "" {
 		return nil

@@ -13,8 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// callError returns an error that describes a failed call in words. It adds a hint if one can
-// help.
+// callError converts the error of a call into an error for the user. It may add a hint.
 func (t *target) callError(err error) error {
 	if err == nil {
 		return nil
@@ -40,8 +39,8 @@ func (t *target) callError(err error) error {
 	return fmt.Errorf("%s answers %s: %s", t.address, st.Code(), message)
 }
 
-// unavailable returns an error that says why the coordinator cannot be reached or cannot
-// answer now.
+// unavailable returns an error for the user, which says why the coordinator cannot be reached or
+// cannot answer now.
 func (t *target) unavailable(err error, message string) error {
 	if wire.ReasonOf(err) != "" {
 		return hinted("Try again in a moment.", "%s cannot do this now: %s", t.address, message)
@@ -60,7 +59,7 @@ func (t *target) unavailable(err error, message string) error {
 
 var gRPCPrefixes = regexp.MustCompile(`^(?:connection error: desc = |"|transport: |Error while dialing: |dial tcp [^ ]*: (?:connect: )?|authentication handshake failed: |last resolver error: |name resolver error: |produced zero addresses)+`)
 
-// lastReason returns message without the text that gRPC writes before the reason.
+// lastReason returns the cause at the end of message, without the text that gRPC puts before it.
 func lastReason(message string) string {
 	if short := strings.TrimSuffix(gRPCPrefixes.ReplaceAllString(message, ""), `"`); short != "" {
 		return short
@@ -68,7 +67,7 @@ func lastReason(message string) string {
 	return message
 }
 
-// violations lists the faults of a request, one field a line.
+// violations returns the faults that the coordinator has found in a request, one on each line.
 func violations(st *status.Status, message string) string {
 	var lines []string
 	for _, d := range st.Details() {

@@ -84,7 +84,7 @@ func runChaos(a *app, cmd *cobra.Command, f *chaosFlags) error {
 	return nil
 }
 
-// exitBad reports that a scenario did not pass.
+// exitBad is the exit code if a scenario has failed.
 const exitBad = 2
 
 func (f *chaosFlags) check(cmd *cobra.Command) error {
@@ -98,18 +98,19 @@ func (f *chaosFlags) check(cmd *cobra.Command) error {
 	return errors.Join(errs...)
 }
 
-// chaosChild is the hidden command of the child processes of chaos.
+// chaosChild is the name of a hidden command, which the child processes of the chaos command run.
 const chaosChild = "chaos-child"
 
-// chaosProcess returns a command that runs this binary again until its stdin ends. With args,
-// the child runs args as its command line. Without args, it hosts targets.
+// chaosProcess returns a child process that runs this program again until its stdin ends. If args is
+// empty, the child runs instances that the chaos command controls. Otherwise it runs the command
+// line args.
 func chaosProcess(_ context.Context, args ...string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
 		self = os.Args[0]
 	}
-	// The parent ends the process by closing its stdin. A context would kill only the
-	// process itself, and not its children.
+	// The parent ends the child by closing its stdin. A context would kill only the child, and
+	// not the processes that the child has started.
 	return exec.Command(self, append([]string{chaosChild, "--"}, args...)...)
 }
 

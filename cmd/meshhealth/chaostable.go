@@ -9,7 +9,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/chaos"
 )
 
-// printVerdicts prints the verdicts of all scenarios as a table, and remarks below it.
+// printVerdicts prints a table with the results of all scenarios, and remarks below the table.
 func printVerdicts(a *app, all []chaos.Verdict, p pen) error {
 	t := table{head: []string{
 		"SCENARIO", "INSTANCES", "TRANSITIONS", "FALSE", "MISSED", "LATE", "P50", "P99", "MAX", "TOOK", "VERDICT",
@@ -30,7 +30,7 @@ func printVerdicts(a *app, all []chaos.Verdict, p pen) error {
 	return nil
 }
 
-// verdictRow returns one row of the table.
+// verdictRow returns the table row for the result of one scenario.
 func verdictRow(v *chaos.Verdict) []cell {
 	verdict := map[string]style{"pass": good, "FAIL": bad}[v.Word()]
 	row := []cell{{text: v.Scenario}}
@@ -43,8 +43,8 @@ func verdictRow(v *chaos.Verdict) []cell {
 	return append(row, cell{text: v.Took.Round(100 * time.Millisecond).String()}, cell{v.Word(), verdict})
 }
 
-// rounded formats the duration of a detection. It returns a dash for 0, which means that
-// nothing was measured.
+// rounded formats the time that a detection has taken. It returns a dash for 0, which means that
+// no time was measured.
 func rounded(d time.Duration) string {
 	switch {
 	case d == 0:
@@ -55,7 +55,7 @@ func rounded(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// remarks returns the parts of a verdict that do not fit into the table, one text each.
+// remarks returns the parts of a result that do not fit into the table, one text for each.
 func remarks(v *chaos.Verdict) []string {
 	var lines []string
 	if v.Skipped != "" {
@@ -68,7 +68,7 @@ func remarks(v *chaos.Verdict) []string {
 	return lines
 }
 
-// printVerdict prints one verdict as a line of JSON.
+// printVerdict prints the result of one scenario as a line of JSON.
 func printVerdict(a *app, v *chaos.Verdict) error {
 	text, err := json.Marshal(struct {
 		Scenario    string   `json:"scenario"`

@@ -8,7 +8,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// printChecks prints the checks of the instances whose names are arguments of the command.
+// printChecks prints the checks of each instance that the command line names.
 func (a *app) printChecks(p pen, f *findings) error {
 	for _, h := range f.asked {
 		if h.GetInstance() == "" || len(h.GetChecks()) == 0 {

@@ -15,7 +15,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// connection is a connection to a coordinator for one command.
+// connection is an open connection to the coordinator in target, for one command.
 type connection struct {
 	*target
 	health   pb.HealthServiceClient
@@ -23,8 +23,8 @@ type connection struct {
 	registry pb.RegistryServiceClient
 }
 
-// ask checks the target and calls f with a connection. The context of f ends after the
-// timeout of the target.
+// ask checks the flags in t, connects to the coordinator, and calls f. The context of f ends after
+// the time-out of the target.
 func (a *app) ask(cmd *cobra.Command, t *target, f func(ctx context.Context, conn *connection) error) error {
 	if err := t.complete(cmd, a.getenv); err != nil {
 		return err
@@ -32,8 +32,8 @@ func (a *app) ask(cmd *cobra.Command, t *target, f func(ctx context.Context, con
 	return t.ask(cmd.Context(), f)
 }
 
-// ask calls f with a connection to a target that is already checked. The context of f ends
-// after the timeout of the target.
+// ask connects to the coordinator and calls f. The fields of t must already be checked. The context
+// of f ends after the time-out of the target.
 func (t *target) ask(ctx context.Context, f func(ctx context.Context, conn *connection) error) error {
 	conn, closeConn, err := t.dial()
 	if err != nil {
@@ -47,8 +47,8 @@ func (t *target) ask(ctx context.Context, f func(ctx context.Context, conn *conn
 	})
 }
 
-// list yields all entries that match s, ordered by name, as soon as they are received. The
-// first page is small, so that its entries are received early. An error ends the list.
+// list yields all entries that s selects, ordered by name. It yields each entry as soon as it is
+// received. The first page is small, so that the first entries come early. An error ends the list.
 func (conn *connection) list(ctx context.Context, s *pb.Selector) iter.Seq2[*pb.Health, error] {
 	return func(yield func(*pb.Health, error) bool) {
 		req := &pb.ListRequest{Selector: s, PageSize: wire.DefaultPage}
@@ -71,7 +71,7 @@ func (conn *connection) list(ctx context.Context, s *pb.Selector) iter.Seq2[*pb.
 	}
 }
 
-// check returns the entry of one name, or nil if the name is not registered.
+// check returns the entry of one name. It returns nil if the name is not registered.
 func (conn *connection) check(ctx context.Context, name string) (*pb.Health, error) {
 	resp, err := conn.health.Check(ctx, &pb.CheckRequest{Service: name})
 	switch {
@@ -80,19 +80,19 @@ func (conn *connection) check(ctx context.Context, name string) (*pb.Health, err
 	case err != nil:
 		return nil, conn.callError(err)
 	case resp.GetHealth() == nil:
-		// The server sends the fields of the standard protocol only.
+		// The server implements only the fields of grpc.health.v1.
 		id := health.ParseID(name)
 		return &pb.Health{Service: id.Service, Instance: id.Instance, Status: resp.GetStatus()}, nil
 	}
 	return resp.GetHealth(), nil
 }
 
-// nameOf returns the name of an entry in the form that commands accept.
+// nameOf returns the name of an entry in the form in which a user would type it.
 func nameOf(h *pb.Health) string {
 	return health.ID{Service: h.GetService(), Instance: h.GetInstance()}.String()
 }
 
-// checkNames refuses names that are not valid, and names that are given twice.
+// checkNames returns an error if a name is not valid or occurs twice.
 func checkNames(names []string) error {
 	for i, name := range names {
 		if _, err := wire.ParseName(name); err != nil {

@@ -70,7 +70,7 @@ func runCoordinator(a *app, cmd *cobra.Command, f *coordinatorFlags) error {
 	return a.allowSignal(ctx, a.coordinate(ctx, s, h))
 }
 
-// coordinate runs a coordinator until ctx ends.
+// coordinate runs a coordinator with the settings s until ctx ends.
 func (a *app) coordinate(ctx context.Context, s *config.Settings, h *hangups) error {
 	cfg, closeFiles, err := s.Open()
 	if err != nil {
@@ -102,8 +102,8 @@ func newCoordinator(ctx context.Context, cfg coordinator.Config) (*coordinator.C
 	return c, err
 }
 
-// announce logs the addresses at which the coordinator listens. It warns of settings that
-// lose data at a restart, that allow everybody everything, or that allow nobody to register.
+// announce logs the addresses at which the coordinator listens. It logs a warning for each setting
+// that loses data at a restart, allows everything to everybody, or lets nobody register.
 func (a *app) announce(log *slog.Logger, s *config.Settings, cfg *coordinator.Config, c *coordinator.Coordinator) {
 	grpcAt, httpAt := c.Addr().String(), coordinator.Off
 	if at := c.HTTPAddr(); at != nil {
@@ -130,14 +130,14 @@ func onLoopback(at net.Addr) bool {
 	return !ok || tcp.IP.IsLoopback()
 }
 
-// hangups reads the configuration again when SIGHUP is received, and logs the result.
+// hangups reads the configuration file again after a SIGHUP, and logs the result.
 type hangups struct {
 	reloader *config.Reloader // nil if there is no configuration file
 	log      *slog.Logger
 }
 
-// handle starts a goroutine that handles signals. The returned function ends the goroutine,
-// and waits for a reload in progress.
+// handle starts a goroutine that reloads the configuration after each signal. The returned function
+// ends the goroutine, and waits for a reload in progress.
 func (h *hangups) handle(ctx context.Context, signals <-chan os.Signal) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup

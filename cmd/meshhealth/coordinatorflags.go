@@ -15,7 +15,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// coordinatorFlags are the flags of the coordinator command. An empty flag was not given.
+// coordinatorFlags are the flags of the command coordinator. An empty string means that the flag was
+// not given.
 type coordinatorFlags struct {
 	config, listen, http       string
 	dataDir                    string
@@ -39,7 +40,7 @@ func (f *coordinatorFlags) addTo(fl *pflag.FlagSet) {
 	fl.StringVar(&f.logLevel, "log-level", "", strings.Join(config.LogLevels(), ", ")+" (default "+config.DefaultLogLevel+")")
 }
 
-// settings returns the settings of the file, changed by the flags.
+// settings returns the settings in the configuration file. Flags replace settings of the file.
 func (f *coordinatorFlags) settings(ctx context.Context, cmd *cobra.Command) (*config.Settings, error) {
 	if f.memory && f.dataDir != "" {
 		return nil, usage(cmd, "--data-dir is given beside --memory; allowed: one of them")
@@ -57,7 +58,7 @@ func (f *coordinatorFlags) settings(ctx context.Context, cmd *cobra.Command) (*c
 	return s, f.change(cmd, s)
 }
 
-// configError names the flag --config in an error that does not name the file.
+// configError adds the name of the flag --config to an error that does not name the file itself.
 func configError(err error) error {
 	if config.IsFault(err) {
 		return err
@@ -65,7 +66,7 @@ func configError(err error) error {
 	return fmt.Errorf("--config: %w", err)
 }
 
-// change replaces settings of the file by the flags that were given, and checks the result.
+// change replaces settings of the file by the given flags, and checks the result.
 func (f *coordinatorFlags) change(cmd *cobra.Command, s *config.Settings) error {
 	f.apply(s)
 	if err := f.faults(cmd, s); err != nil {
@@ -74,7 +75,7 @@ func (f *coordinatorFlags) change(cmd *cobra.Command, s *config.Settings) error 
 	return checkListeners(s)
 }
 
-// checkListeners returns the errors of Settings.Check with hints added.
+// checkListeners returns the error of Settings.Check with a hint for the user.
 func checkListeners(s *config.Settings) error {
 	switch err := s.Check(); {
 	case errors.Is(err, config.ErrInsecureTLS):
@@ -111,14 +112,15 @@ func (f *coordinatorFlags) hasTLS() bool {
 	return f.tlsCert != "" || f.tlsKey != "" || f.tlsClient != ""
 }
 
-// replace sets dst to the value of a flag, unless the flag was not given.
+// replace sets dst to the value of a flag. An empty value, for a flag that was not given, changes
+// nothing.
 func replace(dst *string, flag string) {
 	if flag != "" {
 		*dst = flag
 	}
 }
 
-// faults returns an error that lists all faults of the flags. The settings of the file were
+// faults returns an error with one line for each fault of a flag. The settings of the file were
 // already checked when the file was read.
 func (f *coordinatorFlags) faults(cmd *cobra.Command, s *config.Settings) error {
 	var errs fields.Errors

@@ -60,7 +60,7 @@ func runDemo(a *app, cmd *cobra.Command, f *demoFlags) error {
 		return err
 	}
 	p := a.pen(f.colour.colour)
-	// The demo prints every entry as a change, also the entries of the first snapshot.
+	// The demo prints the entries of the first snapshot as changes too.
 	w := newWatchPrinter(a, &watchFlags{target: target{address: f.listen}, output: f.colour, zones: f.zones}, nil)
 	w.started = true
 	return a.allowSignal(cmd.Context(), demo.Run(cmd.Context(), demo.Config{
@@ -93,15 +93,15 @@ func (f *demoFlags) start(ctx context.Context, dataDir string, policy health.Mes
 		return nil, hinted("A coordinator, or another demo, may be running. Try --listen 127.0.0.1:0 --http 127.0.0.1:0.", "%w", err)
 	}
 	if err != nil {
-		return nil, err // a nil *Coordinator in an interface would not be nil
+		return nil, err // c must not be returned: an interface that holds a nil *Coordinator is not nil
 	}
 	return c, nil
 }
 
-// demoInstance is the hidden command of the child processes of a demo.
+// demoInstance is the name of a hidden command, which the child processes of the demo run.
 const demoInstance = "demo-instance"
 
-// demoProcess returns a command that runs this binary again, as one instance.
+// demoProcess returns a child process that runs this program again as one instance of the demo.
 func demoProcess(ctx context.Context, i demo.Instance) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {
@@ -129,8 +129,8 @@ func demoInstanceCommand(a *app) *cobra.Command {
 	}
 }
 
-// cancelAtEOF calls cancel when stdin ends. The parent of a child process has the other end of
-// stdin, so the child ends with its parent.
+// cancelAtEOF calls cancel when stdin ends. The parent of a child process holds the other end of
+// stdin, so stdin of the child ends with the parent.
 func cancelAtEOF(stdin io.Reader, cancel context.CancelFunc) {
 	_, _ = io.Copy(io.Discard, stdin)
 	cancel()

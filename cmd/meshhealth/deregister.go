@@ -48,7 +48,8 @@ comes back at once.`,
 	return cmd
 }
 
-// deregister removes each instance, and prints the errors of those that it cannot remove.
+// deregister removes the named instances. If it cannot remove some of them, it prints their errors
+// and removes the others.
 func (a *app) deregister(ctx context.Context, conn *connection, out *output, names []string, force bool) error {
 	failed := false
 	for _, name := range names {
@@ -90,7 +91,7 @@ func (a *app) deregisterOne(ctx context.Context, conn *connection, out *output, 
 	return err
 }
 
-// deregistered is what deregister prints as JSON.
+// deregistered is the JSON that the command deregister prints for one instance.
 type deregistered struct {
 	Service  string `json:"service"`
 	Instance string `json:"instance"`

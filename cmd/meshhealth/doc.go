@@ -1,19 +1,19 @@
-// Command meshhealth runs a mesh coordinator, and asks one.
+// Command meshhealth runs a mesh coordinator, and shows and changes what a coordinator knows.
 //
 //	meshhealth coordinator              run a coordinator, on loopback
 //	meshhealth status [NAME...]         print statuses and their reasons
 //	meshhealth watch [NAME...]          print each change
 //	meshhealth history [NAME]           print stored transitions, newest first
 //	meshhealth register, deregister     register instances that have no client library
-//	meshhealth demo                     run a mesh of real services that really fail
+//	meshhealth demo                     run a coordinator and services whose backends fail
 //
-// Results go to stdout, messages to stderr. The exit code of status says the status of the
-// mesh or of the names: 0 SERVING, 1 DEGRADED (or STARTING, DRAINING, MAINTENANCE), 2
-// NOT_SERVING, 3 UNKNOWN. Every command that fails ends with 3.
+// Results go to stdout, messages to stderr. The exit code of the command status stands for the
+// worst status of the given names, or for the status of the mesh: 0 SERVING, 1 DEGRADED (or
+// STARTING, DRAINING, MAINTENANCE), 2 NOT_SERVING, 3 UNKNOWN. Each command that fails ends with 3.
 //
-// The package has flags, signals, exit codes and printing. Each command has a file of its
-// name. Package coordinator/config reads the configuration, and the coordinator decides
-// every status.
+// This package handles flags, signals, exit codes and printing. Each command has a file with its
+// name. Package coordinator/config reads the configuration, and the coordinator computes every
+// status.
 //
 // # Concurrency
 //

@@ -60,7 +60,7 @@ func (a *app) explain(ctx context.Context, conn *connection, out *output, name s
 	return nil
 }
 
-// printExplanation prints one sentence a line. The first one has the colour of the status.
+// printExplanation prints one sentence on each line. The first line has the colour of the status.
 func (a *app) printExplanation(out *output, e *pb.ExplainResponse) error {
 	if out.json() {
 		return printJSON(a.stdout, e)

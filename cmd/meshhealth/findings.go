@@ -7,24 +7,24 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// findings are the entries that a status command has received.
+// findings are the entries that the command status has received from a server.
 type findings struct {
-	mesh    *pb.Health   // the entry of the mesh; nil if the command has names, or the server no mesh
-	self    *pb.Health   // the entry of the coordinator itself; nil if mesh is nil
-	asked   []*pb.Health // the entries that decide the exit code; used if mesh is nil
-	entries []*pb.Health // the entries to list
-	missing []string     // names that are not registered
+	mesh    *pb.Health   // entry of the mesh; nil if names were given, or if the server is not a coordinator
+	self    *pb.Health   // entry of the coordinator itself; nil if mesh is nil
+	asked   []*pb.Health // entries that decide the exit code if mesh is nil
+	entries []*pb.Health // entries that the command lists
+	missing []string     // given names that are not registered
 }
 
-// exitCode returns the exit code of the mesh. If names were asked for, it returns the worst
-// exit code of their entries.
+// exitCode returns the exit code for the status of the mesh. If names were given, it returns the
+// worst exit code of their entries.
 func (f *findings) exitCode() int {
 	if f.mesh != nil {
 		return exitCodeOf(f.mesh.GetStatus())
 	}
 	code := exitOK
 	if len(f.asked)+len(f.missing) == 0 {
-		code = exitFail // an embedded server that serves no services
+		code = exitFail // the server is an embedded server that serves no services
 	}
 	for _, h := range f.asked {
 		code = worstExitCode(code, exitCodeOf(h.GetStatus()))
@@ -32,8 +32,8 @@ func (f *findings) exitCode() int {
 	return code
 }
 
-// find gets the entries of the names, or of the whole mesh if there are no names. It calls
-// received for each entry to list, in the order of the list, as soon as possible.
+// find gets the entries of the given names, or of the whole mesh if there are no names. It calls
+// received for each entry to list, in the order of the list, as soon as the entry has come.
 func (conn *connection) find(ctx context.Context, names []string, received func(*pb.Health) error) (*findings, error) {
 	if len(names) == 0 {
 		return conn.findMesh(ctx, received)
@@ -74,13 +74,13 @@ func (conn *connection) findMesh(ctx context.Context, received func(*pb.Health) 
 			return nil, err
 		}
 	}
-	if f.mesh == nil { // an embedded server answers, and it has no mesh
+	if f.mesh == nil { // an embedded server has answered; it has no mesh
 		f.asked = f.entries
 	}
 	return f, nil
 }
 
-// addInstances adds the instances of the services in f.asked to the entries.
+// addInstances adds the instances of the services in f.asked to f.entries.
 func (conn *connection) addInstances(ctx context.Context, f *findings, received func(*pb.Health) error) error {
 	s := &pb.Selector{}
 	have := map[string]bool{}
@@ -108,8 +108,8 @@ func (conn *connection) addInstances(ctx context.Context, f *findings, received 
 	return nil
 }
 
-// worstExitCode returns the worst of several exit codes. From best to worst they are
-// 0 (SERVING), 1, 3 (UNKNOWN) and 2 (NOT_SERVING).
+// worstExitCode returns the worst of several exit codes. From best to worst they are 0 (SERVING), 1
+// (DEGRADED and others), 3 (UNKNOWN) and 2 (NOT_SERVING).
 func worstExitCode(codes ...int) int {
 	rank := map[int]int{0: 0, 1: 1, 3: 2, 2: 3}
 	worst := 0

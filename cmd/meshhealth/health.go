@@ -9,7 +9,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// statusOf returns the status of an entry as a cell. A ~ marks a status that is not confirmed.
+// statusOf returns the table cell with the status of an entry. A ~ marks an unconfirmed status.
 func (p pen) statusOf(h *pb.Health) cell {
 	c := p.status(h.GetStatus())
 	if h.GetUnconfirmed() {
@@ -18,11 +18,11 @@ func (p pen) statusOf(h *pb.Health) cell {
 	return c
 }
 
-// removed returns the cell that replaces the status of an entry that does not exist any more.
+// removed returns the table cell for an entry that does not exist any more.
 func (p pen) removed() cell { return cell{p.or("✂", "-") + " REMOVED", faint} }
 
-// causeOf returns the name of a cause. It returns an empty text for OK, which the status
-// implies.
+// causeOf returns the name of a cause for a table. It returns an empty text for the cause "ok",
+// which says no more than the status.
 func causeOf(c pb.Cause) string {
 	switch cause := health.CauseFromWire(int32(c)); cause {
 	case health.CauseOK:
@@ -32,8 +32,8 @@ func causeOf(c pb.Cause) string {
 	}
 }
 
-// lastedOf returns how long a status has lasted. The coordinator has measured it, since
-// the local clock may differ from its clock.
+// lastedOf returns how long a status has lasted. The time was measured by the coordinator, because
+// the local clock may differ.
 func lastedOf(h *pb.Health) string {
 	if h.GetAge() == nil {
 		return ""
@@ -41,7 +41,7 @@ func lastedOf(h *pb.Health) string {
 	return age(h.GetAge().AsDuration())
 }
 
-// routableOf returns how many instances of a service are routable, such as 2/3.
+// routableOf returns how many instances of a service are routable, in the form 2/3.
 func routableOf(h *pb.Health) string {
 	c := h.GetCounts()
 	if c == nil {
@@ -52,7 +52,7 @@ func routableOf(h *pb.Health) string {
 	return fmt.Sprintf("%d/%d", c.GetServing()+c.GetDegraded(), total)
 }
 
-// whyOf returns all facts that explain the status of h, the most important one first.
+// whyOf returns all facts that explain the status of h in one line, the most important fact first.
 func whyOf(h *pb.Health) string {
 	var parts []string
 	add := func(text string) {
@@ -95,7 +95,7 @@ func overrideOf(h *pb.Health) string {
 	return text
 }
 
-// nextOf says which decision about an unconfirmed status comes next, and when.
+// nextOf returns the status that an unconfirmed entry will probably get next, and when.
 func nextOf(h *pb.Health) string {
 	if !h.GetUnconfirmed() {
 		return ""
@@ -107,7 +107,7 @@ func nextOf(h *pb.Health) string {
 	return fmt.Sprintf("not confirmed: %s in %s unless it is heard of", decisionOf(h.GetNextCause()), age(in))
 }
 
-// decisionOf returns the status that a decision for this cause leads to.
+// decisionOf returns the status that an instance gets for the cause c.
 func decisionOf(c pb.Cause) string {
 	cause := health.CauseFromWire(int32(c))
 	switch cause {
@@ -119,18 +119,18 @@ func decisionOf(c pb.Cause) string {
 	return cause.String()
 }
 
-// isWell reports whether an entry is SERVING and has nothing else that a person must know.
+// isWell reports whether an entry is SERVING, confirmed and without an override.
 func isWell(h *pb.Health) bool {
 	return h.GetStatus() == pb.Status_STATUS_SERVING && !h.GetUnconfirmed() && h.GetOverride() == nil
 }
 
-// isZone reports whether an entry is a zone, or a service in one zone.
+// isZone reports whether an entry is a zone of the mesh, or a service in one zone.
 func isZone(h *pb.Health) bool {
 	_, zone := health.ID{Service: h.GetService(), Instance: h.GetInstance()}.Zone()
 	return zone
 }
 
-// exitCodeOf returns the exit code of a status. An unknown number is UNKNOWN.
+// exitCodeOf returns the exit code for a status. An unknown number counts as UNKNOWN.
 func exitCodeOf(s pb.Status) int {
 	status, _ := health.StatusFromWire(int32(s))
 	return status.ExitCode()

@@ -11,7 +11,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// maxHistory is the largest value of --limit.
+// maxHistory is the largest value of the flag --limit of the command history.
 const maxHistory = 100_000
 
 func historyCommand(a *app) *cobra.Command {
@@ -74,7 +74,7 @@ func (a *app) history(ctx context.Context, conn *connection, out *output, name s
 	return a.printHistory(out, list)
 }
 
-// transitions returns the newest transitions, limit at most.
+// transitions returns the newest transitions, at most limit of them.
 func (conn *connection) transitions(ctx context.Context, name string, limit int) ([]*pb.Transition, error) {
 	var all []*pb.Transition
 	req := &pb.ListTransitionsRequest{Name: name}
@@ -92,7 +92,8 @@ func (conn *connection) transitions(ctx context.Context, name string, limit int)
 	return all, nil
 }
 
-// stamp is the format of a time. It has the day, since a history can be longer than a day.
+// stamp is the format of a time in a history. It includes the day, because a history can be longer
+// than a day.
 const stamp = "2006-01-02 15:04:05.000"
 
 func (a *app) printHistory(out *output, list []*pb.Transition) error {
@@ -106,7 +107,7 @@ func (a *app) printHistory(out *output, list []*pb.Transition) error {
 	return t.print(a.stdout, p, a.columns)
 }
 
-// transitionCells returns the cells of a row of the history that follow the time.
+// transitionCells returns the table cells for a transition, without the cell of the time.
 func transitionCells(p pen, t *pb.Transition) []cell {
 	if n := t.GetLost(); n > 0 {
 		what := fmt.Sprintf("%s not stored here", plural(int(min(n, 1<<31)), "transition"))

@@ -9,7 +9,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger returns a logger that writes one line for each record.
+// newLogger returns a logger that writes one line for each record. format and level are values of
+// the section "log" of the configuration file.
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	least, err := zapcore.ParseLevel(level)
 	if err != nil {

@@ -15,12 +15,12 @@ func main() { os.Exit(run()) }
 func run() int {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
-	// The coordinator has a log of its own. The other commands print their results, and
-	// log records of the libraries must not be mixed with them.
+	// Only the coordinator has a log. The other commands print results on the terminal, which
+	// must not be mixed with log records of libraries.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	go func() {
 		<-signals.Stops
-		// From now on a second signal has its default effect: it ends the process at once.
+		// A second signal has its default effect: it ends the process at once.
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 		stop()
 	}()

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// output has the flags that say how a command prints: --output and --color.
+// output has the values of the flags --output and --color, which say how a command prints.
 type output struct {
 	format string
 	colour string
@@ -24,17 +24,17 @@ var (
 	colourModes   = []string{"auto", "always", "never"}
 )
 
-// addFormat adds the flag --output to a command.
+// addFormat adds the flag --output to cmd.
 func (o *output) addFormat(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&o.format, "output", "o", "table", "`FORMAT`: table, or json (one object a line)")
 }
 
-// addColour adds the flag --color to a command.
+// addColour adds the flag --color to cmd.
 func (o *output) addColour(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.colour, "color", "auto", "`WHEN`: auto, always or never; NO_COLOR is respected")
 }
 
-// addTo adds the flags --output and --color to a command.
+// addTo adds the flags --output and --color to cmd.
 func (o *output) addTo(cmd *cobra.Command) {
 	o.addFormat(cmd)
 	o.addColour(cmd)
@@ -42,7 +42,7 @@ func (o *output) addTo(cmd *cobra.Command) {
 
 func (o *output) json() bool { return o.format == "json" }
 
-// check returns an error if a flag has an unknown value.
+// check returns an error if the value of --output or --color is unknown.
 func (o *output) check(cmd *cobra.Command) error {
 	err := oneOf(outputFormats)(o.format)
 	if err != nil {
@@ -54,8 +54,8 @@ func (o *output) check(cmd *cobra.Command) error {
 	return err
 }
 
-// inJSON writes default values too. Otherwise a script would find no status at all
-// where the status is UNKNOWN.
+// inJSON encodes messages with their default values. Without these, the status UNKNOWN would be
+// missing in the JSON, because its number is 0.
 var inJSON = protojson.MarshalOptions{EmitDefaultValues: true}
 
 // printJSON prints a message as one line of JSON.
@@ -67,8 +67,8 @@ func printJSON(w io.Writer, m proto.Message) error {
 	return printLine(w, text)
 }
 
-// printLine prints a JSON text on one line without optional spaces. protojson adds such spaces
-// at random.
+// printLine prints a JSON text on one line without optional spaces. protojson adds such spaces at
+// random, so that its output is not stable.
 func printLine(w io.Writer, text []byte) error {
 	var b bytes.Buffer
 	if err := json.Compact(&b, text); err != nil {
@@ -78,8 +78,8 @@ func printLine(w io.Writer, text []byte) error {
 	return err
 }
 
-// escaped replaces the characters that JSON allows and a terminal may execute by their \u
-// escapes.
+// escaped replaces control characters that JSON allows in texts by their \u escapes, because a
+// terminal may execute them.
 func escaped(text string) string {
 	var b bytes.Buffer
 	for _, r := range text {

@@ -22,7 +22,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// forceable are the statuses that an override may have.
+// forceable are the statuses that an override may set.
 var forceable = []string{"SERVING", "DEGRADED", "NOT_SERVING", "MAINTENANCE"}
 
 // overrideFlags are the flags of the commands that set or clear an override.
@@ -30,7 +30,7 @@ type overrideFlags struct {
 	target
 	author, reason string
 	length         time.Duration
-	sets           bool // the command sets an override, so --reason is required
+	sets           bool // true if the command sets an override, so that --reason is required
 }
 
 func (f *overrideFlags) addTo(cmd *cobra.Command) {
@@ -45,7 +45,7 @@ func (f *overrideFlags) addTo(cmd *cobra.Command) {
 	fl.DurationVar(&f.length, "for", 0, "for `HOW LONG`, such as 2h (default: until it is cleared)")
 }
 
-// complete sets the default of the author, and checks all flags.
+// complete fills in the default author, and checks all flags.
 func (f *overrideFlags) complete(getenv func(string) string, scope string) error {
 	var errs fields.Errors
 	_, err := wire.ParseScope(scope)
@@ -69,8 +69,8 @@ func (f *overrideFlags) complete(getenv func(string) string, scope string) error
 	return errs.Join()
 }
 
-// whoami returns the name of the user of this process. If the user database has none, as
-// in many containers, it returns UID@HOST.
+// whoami returns the name of the user that runs this process. In many containers the user has no
+// name. In this case it returns UID@HOST.
 func whoami(current func() (*user.User, error), hostname func() (string, error)) string {
 	if u, err := current(); err == nil && u.Username != "" {
 		return u.Username
@@ -82,7 +82,7 @@ func whoami(current func() (*user.User, error), hostname func() (string, error))
 	return fmt.Sprintf("%d@%s", os.Getuid(), host)
 }
 
-// overrideError returns an error that says why an override was not set or cleared.
+// overrideError returns an error for the user, which says why an override was not set or cleared.
 func (conn *connection) overrideError(ctx context.Context, scope string, err error) error {
 	if wire.ReasonOf(err) == wire.ReasonNotFound {
 		return conn.unknownScope(ctx, scope)
@@ -140,7 +140,7 @@ func maintenanceCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-// clearCommand returns a command that clears the override of a scope.
+// clearCommand returns a command that removes the override of a scope.
 func clearCommand(a *app, use, short string) *cobra.Command {
 	var f overrideFlags
 	cmd := &cobra.Command{

@@ -9,7 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// listCommand returns a command that lists all overrides, or only maintenance.
+// listCommand returns a command that lists overrides. If maintenance is true, it lists only those
+// with the status MAINTENANCE.
 func listCommand(a *app, short string, maintenance bool) *cobra.Command {
 	var (
 		t   target
@@ -78,7 +79,7 @@ func (a *app) printOverrides(out *output, list []*pb.ForcedScope) error {
 	return t.print(a.stdout, p, a.columns)
 }
 
-// actionCells returns the cells of a history row about an override.
+// actionCells returns the table cells for a transition that is an action on an override.
 func actionCells(p pen, t *pb.Transition) []cell {
 	what := map[pb.Action]string{
 		pb.Action_ACTION_OVERRIDE_SET:     "forced",

@@ -31,7 +31,7 @@ Flags:
 		Example: `  meshhealth probe localhost:9000
   meshhealth probe -addr=localhost:9000 -service=payments -rpc-timeout=500ms
   meshhealth probe localhost:9000 --watch`,
-		// grpc-health-probe reads its flags with package flag.
+		// The flags must work as for grpc-health-probe, which uses the package flag and not cobra.
 		DisableFlagParsing:    true,
 		DisableFlagsInUseLine: true,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -53,7 +53,7 @@ Flags:
 	return cmd
 }
 
-// run connects to the server. It then prints the status once, or, with -watch, each change.
+// run connects to the server and prints its status once. With the flag -watch, it prints each change.
 func (p *probe) run(ctx context.Context, a *app) error {
 	if len(p.ignored) > 0 {
 		a.say("meshhealth: arguments from %q on are ignored, since it is no flag", p.ignored[0])

@@ -28,7 +28,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The exit codes of probe are those of grpc-health-probe, which it replaces.
+// The exit codes of the command probe are those of grpc-health-probe, which it can replace.
 const (
 	probeArguments = 1
 	probeConnect   = 2
@@ -37,8 +37,8 @@ const (
 	probeSPIFFE    = 20
 )
 
-// dial returns a connection, which is not established yet. If it returns an error, code is
-// the exit code of the command.
+// dial returns a connection that is not established yet. If err is not nil, code is the exit code of
+// the command.
 func (p *probe) dial() (conn *grpc.ClientConn, code exitCode, err error) {
 	switch {
 	case p.alts:
@@ -67,8 +67,8 @@ func (p *probe) dial() (conn *grpc.ClientConn, code exitCode, err error) {
 	return conn, exitOK, nil
 }
 
-// target returns the address as a target of gRPC. As with grpc-health-probe, an address
-// without a known scheme is dialled without a resolver. An address that can never be
+// target returns the address in the form that gRPC expects. It does the same as grpc-health-probe:
+// an address without a known scheme is dialled without a resolver. An address that can never be
 // dialled is an error.
 func (p *probe) target() (string, error) {
 	if u, err := url.Parse(p.address); err == nil && resolver.Get(u.Scheme) != nil {
@@ -112,8 +112,8 @@ func (p *probe) credentials() (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(cfg), errors.Join(errs...)
 }
 
-// connect waits until the connection is established, or until the connect time-out. The server
-// may start during this time.
+// connect waits until the connection is established, at most until the connect time-out. The server
+// may not listen yet when the probe starts.
 func (p *probe) connect(ctx context.Context, conn *grpc.ClientConn) error {
 	waiting, cancel := context.WithTimeout(ctx, p.connectTimeout)
 	defer cancel()
@@ -132,8 +132,8 @@ func (p *probe) connect(ctx context.Context, conn *grpc.ClientConn) error {
 	return nil
 }
 
-// dialError returns the error of the last attempt to connect. gRPC reports this error only
-// through a call, which fails at once.
+// dialError returns the error of the last attempt to connect. gRPC reports this error only in the
+// result of a call, so dialError makes a call, which fails at once.
 func (p *probe) dialError(ctx context.Context, conn *grpc.ClientConn) string {
 	_, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{Service: p.service})
 	if status.Code(err) != codes.Unavailable {
@@ -142,8 +142,8 @@ func (p *probe) dialError(ctx context.Context, conn *grpc.ClientConn) string {
 	return ": " + status.Convert(err).Message()
 }
 
-// once makes one Check of grpc.health.v1, as every other prober does. The trailers of
-// meshhealth servers distinguish DEGRADED from SERVING.
+// once makes one call of Check of grpc.health.v1, as other probes do. A meshhealth server also sends
+// trailers, from which once can tell DEGRADED from SERVING.
 func (p *probe) once(ctx context.Context, a *app, conn *grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(ctx, p.rpcTimeout)
 	defer cancel()
@@ -168,7 +168,7 @@ func (p *probe) once(ctx context.Context, a *app, conn *grpc.ClientConn) error {
 	return err
 }
 
-// noAnswer prints why the server has not answered, and returns the exit code.
+// noAnswer prints why the server has not answered, and returns the exit code as an error.
 func (p *probe) noAnswer(a *app, err error) error {
 	switch s := status.Convert(err); s.Code() {
 	case codes.Unimplemented:

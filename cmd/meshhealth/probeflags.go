@@ -12,7 +12,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// probe has the flags of one call of the probe command.
+// probe has the values of the flags of the command probe.
 type probe struct {
 	address, service, userAgent string
 	connectTimeout, rpcTimeout  time.Duration
@@ -22,7 +22,8 @@ type probe struct {
 	alts, spiffe                bool
 	gzip, verbose, version      bool
 	watch, degradedFails        bool
-	// ignored are the arguments after the first word that is no flag. They have no effect.
+	// ignored are the arguments after the first argument that is not a flag. They have no
+	// effect.
 	ignored []string
 }
 
@@ -48,8 +49,8 @@ func (p *probe) flags(fl *flag.FlagSet) {
 	fl.BoolVar(&p.version, "version", false, "print the version")
 }
 
-// parseProbe reads the flags. An address without -addr may be before, between or after the
-// flags. With -addr the flags end at the first argument that is no flag, as they do for
+// parseProbe parses the command line. An address without the flag -addr may be before, between or
+// after the flags. With -addr, the flags end at the first argument that is not a flag, as for
 // grpc-health-probe.
 func parseProbe(args []string) (*probe, error) {
 	p := &probe{}
@@ -99,7 +100,7 @@ func probeFlags() string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// check returns an error that lists all faults of the flags.
+// check returns an error with one line for each wrong flag.
 func (p *probe) check() error {
 	var errs []error
 	refuse := func(wrong bool, format string, args ...any) {
@@ -128,14 +129,14 @@ func (p *probe) check() error {
 	return errors.Join(errs...)
 }
 
-// headers are the headers that the probe sends with each call.
+// headers are the values of the flag for gRPC headers, which the probe sends with each call.
 type headers struct{ metadata.MD }
 
 // String implements flag.Value.
 func (h *headers) String() string { return "" }
 
-// Set implements flag.Value. As with grpc-health-probe, gRPC refuses a header that HTTP/2
-// does not allow when it is sent.
+// Set implements flag.Value. It does not check whether HTTP/2 allows the header: gRPC refuses other
+// headers when they are sent. grpc-health-probe does the same.
 func (h *headers) Set(text string) error {
 	name, value, ok := strings.Cut(text, ":")
 	if !ok {

@@ -14,14 +14,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// received is a status that a Watch of grpc.health.v1 or of meshhealth has received.
+// received is a status that was received on a Watch of grpc.health.v1 or of meshhealth.v1.
 type received struct {
 	text    string
 	healthy bool
 }
 
-// watchChanges prints each change until ctx ends. Its exit code is then the one that a probe
-// without -watch would have.
+// watchChanges prints each change until ctx ends. Its exit code stands for the last status, as
+// without the flag -watch.
 func (p *probe) watchChanges(ctx context.Context, a *app, conn *grpc.ClientConn) error {
 	var last received
 	show := func(r received) error {

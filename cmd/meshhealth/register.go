@@ -62,7 +62,8 @@ If the instance is registered already, it is changed.`,
 	return cmd
 }
 
-// addRegistration adds the flags that describe one instance.
+// addRegistration adds the flags that describe one instance to fl. Their values are stored in reg and
+// labels.
 func addRegistration(fl *pflag.FlagSet, reg *pb.Registration, labels *[]string) {
 	fl.StringVar(&reg.Address, "address", "", "`HOST:PORT` where it serves; :PORT means this machine (required)")
 	fl.StringArrayVar(labels, "label", nil, "`KEY=VALUE`; may be given several times")
@@ -93,7 +94,7 @@ func (f *registerFlags) registerOne(a *app, cmd *cobra.Command, names []string) 
 	})
 }
 
-// complete sets the name and the labels of the registration, and checks all of it.
+// complete fills in the name and the labels of the registration, and checks all its fields.
 func (f *registerFlags) complete(name string) error {
 	var errs fields.Errors
 	reg := &f.reg
@@ -138,8 +139,8 @@ func parseLabels(list []string) (map[string]string, error) {
 	return labels, nil
 }
 
-// registerFile registers all instances of a file in batches. All instances of a batch are
-// registered, or none. After a batch that fails no further batch is sent.
+// registerFile registers all instances in a file, in batches. The coordinator registers either all
+// instances of a batch or none. After a failed batch, registerFile sends no more.
 func (f *registerFlags) registerFile(a *app, cmd *cobra.Command, names []string) error {
 	if err := errors.Join(f.output.check(cmd), checkFileOnly(cmd, names)); err != nil {
 		return err
@@ -165,7 +166,8 @@ func (f *registerFlags) registerFile(a *app, cmd *cobra.Command, names []string)
 	return nil
 }
 
-// checkFileOnly refuses, beside --file, a name and flags that describe one instance.
+// checkFileOnly returns an error if the flag --file is used together with a name, or with flags that
+// describe one instance.
 func checkFileOnly(cmd *cobra.Command, names []string) error {
 	var errs []error
 	if len(names) > 0 {
@@ -181,9 +183,10 @@ func checkFileOnly(cmd *cobra.Command, names []string) error {
 	return errors.Join(errs...)
 }
 
-// batchSize returns how many registrations fit into one request, at least one.
+// batchSize returns how many registrations from the start of list fit into one request. It is at
+// least 1.
 func batchSize(list []listed) int {
-	const most = wire.MaxRequest - 64<<10 // in bytes; 64 KiB are left for framing
+	const most = wire.MaxRequest - 64<<10 // in bytes; 64 KiB are reserved for framing
 	bytes := 0
 	for i, l := range list {
 		if bytes += proto.Size(l.Registration) + 8; i == wire.MaxRegistrations || i > 0 && bytes > most {
@@ -208,7 +211,7 @@ func (f *registerFlags) registerBatch(ctx context.Context, a *app, conn *connect
 	return a.printLeases(&f.output, resp)
 }
 
-// printLeases prints the leases of the instances that were registered.
+// printLeases prints the lease of each registered instance.
 func (a *app) printLeases(out *output, resp *pb.RegisterResponse) (err error) {
 	for _, lease := range resp.GetLeases() {
 		if out.json() {

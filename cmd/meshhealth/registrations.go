@@ -22,13 +22,13 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// listed is a registration and its line in the file.
+// listed is a registration in a file, with the number of its line.
 type listed struct {
 	*pb.Registration
 	line int
 }
 
-// readRegistrations reads a file; the name - is stdin.
+// readRegistrations reads and parses a file of registrations. The name "-" means stdin.
 func (a *app) readRegistrations(ctx context.Context, name string) ([]listed, error) {
 	open, shown := func() (io.ReadCloser, error) { return os.Open(name) }, name
 	if name == "-" {
@@ -55,10 +55,10 @@ func (a *app) readRegistrations(ctx context.Context, name string) ([]listed, err
 	return list, p.Err()
 }
 
-// parseRegistrations reads one of three formats: a YAML list, a YAML mapping with this
-// list as services, or JSON objects, one a line.
+// parseRegistrations parses the content of a file in one of three formats. These are a YAML list, a
+// YAML mapping with such a list under the key "services", and one JSON object on each line.
 func parseRegistrations(p *input.Problems, content []byte) []listed {
-	content = bytes.TrimPrefix(content, []byte("\ufeff")) // YAML allows a byte order mark
+	content = bytes.TrimPrefix(content, []byte("\ufeff")) // YAML allows a byte order mark at the start of a file
 	r := registrationReader{first: map[health.ID]int{}}
 	list := input.List(func(int) input.Reader { return r.read })
 	switch trimmed := bytes.TrimSpace(content); {
@@ -78,15 +78,15 @@ func parseRegistrations(p *input.Problems, content []byte) []listed {
 	return r.all
 }
 
-// registrationReader collects the registrations of a file.
+// registrationReader collects the registrations while a file is parsed.
 type registrationReader struct {
 	all   []listed
-	first map[health.ID]int // the line of each instance
-	line  int               // the present line of JSON; 0 means that the YAML node has the line
+	first map[health.ID]int // number of the line in which each instance was found first
+	line  int               // number of the current line of JSON; 0 for YAML, where the node has the number
 }
 
-// readJSONLines reads objects with the YAML reader. YAML includes JSON, apart from some
-// escapes.
+// readJSONLines parses one JSON object on each line with the YAML parser. This works because JSON is
+// a part of YAML, except for some escapes.
 func (r *registrationReader) readJSONLines(p *input.Problems, content []byte) {
 	for line := range bytes.Lines(content) {
 		r.line++
@@ -106,10 +106,10 @@ func (r *registrationReader) readJSONLines(p *input.Problems, content []byte) {
 	}
 }
 
-// jsonEscape matches one escape of a JSON string, or a pair of surrogates.
+// jsonEscape matches one escape in a JSON string. Two escapes that form one character are one match.
 var jsonEscape = regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)`)
 
-// unescaped replaces the escapes that JSON has and YAML does not have.
+// unescaped replaces the JSON escapes that YAML does not have.
 func unescaped(content []byte) []byte {
 	return jsonEscape.ReplaceAllFunc(content, func(escape []byte) []byte {
 		var text string
@@ -120,7 +120,7 @@ func unescaped(content []byte) []byte {
 	})
 }
 
-// read reads one registration.
+// read parses one registration.
 func (r *registrationReader) read(p *input.Problems, path string, n *yaml.Node) {
 	reg, percent := &pb.Registration{Static: true}, 0
 	before := len(p.List)
@@ -155,7 +155,7 @@ func (r *registrationReader) read(p *input.Problems, path string, n *yaml.Node) 
 	r.all = append(r.all, listed{reg, line})
 }
 
-// check returns an error if a required key is missing, or if the file has the instance twice.
+// check returns an error if a required key is missing, or if the file contains the instance twice.
 func (r *registrationReader) check(reg *pb.Registration) error {
 	var missing []string
 	for _, f := range []struct{ name, value string }{
@@ -180,8 +180,8 @@ func (r *registrationReader) check(reg *pb.Registration) error {
 
 var registrationField = regexp.MustCompile(`^registrations\[(\d{1,9})\]\.?(.*)$`)
 
-// refusedLines returns the faults that the coordinator has found in a batch, by the lines
-// of the file.
+// refusedLines returns the faults that the coordinator has found in a batch. Each fault has the
+// number of its line in the file.
 func refusedLines(name string, batch []listed, st *status.Status) *input.Problems {
 	p := &input.Problems{File: name}
 	for _, d := range st.Details() {

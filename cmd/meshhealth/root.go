@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// run runs a command line and returns its exit code.
+// run executes a command line and returns the exit code.
 func (a *app) run(ctx context.Context, args []string) int {
 	root := rootCommand(a)
 	root.SetArgs(args)
@@ -56,8 +56,8 @@ Ask it:             meshhealth status`,
 	return root
 }
 
-// restoreHangup restores the default effect of SIGHUP, which ends the process. It returns an
-// error if the process has already received a SIGHUP.
+// restoreHangup restores the default effect of SIGHUP, which is the end of the process. If a SIGHUP
+// has already come, it returns an error.
 func (a *app) restoreHangup() error {
 	if a.hangups == nil {
 		return nil

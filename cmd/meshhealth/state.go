@@ -133,7 +133,7 @@ func storeOf(s *pb.GetCoordinatorResponse) string {
 	return text
 }
 
-// countsOf lists the counts that are not zero, ordered by name.
+// countsOf returns the counts that are not zero as a text, ordered by name.
 func countsOf(counts map[string]uint32) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(counts)) {

@@ -11,8 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// printStatus prints findings as a table, below a headline about the mesh. With all it
-// also lists instances and zones that are well.
+// printStatus prints findings as a table, with a line about the mesh above it. If all is false, it
+// omits instances and zones that are well.
 func (a *app) printStatus(out *output, f *findings, all bool) error {
 	p := a.pen(out.colour)
 	if f.mesh != nil {
@@ -36,7 +36,7 @@ func (a *app) printStatus(out *output, f *findings, all bool) error {
 	return a.printChecks(p, f)
 }
 
-// headline returns one line about the mesh.
+// headline returns the first line of the output, which is about the whole mesh.
 func headline(p pen, f *findings) string {
 	services, instances, unconfirmed := 0, 0, 0
 	for _, h := range f.entries {
@@ -62,8 +62,8 @@ func headline(p pen, f *findings) string {
 	return text
 }
 
-// printCoordinator prints the status of the coordinator if it is not well. All other
-// statuses come from the coordinator, and may be wrong then.
+// printCoordinator prints the status of the coordinator itself if it is not well. In this case the
+// other statuses may be wrong, because the coordinator computes them.
 func (a *app) printCoordinator(p pen, h *pb.Health) {
 	if h == nil || isWell(h) {
 		return
@@ -72,8 +72,8 @@ func (a *app) printCoordinator(p pen, h *pb.Health) {
 	fmt.Fprintf(a.stdout, "The coordinator is %s: %s\n", p.paint(status.style, status.text), wire.CleanTo(whyOf(h), maxShown))
 }
 
-// printFooter prints a hint if nothing is registered. On a terminal it also prints how many
-// instances the table does not list.
+// printFooter prints a hint if nothing is registered. On a terminal it also prints hidden, the number
+// of instances that the table omits.
 func (a *app) printFooter(f *findings, hidden int) {
 	switch {
 	case len(f.entries)+len(f.missing) == 0:
@@ -84,13 +84,13 @@ func (a *app) printFooter(f *findings, hidden int) {
 	}
 }
 
-// serviceGroup is a service, or the mesh, with its instances and zones.
+// serviceGroup is a service, or the mesh, with its instances and zones in the order of the table.
 type serviceGroup struct {
-	self      *pb.Health // entry of the service or mesh; nil if the arguments of the command name only instances
+	self      *pb.Health // entry of the service or mesh; nil if the command line names only instances
 	instances []*pb.Health
 }
 
-// groupByService returns the groups of all entries. Services and instances are ordered by
+// groupByService groups entries by service. Services, and instances in a service, are ordered by
 // their status, the worst first.
 func groupByService(entries []*pb.Health) []*serviceGroup {
 	byName := map[string]*serviceGroup{}
@@ -115,7 +115,7 @@ func groupByService(entries []*pb.Health) []*serviceGroup {
 	return groups
 }
 
-// first returns the entry by which the group is ordered: the service, or else its first
+// first returns the entry that decides the place of the group: the service or, without it, its first
 // instance.
 func (g *serviceGroup) first() *pb.Health {
 	if g.self != nil {
@@ -124,7 +124,7 @@ func (g *serviceGroup) first() *pb.Health {
 	return g.instances[0]
 }
 
-// worseFirst compares two entries: first by status, the worst first, and then by name.
+// worseFirst compares two entries by status, the worse one first, and then by name.
 func worseFirst(a, b *pb.Health) int {
 	if worse := cmp.Compare(severity(b), severity(a)); worse != 0 {
 		return worse
@@ -132,8 +132,8 @@ func worseFirst(a, b *pb.Health) int {
 	return strings.Compare(nameOf(a), nameOf(b))
 }
 
-// severity returns a number that is greater for a worse status. If two entries have the same
-// status, it is greater for an entry that is not well.
+// severity returns a number that is higher for a worse status. For equal statuses, it is higher if
+// the entry is not well.
 func severity(h *pb.Health) int {
 	s, _ := health.StatusFromWire(int32(h.GetStatus()))
 	n := 0
@@ -148,7 +148,8 @@ func severity(h *pb.Health) int {
 	return n
 }
 
-// addRows adds a service and its instances. It returns how many instances it left out.
+// addRows adds the rows of a service and its instances to t. hidden is the number of instances that
+// are omitted because they are well.
 func (g *serviceGroup) addRows(t *table, p pen, all bool) (hidden int) {
 	if g.self != nil {
 		t.add(statusRow(p, g.self, strong)...)
@@ -166,8 +167,8 @@ func (g *serviceGroup) addRows(t *table, p pen, all bool) (hidden int) {
 	return hidden
 }
 
-// isWorseZone reports whether a zone gets a row: its status is worse than the one of the
-// service or mesh.
+// isWorseZone reports whether the table must show a zone, because its status is worse than the status
+// of the service or mesh.
 func (g *serviceGroup) isWorseZone(h *pb.Health) bool {
 	if g.self == nil {
 		return !isWell(h)

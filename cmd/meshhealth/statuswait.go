@@ -14,8 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// parseWait returns the statuses in the value of --wait. It returns none if the flag was not
-// given.
+// parseWait returns the statuses in text, the value of the flag --wait. It returns none if the flag
+// was not given.
 func parseWait(cmd *cobra.Command, text string) (wanted []health.Status, err error) {
 	if !cmd.Flags().Changed("wait") {
 		return nil, nil
@@ -38,18 +38,20 @@ func statusNames(statuses []health.Status) (names []string) {
 	return names
 }
 
-// statusWait waits until all names have one of the wanted statuses.
+// statusWait waits until each of some names has one of the wanted statuses.
 type statusWait struct {
 	names  []string
 	wanted []health.Status
-	// known has the latest entry of each name. It is empty during an outage.
+	// known has the latest entry of each name. It is empty while the coordinator cannot be
+	// reached.
 	known map[string]*client.Entry
-	// outage is the reason why the coordinator cannot be reached; nil if it can be reached.
+	// outage says why the coordinator cannot be reached. It is nil if the coordinator can be
+	// reached.
 	outage error
 }
 
-// waitForStatus waits until all names have one of the wanted statuses, and prints their
-// entries. Without names it waits for the mesh.
+// waitForStatus waits until each name has one of the wanted statuses, and then prints the entries.
+// Without names it waits for the status of the mesh.
 func (a *app) waitForStatus(cmd *cobra.Command, t *target, out *output, names []string, wanted []health.Status) error {
 	if err := t.complete(cmd, a.getenv); err != nil {
 		return err
@@ -90,7 +92,7 @@ func (w *statusWait) update(u *client.Update) {
 	}
 }
 
-// done reports whether all names have one of the wanted statuses, confirmed.
+// done reports whether each name has one of the wanted statuses and this status is confirmed.
 func (w *statusWait) done() bool {
 	return !slices.ContainsFunc(w.names, func(name string) bool { return !w.isWanted(w.known[name]) })
 }
@@ -99,7 +101,7 @@ func (w *statusWait) isWanted(e *client.Entry) bool {
 	return e != nil && !e.Unregistered && !e.Unconfirmed && !e.Removed && slices.Contains(w.wanted, e.Status)
 }
 
-// timedOut returns an error that says, for each name, why the name has no wanted status.
+// timedOut returns an error that says for each name why the wait has not ended.
 func (w *statusWait) timedOut(t *target) error {
 	if len(w.known) == 0 && w.outage != nil {
 		return t.callError(w.outage)

@@ -12,8 +12,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// unknownName returns an error about a name that is not registered, with similar names
-// as a hint.
+// unknownName returns an error about a name that is not registered. Its hint lists similar names.
 func (conn *connection) unknownName(ctx context.Context, name string) error {
 	if near := conn.near(ctx, name); len(near) > 0 {
 		return hinted(fmt.Sprintf("Did you mean %s?", either(near)), "%s is not registered", name)
@@ -21,9 +20,9 @@ func (conn *connection) unknownName(ctx context.Context, name string) error {
 	return hinted("`meshhealth status` lists the registered names.", "%s is not registered", name)
 }
 
-// near returns registered names that are similar to a mistyped name. They are instances of
-// the same service, else instances of similar services, else similar services. If the
-// coordinator does not answer, near returns none, since it is only for hints.
+// near returns registered names that are similar to a mistyped name. It prefers instances of the same
+// service, then instances of similar services, then similar services. It returns none if the
+// coordinator does not answer, because the names are used only in a hint.
 func (conn *connection) near(ctx context.Context, name string) []string {
 	id := health.ParseID(name)
 	if id.Instance == "" {
@@ -43,8 +42,8 @@ func (conn *connection) near(ctx context.Context, name string) []string {
 	return services
 }
 
-// nearInstances returns instances of the services with similar names. If name is a zone
-// of a service, it returns zones of the services instead.
+// nearInstances returns the instances of the given services whose names are similar to name. If name
+// is a service in one zone, it returns similar zones instead.
 func (conn *connection) nearInstances(ctx context.Context, name string, services ...string) []string {
 	isZone := func(name string) bool {
 		_, zone := health.ParseID(name).Zone()
@@ -56,13 +55,13 @@ func (conn *connection) nearInstances(ctx context.Context, name string, services
 	}))
 }
 
-// names returns the names of all entries that match s. It returns none after an error.
+// names returns the names of all entries that s selects. After an error it returns none.
 func (conn *connection) names(ctx context.Context, s *pb.Selector) (names []string) {
 	for h, err := range conn.list(ctx, s) {
 		if err != nil {
 			return nil
 		}
-		// The empty name is an alias of another entry, and no useful hint.
+		// The empty name stands for the server itself, and is not useful as a hint.
 		if name := wire.Clean(nameOf(h)); name != "" {
 			names = append(names, name)
 		}
@@ -70,8 +69,7 @@ func (conn *connection) names(ctx context.Context, s *pb.Selector) (names []stri
 	return names
 }
 
-// unknownScope returns an error about a scope that matches no instance, with similar
-// names as a hint.
+// unknownScope returns an error about a scope that matches no instance. Its hint lists similar names.
 func (conn *connection) unknownScope(ctx context.Context, text string) error {
 	scope, err := wire.ParseScope(text)
 	if err == nil && !strings.Contains(text, "=") {

@@ -9,11 +9,11 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// style is a colour or weight, as an escape sequence of terminals. A colour never has
-// information that the text does not have.
+// style is the colour or weight of a text, as an escape sequence for terminals. A colour repeats what
+// the text says, so that the output is complete without colours.
 type style string
 
-// Most colour-blind people can tell cyan, yellow and bold red apart, but not green and
+// The styles. Most colour-blind people can distinguish cyan, yellow and bold red, but not green and
 // red.
 const (
 	plainText style = ""
@@ -25,14 +25,14 @@ const (
 	reset           = "\x1b[0m"
 )
 
-// pen formats texts with the colours and characters that the terminal can show.
+// pen says which colours and characters the terminal can show, and formats texts with them.
 type pen struct {
 	colour bool
 	ascii  bool
 }
 
-// pen returns the pen for stdout. mode is the value of --color. If stdout is a pipe, only the
-// mode always gives colours.
+// pen returns the pen for stdout. mode is the value of the flag --color. If stdout is not a terminal,
+// only the mode "always" results in colours.
 func (a *app) pen(mode string) pen {
 	colour := mode == "always"
 	if mode == "auto" {
@@ -41,8 +41,8 @@ func (a *app) pen(mode string) pen {
 	return pen{colour: colour, ascii: a.asciiOnly()}
 }
 
-// asciiOnly reports whether the locale allows only ASCII. Without a locale, as in many
-// containers, it returns false.
+// asciiOnly reports whether the locale allows only ASCII characters. It returns false if no locale is
+// set, as in many containers.
 func (a *app) asciiOnly() bool {
 	for _, name := range []string{"LC_ALL", "LC_CTYPE", "LANG"} {
 		if v := strings.ToLower(a.getenv(name)); v != "" {
@@ -59,7 +59,7 @@ func (p pen) paint(s style, text string) string {
 	return string(s) + text + reset
 }
 
-// or returns the first text, or the second one where only ASCII can be shown.
+// or returns the first text. If only ASCII can be shown, it returns the second text.
 func (p pen) or(unicode, ascii string) string {
 	if p.ascii {
 		return ascii
@@ -69,7 +69,7 @@ func (p pen) or(unicode, ascii string) string {
 
 func (p pen) dots() string { return p.or("…", "...") }
 
-// symbol is the character and the style with which a status is printed beside its word.
+// symbol is the character, and its style, that is printed before the name of a status.
 type symbol struct {
 	glyph, ascii string
 	style        style
@@ -85,7 +85,7 @@ var symbols = map[health.Status]symbol{
 	health.Maintenance: {"■", "#", faint},
 }
 
-// status shows a status as a symbol and a word.
+// status returns the table cell for a status: a symbol and the name.
 func (p pen) status(s pb.Status) cell {
 	if s == pb.Status_STATUS_SERVICE_UNKNOWN {
 		return cell{text: "? SERVICE_UNKNOWN", style: warning}
@@ -101,8 +101,8 @@ type cell struct {
 	style style
 }
 
-// table has the rows of a table. Each column is as wide as its widest cell. On a terminal the
-// last column is cut at the right edge. In a pipe nothing is cut.
+// table is a text table. Each column is as wide as its widest cell. On a terminal, the last column is
+// cut at the right edge. Otherwise nothing is cut.
 type table struct {
 	head []string
 	rows [][]cell
@@ -115,10 +115,10 @@ func (t *table) add(cells ...cell) {
 	t.rows = append(t.rows, cells)
 }
 
-// gap is the space between two columns.
+// gap separates two columns of a table.
 const gap = "  "
 
-// print writes the table for a terminal with this number of columns; 0 means no terminal.
+// print writes the table to w. columns is the width of the terminal; 0 means no terminal.
 func (t *table) print(w io.Writer, p pen, columns int) error {
 	widths := t.widths()
 	var b strings.Builder
@@ -152,9 +152,9 @@ func (t *table) widths() []int {
 	return widths
 }
 
-// printRow writes one row, without spaces at its end.
+// printRow writes one row without spaces at its end.
 func printRow(b *strings.Builder, p pen, widths []int, row []cell, columns int) {
-	at, spaces := 0, 0 // spaces are written before the next text
+	at, spaces := 0, 0 // number of spaces to write before the next text
 	for i, c := range row {
 		text := c.text
 		if last := i == len(widths)-1; last && columns > 0 {

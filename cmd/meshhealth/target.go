@@ -18,10 +18,10 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// coordinatorEnv is the environment variable with the default of the flag --coordinator.
+// coordinatorEnv is the environment variable that has the default of the flag --coordinator.
 const coordinatorEnv = "MESHHEALTH_COORDINATOR"
 
-// target says which coordinator a command asks, and how. Its fields are values of flags.
+// target has the values of the flags that say which coordinator a command calls, and how.
 type target struct {
 	address  string
 	timeout  time.Duration
@@ -29,7 +29,7 @@ type target struct {
 	insecure bool
 }
 
-// addTo adds to cmd the flags that are common to all commands that ask a coordinator.
+// addTo adds to cmd the flags that all commands for a coordinator have in common.
 func (t *target) addTo(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&t.address, "coordinator", "", "`HOST:PORT` to ask (default $"+coordinatorEnv+", or "+coordinator.DefaultListen+")")
@@ -41,7 +41,7 @@ func (t *target) addTo(cmd *cobra.Command) {
 	fl.BoolVar(&t.insecure, "insecure", false, "use plaintext to another machine")
 }
 
-// complete sets the defaults and checks all fields.
+// complete fills in defaults and checks all fields.
 func (t *target) complete(cmd *cobra.Command, getenv func(string) string) error {
 	name := "--coordinator"
 	if t.address == "" {
@@ -75,13 +75,13 @@ func checkTarget(address string) error {
 	return wire.CheckAddress(address)
 }
 
-// plaintext reports whether the connection uses no TLS. Plaintext is the default on loopback
-// if no TLS flag is given. To other addresses it needs --insecure.
+// plaintext reports whether the connection uses no TLS. This is the default on loopback if no TLS
+// flag is given. For other addresses the flag --insecure is necessary.
 func (t *target) plaintext() bool {
 	return t.insecure || wire.IsLoopback(t.address) && t.tls == (config.TLS{})
 }
 
-// credentials returns the credentials to dial with. The caller calls closeFiles.
+// credentials returns the credentials for the connection. The caller must call closeFiles at the end.
 func (t *target) credentials() (creds credentials.TransportCredentials, closeFiles func(), err error) {
 	if t.plaintext() {
 		return insecure.NewCredentials(), func() {}, nil
@@ -93,8 +93,8 @@ func (t *target) credentials() (creds credentials.TransportCredentials, closeFil
 	return c, c.Close, nil
 }
 
-// dial returns a connection for single calls. A failed call is not made again, so that the
-// user learns at once that there is no answer.
+// dial returns a connection for single calls. A failed call is not repeated, so that the user learns
+// at once that there is no answer.
 func (t *target) dial() (conn *grpc.ClientConn, closeConn func(), err error) {
 	creds, closeFiles, err := t.credentials()
 	if err != nil {
@@ -108,7 +108,7 @@ func (t *target) dial() (conn *grpc.ClientConn, closeConn func(), err error) {
 	return conn, func() { _ = conn.Close(); closeFiles() }, nil
 }
 
-// watcher returns a client for a Watch that continues after an outage of the coordinator.
+// watcher returns a client for a Watch. The Watch continues after an outage of the coordinator.
 func (t *target) watcher() (c *client.Client, closeClient func(), err error) {
 	creds, closeFiles, err := t.credentials()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/text/width"
 )
 
-// columnsOf returns how many columns of a terminal a text takes.
+// columnsOf returns the width of a text on a terminal, in columns. Some characters need two columns.
 func columnsOf(text string) int {
 	n := 0
 	for _, r := range text {
@@ -32,7 +32,7 @@ func columnsOfRune(r rune) int {
 	return 1
 }
 
-// cutColumns shortens a text to at most limit columns. dots replaces what is cut off.
+// cutColumns shortens a text to at most limit columns. If it cuts, dots is the end of the result.
 func cutColumns(text string, limit int, dots string) string {
 	if columnsOf(text) <= limit {
 		return text
@@ -46,7 +46,7 @@ func cutColumns(text string, limit int, dots string) string {
 	return text
 }
 
-// pad adds spaces to a text until the text takes this number of columns.
+// pad adds spaces at the end of a text until its width is columns.
 func pad(text string, columns int) string {
 	return text + strings.Repeat(" ", max(0, columns-columnsOf(text)))
 }
@@ -69,7 +69,7 @@ func age(d time.Duration) string {
 	return fmt.Sprintf("%ds", s)
 }
 
-// plural returns a number with its noun: "1 instance", "2 instances".
+// plural returns a number with its noun, as in "1 instance" and "2 instances".
 func plural(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
@@ -77,7 +77,7 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// either returns names as a list of alternatives: "a", "a or b", "a, b or c".
+// either returns names as a list of alternatives, such as "a", "a or b", and "a, b or c".
 func either(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")

@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// build describes this binary.
+// build describes the version from which this program was built.
 type build struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision"`
@@ -19,7 +19,7 @@ type build struct {
 }
 
 func thisBuild() build {
-	info, _ := debug.ReadBuildInfo() // nil if the binary was built without modules
+	info, _ := debug.ReadBuildInfo() // nil if the program was built without modules
 	return buildOf(info)
 }
 

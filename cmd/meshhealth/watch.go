@@ -61,7 +61,8 @@ func (f *watchFlags) check(cmd *cobra.Command) error {
 	return errors.Join(errs...)
 }
 
-// watchOptions returns options for services with their instances, or for single names.
+// watchOptions returns the options for a Watch of the given names: services with their instances, or
+// single names.
 func watchOptions(names []string) (o client.WatchOptions, err error) {
 	for _, name := range names {
 		if strings.Contains(name, "/") || name == health.MeshName || name == "" {
@@ -76,13 +77,13 @@ func watchOptions(names []string) (o client.WatchOptions, err error) {
 	return o, nil
 }
 
-// The causes that end the context of a watch.
+// The causes with which the context of a watch ends.
 var (
 	errNoAnswer = errors.New("no answer")
 	errTimeUp   = errors.New("time is up")
 )
 
-// watch prints until ctx ends, or until --for or --count ends it.
+// watch prints changes until ctx ends, or until the flag --for or --count ends it.
 func (a *app) watch(ctx context.Context, f *watchFlags, options client.WatchOptions) error {
 	c, closeClient, err := f.watcher()
 	if err != nil {
@@ -113,8 +114,8 @@ func (a *app) watch(ctx context.Context, f *watchFlags, options client.WatchOpti
 	return nil
 }
 
-// endError returns nil if a flag or the user has ended the watch. Otherwise it returns an
-// error that says why the watch failed.
+// endError returns nil if the user or a flag has ended the watch. Otherwise it returns an error for
+// the user that says why the watch has failed.
 func (f *watchFlags) endError(ctx context.Context, err error) error {
 	switch {
 	case errors.Is(context.Cause(ctx), errNoAnswer):

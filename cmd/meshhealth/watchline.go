@@ -9,7 +9,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The widths of the columns. They are fixed, since the texts of later lines are not known.
+// The widths of the columns of a watch. They are fixed, because later lines are not known yet.
 const (
 	statusColumns = len("X NOT_SERVING ~")
 	beforeColumns = len("<- NOT_SERVING")
@@ -17,20 +17,20 @@ const (
 	maxNameColumn = 48
 )
 
-// watchLine is one line of a watch: a change, and the changes of aggregates that it has
-// caused.
+// watchLine is one line in the output of a watch: a change, and the changes of aggregates that it
+// has caused.
 type watchLine struct {
 	change
 	effects []change
 }
 
-// widenNames makes the column of names wider for a longer name. It never makes it
+// widenNames makes the column of names wide enough for the name of h. It never makes the column
 // narrower.
 func (w *watchPrinter) widenNames(h *pb.Health) {
 	w.nameWidth = max(w.nameWidth, min(columnsOf(nameOf(h)), maxNameColumn))
 }
 
-// format returns the text of a line with the time at.
+// format returns a line as text. at is the time that the line shows.
 func (w *watchPrinter) format(l watchLine, at time.Time) string {
 	p, h := w.pen, l.now
 	status := w.statusNow(h)
@@ -49,13 +49,13 @@ func (w *watchPrinter) format(l watchLine, at time.Time) string {
 	return strings.TrimRight(strings.Join(parts, gap), " ")
 }
 
-// formatBefore returns the status before a change, with an arrow.
+// formatBefore returns the status before a change, followed by an arrow.
 func (w *watchPrinter) formatBefore(c change) string {
 	if !w.started || c.before == nil {
 		return ""
 	}
 	before := c.before.GetStatus()
-	// The entry of a removal has the last status of the name, which may not have been
+	// The entry of a removed name has the last status of the name. This status may not have been
 	// printed yet.
 	if c.now.GetRemoved() && c.now.GetStatus() != pb.Status_STATUS_SERVICE_UNKNOWN {
 		before = c.now.GetStatus()
@@ -63,7 +63,7 @@ func (w *watchPrinter) formatBefore(c change) string {
 	return w.pen.or("←", "<-") + " " + word(w.pen.status(before))
 }
 
-// statusNow returns the status of an entry, or REMOVED.
+// statusNow returns the table cell with the status of an entry, or with REMOVED.
 func (w *watchPrinter) statusNow(h *pb.Health) cell {
 	if h.GetRemoved() {
 		return w.pen.removed()
@@ -71,7 +71,7 @@ func (w *watchPrinter) statusNow(h *pb.Health) cell {
 	return w.pen.statusOf(h)
 }
 
-// formatEffects returns what a change has caused: "→ payments DEGRADED, * DEGRADED".
+// formatEffects returns the changes that a change has caused: "→ payments DEGRADED, * DEGRADED".
 func (w *watchPrinter) formatEffects(effects []change) string {
 	var parts []string
 	for _, c := range effects {
@@ -87,7 +87,7 @@ func (w *watchPrinter) formatEffects(effects []change) string {
 	return w.pen.or("→", "->") + " " + strings.Join(parts, ", ")
 }
 
-// word returns a status without its symbol.
+// word returns the status in a table cell without its symbol.
 func word(c cell) string {
 	_, text, _ := strings.Cut(c.text, " ")
 	return text

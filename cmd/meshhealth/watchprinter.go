@@ -13,7 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// watchFlags are the flags of the watch command.
+// watchFlags are the values of the flags of the command watch.
 type watchFlags struct {
 	target
 	output
@@ -23,27 +23,27 @@ type watchFlags struct {
 	lasting     time.Duration
 }
 
-// errEnough ends a watch after --count changes.
+// errEnough ends a watch when as many changes are printed as the flag --count says.
 var errEnough = errors.New("enough")
 
-// watchPrinter prints the updates of a Watch.
+// watchPrinter prints the updates of a Watch as lines of text or JSON.
 type watchPrinter struct {
 	*app
 	f     *watchFlags
 	pen   pen
-	known map[string]*pb.Health // the latest entries, by name
+	known map[string]*pb.Health // latest entry of each name
 	asked []string              // services and names in the arguments of the command
-	// near returns registered names that are similar to a name. nil means that the printer
-	// gives no hints.
+	// near returns registered names that are similar to a name, for hints. nil means that no
+	// hints are printed.
 	near func(name string) []string
-	// inSnapshot has the names that the present snapshot has contained so far. It is nil
-	// between snapshots.
+	// inSnapshot has the names that the present snapshot has contained so far. It is nil if no
+	// snapshot is being received.
 	inSnapshot map[string]bool
-	// differing are the zones that differed from their service or the mesh when they were
-	// last printed.
+	// differing are the zones whose status differed from the status of their service or of the
+	// mesh when they were last printed.
 	differing map[string]bool
-	started   bool // the first snapshot is complete, so all further entries are changes
-	lost      bool // the present outage was printed
+	started   bool // true after the first snapshot: all further entries are changes
+	lost      bool // true if the present outage was already printed
 	changes   int  // number of printed changes
 	nameWidth int  // width of the column of names
 }
@@ -55,7 +55,7 @@ func newWatchPrinter(a *app, f *watchFlags, asked []string) *watchPrinter {
 	}
 }
 
-// print prints an update. An error ends the watch.
+// print prints an update. If it returns an error, the watch ends.
 func (w *watchPrinter) print(u *client.Update) error {
 	if u.Stale {
 		return w.printOutage(u)
@@ -86,8 +86,8 @@ func (w *watchPrinter) print(u *client.Update) error {
 	return nil
 }
 
-// printOutage prints that the coordinator cannot be reached. Before the first snapshot it
-// returns an error, which ends the watch, since the address may be wrong.
+// printOutage prints that the coordinator cannot be reached. Before the first snapshot it returns an
+// error, which ends the watch, because the address may be wrong.
 func (w *watchPrinter) printOutage(u *client.Update) error {
 	w.inSnapshot = nil
 	if !w.started {
@@ -99,13 +99,12 @@ func (w *watchPrinter) printOutage(u *client.Update) error {
 	return nil
 }
 
-// change is an entry to print, with the previous entry of the same name.
+// change is a new entry of a name, with the previous entry of the same name.
 type change struct {
 	before, now *pb.Health // before is nil if the name was not known
 }
 
-// update stores an entry as the latest one of its name. It reports whether the entry must be
-// printed.
+// update stores h as the latest entry of its name. It returns true if the change must be printed.
 func (w *watchPrinter) update(h *pb.Health) (change, bool) {
 	name := nameOf(h)
 	before := w.known[name]
@@ -125,8 +124,8 @@ func (w *watchPrinter) update(h *pb.Health) (change, bool) {
 	return change{before, h}, isNews(before, h)
 }
 
-// isNews reports whether a person wants to see a change. Changes of metrics and counts
-// alone are too frequent.
+// isNews reports whether a person wants to see a change. If only metrics or counts have changed, the
+// result is false, because such changes are too frequent.
 func isNews(before, h *pb.Health) bool {
 	return before == nil || h.GetRemoved() ||
 		before.GetStatus() != h.GetStatus() || before.GetCause() != h.GetCause() ||
@@ -135,8 +134,8 @@ func isNews(before, h *pb.Health) bool {
 		!proto.Equal(before.GetOverride(), h.GetOverride())
 }
 
-// endSnapshot ends a snapshot. It prints known names that the snapshot did not contain as
-// removed.
+// endSnapshot handles the end of a snapshot. Names that are known but that the snapshot did not
+// contain do not exist any more, so endSnapshot prints them as removed.
 func (w *watchPrinter) endSnapshot(at time.Time) error {
 	var gone []string
 	for name := range w.known {
@@ -163,7 +162,7 @@ func (w *watchPrinter) endSnapshot(at time.Time) error {
 	return nil
 }
 
-// introduce prints what is watched, so that the user can interpret the absence of changes.
+// introduce prints which names are watched. So the user knows what it means if no change is printed.
 func (w *watchPrinter) introduce() {
 	for _, name := range w.asked {
 		if h := w.known[name]; h != nil && h.GetStatus() != pb.Status_STATUS_SERVICE_UNKNOWN {
@@ -179,8 +178,8 @@ func (w *watchPrinter) introduce() {
 	w.say("meshhealth: watching %s; changes follow", plural(len(w.known), "name"))
 }
 
-// printChanges prints changes that were received together. As JSON, each change is a line.
-// Otherwise each instance has a line with the changes that it has caused.
+// printChanges prints changes that were received together. As JSON, each change is a line. As text,
+// each instance has a line, to which the changes of services and the mesh are added.
 func (w *watchPrinter) printChanges(news []change, at time.Time) error {
 	if w.f.json() {
 		for _, c := range news {
@@ -199,9 +198,9 @@ func (w *watchPrinter) printChanges(news []change, at time.Time) error {
 	return nil
 }
 
-// printDifferingZones prints the zones that differ from their service or the mesh. It is
-// called at the end of the first snapshot, since the entry to compare with may be missing
-// before.
+// printDifferingZones prints the zones whose status differs from the status of their service or of
+// the mesh. It is called after the first snapshot, because before that the other status may not be
+// known.
 func (w *watchPrinter) printDifferingZones(at time.Time) error {
 	if w.started || w.f.changesOnly || w.f.json() || w.f.zones {
 		return nil
@@ -223,7 +222,7 @@ func (w *watchPrinter) printDifferingZones(at time.Time) error {
 	return nil
 }
 
-// count counts a printed change. It returns errEnough after the last one.
+// count counts a printed change. It returns errEnough if no more changes must be printed.
 func (w *watchPrinter) count(err error) error {
 	if err != nil || !w.started {
 		return err
@@ -234,12 +233,12 @@ func (w *watchPrinter) count(err error) error {
 	return nil
 }
 
-// lines returns the lines for changes. A change of a service or of the mesh is added to the
-// line of the instance that has caused it.
+// lines returns the lines for changes. A change of a service or of the mesh is added to the line of
+// the instance that has caused it.
 func (w *watchPrinter) lines(news []change) []*watchLine {
 	var lines []*watchLine
-	last := map[string]*watchLine{} // the last line of each service; "" has the last line of all
-	if w.started {                  // the entries of the first snapshot keep their order
+	last := map[string]*watchLine{} // last line of each service; the key "" has the last line of all
+	if w.started {                  // the entries of the first snapshot stay in their order
 		slices.SortStableFunc(news, func(a, b change) int { return rank(a.now) - rank(b.now) })
 	}
 	for _, c := range news {
@@ -261,7 +260,7 @@ func (w *watchPrinter) lines(news []change) []*watchLine {
 	return lines
 }
 
-// rank returns the place of an entry among changes of one event: instances come first, then
+// rank returns the place of an entry among the changes of one event. Instances come first, then
 // services, then the mesh.
 func rank(h *pb.Health) int {
 	switch zone := isZone(h); {
@@ -273,8 +272,8 @@ func rank(h *pb.Health) int {
 	return 0
 }
 
-// printsZone reports whether a zone must be printed. The zone was asked for, differs from its
-// service or the mesh, or differed when it was last printed.
+// printsZone reports whether the change of a zone must be printed. This is so if the command line
+// names the zone, or if its status differs, or differed before, from its service or the mesh.
 func (w *watchPrinter) printsZone(c change) bool {
 	name := nameOf(c.now)
 	whole := w.known[c.now.GetService()]

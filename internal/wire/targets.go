@@ -48,8 +48,8 @@ func (t *Targets) Resolve(address string, caller netip.Addr) (string, error) {
 	return address, t.Check(parsed)
 }
 
-// checkName refuses host names if only the address of the caller may be dialled, because the IP
-// address of a host name may change at any time.
+// checkName refuses host names if only the address of the caller may be dialled. The IP address
+// of a host name may change at any time.
 func (t *Targets) checkName(host string, caller netip.Addr) error {
 	if len(t.Allow) > 0 {
 		return nil
