@@ -29,8 +29,8 @@ func newConfigured(r *registry.Registry, targets []wire.Registration, services m
 // servicePolicies returns the current policies by service. The map must not be changed.
 func (c *configured) servicePolicies() map[string]health.ServicePolicy { return *c.services.Load() }
 
-// registerTargets registers the current targets. These are the targets of the start or, if a
-// reload came before this call, those of the reload.
+// registerTargets registers the current targets. These are the targets with which the coordinator
+// was started or, if a reload came before this call, the targets of the reload.
 func (c *configured) registerTargets(ctx context.Context) error {
 	unlock, err := c.lockTurn(ctx)
 	if err != nil {

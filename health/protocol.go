@@ -9,9 +9,9 @@ type Protocol uint8
 // The protocols by which the coordinator can follow an instance.
 const (
 	ProtocolAuto       Protocol = iota // the best protocol that the target serves, found by trying
-	ProtocolMeshhealth                 // Watch of meshhealth.v1
-	ProtocolWatch                      // Watch of grpc.health.v1
-	ProtocolCheck                      // polls with Check of grpc.health.v1
+	ProtocolMeshhealth                 // one stream of the method Watch of meshhealth.v1
+	ProtocolWatch                      // one stream of the method Watch of grpc.health.v1
+	ProtocolCheck                      // repeated calls (polls) of the method Check of grpc.health.v1
 )
 
 // ProtocolNames lists the names that ParseProtocol accepts. It is used in error texts.

@@ -130,7 +130,7 @@ type CheckState struct {
 	Value         float64
 	Unit          string // unit of Value
 	Runs          uint64 // number of runs since the start of the process
-	Failures      uint64 // number of these runs that failed
+	Failures      uint64 // number of failed runs since the start of the process
 }
 
 // Metrics holds figures about the checks of an instance.

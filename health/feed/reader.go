@@ -57,7 +57,7 @@ type Reader struct {
 	beats    uint64   // number of heartbeats that the reader has received or skipped so far
 }
 
-// NewReader returns a reader of the entries in. Its first step is a snapshot.
+// NewReader returns a reader that receives what in selects. Its first step is a snapshot.
 func (f *Feed) NewReader(in Interest) *Reader {
 	in.Services = sortedUnique(in.Services)
 	if len(in.Names) > 1 {

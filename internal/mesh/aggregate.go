@@ -93,7 +93,7 @@ func (a *aggregates) removeService(s *serviceAggregate) {
 }
 
 // updateService evaluates s and publishes it if its status or its counts have changed. Then
-// it updates the mesh and the roots.
+// it updates the mesh and the roots of failures.
 func (a *aggregates) updateService(s *serviceAggregate, failedAt time.Time) {
 	from, was := s.state.Status, s.trouble
 	if a.evaluate(&s.rollup, s.policy.Rule, &s.policy, failedAt) {

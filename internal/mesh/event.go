@@ -9,60 +9,62 @@ import (
 // EventKind is the kind of an Event.
 type EventKind uint8
 
-// The kinds of events. Each kind uses the fields ID and Lease of Event. The comment of a kind
-// lists in brackets which other fields it uses.
+// The kinds of events. Each kind uses the fields ID and Lease of Event. The comment of each kind
+// ends with the other fields that it uses.
 const (
-	// EventRegister adds or updates an instance (Spec). If the lease is new, a new instance
-	// replaces the instance of the same name: it is STARTING, and evidence with the old lease
-	// is dropped.
+	// EventRegister adds or updates an instance. If the lease is new, a new instance replaces
+	// the instance of the same name: it is STARTING, and evidence with the old lease is
+	// dropped. It uses Spec.
 	EventRegister EventKind = iota + 1
-	// EventLoad adds an instance from the store (Spec, Loaded).
+	// EventLoad adds an instance that was loaded from the store. It uses Spec and Loaded.
 	EventLoad
 	// EventDeregister removes an instance.
 	EventDeregister
-	// EventReport is a status of the instance: an answer from its address, or a push
-	// (Report, Session, Proven). If the status is proven, it renews the lease.
+	// EventReport is a status of the instance: an answer from its address, or a push. If the
+	// status is proven, it renews the lease. It uses Report, Session and Proven.
 	EventReport
-	// EventAlive is an answer that confirms the last status (Session, Proven). If the answer
-	// is proven, it renews the lease.
+	// EventAlive is an answer that confirms the last status. If the answer is proven, it
+	// renews the lease. It uses Session and Proven.
 	EventAlive
 	// EventRenew is a renewal of the lease by the client. It shows that the process lives,
 	// but not that the coordinator can reach the instance.
 	EventRenew
-	// EventFailed is an error with which the target has answered (Report.Source, Report.Via,
-	// Reason). Two such answers, at least a second apart, make the instance NOT_SERVING.
+	// EventFailed is an error with which the target has answered. Two such answers, at least a
+	// second apart, make the instance NOT_SERVING. It uses Report.Source, Report.Via and
+	// Reason.
 	EventFailed
-	// EventMalformed is an answer that is not valid gRPC, or not of a health protocol
-	// (Cause, Reason). Two such answers, at least a second apart, make the instance UNKNOWN.
+	// EventMalformed is an answer that is not valid gRPC, or not of a health protocol. Two
+	// such answers, at least a second apart, make the instance UNKNOWN. It uses Cause and
+	// Reason.
 	EventMalformed
-	// EventQuota means that the target refused a call because a limit was reached (Reason).
-	// If this lasts for UnreachableAfter, the instance is UNKNOWN.
+	// EventQuota means that the target refused a call because a limit was reached. If this
+	// lasts for UnreachableAfter, the instance is UNKNOWN. It uses Reason.
 	EventQuota
 	// EventStranger is an answer that another process than the registered one has certainly
-	// sent (Reason). It does not make the status worse.
+	// sent. The status does not become worse. It uses Reason.
 	EventStranger
-	// EventRefused is a connection that was refused with ECONNREFUSED (Reason).
+	// EventRefused means that a connection was refused with ECONNREFUSED. It uses Reason.
 	EventRefused
 	// EventPath is a failure on the way to the instance: a time-out, no route, an error of
-	// DNS, or missing heartbeats (Reason, Late).
+	// DNS, or missing heartbeats. It uses Reason and Late.
 	EventPath
-	// EventConfig is an answer that only a change of configuration can repair (Cause,
-	// Reason).
+	// EventConfig is an answer that shows a wrong configuration, such as missing permissions.
+	// It uses Cause and Reason.
 	EventConfig
 	// EventPushed reports that the instance has opened or closed a stream on which it pushes
-	// its status (On).
+	// its status. It uses On.
 	EventPushed
-	// EventOverride sets an override for all instances that a scope matches (Scope, Override).
-	// If Override is nil, it clears the override of the scope. The override also applies to
-	// instances that register later. ID and Lease are not used.
+	// EventOverride sets an override for all instances that a scope matches, also for
+	// instances that register later. If Override is nil, it clears the override of the scope.
+	// ID and Lease are not used. It uses Scope and Override.
 	EventOverride
 	// EventOwnFault means that the coordinator could not call the instance, because the
-	// coordinator lacked a resource such as file descriptors (Reason). If this happens for
-	// several addresses, Score rises.
+	// coordinator lacked a resource such as file descriptors. If this happens for several
+	// addresses, Score rises. It uses Reason.
 	EventOwnFault
 	// EventNotAsked means that the coordinator has not called the instance for so long that
-	// the last status may be wrong (Reason). The status is unconfirmed until the next answer,
-	// but does not become worse.
+	// the last status may be wrong. The status is unconfirmed until the next answer, but does
+	// not become worse. It uses Reason.
 	EventNotAsked
 )
 

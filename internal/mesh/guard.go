@@ -93,7 +93,7 @@ func (l *guardLayer) newEntry(zone string, rep *reportLayer, r *reachLayer) guar
 type guard struct {
 	zone           string    // zone that the guard covers; empty means the whole mesh
 	known, suspect int       // number of instances that the guard counts, and of the suspect ones among them
-	tripped        bool      // true from trip to release
+	tripped        bool      // true while the guard has an effect: from trip to release
 	expired        bool      // true if the guard is tripped for longer than GuardMax
 	since          time.Time // time when the guard tripped
 	limit          deadline  // end of GuardMax; armed while the guard is tripped and not expired

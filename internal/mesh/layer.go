@@ -80,10 +80,10 @@ const (
 	// foundSuspicion means that the last status cannot be confirmed now, or that the answers
 	// contain nothing about the health.
 	foundSuspicion
-	// foundLoss means that the instance was given up because of silence. A guard may prevent
-	// the effect.
+	// foundLoss means that the instance was given up because of silence. A guard may hold the
+	// instance, so that its status does not become worse.
 	foundLoss
-	// foundDeath means that the instance was given up for a reason that no guard may prevent.
+	// foundDeath means that the instance was given up, and that guards have no effect on this.
 	foundDeath
 	// foundGone means that the instance must be removed.
 	foundGone

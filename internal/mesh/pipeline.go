@@ -29,7 +29,6 @@ import (
 //
 // The aggregates (aggregate.go) count the state of each instance for its service, its zone and
 // the mesh. The roots of failures follow from the statuses of services.
-// the mesh. The roots of failures follow from the statuses of services.
 
 // observe passes an event to the layers of an instance.
 func (m *Mesh) observe(in *instance, ev *Event) {

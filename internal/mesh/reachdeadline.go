@@ -22,8 +22,8 @@ func (r *reachLayer) nextDeadline() moment {
 	return min(r.giveUp.next(), r.lease.end.next(), r.lease.removal.next(), r.silentBy.next())
 }
 
-// tick handles the deadline with the number which, if it is due. held says whether a guard holds
-// the instance.
+// tick handles one deadline if it is due. which is the number of the deadline. held says whether
+// a guard holds the instance.
 func (r *reachLayer) tick(t turn, which reachDeadline, rep *reportLayer, held bool) finding {
 	switch which {
 	case reachGiveUp:
@@ -47,8 +47,9 @@ func (r *reachLayer) tick(t turn, which reachDeadline, rep *reportLayer, held bo
 }
 
 // endSuspicion gives a suspect instance up. There are two exceptions: the client renews the
-// lease, or the score of this process has risen since giveUp was armed. For a held instance,
-// giveUp is the end of the time to answer again, so there is no exception.
+// lease, or this process has got more problems of its own (a higher score) since giveUp was
+// armed. For a held instance, giveUp is the end of the time to answer again, so there is no
+// exception.
 func (r *reachLayer) endSuspicion(t turn, fired deadline, rep *reportLayer, held bool) finding {
 	switch {
 	case held:
@@ -74,8 +75,8 @@ func (r *reachLayer) loseAfter(fired deadline, to reachState) finding {
 	return found
 }
 
-// prolong arms giveUp again if the score of this process has risen since giveUp was armed, so
-// that the patience is longer now. It returns false if giveUp needs no more time.
+// prolong arms giveUp again if this process has got more problems of its own since giveUp was
+// armed, so that the patience is longer now. It returns false if giveUp needs no more time.
 func (r *reachLayer) prolong(t turn, fired deadline) bool {
 	more := t.patience() - max(fired.length, t.policy.UnreachableAfter)
 	if more = min(more, time.Duration(r.latestGiveUp(t)-t.now)); more <= 0 {
@@ -112,7 +113,7 @@ func (r *reachLayer) endRemoval(t turn, held bool) finding {
 }
 
 // endSilentBy makes the instance suspect, because it was silent until silentBy. For an instance
-// that was loaded from the store, this does not raise the score of this process.
+// that was loaded from the store, this silence is no sign that this process itself has problems.
 func (r *reachLayer) endSilentBy(t turn) finding {
 	switch {
 	case r.pushed() || r.state.lost():

@@ -19,32 +19,32 @@ func (r *refusal) Error() string { return "store: the file " + r.predicate }
 
 // The reasons for which Open refuses a file. It does not change a file that it refuses.
 var (
-	// ErrNotAFile: the path names a directory, a device or the like.
+	// ErrNotAFile means that the path names a directory, a device or the like.
 	ErrNotAFile error = &refusal{"is not a regular file", "give the path of a file"}
-	// ErrNoPlace: the folder of the file cannot be made, read or written to.
+	// ErrNoPlace means that the folder of the file cannot be made, read or written to.
 	ErrNoPlace error = &refusal{"cannot be made or reached", "give a folder that this user may write to"}
-	// ErrEmpty: the file has no bytes. Open never makes such a file, so this one may have
-	// lost its content.
+	// ErrEmpty means that the file has no bytes. Open never makes such a file, so this one may
+	// have lost its content.
 	ErrEmpty error = &refusal{"is empty", "remove it to start without records, or restore a copy"}
-	// ErrForeign: another program has written the file.
+	// ErrForeign means that another program has written the file.
 	ErrForeign error = &refusal{"is not a meshhealth store", "give another path"}
-	// ErrNewerFormat: a later release has written the file.
+	// ErrNewerFormat means that a later release has written the file.
 	ErrNewerFormat error = &refusal{"was written by a newer release", "run that release or a later one, or give another path"}
-	// ErrLocked: another process has opened the file.
+	// ErrLocked means that another process has opened the file.
 	ErrLocked error = &refusal{"is in use by another process", "stop that process, or give another path"}
-	// ErrReadOnly: this process may not write to the file.
+	// ErrReadOnly means that this process may not write to the file.
 	ErrReadOnly error = &refusal{"is read-only", "make it and its file system writable for this user"}
-	// ErrDamaged: the file does not hold what was written to it. The methods of an open
-	// store return it too.
+	// ErrDamaged means that the content of the file is not what was written. The methods of an
+	// open store return it too.
 	ErrDamaged error = &refusal{"is damaged", "move it away or restore a copy"}
 )
 
-// refusedFile is the refusal of one file.
+// refusedFile is the error for a file that is refused, by Open or by a later call.
 type refusedFile struct {
 	path   string
 	why    error  // one of the errors above, such as ErrDamaged
 	detail string // what was found in the file; may be empty
-	opened bool   // the damage was found after Open, so the store may have changed the file
+	opened bool   // true if the damage was found after Open, so that the store may have changed the file
 }
 
 // Error implements error.

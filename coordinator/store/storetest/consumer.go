@@ -91,7 +91,7 @@ func testPositions(t *testing.T, open Open) {
 			t.Errorf("position of %q: %d, want %d", consumer, got, want)
 		}
 	}
-	// A batch may hold only a position. A position may go back.
+	// A batch may contain only a position. A position may be lower than before.
 	commit(t, s, &store.Batch{PutPositions: []store.Position{{Consumer: "notify", Seq: 1}}})
 	commit(t, s, &store.Batch{
 		DeletePositions: []string{"web", "unknown", long},
