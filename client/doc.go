@@ -12,17 +12,17 @@
 // know this name as its Config.Service. The default name of the instance is HOSTNAME:PORT.
 //
 // A [Registration] renews its lease, and registers again after any outage of the
-// coordinator. It pushes the service's status while the coordinator cannot reach the
+// coordinator. It pushes the status of the instance while the coordinator cannot reach the
 // instance. A Registration ends when it is closed, when another process registers under the
 // same name, or when the coordinator refuses it. Done, Err and the log report the end.
 //
 // [Client.Watch] is a loop over all changes. After an interruption the loop resumes at the
 // same place. It yields a Stale update when earlier entries may be out of date.
 //
-// Unary calls are made again where this cannot do harm (retry.go). Watch and Report
-// streams are opened again with full jitter, and with one budget for all streams of a
-// Client (backoff.go). A dead connection is closed after a call on it has timed out
-// (connections.go). HTTP/2 pings are not used, since many servers answer them with GOAWAY.
+// A failed unary call is repeated if this cannot do harm (retry.go). A broken Watch or Report
+// stream is opened again after a random pause. One budget limits how often a Client opens
+// streams (backoff.go). A dead connection is closed after a call on it has timed out
+// (connections.go). HTTP/2 pings are not used, because many servers answer them with GOAWAY.
 //
 // # Concurrency
 //

@@ -35,7 +35,7 @@ var (
 	ErrSilent = errors.New("three heartbeats missed")
 )
 
-// answeredError is an error of the list above together with the gRPC status that the coordinator
+// answeredError is one of the errors above together with the gRPC status that the coordinator
 // has sent. The status may contain the time after which to try again.
 type answeredError struct{ domain, status error }
 

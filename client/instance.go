@@ -20,9 +20,9 @@ import (
 
 // Instance is an instance to register. Service and Address are required.
 type Instance struct {
-	// Service is the name of the service: 1 to 255 of [A-Za-z0-9._-].
+	// Service is the name of the service: 1 to 255 characters of [A-Za-z0-9._-].
 	Service string
-	// Instance is the name of the instance within the service: 1 to 255 of
+	// Instance is the name of the instance within the service: 1 to 255 characters of
 	// [A-Za-z0-9._:-]. Empty means HOSTNAME:PORT, with the port of Address. An instance
 	// that registers under the same name after a restart keeps its history.
 	Instance string
@@ -33,9 +33,9 @@ type Instance struct {
 	// HealthName is the service name that the coordinator uses in health calls to the
 	// instance; empty means Service.
 	HealthName string
-	// Labels are at most 64 keys and values.
+	// Labels are the labels of the instance: at most 64 pairs of a key and a value.
 	Labels map[string]string
-	// Zone is the zone of the instance: at most 63 of [A-Za-z0-9._:-].
+	// Zone is the name of the instance's zone: at most 63 characters of [A-Za-z0-9._:-].
 	Zone string
 	// Version is the version of the service, with at most 128 bytes.
 	Version string

@@ -71,8 +71,8 @@ type MeshPolicy struct {
 // ServicePolicy holds the settings of one service. A zero field means its default.
 type ServicePolicy struct {
 	Rule Rule
-	// MinAvailable replaces MeshPolicy.MinAvailable for this service. 0 means that it does
-	// not.
+	// MinAvailable replaces MeshPolicy.MinAvailable for this service. 0 means no
+	// replacement.
 	MinAvailable int
 	// Optional means that the status of the service does not change the status of the mesh.
 	// Critical means that the mesh is NOT_SERVING if the service is NOT_SERVING. At most one
@@ -134,7 +134,7 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 }
 
 // Of returns the policy that applies to a service. declared is the policy that an instance of
-// the service has sent with its registration. A field that p sets wins over declared.
+// the service has sent with its registration. A field that is set in p takes precedence over declared.
 func (p *MeshPolicy) Of(service string, declared ServicePolicy) ServicePolicy {
 	s := p.Services[service]
 	if s.Rule == (Rule{}) {

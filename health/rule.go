@@ -35,8 +35,8 @@ var (
 
 // AtLeast returns a rule by which a service is SERVING if at least k instances are SERVING,
 // and DEGRADED if at least k are routable. Otherwise the service is NOT_SERVING, with two
-// exceptions. It is UNKNOWN if the UNKNOWN instances could make the number k. It is STARTING
-// while instances that start or register could make the number k.
+// exceptions. It is UNKNOWN if k instances may be routable because some are UNKNOWN. It is
+// STARTING if k instances may soon be routable because some are starting or registering.
 func AtLeast(k int) Rule { return Rule{kind: atLeast, n: k} }
 
 // Percent returns a rule that works like AtLeast(k), where k is p percent of the number of

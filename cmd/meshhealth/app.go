@@ -104,8 +104,8 @@ func (a *app) printError(err error) {
 	}
 }
 
-// allowSignal returns err, but nil if a signal has stopped the command while it started. This is not
-// a failure.
+// allowSignal returns nil if a signal has stopped the command while it started, because this is not
+// a failure. Otherwise it returns err.
 func (a *app) allowSignal(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err

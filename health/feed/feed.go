@@ -25,7 +25,7 @@ type Feed struct {
 	// does the work that grows with the size of a batch while it holds publishing and not mu.
 	publishing sync.Mutex
 	next       *tree                // current entries, including those of the batch that is being published
-	removed    map[health.ID]*Entry // removals in the log, by the removed name, if the name has no newer entry
+	removed    map[health.ID]*Entry // entries in the log that remove a name, by this name, while the name has no newer entry
 	dropped    []*Batch             // batches that the log must drop to make room for the batch that is being published
 
 	// mu guards the fields below. No code that holds mu may do work that grows with the number

@@ -29,7 +29,7 @@ type Cursor struct {
 // Step is what a reader receives from one call of Next: a snapshot, changes, or a heartbeat.
 type Step struct {
 	// Batch is set if the step is exactly one whole batch. In this case Entries yields the
-	// entries of Batch. It is nil for a snapshot, a heartbeat, or a part of several batches.
+	// entries of Batch. It is nil for all other steps.
 	Batch *Batch
 	// Entries is never nil and yields at most one entry for each name. Changes come in the
 	// order of their revisions. A snapshot comes in the order of names. Entries holds no lock,

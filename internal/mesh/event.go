@@ -56,7 +56,7 @@ const (
 	EventPushed
 	// EventOverride sets an override for all instances that a scope matches, also for
 	// instances that register later. If Override is nil, it clears the override of the scope.
-	// ID and Lease are not used. It uses Scope and Override.
+	// It uses Scope and Override, but not ID and Lease.
 	EventOverride
 	// EventOwnFault means that the coordinator could not call the instance, because the
 	// coordinator lacked a resource such as file descriptors. If this happens for several

@@ -43,7 +43,8 @@ func evaluateRule(rule health.Rule, all, counted *statusCounts, minAvailable int
 }
 
 // evaluateNeed returns the status of a service that needs a fixed number of SERVING instances.
-// The status is STARTING while instances that do not count yet could make this number.
+// The status is STARTING while the number may still be reached with instances that do not count
+// yet.
 func evaluateNeed(all, counted *statusCounts, need int, growing bool) health.Status {
 	coming := total(all) - all[health.Draining] - all[health.Maintenance] - total(counted)
 	alive := routable(counted) + counted[health.Unknown]
@@ -59,7 +60,8 @@ func evaluateNeed(all, counted *statusCounts, need int, growing bool) health.Sta
 }
 
 // evaluateRoutable returns DEGRADED if at least need members are routable. Otherwise it returns
-// UNKNOWN if the UNKNOWN members could make the number need, and NOT_SERVING if not.
+// UNKNOWN if the routable and the UNKNOWN members together are at least need, and NOT_SERVING if
+// not.
 func evaluateRoutable(counted *statusCounts, need int) health.Status {
 	switch {
 	case routable(counted) >= need:

@@ -130,8 +130,9 @@ func (b *Budgets) Dropped() uint64 {
 	return b.dropped
 }
 
-// Flooding returns the names of the instances that have exceeded their Budget within the last
-// FloodQuiet, sorted, at most most of them. all is the total number of such instances.
+// Flooding returns the names of instances that have exceeded their Budget within the last
+// FloodQuiet. The names are sorted, and most is the largest number of them. all is the number of
+// all such instances.
 func (b *Budgets) Flooding(now time.Time, most int) (names []string, all int) {
 	if b == nil {
 		return nil, 0

@@ -19,7 +19,7 @@ const (
 	MaxText          = 1024      // bytes of a reason, or of another text without a limit of its own
 	MaxAuthor        = 128       // bytes of the author of an override
 	MaxRule          = 32        // bytes of the name of a rule in an answer
-	MaxOverrides     = 1000      // overrides that are set at the same time
+	MaxOverrides     = 1000      // overrides that exist at the same time
 	MaxScope         = 1024      // bytes of the text of a scope
 	MaxChecks        = 128       // checks in the report of one instance
 	MaxGauges        = 32        // named gauges in the report of one instance

@@ -45,8 +45,8 @@ func pageToken(v *Violations, token string, scope uint32) (after health.ID, firs
 	return health.ParseID(string(b[pageHead:])), false
 }
 
-// scopeOf returns a digest of a selector. It protects only against mistakes, because a caller can
-// find another selector with the same digest.
+// scopeOf returns a digest of a selector. The digest protects only against mistakes, because a
+// caller can find another selector with the same digest.
 func scopeOf(s *pb.Selector) uint32 {
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(s)
 	if err != nil {

@@ -99,8 +99,9 @@ func (s *Selector) Matches(st *health.State) bool {
 	return s.matchesSpec(st.Spec)
 }
 
-// matchesZone reports whether the zone in the selector matches. An aggregate of a zone is selected
-// only if the selector names this zone, or if it selects everything.
+// matchesZone reports whether the zone in the selector matches. A zone, or a service in
+// a zone, is selected if the selector names this zone. It is also selected if the selector names no
+// zone and AggregatesOnly is false.
 func (s *Selector) matchesZone(id health.ID) bool {
 	if zone, part := id.Zone(); part {
 		return s.Zone == zone || s.Zone == "" && !s.AggregatesOnly

@@ -12,7 +12,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Goroutines checks the number of goroutines. The number grows if goroutines leak or work piles up.
+// Goroutines checks the number of goroutines. The number grows if goroutines leak, or if
+// more and more work waits.
 func Goroutines(limit Limit) Func {
 	return limit.validated(func(ctx context.Context) error {
 		return limit.evaluate(ctx, float64(readMetric("/sched/goroutines:goroutines").Uint64()), "goroutines")

@@ -16,7 +16,7 @@ import (
 )
 
 // boundedServer is a gRPC server that limits three things for each method: the size of a request,
-// the time until a request is complete, and the time for which a client may not read a message.
+// the time until a request is complete, and the time until the client reads a message.
 type boundedServer struct{ *grpc.Server }
 
 // RegisterService registers a service whose methods get these limits.
