@@ -42,7 +42,7 @@ type answeredError struct{ domain, status error }
 // Error returns the text of the domain error.
 func (a answeredError) Error() string { return a.domain.Error() }
 
-// Unwrap returns both errors.
+// Unwrap returns both errors, so that errors.Is finds each of them.
 func (a answeredError) Unwrap() []error { return []error{a.domain, a.status} }
 
 // domainError converts the error of a call into an answeredError if the coordinator has named a

@@ -67,8 +67,8 @@ func (a *aggregates) count(s *serviceAggregate, was, now contribution, failedAt 
 	a.countInZones(s, was, now, failedAt)
 }
 
-// leave removes an instance of s with its contribution was. If the service has no more
-// instances, leave removes s.
+// leave removes an instance from s. was is the contribution of the instance. If the service has no
+// more instances, leave removes s.
 func (a *aggregates) leave(s *serviceAggregate, instance string, was contribution, failedAt time.Time) {
 	s.add(was, -1)
 	s.size--
@@ -136,8 +136,8 @@ func (a *aggregates) setState(s *health.State, status health.Status, counts heal
 	s.Unconfirmed = counts.Total() > 0 && counts.Unconfirmed == counts.Total()
 }
 
-// countInZones replaces the contribution of an instance to s in the zone of the instance. was
-// and now may be in different zones.
+// countInZones replaces the contribution of an instance to the counts of s in one zone. The old
+// contribution was and the new one now may be in different zones.
 func (a *aggregates) countInZones(s *serviceAggregate, was, now contribution, failedAt time.Time) {
 	if was.zone != now.zone {
 		a.updateServiceZone(s, was.zone, was, contribution{}, failedAt)

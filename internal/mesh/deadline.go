@@ -15,7 +15,7 @@ const never = moment(math.MaxInt64)
 
 // clock holds the time of the current call of a Mesh.
 type clock struct {
-	base time.Time // time that New has received
+	base time.Time // time that was passed to New
 	now  moment    // moment of the current call
 	wall time.Time // time of the current call on the wall clock
 }

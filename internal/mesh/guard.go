@@ -126,7 +126,8 @@ type guards struct {
 	tripped []*guard          // tripped guards, in the order in which they tripped
 }
 
-// move replaces the entry of one instance, from was to now, in the counts of its guards.
+// move replaces the entry of one instance in the counts of its guards. was is the old entry, and
+// now the new one.
 func (gs *guards) move(was, now guardEntry) {
 	gs.count(was, -1)
 	gs.count(now, 1)

@@ -101,8 +101,8 @@ func (m *Mesh) updateState(in *instance) {
 	m.aggregates.count(in.service, was, in.counted, in.state.FirstFailure)
 }
 
-// updateGuards replaces the entry of an instance in the counts of its guards by now. Then it
-// trips or releases these guards if the counts require this.
+// updateGuards makes now the entry of an instance in the counts of its guards. Then it trips or
+// releases these guards if the counts require this.
 func (m *Mesh) updateGuards(in *instance, now guardEntry) {
 	was := in.guard.entry
 	if was == now {
