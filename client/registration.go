@@ -47,7 +47,7 @@ type Registration struct {
 	loop, calls context.Context
 	stop, abort context.CancelCauseFunc
 	first       chan struct{} // closed when the coordinator accepts the registration for the first time
-	done        chan struct{} // closed by the method end, when the Registration has ended
+	done        chan struct{} // closed when the Registration has ended
 
 	mu    sync.Mutex
 	state State

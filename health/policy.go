@@ -82,7 +82,7 @@ func (p Policy) Validate() error {
 	return errs.Join()
 }
 
-// tooLong returns an error if d is longer than the upper bound most.
+// tooLong returns an error if d is longer than most, its upper bound.
 func tooLong(d, most time.Duration) error {
 	if d <= most {
 		return nil

@@ -83,7 +83,7 @@ type Registration struct {
 	Judge       *Judge            `json:"judge,omitempty"`       // requested policy of the service; nil: none
 	Key         []byte            `json:"key,omitempty"`         // process key, which is secret; empty: none
 	Proves      bool              `json:"proves,omitempty"`      // the server at Address proves that it has Key
-	Protocol    string            `json:"protocol,omitempty"`    // protocol to follow the instance by; empty: the best one that works
+	Protocol    string            `json:"protocol,omitempty"`    // name of the protocol by which the instance is followed; empty: the best one that works
 	// Lease is the number of the current lease. A registration by another process gets another
 	// number.
 	Lease        uint64    `json:"lease"`

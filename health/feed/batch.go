@@ -75,10 +75,10 @@ func (e *Entry) currentAt(revision uint64) bool {
 	return until == 0 || until > revision
 }
 
-// Encoded returns e in encoded form. It calls the function encode at the first call with the
-// encoding as, and stores the result. Later calls with the same encoding return the stored
-// bytes. If readers call Encoded at the same time, encode may run more than once. The result
-// of encode must depend only on e and as.
+// Encoded returns e in encoded form. The parameter as names the format and the audience. The
+// first call with a value of as calls the function encode and stores the result. Later calls
+// with this value return the stored bytes. If readers call Encoded at the same time, encode may
+// run more than once. The result of encode must depend only on e and as.
 func (e *Entry) Encoded(as Encoding, encode func(*Entry) []byte) []byte {
 	return e.slots.get(as, func() []byte { return encode(e) })
 }

@@ -231,8 +231,8 @@ func (b *explainer) members(status health.Status) string {
 	return b.named(func(m *health.State) bool { return m.Status == status })
 }
 
-// named returns the names of the members for which the function is returns true, at most
-// maxNamed of them.
+// named returns the names of members, at most maxNamed. The function is decides whether a member
+// is named.
 func (b *explainer) named(is func(*health.State) bool) string {
 	var names []string
 	for i := range b.input.Members {

@@ -130,7 +130,8 @@ func (q *queue) droppedSoFar() uint64 {
 	return q.total
 }
 
-// dropRecord returns an entry for the log to, which says that n records were dropped.
+// dropRecord returns an entry with a record that says that n records were dropped. to is the log
+// that will receive it.
 func dropRecord(to slog.Handler, n uint64) entry {
 	r := slog.NewRecord(time.Now(), slog.LevelWarn, "log records were dropped, because the log took them too slowly", 0)
 	r.AddAttrs(slog.Uint64("records", n))

@@ -8,7 +8,7 @@ import "time"
 // declares an instance dead. The method is the local health awareness of HashiCorp's
 // memberlist (Lifeguard).
 type awareness struct {
-	score int    // score at the moment at; the method current subtracts what has decayed since then
+	score int    // score when it was raised last; the method current subtracts what has decayed since then
 	at    moment // moment when score was raised last
 	// suspectServices is the set of services with an instance that became silent recently.
 	suspectServices map[string]bool
@@ -36,7 +36,8 @@ func (a *awareness) raise(now moment) {
 	a.score, a.at = min(maxScore, a.current(now)+1), now
 }
 
-// noteLateness raises the score, because this process was late. threshold is UnreachableAfter.
+// noteLateness raises the score, because this process was late by the time late. threshold is the
+// policy's UnreachableAfter.
 func (a *awareness) noteLateness(now moment, late, threshold time.Duration) {
 	a.raise(now + moment(late))
 	if late > threshold {

@@ -105,8 +105,8 @@ func (in *instance) setState(c *clock, v verdict, judged health.Status) {
 	in.report.changed = false
 }
 
-// setFirstFailure updates FirstFailure for the new status to. If to is a failure and no time is
-// set, it sets the present time. If to is SERVING, it clears the time.
+// setFirstFailure updates the time FirstFailure. to is the new status. If to is a failure and no
+// time is set, it sets the present time. If to is SERVING, it clears the time.
 func (in *instance) setFirstFailure(c *clock, to health.Status) {
 	s := &in.state
 	switch {
@@ -126,8 +126,8 @@ type schedule []*instance
 
 const notScheduled = -1
 
-// update sets in.due to the next deadline of in, and moves in to its place in the heap. A new
-// instance is added to the heap.
+// update stores the next deadline of the instance in its field due, and moves the instance to its
+// place in the heap. A new instance is added to the heap.
 func (s *schedule) update(in *instance) {
 	in.due = in.nextDeadline()
 	if in.heapAt == notScheduled {
@@ -137,7 +137,7 @@ func (s *schedule) update(in *instance) {
 	heap.Fix(s, in.heapAt)
 }
 
-// advance calls update if a deadline of in is earlier than in.due.
+// advance calls update if the next deadline of the instance is earlier than its field due.
 func (s *schedule) advance(in *instance) {
 	if in.nextDeadline() < in.due {
 		s.update(in)

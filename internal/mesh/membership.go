@@ -24,8 +24,8 @@ func (m *Mesh) applyMembership(in *instance, ev *Event) bool {
 	return true
 }
 
-// register updates in if the event has the lease of in. Otherwise it replaces in by a new
-// instance, which is Starting. Overrides for the name of the instance still apply.
+// register updates the instance if the event has the same lease. Otherwise a new instance, which
+// is Starting, replaces it. Overrides for the name of the instance still apply.
 func (m *Mesh) register(in *instance, ev *Event) {
 	if in == nil || in.spec.Lease != ev.Spec.Lease {
 		in = m.add(in, ev)

@@ -270,8 +270,8 @@ func (r *reachLayer) misconfigure(t turn, cause health.Cause, reason string) fin
 	return foundSuspicion
 }
 
-// lose gives the instance up and enters the state to. It returns foundLoss if a guard may hold
-// the instance, and foundDeath if not. No guard holds an instance that has refused connections.
+// lose gives the instance up. to is the new state. It returns foundLoss if a guard may hold the
+// instance, and foundDeath if not. No guard holds an instance that has refused connections.
 func (r *reachLayer) lose(to reachState, reason string) finding {
 	was := r.suspicion
 	r.suspicion = suspicion{state: to, reason: reason, first: was.first, config: was.config}
@@ -282,8 +282,8 @@ func (r *reachLayer) lose(to reachState, reason string) finding {
 	return foundLoss
 }
 
-// confirmLoss clears config. An instance that was given up keeps config only while a guard
-// holds the instance.
+// confirmLoss is called if no guard holds an instance that was given up. It clears the field config,
+// which is needed only while a guard holds the instance.
 func (r *reachLayer) confirmLoss() { r.config = health.CauseNone }
 
 func (r *reachLayer) countQuietFromNow(t turn) { r.quietFrom = max(r.quietFrom, t.now) }
@@ -304,8 +304,8 @@ func (r *reachLayer) latestGiveUp(t turn) moment {
 	return r.quietSince(t) + maxForgiven*moment(t.policy.UnreachableAfter)
 }
 
-// patience returns the length of the deadline giveUp. It is env.patience, or less so that giveUp
-// is not after latestGiveUp, but at least UnreachableAfter.
+// patience returns how long an instance may stay suspect. This is env.patience, but less if giveUp
+// would otherwise be after latestGiveUp. It is never less than UnreachableAfter.
 func (r *reachLayer) patience(t turn) time.Duration {
 	return max(t.policy.UnreachableAfter, min(t.patience(), time.Duration(r.latestGiveUp(t)-t.now)))
 }

@@ -59,9 +59,9 @@ func evaluateNeed(all, counted *statusCounts, need int, growing bool) health.Sta
 	return health.NotServing
 }
 
-// evaluateRoutable returns DEGRADED if at least need members are routable. Otherwise it returns
-// UNKNOWN if the routable and the UNKNOWN members together are at least need, and NOT_SERVING if
-// not.
+// evaluateRoutable returns the status of an aggregate in which not all members are SERVING. need is
+// the number of members that must be routable. With this number, the status is DEGRADED. If the
+// number is reached only with the UNKNOWN members, it is UNKNOWN. Otherwise it is NOT_SERVING.
 func evaluateRoutable(counted *statusCounts, need int) health.Status {
 	switch {
 	case routable(counted) >= need:

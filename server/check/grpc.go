@@ -122,9 +122,9 @@ func evaluateExtended(resp *pb.CheckResponse) error {
 	return fmt.Errorf("it is %s", text)
 }
 
-// watch opens a Watch stream, and calls again when a change is received on it. It first tries
-// meshhealth.v1. If it receives nothing on this stream, it tries grpc.health.v1. It returns when
-// the stream ends. The next run of the check starts it again.
+// watch opens a Watch stream. When it receives a change on the stream, it calls the function again,
+// which causes a run of the check. It first tries meshhealth.v1. If it receives nothing on this
+// stream, it tries grpc.health.v1. It returns when the stream ends. The next run starts it again.
 func (u *upstream) watch(life context.Context, again func()) {
 	if !u.stock.Load() && u.watchExtended(life, again) || life.Err() != nil {
 		return
@@ -161,9 +161,9 @@ func (u *upstream) watchStandard(life context.Context, again func()) {
 	}
 }
 
-// onChange returns a function for received statuses. The function calls again if a status differs
-// from the previous one. It ignores the first status, because the run that has opened the stream
-// has already asked for it.
+// onChange returns a function to which received statuses are passed. If a status differs from the
+// previous one, this function calls the function again. It ignores the first status, because the
+// run that has opened the stream has already asked for it.
 func onChange(again func()) (received func(status int32)) {
 	last, known := int32(0), false
 	return func(status int32) {

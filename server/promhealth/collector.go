@@ -89,7 +89,8 @@ func number(b bool) float64 {
 	return 0
 }
 
-// gauge sends the number of a status to ch, if metrics have a number for the status.
+// gauge sends a metric with the number of a status to ch. It sends nothing if the status has no
+// number in metrics.
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, s health.Status, label string) {
 	if value, ok := s.Metric(); ok {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)

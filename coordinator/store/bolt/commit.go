@@ -103,7 +103,7 @@ func (w *batchWriter) appendTransitions(all []store.Transition) {
 	}
 }
 
-// dropOldest deletes the oldest transitions, so that at most the number most remains.
+// dropOldest deletes the oldest transitions. most is the number of transitions that may remain.
 func (w *batchWriter) dropOldest(most int) {
 	tooMany := w.summary.Transitions - most
 	if w.err != nil || tooMany <= 0 {
