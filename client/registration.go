@@ -32,7 +32,7 @@ const (
 // closeTimeout is the longest time that Close waits, even if its context allows more.
 const closeTimeout = 10 * time.Second
 
-// errStopped is the cause with which Close ends the context loop.
+// errStopped is the cause with which Registration.Close ends the context of its goroutine.
 var errStopped = errors.New("the registration is closed")
 
 // Registration keeps one instance registered until it is closed. Register and RegisterAsync
