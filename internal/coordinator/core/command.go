@@ -93,19 +93,19 @@ func sizeOfRegistration(r *wire.Registration) int {
 	return n
 }
 
-// names returns the instances, and the key of the scope, that the command is about.
-func (c *Command) names() []health.ID {
-	var ids []health.ID
+// scopes returns the scopes of the instances, or of the override, that the command is about.
+func (c *Command) scopes() []health.Scope {
+	var scopes []health.Scope
 	for i := range c.Register {
-		ids = append(ids, c.Register[i].ID)
+		scopes = append(scopes, health.ScopeOf(c.Register[i].ID))
 	}
 	if c.Deregister != nil {
-		ids = append(ids, c.Deregister.ID)
+		scopes = append(scopes, health.ScopeOf(c.Deregister.ID))
 	}
 	if c.Override != nil {
-		ids = append(ids, c.Override.Scope.Key())
+		scopes = append(scopes, c.Override.Scope)
 	}
-	return ids
+	return scopes
 }
 
 // commandQueue holds the commands that wait for the next batch. The number and the total

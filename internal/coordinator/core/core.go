@@ -169,13 +169,12 @@ func (c *Core) Load(now time.Time, state *store.State) (changes []health.Change,
 func (c *Core) loadOverrides(now time.Time, held []store.Override) (skipped []error) {
 	var overrides []health.Override
 	for i := range held {
-		o := overrideOf(&held[i])
-		var err error
-		if o.Scope, err = health.ParseScope(held[i].Scope); err != nil {
+		o, err := overrideOf(&held[i])
+		if err != nil {
 			skipped = append(skipped, fmt.Errorf("the stored override %q matches no instance: %w", held[i].Scope, err))
 			continue
 		}
-		c.overrides[o.Scope.Key()] = held[i]
+		c.overrides[o.Scope] = o
 		overrides = append(overrides, *o)
 		c.trace(&mesh.Event{Kind: mesh.EventOverride, Scope: o.Scope, Override: o}, len(c.changes))
 	}

@@ -17,7 +17,7 @@ type draft struct {
 	maxInstances int
 
 	registrations map[health.ID]*store.Registration // registrations that the batch changes; a nil value means deleted
-	overrides     map[health.ID]*health.Override    // changed overrides, by the key of the scope; nil means deleted
+	overrides     map[health.Scope]*health.Override // overrides that the batch changes; a nil value means deleted
 	actions       []store.Transition                // journal entries about actions on overrides
 	count         int                               // number of registered instances after the batch
 	events        []mesh.Event                      // events that the mesh gets in addition to those of the commands
@@ -29,7 +29,7 @@ type draft struct {
 func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	d := &draft{
 		now: now, stored: s, newLease: cfg.NewLease, maxInstances: cfg.MaxInstances,
-		registrations: map[health.ID]*store.Registration{}, overrides: map[health.ID]*health.Override{},
+		registrations: map[health.ID]*store.Registration{}, overrides: map[health.Scope]*health.Override{},
 		restored: map[health.ID]*store.Registration{}, count: len(s.registrations),
 	}
 	for id, reg := range s.unsaved {
@@ -60,21 +60,19 @@ func (d *draft) registration(id health.ID) *store.Registration {
 
 // override returns the override of a scope with the changes of the draft. It returns nil
 // if there is none.
-func (d *draft) override(key health.ID) *health.Override {
-	if o, ok := d.overrides[key]; ok {
+func (d *draft) override(scope health.Scope) *health.Override {
+	if o, ok := d.overrides[scope]; ok {
 		return o
 	}
-	if o, ok := d.stored.overrides[key]; ok {
-		return overrideOf(&o)
-	}
-	return nil
+	return d.stored.overrides[scope]
 }
 
 // noteInstance sets GoneAt in the override of an instance that was removed, and clears it
 // when the instance is registered. An override without an end is kept for a day from
 // GoneAt.
 func (d *draft) noteInstance(id health.ID, registered bool) {
-	o := d.override(id)
+	scope := health.ScopeOf(id)
+	o := d.override(scope)
 	if o == nil || o.GoneAt.IsZero() == registered {
 		return
 	}
@@ -83,7 +81,7 @@ func (d *draft) noteInstance(id health.ID, registered bool) {
 	if !registered {
 		moved.GoneAt = d.now
 	}
-	d.overrides[id] = &moved
+	d.overrides[scope] = &moved
 }
 
 // deleteInstance drafts the removal of an instance, which must be registered.
@@ -140,12 +138,12 @@ func (d *draft) replaceExpired(expired map[health.ID]uint64) {
 	}
 }
 
-// touches reports whether the draft changes the registration or the override of a name
-// that the command is about.
+// touches reports whether the draft changes a registration or an override that the command
+// is about.
 func (d *draft) touches(c *Command) bool {
-	for _, id := range c.names() {
-		_, registration := d.registrations[id]
-		_, override := d.overrides[id]
+	for _, scope := range c.scopes() {
+		_, registration := d.registrations[scope.ID()]
+		_, override := d.overrides[scope]
 		if registration || override {
 			return true
 		}
@@ -162,11 +160,11 @@ func (d *draft) appendTo(b *store.Batch) {
 		}
 		b.PutRegistrations = append(b.PutRegistrations, *reg)
 	}
-	for key, o := range d.overrides {
+	for scope, o := range d.overrides {
 		if o == nil {
-			b.DeleteOverrides = append(b.DeleteOverrides, scopeText(key))
+			b.DeleteOverrides = append(b.DeleteOverrides, scope.String())
 			continue
 		}
-		b.PutOverrides = append(b.PutOverrides, overrideRecord(key, o))
+		b.PutOverrides = append(b.PutOverrides, overrideRecord(o))
 	}
 }

@@ -69,19 +69,15 @@ func judgeRecord(p *health.ServicePolicy) *store.Judge {
 	return j
 }
 
-// scopeText returns the text of the scope that has this key.
-func scopeText(key health.ID) string {
-	scope, _ := key.KeyScope() // cannot fail, because every key is the key of a scope
-	return scope.String()
+func overrideRecord(o *health.Override) store.Override {
+	return store.Override{Scope: o.Scope.String(), Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
 }
 
-func overrideRecord(key health.ID, o *health.Override) store.Override {
-	return store.Override{Scope: scopeText(key), Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
-}
-
-// overrideOf translates a stored override. It does not set Scope.
-func overrideOf(o *store.Override) *health.Override {
-	return &health.Override{Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
+// overrideOf translates a stored override. It returns an error for a scope that this
+// version cannot read.
+func overrideOf(o *store.Override) (*health.Override, error) {
+	scope, err := health.ParseScope(o.Scope)
+	return &health.Override{Scope: scope, Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}, err
 }
 
 // statusRecord returns the record of the status that the instance has without its
@@ -120,12 +116,9 @@ func transitionRecord(c *health.Change) store.Transition {
 }
 
 // actionRecord returns the journal entry for the action what on the override o at now.
-func actionRecord(now time.Time, key health.ID, o *health.Override, what store.Action) store.Transition {
+func actionRecord(now time.Time, o *health.Override, what store.Action) store.Transition {
 	t := store.Transition{
-		Scope: scopeText(key), To: o.Status, At: now, Cause: health.CauseForced, Action: what, By: o.Author, Reason: o.Reason,
-	}
-	if key.Service != "" { // a key without a service is that of a selector
-		t.ID = key
+		ID: o.Scope.ID(), Scope: o.Scope.String(), To: o.Status, At: now, Cause: health.CauseForced, Action: what, By: o.Author, Reason: o.Reason,
 	}
 	if o.Status == health.Maintenance {
 		t.Cause = health.CauseMaintenance

@@ -12,7 +12,9 @@ import (
 // configuration.
 type stored struct {
 	registrations map[health.ID]store.Registration
-	overrides     map[health.ID]store.Override // stored overrides by the key of their scope
+	// overrides holds the stored overrides. An override is never changed in place, because
+	// the mesh and the drafts share it.
+	overrides map[health.Scope]*health.Override
 	// configured holds the registrations of the configuration, by name.
 	configured map[health.ID]wire.Registration
 	// unsaved holds the changes by the configuration that are in effect and that the
@@ -22,7 +24,7 @@ type stored struct {
 
 func newStored() stored {
 	return stored{
-		registrations: map[health.ID]store.Registration{}, overrides: map[health.ID]store.Override{},
+		registrations: map[health.ID]store.Registration{}, overrides: map[health.Scope]*health.Override{},
 		unsaved: map[health.ID]*store.Registration{},
 	}
 }
@@ -41,12 +43,13 @@ func (s *stored) adoptRegistrations(made map[health.ID]*store.Registration) {
 
 // adoptOverrides updates the copy with the overrides that a commit has written. A nil
 // value means that the commit has removed the override.
-func (s *stored) adoptOverrides(made map[health.ID]*health.Override) {
-	for key, o := range made {
-		delete(s.overrides, key)
-		if o != nil {
-			s.overrides[key] = overrideRecord(key, o)
+func (s *stored) adoptOverrides(made map[health.Scope]*health.Override) {
+	for scope, o := range made {
+		if o == nil {
+			delete(s.overrides, scope)
+			continue
 		}
+		s.overrides[scope] = o
 	}
 }
 
