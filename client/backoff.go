@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -31,9 +32,9 @@ func (b *backoff) next() time.Duration {
 	if most == 0 {
 		most = maxBackoff
 	}
-	limit := min(baseBackoff<<min(b.tries, 16), most)
+	limit := delay.Doubled(baseBackoff, b.tries, most)
 	b.tries++
-	return rand.N(limit)
+	return delay.Between(0, limit, rand.Float64())
 }
 
 // after returns the pause after a failure. It is at least the pause that the coordinator

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -170,7 +171,7 @@ func leaseTime(said time.Duration) time.Duration {
 // minus up to a fifth of itself. This part is random, so that instances do not renew together.
 func renewPause(ttl time.Duration) time.Duration {
 	third := ttl / 3
-	return third - rand.N(third/5)
+	return delay.Between(third*4/5, third, rand.Float64())
 }
 
 // outage logs a series of equal failures only once.
