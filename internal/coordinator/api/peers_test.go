@@ -205,7 +205,7 @@ func TestVanishedClient(t *testing.T) {
 		if n := w.server.Watchers(); n != 1 {
 			t.Fatalf("%d watchers: one that answers pings was cut", n)
 		}
-		p.vanish()
+		p.raw.Vanish()
 		time.Sleep(wire.PingAfter + wire.PingTimeout + time.Second)
 		synctest.Wait()
 		if n := w.server.Watchers(); n != 0 {
