@@ -31,7 +31,8 @@ func (c *Command) changeOverride(d *draft) error {
 	return nil
 }
 
-// setOverride drafts an override. If its instance is not registered, GoneAt becomes now.
+// setOverride drafts the override o of a scope. If the scope is one instance, and this
+// instance is not registered, GoneAt becomes the time of the draft.
 func (d *draft) setOverride(scope health.Scope, o health.Override) {
 	o.Scope, o.GoneAt = scope, time.Time{}
 	if scope.Instance != "" && d.registration(scope.ID()) == nil {
@@ -41,7 +42,8 @@ func (d *draft) setOverride(scope health.Scope, o health.Override) {
 	d.actions = append(d.actions, actionRecord(d.now, &o, store.ActionSet))
 }
 
-// clearOverride drafts the removal of an override. old is nil if the scope has none.
+// clearOverride drafts the removal of the override old. old is nil if the scope has no
+// override.
 func (d *draft) clearOverride(want *OverrideChange, old *health.Override) {
 	d.overrides[want.Scope] = nil
 	if old != nil {
@@ -68,7 +70,7 @@ func (d *draft) matchesInstance(scope health.Scope) bool {
 	return false
 }
 
-// countOverrides returns the number of overrides that exist after the batch.
+// countOverrides returns the number of overrides after the draft is committed.
 func (d *draft) countOverrides() int {
 	n := len(d.stored.overrides)
 	for scope, o := range d.overrides {
@@ -82,9 +84,10 @@ func (d *draft) countOverrides() int {
 	return n
 }
 
-// deleteEnded drafts the end of overrides that the mesh has ended. It runs after all
-// commands of the batch. The mesh ends an override if its instance was gone for a day. If
-// that instance is registered again in this batch, the mesh gets the override back.
+// deleteEnded drafts the removal of overrides that the mesh has ended. It must run after all
+// commands of the batch were drafted. The mesh ends an override without ExpiresAt a day after
+// its instance was removed. If this batch registers the instance again, the override is not
+// removed, and the mesh gets it back.
 func (d *draft) deleteEnded(ended []health.Override) {
 	for i := range ended {
 		o := &ended[i]

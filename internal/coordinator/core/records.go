@@ -48,8 +48,8 @@ func protocolRecord(p health.Protocol) string {
 	return p.String()
 }
 
-// judgeOf returns the requested policy, or nil if there is none. It omits a rule that
-// this version does not know.
+// judgeOf returns the policy that an instance requests for its service, or nil if it requests
+// none. A rule that this version does not know is omitted.
 func judgeOf(j *store.Judge) *health.ServicePolicy {
 	if j == nil {
 		return nil
@@ -80,9 +80,9 @@ func overrideOf(o *store.Override) (*health.Override, error) {
 	return &health.Override{Scope: scope, Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}, err
 }
 
-// statusRecord returns the record of the status that the instance has without its
-// override. If there is an override, the record has no cause and no reason, because those
-// of the change belong to the override.
+// statusRecord returns the record of the status that the instance would have without an
+// override. If there is an override, the cause and the reason of the change are about the
+// override. The record has no cause and no reason in this case.
 func statusRecord(c *health.Change) store.Status {
 	st := store.Status{
 		ID: c.ID, Status: c.Judged, Since: c.Since, Proven: c.Proven, Named: c.Named, Unheard: c.Unheard,
@@ -93,8 +93,9 @@ func statusRecord(c *health.Change) store.Status {
 	return st
 }
 
-// loadedStatus returns the status that the mesh gets for a restored instance. s is nil if
-// the store has no status of the instance. trusted says whether the store is recent enough.
+// loadedStatus returns the status that the mesh gets for an instance from the store. s is nil
+// if the store has no status of the instance. trusted says whether the mesh may trust the
+// status.
 func loadedStatus(s *store.Status, now time.Time, trusted bool) *mesh.Loaded {
 	l := &mesh.Loaded{Status: health.Starting, Since: now, Trusted: trusted}
 	if s != nil {
@@ -115,7 +116,8 @@ func transitionRecord(c *health.Change) store.Transition {
 	return t
 }
 
-// actionRecord returns the journal entry for the action what on the override o at now.
+// actionRecord returns the journal entry which says that the override o was set, cleared or
+// ended at now. what is the action.
 func actionRecord(now time.Time, o *health.Override, what store.Action) store.Transition {
 	t := store.Transition{
 		ID: o.Scope.ID(), Scope: o.Scope.String(), To: o.Status, At: now, Cause: health.CauseForced, Action: what, By: o.Author, Reason: o.Reason,

@@ -12,13 +12,14 @@ import (
 // configuration.
 type stored struct {
 	registrations map[health.ID]store.Registration
-	// overrides holds the stored overrides. An override is never changed in place, because
-	// the mesh and the drafts share it.
+	// overrides holds the stored overrides. They must not be changed, because drafts and events
+	// share them.
 	overrides map[health.Scope]*health.Override
 	// configured holds the registrations of the configuration, by name.
 	configured map[health.ID]wire.Registration
-	// unsaved holds the changes by the configuration that are in effect and that the
-	// store does not hold yet, by name. A nil value means that the instance was removed.
+	// unsaved holds registrations that the configuration has changed and that the store does
+	// not hold yet, by name. A nil value means that the registration was removed. Unsaved
+	// changes are in effect.
 	unsaved map[health.ID]*store.Registration
 }
 
@@ -29,8 +30,9 @@ func newStored() stored {
 	}
 }
 
-// adoptRegistrations updates the copy with the registrations that a commit has written.
-// A nil value means that the commit has removed the registration.
+// adoptRegistrations updates s.registrations after a commit. made holds the registrations that
+// the commit has written, by name. A nil value means that the commit has removed the
+// registration.
 func (s *stored) adoptRegistrations(made map[health.ID]*store.Registration) {
 	for id, reg := range made {
 		if reg == nil {
@@ -41,8 +43,8 @@ func (s *stored) adoptRegistrations(made map[health.ID]*store.Registration) {
 	}
 }
 
-// adoptOverrides updates the copy with the overrides that a commit has written. A nil
-// value means that the commit has removed the override.
+// adoptOverrides updates s.overrides after a commit. made holds the overrides that the commit
+// has written. A nil value means that the commit has removed the override.
 func (s *stored) adoptOverrides(made map[health.Scope]*health.Override) {
 	for scope, o := range made {
 		if o == nil {
@@ -53,13 +55,13 @@ func (s *stored) adoptOverrides(made map[health.Scope]*health.Override) {
 	}
 }
 
-// keepUnsaved keeps the configured changes of a commit that failed.
+// keepUnsaved adds changes of configured registrations that a failed commit has not stored.
 func (s *stored) keepUnsaved(changes map[health.ID]*store.Registration) {
 	maps.Copy(s.unsaved, changes)
 }
 
-// dropUnsaved removes changes from unsaved after the store has made them. It keeps a
-// change that has replaced one of them since.
+// dropUnsaved removes changes from s.unsaved, because the store holds them. If s.unsaved has a
+// newer change of the same name, the newer change stays.
 func (s *stored) dropUnsaved(changes map[health.ID]*store.Registration) {
 	for id, reg := range changes {
 		if s.unsaved[id] == reg {
