@@ -21,7 +21,7 @@ type draft struct {
 	actions       []store.Transition                // journal entries for overrides that are set, cleared or ended
 	count         int                               // number of registered instances after the batch is committed
 	events        []mesh.Event                      // events for the mesh that belong to no command
-	restored      map[health.ID]*store.Registration // registrations of restoreConfigured in this batch
+	restored      map[health.ID]*store.Registration // registrations that restoreConfigured has drafted
 }
 
 // newDraft returns a draft that begins with the unsaved changes of the configuration.
