@@ -285,7 +285,7 @@ func attackByMemory(o *options, r *report, ours, theirs *victim) error {
 	}
 	// streams returns a function that opens one stream with each call. Each raw peer has 128
 	// streams, and its flow control lets the server send no messages.
-	streams := func(method string, req proto.Message, whole, answered bool) func(*victim) func() error {
+	streams := func(method string, req proto.Message, cut int, answered bool) func(*victim) func() error {
 		return func(v *victim) func() error {
 			var p *rawPeer
 			opened := 0
@@ -296,7 +296,7 @@ func attackByMemory(o *options, r *report, ours, theirs *victim) error {
 					}
 				}
 				opened++
-				if err := p.call(method, req, whole, 100<<10); err != nil || !answered {
+				if err := p.call(method, req, cut); err != nil || !answered {
 					return err
 				}
 				select {
@@ -311,24 +311,25 @@ func attackByMemory(o *options, r *report, ours, theirs *victim) error {
 	known, large := &healthpb.HealthCheckRequest{Service: "service-1"}, &healthpb.HealthCheckRequest{Service: strings.Repeat("x", 110<<10)}
 	n := o.size(5000, 128)
 	for _, c := range []struct {
-		what            string
-		method          string
-		req             proto.Message
-		whole, answered bool
-		n               int
+		what     string
+		method   string
+		req      proto.Message
+		cut      int // number of bytes of the request that are sent; 0: all
+		answered bool
+		n        int
 	}{
-		{"a standard Watch", healthpb.Health_Watch_FullMethodName, known, true, true, n},
-		{"a request of which 100 KiB have come", healthpb.Health_Check_FullMethodName, large, false, false, o.size(512, 128)},
+		{"a standard Watch", healthpb.Health_Watch_FullMethodName, known, 0, true, n},
+		{"a request of which 100 KiB have come", healthpb.Health_Check_FullMethodName, large, 100 << 10, false, o.size(512, 128)},
 	} {
-		if err := compare(c.what, c.n, streams(c.method, c.req, c.whole, c.answered)); err != nil {
+		if err := compare(c.what, c.n, streams(c.method, c.req, c.cut, c.answered)); err != nil {
 			return err
 		}
 	}
-	idle, err := ours.each(n, streams(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{Names: []string{"nobody"}}, true, true)(ours))
+	idle, err := ours.each(n, streams(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{Names: []string{"nobody"}}, 0, true)(ours))
 	if err != nil {
 		return err
 	}
-	stuck, err := ours.each(n, streams(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{}, true, true)(ours))
+	stuck, err := ours.each(n, streams(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{}, 0, true)(ours))
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -32,9 +33,9 @@ func (b *backoff) next() time.Duration {
 	if most == 0 {
 		most = maxBackoff
 	}
-	limit := min(baseBackoff<<min(b.tries, 16), most)
+	limit := delay.Doubled(baseBackoff, b.tries, most)
 	b.tries++
-	return rand.N(limit)
+	return delay.Between(0, limit, rand.Float64())
 }
 
 // after returns the pause after the failure err. If the coordinator requests a pause in err, the

@@ -2,12 +2,7 @@ package client
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"math/big"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -15,41 +10,19 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-)
 
-// certificate returns a certificate for name, and roots that verify it.
-func certificate(t *testing.T, name string) (tls.Certificate, *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), DNSNames: []string{name},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IsCA: true, BasicConstraintsValid: true,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	pool := x509.NewCertPool()
-	pool.AddCert(cert)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
-}
+	"github.com/meshhealth/meshhealth/internal/nettest"
+)
 
 // secured returns a client that uses TLS to a coordinator of this name.
 func (w *world) secured(name string) *Client {
 	w.t.Helper()
-	cert, pool := certificate(w.t, "coordinator")
+	ca := nettest.NewAuthority(w.t)
+	cert := ca.Certificate("coordinator", time.Hour)
 	w.options = append(w.options, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
 	c, err := New(Config{
 		Coordinator: "passthrough:///coordinator",
-		Credentials: credentials.NewTLS(&tls.Config{RootCAs: pool, ServerName: name, MinVersion: tls.VersionTLS13}),
+		Credentials: credentials.NewTLS(&tls.Config{RootCAs: ca.Pool(), ServerName: name, MinVersion: tls.VersionTLS13}),
 		DialOptions: []grpc.DialOption{grpc.WithContextDialer(w.dial)},
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -170,7 +171,7 @@ func leaseTime(said time.Duration) time.Duration {
 // part of up to a fifth of the pause. So instances do not renew at the same time.
 func renewPause(ttl time.Duration) time.Duration {
 	third := ttl / 3
-	return third - rand.N(third/5)
+	return delay.Between(third*4/5, third, rand.Float64())
 }
 
 // outage is a series of failures. It logs equal failures in the series only once.

@@ -1,12 +1,8 @@
 package coordinator_test
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"math/big"
 	"net"
 	"testing"
 	"time"
@@ -16,58 +12,14 @@ import (
 
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/nettest"
 )
 
-// authority signs certificates for 127.0.0.1 that are valid in the years of a bubble.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-	pool *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{pool: x509.NewCertPool()}
-	own := &x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	a.cert, a.key = own, nil
-	signed := a.sign(t, own)
-	a.cert, a.key = signed.Leaf, signed.PrivateKey.(*ecdsa.PrivateKey)
-	a.pool.AddCert(a.cert)
-	return a
-}
-
-// issue returns a certificate that is valid until the begin of a year.
-func (a *authority) issue(t *testing.T, until int) tls.Certificate {
-	t.Helper()
-	return a.sign(t, &x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: january(until)})
-}
-
-func january(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
-
-// sign signs with the authority's key. The first certificate signs itself.
-func (a *authority) sign(t *testing.T, c *x509.Certificate) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.SerialNumber, c.NotBefore = big.NewInt(1), january(1990)
-	if c.NotAfter.IsZero() {
-		c.NotAfter = january(2100)
-	}
-	by := a.key
-	if by == nil {
-		by = key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, a.cert, key.Public(), by)
-	if err != nil {
-		t.Fatal(err)
-	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+// issue returns a certificate for 127.0.0.1 that is valid until the begin of a year.
+func issue(ca *nettest.Authority, until int) tls.Certificate {
+	return ca.Sign(&x509.Certificate{
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Date(until, 1, 1, 0, 0, 0, 0, time.UTC),
+	})
 }
 
 // deployed is a stock server with these options, which can be replaced.
@@ -83,16 +35,16 @@ func deployed(before, after []grpc.ServerOption) target {
 }
 
 func rowTLS(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
+	ca, other := nettest.NewAuthority(t), nettest.NewAuthority(t)
 	presents := func(c tls.Certificate) []grpc.ServerOption {
 		return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{c}}))}
 	}
 	wants := func(version uint16) []grpc.ServerOption {
 		return []grpc.ServerOption{grpc.Creds(credentials.NewTLS(&tls.Config{
-			Certificates: []tls.Certificate{ca.issue(t, 2100)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.pool, MaxVersion: version,
+			Certificates: []tls.Certificate{issue(ca, 2100)}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: ca.Pool(), MaxVersion: version,
 		}))}
 	}
-	good := presents(ca.issue(t, 2100))
+	good := presents(issue(ca, 2100))
 	steadily := func(r *rig, a *turned) {
 		r.misconfigured(a, health.CauseTLS)
 		r.explained("pay/a", "the TLS handshake fails")
@@ -103,11 +55,11 @@ func rowTLS(t *testing.T) {
 		"mutual TLS, followed in plaintext": deployed(nil, wants(tls.VersionTLS13)),
 	}, steadily)
 	answeringTo(t, func(c *coordinator.Config) {
-		c.Dial.Credentials = credentials.NewTLS(&tls.Config{RootCAs: ca.pool})
+		c.Dial.Credentials = credentials.NewTLS(&tls.Config{RootCAs: ca.Pool()})
 	}, map[string]target{
 		"plaintext, followed by TLS":            deployed(good, nil),
-		"a certificate of another authority":    deployed(good, presents(other.issue(t, 2100))),
-		"a certificate that has expired":        deployed(good, presents(ca.issue(t, 1999))),
+		"a certificate of another authority":    deployed(good, presents(issue(other, 2100))),
+		"a certificate that has expired":        deployed(good, presents(issue(ca, 1999))),
 		"one that wants ours, by an alert":      deployed(good, wants(tls.VersionTLS13)),
 		"one that wants ours, in the handshake": deployed(good, wants(tls.VersionTLS12)),
 	}, steadily)

@@ -140,13 +140,19 @@ func fleet(t *testing.T, at string, n int) (servers []*stock, names []string) {
 	t.Helper()
 	for i := range n {
 		s, name := startStock(t), fmt.Sprintf("legacy/%d", i)
-		_, stderr, code := call(t, meshhealth, "register", name, "--address", s.address, "--coordinator", at)
-		if code != 0 {
-			t.Fatalf("register: exit %d: %s", code, stderr)
-		}
+		register(t, at, name, s.address)
 		servers, names = append(servers, s), append(names, name)
 	}
 	return servers, names
+}
+
+// register registers a static target at a coordinator.
+func register(t *testing.T, coordinator, name, address string) {
+	t.Helper()
+	_, stderr, code := call(t, meshhealth, "register", name, "--address", address, "--coordinator", coordinator)
+	if code != 0 {
+		t.Fatalf("register: exit %d: %s", code, stderr)
+	}
 }
 
 // TestFleet: 40 stock servers; a flip is seen; the coordinator is killed and
@@ -203,15 +209,16 @@ func TestPause(t *testing.T) {
 	s := watch(t, at)
 	s.until(pb.Status_STATUS_SERVING, names...)
 	s.forget()
+	_, other, _ := coordinator(t, "--memory")
+	register(t, other, "coordinator/paused", at)
+	w := watch(t, other)
+	w.until(pb.Status_STATUS_SERVING, "coordinator/paused")
 	p.signal(syscall.SIGSTOP)
-	// There is nothing to wait for: this is the pause.
-	time.Sleep(20 * time.Second)
+	// The pause lasts until another coordinator has called the stopped one dead.
+	w.until(pb.Status_STATUS_NOT_SERVING, "coordinator/paused")
 	p.signal(syscall.SIGCONT)
 	p.line("late")
-	flip := startStock(t)
-	if _, stderr, code := call(t, meshhealth, "register", "legacy/new", "--address", flip.address, "--coordinator", at); code != 0 {
-		t.Fatal(stderr)
-	}
+	register(t, at, "legacy/new", startStock(t).address)
 	s.until(pb.Status_STATUS_SERVING, "legacy/new")
 	s.never(pb.Status_STATUS_NOT_SERVING, names...)
 	s.never(pb.Status_STATUS_UNKNOWN, names...)

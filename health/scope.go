@@ -21,6 +21,14 @@ type Scope struct {
 // ScopeOf returns the scope of one instance, or of a service if Instance is empty.
 func ScopeOf(id ID) Scope { return Scope{Service: id.Service, Instance: id.Instance} }
 
+// ID returns the instance or the service of s. It returns the zero value for a selector.
+func (s Scope) ID() ID {
+	if s.Selector() {
+		return ID{}
+	}
+	return ID{s.Service, s.Instance}
+}
+
 // WithLabels returns s with labels that an instance must have. A key must not contain a
 // comma or an equals sign.
 func (s Scope) WithLabels(labels map[string]string) Scope {
@@ -59,7 +67,7 @@ func (s Scope) Selector() bool { return s.Zone != "" || s.labels != "" }
 // label.team="core,web".
 func (s Scope) String() string {
 	if !s.Selector() {
-		return ID{s.Service, s.Instance}.String()
+		return s.ID().String()
 	}
 	var parts []string
 	if s.Service != "" {
@@ -169,23 +177,6 @@ func setOnce(field *string, part, value string) error {
 	}
 	*field = value
 	return nil
-}
-
-// Key returns an ID for s, so that a store whose keys are IDs can also hold scopes. The ID of
-// a selector cannot be the ID of an instance.
-func (s Scope) Key() ID {
-	if s.Selector() {
-		return ID{Instance: s.String()}
-	}
-	return ID{s.Service, s.Instance}
-}
-
-// KeyScope returns the scope whose Key is id.
-func (id ID) KeyScope() (Scope, error) {
-	if id.Service != "" {
-		return ScopeOf(id), nil
-	}
-	return ParseScope(id.Instance)
 }
 
 // Matches reports whether s matches an instance.

@@ -17,8 +17,8 @@ func TestScopeText(t *testing.T) {
 		if got, err := ParseScope(s.String()); err != nil || got != s {
 			t.Errorf("%q is parsed as %+v, %v", s, got, err)
 		}
-		if got, err := s.Key().KeyScope(); err != nil || got != s {
-			t.Errorf("%q by its key is %+v, %v", s, got, err)
+		if id := s.ID(); id != (ID{}) && ScopeOf(id) != s || id == (ID{}) && !s.Selector() {
+			t.Errorf("the ID of %q is %+v", s, id)
 		}
 	}
 	for _, text := range []string{

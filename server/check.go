@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -205,11 +206,7 @@ func (r *rules) interval(doubt bool) time.Duration {
 // the number of consecutive failures. Each failure from breakAfter on doubles the time,
 // up to MaxBreak.
 func (r *rules) breakerInterval(fails int) time.Duration {
-	wait := r.every
-	for range min(fails-r.breakAfter+1, 16) {
-		wait = min(2*wait, max(MaxBreak, r.every))
-	}
-	return wait
+	return delay.Doubled(r.every, fails-r.breakAfter+1, max(MaxBreak, r.every))
 }
 
 // Tuning holds settings of a check that can change while the check runs. A field that is

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -19,10 +20,10 @@ const maxExcluded = 128
 // httpHandler serves the HTTP pages. It renders a page for the first request after a change
 // and keeps this page until the next change.
 type httpHandler struct {
-	pipeline    *pipeline
-	renderer    renderer
-	showReasons func(context.Context) bool // Config.ShowReasons; nil: nobody may see reasons
-	requested   func()                     // ServeHTTP calls requested for each request
+	pipeline  *pipeline
+	renderer  renderer
+	reader    func(context.Context) access.Caller // function that returns the caller of a request
+	requested func()                              // ServeHTTP calls requested for each request
 	// kept has the last page of each view. The last two indexes are verbose and detailed.
 	// nil means that no page of the view was made yet.
 	kept [numEndpoints][numFormats][2][2]atomic.Pointer[page]
@@ -58,8 +59,12 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveEndpoint answers a request for an endpoint. If check is not empty, it answers with
 // the page of this check.
 func (h *httpHandler) serveEndpoint(w http.ResponseWriter, r *http.Request, e endpoint, check string) {
-	detailed := h.showReasons != nil && h.showReasons(r.Context())
-	v := view{endpoint: e, format: formatOf(r.Header.Get("Accept")), detailed: detailed}
+	detail, err := h.reader(r.Context()).Check(access.Read, access.Of(health.ID{Service: h.renderer.service}))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusForbidden)
+		return
+	}
+	v := view{endpoint: e, format: formatOf(r.Header.Get("Accept")), detailed: detail == access.Full}
 	var exclude []string
 	if r.URL.RawQuery != "" {
 		query, err := url.ParseQuery(r.URL.RawQuery)

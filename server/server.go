@@ -37,15 +37,15 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, logs: queued, pipeline: newPipeline(&cfg), drain: newDrain()}
 	s.workers = newWorkers(s.pipeline)
 	s.missingRun = &missingRun{pipeline: s.pipeline}
-	s.http = &httpHandler{
-		pipeline: s.pipeline, showReasons: cfg.ShowReasons, requested: s.missingRun.requested,
-		renderer: renderer{service: cfg.Service, build: cfg.Build, degradedCode: cfg.DegradedHTTP},
-	}
 	s.handlers = grpchealth.New(grpchealth.Config{
 		Feed: s.Feed(), Self: health.ID{Service: cfg.Service}, ShowReasons: cfg.ShowReasons, Build: cfg.Build,
 		Metrics: s.pipeline.figures, Asked: s.missingRun.requested, Number: s.cfg.stockStatus,
 		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer,
 	})
+	s.http = &httpHandler{
+		pipeline: s.pipeline, reader: s.handlers.Reader, requested: s.missingRun.requested,
+		renderer: renderer{service: cfg.Service, build: cfg.Build, degradedCode: cfg.DegradedHTTP},
+	}
 	return s, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/machine"
 )
 
@@ -128,16 +129,10 @@ func (t *task) nextRun(began, ended time.Time, m *machine.Machine) time.Time {
 	if !doubt && !t.spread {
 		// All checks begin together at the start. A random time spreads their later runs.
 		t.spread = true
-		return began.Add(randomPhase(wait))
+		return began.Add(delay.Between(1, wait, rand.Float64()))
 	}
-	return later(began.Add(jitter(wait)), ended.Add(wait/2))
+	return later(began.Add(delay.Around(wait, rand.Float64())), ended.Add(wait/2))
 }
-
-// jitter returns d plus or minus 10 %, so that checks do not stay synchronised.
-func jitter(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) }
-
-// randomPhase returns a random time from 1 ns to d.
-func randomPhase(d time.Duration) time.Duration { return rand.N(d) + 1 }
 
 // maxExcused limits how much lateness of the scheduler is forgiven between two pieces of
 // evidence. It is a number of intervals for deadlines, and a number of runs for timeouts.

@@ -37,6 +37,7 @@ var plan = []row{
 	{path: "gen/meshhealth/v1", layer: generated},
 
 	{path: "internal/graph", layer: base},
+	{path: "internal/delay", layer: base},
 	{path: "internal/fields", layer: base},
 	{path: "health", layer: vocabulary},
 	{path: "internal/late", layer: vocabulary},

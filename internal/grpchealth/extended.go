@@ -43,7 +43,7 @@ func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckRes
 		return nil, err
 	}
 	id = x.h.resolve(id)
-	detail, err := mayRead(x.h.readerOfReasons(ctx), id)
+	detail, err := mayRead(x.h.Reader(ctx), id)
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +74,7 @@ func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListRespon
 	}
 	x.h.resolveSelector(&l.Selector)
 	cut := x.h.cfg.Feed.Cut()
-	p := pager{list: &l, hidesEmpty: x.h.hidesEmpty(&l.Selector), caller: x.h.readerOfReasons(ctx)}
+	p := pager{list: &l, hidesEmpty: x.h.hidesEmpty(&l.Selector), caller: x.h.Reader(ctx)}
 	page, more := p.page(cut)
 	now := time.Now()
 	resp := &pb.ListResponse{Revision: cut.Revision()}
@@ -150,7 +150,7 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 		return wire.GRPC(fmt.Errorf("figures_every: %w; figures come with changes, and with Check and List", domain.ErrLater))
 	}
 	x.h.resolveWatch(&w)
-	caller := x.h.readerOfReasons(stream.Context())
+	caller := x.h.Reader(stream.Context())
 	for _, id := range w.IDs {
 		if _, err := mayRead(caller, id); err != nil {
 			return err

@@ -30,8 +30,9 @@ type Config struct {
 	// call. nil means that nothing is known about any caller.
 	Caller func(context.Context) access.Principal
 	// ShowReasons reports whether a caller is trusted although Caller does not report it as
-	// trusted. It is called once for each call of meshhealth.v1.HealthService. grpc.health.v1
-	// shows no reasons and does not call it. nil means false for every caller.
+	// trusted. It is called once for each call of [Handlers.Reader] and of
+	// meshhealth.v1.HealthService. grpc.health.v1 shows no reasons and does not call it. nil
+	// means false for every caller.
 	ShowReasons func(context.Context) bool
 	// Asked is called at the begin of each call. nil means that no function is called.
 	Asked func()
@@ -111,9 +112,10 @@ func (h *Handlers) caller(ctx context.Context) access.Caller {
 	return c
 }
 
-// readerOfReasons returns the caller of a call, as caller does. In addition, ShowReasons can
-// make the caller trusted, so that it sees reasons.
-func (h *Handlers) readerOfReasons(ctx context.Context) access.Caller {
+// Reader returns the caller of the request with this context, for answers that may contain
+// reasons. Caller or ShowReasons can make the caller trusted, so that it sees them. Reader may
+// be called concurrently.
+func (h *Handlers) Reader(ctx context.Context) access.Caller {
 	c := h.caller(ctx)
 	if h.cfg.ShowReasons != nil && h.cfg.ShowReasons(ctx) {
 		c.Principal.Trusted = true

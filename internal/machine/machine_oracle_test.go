@@ -183,27 +183,11 @@ func confident(m *Machine, j *dumbState, op machineOp) error {
 func FuzzMachine(f *testing.F) {
 	f.Add([]byte{2, 1, 0, 2, 0, 1, 2, 3, 2, 3, 2, 3, 2, 1, 2, 1, 2})
 	f.Add([]byte{1, 1, 5, 1, 1, 9, 1, 3, 1, 0, 5, 1, 1, 1, 1, 2, 1, 0, 5, 0, 5, 0, 5})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 400 {
-			return
-		}
-		if err := compareMachines(data); err != nil {
-			t.Fatal(err)
-		}
-	})
+	transcript.Fuzz(f, 400, compareMachines)
 }
 
 func TestMachineAgainstOracle(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
-	for range 3000 {
-		data := make([]byte, 5+random.IntN(80))
-		for i := range data {
-			data[i] = byte(random.Uint32())
-		}
-		if err := compareMachines(data); err != nil {
-			t.Fatal(err)
-		}
-	}
+	transcript.Inputs(t, 1, 3000, 5, 85, compareMachines)
 }
 
 // TestMachineDeadlineIsNotLate checks that a Tick before Deadline changes nothing.

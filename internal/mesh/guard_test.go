@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -172,25 +171,9 @@ func checkGuards(data []byte) error {
 
 func FuzzGuards(f *testing.F) {
 	f.Add([]byte{0, 0, 0, 0, 0, 0, 1, 0, 0, 4, 31, 0, 0, 7, 0, 0})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 900 {
-			return
-		}
-		if err := checkGuards(data); err != nil {
-			t.Fatal(err)
-		}
-	})
+	transcript.Fuzz(f, 900, checkGuards)
 }
 
 func TestGuardsAgainstOracle(t *testing.T) {
-	random := rand.New(rand.NewPCG(7, 8))
-	for range 3000 {
-		data := make([]byte, 1+random.IntN(360))
-		for i := range data {
-			data[i] = byte(random.Uint32())
-		}
-		if err := checkGuards(data); err != nil {
-			t.Fatalf("%v\n%v", data, err)
-		}
-	}
+	transcript.Inputs(t, 7, 3000, 1, 361, checkGuards)
 }

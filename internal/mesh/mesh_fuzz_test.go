@@ -2,7 +2,6 @@ package mesh
 
 import (
 	"fmt"
-	"math/rand/v2"
 	"reflect"
 	"slices"
 	"testing"
@@ -374,25 +373,9 @@ func turnAround(events []Event) {
 func FuzzMesh(f *testing.F) {
 	f.Add([]byte{40, 0, 0, 0, 2, 3, 1, 2, 11, 0, 31, 11, 0, 31, 3, 1, 2, 8, 0})
 	f.Add([]byte{19, 4, 0, 0, 6, 3, 14, 6, 9, 0, 6, 9, 0, 6, 3, 15, 31, 30, 9, 2, 15, 9, 2, 2, 0})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if len(data) > 600 {
-			return
-		}
-		if err := checkMesh(data); err != nil {
-			t.Fatal(err)
-		}
-	})
+	transcript.Fuzz(f, 600, checkMesh)
 }
 
 func TestMeshAgainstOracle(t *testing.T) {
-	random := rand.New(rand.NewPCG(5, 6))
-	for range 1500 {
-		data := make([]byte, 1+random.IntN(240))
-		for i := range data {
-			data[i] = byte(random.Uint32())
-		}
-		if err := checkMesh(data); err != nil {
-			t.Fatalf("%v\n%v", data, err)
-		}
-	}
+	transcript.Inputs(t, 5, 1500, 1, 241, checkMesh)
 }

@@ -1,7 +1,9 @@
 package mesh
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -172,7 +174,10 @@ func (o *overrides) takeEnded() []health.Override {
 	return ended
 }
 
-func compareScopes(a, b health.Scope) int { return a.Key().Compare(b.Key()) }
+// compareScopes orders selectors by their text before services and instances by their IDs.
+func compareScopes(a, b health.Scope) int {
+	return cmp.Or(a.ID().Compare(b.ID()), strings.Compare(a.String(), b.String()))
+}
 
 // ActiveOverride is an override with the number of instances whose status it forces now. An
 // instance that has a narrower override is not counted.

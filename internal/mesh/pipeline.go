@@ -169,7 +169,7 @@ func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
 		m.addOverride(scope, *o)
 	}
 	if scope.Instance != "" {
-		if in := m.instances[scope.Key()]; in != nil {
+		if in := m.instances[scope.ID()]; in != nil {
 			in.override.forced = m.overrides.match(in.state.ID, in.spec)
 			m.update(in)
 		}
@@ -181,7 +181,7 @@ func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
 
 func (m *Mesh) addOverride(scope health.Scope, o health.Override) {
 	o.Scope = scope
-	m.overrides.set(&m.env, o, m.instances[scope.Key()] != nil)
+	m.overrides.set(&m.env, o, m.instances[scope.ID()] != nil)
 }
 
 // applyOverrides finds the override of each instance for which concerned returns true. It

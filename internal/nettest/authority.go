@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -15,72 +16,89 @@ import (
 	"time"
 )
 
-// Authority issues certificates.
+// Authority issues certificates. Its own certificate is valid from 1990 to 2100, which
+// includes the times of a synctest bubble.
 type Authority struct {
-	t    *testing.T
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
+	t   *testing.T
+	own tls.Certificate
 }
 
 // NewAuthority returns an authority with a key of its own.
 func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
-	a := &Authority{t: t, key: newKey(t)}
-	template := template("authority", time.Hour)
-	template.IsCA, template.BasicConstraintsValid, template.KeyUsage = true, true, x509.KeyUsageCertSign
-	der, err := x509.CreateCertificate(rand.Reader, template, template, a.key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if a.cert, err = x509.ParseCertificate(der); err != nil {
-		t.Fatal(err)
-	}
+	a := &Authority{t: t}
+	a.own = a.Sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	})
 	return a
 }
 
-func template(name string, valid time.Duration) *x509.Certificate {
-	return &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(valid),
+// Sign completes a certificate, signs it, and returns it with a new key. It is valid since
+// 1990 and, if NotAfter is zero, until 2100.
+func (a *Authority) Sign(c *x509.Certificate) tls.Certificate {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	a.must(err)
+	c.SerialNumber, c.NotBefore = big.NewInt(time.Now().UnixNano()), january(1990)
+	if c.NotAfter.IsZero() {
+		c.NotAfter = january(2100)
+	}
+	parent, signer := a.own.Leaf, a.own.PrivateKey
+	if parent == nil { // c is the certificate of the authority
+		parent, signer = c, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
+	a.must(err)
+	leaf, err := x509.ParseCertificate(der)
+	a.must(err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+}
+
+func january(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
+
+func (a *Authority) must(err error) {
+	a.t.Helper()
+	if err != nil {
+		a.t.Fatal(err)
 	}
 }
 
-// Issue writes NAME.pem and NAME.key into dir, and returns their paths. The certificate is
-// for NAME and 127.0.0.1. A negative time makes it an expired one.
+// Certificate returns a certificate for a name and 127.0.0.1. If valid is negative, the
+// certificate has expired.
+func (a *Authority) Certificate(name string, valid time.Duration) tls.Certificate {
+	a.t.Helper()
+	return a.Sign(&x509.Certificate{
+		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotAfter: time.Now().Add(valid),
+	})
+}
+
+// Pool returns a pool with the authority's own certificate.
+func (a *Authority) Pool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AddCert(a.own.Leaf)
+	return pool
+}
+
+// Issue writes the result of Certificate to NAME.pem and NAME.key in dir, and returns their
+// paths.
 func (a *Authority) Issue(dir, name string, valid time.Duration) (cert, key string) {
 	a.t.Helper()
-	private := newKey(a.t)
-	der, err := x509.CreateCertificate(rand.Reader, template(name, valid), a.cert, private.Public(), a.key)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return a.write(dir, name+".pem", "CERTIFICATE", der), a.write(dir, name+".key", "PRIVATE KEY", pkcs8)
+	c := a.Certificate(name, valid)
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	a.must(err)
+	return a.write(dir, name+".pem", "CERTIFICATE", c.Certificate[0]), a.write(dir, name+".key", "PRIVATE KEY", pkcs8)
 }
 
 // Roots writes ca.pem into dir, with the authority's own certificate, and returns its path.
 func (a *Authority) Roots(dir string) string {
 	a.t.Helper()
-	return a.write(dir, "ca.pem", "CERTIFICATE", a.cert.Raw)
+	return a.write(dir, "ca.pem", "CERTIFICATE", a.own.Certificate[0])
 }
 
 func (a *Authority) write(dir, name, kind string, der []byte) string {
 	a.t.Helper()
 	name = filepath.Join(dir, name)
-	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		a.t.Fatal(err)
-	}
+	a.must(os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
 	return name
-}
-
-func newKey(t *testing.T) *ecdsa.PrivateKey {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return key
 }

@@ -1,4 +1,5 @@
-// Package nettest provides network addresses for tests.
+// Package nettest provides network addresses, certificates and clients for tests and
+// benchmarks.
 //
 // # Concurrency
 //

@@ -149,7 +149,7 @@ func (c *coordinator) messageOf(ev *mesh.Event) *message {
 	m := message{ev: *ev}
 	switch ev.Kind {
 	case mesh.EventOverride:
-		m.ev.ID = ev.Scope.Key()
+		m.ev.ID = ev.Scope.ID()
 	case mesh.EventLoad, mesh.EventRegister, mesh.EventDeregister, mesh.EventRenew:
 	default:
 		for ev != &c.inputs[c.applied].Event {

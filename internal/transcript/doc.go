@@ -1,4 +1,5 @@
-// Package transcript runs tests that are files of commands and what they print.
+// Package transcript runs tests that are files of commands and what they print. It also runs
+// checks of random inputs.
 //
 // # Concurrency
 //

@@ -70,7 +70,7 @@ func known(a *authority) credentials.TransportCredentials {
 }
 
 func forged(a *authority) credentials.TransportCredentials {
-	other := newAuthority(a.t, "other")
+	other := newAuthority(a.t)
 	return a.client(other.person(time.Time{}, x509.ExtKeyUsageClientAuth))
 }
 
@@ -102,7 +102,7 @@ func TestStrangersMayReadOnly(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := newAuthority(t, "ours")
+				a := newAuthority(t)
 				w, l := vouched(t, func(s *setup) {
 					s.TrustAll, s.client = false, c.client(a)
 					if c.server != nil {
@@ -135,7 +135,7 @@ func TestFriendsMayDoEverything(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				a := newAuthority(t, "ours")
+				a := newAuthority(t)
 				w, l := vouched(t, func(s *setup) {
 					s.TrustAll, s.client = c.trusting, c.client(a)
 					if c.server != nil {
@@ -189,7 +189,7 @@ func (w *world) mayRead(friend bool) {
 // are not affected.
 func TestBadCertificates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAuthority(t, "ours")
+		a := newAuthority(t)
 		w, l := vouched(t, func(s *setup) {
 			s.TrustAll, s.Credentials, s.client = false, a.server(tls.VerifyClientCertIfGiven), known(a)
 		})
@@ -213,7 +213,7 @@ func TestBadCertificates(t *testing.T) {
 // A certificate is verified when a connection begins, and holds for that connection only.
 func TestCertificatesAreOfTheirConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAuthority(t, "ours")
+		a := newAuthority(t)
 		w, l := vouched(t, func(s *setup) {
 			s.TrustAll, s.Credentials, s.client = false, a.server(tls.VerifyClientCertIfGiven), known(a)
 		})

@@ -65,7 +65,7 @@ func TestPeersOfANetwork(t *testing.T) {
 // do not count, and its connections from another network do.
 func TestPeersByIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAuthority(t, "ours")
+		a := newAuthority(t)
 		w := newWorld(t, func(s *setup) {
 			s.Peers, s.TrustAll, s.client = NewPeers(2, 0), false, a.client(nil)
 			s.Credentials = a.server(tls.VerifyClientCertIfGiven)
@@ -79,7 +79,7 @@ func TestPeersByIdentity(t *testing.T) {
 				}
 				c.URIs = []*url.URL{parsed}
 			}
-			cert := a.sign(c)
+			cert := a.Sign(c)
 			return &cert
 		}
 		w.calls()
@@ -178,7 +178,7 @@ func TestRequestsByMethod(t *testing.T) {
 		wantCode(t, w.send(&pb.RegisterRequest{Registrations: []*pb.Registration{r}}), codes.InvalidArgument, "")
 	})
 	synctest.Test(t, func(t *testing.T) {
-		a := newAuthority(t, "ours")
+		a := newAuthority(t)
 		w := newWorld(t, func(s *setup) {
 			s.TrustAll, s.client = false, a.client(nil)
 			s.Credentials = a.server(tls.VerifyClientCertIfGiven)
@@ -205,7 +205,7 @@ func TestVanishedClient(t *testing.T) {
 		if n := w.server.Watchers(); n != 1 {
 			t.Fatalf("%d watchers: one that answers pings was cut", n)
 		}
-		p.vanish()
+		p.raw.Vanish()
 		time.Sleep(wire.PingAfter + wire.PingTimeout + time.Second)
 		synctest.Wait()
 		if n := w.server.Watchers(); n != 0 {

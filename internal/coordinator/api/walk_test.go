@@ -76,7 +76,7 @@ func TestPolicyKnowsTheCaller(t *testing.T) {
 		{nobody, access.Principal{}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			a, policy := newAuthority(t, "ours"), &knowing{who: map[access.Principal]bool{}}
+			a, policy := newAuthority(t), &knowing{who: map[access.Principal]bool{}}
 			w := newWorld(t, func(s *setup) {
 				s.Policy, s.TrustAll = policy, false
 				s.Credentials, s.client = a.server(tls.VerifyClientCertIfGiven), c.client(a)

@@ -11,26 +11,29 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// attempt is one batch with the commands and records from which it was drafted. It
-// exists from the draft until the outcome of the commit is known.
+// attempt is one try to commit a batch, with the commands and the records in the batch. It
+// exists until the core knows whether the store has made the commit.
 type attempt struct {
-	batch    *store.Batch
-	draft    *draft
-	commands []*Command // the commands of the batch; nil after an indeterminate commit, when they are answered
+	batch *store.Batch
+	draft *draft
+	// commands are the commands in the batch. It is nil if answered is true.
+	commands []*Command
 	records  records
-	// cause is the error of the commit. It is nil until the commit has failed.
+	// cause is the error that the commit returned. It is nil while the commit has not failed.
 	cause error
-	// answered is true if the commit is indeterminate: its outcome is not known, and
-	// the callers of the commands have their answers already.
+	// answered is true if the commit is indeterminate: the core does not know whether the
+	// store made it. The commands were answered all the same.
 	answered bool
-	// refused holds the events of the commands that were refused because the commit is
-	// indeterminate. unsaved holds the configured changes that were in effect without
-	// the store at that moment. Both are used if the store finds that it made the commit.
+	// refused holds the events of the commands that were refused because the commit became
+	// indeterminate. The mesh gets them if a lookup shows that the store made the commit.
 	refused []mesh.Event
+	// unsaved holds the changes of configured registrations in an indeterminate commit, by
+	// name. They are saved if a lookup shows that the store made the commit.
 	unsaved map[health.ID]*store.Registration
 }
 
-// newAttempt drafts a batch from all commands and records that wait for the store.
+// newAttempt takes all commands and records that wait for the store, and drafts a batch
+// from them.
 func (c *Core) newAttempt(now time.Time) *attempt {
 	a := &attempt{
 		batch: &store.Batch{}, draft: newDraft(now, &c.stored, &c.cfg),
@@ -48,7 +51,8 @@ func (c *Core) newAttempt(now time.Time) *attempt {
 	return a
 }
 
-// draft adds the command to a batch, or returns why it is refused.
+// draft adds the changes of the command to d, or returns an error that says why the command
+// is refused.
 func (c *Command) draft(d *draft) error {
 	switch {
 	case c.Deregister != nil:
@@ -61,8 +65,8 @@ func (c *Command) draft(d *draft) error {
 	return c.register(d)
 }
 
-// appendRecords adds the statuses and the transitions to the batch. The transitions are
-// a gap record if some were lost, those of the mesh, and the actions on overrides.
+// appendRecords adds the waiting statuses and transitions to the batch. If transitions were
+// dropped, a gap record comes before them. The actions on overrides come last.
 func (a *attempt) appendRecords(now time.Time) {
 	b := a.batch
 	for _, st := range a.records.statuses {
@@ -81,10 +85,11 @@ func (a *attempt) changesNothing() bool {
 		len(b.PutStatuses)+len(b.Transitions) == 0
 }
 
-// refuse sets an error in each command that needs the batch. It does so too for a
-// command about a name that the indeterminate commit changes, if indeterminate is not
-// nil. It returns the events of the refused commands. A command with Configure is never
-// refused, because a configuration takes effect without the store.
+// refuse sets the error of each command whose changes are in the batch, because the batch
+// was not committed. If indeterminate is not nil, refuse also sets the error of each command
+// about a name that the indeterminate commit changes. It returns the events of the refused
+// commands. It never refuses a command with Configure, because a configuration takes effect
+// without the store.
 func (a *attempt) refuse(cause error, indeterminate *attempt) (events []mesh.Event) {
 	for _, c := range a.commands {
 		needs := a.draft.touches(c) || indeterminate != nil && indeterminate.draft.touches(c)
@@ -96,8 +101,9 @@ func (a *attempt) refuse(cause error, indeterminate *attempt) (events []mesh.Eve
 	return events
 }
 
-// configuredChanges returns the registrations that the configuration has changed. Such
-// changes are in effect even if the store does not hold them. nil means removed.
+// configuredChanges returns the registrations that the configuration changes in this batch,
+// by name. They take effect even if the store does not hold them. A nil value means that the
+// registration is removed.
 func (a *attempt) configuredChanges() map[health.ID]*store.Registration {
 	changes := maps.Clone(a.draft.restored)
 	for _, c := range a.commands {

@@ -10,65 +10,75 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Limits of the commands that wait for the store.
 const (
-	MaxCommands     = 4096
+	// MaxCommands is the largest number of commands that wait for the store.
+	MaxCommands = 4096
+	// MaxCommandBytes is the largest total size of the waiting commands, in bytes.
 	MaxCommandBytes = 64 << 20
 )
 
 // Command is a change that must be durable before its caller gets an answer. At most one
 // of Register, Deregister, Override and Configure is set. A command with none of them
-// has its answer when all waiting records were written, or the commit has failed.
+// changes nothing. It is answered when all records that wait for the store were written, or
+// when the commit has failed.
 type Command struct {
-	// Register holds the instances to add or update. The core adds or updates all of them or none.
+	// Register holds the instances to add or update. The core adds or updates either all of
+	// them or none.
 	Register   []wire.Registration
 	Deregister *Deregistration
 	Override   *OverrideChange
 	Configure  *Configuration
-	// MaxWaiting is a number of waiting commands. If as many wait already, the command is
-	// refused. 0 means MaxCommands.
+	// MaxWaiting is the number of waiting commands at which the core refuses this command. 0
+	// means MaxCommands.
 	MaxWaiting int
 
-	// Err and Specs are the answer to the command. Specs has one element for each element of Register.
+	// Err and Specs are the answer to the command. They are valid when Input.Reply is called.
+	// Specs has one element for each element of Register.
 	Err   error
 	Specs []*health.Spec
 
 	events []mesh.Event // events that the mesh gets when the command is durable
-	reply  func()
+	reply  func()       // Input.Reply of the command; nil if no caller waits
 }
 
 // Deregistration is a request to remove one instance.
 type Deregistration struct {
 	ID health.ID
-	// Lease is the lease that the calling process was given; 0 if the caller is a person.
+	// Lease is the lease that the calling process was given. It is 0 if the caller is a person.
 	Lease uint64
-	// Force lets a person remove an instance whose process renews its lease.
+	// Force lets a person remove an instance whose process still renews its lease.
 	Force bool
-	// Returns is part of the answer. It is true if the configuration, or the process of
-	// the instance, registers the name again.
+	// Returns is part of the answer. It is true if the name will be registered again, either by
+	// the configuration or by the process of the instance.
 	Returns bool
 
-	notRenewed uint64 // lease that the process had stopped renewing when the command arrived; 0 for a renewed lease and for none
+	// notRenewed is the lease of the instance if its process had stopped renewing the lease
+	// when the command arrived. Otherwise it is 0.
+	notRenewed uint64
 }
 
 // OverrideChange sets the override of a scope, or clears it if Override is nil.
 type OverrideChange struct {
 	Scope    health.Scope
 	Override *health.Override
-	// Author is the person who clears the override, and Reason is why. Both are empty if
-	// Override is set.
+	// Author is the person who clears the override, and Reason says why. Both are empty if
+	// Override is set, because Override has an author and a reason of its own.
 	Author, Reason string
 }
 
 // Configuration is the list of configured registrations that replaces the earlier list.
 type Configuration struct {
-	Registrations []wire.Registration // configured registrations; no name occurs twice
+	// Registrations are all configured registrations. No name occurs twice.
+	Registrations []wire.Registration
 
-	changed map[health.ID]*store.Registration // registrations that the configuration changes; a nil value means removed
+	// changed holds the registrations that the configuration changes, by name. A nil value
+	// means that the registration is removed.
+	changed map[health.ID]*store.Registration
 }
 
 // size returns the approximate memory of the command in bytes. The registrations of a
-// Configuration do not count: their file has a bound, and the command must never be refused.
+// Configuration do not count, because a configuration must never be refused. The size of
+// their file is bounded.
 func (c *Command) size() int {
 	n := 512
 	for i := range c.Register {
@@ -93,19 +103,20 @@ func sizeOfRegistration(r *wire.Registration) int {
 	return n
 }
 
-// names returns the instances, and the key of the scope, that the command is about.
-func (c *Command) names() []health.ID {
-	var ids []health.ID
+// scopes returns the scope of the override that the command changes, or the scopes of the
+// instances that it registers or removes.
+func (c *Command) scopes() []health.Scope {
+	var scopes []health.Scope
 	for i := range c.Register {
-		ids = append(ids, c.Register[i].ID)
+		scopes = append(scopes, health.ScopeOf(c.Register[i].ID))
 	}
 	if c.Deregister != nil {
-		ids = append(ids, c.Deregister.ID)
+		scopes = append(scopes, health.ScopeOf(c.Deregister.ID))
 	}
 	if c.Override != nil {
-		ids = append(ids, c.Override.Scope.Key())
+		scopes = append(scopes, c.Override.Scope)
 	}
-	return ids
+	return scopes
 }
 
 // commandQueue holds the commands that wait for the next batch. The number and the total
@@ -115,7 +126,7 @@ type commandQueue struct {
 	bytes    int
 }
 
-// add appends a command, or returns an error if the queue is at one of its limits.
+// add appends a command to the queue. It returns an error if the queue is full.
 func (q *commandQueue) add(c *Command) error {
 	most := c.MaxWaiting
 	if most == 0 {

@@ -10,22 +10,22 @@ import (
 )
 
 const (
-	// RetryStore is the time between a failed commit and the next commit, unless a
-	// command arrives earlier.
+	// RetryStore is the time between a failed commit and the next commit. A command that
+	// arrives earlier causes the next commit earlier.
 	RetryStore = 1 * time.Second
-	// Gather is the time for which new records wait for further records before all of
-	// them are committed. This saves commits, each of which waits for the disk.
+	// Gather is how long new records wait for further records before one commit writes all of
+	// them. This saves commits, each of which waits for the disk.
 	Gather = 50 * time.Millisecond
 	// SlowCommit is the longest time that a store operation may take. If an operation takes
 	// longer, the coordinator publishes that it is DEGRADED.
 	SlowCommit = 2 * time.Second
-	// aliveEvery is the longest time between two commits while the store works. Each
-	// commit records that the coordinator runs.
+	// aliveEvery is the longest time between two commits while the store works. Each commit
+	// stores the time, which shows at the next start how long the coordinator was away.
 	aliveEvery = time.Minute
 )
 
 // Operation is a request of the core to the store. If Batch is set, the store must
-// commit it. Otherwise the store must say whether its last batch has the ID Lookup.
+// commit it. Otherwise the store must say whether the ID of its last batch is Lookup.
 type Operation struct {
 	Batch  *store.Batch
 	Lookup uint64
@@ -33,30 +33,32 @@ type Operation struct {
 
 // Result is the outcome of an Operation.
 type Result struct {
+	// Err is the error of the operation. A commit that returned an error may be made.
 	Err error
-	// Made is true if the last batch of the store has the ID Operation.Lookup. It has a
-	// meaning only if the operation had no batch and Err is nil.
+	// Made is the answer to a lookup. It is true if the ID of the last batch in the store is
+	// Operation.Lookup. It has no meaning if the operation was a commit, or if Err is set.
 	Made bool
 }
 
-// commits holds the state of the commits. At most one store operation is in progress.
+// commits holds the state of the commits and lookups. At most one store operation is in
+// progress.
 type commits struct {
-	operation *Operation // operation that this Step will return in its Output; nil if there is none
-	running   bool       // an operation was returned by a Step, and its Result has not arrived
-	began     time.Time  // time at which the operation in progress was started
-	attempt   *attempt   // commit in progress, or the indeterminate commit; nil if there is neither
-	next      time.Time  // time of the next commit if no command arrives before it
-	gathering bool       // next is the end of a Gather wait for further records
-	lastBatch uint64     // ID of the last batch, whether it was committed or not
-	triedAt   time.Time  // time at which the last commit was started
-	aliveAt   time.Time  // time at which the last successful commit ended
-	failing   bool       // the last commit failed
-	health    storeHealth
-	stopping  bool
-	last      bool // the final write, after Stop, has begun
+	operation *Operation  // operation that the present Step returns; nil: none
+	running   bool        // true while a store operation is in progress
+	began     time.Time   // start of the store operation that is in progress
+	attempt   *attempt    // commit that is in progress or indeterminate; nil: none
+	next      time.Time   // time of the next commit if no command arrives earlier
+	gathering bool        // true if the next commit was planned for new records
+	lastBatch uint64      // ID of the latest batch, which may not be committed
+	triedAt   time.Time   // start of the latest commit
+	aliveAt   time.Time   // end of the latest commit that succeeded
+	failing   bool        // true if the latest commit has failed
+	health    storeHealth // status of the coordinator after the latest commit
+	stopping  bool        // true after Stop
+	last      bool        // true after the final write has begun; Stop causes the final write
 }
 
-// storeHealth is the status that the coordinator publishes for itself because of its
+// storeHealth is the status, cause and reason that the coordinator has itself because of its
 // store.
 type storeHealth struct {
 	status health.Status
@@ -71,7 +73,7 @@ func (s *commits) startOperation(now time.Time, op Operation) {
 	s.operation, s.running, s.began = &op, true, now
 }
 
-// report records the result of a commit: err is nil if the commit succeeded.
+// report records the result of a commit. err is nil if the commit succeeded.
 func (s *commits) report(err error) {
 	s.failing, s.health = err != nil, storeWell
 	if err != nil {
@@ -79,8 +81,9 @@ func (s *commits) report(err error) {
 	}
 }
 
-// healthAt returns the health to publish at now. The reason names when a slow commit
-// began and not how old it is. So the reason does not change every second.
+// healthAt returns the storeHealth to publish at now. The reason for a slow commit contains
+// the time at which the commit began, and not its duration. So it does not change every
+// second.
 func (s *commits) healthAt(now time.Time) storeHealth {
 	if !s.running || now.Sub(s.began) <= SlowCommit {
 		return s.health
@@ -91,20 +94,20 @@ func (s *commits) healthAt(now time.Time) storeHealth {
 	}
 }
 
-// identify sets the ID of the batch, which no earlier batch had, and its AliveAt. A later
-// lookup of this ID in the store shows whether the batch was committed.
+// identify sets AliveAt and the ID of the batch. No earlier batch had this ID. So a lookup of
+// the ID shows whether the store has committed the batch.
 func (s *commits) identify(b *store.Batch, now time.Time) {
 	s.lastBatch++
 	b.ID, b.AliveAt = s.lastBatch, now.Round(0)
 }
 
-// mustWrite reports whether even a batch without records must be committed. Such a
-// commit records that the coordinator runs, or shows whether the store works again.
+// mustWrite reports whether the core must commit even a batch without records. Such a commit
+// stores that the coordinator runs, or shows whether the store works again.
 func (s *commits) mustWrite(now time.Time) bool {
 	return s.failing && now.Sub(s.triedAt) >= RetryStore || now.Sub(s.aliveAt) >= aliveEvery
 }
 
-// writeDue reports whether the waiting commands and records must be written now.
+// writeDue reports whether a commit or a lookup must begin now.
 func (c *Core) writeDue(now time.Time) bool {
 	switch {
 	case c.running:
@@ -115,8 +118,8 @@ func (c *Core) writeDue(now time.Time) bool {
 	return len(c.queue.commands) > 0 || !now.Before(c.next)
 }
 
-// writeIfDue starts a write if one is due. If a commit is indeterminate, it starts a
-// lookup of that commit instead.
+// writeIfDue starts a commit if writeDue returns true. If an earlier commit is indeterminate,
+// it starts a lookup of the earlier commit instead.
 func (c *Core) writeIfDue(now time.Time) {
 	if !c.writeDue(now) {
 		return
@@ -129,8 +132,8 @@ func (c *Core) writeIfDue(now time.Time) {
 	c.write(now)
 }
 
-// write starts the commit of all waiting commands and records. If they change no record
-// and mustWrite is false, it answers the commands without a commit.
+// write starts the commit of all waiting commands and records. If the draft changes
+// nothing and mustWrite returns false, it answers the commands without a commit.
 func (c *Core) write(now time.Time) {
 	a := c.newAttempt(now)
 	if a.changesNothing() && !c.mustWrite(now) {
@@ -142,8 +145,8 @@ func (c *Core) write(now time.Time) {
 	c.startOperation(now, Operation{Batch: a.batch})
 }
 
-// handleResult handles the result of a store operation. After a failed commit it starts
-// a lookup, which shows whether the store made the commit all the same.
+// handleResult handles the result of a store operation. After a failed commit it starts a
+// lookup, because the store may have made the commit although it returned an error.
 func (c *Core) handleResult(now time.Time, r *Result) {
 	a := c.attempt
 	c.running = false
@@ -161,8 +164,8 @@ func (c *Core) handleResult(now time.Time, r *Result) {
 	}
 }
 
-// handleLookup handles the result of a lookup that asked whether the store made the
-// commit of a.
+// handleLookup handles the result of a lookup, which says whether the store made the commit
+// of the attempt a.
 func (c *Core) handleLookup(now time.Time, a *attempt, r *Result) {
 	switch {
 	case r.Err != nil && a.answered:
@@ -182,11 +185,11 @@ func (c *Core) handleLookup(now time.Time, a *attempt, r *Result) {
 	}
 }
 
-// finish adopts a batch that was committed, or that needs no commit. Then it answers the
-// commands.
+// finish ends an attempt whose batch was committed, or needs no commit. It updates the core's
+// copy of the store and answers the commands.
 func (c *Core) finish(now time.Time, a *attempt) {
 	c.adopt(a)
-	clear(c.unsaved) // the draft contained all unsaved changes
+	clear(c.unsaved) // each draft contains all unsaved changes
 	c.answer(now, a)
 	c.schedule(now)
 }
@@ -196,8 +199,8 @@ func (c *Core) adopt(a *attempt) {
 	c.adoptOverrides(a.draft.overrides)
 }
 
-// postpone returns the records of a batch that was not committed to the pending records.
-// It refuses the commands that need the batch, and answers all commands.
+// postpone ends an attempt whose batch was not committed. The records of the batch wait for
+// the next batch. The commands that need the batch are refused, and all commands are answered.
 func (c *Core) postpone(now time.Time, a *attempt, cause error) {
 	c.pending.returnRecords(&a.records)
 	a.refuse(cause, c.attempt)
@@ -206,8 +209,8 @@ func (c *Core) postpone(now time.Time, a *attempt, cause error) {
 	c.schedule(now)
 }
 
-// leaveIndeterminate answers the commands of a failed commit when the lookup has failed
-// too, so that the outcome is not known. It refuses the commands that need the batch.
+// leaveIndeterminate answers the commands of a failed commit after its lookup has failed too.
+// The outcome of the commit stays unknown, so the commands that need it are refused.
 func (c *Core) leaveIndeterminate(now time.Time, a *attempt) {
 	a.refused = a.refuse(a.cause, nil)
 	a.unsaved = a.configuredChanges()
@@ -217,8 +220,9 @@ func (c *Core) leaveIndeterminate(now time.Time, a *attempt) {
 	c.schedule(now)
 }
 
-// settleIndeterminate adapts the memory of the core to the store after a successful
-// lookup. made is true if the store made the commit. Its commands stay refused.
+// settleIndeterminate ends an indeterminate commit after a lookup. If made is true, the store
+// made the commit. The core then applies the changes of the commit, although it has refused
+// the commands. Otherwise the records of the commit wait for the next batch.
 func (c *Core) settleIndeterminate(now time.Time, a *attempt, made bool) {
 	if !made {
 		c.pending.returnRecords(&a.records)
@@ -229,9 +233,9 @@ func (c *Core) settleIndeterminate(now time.Time, a *attempt, made bool) {
 	c.applyAll(now, a.refused)
 }
 
-// answer applies to the mesh the events of the draft, and of each command that
-// succeeded. It queues the replies to all commands. The caller of Step sends the replies
-// after it has published the resulting changes.
+// answer gives the mesh the events of the draft and of each command that succeeded. It adds
+// the replies to all commands to the Output. The caller of Step first publishes the changes
+// and then calls the replies.
 func (c *Core) answer(now time.Time, a *attempt) {
 	c.applyAll(now, a.draft.events)
 	for _, cmd := range a.commands {
@@ -248,7 +252,7 @@ func (c *Core) applyAll(now time.Time, events []mesh.Event) {
 	}
 }
 
-// schedule sets the time of the next write when a write has ended.
+// schedule sets the time of the next commit after an attempt has ended.
 func (c *Core) schedule(now time.Time) {
 	c.gathering = false
 	c.next = now.Add(RetryStore)
@@ -257,8 +261,8 @@ func (c *Core) schedule(now time.Time) {
 	}
 }
 
-// gather plans a write Gather from now if new records wait. While the store fails, the
-// records wait for the next attempt, which writes all of them.
+// gather plans a commit at the time Gather from now if this Step has added records. It plans
+// none while the store fails, because the next attempt writes all records.
 func (c *Core) gather(now time.Time) {
 	if c.running || !c.pending.noticed() || c.gathering || c.failing {
 		return

@@ -11,8 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// configure drafts the registrations of a new configuration, and removes the
-// registrations that only an earlier configuration names.
+// configure drafts the registrations of a new configuration. It also drafts the removal of
+// configured registrations that the new configuration does not contain.
 func (c *Command) configure(d *draft) error {
 	want := c.Configure
 	named := map[health.ID]wire.Registration{}
@@ -46,8 +46,8 @@ func (c *Command) configure(d *draft) error {
 	return nil
 }
 
-// configuredBut returns, in order, the names of registrations by an earlier
-// configuration that are not in named.
+// configuredBut returns the names of all configured registrations that are not in named. The
+// names are in order.
 func (d *draft) configuredBut(named map[health.ID]wire.Registration) (ids []health.ID) {
 	consider := func(id health.ID) {
 		_, is := named[id]

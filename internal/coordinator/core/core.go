@@ -16,31 +16,33 @@ type Config struct {
 	Policy health.MeshPolicy
 	// Epoch is a random number that identifies this start of the coordinator.
 	Epoch uint64
-	// StoreTrust is the largest age of the last commit at which the mesh trusts the stored
-	// statuses after a start.
+	// StoreTrust is the largest age of the last commit at a start of the coordinator. If the
+	// last commit is older, the mesh does not trust the stored statuses.
 	StoreTrust time.Duration
 	// MaxInstances is the largest number of registered instances.
 	MaxInstances int
 	// QueueBytes is the largest total size, in bytes, of the transitions that wait for
 	// the store.
 	QueueBytes int
-	// NewLease returns a lease that it has never returned before.
+	// NewLease returns the number of a new lease. It must never return a number twice.
 	NewLease func() uint64
-	// Trace is called during each Step; nil means no observer.
+	// Trace observes each Step. nil means that there is no observer.
 	Trace Trace
 }
 
 // Trace is an observer that tests use to see what happens inside a Step.
 type Trace interface {
-	// Forgiven is called when a Step came late by the duration late, and every deadline
-	// was moved by as much.
+	// Forgiven is called in a Step that came late, after every deadline was moved. late is how
+	// late the Step came, and by how much the deadlines were moved.
 	Forgiven(late time.Duration)
-	// Applied is called with changes and the event that caused them. ev is nil if the
-	// passage of time caused them, or if they are changes of the coordinator's own status.
+	// Applied is called with changes and the event that caused them. ev is nil if no event
+	// caused the changes: time has passed, the policies have changed, or the coordinator's own
+	// status has changed.
 	Applied(ev *mesh.Event, changes []health.Change)
 }
 
-// Core is the registry without goroutines and I/O.
+// Core holds the state of a registry and decides what the registry does. The package comment
+// describes one Step.
 type Core struct {
 	cfg     Config
 	mesh    *mesh.Mesh
@@ -50,41 +52,48 @@ type Core struct {
 	stored
 	commits
 
-	changes []health.Change // changes that this Step returns in its Output
-	replies []func()        // functions that this Step returns in Output.Replies
-	renewal mesh.Event      // event of the last renewal; a local variable would cost an allocation
+	changes []health.Change // changes that the present Step returns in its Output
+	replies []func()        // functions that the present Step returns in Output.Replies
+	renewal mesh.Event      // event of a renewal; it is a field because a local variable would be allocated
 }
 
 // Input is one thing that has happened. Exactly one of Event, Renewal, Query,
 // Retune, Command and Result is set.
 type Input struct {
-	// Event is evidence for the mesh. Its Kind is 0 if it is not set.
+	// Event is evidence for the mesh. If its Kind is 0, Event is not set.
 	Event mesh.Event
-	// Since is when a wait for an answer began, if Event says that no answer came. It
-	// is zero for other events. The part of the wait in which Step was called late is
-	// subtracted from the wait.
+	// Since is the time at which a wait for an answer began, if Event says that no answer came.
+	// For other events it is zero. The part of the wait in which Steps were late does not count.
 	Since time.Time
 
 	Renewal *Renewal
-	Query   func(*mesh.Mesh) // function that reads the mesh; it must not keep the pointer
+	// Query is a function that reads the mesh. It must not keep the pointer.
+	Query func(*mesh.Mesh)
+	// Retune holds the new policy of each service that has one, by name of the service.
 	Retune  map[string]health.ServicePolicy
 	Command *Command
-	Result  *Result
+	// Result is the result of the operation that an earlier Step has returned.
+	Result *Result
 
-	// Reply is returned in Output.Replies when the input was applied. The Reply of a
-	// command is returned when the command is durable or refused. nil means that no
+	// Reply is returned in Output.Replies after the input was applied. The Reply of a command
+	// is returned after the command has become durable, or was refused. nil means that no
 	// caller waits.
 	Reply func()
 }
 
-// Renewal is a request to renew a lease. Its last three fields are the answer.
+// Renewal is a request to renew a lease. TTL, Unreachable and Err are the answer.
 type Renewal struct {
 	ID    health.ID
 	Lease uint64
 
-	TTL         time.Duration
-	Unreachable bool // the coordinator cannot reach the instance, so the instance should push its status
-	Err         error
+	// TTL is how long the lease lasts from now.
+	TTL time.Duration
+	// Unreachable is true if the coordinator cannot reach the instance. The instance should
+	// then push its status.
+	Unreachable bool
+	// Err says why the lease was not renewed. It wraps domain.ErrLeaseUnknown or
+	// domain.ErrSuperseded.
+	Err error
 }
 
 // Output says what the caller of Step must do. Its slices are valid until the next
@@ -97,29 +106,30 @@ type Output struct {
 	// calls the functions in Replies.
 	Changes []health.Change
 	Replies []func()
-	// Sleep is the longest time from the time of this Step to the next Step.
+	// Sleep is the longest time that the caller may wait before it calls Step again.
 	Sleep time.Duration
-	// Late is the duration by which all deadlines were moved because this Step came
-	// late; 0 if it did not.
+	// Late is how late this Step came. Every deadline was moved by this duration. 0 means that
+	// the Step came in time.
 	Late time.Duration
-	// Waiting counts the transitions that wait for the store. Lost counts the
-	// transitions that were dropped since the start.
+	// Waiting is the number of transitions that wait for the store.
 	Waiting int
-	Lost    uint64
-	Stats   Stats
+	// Lost is the number of transitions that were dropped since the start, because too many
+	// waited for the store.
+	Lost  uint64
+	Stats Stats
 }
 
-// Stats is the state of the coordinator itself.
+// Stats describes the coordinator itself.
 type Stats struct {
-	// Score says how badly the coordinator itself works, from 0 (good) to 7 (bad). See
-	// mesh.Mesh.Score.
+	// Score says how badly the coordinator itself works: 0 is the best value and 7 the worst.
+	// See [mesh.Mesh.Score].
 	Score int
 	// Guards are the mass-failure guards that are tripped.
 	Guards []mesh.Guard
 	// Overrides is the number of overrides that are set.
 	Overrides int
-	// StoreError says why the store accepts no records, or that a commit takes longer
-	// than SlowCommit. It is empty while the store works.
+	// StoreError says why the last commit has failed, or that an operation takes longer than
+	// SlowCommit. It is empty while the store works.
 	StoreError string
 }
 
@@ -139,11 +149,11 @@ func New(cfg Config, now time.Time) *Core {
 
 // Load restores the state of a store. It must be called before the first Step. It
 // returns the changes to publish, and an error for each override that was not restored.
-// If the last commit is older than StoreTrust, the mesh does not trust the stored
-// statuses. The new statuses are then stored, or the next restart would trust the old ones.
+// If the last commit is older than StoreTrust, the mesh does not trust the stored statuses.
+// The core then stores the new statuses. Otherwise the next start would trust the old ones.
 func (c *Core) Load(now time.Time, state *store.State) (changes []health.Change, skipped []error) {
 	c.lastBatch = state.LastBatch
-	age := now.Round(0).Sub(state.AliveAt) // AliveAt has no monotonic clock reading, so that of now is removed
+	age := now.Round(0).Sub(state.AliveAt) // AliveAt has no monotonic clock reading, so Round removes the reading of now
 	trusted := age >= 0 && age <= c.cfg.StoreTrust
 	statuses := map[health.ID]*store.Status{}
 	for i := range state.Statuses {
@@ -169,13 +179,12 @@ func (c *Core) Load(now time.Time, state *store.State) (changes []health.Change,
 func (c *Core) loadOverrides(now time.Time, held []store.Override) (skipped []error) {
 	var overrides []health.Override
 	for i := range held {
-		o := overrideOf(&held[i])
-		var err error
-		if o.Scope, err = health.ParseScope(held[i].Scope); err != nil {
+		o, err := overrideOf(&held[i])
+		if err != nil {
 			skipped = append(skipped, fmt.Errorf("the stored override %q matches no instance: %w", held[i].Scope, err))
 			continue
 		}
-		c.overrides[o.Scope.Key()] = held[i]
+		c.overrides[o.Scope] = o
 		overrides = append(overrides, *o)
 		c.trace(&mesh.Event{Kind: mesh.EventOverride, Scope: o.Scope, Override: o}, len(c.changes))
 	}
@@ -186,8 +195,8 @@ func (c *Core) loadOverrides(now time.Time, held []store.Override) (skipped []er
 	return skipped
 }
 
-// Step applies the inputs at the time now, and returns what its caller must do. now must
-// not be earlier than in the Step before.
+// Step applies the inputs at the time now, and returns what its caller must do. now must not
+// be earlier than in the previous call.
 func (c *Core) Step(now time.Time, inputs []Input) Output {
 	clear(c.changes)
 	clear(c.replies)
@@ -209,8 +218,9 @@ func (c *Core) Step(now time.Time, inputs []Input) Output {
 	}
 }
 
-// Stop makes the next Step write all waiting commands and records at once. After Stop,
-// Steps handle only commands and results; they do not change the mesh by evidence or time.
+// Stop makes the next Step write all waiting commands and records at once. After Stop, a Step
+// handles only commands and results of the store. It drops all evidence, and no deadline of
+// the mesh passes.
 func (c *Core) Stop() { c.stopping = true }
 
 // Stopped reports whether the final write after Stop has ended, with success or an error.
@@ -219,9 +229,9 @@ func (c *Core) Stopped() bool { return c.last && !c.running }
 // Mesh returns the mesh, which the caller may read between two Steps and must not change.
 func (c *Core) Mesh() *mesh.Mesh { return c.mesh }
 
-// forgive moves every deadline by the lateness of the Step, and returns the lateness. It
-// runs before the evidence is applied. So no deadline passes that the evidence of this
-// Step would have met.
+// forgive moves every deadline by the lateness of this Step, and returns the lateness. It must
+// run before the inputs are applied. Otherwise a deadline could pass although its evidence
+// came in time.
 func (c *Core) forgive(now time.Time) time.Duration {
 	late := c.clock.noteWake(now)
 	if late > 0 {
@@ -267,8 +277,8 @@ func (c *Core) handleCommand(now time.Time, cmd *Command, reply func()) {
 	}
 }
 
-// leaseNotRenewed returns the lease of an instance if its process does not renew the
-// lease. It returns 0 if the process renews the lease, or if there is no lease.
+// leaseNotRenewed returns the lease of an instance whose process has stopped renewing it. It
+// returns 0 if the process renews the lease, or if the instance has no lease.
 func (c *Core) leaseNotRenewed(now time.Time, id health.ID) uint64 {
 	if s, ok := c.mesh.State(id); ok && s.Spec != nil && !c.mesh.KeepsLease(id, now) {
 		return s.Spec.Lease
@@ -291,15 +301,15 @@ func (c *Core) renew(now time.Time, r *Renewal) {
 	r.TTL, r.Unreachable = s.Spec.TTL, s.Unreachable
 }
 
-// apply applies one event to the mesh.
+// apply gives the mesh one event, and adds the resulting changes to the changes of this Step.
 func (c *Core) apply(now time.Time, ev *mesh.Event) {
 	from := len(c.changes)
 	c.changes = c.mesh.Apply(c.changes, now, ev)
 	c.trace(ev, from)
 }
 
-// tick makes the mesh handle the deadlines that have passed. It runs after all evidence
-// of the Step was applied, so that evidence wins over a deadline at the same time.
+// tick makes the mesh handle the deadlines that have passed. It must run after all inputs of
+// the Step were applied, so that evidence wins against a deadline at the same time.
 func (c *Core) tick(now time.Time) {
 	from := len(c.changes)
 	c.changes = c.mesh.Tick(c.changes, now)
@@ -326,8 +336,8 @@ func (c *Core) reply(f func()) {
 	}
 }
 
-// sleep returns how long the caller may sleep. Lateness is measured only from the
-// deadlines of the mesh, because a late write harms no instance.
+// sleep returns how long the caller may wait before the next Step. Only a Step after a
+// deadline of the mesh counts as late. A late commit does not, because it harms no instance.
 func (c *Core) sleep(now time.Time) time.Duration {
 	deadline, _ := c.mesh.Deadline()
 	sleep := c.clock.armUntil(now, deadline)
@@ -340,6 +350,6 @@ func (c *Core) sleep(now time.Time) time.Duration {
 func (c *Core) stats(now time.Time) Stats {
 	return Stats{
 		Score: c.mesh.Score(), Guards: c.mesh.Guards(), Overrides: c.mesh.OverrideCount(),
-		StoreError: c.healthAt(now).reason, // empty while the store works
+		StoreError: c.healthAt(now).reason,
 	}
 }

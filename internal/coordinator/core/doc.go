@@ -17,8 +17,23 @@
 //     queue is full, it drops the oldest transitions, counts them, and leaves a gap
 //     record in their place (pending.go).
 //
-// A store may have made a commit that returned an error. Until a lookup shows whether it
-// did, the commit is indeterminate, and no command about the same names succeeds.
+// # Terms
+//
+// A command registers or removes instances, changes an override, or replaces the
+// configuration. The store must hold the changes of a command before its caller gets an
+// answer.
+//
+// A record is one item for the store. A transition is the record of a change of a status. A
+// batch is the records and the changes of commands that one commit writes. A draft is a batch
+// that is being made.
+//
+// A store may have made a commit that returned an error. The core then starts a lookup: it
+// asks the store for its last batch. If the lookup fails too, the commit is indeterminate.
+// Until a later lookup succeeds, the core refuses commands about the same names.
+//
+// A configured target is an instance that the configuration of the coordinator registers. Its
+// registration takes effect even if the store fails. It is an unsaved change until the store
+// holds it.
 //
 // # Concurrency
 //

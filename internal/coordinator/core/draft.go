@@ -8,8 +8,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// draft is a batch that is being made. Each command of the batch is checked against the
-// changes of the commands before it.
+// draft is a batch that is being made. Each command is checked against the stored state with
+// the changes of all earlier commands in the batch.
 type draft struct {
 	now          time.Time
 	stored       *stored
@@ -17,19 +17,18 @@ type draft struct {
 	maxInstances int
 
 	registrations map[health.ID]*store.Registration // registrations that the batch changes; a nil value means deleted
-	overrides     map[health.ID]*health.Override    // changed overrides, by the key of the scope; nil means deleted
-	actions       []store.Transition                // journal entries about actions on overrides
-	count         int                               // number of registered instances after the batch
-	events        []mesh.Event                      // events that the mesh gets in addition to those of the commands
-	restored      map[health.ID]*store.Registration // configured registrations that replace those of other processes
+	overrides     map[health.Scope]*health.Override // overrides that the batch changes; a nil value means deleted
+	actions       []store.Transition                // journal entries for overrides that are set, cleared or ended
+	count         int                               // number of registered instances after the batch is committed
+	events        []mesh.Event                      // events for the mesh that belong to no command
+	restored      map[health.ID]*store.Registration // registrations that restoreConfigured has drafted
 }
 
-// newDraft returns a draft that contains the changes which are in effect and not stored
-// yet.
+// newDraft returns a draft that begins with the unsaved changes of the configuration.
 func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	d := &draft{
 		now: now, stored: s, newLease: cfg.NewLease, maxInstances: cfg.MaxInstances,
-		registrations: map[health.ID]*store.Registration{}, overrides: map[health.ID]*health.Override{},
+		registrations: map[health.ID]*store.Registration{}, overrides: map[health.Scope]*health.Override{},
 		restored: map[health.ID]*store.Registration{}, count: len(s.registrations),
 	}
 	for id, reg := range s.unsaved {
@@ -46,8 +45,8 @@ func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	return d
 }
 
-// registration returns the registration of an instance with the changes of the draft. It
-// returns nil if no instance of this name is registered.
+// registration returns the registration of an instance as it will be when the draft is
+// committed. It returns nil if no instance of this name will be registered.
 func (d *draft) registration(id health.ID) *store.Registration {
 	if reg, ok := d.registrations[id]; ok {
 		return reg
@@ -58,23 +57,21 @@ func (d *draft) registration(id health.ID) *store.Registration {
 	return nil
 }
 
-// override returns the override of a scope with the changes of the draft. It returns nil
-// if there is none.
-func (d *draft) override(key health.ID) *health.Override {
-	if o, ok := d.overrides[key]; ok {
+// override returns the override of a scope as it will be when the draft is committed. It
+// returns nil if the scope will have no override.
+func (d *draft) override(scope health.Scope) *health.Override {
+	if o, ok := d.overrides[scope]; ok {
 		return o
 	}
-	if o, ok := d.stored.overrides[key]; ok {
-		return overrideOf(&o)
-	}
-	return nil
+	return d.stored.overrides[scope]
 }
 
-// noteInstance sets GoneAt in the override of an instance that was removed, and clears it
-// when the instance is registered. An override without an end is kept for a day from
-// GoneAt.
+// noteInstance updates the override of an instance that was registered or removed, if there
+// is one. GoneAt is the time of the removal, and zero while the instance is registered. An
+// override without an end is kept for a day from GoneAt.
 func (d *draft) noteInstance(id health.ID, registered bool) {
-	o := d.override(id)
+	scope := health.ScopeOf(id)
+	o := d.override(scope)
 	if o == nil || o.GoneAt.IsZero() == registered {
 		return
 	}
@@ -83,7 +80,7 @@ func (d *draft) noteInstance(id health.ID, registered bool) {
 	if !registered {
 		moved.GoneAt = d.now
 	}
-	d.overrides[id] = &moved
+	d.overrides[scope] = &moved
 }
 
 // deleteInstance drafts the removal of an instance, which must be registered.
@@ -93,8 +90,8 @@ func (d *draft) deleteInstance(id health.ID) {
 	d.count--
 }
 
-// registerConfigured registers the configured target of a name under a new lease.
-// It returns the event for the mesh, and false if no target has this name.
+// registerConfigured drafts the registration of a configured target under a new lease, and
+// returns the event for the mesh. It returns false if no configured target has this name.
 func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
 	want, ok := d.stored.configured[id]
 	if !ok {
@@ -111,16 +108,16 @@ func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
 	return mesh.Event{Kind: mesh.EventRegister, ID: id, Lease: spec.Lease, Spec: &spec}, true
 }
 
-// restoreConfigured registers the configured target of a name, if there is one, after
-// another process has lost that name.
+// restoreConfigured drafts the registration of the configured target of a name, if there is
+// one. It is called when another instance of this name was removed or has expired.
 func (d *draft) restoreConfigured(id health.ID) {
 	if ev, ok := d.registerConfigured(id); ok {
 		d.events, d.restored[id] = append(d.events, ev), d.registrations[id]
 	}
 }
 
-// deleteRemoved drafts the removal of instances that the mesh has removed. removed maps
-// each instance to its lease; a registration with another lease is kept.
+// deleteRemoved drafts the removal of instances that the mesh has removed. removed maps each
+// instance to the lease that it had. A registration with another lease is newer and stays.
 func (d *draft) deleteRemoved(removed map[health.ID]uint64) {
 	for id, lease := range removed {
 		if reg := d.registration(id); reg != nil && reg.Lease == lease {
@@ -130,8 +127,8 @@ func (d *draft) deleteRemoved(removed map[health.ID]uint64) {
 	}
 }
 
-// replaceExpired restores each configured target whose name is registered by another
-// process with an expired lease. expired maps each instance to its lease.
+// replaceExpired calls restoreConfigured for each instance whose lease has expired, unless the
+// configuration has registered the instance. expired maps each instance to the expired lease.
 func (d *draft) replaceExpired(expired map[health.ID]uint64) {
 	for id, lease := range expired {
 		if reg := d.registration(id); reg != nil && reg.Lease == lease && !reg.Configured {
@@ -140,12 +137,12 @@ func (d *draft) replaceExpired(expired map[health.ID]uint64) {
 	}
 }
 
-// touches reports whether the draft changes the registration or the override of a name
-// that the command is about.
+// touches reports whether the draft changes a registration or an override that the command c
+// is about.
 func (d *draft) touches(c *Command) bool {
-	for _, id := range c.names() {
-		_, registration := d.registrations[id]
-		_, override := d.overrides[id]
+	for _, scope := range c.scopes() {
+		_, registration := d.registrations[scope.ID()]
+		_, override := d.overrides[scope]
 		if registration || override {
 			return true
 		}
@@ -162,11 +159,11 @@ func (d *draft) appendTo(b *store.Batch) {
 		}
 		b.PutRegistrations = append(b.PutRegistrations, *reg)
 	}
-	for key, o := range d.overrides {
+	for scope, o := range d.overrides {
 		if o == nil {
-			b.DeleteOverrides = append(b.DeleteOverrides, scopeText(key))
+			b.DeleteOverrides = append(b.DeleteOverrides, scope.String())
 			continue
 		}
-		b.PutOverrides = append(b.PutOverrides, overrideRecord(key, o))
+		b.PutOverrides = append(b.PutOverrides, overrideRecord(o))
 	}
 }

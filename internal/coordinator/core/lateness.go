@@ -6,19 +6,19 @@ import (
 	"github.com/meshhealth/meshhealth/internal/late"
 )
 
-// MaxSleep is the longest planned time between two Steps. It is short, so that
+// MaxSleep is the longest time that a caller may plan between two Steps. It is short, so that
 // lateness is noticed soon.
 const MaxSleep = time.Second
 
 // lateness measures how late each Step is called. A Step is late if the process was
 // stopped or got no CPU time. The zero value never counts the first Step as late.
 type lateness struct {
-	due time.Time // time at which the next Step must be called at the latest; zero before the first Step
-	late.Spans
+	due        time.Time // time at which the next Step is due; zero before the first Step
+	late.Spans           // recent periods in which a Step was due and was not called
 }
 
-// armUntil sets when the next Step is due, and returns the time until then. next is the
-// earliest deadline; the zero time means that there is none.
+// armUntil sets when the next Step is due, and returns the time from now until the next Step
+// is due. next is the earliest deadline of the mesh. The zero time means that there is none.
 func (l *lateness) armUntil(now, next time.Time) time.Duration {
 	sleep := MaxSleep
 	if !next.IsZero() {
@@ -28,8 +28,8 @@ func (l *lateness) armUntil(now, next time.Time) time.Duration {
 	return sleep
 }
 
-// noteWake returns how late the Step at now is. It returns 0 for a delay of at most
-// late.Slack.
+// noteWake returns how late a Step at the time now is, and records the delay. A delay of at
+// most late.Slack counts as 0.
 func (l *lateness) noteWake(now time.Time) time.Duration {
 	by := late.By(l.due, now)
 	if by > 0 {

@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
@@ -14,31 +15,47 @@ import (
 // matches no registered instance, unless the scope has an override already.
 func (c *Command) changeOverride(d *draft) error {
 	want := c.Override
-	key := want.Scope.Key()
-	old := d.override(key)
+	old := d.override(want.Scope)
 	switch {
 	case old == nil && !d.matchesInstance(want.Scope):
 		return fmt.Errorf("%s: %w: no registered instance matches", want.Scope, domain.ErrNotFound)
 	case old == nil && want.Override != nil && d.countOverrides() >= wire.MaxOverrides:
 		return fmt.Errorf("%w: %d overrides are set; allowed: %d (one override can match a service, a zone or labels)", domain.ErrLimit, wire.MaxOverrides, wire.MaxOverrides)
 	}
-	d.overrides[key] = want.Override
-	switch {
-	case want.Override != nil:
-		d.noteInstance(key, want.Scope.Instance == "" || d.registration(key) != nil)
-		d.actions = append(d.actions, actionRecord(d.now, key, want.Override, store.ActionSet))
-	case old != nil:
-		cleared := *old // a copy, because the caller that has set the override may still read it
-		cleared.Author, cleared.Reason = want.Author, want.Reason
-		d.actions = append(d.actions, actionRecord(d.now, key, &cleared, store.ActionCleared))
+	if want.Override != nil {
+		d.setOverride(want.Scope, *want.Override)
+	} else {
+		d.clearOverride(want, old)
 	}
 	c.events = []mesh.Event{{Kind: mesh.EventOverride, Scope: want.Scope, Override: want.Override}}
 	return nil
 }
 
+// setOverride drafts the override o of a scope. If the scope is one instance, and this
+// instance is not registered, GoneAt becomes the time of the draft.
+func (d *draft) setOverride(scope health.Scope, o health.Override) {
+	o.Scope, o.GoneAt = scope, time.Time{}
+	if scope.Instance != "" && d.registration(scope.ID()) == nil {
+		o.GoneAt = d.now
+	}
+	d.overrides[scope] = &o
+	d.actions = append(d.actions, actionRecord(d.now, &o, store.ActionSet))
+}
+
+// clearOverride drafts the removal of the override old. old is nil if the scope has no
+// override.
+func (d *draft) clearOverride(want *OverrideChange, old *health.Override) {
+	d.overrides[want.Scope] = nil
+	if old != nil {
+		cleared := *old
+		cleared.Author, cleared.Reason = want.Author, want.Reason
+		d.actions = append(d.actions, actionRecord(d.now, &cleared, store.ActionCleared))
+	}
+}
+
 func (d *draft) matchesInstance(scope health.Scope) bool {
 	if scope.Instance != "" {
-		return d.registration(scope.Key()) != nil
+		return d.registration(scope.ID()) != nil
 	}
 	for id, reg := range d.registrations {
 		if reg != nil && scope.Matches(id, reg.Zone, reg.Labels) {
@@ -53,11 +70,11 @@ func (d *draft) matchesInstance(scope health.Scope) bool {
 	return false
 }
 
-// countOverrides returns the number of overrides that exist after the batch.
+// countOverrides returns the number of overrides after the draft is committed.
 func (d *draft) countOverrides() int {
 	n := len(d.stored.overrides)
-	for key, o := range d.overrides {
-		switch _, held := d.stored.overrides[key]; {
+	for scope, o := range d.overrides {
+		switch _, held := d.stored.overrides[scope]; {
 		case o != nil && !held:
 			n++
 		case o == nil && held:
@@ -67,21 +84,21 @@ func (d *draft) countOverrides() int {
 	return n
 }
 
-// deleteEnded drafts the end of overrides that the mesh has ended. It runs after all
-// commands of the batch. The mesh ends an override if its instance was gone for a day. If
-// that instance is registered again in this batch, the mesh gets the override back.
+// deleteEnded drafts the removal of overrides that the mesh has ended. It must run after all
+// commands of the batch were drafted. The mesh ends an override without ExpiresAt a day after
+// its instance was removed. If this batch registers the instance again, the override is not
+// removed, and the mesh gets it back.
 func (d *draft) deleteEnded(ended []health.Override) {
 	for i := range ended {
 		o := &ended[i]
-		key := o.Scope.Key()
-		held := d.override(key)
+		held := d.override(o.Scope)
 		switch {
 		case held == nil || !sameOverride(held, o):
 		case o.ExpiresAt.IsZero() && held.GoneAt.IsZero():
 			d.events = append(d.events, mesh.Event{Kind: mesh.EventOverride, Scope: o.Scope, Override: held})
 		default:
-			d.overrides[key] = nil
-			d.actions = append(d.actions, actionRecord(d.now, key, o, store.ActionEnded))
+			d.overrides[o.Scope] = nil
+			d.actions = append(d.actions, actionRecord(d.now, o, store.ActionEnded))
 		}
 	}
 }

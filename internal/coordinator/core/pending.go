@@ -5,29 +5,29 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// records holds the changes of the mesh that the store does not hold yet. It keeps only
-// the last status of each instance, so only the transitions need a bound.
+// records holds the changes of the mesh that the store does not hold yet. It keeps only the
+// last status of each instance. So only the number of transitions needs a bound.
 type records struct {
 	transitions []store.Transition
-	lost        uint64 // number of transitions dropped since the last gap record
+	lost        uint64 // number of transitions that were dropped since the last gap record
 	statuses    map[health.ID]store.Status
-	removed     map[health.ID]uint64 // lease of each instance that the mesh has removed
-	expired     map[health.ID]uint64 // lease of each instance whose lease has expired
-	ended       []health.Override    // overrides that the mesh has ended without a command
+	removed     map[health.ID]uint64 // instances that the mesh has removed, with their leases
+	expired     map[health.ID]uint64 // instances whose leases have expired, with these leases
+	ended       []health.Override    // overrides whose time has ended
 }
 
 func newRecords() records {
 	return records{statuses: map[health.ID]store.Status{}, removed: map[health.ID]uint64{}, expired: map[health.ID]uint64{}}
 }
 
-// pending holds the records that wait for the next batch. Its transitions are
-// bounded in bytes.
+// pending holds the records that wait for the next batch. The total size of the waiting
+// transitions is bounded.
 type pending struct {
 	records
-	maxBytes  int
-	bytes     int    // total size of the waiting transitions in bytes
-	lostEver  uint64 // number of transitions dropped since the start of the coordinator
-	unnoticed bool   // a record was added since the last call of noticed
+	maxBytes  int    // largest value of bytes
+	bytes     int    // total size of the waiting transitions, in bytes
+	lostEver  uint64 // number of transitions that were dropped since the start of the coordinator
+	unnoticed bool   // true if a record was added since the last call of noticed
 }
 
 func newPending(maxBytes int) pending { return pending{records: newRecords(), maxBytes: maxBytes} }
@@ -39,7 +39,7 @@ func (p *pending) noticed() bool {
 	return was
 }
 
-// addChanges adds the records of changes that the mesh has made.
+// addChanges adds the records about changes of the mesh.
 func (p *pending) addChanges(changes []health.Change) {
 	for i := range changes {
 		c := &changes[i]
@@ -95,9 +95,9 @@ func (p *pending) takeRecords() records {
 	return r
 }
 
-// returnRecords puts back records that were not stored. They are older than all records
-// in p. It does not put back expired leases: the configured registrations that replace
-// them are kept as unsaved changes.
+// returnRecords puts back records that were taken and not stored. They are older than all
+// records in p. Expired leases are not put back, because the configured registrations that
+// replace the expired ones are kept as unsaved changes.
 func (p *pending) returnRecords(r *records) {
 	newer := p.transitions
 	p.transitions, p.bytes = nil, 0

@@ -48,8 +48,8 @@ func protocolRecord(p health.Protocol) string {
 	return p.String()
 }
 
-// judgeOf returns the requested policy, or nil if there is none. It omits a rule that
-// this version does not know.
+// judgeOf returns the policy that an instance requests for its service, or nil if it requests
+// none. A rule that this version does not know is omitted.
 func judgeOf(j *store.Judge) *health.ServicePolicy {
 	if j == nil {
 		return nil
@@ -69,24 +69,20 @@ func judgeRecord(p *health.ServicePolicy) *store.Judge {
 	return j
 }
 
-// scopeText returns the text of the scope that has this key.
-func scopeText(key health.ID) string {
-	scope, _ := key.KeyScope() // cannot fail, because every key is the key of a scope
-	return scope.String()
+func overrideRecord(o *health.Override) store.Override {
+	return store.Override{Scope: o.Scope.String(), Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
 }
 
-func overrideRecord(key health.ID, o *health.Override) store.Override {
-	return store.Override{Scope: scopeText(key), Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
+// overrideOf translates a stored override. It returns an error for a scope that this
+// version cannot read.
+func overrideOf(o *store.Override) (*health.Override, error) {
+	scope, err := health.ParseScope(o.Scope)
+	return &health.Override{Scope: scope, Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}, err
 }
 
-// overrideOf translates a stored override. It does not set Scope.
-func overrideOf(o *store.Override) *health.Override {
-	return &health.Override{Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
-}
-
-// statusRecord returns the record of the status that the instance has without its
-// override. If there is an override, the record has no cause and no reason, because those
-// of the change belong to the override.
+// statusRecord returns the record of the status that the instance would have without an
+// override. If there is an override, the cause and the reason of the change are about the
+// override. The record has no cause and no reason in this case.
 func statusRecord(c *health.Change) store.Status {
 	st := store.Status{
 		ID: c.ID, Status: c.Judged, Since: c.Since, Proven: c.Proven, Named: c.Named, Unheard: c.Unheard,
@@ -97,8 +93,9 @@ func statusRecord(c *health.Change) store.Status {
 	return st
 }
 
-// loadedStatus returns the status that the mesh gets for a restored instance. s is nil if
-// the store has no status of the instance. trusted says whether the store is recent enough.
+// loadedStatus returns the status that the mesh gets for an instance from the store. s is nil
+// if the store has no status of the instance. trusted says whether the mesh may trust the
+// status.
 func loadedStatus(s *store.Status, now time.Time, trusted bool) *mesh.Loaded {
 	l := &mesh.Loaded{Status: health.Starting, Since: now, Trusted: trusted}
 	if s != nil {
@@ -119,13 +116,11 @@ func transitionRecord(c *health.Change) store.Transition {
 	return t
 }
 
-// actionRecord returns the journal entry for the action what on the override o at now.
-func actionRecord(now time.Time, key health.ID, o *health.Override, what store.Action) store.Transition {
+// actionRecord returns the journal entry which says that the override o was set, cleared or
+// ended at now. what is the action.
+func actionRecord(now time.Time, o *health.Override, what store.Action) store.Transition {
 	t := store.Transition{
-		Scope: scopeText(key), To: o.Status, At: now, Cause: health.CauseForced, Action: what, By: o.Author, Reason: o.Reason,
-	}
-	if key.Service != "" { // a key without a service is that of a selector
-		t.ID = key
+		ID: o.Scope.ID(), Scope: o.Scope.String(), To: o.Status, At: now, Cause: health.CauseForced, Action: what, By: o.Author, Reason: o.Reason,
 	}
 	if o.Status == health.Maintenance {
 		t.Cause = health.CauseMaintenance

@@ -11,8 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// register drafts all registrations of the command. After an error it has drafted none
-// of them.
+// register drafts all registrations of the command. If it returns an error, it has drafted
+// none of them.
 func (c *Command) register(d *draft) error {
 	added := 0
 	for i := range c.Register {
@@ -50,10 +50,9 @@ func (c *Command) registerInstance(d *draft, r *wire.Registration) {
 	c.events = append(c.events, mesh.Event{Kind: mesh.EventRegister, ID: r.ID, Lease: spec.Lease, Spec: &spec})
 }
 
-// isSameProcess reports whether a new registration keeps the lease of the old one. It
-// does if both come from one process, or if both name one static target. A new
-// registration with a key, after one without a key, gets a new lease: it may come from
-// another process.
+// isSameProcess reports whether a new registration keeps the lease of the old one. This is so
+// if both come from one process, or if both are static with the same address. If only the new
+// registration has a key, it may come from another process, and gets a new lease.
 func isSameProcess(old *store.Registration, spec *health.Spec) bool {
 	if old.Static || spec.Static {
 		return old.Static == spec.Static && old.Address == spec.Address
@@ -61,8 +60,9 @@ func isSameProcess(old *store.Registration, spec *health.Spec) bool {
 	return old.Incarnation == spec.Incarnation && keyOf(old).Equal(spec.Key)
 }
 
-// checkKey refuses a registration that has the incarnation of the old registration but
-// not its key. Incarnations are published, so only the key proves which process calls.
+// checkKey returns an error for a registration that has the incarnation of the old
+// registration but another key. Incarnations are published, so only the key proves which
+// process calls.
 func checkKey(old *store.Registration, spec *health.Spec) error {
 	key := keyOf(old)
 	if old.Static || spec.Static || old.Incarnation != spec.Incarnation || key.IsZero() || key.Equal(spec.Key) {
@@ -75,8 +75,8 @@ func checkKey(old *store.Registration, spec *health.Spec) error {
 	return fmt.Errorf("is %s; allowed: the key of %s's registration, or a new incarnation: %w", is, old.ID, domain.ErrKey)
 }
 
-// deregister drafts the removal of one instance. If a configured target has the same
-// name, it drafts the registration of that target in its place.
+// deregister drafts the removal of one instance. If a configured target has the same name,
+// deregister drafts the registration of this target too.
 func (c *Command) deregister(d *draft) error {
 	want, id := c.Deregister, c.Deregister.ID
 	reg := d.registration(id)

@@ -12,23 +12,27 @@ import (
 // configuration.
 type stored struct {
 	registrations map[health.ID]store.Registration
-	overrides     map[health.ID]store.Override // stored overrides by the key of their scope
+	// overrides holds the stored overrides. They must not be changed, because drafts and events
+	// share them.
+	overrides map[health.Scope]*health.Override
 	// configured holds the registrations of the configuration, by name.
 	configured map[health.ID]wire.Registration
-	// unsaved holds the changes by the configuration that are in effect and that the
-	// store does not hold yet, by name. A nil value means that the instance was removed.
+	// unsaved holds registrations that the configuration has changed and that the store does
+	// not hold yet, by name. A nil value means that the registration was removed. Unsaved
+	// changes are in effect.
 	unsaved map[health.ID]*store.Registration
 }
 
 func newStored() stored {
 	return stored{
-		registrations: map[health.ID]store.Registration{}, overrides: map[health.ID]store.Override{},
+		registrations: map[health.ID]store.Registration{}, overrides: map[health.Scope]*health.Override{},
 		unsaved: map[health.ID]*store.Registration{},
 	}
 }
 
-// adoptRegistrations updates the copy with the registrations that a commit has written.
-// A nil value means that the commit has removed the registration.
+// adoptRegistrations updates s.registrations after a commit. made holds the registrations that
+// the commit has written, by name. A nil value means that the commit has removed the
+// registration.
 func (s *stored) adoptRegistrations(made map[health.ID]*store.Registration) {
 	for id, reg := range made {
 		if reg == nil {
@@ -39,24 +43,25 @@ func (s *stored) adoptRegistrations(made map[health.ID]*store.Registration) {
 	}
 }
 
-// adoptOverrides updates the copy with the overrides that a commit has written. A nil
-// value means that the commit has removed the override.
-func (s *stored) adoptOverrides(made map[health.ID]*health.Override) {
-	for key, o := range made {
-		delete(s.overrides, key)
-		if o != nil {
-			s.overrides[key] = overrideRecord(key, o)
+// adoptOverrides updates s.overrides after a commit. made holds the overrides that the commit
+// has written. A nil value means that the commit has removed the override.
+func (s *stored) adoptOverrides(made map[health.Scope]*health.Override) {
+	for scope, o := range made {
+		if o == nil {
+			delete(s.overrides, scope)
+			continue
 		}
+		s.overrides[scope] = o
 	}
 }
 
-// keepUnsaved keeps the configured changes of a commit that failed.
+// keepUnsaved adds changes of configured registrations that a failed commit has not stored.
 func (s *stored) keepUnsaved(changes map[health.ID]*store.Registration) {
 	maps.Copy(s.unsaved, changes)
 }
 
-// dropUnsaved removes changes from unsaved after the store has made them. It keeps a
-// change that has replaced one of them since.
+// dropUnsaved removes changes from s.unsaved, because the store holds them. If s.unsaved has a
+// newer change of the same name, the newer change stays.
 func (s *stored) dropUnsaved(changes map[health.ID]*store.Registration) {
 	for id, reg := range changes {
 		if s.unsaved[id] == reg {

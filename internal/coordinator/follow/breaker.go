@@ -1,6 +1,10 @@
 package follow
 
-import "time"
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/internal/delay"
+)
 
 // breaker decides when an address may be dialled. While the address answers, it may be
 // dialled at any time. While it does not answer, the waits between attempts grow. All
@@ -120,7 +124,7 @@ func (b *breaker) attemptFailed(now time.Time, how failure, random float64) {
 	case b.refusals == 1:
 		wait = backoff(1, random, b.longest)
 	case b.failures == 1 && how == failedBroken:
-		wait = between(brokenWait, 2*brokenWait, random)
+		wait = delay.Between(brokenWait, 2*brokenWait, random)
 	}
 	b.until = now.Add(wait)
 }
@@ -142,15 +146,5 @@ func (b *breaker) callMissed(now time.Time, random float64) (opens bool) {
 // leastWait and a bound that doubles with each failure, up to longest. The whole range
 // is used (full jitter), so that targets that failed together are not retried together.
 func backoff(n int, random float64, longest time.Duration) time.Duration {
-	most := firstWait
-	for i := 1; i < n && most < longest; i++ {
-		most = min(2*most, longest)
-	}
-	return between(leastWait, most, random)
-}
-
-// between returns a duration from least to most, in proportion to random, which is from
-// 0 to 1.
-func between(least, most time.Duration, random float64) time.Duration {
-	return least + time.Duration(random*float64(most-least))
+	return delay.Between(leastWait, delay.Doubled(firstWait, n-1, longest), random)
 }

@@ -6,11 +6,11 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/mesh"
 
 	"google.golang.org/grpc"
-
-	"github.com/meshhealth/meshhealth/health"
 )
 
 // run connects to the target and follows the instance until ctx ends.
@@ -68,8 +68,6 @@ const (
 	shortLived = time.Second
 	// firstPause is the longest pause after the first short stream.
 	firstPause = 100 * time.Millisecond
-	// maxDoublings is the largest number of times that firstPause is doubled.
-	maxDoublings = 8
 )
 
 // streamPause returns how long to wait after n short streams in a row. It returns 0 if n is
@@ -79,8 +77,8 @@ func streamPause(n int, longest time.Duration) time.Duration {
 	if n == 0 {
 		return 0
 	}
-	most := min(firstPause<<min(n-1, maxDoublings), longest)
-	return between(most/2, most, rand.Float64())
+	most := delay.Doubled(firstPause, n-1, longest)
+	return delay.Between(most/2, most, rand.Float64())
 }
 
 // followBy holds, for each protocol, the function that follows an instance by it.

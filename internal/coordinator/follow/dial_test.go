@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/nettest"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -41,15 +42,15 @@ func grpcAt(t *testing.T, c credentials.TransportCredentials) string {
 // TestTLSMismatches tests real servers on real sockets that disagree with the client
 // about TLS. Each attempt must be a fault of the configuration.
 func TestTLSMismatches(t *testing.T) {
-	ca, other := newAuthority(t), newAuthority(t)
-	server := tls.Config{Certificates: []tls.Certificate{ca.issue(t, "localhost")}, NextProtos: []string{"h2"}}
+	ca, other := nettest.NewAuthority(t), nettest.NewAuthority(t)
+	server := tls.Config{Certificates: []tls.Certificate{ca.Certificate("localhost", time.Hour)}, NextProtos: []string{"h2"}}
 	plain := credentials.NewTLS(server.Clone())
-	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, ca.pool
+	server.ClientAuth, server.ClientCAs = tls.RequireAndVerifyClientCert, ca.Pool()
 	mutual := credentials.NewTLS(server.Clone())
 	server.MaxVersion = tls.VersionTLS12
 	mutual12 := credentials.NewTLS(server.Clone())
 	trusting := func(certs ...tls.Certificate) credentials.TransportCredentials {
-		return credentials.NewTLS(&tls.Config{RootCAs: ca.pool, Certificates: certs})
+		return credentials.NewTLS(&tls.Config{RootCAs: ca.Pool(), Certificates: certs})
 	}
 	presents := func(cert tls.Certificate) credentials.TransportCredentials {
 		return credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{cert}})
@@ -70,12 +71,12 @@ func TestTLSMismatches(t *testing.T) {
 		"TLS to plaintext":                                {grpcAt(t, insecure.NewCredentials()), trusting()},
 		"no client certificate":                           {grpcAt(t, mutual), trusting()},
 		"no client certificate, TLS 1.2":                  {grpcAt(t, mutual12), trusting()},
-		"the client certificate of another authority":     {grpcAt(t, mutual), trusting(other.issue(t, "client"))},
-		"a client certificate that has expired":           {grpcAt(t, mutual), trusting(ca.expired(t, "client"))},
-		"a client certificate that has expired, 1.2":      {grpcAt(t, mutual12), trusting(ca.expired(t, "client"))},
-		"a server certificate of another authority":       {grpcAt(t, presents(other.issue(t, "localhost"))), trusting()},
-		"a server certificate with another name":          {grpcAt(t, presents(ca.issue(t, "other"))), trusting()},
-		"a server certificate that has expired":           {grpcAt(t, presents(ca.expired(t, "localhost"))), trusting()},
+		"the client certificate of another authority":     {grpcAt(t, mutual), trusting(other.Certificate("client", time.Hour))},
+		"a client certificate that has expired":           {grpcAt(t, mutual), trusting(ca.Certificate("client", -time.Minute))},
+		"a client certificate that has expired, 1.2":      {grpcAt(t, mutual12), trusting(ca.Certificate("client", -time.Minute))},
+		"a server certificate of another authority":       {grpcAt(t, presents(other.Certificate("localhost", time.Hour))), trusting()},
+		"a server certificate with another name":          {grpcAt(t, presents(ca.Certificate("other", time.Hour))), trusting()},
+		"a server certificate that has expired":           {grpcAt(t, presents(ca.Certificate("localhost", -time.Minute))), trusting()},
 		"a server that has no protocol in common with us": {grpcTLSWithout(t, ca), trusting()},
 	} {
 		t.Run(kind, func(t *testing.T) {
@@ -89,10 +90,10 @@ func TestTLSMismatches(t *testing.T) {
 }
 
 // grpcTLSWithout is a server that speaks TLS and no HTTP/2.
-func grpcTLSWithout(t *testing.T, ca *authority) string {
+func grpcTLSWithout(t *testing.T, ca *nettest.Authority) string {
 	return answers(t, func(c net.Conn) {
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
-		_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{ca.issue(t, "localhost")}, NextProtos: []string{"other"}}).Handshake()
+		_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{ca.Certificate("localhost", time.Hour)}, NextProtos: []string{"other"}}).Handshake()
 	})
 }
 
@@ -133,12 +134,12 @@ func TestNoTLSMismatch(t *testing.T) {
 // TestAlertAfterABrokenPipe tests a target that requires a client certificate: it sends
 // an alert and closes. The alert counts even if our write fails first.
 func TestAlertAfterABrokenPipe(t *testing.T) {
-	ca := newAuthority(t)
+	ca := nettest.NewAuthority(t)
 	closed := make(chan struct{}, 1)
 	address := answers(t, func(c net.Conn) {
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 		_ = tls.Server(c, &tls.Config{
-			Certificates: []tls.Certificate{ca.issue(t, "localhost")}, NextProtos: []string{"h2"},
+			Certificates: []tls.Certificate{ca.Certificate("localhost", time.Hour)}, NextProtos: []string{"h2"},
 			ClientAuth: tls.RequireAnyClientCert,
 		}).Handshake()
 		if c, ok := c.(*net.TCPConn); ok {
@@ -147,7 +148,7 @@ func TestAlertAfterABrokenPipe(t *testing.T) {
 		_ = c.Close()
 		closed <- struct{}{}
 	})
-	late := lateCredentials{credentials.NewTLS(&tls.Config{RootCAs: ca.pool}), closed}
+	late := lateCredentials{credentials.NewTLS(&tls.Config{RootCAs: ca.Pool()}), closed}
 	for range attemptsOfAKind {
 		if got := dialOnce(t, address, late); got.kind != misconfigured || got.cause != health.CauseTLS {
 			t.Fatalf("%+v; want kind %d, cause %v", got, misconfigured, health.CauseTLS)

@@ -65,8 +65,8 @@ func reads(answer string) func(net.Conn) {
 
 // TestDialErrors tests the findings for real failures on real sockets.
 func TestDialErrors(t *testing.T) {
-	ca := newAuthority(t)
-	trusts := credentials.NewTLS(&tls.Config{RootCAs: ca.pool})
+	ca := nettest.NewAuthority(t)
+	trusts := credentials.NewTLS(&tls.Config{RootCAs: ca.Pool()})
 	closed := answers(t, func(net.Conn) {})
 	none := wire.Targets{}
 	elsewhere := wire.Targets{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
@@ -83,10 +83,10 @@ func TestDialErrors(t *testing.T) {
 		"hangs up":               {address: closed, found: pathFault},
 		"speaks HTTP/1.1":        {address: answers(t, reads("HTTP/1.1 400 Bad Request\r\n\r\n")), found: misconfigured, cause: health.CauseUnimplemented},
 		"speaks something else":  {address: answers(t, reads("SSH-2.0-OpenSSH_9.6\r\n")), found: misconfigured, cause: health.CauseUnimplemented},
-		"plaintext to TLS":       {address: answers(t, secure(ca.issue(t, "localhost"))), found: misconfigured, cause: health.CauseTLS},
+		"plaintext to TLS":       {address: answers(t, secure(ca.Certificate("localhost", time.Hour))), found: misconfigured, cause: health.CauseTLS},
 		"TLS to plaintext":       {address: answers(t, reads("HTTP/1.1 400 Bad Request\r\n\r\n")), creds: trusts, found: misconfigured, cause: health.CauseTLS},
-		"another authority":      {address: answers(t, secure(newAuthority(t).issue(t, "localhost"))), creds: trusts, found: misconfigured, cause: health.CauseTLS},
-		"another name":           {address: answers(t, secure(ca.issue(t, "other"))), creds: trusts, found: misconfigured, cause: health.CauseTLS},
+		"another authority":      {address: answers(t, secure(nettest.NewAuthority(t).Certificate("localhost", time.Hour))), creds: trusts, found: misconfigured, cause: health.CauseTLS},
+		"another name":           {address: answers(t, secure(ca.Certificate("other", time.Hour))), creds: trusts, found: misconfigured, cause: health.CauseTLS},
 		"hangs up under the TLS": {address: closed, creds: trusts, found: pathFault},
 	} {
 		t.Run(what, func(t *testing.T) {

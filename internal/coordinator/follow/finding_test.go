@@ -97,9 +97,7 @@ func TestOwnLack(t *testing.T) {
 func TestOwnLateness(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		s := newCounting()
-		r.serve("host:1", checkOnly{s}.register)
-		r.register("pay/a", health.Spec{Address: "host:1"})
+		s := r.countPolls()
 		r.after(time.Minute)
 		s.times()
 		s.takes.Store(int64(time.Hour))
@@ -127,9 +125,7 @@ func TestOwnLateness(t *testing.T) {
 func TestOwnOverload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		s := newCounting()
-		r.serve("host:1", checkOnly{s}.register)
-		r.register("pay/a", health.Spec{Address: "host:1"})
+		r.countPolls()
 		r.after(time.Minute)
 		var hang []*pollTask
 		for range maxPolls {

@@ -40,6 +40,14 @@ func (c *counting) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*
 	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_ServingStatus(c.status.Load())}, nil
 }
 
+// countPolls serves a counting target that is registered as pay/a.
+func (r *rig) countPolls() *counting {
+	s := newCounting()
+	r.serve("host:1", checkOnly{s}.register)
+	r.register("pay/a", health.Spec{Address: "host:1"})
+	return s
+}
+
 // times returns when Check was called since the last call of times.
 func (c *counting) times() []time.Time {
 	all := make([]time.Time, len(c.asked))
@@ -63,9 +71,7 @@ func gaps(at []time.Time) (least, most time.Duration) {
 func TestPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		s := newCounting()
-		r.serve("host:1", checkOnly{s}.register)
-		r.register("pay/a", health.Spec{Address: "host:1"})
+		s := r.countPolls()
 		r.expect(r.drain(), "pay/a: SERVING by grpc-poll")
 		r.after(DefaultPollEvery)
 		s.times()
@@ -84,9 +90,7 @@ func TestPoll(t *testing.T) {
 func TestPollMissed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		s := newCounting()
-		r.serve("host:1", checkOnly{s}.register)
-		r.register("pay/a", health.Spec{Address: "host:1"})
+		s := r.countPolls()
 		r.after(time.Minute)
 		s.takes.Store(int64(time.Hour))
 		s.times()
@@ -120,9 +124,7 @@ func TestPollMissed(t *testing.T) {
 func TestPollChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
-		s := newCounting()
-		r.serve("host:1", checkOnly{s}.register)
-		r.register("pay/a", health.Spec{Address: "host:1"})
+		s := r.countPolls()
 		r.after(time.Minute)
 		s.status.Store(int32(healthpb.HealthCheckResponse_NOT_SERVING))
 		r.after(time.Minute)
@@ -144,9 +146,7 @@ func TestPollEvery(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRigWith(t, func(c *Config) { c.PollEvery = every })
-			s := newCounting()
-			r.serve("host:1", checkOnly{s}.register)
-			r.register("pay/a", health.Spec{Address: "host:1"})
+			s := r.countPolls()
 			r.after(time.Minute)
 			s.times()
 			r.after(10 * time.Minute)

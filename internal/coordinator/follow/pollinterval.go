@@ -1,6 +1,10 @@
 package follow
 
-import "time"
+import (
+	"time"
+
+	"github.com/meshhealth/meshhealth/internal/delay"
+)
 
 // pollInterval computes the interval between the polls of one target. The interval varies
 // randomly by a tenth, so that targets are not polled at the same time again and again. It is
@@ -47,14 +51,9 @@ func (p *pollInterval) next(random float64) time.Duration {
 	case p.missed > 0 || p.alike < p.stableAfter:
 		// The interval is never shorter than short, because two answers count as two only
 		// if they are at least a second apart.
-		return between(p.short(), p.short()*11/10, random)
+		return delay.Between(p.short(), p.short()*11/10, random)
 	}
-	return spreadTenth(p.every, random)
-}
-
-// spreadTenth returns d plus or minus a tenth, in proportion to random.
-func spreadTenth(d time.Duration, random float64) time.Duration {
-	return between(d*9/10, d*11/10, random)
+	return delay.Around(p.every, random)
 }
 
 // answerOf returns the number that represents a finding as an answer. Findings of one kind

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/late"
 )
 
@@ -72,7 +73,7 @@ func (f *fake) poll() pollResult {
 	if first {
 		return pollResult{delay: rand.N(f.a.every), ends: f.ends}
 	}
-	return pollResult{delay: spreadTenth(f.a.every, rand.Float64()), ends: f.ends}
+	return pollResult{delay: delay.Around(f.a.every, rand.Float64()), ends: f.ends}
 }
 
 func (f *fake) suspect() bool                            { return f.isSuspect }

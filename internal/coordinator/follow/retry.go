@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -103,7 +104,7 @@ func (c *retriedCall) retriable(err error) bool {
 	if !turnedAway(err) || c.conn.GetState() != connectivity.Ready || c.repeated+1 >= c.rule.Attempts {
 		return false
 	}
-	c.pause = between(0, c.rule.maxPause(c.repeated), rand.Float64())
+	c.pause = delay.Between(0, c.rule.maxPause(c.repeated), rand.Float64())
 	if asked, ok := wire.RetryDelay(err); ok {
 		c.pause = max(c.pause, asked)
 	}

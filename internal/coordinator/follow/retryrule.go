@@ -13,6 +13,7 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/delay"
 	"github.com/meshhealth/meshhealth/internal/fields"
 )
 
@@ -118,11 +119,7 @@ func (r RetryRule) withDefaults(other RetryRule) RetryRule {
 // maxPause returns the longest pause before the next attempt. repeated is the number of
 // attempts that were made after the first one.
 func (r RetryRule) maxPause(repeated int) time.Duration {
-	longest := r.Base
-	for range repeated {
-		longest = min(2*longest, r.Cap)
-	}
-	return min(longest, r.Cap)
+	return delay.Doubled(r.Base, repeated, r.Cap)
 }
 
 // byMethod returns the rule of each method with all defaults, by full method name with a slash.

@@ -128,7 +128,7 @@ func TestConfigureWithAFailingStore(t *testing.T) {
 				r.gone("pay/a")
 				lease := r.entry("pay/c").Spec.Lease
 				r.is("", health.Degraded)
-				_, err := r.Register(t.Context(), []wire.Registration{leased("pay/d", "i")})
+				err := r.tryRegister(leased("pay/d", "i"))
 				if found := fails.writes && !fails.blind; !found {
 					wantError(t, err, domain.ErrStore)
 				}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/domain"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // TestDeregisterByHand: a person may remove an instance whose process does not renew
@@ -107,11 +106,10 @@ func TestDeregisterOfAReplacedProcess(t *testing.T) {
 		r.register(leased("pay/a", "old"))
 		time.Sleep(20 * time.Second)
 		unblock := d.block()
-		first := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{fixed("pay/z")}); return err })
+		first := later(func() error { return r.tryRegister(fixed("pay/z")) })
 		synctest.Wait()
 		second := later(func() error {
-			_, err := r.Register(t.Context(), []wire.Registration{leased("pay/a", "young")})
-			return err
+			return r.tryRegister(leased("pay/a", "young"))
 		})
 		synctest.Wait()
 		third := later(func() error { return r.deregister("pay/a", 0) })

@@ -146,6 +146,12 @@ func (r *rig) register(regs ...wire.Registration) *health.Spec {
 	return specs[0]
 }
 
+// tryRegister returns the error of a registration.
+func (r *rig) tryRegister(regs ...wire.Registration) error {
+	_, err := r.Register(r.t.Context(), regs)
+	return err
+}
+
 // deregister removes an instance as its process, or with lease 0 as a person.
 func (r *rig) deregister(name string, lease uint64) error {
 	_, err := r.Deregister(r.t.Context(), health.ParseID(name), lease, false)

@@ -9,7 +9,6 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/coordinator/core"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // TestHistoryIsGathered: transitions are written together, or with the next command.
@@ -62,7 +61,7 @@ func TestHistoryReadersDoNotCrowd(t *testing.T) {
 		if took := time.Since(began); took > catchUp {
 			t.Errorf("it took %v", took)
 		}
-		wait := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i")}); return err })
+		wait := later(func() error { return r.tryRegister(leased("pay/b", "i")) })
 		synctest.Wait()
 		unblock()
 		if err := wait(); err != nil {

@@ -9,7 +9,6 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/coordinator/core"
 	"github.com/meshhealth/meshhealth/internal/domain"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // TestUpdateThatWasNotMade: an update with the same lease and address that was not
@@ -22,8 +21,7 @@ func TestUpdateThatWasNotMade(t *testing.T) {
 		newer := fixed("pay/a")
 		newer.Spec.Version = "2"
 		d.set(errDisk, false, false)
-		_, err := r.Register(t.Context(), []wire.Registration{newer})
-		wantError(t, err, domain.ErrStore)
+		wantError(t, r.tryRegister(newer), domain.ErrStore)
 		if v := r.entry("pay/a").Spec.Version; v != "" {
 			t.Errorf("published as version %q, which is not stored", v)
 		}
@@ -46,8 +44,7 @@ func TestBatchesOfAnEarlierProcess(t *testing.T) {
 			}
 			d.set(errDisk, false, false)
 			r := run(t, Config{Store: d})
-			_, err := r.Register(t.Context(), []wire.Registration{fixed("pay/a")})
-			wantError(t, err, domain.ErrStore)
+			wantError(t, r.tryRegister(fixed("pay/a")), domain.ErrStore)
 			r.gone("pay/a")
 		})
 	}
@@ -101,8 +98,7 @@ func TestMemoryFollowsTheStore(t *testing.T) {
 		r := run(t, Config{Store: d})
 		spec := r.register(fixed("pay/b"))
 		d.set(errDisk, true, true)
-		_, err := r.Register(t.Context(), []wire.Registration{fixed("pay/a")})
-		wantError(t, err, domain.ErrStore)
+		wantError(t, r.tryRegister(fixed("pay/a")), domain.ErrStore)
 		r.gone("pay/a")
 		wantError(t, r.deregister("pay/b", spec.Lease), domain.ErrStore)
 		r.is("pay/b", health.Starting) // the second commit was not tried
@@ -120,8 +116,7 @@ func TestRecoversWithNothingToWrite(t *testing.T) {
 		d := newDisk()
 		r := run(t, Config{Store: d})
 		d.set(errDisk, false, false)
-		_, err := r.Register(t.Context(), []wire.Registration{fixed("pay/a")})
-		wantError(t, err, domain.ErrStore)
+		wantError(t, r.tryRegister(fixed("pay/a")), domain.ErrStore)
 		r.is("", health.Degraded)
 		d.set(nil, false, false)
 		time.Sleep(core.RetryStore)

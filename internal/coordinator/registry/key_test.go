@@ -95,7 +95,7 @@ func TestRefusalsDoNotRepeatTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, Config{Store: newDisk()})
 		r.register(keyed("i", 'K'))
-		_, err := r.Register(t.Context(), []wire.Registration{keyed("i", 'L')})
+		err := r.tryRegister(keyed("i", 'L'))
 		wantError(t, err, domain.ErrKey)
 		for _, secret := range []string{"KK", "LL", hex.EncodeToString([]byte("KK"))} {
 			if err != nil && strings.Contains(err.Error(), secret) {

@@ -17,15 +17,14 @@ func TestLimitOfInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, Config{Store: newDisk(), MaxInstances: 2})
 		first := r.register(leased("pay/a", "i"))
-		_, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i"), leased("pay/c", "i")})
+		err := r.tryRegister(leased("pay/b", "i"), leased("pay/c", "i"))
 		wantError(t, err, domain.ErrLimit)
 		if want := "limit reached: 1 instances are registered; allowed: 2"; err == nil || err.Error() != want {
 			t.Errorf("%v, want %q", err, want)
 		}
 		r.gone("pay/b")
 		r.register(leased("pay/b", "i"))
-		_, err = r.Register(t.Context(), []wire.Registration{leased("pay/c", "i")})
-		wantError(t, err, domain.ErrLimit)
+		wantError(t, r.tryRegister(leased("pay/c", "i")), domain.ErrLimit)
 		if again := r.register(leased("pay/a", "i")); again.Lease != first.Lease {
 			t.Errorf("lease %x, then %x", first.Lease, again.Lease)
 		}
@@ -71,7 +70,7 @@ func TestManyProcessesOneName(t *testing.T) {
 		d := newDisk()
 		r := run(t, Config{Store: d})
 		unblock := d.block()
-		wait := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/z", "i")}); return err })
+		wait := later(func() error { return r.tryRegister(leased("pay/z", "i")) })
 		synctest.Wait()
 		leases := map[uint64]bool{}
 		got := make(chan uint64)
@@ -177,7 +176,7 @@ func TestShutdown(t *testing.T) {
 		lease := r.register(leased("pay/a", "i")).Lease
 		unblock := d.block()
 		r.says("pay/a", lease, health.Serving)
-		wait := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i")}); return err })
+		wait := later(func() error { return r.tryRegister(leased("pay/b", "i")) })
 		synctest.Wait()
 		stopped := later(func() error { r.stop(); return nil })
 		synctest.Wait()
@@ -193,8 +192,7 @@ func TestShutdown(t *testing.T) {
 		if err != nil || len(s.Statuses) == 0 || s.Statuses[0].Status != health.Serving {
 			t.Errorf("statuses %+v, %v", s.Statuses, err)
 		}
-		_, err = r.Register(t.Context(), []wire.Registration{leased("pay/c", "i")})
-		wantError(t, err, domain.ErrStopping)
+		wantError(t, r.tryRegister(leased("pay/c", "i")), domain.ErrStopping)
 		_, _, err = r.Renew(t.Context(), health.ParseID("pay/a"), lease)
 		wantError(t, err, domain.ErrStopping)
 	})

@@ -9,7 +9,6 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/domain"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 var (
@@ -33,7 +32,7 @@ func overridden(t *testing.T, policy health.MeshPolicy) (r *rig, d *disk, lease 
 func together(t *testing.T, r *rig, d *disk, all ...func() error) (answers []error) {
 	t.Helper()
 	unblock := d.block()
-	first := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{fixed("first/1")}); return err })
+	first := later(func() error { return r.tryRegister(fixed("first/1")) })
 	synctest.Wait()
 	var waits []func() error
 	for _, f := range all {
@@ -79,8 +78,7 @@ func TestOverrideOfAnInstanceThatComesBackInOneCommit(t *testing.T) {
 		succeeds(t, together(t, r, d,
 			func() error { return r.deregister("pay/a", lease) },
 			func() error {
-				_, err := r.Register(t.Context(), []wire.Registration{leased("pay/a", "i2")})
-				return err
+				return r.tryRegister(leased("pay/a", "i2"))
 			}))
 		r.is("pay/a", health.Maintenance)
 		kept(t, r, d, 1)
@@ -228,7 +226,7 @@ func TestOverrideEndsWhileItsInstanceComesBack(t *testing.T) {
 				unblock := d.block()
 				var waits []func() error
 				register := func(name string) {
-					waits = append(waits, later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased(name, "i2")}); return err }))
+					waits = append(waits, later(func() error { return r.tryRegister(leased(name, "i2")) }))
 					synctest.Wait()
 				}
 				if c.other {

@@ -34,13 +34,13 @@ func TestCommandsAreBoundedInBytes(t *testing.T) {
 		d := newDisk()
 		r := run(t, Config{Store: d, MaxInstances: 1_000_000})
 		unblock := d.block()
-		calls := []func() error{later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/a", "i")}); return err })}
+		calls := []func() error{later(func() error { return r.tryRegister(leased("pay/a", "i")) })}
 		synctest.Wait() // the first call is being committed
 		before, refused := heapInUse(), 0
 		for i := range 60 {
 			regs := fat(i)
 			done := make(chan error, 1)
-			go func() { _, err := r.Register(t.Context(), regs); done <- err }()
+			go func() { done <- r.tryRegister(regs...) }()
 			synctest.Wait()
 			select {
 			case err := <-done:
@@ -56,14 +56,14 @@ func TestCommandsAreBoundedInBytes(t *testing.T) {
 		if kept := heapInUse() - before; kept > 2*core.MaxCommandBytes || refused == 0 {
 			t.Errorf("%d calls were refused; what waits keeps %d MiB", refused, kept>>20)
 		}
-		if _, err := r.Register(t.Context(), fat(77)); err == nil {
+		if r.tryRegister(fat(77)...) == nil {
 			t.Error("there is room")
 		}
 		unblock()
 		for _, wait := range calls {
 			succeeds(t, []error{wait()})
 		}
-		if _, err := r.Register(t.Context(), fat(78)); err != nil {
+		if err := r.tryRegister(fat(78)...); err != nil {
 			t.Errorf("there is no room afterwards: %v", err)
 		}
 		if _, err := r.Deregister(t.Context(), health.ParseID("pay/a"), 0, true); err != nil {

@@ -24,8 +24,7 @@ func TestSameRegistrationWhileIndeterminate(t *testing.T) {
 		spec := r.register(fixed("pay/a"))
 		d.set(errDisk, true, true) // commits are made, return an error, and cannot be read back
 		wantError(t, r.deregister("pay/a", spec.Lease), domain.ErrStore)
-		_, err := r.Register(t.Context(), []wire.Registration{fixed("pay/a")})
-		wantError(t, err, domain.ErrStore)
+		wantError(t, r.tryRegister(fixed("pay/a")), domain.ErrStore)
 		d.set(nil, false, false)
 		time.Sleep(5 * core.RetryStore)
 		r.gone("pay/a")
@@ -43,8 +42,7 @@ func TestOlderRegistrationWhileIndeterminate(t *testing.T) {
 		newer.Spec.Version = "2"
 		d.set(errDisk, true, true)
 		for _, reg := range []wire.Registration{newer, fixed("pay/a")} {
-			_, err := r.Register(t.Context(), []wire.Registration{reg})
-			wantError(t, err, domain.ErrStore)
+			wantError(t, r.tryRegister(reg), domain.ErrStore)
 		}
 		d.set(nil, false, false)
 		time.Sleep(5 * core.RetryStore)
@@ -61,8 +59,7 @@ func TestReadersAndRecovery(t *testing.T) {
 		r := run(t, Config{Store: d})
 		time.Sleep(10 * time.Millisecond)
 		d.set(errDisk, false, false)
-		_, err := r.Register(t.Context(), []wire.Registration{fixed("pay/a")})
-		wantError(t, err, domain.ErrStore)
+		wantError(t, r.tryRegister(fixed("pay/a")), domain.ErrStore)
 		d.set(nil, false, false)
 		for range 6 {
 			_, _ = r.Transitions(t.Context(), store.Query{Limit: 1})

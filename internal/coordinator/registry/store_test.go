@@ -13,7 +13,6 @@ import (
 	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/coordinator/core"
 	"github.com/meshhealth/meshhealth/internal/domain"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // TestSlowStoreDelaysNoStatus: changes reach watchers at once while the store blocks
@@ -26,7 +25,7 @@ func TestSlowStoreDelaysNoStatus(t *testing.T) {
 		r.says("pay/a", lease, health.Serving)
 		unblock := d.block()
 		began := time.Now()
-		wait := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i")}); return err })
+		wait := later(func() error { return r.tryRegister(leased("pay/b", "i")) })
 		synctest.Wait()
 
 		reader := r.Feed().NewReader(feed.Interest{Services: []string{"pay"}})
@@ -68,7 +67,7 @@ func TestFailingStore(t *testing.T) {
 		r := run(t, Config{Store: d})
 		lease := r.register(leased("pay/a", "i")).Lease
 		d.set(errDisk, false, false)
-		_, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i")})
+		err := r.tryRegister(leased("pay/b", "i"))
 		wantError(t, err, domain.ErrStore)
 		if err == nil || !strings.Contains(err.Error(), errDisk.Error()) {
 			t.Errorf("%v does not say why", err)
@@ -101,8 +100,7 @@ func TestBlindStore(t *testing.T) {
 		d := newDisk()
 		r := run(t, Config{Store: d})
 		d.set(errDisk, true, true)
-		_, err := r.Register(t.Context(), []wire.Registration{leased("pay/a", "i")})
-		wantError(t, err, domain.ErrStore)
+		wantError(t, r.tryRegister(leased("pay/a", "i")), domain.ErrStore)
 		r.gone("pay/a")
 		d.set(nil, false, false)
 		spec := r.register(leased("pay/a", "i"))
@@ -166,7 +164,7 @@ func TestRemovalIsTriedAgain(t *testing.T) {
 		d.set(errDisk, false, false)
 		time.Sleep(20 * time.Second)
 		r.gone("pay/a")
-		if _, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i")}); err == nil {
+		if r.tryRegister(leased("pay/b", "i")) == nil {
 			t.Error("registered without a store")
 		}
 		if _, ok := d.holds(t, "pay/a"); !ok {
@@ -205,7 +203,7 @@ func TestQueueIsBounded(t *testing.T) {
 		if waiting == 0 || waiting > most/160 || lost < flips {
 			t.Errorf("%d wait, %d are lost", waiting, lost)
 		}
-		wait := later(func() error { _, err := r.Register(t.Context(), []wire.Registration{leased("pay/b", "i")}); return err })
+		wait := later(func() error { return r.tryRegister(leased("pay/b", "i")) })
 		synctest.Wait()
 		unblock()
 		if err := wait(); err != nil {
@@ -243,8 +241,7 @@ func TestCommandsAreBounded(t *testing.T) {
 		unblock := d.block()
 		var waits []func() error
 		register := func(i int) error {
-			_, err := r.Register(t.Context(), []wire.Registration{leased(fmt.Sprintf("pay/%d", i), "i")})
-			return err
+			return r.tryRegister(leased(fmt.Sprintf("pay/%d", i), "i"))
 		}
 		waits = append(waits, later(func() error { return register(-1) })) // the commit under way
 		synctest.Wait()
