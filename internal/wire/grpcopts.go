@@ -5,24 +5,30 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// ServerOptions returns the limits of every gRPC server of this project. The defaults of
-// grpc-go are unsafe for a server that untrusted clients can reach.
+// ServerOptions returns the options of the gRPC servers of a coordinator: those of
+// SharedServerOptions, and limits. The defaults of grpc-go are unsafe for a server that
+// untrusted clients can reach.
 func ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
+	return append(SharedServerOptions(),
 		grpc.MaxConcurrentStreams(MaxStreams),
 		grpc.MaxHeaderListSize(MaxHeaderList),
 		grpc.MaxRecvMsgSize(MaxRequest),
 		grpc.ConnectionTimeout(HandshakeTimeout),
-		grpc.StaticStreamWindowSize(StreamWindow),
-		grpc.StaticConnWindowSize(ConnWindow),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing}),
-		Keepalive(),
-	}
+	)
 }
 
-// Keepalive ends the connections of clients that vanished without closing them.
-func Keepalive() grpc.ServerOption {
-	return grpc.KeepaliveParams(keepalive.ServerParameters{Time: PingAfter, Timeout: PingTimeout})
+// SharedServerOptions returns the options that a coordinator and an embedded server have in
+// common. They limit no calls: they make calls and idle connections cheaper, and close the
+// connections of clients that have vanished. A server with these options owns StreamWorkers
+// goroutines from grpc.NewServer until Stop or GracefulStop.
+func SharedServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.NumStreamWorkers(StreamWorkers),
+		grpc.StaticStreamWindowSize(StreamWindow),
+		grpc.StaticConnWindowSize(ConnWindow),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: PingAfter, Timeout: PingTimeout}),
+	}
 }
 
 // DialOptions returns the options of every gRPC client of this project, except

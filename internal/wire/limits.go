@@ -82,6 +82,10 @@ const (
 	// mesh.
 	StreamWindow = 256 << 10
 	ConnWindow   = 1 << 20
+	// StreamWorkers is the number of goroutines of a gRPC server that run handlers. A call that
+	// finds no free worker gets a goroutine of its own, so long streams delay no other call. A
+	// worker saves the growth of a new stack for each call.
+	StreamWorkers = 64
 	// MinPing is the least time between HTTP/2 pings. Servers with default settings answer
 	// more frequent pings with GOAWAY.
 	MinPing = 5 * time.Minute
