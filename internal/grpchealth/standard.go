@@ -25,8 +25,8 @@ type standard struct {
 	h *Handlers
 }
 
-// Check returns the grpc.health.v1 number of one name. Its trailers have the status, the
-// cause and whether the status is unconfirmed.
+// Check returns the grpc.health.v1 number of one name. If the number does not say all, the
+// trailers have the status, the cause and whether the status is unconfirmed.
 func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	s.h.noteCall()
 	if err := s.h.prove(ctx); err != nil {
@@ -43,8 +43,10 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	if !ok {
 		return nil, NotFound(req.GetService())
 	}
-	if err := grpc.SetTrailer(ctx, trailer(&e.State)); err != nil {
-		return nil, wire.GRPC(err)
+	if needsTrailers(&e.State) {
+		if err := grpc.SetTrailer(ctx, trailers(&e.State)); err != nil {
+			return nil, wire.GRPC(err)
+		}
 	}
 	return &healthpb.HealthCheckResponse{Status: s.h.numberOf(&e.State)}, nil
 }
@@ -158,7 +160,13 @@ func (h *Handlers) numberOf(s *health.State) healthpb.HealthCheckResponse_Servin
 	return healthpb.HealthCheckResponse_ServingStatus(s.Status.GRPC())
 }
 
-func trailer(s *health.State) metadata.MD {
+// needsTrailers reports whether Check sends trailers for a state. Without trailers, the
+// answer SERVING means that the state is SERVING, confirmed and has the cause ok.
+func needsTrailers(s *health.State) bool {
+	return s.Status != health.Serving || s.Cause != health.CauseOK || s.Unconfirmed
+}
+
+func trailers(s *health.State) metadata.MD {
 	return metadata.Pairs(
 		wire.TrailerStatus, s.Status.String(),
 		wire.TrailerCause, s.Cause.String(),

@@ -16,11 +16,16 @@ const (
 	MaxNonce = 64
 )
 
-// The keys of the trailers of Check of grpc.health.v1. The trailers carry values for which the response
-// has no field: the exact status, its cause, and "true" if the status is unconfirmed.
+// Keys of the trailers of Check of grpc.health.v1. The response has no fields for the values of these
+// trailers. A server sends all three trailers or none. An answer without trailers has the status of its
+// message, and is confirmed. A meshhealth server sends such an answer only for SERVING with the cause ok.
 const (
-	TrailerStatus      = "meshhealth-status"
-	TrailerCause       = "meshhealth-cause"
+	// TrailerStatus is the key of the exact status: the result of health.Status.String.
+	TrailerStatus = "meshhealth-status"
+	// TrailerCause is the key of the cause: the result of health.Cause.String.
+	TrailerCause = "meshhealth-cause"
+	// TrailerUnconfirmed is the key of "true" or "false". "true" means that the status is an earlier
+	// one that is not confirmed now.
 	TrailerUnconfirmed = "meshhealth-unconfirmed"
 )
 

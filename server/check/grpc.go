@@ -83,14 +83,15 @@ func (u *upstream) ask(ctx context.Context) error {
 	return evaluateStandard(resp.GetStatus(), trailer.Get(trailerStatus))
 }
 
-// trailerStatus is the trailer in which a meshhealth server sends its status. The server
-// sends it because grpc.health.v1 has no number for some statuses. The value must equal
-// TrailerStatus of internal/wire.
+// trailerStatus is the key of a trailer of Check. A meshhealth server sends its exact status
+// in this trailer, because grpc.health.v1 has no number for some statuses. A server without
+// the trailer has the status of its number. The key must equal TrailerStatus of internal/wire.
 const trailerStatus = "meshhealth-status"
 
-// evaluateStandard evaluates a status of grpc.health.v1. names are the values of
-// trailerStatus. A value counts if its status maps to number, or if it is DEGRADED, which
-// a server may map to SERVING or to NOT_SERVING.
+// evaluateStandard evaluates a status of grpc.health.v1. names has the values of the trailer
+// trailerStatus, and is empty if the answer has no such trailer. A value counts if its status
+// maps to number. DEGRADED always counts, because a server may map DEGRADED to SERVING or to
+// NOT_SERVING.
 func evaluateStandard(number healthpb.HealthCheckResponse_ServingStatus, names []string) error {
 	text := number.String()
 	for _, name := range names {

@@ -190,8 +190,9 @@ func (s *session) stockStatus(status healthpb.HealthCheckResponse_ServingStatus,
 	return r, finding{}
 }
 
-// reportOf translates a status of grpc.health.v1. The trailer of a Check may hold a more
-// precise status, and its cause.
+// reportOf translates a status of grpc.health.v1. The trailers of a Check may have a more
+// precise status, and its cause. Without trailers, the status is that of the message. The cause
+// is then CauseNone, and the mesh uses the usual cause of the status.
 func reportOf(status int32, trailer metadata.MD) (r mesh.Report, ok bool) {
 	switch status {
 	case 0:
