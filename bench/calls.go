@@ -49,16 +49,16 @@ func benchCalls(ctx context.Context, o *options, r *report) error {
 	return benchStatus(ctx, r)
 }
 
-// partsOfRound is the number of parts of a round. The servers take turns after each part, so that
-// a disturbance of the machine meets both.
+// partsOfRound is the number of parts of a round. In each part, first our server and then the
+// peer is measured. So a disturbance of the machine affects both.
 const partsOfRound = 10
 
-// checkRatios returns for each round the CPU time of a Check in ours, divided by its CPU time
-// in peer.
+// checkRatios returns one ratio for each round: the CPU time of a Check in our server, divided
+// by the CPU time of a Check in the peer.
 func checkRatios(ctx context.Context, o *options, ours, peer *callee, inFlight int) (ratios []float64, err error) {
 	n := o.size(500, 32)
 	if inFlight > 1 {
-		n *= 4 // such a call takes a fraction of the time
+		n *= 4 // calls at the same time take less CPU time each, and need more calls to measure it
 	}
 	for range o.rounds {
 		var mine, theirs time.Duration
@@ -78,7 +78,7 @@ func checkRatios(ctx context.Context, o *options, ours, peer *callee, inFlight i
 	return ratios, nil
 }
 
-// callee is a server process, and a connection to it.
+// callee is a server in a child process, with a client that is connected to this server.
 type callee struct {
 	process *process
 	client  healthpb.HealthClient
@@ -99,8 +99,8 @@ func (r *rig) callee(kind string) (*callee, error) {
 	return c, err
 }
 
-// check calls Check about n times, from inFlight goroutines that share the connection. It
-// returns the CPU time of the callee for each call.
+// check calls Check about n times, from inFlight goroutines that share one connection. It
+// returns the CPU time that the server process has used for each call.
 func (c *callee) check(ctx context.Context, n, inFlight int) (time.Duration, error) {
 	before, err := c.process.cpu()
 	if err != nil {

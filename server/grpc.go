@@ -12,8 +12,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// MinPing is the shortest time between two keepalive pings of one client. ServerOptions
-// allows pings at this rate.
+// MinPing is the shortest time between two keepalive pings of one client that a server with
+// ServerOptions accepts.
 const MinPing = 10 * time.Second
 
 // ServerOptions returns gRPC options that make short calls and idle streams cheaper. They
@@ -38,8 +38,8 @@ const (
 	probeMessage = 4 << 10         // largest size of a request in bytes
 	probeStreams = 100             // largest number of concurrent calls on one connection
 	probeHello   = 5 * time.Second // longest time for the setup of a connection
-	// probeStop is the longest time that ServeHealth waits for the begin of Drain. It is
-	// also the longest time that ServeHealth then waits for the end of all calls.
+	// probeStop is the longest time for which ServeHealth waits until Drain begins. It is also
+	// the longest time for which ServeHealth then waits until all calls have ended.
 	probeStop = time.Second
 )
 
@@ -80,8 +80,8 @@ func (s *Server) ServeHealth(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// endStreamsWith returns an interceptor. When ctx ends, the interceptor ends each stream,
-// and the error of the stream is the cause of ctx.
+// endStreamsWith returns an interceptor that ends each stream when ctx ends. The context of the
+// stream then has the cause of ctx.
 func endStreamsWith(ctx context.Context) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		both, cancel := context.WithCancelCause(ss.Context())

@@ -32,8 +32,9 @@ func SharedServerOptions() []grpc.ServerOption {
 }
 
 // DialOptions returns the options of every gRPC client of this project, except
-// credentials and dialer. They switch off what grpc-go does by itself: retries, service
-// configs, client-side health checks and closing idle connections.
+// credentials and dialer. The options switch off four things that grpc-go does by itself:
+// retries, service configs, client-side health checks, and the end of idle connections. maxReply
+// is the largest size of a reply in bytes.
 func DialOptions(maxReply int) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithNoProxy(),

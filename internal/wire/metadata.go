@@ -6,11 +6,13 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// Metadata by which a server proves that it holds the process key of its feed.
+// Keys and limits of the metadata with which a server proves that its feed has a process key.
 const (
-	// NonceHeader is request metadata: 1 to MaxNonce random bytes.
+	// NonceHeader is the key of the nonce in the metadata of a request. A nonce is 1 to MaxNonce
+	// random bytes.
 	NonceHeader = "meshhealth-nonce-bin"
-	// ProofHeader is response header metadata: the Proof of the process key for the nonce.
+	// ProofHeader is the key of the proof in the header of the answer. The proof is the result
+	// of health.Key.Proof for the nonce.
 	ProofHeader = "meshhealth-proof-bin"
 	// MaxNonce is the largest length of a nonce in bytes.
 	MaxNonce = 64
@@ -29,13 +31,13 @@ const (
 	TrailerUnconfirmed = "meshhealth-unconfirmed"
 )
 
-// WithNonce returns ctx with a nonce for the calls made with that context.
+// WithNonce returns a copy of ctx. Calls with the copy send the nonce.
 func WithNonce(ctx context.Context, nonce []byte) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, NonceHeader, string(nonce))
 }
 
-// NonceOf returns the nonce of an incoming call, nil if there is none. An invalid nonce
-// is refused with INVALID_ARGUMENT.
+// NonceOf returns the nonce of an incoming call, or nil if the call has no nonce. The error for
+// an invalid nonce has the code INVALID_ARGUMENT.
 func NonceOf(ctx context.Context) ([]byte, error) {
 	values := metadata.ValueFromIncomingContext(ctx, NonceHeader)
 	if values == nil {
@@ -51,8 +53,8 @@ func NonceOf(ctx context.Context) ([]byte, error) {
 	return []byte(values[0]), v.Err()
 }
 
-// ProofOf returns the proof in the header of an answer. It returns nil if there is no proof, or more
-// than one.
+// ProofOf returns the proof in the header of an answer. It returns nil if the header has no proof
+// or several proofs.
 func ProofOf(header metadata.MD) []byte {
 	values := header.Get(ProofHeader)
 	if len(values) != 1 {

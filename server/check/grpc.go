@@ -54,9 +54,9 @@ func (u *upstream) run(ctx context.Context) error {
 
 var errNeither = errors.New("the server has neither meshhealth.v1 nor grpc.health.v1")
 
-// ask calls Check of meshhealth.v1, unless stock is set. If it gets no answer, it calls Check of
+// ask calls Check of meshhealth.v1, unless stock is set. If this call fails, ask calls Check of
 // grpc.health.v1. If the server does not implement the second method, ask returns the error
-// of the first one.
+// of the first call.
 func (u *upstream) ask(ctx context.Context) error {
 	first := errNeither
 	if !u.stock.Load() {
@@ -123,9 +123,9 @@ func evaluateExtended(resp *pb.CheckResponse) error {
 	return fmt.Errorf("it is %s", text)
 }
 
-// watch calls again when a Watch stream receives a change. It opens a stream of
-// meshhealth.v1. If it receives nothing on this stream, it opens one of grpc.health.v1. It
-// returns when the stream ends. The next run opens another stream.
+// watch calls again when a Watch stream receives a change. watch opens a stream of
+// meshhealth.v1. If that stream ends without a status, watch opens a stream of grpc.health.v1.
+// watch returns when the last stream ends. The next run of the check starts watch again.
 func (u *upstream) watch(life context.Context, again func()) {
 	if !u.stock.Load() && u.watchExtended(life, again) || life.Err() != nil {
 		return
@@ -162,9 +162,9 @@ func (u *upstream) watchStandard(life context.Context, again func()) {
 	}
 }
 
-// onChange returns a function that is called for each received status. This function calls
-// again if the status differs from the one before. It ignores the first status, because the
-// present run has asked for the status already.
+// onChange returns the function received, which must be called for each status of a stream.
+// received calls again if the status differs from the previous one. It ignores the first status,
+// because the present run of the check has already asked for it.
 func onChange(again func()) (received func(status int32)) {
 	last, known := int32(0), false
 	return func(status int32) {

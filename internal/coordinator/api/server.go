@@ -32,7 +32,8 @@ const (
 	refusedFor = 10 * time.Second
 )
 
-// Server serves the API.
+// Server serves the API, which is all gRPC services of a coordinator. Serve must be called at
+// most once.
 type Server struct {
 	cfg    Config
 	health *grpchealth.Handlers
@@ -81,7 +82,8 @@ func (s *Server) logPanic(ctx context.Context, p any) error {
 	return status.Error(codes.Internal, "the handler failed; its log says why")
 }
 
-// newRefusing returns the gRPC server for refused connections.
+// newRefusing returns the gRPC server for connections that exceed a limit. It has no services,
+// and answers every call with an error.
 func newRefusing() *grpc.Server {
 	return grpc.NewServer(append(wire.ServerOptions(), grpc.Creds(newAuthenticated()), grpc.MaxRecvMsgSize(wire.MaxAsk),
 		grpc.UnknownServiceHandler(refuseCall), grpc.KeepaliveParams(keepalive.ServerParameters{
@@ -89,7 +91,7 @@ func newRefusing() *grpc.Server {
 		}))...)
 }
 
-// refuseCall answers a call on a refused connection with an error that names the limit.
+// refuseCall answers a call on a connection that exceeds a limit. The error names the limit.
 func refuseCall(_ any, stream grpc.ServerStream) error {
 	if p, ok := peer.FromContext(stream.Context()); ok {
 		if a, ok := p.Addr.(peerAddr); ok {
@@ -129,8 +131,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	open := func(g *grpc.Server) *connQueue {
 		servers = append(servers, g)
 		q := newConnQueue(listener.Addr())
-		// g.Serve returns when g is stopped. Its error is ignored, because it says only that q
-		// is closed.
+		// g.Serve returns when g is stopped. The error of g.Serve is ignored, because it only
+		// reports that q is closed.
 		wg.Go(func() { _ = g.Serve(q) })
 		return q
 	}
