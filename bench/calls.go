@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,7 +18,8 @@ import (
 )
 
 // benchCalls compares the CPU time of a standard Check in our server and in grpc-go's health
-// server. It also measures a read of the status inside the process.
+// server. It makes the calls one at a time, and 32 at a time on one connection. It also
+// measures a read of the status inside the process.
 func benchCalls(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -24,33 +27,58 @@ func benchCalls(ctx context.Context, o *options, r *report) error {
 	if err != nil {
 		return err
 	}
-	n := o.size(5000, 100)
 	for _, c := range []struct {
-		kind string
-		goal float64
-	}{{"server", 1.05}, {"server with options", 0.8}} {
+		kind  string
+		goals map[int]float64 // goal of the ratio, by the number of calls in flight
+	}{
+		{"server", map[int]float64{1: 1.05, 32: 1.05}},
+		{"server with options", map[int]float64{1: 0.95, 32: 0.8}},
+	} {
 		ours, err := rig.callee(c.kind)
 		if err != nil {
 			return err
 		}
-		var ratios []float64
-		for range o.rounds {
-			mine, err := ours.check(ctx, n)
+		for _, inFlight := range []int{1, 32} {
+			ratios, err := checkRatios(ctx, o, ours, peer, inFlight)
 			if err != nil {
 				return err
 			}
-			theirs, err := peer.check(ctx, n)
-			if err != nil {
-				return err
-			}
-			ratios = append(ratios, over(mine, theirs))
+			r.ratio(fmt.Sprintf("gRPC Check, %d in flight, CPU of our %s / stock server", inFlight, c.kind), ratios, c.goals[inFlight])
 		}
-		r.ratio("gRPC Check, CPU of our "+c.kind+" / stock server", ratios, c.goal)
 	}
 	return benchStatus(ctx, r)
 }
 
-// callee is a server process, and a connection to it.
+// partsOfRound is the number of parts of a round. In each part, first our server and then the
+// peer is measured. So a disturbance of the machine affects both.
+const partsOfRound = 10
+
+// checkRatios returns one ratio for each round: the CPU time of a Check in our server, divided
+// by the CPU time of a Check in the peer.
+func checkRatios(ctx context.Context, o *options, ours, peer *callee, inFlight int) (ratios []float64, err error) {
+	n := o.size(500, 32)
+	if inFlight > 1 {
+		n *= 4 // calls at the same time take less CPU time each, and need more calls to measure it
+	}
+	for range o.rounds {
+		var mine, theirs time.Duration
+		for range partsOfRound {
+			a, err := ours.check(ctx, n, inFlight)
+			if err != nil {
+				return nil, err
+			}
+			b, err := peer.check(ctx, n, inFlight)
+			if err != nil {
+				return nil, err
+			}
+			mine, theirs = mine+a, theirs+b
+		}
+		ratios = append(ratios, over(mine, theirs))
+	}
+	return ratios, nil
+}
+
+// callee is a server in a child process, with a client that is connected to this server.
 type callee struct {
 	process *process
 	client  healthpb.HealthClient
@@ -67,25 +95,40 @@ func (r *rig) callee(kind string) (*callee, error) {
 	}
 	r.undo = append(r.undo, func() { _ = conn.Close() })
 	c := &callee{process: p, client: healthpb.NewHealthClient(conn)}
-	_, err = c.check(r.ctx, 1000) // the first calls are slower, and are not measured
+	_, err = c.check(r.ctx, 1000, 1) // the first calls are slower, and are not measured
 	return c, err
 }
 
-// check calls Check n times, one after the other. It returns the CPU time of the callee for
-// each call.
-func (c *callee) check(ctx context.Context, n int) (time.Duration, error) {
+// check calls Check about n times, from inFlight goroutines that share one connection. It
+// returns the CPU time that the server process has used for each call.
+func (c *callee) check(ctx context.Context, n, inFlight int) (time.Duration, error) {
 	before, err := c.process.cpu()
 	if err != nil {
 		return 0, err
 	}
+	each := max(1, n/inFlight)
+	errs := make([]error, inFlight)
+	var callers sync.WaitGroup
+	for i := range inFlight {
+		callers.Go(func() { errs[i] = c.repeatCheck(ctx, each) })
+	}
+	callers.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return 0, err
+	}
+	after, err := c.process.cpu()
+	return (after - before) / time.Duration(each*inFlight), err
+}
+
+// repeatCheck calls Check n times, one after the other.
+func (c *callee) repeatCheck(ctx context.Context, n int) error {
 	for range n {
 		r, err := c.client.Check(ctx, &healthpb.HealthCheckRequest{})
 		if err != nil || r.GetStatus() != healthpb.HealthCheckResponse_SERVING {
-			return 0, fmt.Errorf("calling Check: %v, %w", r, err)
+			return fmt.Errorf("calling Check: %v, %w", r, err)
 		}
 	}
-	after, err := c.process.cpu()
-	return (after - before) / time.Duration(n), err
+	return nil
 }
 
 func serveStock(ctx context.Context) error {

@@ -28,7 +28,7 @@ func TestGrpcurl(t *testing.T) {
 		{"list", []string{"list"}, 0, []string{"grpc.health.v1.Health", "meshhealth.v1.HealthService", "meshhealth.v1.RegistryService", "meshhealth.v1.AdminService"}},
 		{"standard Check of a degraded service", []string{"-v", "-d", `{"service":"legacy"}`, "grpc.health.v1.Health/Check"}, 0, []string{`"status": "SERVING"`, "meshhealth-status: DEGRADED", "meshhealth-unconfirmed: false"}},
 		{"standard Check of an instance", []string{"-d", `{"service":"legacy/0"}`, "grpc.health.v1.Health/Check"}, 0, []string{`"status": "NOT_SERVING"`}},
-		{"standard Check of the coordinator", []string{"grpc.health.v1.Health/Check"}, 0, []string{`"status": "SERVING"`}},
+		{"standard Check of the coordinator, which needs no trailers", []string{"-v", "grpc.health.v1.Health/Check"}, 0, []string{`"status": "SERVING"`, "Response trailers received:\n(empty)"}},
 		{"standard Check of the mesh", []string{"-v", "-d", `{"service":"*"}`, "grpc.health.v1.Health/Check"}, 0, []string{`"status": "SERVING"`, "meshhealth-status: DEGRADED"}},
 		{"standard Check of nobody", []string{"-d", `{"service":"nobody"}`, "grpc.health.v1.Health/Check"}, 64 + 5, []string{"NotFound"}},
 		{"standard List", []string{"grpc.health.v1.Health/List"}, 0, []string{"legacy"}},

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"net"
-	"runtime"
 	"time"
 
 	"google.golang.org/grpc"
@@ -13,27 +12,25 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// MinPing is the shortest time between two keepalive pings of one client. ServerOptions
-// allows pings at this rate.
+// MinPing is the shortest time between two keepalive pings of one client that a server with
+// ServerOptions accepts.
 const MinPing = 10 * time.Second
 
-// ServerOptions returns gRPC options for a server with many idle streams. The options do
-// not limit the service's own calls, and a server works without them:
+// ServerOptions returns gRPC options that make short calls and idle streams cheaper. They
+// limit none of the service's own calls, and a server works without them:
 //
-//   - a pool of stream workers;
-//   - flow-control windows of fixed size, because measuring the bandwidth with pings is
-//     expensive for an idle server;
-//   - keepalive pings of clients every 10 s, which grpc-go answers with GOAWAY by default;
-//   - a ping to a client that has sent nothing for 2 min. The server closes the connection
+//   - 64 goroutines that run the handlers, and so avoid a new goroutine for each call. If
+//     all of them are busy, a call gets a goroutine of its own. They start in
+//     grpc.NewServer, and end after Stop or GracefulStop.
+//   - Flow-control windows of fixed size. Otherwise grpc-go measures the bandwidth with
+//     pings, which is expensive for an idle server.
+//   - Keepalive pings of a client are allowed every 10 s. Without this option grpc-go
+//     answers them with GOAWAY.
+//   - A client that has sent nothing for 2 min is pinged. The server closes the connection
 //     if the client does not answer within 20 s.
 func (s *Server) ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
-		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
-		grpc.StaticStreamWindowSize(wire.StreamWindow),
-		grpc.StaticConnWindowSize(wire.ConnWindow),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing, PermitWithoutStream: true}),
-		wire.Keepalive(),
-	}
+	return append(wire.SharedServerOptions(),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing, PermitWithoutStream: true}))
 }
 
 // Limits of ServeHealth.
@@ -41,8 +38,8 @@ const (
 	probeMessage = 4 << 10         // largest size of a request in bytes
 	probeStreams = 100             // largest number of concurrent calls on one connection
 	probeHello   = 5 * time.Second // longest time for the setup of a connection
-	// probeStop is the longest time that ServeHealth waits for the begin of Drain. It is
-	// also the longest time that ServeHealth then waits for the end of all calls.
+	// probeStop is the longest time for which ServeHealth waits until Drain begins. It is also
+	// the longest time for which ServeHealth then waits until all calls have ended.
 	probeStop = time.Second
 )
 
@@ -83,8 +80,8 @@ func (s *Server) ServeHealth(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// endStreamsWith returns an interceptor. When ctx ends, the interceptor ends each stream,
-// and the error of the stream is the cause of ctx.
+// endStreamsWith returns an interceptor that ends each stream when ctx ends. The context of the
+// stream then has the cause of ctx.
 func endStreamsWith(ctx context.Context) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		both, cancel := context.WithCancelCause(ss.Context())

@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/nettest"
+	"github.com/meshhealth/meshhealth/internal/wire"
 	"github.com/meshhealth/meshhealth/server"
 )
 
@@ -70,8 +71,26 @@ func TestProbe(t *testing.T) {
 	setStatus(t, s, health.Degraded)
 	wantProbe(t, exitOK, "status: DEGRADED\n", addr)
 	wantProbe(t, probeUnhealthy, "unhealthy: DEGRADED", addr, "-degraded-fails")
+	setStatus(t, s, health.Serving)
+	wantProbe(t, exitOK, "status: SERVING\n", addr, "-degraded-fails")
 	setStatus(t, s, health.NotServing)
 	wantProbe(t, probeUnhealthy, "unhealthy: NOT_SERVING", "-service=payments", addr)
+}
+
+// alwaysTrailers answers SERVING as servers of earlier versions do: with trailers.
+type alwaysTrailers struct {
+	healthpb.UnimplementedHealthServer
+}
+
+func (alwaysTrailers) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, grpc.SetTrailer(ctx, metadata.Pairs(
+		wire.TrailerStatus, "SERVING", wire.TrailerCause, "ok", wire.TrailerUnconfirmed, "false",
+	))
+}
+
+func TestProbeOfEarlierVersions(t *testing.T) {
+	addr := probed(t, func(g *grpc.Server) { healthpb.RegisterHealthServer(g, alwaysTrailers{}) })
+	wantProbe(t, exitOK, "status: SERVING\n", addr, "-degraded-fails")
 }
 
 func TestProbeOfOthers(t *testing.T) {

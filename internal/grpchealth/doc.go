@@ -1,12 +1,19 @@
-// Package grpchealth serves a feed over gRPC: as grpc.health.v1 for every client
-// (standard.go) and as meshhealth.v1.HealthService (extended.go). The embedded server and
-// the coordinator both use this package. So a status has the same meaning in both, and the
-// same tools can read both.
+// Package grpchealth serves the statuses of a [feed.Feed] over gRPC. A feed has one entry for
+// each name, with the current state of that name, and it passes on every change.
 //
-// Each Watch handler reads the same [feed.Feed] with its own reader. It sleeps until a
-// selected entry changes. The first handler that sends an entry to an audience encodes the
-// entry, and the other handlers send the same bytes (sender.go, view.go). A request for an
-// unknown name stores nothing.
+// The package implements two gRPC services. grpc.health.v1 (standard.go) is for every client.
+// meshhealth.v1.HealthService (extended.go) also sends causes, reasons and times. The embedded
+// server and the coordinator both use this package, so a status means the same in both.
+//
+// grpc.health.v1 has only four numbers for statuses: 0 UNKNOWN, 1 SERVING, 2 NOT_SERVING and
+// 3 SERVICE_UNKNOWN. Comments here call them the number of a status. Check sends trailers if
+// the number does not say all, see wire.TrailerStatus.
+//
+// Each Watch has its own reader of the feed. The handler of the Watch sleeps until the reader
+// has a step: changes of entries that the client has selected, or a snapshot of all these
+// entries. An audience is all callers who may see the same details. An entry is encoded once
+// for each audience, and all Watches of the audience send the same bytes (sender.go, view.go).
+// A request for an unknown name stores nothing.
 //
 // Each handler asks the access policy about the names of its request and about each entry
 // that it sends. If a caller sends a nonce with Check or Watch, the header of the answer has
@@ -15,5 +22,5 @@
 // # Concurrency
 //
 // [Handlers] is safe for concurrent use. Each Watch runs in the goroutine in which gRPC has
-// called the handler. End wakes and ends every Watch.
+// called the handler. [Handlers.End] wakes and ends every Watch.
 package grpchealth

@@ -18,7 +18,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Register adds grpc.health.v1 and meshhealth.v1.HealthService to a gRPC server.
+// Register adds grpc.health.v1 and meshhealth.v1.HealthService to a gRPC server. The caller
+// must not have added either of them before.
 func (h *Handlers) Register(r grpc.ServiceRegistrar) {
 	healthpb.RegisterHealthServer(r, standard{h: h})
 	pb.RegisterHealthServiceServer(r, extended{h: h})
@@ -55,7 +56,8 @@ func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckRes
 	return &pb.CheckResponse{Status: h.GetStatus(), Health: h}, nil
 }
 
-// currentHealth returns the message for an entry, with the current checks and metrics.
+// currentHealth returns the message for an entry. Its checks and metrics are those of
+// Config.Metrics, if that function is set.
 func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, detail access.Detail) *pb.Health {
 	s := e.State
 	if h.cfg.Metrics != nil {
@@ -108,8 +110,8 @@ type readable struct {
 	detail access.Detail
 }
 
-// page returns the entries of the page. more reports whether more entries follow. It scans
-// the entries of the page and the entries between them that a filter omits.
+// page returns the entries of the page. more reports whether entries for another page follow.
+// The cost is proportional to the entries of the page and the entries that it leaves out.
 func (p *pager) page(cut feed.Cut) (page []readable, more bool) {
 	for e := range p.candidates(cut) {
 		if !p.list.Selector.Matches(&e.State) || p.hidesEmpty && e.ID == (health.ID{}) {
@@ -127,7 +129,8 @@ func (p *pager) page(cut feed.Cut) (page []readable, more bool) {
 	return page, false
 }
 
-// candidates yields the entries that may be on the page, in the order of names.
+// candidates yields the entries from which page selects, in the order of names. The entries
+// of earlier pages are not among them.
 func (p *pager) candidates(cut feed.Cut) iter.Seq[*feed.Entry] {
 	if p.list.First {
 		return cut.Of(p.list.Selector.Names()...)
@@ -135,8 +138,8 @@ func (p *pager) candidates(cut feed.Cut) iter.Seq[*feed.Entry] {
 	return cut.After(p.list.After, p.list.Selector.Names()...)
 }
 
-// Watch sends a snapshot or, if the caller has a valid token, the changes after the token.
-// After that it sends every change.
+// Watch first sends a snapshot of the selected entries. If the caller has a valid resume token,
+// Watch sends the changes after the token instead. After that it sends every change.
 func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[pb.WatchResponse]) error {
 	x.h.noteCall()
 	if err := x.h.prove(stream.Context()); err != nil {
@@ -177,7 +180,8 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 	}
 }
 
-// resolveWatch replaces the name "" in the IDs and the selector of a request (see resolve).
+// resolveWatch replaces the name "" in the IDs and in the selector of a request by the result
+// of resolve.
 func (h *Handlers) resolveWatch(w *wire.Watch) {
 	for i, id := range w.IDs {
 		w.IDs[i] = h.resolve(id)
@@ -189,7 +193,7 @@ func (h *Handlers) resolveWatch(w *wire.Watch) {
 func (h *Handlers) newReader(w *wire.Watch) *feed.Reader {
 	in := feed.Interest{
 		Services: w.Selector.Names(), Names: w.IDs,
-		Period: int((w.Heartbeat + time.Second - 1) / time.Second), // the feed has one beat a second
+		Period: int((w.Heartbeat + time.Second - 1) / time.Second), // in beats of the feed, of which there is one each second
 	}
 	if w.HasToken {
 		return h.cfg.Feed.Resume(in, feed.Cursor{Epoch: w.Token.Epoch, Revision: w.Token.Revision})

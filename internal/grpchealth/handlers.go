@@ -20,27 +20,29 @@ import (
 type Config struct {
 	// Feed is the feed whose entries the handlers serve.
 	Feed *feed.Feed
-	// Self is the name whose entry a caller receives if it asks for "" and Feed has no entry
-	// "". If Feed has an entry "", the caller receives that entry, but lists and streams of
-	// everything omit it. The zero value means that "" is a name like any other.
+	// Self is the name whose entry answers a request for "" if Feed has no entry "". If Feed
+	// has an entry "", List and Watch send it only to a caller that names "". The zero value
+	// of Self means that "" is a name like any other.
 	Self health.ID
 	// Policy decides about access. nil means [access.TrustPolicy].
 	Policy access.Policy
-	// Caller returns what is known about the caller of a call. It is called once for each
-	// call. nil means that nothing is known about any caller.
+	// Caller returns the principal that makes a call, for the access policy. It is called once
+	// for each call. nil means that nothing is known about any caller.
 	Caller func(context.Context) access.Principal
-	// ShowReasons reports whether a caller is trusted although Caller does not report it as
-	// trusted. It is called once for each call of [Handlers.Reader] and of
-	// meshhealth.v1.HealthService. grpc.health.v1 shows no reasons and does not call it. nil
-	// means false for every caller.
+	// ShowReasons reports whether the caller of a call is trusted, and so may see reasons, even
+	// if Caller returns a principal that is not trusted. It is called once for each call of
+	// meshhealth.v1.HealthService. It is not called for grpc.health.v1, which shows no reasons.
+	// nil means false for every caller.
 	ShowReasons func(context.Context) bool
-	// Asked is called at the begin of each call. nil means that no function is called.
+	// Asked is called at the beginning of each call, before the request is checked. nil means
+	// that no function is called.
 	Asked func()
-	// Metrics returns the current checks and metrics of an entry. They may be newer than those
-	// in the feed. nil means that those in the feed are current.
+	// Metrics returns the current checks and metrics of an entry, which may be newer than those
+	// in Feed. Check and List of meshhealth.v1.HealthService send these. nil means that both
+	// send the checks and metrics in Feed.
 	Metrics func(health.ID) ([]health.CheckState, *health.Metrics)
-	// Number returns the grpc.health.v1 number of a state, which is at most 3. nil means that
-	// the handlers use the number of the status.
+	// Number returns the number that grpc.health.v1 sends for a state. It must be at most 3, and
+	// SERVING for the status SERVING. nil means the result of health.Status.GRPC.
 	Number func(*health.State) healthpb.HealthCheckResponse_ServingStatus
 	// Build is the version of the program. The first message and each heartbeat of a Watch
 	// contain it.
@@ -55,10 +57,11 @@ type Config struct {
 type Handlers struct {
 	cfg     Config
 	limiter limiter
-	made    time.Time // time of New; watcher.sendBegan counts from this time
+	made    time.Time // time at which New was called; watcher.sendBegan counts from this time
 	// watchers is the set of open Watch streams: the keys are *watcher.
 	watchers sync.Map
-	// ended is cancelled by End. Its cause is the error that every Watch returns.
+	// ended is a context that End cancels. The cause of ended is then the error that every Watch
+	// returns.
 	ended context.Context
 	end   context.CancelCauseFunc
 }
@@ -75,26 +78,25 @@ func New(cfg Config) *Handlers {
 }
 
 // End ends every Watch with UNAVAILABLE. Check and List still answer. A Watch that is opened
-// after End ends before its first message. A stock client that receives a message counts the
-// stream as a success. It would open the next stream at once, thousands of times a second.
+// after End ends without a message. A stock client takes a stream with a message for a success.
+// Such a client would open the next stream at once, thousands of times a second.
 func (h *Handlers) End() { h.end(domain.ErrStopping) }
 
-// Ended returns a channel that End closes.
+// Ended returns a channel that is closed when End is called.
 func (h *Handlers) Ended() <-chan struct{} { return h.ended.Done() }
 
 // Watchers returns the number of open Watch streams.
 func (h *Handlers) Watchers() int { return h.limiter.count() }
 
-// noteCall calls Config.Asked, if it is set.
 func (h *Handlers) noteCall() {
 	if h.cfg.Asked != nil {
 		h.cfg.Asked()
 	}
 }
 
-// prove adds a proof to the header of the answer if the call has a nonce. The proof shows
-// that the answer comes from this feed. If the call fails later, the header still has the
-// proof.
+// prove adds a proof to the header of the answer if the metadata of the call has a nonce
+// (wire.NonceHeader). The proof shows that the answer comes from this feed. The header also has
+// the proof if the call fails later.
 func (h *Handlers) prove(ctx context.Context) error {
 	nonce, err := wire.NonceOf(ctx)
 	if err != nil || nonce == nil {
@@ -103,7 +105,8 @@ func (h *Handlers) prove(ctx context.Context) error {
 	return grpc.SetHeader(ctx, metadata.Pairs(wire.ProofHeader, string(h.cfg.Feed.Key().Proof(nonce))))
 }
 
-// caller returns the caller of a call, with the policy that decides about it.
+// caller returns the principal that makes a call, with the policy that decides what this
+// principal may do.
 func (h *Handlers) caller(ctx context.Context) access.Caller {
 	c := access.Caller{Policy: h.cfg.Policy}
 	if h.cfg.Caller != nil {
@@ -112,10 +115,9 @@ func (h *Handlers) caller(ctx context.Context) access.Caller {
 	return c
 }
 
-// Reader returns the caller of the request with this context, for answers that may contain
-// reasons. Caller or ShowReasons can make the caller trusted, so that it sees them. Reader may
-// be called concurrently.
-func (h *Handlers) Reader(ctx context.Context) access.Caller {
+// readerOfReasons returns the same as caller. In addition, the principal is trusted, and so
+// sees reasons, if Config.ShowReasons returns true.
+func (h *Handlers) readerOfReasons(ctx context.Context) access.Caller {
 	c := h.caller(ctx)
 	if h.cfg.ShowReasons != nil && h.cfg.ShowReasons(ctx) {
 		c.Principal.Trusted = true
@@ -133,8 +135,8 @@ func mayRead(c access.Caller, id health.ID) (access.Detail, error) {
 	return detail, nil
 }
 
-// resolve returns the name in the feed for the name id in a request. It returns Config.Self
-// for "" if the feed has no entry "".
+// resolve returns the name whose entry answers a request for the name id. This is id itself,
+// or Config.Self if id is "" and the feed has no entry "".
 func (h *Handlers) resolve(id health.ID) health.ID {
 	if (id != health.ID{}) {
 		return id
@@ -153,8 +155,9 @@ func (h *Handlers) resolveSelector(s *wire.Selector) {
 	}
 }
 
-// hidesEmpty reports whether answers for a selector omit the entry "". This is so if Self is
-// set, because "" has the same status as Self, and if the selector does not name "".
+// hidesEmpty reports whether answers for a selector omit the entry "". They omit the entry if
+// Config.Self is set and the selector does not name "". The entry "" would only repeat the
+// status of Config.Self.
 func (h *Handlers) hidesEmpty(s *wire.Selector) bool {
 	return h.cfg.Self != (health.ID{}) && !s.Services[""]
 }

@@ -12,9 +12,10 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Defaults of Config.MaxWatchers and Config.MaxWatchersPerPeer.
 const (
-	DefaultMaxWatchers        = 20_000
+	// DefaultMaxWatchers is the default of Config.MaxWatchers, in streams.
+	DefaultMaxWatchers = 20_000
+	// DefaultMaxWatchersPerPeer is the default of Config.MaxWatchersPerPeer, in streams.
 	DefaultMaxWatchersPerPeer = 4096
 )
 
@@ -23,11 +24,10 @@ const (
 type limiter struct {
 	total, perPeer int // largest number of streams, in total and for one peer
 
-	// mu guards the fields below.
-	mu      sync.Mutex
-	streams int            // number of open streams plus held
-	held    int            // number of ended streams that still count; see release
-	peers   map[string]int // streams by peer: the sum of all values is streams
+	mu      sync.Mutex     // guards the fields below
+	streams int            // number of streams that count: the open ones, and the number in held
+	held    int            // number of streams that have ended and still count; see release
+	peers   map[string]int // number of streams that count, by the result of peerOf
 }
 
 func (l *limiter) init(total, perPeer int) {
@@ -40,7 +40,8 @@ func (l *limiter) init(total, perPeer int) {
 	}
 }
 
-// addStream counts a stream. The caller calls release when the stream has ended.
+// addStream counts a stream, or returns an error if a limit is reached. The caller must call
+// release when the stream has ended.
 func (l *limiter) addStream(ctx context.Context) (release func(), err error) {
 	addr := addrOf(ctx)
 	host := peerOf(addr)
@@ -88,14 +89,15 @@ func (l *limiter) addHeld(n int) {
 	l.held += n
 }
 
-// count returns the number of open streams.
+// count returns the number of open streams. Streams that have ended and still count are not
+// included.
 func (l *limiter) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.streams - l.held
 }
 
-// isStuck reports whether a call was ended because its client does not read.
+// isStuck reports whether the server has ended a call because the client did not read.
 func isStuck(ctx context.Context) bool {
 	c := wire.CallOf(ctx)
 	return c != nil && c.Stuck.Load()
@@ -108,7 +110,9 @@ func addrOf(ctx context.Context) net.Addr {
 	return nil
 }
 
-// peerOf returns the name of the peer whose streams a stream from this address belongs to.
+// peerOf returns the name of the peer to which an address belongs. The limit MaxWatchersPerPeer
+// is for all streams of peers with one name. The name is an IPv4 address, an IPv6 network, or
+// the identity in a verified certificate.
 func peerOf(a net.Addr) string {
 	switch a := a.(type) {
 	case nil:

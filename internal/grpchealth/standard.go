@@ -16,7 +16,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// maxStandardList is the largest number of services that List of grpc.health.v1 may return.
+// maxStandardList is the largest number of names in an answer of List of grpc.health.v1. List
+// returns an error if there are more names.
 const maxStandardList = 100
 
 // standard serves grpc.health.v1.
@@ -25,8 +26,8 @@ type standard struct {
 	h *Handlers
 }
 
-// Check returns the grpc.health.v1 number of one name. Its trailers have the status, the
-// cause and whether the status is unconfirmed.
+// Check returns the grpc.health.v1 number of one name. If the number does not say all, the
+// trailers have the status, the cause and whether the status is unconfirmed.
 func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	s.h.noteCall()
 	if err := s.h.prove(ctx); err != nil {
@@ -43,8 +44,10 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	if !ok {
 		return nil, NotFound(req.GetService())
 	}
-	if err := grpc.SetTrailer(ctx, trailer(&e.State)); err != nil {
-		return nil, wire.GRPC(err)
+	if needsTrailers(&e.State) {
+		if err := grpc.SetTrailer(ctx, trailers(&e.State)); err != nil {
+			return nil, wire.GRPC(err)
+		}
 	}
 	return &healthpb.HealthCheckResponse{Status: s.h.numberOf(&e.State)}, nil
 }
@@ -109,13 +112,13 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 	}
 }
 
-// numberSender sends the number of one name each time the number has changed.
+// numberSender sends the number of one name on a stream, each time the number has changed.
 type numberSender struct {
 	h      *Handlers
 	caller access.Caller
 	id     health.ID
 	stream timedStream[healthpb.HealthCheckResponse]
-	sent   healthpb.HealthCheckResponse_ServingStatus // number that was sent last; -1: none
+	sent   healthpb.HealthCheckResponse_ServingStatus // number that was sent last; -1 before the first
 }
 
 func (n *numberSender) send(step *feed.Step) error {
@@ -130,16 +133,16 @@ func (n *numberSender) send(step *feed.Step) error {
 	return n.stream.Send(&healthpb.HealthCheckResponse{Status: now})
 }
 
-// parseName returns the name in the feed for which a request asks. It returns an error only
-// if the name is too long.
+// parseName returns the name whose entry answers a request, see resolve. The error is not nil
+// only if the name in the request is too long.
 func (s standard) parseName(req *healthpb.HealthCheckRequest) (health.ID, error) {
 	var v wire.Violations
 	v.MaxLen("service", req.GetService(), wire.MaxFullName)
 	return s.h.resolve(health.ParseID(req.GetService())), v.Err()
 }
 
-// numberIn returns the number in a step of a reader that reads one name. known is false if
-// the step says nothing about the name.
+// numberIn returns the number of a name after a step. The reader of the step must read only
+// this name. known is false if the step does not contain the state of the name.
 func (h *Handlers) numberIn(step *feed.Step) (number healthpb.HealthCheckResponse_ServingStatus, known bool) {
 	for e := range step.Entries {
 		if e.Removed {
@@ -150,7 +153,7 @@ func (h *Handlers) numberIn(step *feed.Step) (number healthpb.HealthCheckRespons
 	return healthpb.HealthCheckResponse_SERVICE_UNKNOWN, step.Snapshot
 }
 
-// numberOf returns the grpc.health.v1 number of a state.
+// numberOf returns the number that grpc.health.v1 sends for a state.
 func (h *Handlers) numberOf(s *health.State) healthpb.HealthCheckResponse_ServingStatus {
 	if h.cfg.Number != nil {
 		return h.cfg.Number(s)
@@ -158,7 +161,14 @@ func (h *Handlers) numberOf(s *health.State) healthpb.HealthCheckResponse_Servin
 	return healthpb.HealthCheckResponse_ServingStatus(s.Status.GRPC())
 }
 
-func trailer(s *health.State) metadata.MD {
+// needsTrailers reports whether Check sends trailers for a state. Without trailers, the
+// answer SERVING means that the state is SERVING, confirmed and has the cause ok.
+func needsTrailers(s *health.State) bool {
+	return s.Status != health.Serving || s.Cause != health.CauseOK || s.Unconfirmed
+}
+
+// trailers returns the trailers of Check for a state.
+func trailers(s *health.State) metadata.MD {
 	return metadata.Pairs(
 		wire.TrailerStatus, s.Status.String(),
 		wire.TrailerCause, s.Cause.String(),
@@ -166,7 +176,8 @@ func trailer(s *health.State) metadata.MD {
 	)
 }
 
-// NotFound returns the gRPC error for a name that is not known.
+// NotFound returns the gRPC error for a name that the feed does not have. The text of the
+// error contains the name, cleaned and cut to wire.MaxFullName bytes.
 func NotFound(name string) error {
 	return wire.GRPC(fmt.Errorf("service %q: %w", wire.CleanTo(name, wire.MaxFullName), domain.ErrNotFound))
 }

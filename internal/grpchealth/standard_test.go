@@ -61,6 +61,47 @@ func TestStandardCheck(t *testing.T) {
 	}
 }
 
+// read returns the status, the cause and the unconfirmed mark that an answer to Check says. An
+// answer without trailers has the status of its number, with the cause ok, and is confirmed.
+func read(r *healthpb.HealthCheckResponse, trailers metadata.MD) health.State {
+	if trailers.Get(wire.TrailerStatus) == nil {
+		s, _ := health.StatusFromWire(int32(r.GetStatus()))
+		return health.State{Status: s, Cause: health.CauseOK}
+	}
+	s, _ := health.ParseStatus(trailers.Get(wire.TrailerStatus)[0])
+	c, _ := health.ParseCause(trailers.Get(wire.TrailerCause)[0])
+	return health.State{Status: s, Cause: c, Unconfirmed: trailers.Get(wire.TrailerUnconfirmed)[0] == "true"}
+}
+
+// An answer says the same with and without trailers. It has none if it is SERVING with the
+// cause ok and confirmed.
+func TestStandardCheckTrailers(t *testing.T) {
+	for _, number := range []func(*health.State) healthpb.HealthCheckResponse_ServingStatus{nil, degradedNotServing} {
+		w := newWorld(t, Config{Number: number})
+		for _, status := range health.Statuses() {
+			for cause := range health.NumCauses {
+				for _, unconfirmed := range []bool{false, true} {
+					s := is("pay", status)
+					s.Cause, s.Unconfirmed = cause, unconfirmed
+					w.publish(s)
+					var trailers metadata.MD
+					r, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "pay"}, grpc.Trailer(&trailers))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if got := read(r, trailers); got.Status != status || got.Cause != cause || got.Unconfirmed != unconfirmed {
+						t.Errorf("%v %v, unconfirmed %v: the answer is %v with %v", status, cause, unconfirmed, r, trailers)
+					}
+					plain := status == health.Serving && cause == health.CauseOK && !unconfirmed
+					if plain != (len(trailers) == 0) {
+						t.Errorf("%v %v, unconfirmed %v: trailers %v", status, cause, unconfirmed, trailers)
+					}
+				}
+			}
+		}
+	}
+}
+
 func degradedNotServing(s *health.State) healthpb.HealthCheckResponse_ServingStatus {
 	if s.Status == health.Degraded {
 		return notServing

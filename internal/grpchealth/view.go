@@ -19,11 +19,11 @@ const entriesField = 4
 // view is the part of a feed that one Watch sends. It has the entries that the request
 // selects and that the policy allows the caller to read.
 type view struct {
-	ids      []health.ID // names that the request lists; empty if it uses the selector
+	ids      []health.ID // names that the request lists; empty if the request has a selector instead
 	selector *wire.Selector
 	caller   access.Caller
-	// sent is the set of instances that this Watch has sent to the client. A change of
-	// labels or zone may end the selection of such an instance. Then the Watch sends it as
+	// sent is the set of instances that this Watch has sent to the client. If a change of its
+	// labels or its zone ends the selection of an instance, the Watch sends the instance as
 	// removed. sent is nil if the request selects neither labels nor a zone.
 	sent map[health.ID]bool
 	// resumed is true if the client resumed with a token. Until the next snapshot, the client
@@ -41,7 +41,8 @@ func newView(w *wire.Watch, caller access.Caller) view {
 	return v
 }
 
-// restart empties sent, because the next snapshot replaces all that the client knows.
+// restart must be called before a snapshot is sent. It empties sent, because a snapshot
+// replaces all that the client knows.
 func (v *view) restart() {
 	v.resumed = false
 	clear(v.sent)
@@ -59,7 +60,7 @@ func (v *view) selects(e *feed.Entry) bool {
 }
 
 // detailOf returns the level of detail with which the caller may read every entry of a
-// batch. same is false if the policy refuses an entry or its level differs between entries.
+// batch. same is false if the policy refuses an entry, or if the level differs between entries.
 func (v *view) detailOf(b *feed.Batch) (detail access.Detail, same bool) {
 	for i, e := range b.Entries {
 		d := v.caller.Decide(access.Read, access.Of(e.ID))

@@ -11,13 +11,12 @@ import (
 	"github.com/meshhealth/meshhealth/health/feed"
 )
 
-// stuckAfter is the time after which WaitWatchers ignores a stream whose client does not
-// read.
+// stuckAfter is the time for which WaitWatchers waits for a stream whose client does not read.
 const stuckAfter = time.Second
 
-// watcher is one open Watch.
+// watcher is the state of one open Watch, as WaitWatchers needs it.
 type watcher struct {
-	stream context.Context
+	stream context.Context // context of the gRPC stream
 	// sendBegan is the time when the current call of Send began, in ns since Handlers.made.
 	// It is 0 while no call of Send runs.
 	sendBegan atomic.Int64
@@ -29,7 +28,7 @@ type watcher struct {
 // the stream ends or End is called. The cause of ctx is the error that the handler must
 // return. The caller must call done when its handler returns.
 func (h *Handlers) openWatch(stream context.Context) (ctx context.Context, w *watcher, done func(), err error) {
-	// The watcher is stored before the check of ended. So WaitWatchers, which runs after End,
+	// The watcher is stored before h.ended is checked. So WaitWatchers, which runs after End,
 	// finds every Watch that is not refused.
 	w = &watcher{stream: stream}
 	h.watchers.Store(w, nil)
@@ -46,17 +45,16 @@ func (h *Handlers) openWatch(stream context.Context) (ctx context.Context, w *wa
 	return ctx, w, func() { unhook(); cancel(nil); w.returned.Store(true); h.watchers.Delete(w); release() }, nil
 }
 
-// nextStep returns the next step of a Watch. After ctx has ended, it returns at most one more
-// step, with the changes that were published before. It does so only once, because endless
-// changes must not keep a stream open. If end is not nil, the caller must send the step and
-// then return end.
+// nextStep waits for the next step of a Watch. If ctx has ended before the call, end is the
+// cause of ctx. The step is then the last one: the caller must send the step and return end.
+// Only one more step is sent, because endless changes must not keep a stream open.
 func nextStep(ctx context.Context, reader *feed.Reader) (step feed.Step, end, err error) {
 	end = context.Cause(ctx)
 	step, err = reader.Next(ctx)
 	return step, end, err
 }
 
-// timedStream is the stream of a watcher. It stores in sendBegan when each Send begins.
+// timedStream is the stream of a Watch. Send stores in watcher.sendBegan when it has begun.
 type timedStream[M any] struct {
 	grpc.ServerStreamingServer[M]
 	h *Handlers
@@ -70,9 +68,9 @@ func (s timedStream[M]) Send(m *M) error {
 }
 
 // WaitWatchers must be called after End. It waits until every Watch has passed its last
-// messages and its status to the transport. The transport does not report when it has sent
-// them. WaitWatchers does not wait for a client that has not read for a second. If ctx ends
-// first, the error contains the number of streams that have not ended.
+// messages and its status to the transport of gRPC. The transport does not report when it has
+// sent this data. WaitWatchers ignores a stream whose client has not read for a second. If ctx
+// ends first, the error contains the number of streams that have not ended.
 func (h *Handlers) WaitWatchers(ctx context.Context) error {
 	var all []*watcher
 	h.watchers.Range(func(w, _ any) bool { all = append(all, w.(*watcher)); return true })
@@ -93,7 +91,7 @@ func countOpen(all []*watcher) (n int) {
 	return n
 }
 
-// waitFor waits until one stream has ended or is stuck.
+// waitFor waits until one stream has ended, or until its client has not read for stuckAfter.
 func (h *Handlers) waitFor(ctx context.Context, w *watcher) error {
 	for {
 		began, returned := w.sendBegan.Load(), w.returned.Load()
@@ -114,7 +112,8 @@ func (h *Handlers) waitFor(ctx context.Context, w *watcher) error {
 			return context.Cause(ctx)
 		case <-timer.C:
 		}
-		// A stream whose handler has returned has ended, although its context may still live.
+		// If the handler has returned, the stream has ended, although its context may not yet be
+		// done.
 		if returned || began > 0 && began == w.sendBegan.Load() {
 			return nil
 		}

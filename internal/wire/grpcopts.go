@@ -5,31 +5,36 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// ServerOptions returns the limits of every gRPC server of this project. The defaults of
-// grpc-go are unsafe for a server that untrusted clients can reach.
+// ServerOptions returns the options of the gRPC servers of a coordinator: those of
+// SharedServerOptions, and limits. The defaults of grpc-go are unsafe for a server that
+// untrusted clients can reach.
 func ServerOptions() []grpc.ServerOption {
-	return []grpc.ServerOption{
+	return append(SharedServerOptions(),
 		grpc.MaxConcurrentStreams(MaxStreams),
 		grpc.MaxHeaderListSize(MaxHeaderList),
 		grpc.MaxRecvMsgSize(MaxRequest),
 		grpc.ConnectionTimeout(HandshakeTimeout),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing}),
+	)
+}
+
+// SharedServerOptions returns the options that a coordinator and an embedded server have in
+// common. They limit no calls: they make calls and idle connections cheaper, and close the
+// connections of clients that have vanished. A server with these options owns StreamWorkers
+// goroutines from grpc.NewServer until Stop or GracefulStop.
+func SharedServerOptions() []grpc.ServerOption {
+	return []grpc.ServerOption{
+		grpc.NumStreamWorkers(StreamWorkers),
 		grpc.StaticStreamWindowSize(StreamWindow),
 		grpc.StaticConnWindowSize(ConnWindow),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing}),
-		Keepalive(),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: PingAfter, Timeout: PingTimeout}),
 	}
 }
 
-// Keepalive returns the option by which a server ends connections of clients that have vanished
-// without closing them.
-func Keepalive() grpc.ServerOption {
-	return grpc.KeepaliveParams(keepalive.ServerParameters{Time: PingAfter, Timeout: PingTimeout})
-}
-
-// DialOptions returns the options of every gRPC client of this project, except credentials and
-// dialer. maxReply is the largest size of a reply in bytes. The options switch off what grpc-go
-// does by itself: retries, service configs, client-side health checks and closing idle
-// connections.
+// DialOptions returns the options of every gRPC client of this project, except
+// credentials and dialer. The options switch off four things that grpc-go does by itself:
+// retries, service configs, client-side health checks, and the end of idle connections. maxReply
+// is the largest size of a reply in bytes.
 func DialOptions(maxReply int) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithNoProxy(),

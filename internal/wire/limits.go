@@ -50,42 +50,46 @@ const (
 	// MaxStreams is the largest number of open RPCs on one connection. By default grpc-go has no
 	// limit, and 100,000 Watches on one connection need 1 GiB of memory.
 	MaxStreams = 128
-	// MaxHeaderList is the largest size of the headers of one RPC, in bytes.
+	// MaxHeaderList is the largest size in bytes of all headers of one RPC.
 	MaxHeaderList = 16 << 10
-	// MaxRequest is the largest size of a Register request, in bytes: 500 registrations of 8
-	// KiB each fit.
+	// MaxRequest is the largest size of a Register request in bytes. It has room for 500
+	// registrations of 8 KiB.
 	MaxRequest = 4 << 20
-	// MaxReport is the largest size of one message of a Report stream, in bytes.
+	// MaxReport is the largest size in bytes of one message that a client sends on a Report.
 	MaxReport = 2 << 20
-	// MaxAsk is the largest size of every request except Register and Report, in bytes. A
-	// Watch request with 128 names fits.
+	// MaxAsk is the largest size in bytes of every request except Register and Report. It has
+	// room for a Watch of 128 names.
 	MaxAsk = 128 << 10
-	// RequestTimeout is how long a client may take to send a complete request.
+	// RequestTimeout is the longest time that a client may take to send a complete request.
 	RequestTimeout = 10 * time.Second
-	// SendTimeout is how long a message may wait because the peer does not read.
+	// SendTimeout is the longest time for which the flow control of a client may block one
+	// message of the server.
 	SendTimeout = 30 * time.Second
 	// A server pings a client that has sent nothing for PingAfter. The client must answer
 	// within PingTimeout.
 	PingAfter   = 2 * time.Minute
 	PingTimeout = 20 * time.Second
-	// MaxHealthReply is the largest size of the reply of an instance, in bytes. Normal replies
-	// are much smaller.
+	// MaxHealthReply is the largest size in bytes of a reply that the coordinator accepts from
+	// an instance.
 	MaxHealthReply = 256 << 10
-	// MaxWatchMessage is the largest size of one message that a Watch client reads, in bytes.
-	// Snapshots are sent in chunks of ChunkBytes.
+	// MaxWatchMessage is the largest size in bytes of a message that a client of Watch accepts.
 	MaxWatchMessage = 4 << 20
-	// ChunkBytes is the approximate size of one message of a snapshot, in bytes. Together with
-	// its headers it fits into a buffer of 16 KiB. For a peer that does not read, gRPC keeps
-	// 64 KiB and one buffer.
+	// ChunkBytes is the approximate size in bytes of one message of a Watch. A message with its
+	// headers fits into a buffer of 16 KiB. For a client that does not read, gRPC keeps 64 KiB
+	// and one more buffer.
 	ChunkBytes = 15 << 10
-	// HandshakeTimeout is how long the handshake of a new connection may take.
+	// HandshakeTimeout is the longest time for the handshake of a new connection.
 	HandshakeTimeout = 10 * time.Second
-	// StreamWindow and ConnWindow are the fixed sizes of the flow control windows. Dynamic
-	// windows of grpc-go measure the bandwidth by pings, which doubles the CPU use of an idle
-	// mesh.
+	// StreamWindow and ConnWindow are the fixed sizes in bytes of the flow-control windows of
+	// a stream and of a connection. By default, grpc-go measures the bandwidth with pings to
+	// choose the sizes, which doubles the CPU use of an idle mesh.
 	StreamWindow = 256 << 10
 	ConnWindow   = 1 << 20
-	// MinPing is the shortest time between two HTTP/2 pings of a client. Servers with default
-	// settings end the connection, with GOAWAY, if pings are more frequent.
+	// StreamWorkers is the number of goroutines that a gRPC server keeps for its handlers. They
+	// save the growth of a new stack for each call. A call that finds no free worker gets a new
+	// goroutine, so that long streams delay no other call.
+	StreamWorkers = 64
+	// MinPing is the shortest time between two HTTP/2 pings of a client of this project. Servers
+	// with the default settings of grpc-go answer more frequent pings with GOAWAY.
 	MinPing = 5 * time.Minute
 )

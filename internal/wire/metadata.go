@@ -6,31 +6,38 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// The metadata by which a server proves that an answer comes from the process with a certain key.
+// Keys and limits of the metadata with which a server proves that its feed has a process key.
 const (
-	// NonceHeader is a request header with 1 to MaxNonce random bytes, the nonce.
+	// NonceHeader is the key of the nonce in the metadata of a request. A nonce is 1 to MaxNonce
+	// random bytes.
 	NonceHeader = "meshhealth-nonce-bin"
-	// ProofHeader is a response header with the proof of the process key for the nonce.
+	// ProofHeader is the key of the proof in the header of the answer. The proof is the result
+	// of health.Key.Proof for the nonce.
 	ProofHeader = "meshhealth-proof-bin"
 	// MaxNonce is the largest length of a nonce in bytes.
 	MaxNonce = 64
 )
 
-// The keys of the trailers that Check of grpc.health.v1 sends, because the response has no fields
-// for these values: the exact status, its cause, and "true" if the status is unconfirmed.
+// Keys of the trailers of Check of grpc.health.v1. The response has no fields for the values of these
+// trailers. A server sends all three trailers or none. An answer without trailers has the status of its
+// message, and is confirmed. A meshhealth server sends such an answer only for SERVING with the cause ok.
 const (
-	TrailerStatus      = "meshhealth-status"
-	TrailerCause       = "meshhealth-cause"
+	// TrailerStatus is the key of the exact status: the result of health.Status.String.
+	TrailerStatus = "meshhealth-status"
+	// TrailerCause is the key of the cause: the result of health.Cause.String.
+	TrailerCause = "meshhealth-cause"
+	// TrailerUnconfirmed is the key of "true" or "false". "true" means that the status is an earlier
+	// one that is not confirmed now.
 	TrailerUnconfirmed = "meshhealth-unconfirmed"
 )
 
-// WithNonce returns a context whose outgoing calls have the header NonceHeader with this nonce.
+// WithNonce returns a copy of ctx. Calls with the copy send the nonce.
 func WithNonce(ctx context.Context, nonce []byte) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, NonceHeader, string(nonce))
 }
 
-// NonceOf returns the nonce of an incoming call, or nil if the call has none. If the nonce is not
-// valid, the error has the code INVALID_ARGUMENT.
+// NonceOf returns the nonce of an incoming call, or nil if the call has no nonce. The error for
+// an invalid nonce has the code INVALID_ARGUMENT.
 func NonceOf(ctx context.Context) ([]byte, error) {
 	values := metadata.ValueFromIncomingContext(ctx, NonceHeader)
 	if values == nil {
@@ -46,8 +53,8 @@ func NonceOf(ctx context.Context) ([]byte, error) {
 	return []byte(values[0]), v.Err()
 }
 
-// ProofOf returns the proof in the header of an answer. It returns nil if there is no proof, or more
-// than one.
+// ProofOf returns the proof in the header of an answer. It returns nil if the header has no proof
+// or several proofs.
 func ProofOf(header metadata.MD) []byte {
 	values := header.Get(ProofHeader)
 	if len(values) != 1 {

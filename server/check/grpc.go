@@ -54,9 +54,9 @@ func (u *upstream) run(ctx context.Context) error {
 
 var errNeither = errors.New("the server has neither meshhealth.v1 nor grpc.health.v1")
 
-// ask calls Check of meshhealth.v1, unless stock is true. If it gets no answer, it calls Check of
-// grpc.health.v1. If the server does not implement the second method, ask returns the error of the
-// first one.
+// ask calls Check of meshhealth.v1, unless stock is set. If this call fails, ask calls Check of
+// grpc.health.v1. If the server does not implement the second method, ask returns the error
+// of the first call.
 func (u *upstream) ask(ctx context.Context) error {
 	first := errNeither
 	if !u.stock.Load() {
@@ -83,14 +83,15 @@ func (u *upstream) ask(ctx context.Context) error {
 	return evaluateStandard(resp.GetStatus(), trailer.Get(trailerStatus))
 }
 
-// trailerStatus is the trailer in which a meshhealth server sends the exact status. It is necessary
-// because grpc.health.v1 has no number for some statuses. The value must be the same as
-// TrailerStatus of internal/wire.
+// trailerStatus is the key of a trailer of Check. A meshhealth server sends its exact status
+// in this trailer, because grpc.health.v1 has no number for some statuses. A server without
+// the trailer has the status of its number. The key must equal TrailerStatus of internal/wire.
 const trailerStatus = "meshhealth-status"
 
-// evaluateStandard returns the result for a status number of grpc.health.v1. names are the values of
-// the trailer trailerStatus. A value counts if it belongs to the number. DEGRADED belongs to
-// SERVING and to NOT_SERVING, because a server may send either number for it.
+// evaluateStandard evaluates a status of grpc.health.v1. names has the values of the trailer
+// trailerStatus, and is empty if the answer has no such trailer. A value counts if its status
+// maps to number. DEGRADED always counts, because a server may map DEGRADED to SERVING or to
+// NOT_SERVING.
 func evaluateStandard(number healthpb.HealthCheckResponse_ServingStatus, names []string) error {
 	text := number.String()
 	for _, name := range names {
@@ -122,9 +123,9 @@ func evaluateExtended(resp *pb.CheckResponse) error {
 	return fmt.Errorf("it is %s", text)
 }
 
-// watch opens a Watch stream. When it receives a change on the stream, it calls the function again,
-// which causes a run of the check. It first tries meshhealth.v1. If it receives nothing on this
-// stream, it tries grpc.health.v1. It returns when the stream ends. The next run starts it again.
+// watch calls again when a Watch stream receives a change. watch opens a stream of
+// meshhealth.v1. If that stream ends without a status, watch opens a stream of grpc.health.v1.
+// watch returns when the last stream ends. The next run of the check starts watch again.
 func (u *upstream) watch(life context.Context, again func()) {
 	if !u.stock.Load() && u.watchExtended(life, again) || life.Err() != nil {
 		return
@@ -161,9 +162,9 @@ func (u *upstream) watchStandard(life context.Context, again func()) {
 	}
 }
 
-// onChange returns a function to which received statuses are passed. If a status differs from the
-// previous one, this function calls the function again. It ignores the first status, because the
-// run that has opened the stream has already asked for it.
+// onChange returns the function received, which must be called for each status of a stream.
+// received calls again if the status differs from the previous one. It ignores the first status,
+// because the present run of the check has already asked for it.
 func onChange(again func()) (received func(status int32)) {
 	last, known := int32(0), false
 	return func(status int32) {

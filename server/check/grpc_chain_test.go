@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -114,6 +115,7 @@ func TestGRPCTrailer(t *testing.T) {
 			}{
 				{ours.Serving, machine.Pass, nil},
 				{ours.Degraded, machine.Warn, []string{"it is DEGRADED"}},
+				{ours.Serving, machine.Pass, nil},
 				{ours.NotServing, machine.Fail, []string{"it is NOT_SERVING"}},
 				{ours.Maintenance, machine.Fail, []string{"it is MAINTENANCE"}},
 			} {
@@ -124,6 +126,36 @@ func TestGRPCTrailer(t *testing.T) {
 			}
 		})
 	}
+}
+
+// alwaysTrailers answers as servers of earlier versions do: with trailers for every status.
+type alwaysTrailers struct {
+	healthpb.UnimplementedHealthServer
+	status ours.Status
+}
+
+func (a alwaysTrailers) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	s := healthpb.HealthCheckResponse_ServingStatus(a.status.GRPC())
+	return &healthpb.HealthCheckResponse{Status: s}, grpc.SetTrailer(ctx, metadata.Pairs(
+		"meshhealth-status", a.status.String(), "meshhealth-cause", a.status.Cause().String(), "meshhealth-unconfirmed", "false",
+	))
+}
+
+// TestGRPCTrailerOfEarlierVersions: SERVING with trailers, which earlier versions send, is a
+// pass as SERVING without trailers is.
+func TestGRPCTrailerOfEarlierVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for status, want := range map[ours.Status]machine.Evidence{
+			ours.Serving: machine.Pass, ours.Degraded: machine.Warn, ours.Maintenance: machine.Fail,
+		} {
+			o := upstream(t, func(g *grpc.Server) { healthpb.RegisterHealthServer(g, alwaysTrailers{status: status}) })
+			var text []string
+			if want != machine.Pass {
+				text = []string{"it is " + status.String()}
+			}
+			wantEvidence(t, status.String(), check.GRPC(o.conn, ""), want, text...)
+		}
+	})
 }
 
 // halfWatch has a Check that works and a Watch that does not.

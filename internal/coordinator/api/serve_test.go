@@ -225,3 +225,27 @@ func (f *failing) Commit(ctx context.Context, b *store.Batch) error {
 	}
 	return f.Store.Commit(ctx, b)
 }
+
+// A call is answered although more Watches are open on its connection than the gRPC server
+// has workers.
+func TestWatchesKeepNoCallWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.lease("pay/1")
+		for range wire.StreamWorkers + wire.StreamWorkers/2 {
+			in := w.watch(&pb.WatchRequest{Names: []string{"pay/1"}})
+			in.wants("pay/1 STARTING")
+		}
+		w.calls()
+	})
+}
+
+// A server that is never served has no goroutine. The bubble of the test checks that.
+func TestNewStartsNoGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		if n := len(methodsOf(New(w.server.cfg).Services())); n == 0 {
+			t.Error("no methods")
+		}
+	})
+}

@@ -31,16 +31,11 @@ const (
 	refusedFor = 10 * time.Second
 )
 
-// Server serves the API. It has one gRPC server for each kind of peer, because the kinds have
-// different limits for the size of a request. grpc-go checks this limit before it reads a
-// request, but has only one limit per gRPC server.
+// Server serves the API, which is all gRPC services of a coordinator. Serve must be called at
+// most once.
 type Server struct {
 	cfg    Config
 	health *grpchealth.Handlers
-
-	verified *grpc.Server // server for peers with a verified certificate
-	others   *grpc.Server // server for all other peers; accepts only small requests, unless all callers are trusted
-	refusing *grpc.Server // server for refused connections; answers every call with an error that names the limit
 }
 
 // New returns a server that accepts no connections before Serve is called.
@@ -51,18 +46,17 @@ func New(cfg Config) *Server {
 		Feed: cfg.Feed, Build: cfg.Build, Policy: cfg.Policy, Caller: s.cfg.principal,
 		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer,
 	})
-	s.verified = s.newGRPC()
-	s.others = s.verified
-	if !cfg.TrustAll {
-		s.others = s.newGRPC(grpc.MaxRecvMsgSize(wire.MaxAsk))
-	}
-	s.refusing = newRefusing()
 	return s
 }
 
 // newGRPC returns a gRPC server with all services of the API.
 func (s *Server) newGRPC(more ...grpc.ServerOption) *grpc.Server {
 	g := grpc.NewServer(append(s.options(), more...)...)
+	s.register(g)
+	return g
+}
+
+func (s *Server) register(g *grpc.Server) {
 	b := boundedServer{g}
 	s.health.Register(b)
 	pb.RegisterRegistryServiceServer(b, registryService{cfg: &s.cfg, stopping: s.health.Ended()})
@@ -70,7 +64,6 @@ func (s *Server) newGRPC(more ...grpc.ServerOption) *grpc.Server {
 	if s.cfg.Reflection {
 		reflection.Register(describer{b, &s.cfg})
 	}
-	return g
 }
 
 func (s *Server) options() []grpc.ServerOption {
@@ -88,7 +81,8 @@ func (s *Server) logPanic(ctx context.Context, p any) error {
 	return status.Error(codes.Internal, "the handler failed; its log says why")
 }
 
-// newRefusing returns the gRPC server for refused connections.
+// newRefusing returns the gRPC server for connections that exceed a limit. It has no services,
+// and answers every call with an error.
 func newRefusing() *grpc.Server {
 	return grpc.NewServer(append(wire.ServerOptions(), grpc.Creds(newAuthenticated()), grpc.MaxRecvMsgSize(wire.MaxAsk),
 		grpc.UnknownServiceHandler(refuseCall), grpc.KeepaliveParams(keepalive.ServerParameters{
@@ -96,7 +90,7 @@ func newRefusing() *grpc.Server {
 		}))...)
 }
 
-// refuseCall answers a call on a refused connection with an error that names the limit.
+// refuseCall answers a call on a connection that exceeds a limit. The error names the limit.
 func refuseCall(_ any, stream grpc.ServerStream) error {
 	if p, ok := peer.FromContext(stream.Context()); ok {
 		if a, ok := p.Addr.(peerAddr); ok {
@@ -109,12 +103,20 @@ func refuseCall(_ any, stream grpc.ServerStream) error {
 // Watchers returns the number of open Watch streams.
 func (s *Server) Watchers() int { return s.health.Watchers() }
 
-// Services returns a gRPC server on which all services are registered. The metrics use it to list
-// the names of all methods.
-func (s *Server) Services() *grpc.Server { return s.verified }
+// Services returns a new gRPC server on which the services of the API are registered. It has
+// no listener. The metrics use it to list the methods.
+func (s *Server) Services() *grpc.Server {
+	g := grpc.NewServer()
+	s.register(g)
+	return g
+}
 
 // Serve answers calls until ctx ends. It closes the listener, and returns when all calls
 // have ended. The error is nil if ctx has ended.
+//
+// Peers without a verified certificate may send only small requests, unless TrustAll is set.
+// Serve runs one gRPC server for each kind of peer, because a gRPC server has only one limit
+// for the size of a request.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -124,21 +126,23 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	if a.creds == nil {
 		a.creds = insecure.NewCredentials()
 	}
+	var servers []*grpc.Server
 	open := func(g *grpc.Server) *connQueue {
+		servers = append(servers, g)
 		q := newConnQueue(listener.Addr())
-		// g.Serve returns when g is stopped. Its error is ignored, because it says only that q
-		// is closed.
+		// g.Serve returns when g is stopped. The error of g.Serve is ignored, because it only
+		// reports that q is closed.
 		wg.Go(func() { _ = g.Serve(q) })
 		return q
 	}
-	a.verified, a.refused = open(s.verified), open(s.refusing)
-	if a.others = a.verified; s.others != s.verified {
-		a.others = open(s.others)
+	a.verified, a.refused = open(s.newGRPC()), open(newRefusing())
+	if a.others = a.verified; !s.cfg.TrustAll {
+		a.others = open(s.newGRPC(grpc.MaxRecvMsgSize(wire.MaxAsk)))
 	}
 	wg.Go(func() {
 		<-ctx.Done()
 		_ = listener.Close()
-		s.drain()
+		s.drain(servers)
 	})
 	err := a.serve(ctx)
 	if errors.Is(err, net.ErrClosed) && ctx.Err() != nil {
@@ -148,9 +152,8 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 }
 
 // drain ends every Watch with UNAVAILABLE. Then it waits up to drainTime for the other calls.
-func (s *Server) drain() {
+func (s *Server) drain(servers []*grpc.Server) {
 	s.health.End()
-	servers := []*grpc.Server{s.verified, s.others, s.refusing}
 	force := time.AfterFunc(drainTime, func() {
 		for _, g := range servers {
 			g.Stop()

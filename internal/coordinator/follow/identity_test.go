@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // onlyCheck is a service that refuses all streams.
@@ -132,7 +134,9 @@ func TestTurnedAway(t *testing.T) {
 		s, reg := running(t, "pay")
 		r.serveWith("host:1", reg, onlyCheck()...)
 		r.register("pay/a", health.Spec{Address: "host:1"})
-		for _, want := range []health.Status{health.Serving, health.Degraded, health.Maintenance, health.NotServing} {
+		for _, want := range []health.Status{
+			health.Serving, health.Degraded, health.Serving, health.Maintenance, health.Serving, health.NotServing,
+		} {
 			if err := s.SetStatus(want, "because"); err != nil {
 				t.Fatal(err)
 			}
@@ -153,6 +157,51 @@ func TestTurnedAway(t *testing.T) {
 		for _, e := range r.after(time.Minute) {
 			if e.Kind != mesh.EventAlive && (e.Kind != mesh.EventReport || e.Report.Status != health.Draining) {
 				t.Errorf("status %v of a target that drains", e)
+			}
+		}
+	})
+}
+
+// alwaysTrailers answers as servers of earlier versions do: with trailers for every status.
+type alwaysTrailers struct {
+	healthpb.UnimplementedHealthServer
+	mu    sync.Mutex
+	state health.State
+}
+
+func (a *alwaysTrailers) set(s health.State) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.state = s
+}
+
+func (a *alwaysTrailers) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	s := healthpb.HealthCheckResponse_ServingStatus(a.state.Status.GRPC())
+	return &healthpb.HealthCheckResponse{Status: s}, grpc.SetTrailer(ctx, metadata.Pairs(
+		wire.TrailerStatus, a.state.Status.String(), wire.TrailerCause, a.state.Cause.String(), wire.TrailerUnconfirmed, "false",
+	))
+}
+
+// TestTrailersOfEarlierVersions tests that SERVING is read the same with trailers, which
+// earlier versions send, and without.
+func TestTrailersOfEarlierVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		a := &alwaysTrailers{}
+		r.serve("host:1", func(g *grpc.Server) { healthpb.RegisterHealthServer(g, a) })
+		a.set(health.State{Status: health.Serving, Cause: health.CauseOK})
+		r.register("pay/a", health.Spec{Address: "host:1"})
+		for _, want := range []health.State{
+			{Status: health.Serving, Cause: health.CauseOK},
+			{Status: health.Degraded, Cause: health.CauseWarned},
+			{Status: health.Serving, Cause: health.CauseOK},
+			{Status: health.NotServing, Cause: health.CauseTimeout},
+		} {
+			a.set(want)
+			if got := last(r.after(10 * time.Second)); got.Status != want.Status || got.Cause != want.Cause || got.Source != health.SourcePoll {
+				t.Errorf("%v %v by %v, want %v %v by a poll", got.Status, got.Cause, got.Source, want.Status, want.Cause)
 			}
 		}
 	})

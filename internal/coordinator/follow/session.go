@@ -25,21 +25,21 @@ type session struct {
 	f      *follower
 	source health.Source
 	number uint64 // number of the session; no other session of the manager has it
-	via    string // why no better source is in use; empty if the source is the best one
+	via    string // why no better protocol is in use; empty if the protocol is the best one
 
 	reply   reply       // reply of the stream, or of the last Check
-	proven  atomic.Bool // a reply carried the proof of the registered process
-	proxied atomic.Bool // the headers or trailers of a reply named a proxy
+	proven  atomic.Bool // true if a reply carried the proof of the registered process
+	proxied atomic.Bool // true if the headers or trailers of a reply named a proxy
 
 	mu   sync.Mutex
 	last targetAnswer
 }
 
-// targetAnswer is the last answer of the target about the health name, or about "" if that
-// replaces it.
+// targetAnswer is the last answer of the target about the health name. If the target does not
+// know the health name, the answer is about "".
 type targetAnswer struct {
-	valid  bool // the answer is a valid status
-	named  bool // the answer is about the health name; false: it is about ""
+	valid  bool // true if the answer is a valid status
+	named  bool // true if the answer is about the health name, false if it is about ""
 	status health.Status
 	at     time.Time // time at which the answer came
 	count  int       // number of answers so far; equal answers in a row count once
@@ -67,7 +67,7 @@ func (s *session) callContext(ctx context.Context, r *reply) (_ context.Context,
 }
 
 // identify reports whether the header of a reply proves that the registered process has
-// answered. It returns errStranger if the header proves that another process has.
+// answered. If the header proves that another process has answered, the error is errStranger.
 func (s *session) identify(r *reply, nonce []byte) (proven bool, err error) {
 	if r.proxied() {
 		s.proxied.Store(true)
@@ -84,8 +84,8 @@ func (s *session) identify(r *reply, nonce []byte) (proven bool, err error) {
 	return false, errStranger
 }
 
-// startStream opens a stream and waits for its first message. Then it identifies the process
-// that has sent the message, as identify does.
+// startStream opens a stream and waits for its first message. proven and err are the results of
+// identify for the reply with this message.
 func startStream[M any](ctx context.Context, s *session, r *reply, open func(context.Context) (grpc.ServerStreamingClient[M], error)) (stream grpc.ServerStreamingClient[M], first *M, proven bool, err error) {
 	call, nonce := s.callContext(ctx, r)
 	if stream, err = open(call); err != nil {
@@ -123,7 +123,8 @@ func (s *session) confirmAlive(ctx context.Context) {
 	s.reportAnswer(ctx, mesh.Event{Kind: mesh.EventAlive, Proven: s.proven.Load()})
 }
 
-// reportFinding reports an answer that contains no status of a requested name.
+// reportFinding reports an answer that contains no status of a requested name. since is the time
+// at which the Check began, or zero if the answer came on a stream.
 func (s *session) reportFinding(ctx context.Context, found finding, since time.Time) {
 	if found.kind == unknownName || found.kind == targetFailed { // the target implements the protocol
 		s.f.source.set(s.source)
@@ -174,8 +175,8 @@ func (s *session) endedBy(err error, since time.Time) ended {
 	return end
 }
 
-// stockStatus translates a status of grpc.health.v1 and the trailer of a Check into a report.
-// It returns a finding if the status is not valid.
+// stockStatus translates a status of grpc.health.v1 and the trailers of a Check into a report.
+// It returns a finding if the status is SERVICE_UNKNOWN or not valid.
 func (s *session) stockStatus(status healthpb.HealthCheckResponse_ServingStatus, trailer metadata.MD) (mesh.Report, finding) {
 	if status == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
 		return mesh.Report{}, unknownNameFinding(s.f.names())
@@ -190,8 +191,9 @@ func (s *session) stockStatus(status healthpb.HealthCheckResponse_ServingStatus,
 	return r, finding{}
 }
 
-// reportOf translates a status of grpc.health.v1. The trailer of a Check may hold a more
-// precise status, and its cause.
+// reportOf translates a status of grpc.health.v1. The trailers of a Check may have a more
+// precise status, and its cause. Without trailers, the status is that of the message. The cause
+// is then CauseNone, and the mesh uses the usual cause of the status.
 func reportOf(status int32, trailer metadata.MD) (r mesh.Report, ok bool) {
 	switch status {
 	case 0:
