@@ -25,7 +25,7 @@ func (r *record) noteAnswer(m *message) {
 	if ev.Kind != mesh.EventReport || ev.Report.Source != health.SourcePush { // a push does not come from the address of the instance
 		r.stranger = false
 	}
-	known := r.named && o.w.now > r.namedAt+10*lag // from now on the follower must use the health name, which the server knows
+	known := r.named && o.w.now > r.namedAt+10*lag // since the server knows its health name, the follower must use this name now
 	if known && ev.Kind == mesh.EventReport && stock(ev.Report.Source) && !ev.Report.Named {
 		o.w.fail("name", "%s has known its health name, and is followed by another: %+v", r.in.id, ev.Report)
 	}

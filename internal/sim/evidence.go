@@ -264,8 +264,8 @@ func (r *record) setVague(is bool) {
 	}
 }
 
-// expireDeadlines updates r for the time until. It notes the silence, the expired lease and
-// the expired override whose times have been reached.
+// expireDeadlines ends the waits of r that are over at the time until. As a result the
+// instance may be silent, its lease may have expired, or its override may have ended.
 func (r *record) expireDeadlines(until stamp) {
 	o := r.o
 	if r.silentAfter.set && until.at >= r.silentAfter.ends {

@@ -10,7 +10,7 @@ import (
 // Script describes a mesh and the steps that change it, such as the death of a process.
 type Script struct {
 	Setup
-	Steps []Step // in the order of their times
+	Steps []Step // all steps, sorted by the field At
 }
 
 // Setup describes the mesh of a script before its first step.

@@ -152,7 +152,7 @@ type coordinator struct {
 	inbox       []message     // messages for the next Step of the core
 	inputs      []core.Input  // inputs of the present Step; the first ones are made from stepping, in the same order
 	stepping    []message     // messages of the present Step
-	applied     int           // index in stepping of the last message that the mesh has received
+	applied     int           // index in the field stepping of the last message that the mesh has received
 	wakeAt      time.Duration // the time of the next Step
 	due         time.Duration // the time of the next Step if no input comes before
 	pausedUntil time.Duration // the end of the last pause
