@@ -28,9 +28,9 @@ type halfMesh struct {
 	alone  *hostProcess   // the process of a service with one instance, which is killed
 }
 
-// blackhole suspends half of the mesh. A fault of the network or of the coordinator is more
-// likely than the death of half of a mesh, so no suspended target may be published as dead.
-// Other targets that report NOT_SERVING, or whose port is closed, must still be published.
+// blackhole suspends half of the mesh. No suspended target may be published as dead: a fault of
+// the network or of the coordinator is more likely than the death of half of a mesh. Other
+// targets that report NOT_SERVING, or whose port is closed, must still be published.
 func blackhole(r *rig, v *Verdict) error {
 	n := r.cfg.instances(blackholeTargets)
 	if err := r.start(settings{unreachable: blackholePatience, policy: map[string]string{"guard_max": "10m"}}); err != nil {
