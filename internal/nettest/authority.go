@@ -15,14 +15,14 @@ import (
 	"time"
 )
 
-// Authority issues certificates.
+// Authority is a certificate authority that issues certificates for tests.
 type Authority struct {
 	t    *testing.T
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// NewAuthority returns an authority with a key of its own.
+// NewAuthority returns an authority with a new key and a self-signed certificate.
 func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
 	a := &Authority{t: t, key: newKey(t)}
@@ -45,8 +45,9 @@ func template(name string, valid time.Duration) *x509.Certificate {
 	}
 }
 
-// Issue writes NAME.pem and NAME.key into dir, and returns their paths. The certificate is
-// for NAME and 127.0.0.1. A negative time makes it an expired one.
+// Issue writes a certificate (NAME.pem) and its key (NAME.key) into dir, and returns the two
+// paths. The certificate is valid for the DNS name and for 127.0.0.1, and for the time valid
+// from now on. If valid is negative, the certificate has already expired.
 func (a *Authority) Issue(dir, name string, valid time.Duration) (cert, key string) {
 	a.t.Helper()
 	private := newKey(a.t)
@@ -61,7 +62,8 @@ func (a *Authority) Issue(dir, name string, valid time.Duration) (cert, key stri
 	return a.write(dir, name+".pem", "CERTIFICATE", der), a.write(dir, name+".key", "PRIVATE KEY", pkcs8)
 }
 
-// Roots writes ca.pem into dir, with the authority's own certificate, and returns its path.
+// Roots writes the certificate of the authority into the file ca.pem in dir. It returns the
+// path of the file.
 func (a *Authority) Roots(dir string) string {
 	a.t.Helper()
 	return a.write(dir, "ca.pem", "CERTIFICATE", a.cert.Raw)

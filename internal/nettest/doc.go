@@ -1,4 +1,4 @@
-// Package nettest provides network addresses for tests.
+// Package nettest provides certificates for tests, and an address that refuses connections.
 //
 // # Concurrency
 //
