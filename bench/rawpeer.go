@@ -12,14 +12,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// rawPeer is a client without a certificate. Its flow control window is 0, so that a server
-// must keep all messages.
+// rawPeer is an HTTP/2 client without a certificate that lets a server send no messages: its
+// flow control window is 0. The server must therefore keep all messages in memory.
 type rawPeer struct {
 	conn   *tls.Conn
 	mu     sync.Mutex
 	framer *http2.Framer
 	next   uint32
-	// answered receives a value for each stream on which a response header has come.
+	// answered receives one value for each stream whose response header has arrived.
 	answered chan struct{}
 }
 
@@ -66,8 +66,8 @@ func (p *rawPeer) read() {
 	}
 }
 
-// call opens a stream and sends a request. If whole is false, it sends only the begin of the
-// request; most is then the largest number of bytes.
+// call opens a stream and sends a request on it. If whole is false, it sends only the first
+// bytes of the request, most bytes at most.
 func (p *rawPeer) call(method string, req proto.Message, whole bool, most int) error {
 	var block bytes.Buffer
 	enc := hpack.NewEncoder(&block)
