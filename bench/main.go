@@ -57,7 +57,7 @@ func main() {
 	o := &options{}
 	only := flag.String("run", "", "run the benchmarks whose name matches this `REGEXP`")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds of each comparison")
-	flag.BoolVar(&o.quick, "quick", false, "hardly anything of each: shows that it runs, measures nothing")
+	flag.BoolVar(&o.quick, "quick", false, "run each benchmark with few repetitions, only to see that it works")
 	flag.Parse()
 	match, err := regexp.Compile(*only)
 	if err != nil || o.rounds < 1 {

@@ -20,8 +20,8 @@ const (
 )
 
 // kill kills the coordinator again and again, while targets register, deregister and change
-// their states. No target may be published as dead because of that. All acknowledged
-// registrations and overrides must exist after each restart.
+// their states. No kill may make a target published as dead. All acknowledged registrations
+// and overrides must exist after each restart.
 func kill(r *rig, v *Verdict) error {
 	n := r.cfg.instances(killTargets)
 	if err := r.start(settings{policy: undamped}); err != nil {

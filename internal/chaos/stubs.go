@@ -84,7 +84,8 @@ func stubGroups(leased bool) (groups []Group) {
 }
 
 // changeStubs changes the states of all targets of these child processes three times. After
-// each change it waits until the new states are published, and could become wrong again.
+// each change it waits until the new states are published, and then for stubDwell. In this time
+// no published state may become wrong again.
 func changeStubs(r *rig, hosts ...*hostProcess) error {
 	if err := waitUntilPublished(r); err != nil {
 		return err

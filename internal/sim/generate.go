@@ -15,7 +15,7 @@ type Size struct {
 	// services until they have this number.
 	Instances int
 	Episodes  int           // number of random failures in the script
-	Length    time.Duration // the random failures begin between 5 s and 5 s + Length
+	Length    time.Duration // each random failure begins at most 5 s + Length after the begin of the script
 }
 
 // Generate returns a random script. The same seed and size always give the same script.

@@ -46,7 +46,7 @@ type record struct {
 	spoken    bool // true if last and lastBy are set
 	lowered   bool // true if said is NOT_SERVING because the instance was given up
 	also      bool // true if SERVING may be published too, since it is not visible whether the mesh has accepted it
-	seen      bool // true if the instance has reported a status
+	seen      bool // true if the instance has reported a status, or was given up
 	source    health.Source
 	confirmed bool
 	unheard   bool  // true if the coordinator has never received a status of the instance, also before restarts
@@ -119,7 +119,7 @@ type evidence struct {
 	between     bool          // true if the lease was renewed after an answer on session
 	incarnation string        // the incarnation of the registered process
 	spoke       stamp         // the last time that the coordinator received anything from the registered process itself
-	mayGo       time.Duration // the earliest end of the lease of an instance that leaves; 0 means the ordinary end
+	mayGo       time.Duration // the earliest time at which the mesh may remove an instance that leaves; 0 means the end of its lease
 	alone       stamp         // the last time at which a push stream of the instance began or ended
 }
 

@@ -71,9 +71,9 @@ type process struct {
 	drop          int           // number of messages from the instance that the network will lose
 	delay         time.Duration // time that each message from the instance takes
 
-	wasWell   bool          // the last result of the method well
+	wasWell   bool          // true if the coordinator could receive the right status at the last call of mark
 	since     stamp         // the last time that wasWell changed
-	wasDeaf   bool          // the last result of the method deaf
+	wasDeaf   bool          // true if the network dropped all messages at the last call of mark
 	deafSince time.Duration // the last time that wasDeaf became true
 }
 
@@ -158,7 +158,7 @@ type coordinator struct {
 	pausedUntil time.Duration // the end of the last pause
 	forgivenAt  time.Duration // the last time that the core forgave lateness
 	lates       []lateness    // the last mostLates late Steps, the oldest first
-	spins       int           // number of successive Steps without inputs that the core itself has asked for
+	spins       int           // number of Steps in a row that the core has asked for without an input; many of them mean a busy loop
 
 	calls        []*call         // commands without a reply, the oldest first
 	called       int             // the first called elements of calls have been inputs of the core
@@ -296,9 +296,9 @@ func (c *coordinator) deliver(m message) {
 	}
 }
 
-// forgives returns how much longer than limit a follower waits in a silence that began at
-// since. This is the coordinator's lateness since then. It is bounded by limit, or by the
-// longest single lateness if that is longer.
+// forgives returns for how much longer than limit a follower waits for a message, if its wait
+// began at since. The result is the lateness of the coordinator during the wait. It is at most
+// limit, or the longest single lateness if that is longer.
 func (c *coordinator) forgives(since, limit time.Duration) time.Duration {
 	all, single := time.Duration(0), time.Duration(0)
 	for _, l := range c.lates {
