@@ -11,8 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// benchApply measures how many events Mesh.Apply handles in a second, and then runs
-// benchLayers.
+// benchApply measures how many events the method Apply of a mesh handles in one second. It then
+// measures the share of the layers with benchLayers.
 func benchApply(_ context.Context, _ *options, r *report) error {
 	for _, c := range []struct {
 		what   string
@@ -27,8 +27,9 @@ func benchApply(_ context.Context, _ *options, r *report) error {
 	return benchLayers(r)
 }
 
-// benchLayers measures how much time guards, flap damping and dependencies add to a flip. It
-// also measures flips in a zone, where a flip causes five changes instead of three.
+// benchLayers measures how much time guards, flap damping and dependencies add to one flip, a
+// change of the status of an instance. It also measures flips of instances in a zone. A zone
+// has statuses of its own, so such a flip causes five changes instead of three.
 func benchLayers(r *report) error {
 	chain := map[string]health.ServicePolicy{}
 	for i := range 9 {
@@ -55,8 +56,8 @@ func zero(allocs int64) string {
 	return ""
 }
 
-// applyAll applies b.N reports to a mesh with n instances of 10 services, one instance after
-// the other. With flips, every instance changes its status in each round.
+// applyAll applies b.N reports of instances, in turn, to a mesh with n instances of 10 services.
+// If flips is true, each report changes the status of its instance.
 func applyAll(b *testing.B, n int, flips bool, zone string, p health.MeshPolicy) {
 	now := time.Now()
 	m := mesh.New(p, 1, now)
@@ -71,7 +72,7 @@ func applyAll(b *testing.B, n int, flips bool, zone string, p health.MeshPolicy)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
-		now = now.Add(2 * time.Minute / time.Duration(n)) // each instance reports every 2 min, so flap damping does not suppress it
+		now = now.Add(2 * time.Minute / time.Duration(n)) // an instance reports every 2 min, which is too slow for flap damping
 		ev.ID, ev.Report = ids[i%n], mesh.Report{Source: health.SourceMeshhealth, Status: health.Serving}
 		if flips && i/n%2 == 1 {
 			ev.Report.Status = health.NotServing

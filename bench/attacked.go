@@ -28,16 +28,15 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The numbers of instances and services in the mesh that benchAttacker attacks. largeService
-// is the number of instances of the largest service.
+// The size of the mesh that benchAttacker attacks.
 const (
-	attackedInstances = 50_000
-	attackedServices  = 90 // grpc.health.v1 lists no more than 100
-	largeService      = 10_000
+	attackedInstances = 50_000 // number of instances of all services
+	attackedServices  = 90     // number of services; List of grpc.health.v1 returns at most 100
+	largeService      = 10_000 // number of instances of the largest service
 )
 
-// secured returns TLS credentials for a server, with a new self-signed certificate. Clients
-// may connect without a certificate.
+// secured returns TLS credentials for a server, with a new self-signed certificate. The server
+// also accepts clients without a certificate.
 func secured() (credentials.TransportCredentials, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -54,14 +53,14 @@ func secured() (credentials.TransportCredentials, error) {
 	}), nil
 }
 
-// unverified returns the TLS configuration of a client that has no certificate and accepts
-// every server.
+// unverified returns the TLS configuration of a client that has no certificate, and that
+// accepts every certificate of a server.
 func unverified() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13}
 }
 
-// freeing starts a goroutine that returns unused memory to the system after each SIGUSR1. The
-// resident memory that another process reads is then the memory in use.
+// freeing starts a goroutine that returns unused memory to the system after each SIGUSR1.
+// Another process then sends SIGUSR1 and measures the resident memory, which is in use.
 func freeing(ctx context.Context) {
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGUSR1)
@@ -77,8 +76,8 @@ func freeing(ctx context.Context) {
 	}()
 }
 
-// serveAttacked runs the gRPC server of a coordinator with attackedInstances instances, until
-// ctx ends. The coordinator follows no instance, so only the callers cause work.
+// serveAttacked runs the gRPC server of a coordinator with attackedInstances instances until
+// ctx ends. The coordinator does not follow the instances, so that only callers cause work.
 func serveAttacked(ctx context.Context) error {
 	freeing(ctx)
 	r, err := registry.New(ctx, registry.Config{Store: store.NewMemory(0), Epoch: 1})
@@ -108,7 +107,8 @@ func serveAttacked(ctx context.Context) error {
 	return err
 }
 
-// fill registers one large service and many smaller ones.
+// fill registers attackedInstances instances: those of one large service, and those of many
+// smaller services.
 func fill(ctx context.Context, r *registry.Registry) error {
 	var regs []wire.Registration
 	for i := range attackedInstances {
@@ -133,8 +133,8 @@ func fill(ctx context.Context, r *registry.Registry) error {
 	return nil
 }
 
-// serveStock128 runs grpc-go's health server with attackedServices services and at most 128
-// streams on a connection.
+// serveStock128 runs the health server of grpc-go with attackedServices services, until ctx
+// ends. Each connection may have at most 128 streams.
 func serveStock128(ctx context.Context) error {
 	freeing(ctx)
 	creds, err := secured()

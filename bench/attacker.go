@@ -16,7 +16,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// victim is a server process that benchAttacker attacks.
+// victim is a server in a child process that benchAttacker attacks.
 type victim struct {
 	r       *rig
 	process *process
@@ -43,10 +43,11 @@ func (v *victim) connect() (*grpc.ClientConn, error) {
 	return conn, err
 }
 
-// weigh returns the resident memory of the victim in bytes: the least of four measurements.
+// weigh returns the resident memory of the victim in bytes. It is the smallest of four
+// measurements, which take 3 s.
 func (v *victim) weigh() (int, error) {
 	least := math.MaxInt
-	for range 4 { // a garbage collection may not have ended yet
+	for range 4 { // during the first ones, a garbage collection may still be running
 		if err := v.process.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
 			return 0, err
 		}
@@ -64,7 +65,8 @@ func (v *victim) weigh() (int, error) {
 	return least, nil
 }
 
-// each calls open n times and returns how many bytes the victim's memory grew for each call.
+// each calls open n times. It returns by how many bytes the memory of the victim grew, divided
+// by n.
 func (v *victim) each(n int, open func() error) (float64, error) {
 	before, err := v.weigh()
 	if err != nil {
@@ -79,7 +81,7 @@ func (v *victim) each(n int, open func() error) (float64, error) {
 	return float64(after-before) / float64(n), err
 }
 
-// cost is the CPU time of a victim for one call, and the size of the answer in bytes.
+// cost is the CPU time that a victim needs for one call, and the size of its answer in bytes.
 type cost struct {
 	cpu   time.Duration
 	bytes int
@@ -87,12 +89,12 @@ type cost struct {
 
 func (c cost) perKiB() float64 { return float64(c.cpu.Nanoseconds()) / (float64(c.bytes) / 1024) }
 
-// calls makes n calls, one after the other, after n/10+1 calls that are not counted. It
-// returns the average cost of a call.
+// calls makes n calls to the victim, one after the other, and returns the average cost of one
+// call. Before, it makes n/10+1 calls that are not measured.
 func (v *victim) calls(n int, call func(ctx context.Context) (proto.Message, error)) (c cost, err error) {
 	var before time.Duration
 	for i := -n/10 - 1; i < n; i++ {
-		if i == 0 { // the calls from here on are measured
+		if i == 0 { // the first measured call
 			if before, err = v.process.cpu(); err != nil {
 				return c, err
 			}
@@ -108,8 +110,8 @@ func (v *victim) calls(n int, call func(ctx context.Context) (proto.Message, err
 	return cost{cpu: (after - before) / time.Duration(n), bytes: c.bytes / n}, err
 }
 
-// benchAttacker measures how much CPU and memory a peer without a certificate can use in our
-// coordinator and in grpc-go's health server.
+// benchAttacker measures how much CPU time and memory a client without a certificate can use in
+// two servers: a coordinator, and the health server of grpc-go.
 func benchAttacker(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -129,7 +131,8 @@ func benchAttacker(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// attackByCalls compares the CPU time of calls that both servers implement.
+// attackByCalls compares the CPU time that the two servers need for calls of methods that both
+// implement.
 func attackByCalls(o *options, r *report, ours, theirs *victim) error {
 	check := func(service string) func(*victim) func(context.Context) (proto.Message, error) {
 		return func(v *victim) func(context.Context) (proto.Message, error) {
@@ -193,8 +196,8 @@ func attackByCalls(o *options, r *report, ours, theirs *victim) error {
 	return nil
 }
 
-// attackByBytes measures calls that only our server implements. It compares their CPU time
-// for each KiB of the answer with List of the stock server.
+// attackByBytes measures calls of methods that only the coordinator implements. It compares
+// their CPU time for each KiB of the answer with that of List of the stock server.
 func attackByBytes(o *options, r *report, ours, theirs *victim) error {
 	list, err := theirs.calls(o.size(500, 10), func(ctx context.Context) (proto.Message, error) {
 		return healthpb.NewHealthClient(theirs.conn).List(ctx, &healthpb.HealthListRequest{})
@@ -263,7 +266,8 @@ func attackByBytes(o *options, r *report, ours, theirs *victim) error {
 	return nil
 }
 
-// attackByMemory compares the memory that the servers keep for connections and streams.
+// attackByMemory compares the memory that the two servers need for a connection and for a
+// stream.
 func attackByMemory(o *options, r *report, ours, theirs *victim) error {
 	compare := func(what string, n int, open func(*victim) func() error) error {
 		mine, err := ours.each(n, open(ours))

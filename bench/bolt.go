@@ -10,7 +10,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// bareBolt is a bbolt database without our store. It waits for the disk with each commit.
+// bareBolt is a bbolt database that is used directly, for comparison with our store on bbolt.
+// Each commit waits for the disk.
 type bareBolt struct{ *bbolt.DB }
 
 var bareBucket = []byte("registrations")
@@ -26,8 +27,8 @@ func openBare(path string) (*bareBolt, error) {
 	})
 }
 
-// bareRecord returns a key and a value as long as those that our store writes for the i-th
-// registration.
+// bareRecord returns a key and a value of the same lengths as those that our store writes for
+// the registration with the number i.
 func bareRecord(i int) (key, value []byte, err error) {
 	reg := registrationOf(i)
 	key = []byte(reg.GetService() + "\x00" + reg.GetInstance())
@@ -38,8 +39,8 @@ func bareRecord(i int) (key, value []byte, err error) {
 	return key, value, err
 }
 
-// commits writes the records from first to end-1, each with its own commit. It returns how
-// long that took.
+// commits writes the records from first to end-1, each in a commit of its own. It returns the
+// time that all commits took.
 func (b *bareBolt) commits(first, end int) (time.Duration, error) {
 	began := time.Now()
 	for i := first; i < end; i++ {

@@ -15,12 +15,12 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 )
 
-// childEnv is an environment variable. If it has a key of kinds, this program only runs this
-// server.
+// childEnv is the name of an environment variable. If its value is a key of the map kinds, this
+// program runs no benchmarks, but only the server with this key.
 const childEnv = "MESHHEALTH_BENCH_CHILD"
 
-// kinds has the servers that a child process can run, by name. Each listens on a free port,
-// prints its address, and serves until its context ends.
+// kinds has the servers that a child process can run, by name. Each server listens on a free
+// port, prints its address, and serves until its context ends.
 var kinds = map[string]func(ctx context.Context) error{
 	"coordinator":            serveCoordinator,
 	"stock":                  serveStock,
@@ -52,10 +52,10 @@ func serveCoordinator(ctx context.Context) error {
 }
 
 // process is a server in a child process, so that its CPU time and memory can be measured
-// alone. at is the line that it prints: its addresses, separated by spaces.
+// alone.
 type process struct {
 	cmd *exec.Cmd
-	at  string
+	at  string // the line that the child printed: its addresses, separated by spaces
 }
 
 func (r *rig) process(kind string) (*process, error) {
@@ -78,8 +78,8 @@ func (r *rig) process(kind string) (*process, error) {
 	return p, err
 }
 
-// cpu returns the CPU time that the process has used so far, as the sum over its threads. The
-// resolution is a nanosecond.
+// cpu returns the CPU time that the process has used so far: the sum of all its threads, in
+// nanoseconds.
 func (p *process) cpu() (time.Duration, error) {
 	tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", p.cmd.Process.Pid))
 	var sum time.Duration

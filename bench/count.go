@@ -9,14 +9,15 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// countKey is the response header in which a target sends how many polls it has answered.
+// countKey is the name of a response header. A polled target sends in it how many polls it has
+// answered so far.
 const countKey = "asked"
 
 func sendCount(ctx context.Context, n int64) error {
 	return grpc.SetHeader(ctx, metadata.Pairs(countKey, strconv.FormatInt(n, 10)))
 }
 
-// countHeader is the response header of a call, with the value of countKey.
+// countHeader receives the response headers of a call, to read the header countKey.
 type countHeader struct{ md metadata.MD }
 
 func (h *countHeader) count() (float64, error) {

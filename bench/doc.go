@@ -1,10 +1,15 @@
-// Command bench measures this project and its peers in the same run, and prints
-// ratios. `make bench` runs all benchmarks. The option -run selects some of them.
+// Command bench compares the speed and the memory of this project with other programs and
+// libraries, its peers. `make bench` runs all benchmarks. The flag -run selects some of
+// them.
 //
-// A figure is the median of the ratios of all rounds. In each round, this project
-// and the peer take turns. The smallest and the greatest ratio are printed beside
-// the median. A figure is "met" if the median meets the goal. It is "noise" if only
-// the smallest ratio meets the goal, and "missed" otherwise.
+// Most figures are ratios: the time of this project divided by the time of its peer, or the
+// same for CPU time or memory. In each round, the two take turns, so that both run on the
+// same machine in the same minute. The median of the ratios of all rounds is printed,
+// beside the smallest and the greatest ratio. A figure is "met" if the median meets the
+// goal. It is "noise" if only the smallest ratio meets the goal, and "missed" otherwise.
+//
+// A flip is a change of the status of an instance between SERVING and NOT_SERVING. A stock
+// server or client is one of grpc-go, without the libraries of this project.
 //
 // # Concurrency
 //

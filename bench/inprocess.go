@@ -16,8 +16,9 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// inProcess has a registry that is called without gRPC, a store that is used without a
-// registry, and a bare bbolt. Each has its own file.
+// inProcess has the three things that benchInProcess and benchHistory compare, each with its
+// own file: a registry that is called without gRPC, our store without a registry, and a bare
+// bbolt database.
 type inProcess struct {
 	*rig
 	registry *registry.Registry
@@ -61,8 +62,8 @@ func (r *rig) openStore(path string) (*bolt.Store, error) {
 	return s, err
 }
 
-// register registers the instances from first to end-1, one after the other. It returns how
-// long that took.
+// register registers the instances from first to end-1, one after the other. It returns the
+// time that all registrations took.
 func (p *inProcess) register(first, end int) (time.Duration, error) {
 	began := time.Now()
 	for i := first; i < end; i++ {
@@ -77,8 +78,8 @@ func (p *inProcess) register(first, end int) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// benchInProcess compares registrations, one after the other and without gRPC, with as many
-// commits of a bare bbolt.
+// benchInProcess compares the time of registrations without gRPC, one after the other, with
+// the time of the same number of commits of a bare bbolt database.
 func benchInProcess(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -103,8 +104,8 @@ func benchInProcess(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// benchHistory measures the time until the flips of many instances are in the history. It
-// compares this time with as many single commits of our store.
+// benchHistory measures the time until the flips of many instances are in the stored history.
+// It compares this time with that of the same number of single commits of our store.
 func benchHistory(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -162,8 +163,8 @@ func (p *inProcess) flipAll(leases []*health.Spec, round int) (time.Duration, er
 			return 0, err
 		}
 	}
-	// The registry answers the renewal only after the reports. The history that is read
-	// after that contains all of them.
+	// The registry handles inputs in order. When it has answered this renewal, it has
+	// handled all reports, so the history that is read then contains all flips.
 	_, _, _ = p.registry.Renew(p.ctx, health.ID{}, 0)
 	last := idOf(len(leases) - 1)
 	page, err := p.registry.Transitions(p.ctx, store.Query{ID: last, Limit: 1})

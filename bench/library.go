@@ -13,17 +13,17 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// library is a health library that a service can embed. A function is nil if the library does
-// not support it.
+// library is a health library that a service can embed: ours or a peer. A nil function means
+// that the library does not support the measurement.
 type library struct {
 	name string
-	// once evaluates n trivial checks once, and returns how long it took.
+	// once evaluates n trivial checks once, and returns the time that this took.
 	once func(n int) (time.Duration, error)
-	// running starts n periodic checks and returns when the results of all are known.
+	// running starts n periodic checks, and returns when the results of all checks are known.
 	running func(n int) (*embedded, error)
 }
 
-// embedded is a library with running checks.
+// embedded is a health library with running checks.
 type embedded struct {
 	handler http.Handler
 	stop    func()
@@ -39,7 +39,7 @@ func libraries() []library {
 	}
 }
 
-// benchLibrary compares the checks of the embedded server with those of other libraries.
+// benchLibrary compares the checks of our server with the checks of other health libraries.
 func benchLibrary(ctx context.Context, o *options, r *report) error {
 	for _, bench := range []func(context.Context, *options, *report) error{benchOnce, benchFirstKnown, benchIdle, benchRead} {
 		if err := bench(ctx, o, r); err != nil {
@@ -49,8 +49,8 @@ func benchLibrary(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// against measures every library in every round. It returns for each round our figure divided
-// by the best figure of the others.
+// against measures all libraries in each round. For each round it returns our figure, divided
+// by the smallest figure of the other libraries.
 func (o *options) against(ctx context.Context, measure func(library) (float64, error)) ([]float64, error) {
 	var ratios []float64
 	for range o.rounds {
@@ -111,8 +111,8 @@ func benchFirstKnown(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// benchIdle measures the bytes and the goroutines that a periodic check needs between its
-// runs.
+// benchIdle measures how many bytes and goroutines a periodic check needs while it does not
+// run.
 func benchIdle(_ context.Context, o *options, r *report) error {
 	n := o.size(10_000, 100)
 	for _, l := range libraries() {
@@ -136,7 +136,8 @@ func benchIdle(_ context.Context, o *options, r *report) error {
 	return nil
 }
 
-// weight returns the bytes of heap and stacks in use.
+// weight returns the number of bytes that heap and stacks of this process use, after a garbage
+// collection.
 func weight() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -145,7 +146,8 @@ func weight() int64 {
 	return int64(m.HeapAlloc + m.StackInuse)
 }
 
-// benchRead measures how long the HTTP handlers need to answer a request, without a network.
+// benchRead measures the time that the HTTP handlers of the libraries need for one request,
+// without a network.
 func benchRead(_ context.Context, o *options, r *report) error {
 	small, _, err := readTime(oursRunning, 10)
 	if err != nil {
@@ -166,14 +168,15 @@ func benchRead(_ context.Context, o *options, r *report) error {
 	return nil
 }
 
-// sink is a http.ResponseWriter that discards the body.
+// sink is an http.ResponseWriter that discards the body of a response.
 type sink struct{ header http.Header }
 
 func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(int)             {}
 func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
-// readTime returns the nanoseconds and the allocations of one HTTP request to n checks.
+// readTime returns the nanoseconds and the number of allocations that an HTTP handler with n
+// checks needs for one request.
 func readTime(running func(int) (*embedded, error), n int) (float64, int64, error) {
 	e, err := running(n)
 	if err != nil {
@@ -193,8 +196,8 @@ func readTime(running func(int) (*embedded, error), n int) (float64, int64, erro
 
 func trivial(context.Context) error { return nil }
 
-// oursOnce returns how long the embedded server needs from its start until the first run of
-// all checks is done. It has no other way to evaluate checks once.
+// oursOnce returns the time from the start of our server until each of its n checks has run
+// once. Our server has no other way to evaluate checks once.
 func oursOnce(n int) (time.Duration, error) {
 	e, err := oursRunning(n)
 	if err != nil {

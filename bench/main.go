@@ -13,13 +13,14 @@ import (
 	"time"
 )
 
-// options are the values of the flags.
+// options has the values of the flags.
 type options struct {
-	rounds int
-	quick  bool
+	rounds int  // number of rounds of each comparison
+	quick  bool // true if benchmarks only need to run, without useful figures
 }
 
-// size returns n, or little if the flag -quick is given.
+// size returns the number of repetitions or things to measure: n, or little if the flag -quick
+// is set.
 func (o *options) size(n, little int) int {
 	if o.quick {
 		return little
@@ -27,7 +28,7 @@ func (o *options) size(n, little int) int {
 	return n
 }
 
-// benches are all benchmarks, in the order in which they run.
+// benches has all benchmarks, in the order in which they run.
 var benches = []struct {
 	name string
 	run  func(ctx context.Context, o *options, r *report) error
@@ -49,14 +50,14 @@ var benches = []struct {
 }
 
 func main() {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // logging would cost time that the peers do not need
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // the peers write no logs, so the comparison is without logs
 	if at := os.Getenv(childEnv); at != "" {
 		exit(child(at))
 	}
 	o := &options{}
 	only := flag.String("run", "", "run the benchmarks whose name matches this `REGEXP`")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds of each comparison")
-	flag.BoolVar(&o.quick, "quick", false, "hardly anything of each: shows that it runs, measures nothing")
+	flag.BoolVar(&o.quick, "quick", false, "run each benchmark with few repetitions, only to see that it works")
 	flag.Parse()
 	match, err := regexp.Compile(*only)
 	if err != nil || o.rounds < 1 {

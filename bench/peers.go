@@ -77,9 +77,10 @@ func hellofreshOnce(n int) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// allDone counts the completed runs of checks, and closes done when left reaches 0.
+// allDone is a listener of go-sundheit that waits for the first runs of checks. It closes done
+// when left is 0.
 type allDone struct {
-	left atomic.Int64
+	left atomic.Int64 // number of runs that have not completed yet
 	once sync.Once
 	done chan struct{}
 }

@@ -13,16 +13,16 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// registering has a client of a coordinator whose store is a file, and a bare bbolt on the
-// same file system.
+// registering has a client of a coordinator that stores registrations in a file. For
+// comparison it has a bare bbolt database on the same file system.
 type registering struct {
 	*rig
 	registry pb.RegistryServiceClient
 	bare     *bareBolt
 }
 
-// registering starts the coordinator and the bare bbolt in a new folder. All dials of the
-// coordinator hang, so that only registrations are measured.
+// registering starts the coordinator and opens the bare bbolt database, both in a new folder.
+// The coordinator cannot dial the instances, so that only registrations are measured.
 func (r *rig) registering() (*registering, error) {
 	dir, err := os.MkdirTemp("", "meshhealth-bench-")
 	if err != nil {
@@ -59,8 +59,8 @@ func registrationOf(i int) *pb.Registration {
 	}
 }
 
-// register registers the instances from first to end-1 in one call. It returns how long that
-// took.
+// register registers the instances from first to end-1 in one call. It returns the time that
+// the call took.
 func (g *registering) register(first, end int) (time.Duration, error) {
 	req := &pb.RegisterRequest{}
 	for i := first; i < end; i++ {
@@ -71,8 +71,8 @@ func (g *registering) register(first, end int) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// registerAll registers n instances. The parameter each is the number of instances in one
-// call. It returns how long all calls took.
+// registerAll registers n instances in calls with the number each of instances. It returns
+// the time that all calls took.
 func (g *registering) registerAll(n, each int) (took time.Duration, err error) {
 	for i := 0; i < n && err == nil; i += each {
 		var one time.Duration
@@ -82,8 +82,8 @@ func (g *registering) registerAll(n, each int) (took time.Duration, err error) {
 	return took, err
 }
 
-// benchBatches measures how long registrations in batches of 500 take. Each measurement uses
-// a new coordinator.
+// benchBatches measures the time of registrations with 500 instances in each call. Each
+// measurement uses a new coordinator.
 func benchBatches(ctx context.Context, o *options, r *report) error {
 	for _, n := range []int{o.size(1000, 50), o.size(2000, 50), o.size(5000, 50), o.size(10_000, 100)} {
 		var all times
@@ -115,8 +115,8 @@ func batches(ctx context.Context, n int) (time.Duration, error) {
 	return g.registerAll(n, 500)
 }
 
-// benchOneByOne compares registrations, one after the other, with commits of a bare bbolt. It
-// does so with gRPC and without gRPC.
+// benchOneByOne compares registrations, one after the other, with commits of a bare bbolt
+// database: first with gRPC, and then without gRPC.
 func benchOneByOne(ctx context.Context, o *options, r *report) error {
 	if err := benchOneByOneCall(ctx, o, r); err != nil {
 		return err
@@ -124,8 +124,9 @@ func benchOneByOne(ctx context.Context, o *options, r *report) error {
 	return benchInProcess(ctx, o, r)
 }
 
-// benchOneByOneCall compares registrations by gRPC with as many bare commits, which take
-// turns. Figures for each part of the run show whether later registrations are slower.
+// benchOneByOneCall compares registrations by gRPC with the same number of commits of a bare
+// bbolt database. The two take turns. Figures for each part of the run show whether later
+// registrations are slower.
 func benchOneByOneCall(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -152,11 +153,12 @@ func benchOneByOneCall(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// each returns the median of the turns in microseconds for each registration.
+// each returns the microseconds for one registration, if t has the times of groups of
+// registrations. It is the median of t, divided by the size of a group.
 func each(t times, turn int) float64 { return t.quantile(0.5).Seconds() * 1e6 / float64(turn) }
 
-// turn registers the instances from first to end-1 one by one, and then makes as many bare
-// commits. It returns the two times.
+// turn registers the instances from first to end-1 one by one. It then makes the same number
+// of commits of the bare bbolt database. It returns both times.
 func (g *registering) turn(first, end int) (ours, bare time.Duration, err error) {
 	for i := first; i < end; i++ {
 		took, err := g.register(i, i+1)
@@ -169,8 +171,8 @@ func (g *registering) turn(first, end int) (ours, bare time.Duration, err error)
 	return ours, bare, err
 }
 
-// benchBurst compares 1,000 concurrent registrations, each in its own call, with as many bare
-// commits.
+// benchBurst compares 1,000 concurrent registrations, each in a call of its own, with 1,000
+// commits of a bare bbolt database.
 func benchBurst(ctx context.Context, o *options, r *report) error {
 	var ratios []float64
 	n := o.size(1000, 20)

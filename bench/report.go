@@ -16,8 +16,8 @@ func newReport() *report {
 	return &report{rows: [][5]string{{"WHAT", "FIGURE", "MIN–MAX", "GOAL", ""}}}
 }
 
-// ratio adds a row with the ratios of all rounds. The goal is met if their median is at most
-// goal.
+// ratio adds a row with the median and the extremes of the ratios of all rounds. The goal is
+// met if the median is at most goal.
 func (r *report) ratio(what string, ratios []float64, goal float64) {
 	slices.Sort(ratios)
 	least, mid, most := ratios[0], ratios[len(ratios)/2], ratios[len(ratios)-1]
@@ -31,8 +31,8 @@ func (r *report) ratio(what string, ratios []float64, goal float64) {
 	r.rows = append(r.rows, [5]string{what, fmt.Sprintf("%.2f", mid), fmt.Sprintf("%.2f–%.2f", least, most), fmt.Sprintf("≤ %g", goal), verdict})
 }
 
-// figure adds a row with one figure. met says whether the figure meets goal. An empty goal
-// means that there is none.
+// figure adds a row with one figure as a text. met is true if the figure meets the goal. An
+// empty goal means that there is none.
 func (r *report) figure(what, figure, goal string, met bool) {
 	verdict := ""
 	if goal != "" {
@@ -49,10 +49,10 @@ func (r *report) print(w io.Writer) error {
 	return t.Flush()
 }
 
-// times are repeated measurements of one time.
+// times has the results of repeated measurements of the same thing.
 type times []time.Duration
 
-// quantile sorts t and returns its q-quantile; q = 0.5 gives the median.
+// quantile sorts t and returns the q-quantile of t. For q = 0.5 it is the median.
 func (t times) quantile(q float64) time.Duration {
 	slices.Sort(t)
 	return t[int(float64(len(t)-1)*q)]
@@ -60,7 +60,8 @@ func (t times) quantile(q float64) time.Duration {
 
 func over(a, b time.Duration) float64 { return float64(a) / float64(b) }
 
-// inMicros returns the q-quantile of each of several times as a text, in microseconds.
+// inMicros returns a text with one number for each argument: the q-quantile of the times, in
+// microseconds.
 func inMicros(q float64, all ...times) string {
 	var b strings.Builder
 	for i, t := range all {

@@ -19,7 +19,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// rig has everything that one benchmark has started. close ends all of it.
+// rig has everything that one benchmark has started, such as servers and connections. The
+// method close ends all of it.
 type rig struct {
 	ctx   context.Context
 	stop  context.CancelFunc
@@ -42,8 +43,8 @@ func (r *rig) close() {
 	r.wg.Wait()
 }
 
-// goes runs f in a goroutine, for which close waits. If f returns an error before the rig is
-// closed, goes sends the error to the channel fails.
+// goes runs f in a goroutine. The method close waits for the goroutine. If f returns an error
+// before close is called, the error goes to the channel fails.
 func (r *rig) goes(f func() error) {
 	r.wg.Go(func() {
 		if err := f(); err != nil && r.ctx.Err() == nil {
@@ -55,7 +56,8 @@ func (r *rig) goes(f func() error) {
 	})
 }
 
-// serve runs a gRPC server on a free port until the rig closes, and returns its address.
+// serve runs a gRPC server on a free port until close is called. It returns the address of the
+// server.
 func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,17 +70,18 @@ func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
 	return l.Addr().String(), nil
 }
 
-// peer runs a stock health server and returns it with its address.
+// peer runs the health server of grpc-go, and returns the server with its address.
 func (r *rig) peer() (*stock.Server, string, error) {
 	s := stock.NewServer()
 	at, err := r.serve(func(g *grpc.Server) { healthpb.RegisterHealthServer(g, s) })
 	return s, at, err
 }
 
-// undamped is a policy without flap damping, which would suppress the measured flips.
+// undamped is a policy without flap damping. Flap damping would suppress the status changes
+// that are measured.
 var undamped = health.MeshPolicy{FlapHalfLife: -1}
 
-// coordinator runs a coordinator in this process and returns its address.
+// coordinator runs a coordinator in this process, and returns its address.
 func (r *rig) coordinator() (address string, err error) {
 	c, err := coordinator.New(r.ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off, TargetBudget: coordinator.Off, Policy: undamped})
 	if err != nil {
@@ -88,7 +91,8 @@ func (r *rig) coordinator() (address string, err error) {
 	return c.Addr().String(), nil
 }
 
-// service runs an embedded server that is SERVING, and registers it at the coordinator at.
+// service runs a server of this library that is SERVING. It registers the server at the
+// coordinator with the address at.
 func (r *rig) service(at, service, instance string) (*server.Server, error) {
 	s, err := server.New(server.Config{Service: service})
 	if err != nil {
@@ -126,17 +130,18 @@ func (r *rig) dial(at string) (*grpc.ClientConn, error) {
 	return conn, err
 }
 
-// status is the number of a status in the messages of every Watch.
+// status is the number of a status in protobuf messages. SERVING and NOT_SERVING have the same
+// numbers in grpc.health.v1 and in meshhealth.v1.
 type status = int32
 
-// seen is a status with the time at which a Watch received it.
+// seen is a status that a Watch has received, with the time of its arrival.
 type seen struct {
 	status
 	at time.Time
 }
 
-// watchStock watches a name by grpc.health.v1, and sends each status that it receives to the
-// channel to.
+// watchStock starts a Watch of grpc.health.v1 for a name. Each status that the Watch receives
+// goes to the channel to.
 func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- seen) error {
 	stream, err := healthpb.NewHealthClient(conn).Watch(r.ctx, &healthpb.HealthCheckRequest{Service: name})
 	if err != nil {
@@ -154,8 +159,8 @@ func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- seen) err
 	return nil
 }
 
-// until receives from the channel until a status is want. It returns the time at which the
-// Watch received that status.
+// until reads from the channel until the status want comes. It returns the time at which the
+// Watch received this status.
 func (r *rig) until(from <-chan seen, want status) (time.Time, error) {
 	for {
 		select {
@@ -171,8 +176,8 @@ func (r *rig) until(from <-chan seen, want status) (time.Time, error) {
 	}
 }
 
-// side returns the status of the i-th flip in three forms: NOT_SERVING if i is even, else
-// SERVING.
+// side returns the status after the flip with the number i, in three types. The status is
+// NOT_SERVING if i is even, and otherwise SERVING.
 func side(i int) (ours health.Status, theirs healthpb.HealthCheckResponse_ServingStatus, number status) {
 	if i%2 == 0 {
 		return health.NotServing, healthpb.HealthCheckResponse_NOT_SERVING, 2

@@ -10,11 +10,13 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// perConn is how many Watches share a connection. Our servers allow 128.
+// perConn is the number of Watches that share a connection. Our servers allow 128 streams on a
+// connection.
 const perConn = 100
 
 // benchWatchers measures the time from a flip until the last of 1,000 stock clients has
-// received it. The clients watch a stock server, our server, or a coordinator over two hops.
+// received it. The clients watch a stock server, our server, or a coordinator that follows our
+// server.
 func benchWatchers(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -76,8 +78,8 @@ func benchWatchers(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// embedded runs an embedded server that is SERVING and not registered. It returns the server
-// and its address.
+// embedded runs a server of this library that is SERVING, without registering it. It returns
+// the server and its address.
 func (r *rig) embedded() (*server.Server, string, error) {
 	s, err := server.New(server.Config{Service: "payments"})
 	if err != nil {
@@ -90,8 +92,8 @@ func (r *rig) embedded() (*server.Server, string, error) {
 	return s, at, s.SetStatus(health.Serving, "")
 }
 
-// crowd starts n stock watchers of one name, and returns when all have received SERVING. Each
-// status that they receive goes to the returned channel.
+// crowd starts n Watches of grpc.health.v1 for one name, and returns when all have received
+// SERVING. Each status that one of them receives later goes to the returned channel.
 func (r *rig) crowd(at, service string, n int) (chan seen, error) {
 	to := make(chan seen, n)
 	var conn *grpc.ClientConn
@@ -110,8 +112,8 @@ func (r *rig) crowd(at, service string, n int) (chan seen, error) {
 	return to, err
 }
 
-// everybody waits until it has received the status want n times. It returns the time of the
-// last one.
+// everybody waits until n Watches have received the status want. It returns the time at which
+// the last of them received it.
 func (r *rig) everybody(from <-chan seen, want status, n int) (last time.Time, err error) {
 	for range n {
 		at, err := r.until(from, want)

@@ -1,7 +1,7 @@
-// Package e2e tests the binary and the libraries as their users have them: real
-// processes, real sockets, grpcurl, stock grpc-go clients, and every command of README.md
-// and docs/*.md. `make e2e` runs these tests with the build tag e2e. The tests without the
-// tag check the text of the pages: links, code blocks and tables.
+// Package e2e tests the program meshhealth and the libraries as users run them. The tests
+// use real processes, real sockets, grpcurl and stock grpc-go clients. They run every command
+// of README.md and docs/*.md. `make e2e` runs these tests with the build tag e2e. Without the
+// tag, the tests only check the text of the pages: links, code blocks and tables.
 //
 // # Concurrency
 //

@@ -1,14 +1,14 @@
-// Package storefaults makes the system calls of a store fail, one after the other, and
-// checks what the store holds afterwards.
+// Package storefaults makes the system calls of a store fail, one after the other. It then
+// checks that the file of the store still has everything that was acknowledged.
 //
-// The test binary starts itself as a child (child_test.go). The child executes a script of
-// registrations, overrides and changes on a registry with a store in a file, and prints
-// what was acknowledged. For every n, strace makes the n-th write, sync or growth of the
-// file fail, or kills the child at that call. strace counts calls by thread, so one thread
-// makes all calls.
+// The test binary starts itself as a child process (child_test.go). The child executes a
+// script of registrations, overrides and changes on a registry with a store in a file. It
+// prints each operation that was acknowledged. For every n, the program strace makes the
+// n-th write, sync or growth of the file fail, or kills the child at that call. strace
+// counts the calls of each thread, so one thread of the child makes all calls.
 //
-// Power cuts are simulated (disk_test.go). strace records what the child writes, and the
-// tests open each disk image that a power cut could leave.
+// Power cuts are simulated (disk_test.go). strace records the writes of the child, and the
+// tests open each content of the file that a power cut could leave.
 //
 // # Concurrency
 //

@@ -1,14 +1,13 @@
-// Package arch tests the structure of the module. It checks which package may
-// import which, what each layer may use, how packages are documented, and how long
-// functions and files are.
+// Package arch tests the structure of the module: which packages a package may import, what
+// each layer may use, how packages are documented, and how long functions and files are.
 //
-// The table in plan_test.go lists every package with its layer. A package without a
-// row and a row without a package both fail.
+// The table in plan_test.go lists every package with its layer. A package that is missing in
+// the table makes a test fail. So does a row for a package that does not exist.
 //
-// Every rule is a function that takes parsed files and returns faults. A test shows
-// each rule a bad example, so that a rule that finds nothing is noticed. The rules
-// parse the files themselves instead of calling `go list`: build tags then hide no
-// file, and the test cache notices every edit.
+// Every rule is a function that takes parsed files and returns faults. A test gives each rule
+// a bad example, so that a rule that finds nothing makes the test fail. The tests parse the
+// files themselves and do not call `go list`. Files with build tags are therefore included,
+// and the test cache notices every edit.
 //
 // # Concurrency
 //

@@ -11,23 +11,26 @@ import (
 
 const (
 	blackholeTargets = 1000
-	// blackholePatience replaces the 15 s of unreachable_after, and blackholeTTL the 30
-	// s of a lease. Both times pass more than once while the half is suspended.
+	// blackholePatience is the setting unreachable_after in the scenario. Silent targets
+	// are suspended for longer than three times this value.
 	blackholePatience = 6 * time.Second
-	blackholeTTL      = 9 * time.Second
-	blackholeTime     = 22 * time.Second
+	// blackholeTTL is the TTL of all leases in the scenario. All leases of suspended
+	// targets expire.
+	blackholeTTL = 9 * time.Second
+	// blackholeTime is how long half of the mesh is suspended.
+	blackholeTime = 22 * time.Second
 )
 
-// halfMesh is a mesh of which one half is going to be suspended.
+// halfMesh has the processes that host a mesh. One half of the targets will be suspended.
 type halfMesh struct {
-	lost, living []*hostProcess // the processes of the half that is suspended, and of the other half
-	alone        *hostProcess   // the process of the service with one instance
+	lost   []*hostProcess // the processes of the half that is suspended
+	living []*hostProcess // the processes of the other half
+	alone  *hostProcess   // the process of a service with one instance, which is killed
 }
 
-// blackhole suspends the process of half of the mesh. A fault of the network or of the
-// coordinator is more likely than the death of half of a mesh. No suspended target may
-// be published as dead. Targets that report NOT_SERVING, and closed ports, must still
-// be published.
+// blackhole suspends half of the mesh. No suspended target may be published as dead: a fault of
+// the network or of the coordinator is more likely than the death of half of a mesh. Other
+// targets that report NOT_SERVING, or whose port is closed, must still be published.
 func blackhole(r *rig, v *Verdict) error {
 	n := r.cfg.instances(blackholeTargets)
 	if err := r.start(settings{unreachable: blackholePatience, policy: map[string]string{"guard_max": "10m"}}); err != nil {
@@ -57,11 +60,10 @@ func blackhole(r *rig, v *Verdict) error {
 	return resumeLostHalf(r, v, m, n)
 }
 
-// hostHalfMesh hosts one half in one process, and the other half in another process. A
-// third process has the service with one instance. Both halves have leased and static
-// targets.
+// hostHalfMesh starts n targets. One process hosts half of them, a second process hosts all
+// others but one, and a third process hosts the last one.
 func hostHalfMesh(r *rig, n int) (*halfMesh, error) {
-	half := (n + 1) / 2 // the guard trips if half of the mesh is suspect
+	half := (n + 1) / 2 // the guard trips if at least half of the mesh is suspect
 	groups := func(name string, n int) []Group {
 		return []Group{
 			{Kind: kindOurs, Service: name + "-leased", Targets: n / 2, Leased: true, TTL: blackholeTTL},
@@ -83,8 +85,8 @@ func hostHalfMesh(r *rig, n int) (*halfMesh, error) {
 	return &halfMesh{[]*hostProcess{lost}, []*hostProcess{living}, alone}, r.waitUntilServing(lost, living, alone)
 }
 
-// failDuringGuard waits until the guard trips. Then it kills one service and makes some
-// targets NOT_SERVING.
+// failDuringGuard waits until the guard trips. Then it kills the service with one instance,
+// and makes some targets of the living half NOT_SERVING.
 func failDuringGuard(r *rig, v *Verdict, m *halfMesh) error {
 	began := time.Now()
 	if err := r.watcher.waitFor(r.ctx, "the coordinator is DEGRADED", hasState(degraded, health.ID{})); err != nil {
@@ -97,8 +99,8 @@ func failDuringGuard(r *rig, v *Verdict, m *halfMesh) error {
 	return r.flipSome(m.living...)
 }
 
-// requireGuarded requires that the metrics, the status command and List show the
-// tripped guard and all targets that it protects.
+// requireGuarded requires that the metrics and `meshhealth status` show the tripped guard, and
+// that List shows all suspended targets as guarded.
 func requireGuarded(r *rig, v *Verdict, m *halfMesh) error {
 	guards, err := r.metric("meshhealth_tripped_guards")
 	if err != nil {

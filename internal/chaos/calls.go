@@ -14,13 +14,13 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// The limits of one call to the coordinator.
+// The sizes of calls to the coordinator.
 const (
-	perRegister = 500
-	perList     = 1000
+	perRegister = 500  // number of registrations in one Register call
+	perList     = 1000 // number of entries in one answer of List
 )
 
-// newClient returns a connection to the coordinator. The rig closes it.
+// newClient returns a client of the coordinator. The method close of the rig closes it.
 func (r *rig) newClient() (*client.Client, error) {
 	c, err := client.New(client.Config{Coordinator: r.coordinator.at})
 	if err == nil {
@@ -29,7 +29,7 @@ func (r *rig) newClient() (*client.Client, error) {
 	return c, err
 }
 
-// register registers targets with RegistryService, in several calls if necessary.
+// register registers targets at the coordinator, in several calls if there are many.
 func (r *rig) register(all []*pb.Registration) error {
 	if len(all) == 0 {
 		return nil
@@ -50,8 +50,8 @@ func (r *rig) register(all []*pb.Registration) error {
 	return nil
 }
 
-// staticRegistrations returns the registrations of the targets that do not register
-// themselves.
+// staticRegistrations returns registrations for the targets of the child process that do not
+// register themselves.
 func (h *hostProcess) staticRegistrations() []*pb.Registration {
 	var all []*pb.Registration
 	for _, t := range h.listTargets() {
@@ -67,7 +67,7 @@ func (h *hostProcess) staticRegistrations() []*pb.Registration {
 	return all
 }
 
-// list returns all entries that the coordinator lists for a selector.
+// list returns all entries that match the selector s, as List of the coordinator returns them.
 func list(ctx context.Context, c *client.Client, s *pb.Selector) ([]*pb.Health, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -85,7 +85,7 @@ func list(ctx context.Context, c *client.Client, s *pb.Selector) ([]*pb.Health, 
 	}
 }
 
-// metric returns the value of a metric that has no labels.
+// metric returns the value of a metric of the coordinator. The metric must have no labels.
 func (r *rig) metric(name string) (float64, error) {
 	ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)
 	defer cancel()
@@ -107,8 +107,8 @@ func (r *rig) metric(name string) (float64, error) {
 	return 0, fmt.Errorf("there is no metric %s: %w", name, err)
 }
 
-// commandOutput runs a command line of this program until it ends, and returns its
-// output. The exit code depends on the state of the mesh and is ignored.
+// commandOutput runs the program meshhealth with these arguments and returns its output. The
+// exit code is ignored, since it depends on the status of the mesh.
 func (r *rig) commandOutput(args ...string) (string, error) {
 	cmd := r.cfg.Command(r.ctx, args...)
 	var out bytes.Buffer

@@ -32,8 +32,8 @@ func (h *host) execute(c *Command) error {
 	return fmt.Errorf("the command %q is unknown", c.Do)
 }
 
-// targetsNamed returns the targets with these names, and all targets if there are no
-// names.
+// targetsNamed returns the targets whose names are in ids. If ids is empty, it returns all
+// targets.
 func (h *host) targetsNamed(ids []string) []*target {
 	all := h.allTargets()
 	if len(ids) == 0 {
@@ -67,9 +67,8 @@ func (h *host) flipTargets(c *Command) error {
 	return nil
 }
 
-// rollTargets replaces all targets by new ones. Services are handled concurrently, the
-// targets of a service one after the other. The new target starts before the old one
-// drains.
+// rollTargets replaces all targets by new ones: services concurrently, and the targets of one
+// service one after the other. Each new target starts before the old one drains.
 func (h *host) rollTargets() error {
 	services := map[string][]*target{}
 	for _, t := range h.allTargets() {
@@ -97,7 +96,7 @@ func (h *host) replaceTarget(old *target) error {
 	return h.stopTarget(old)
 }
 
-// stopTarget removes a target from the host and drains it.
+// stopTarget removes a target from the list of the host, and drains and stops its server.
 func (h *host) stopTarget(t *target) error {
 	h.mu.Lock()
 	h.targets = slices.DeleteFunc(h.targets, func(one *target) bool { return one == t })
@@ -119,7 +118,7 @@ func (h *host) growService(c *Command) error {
 	return h.waitAllRegistered()
 }
 
-// openGroups opens groups and waits until their targets are registered.
+// openGroups starts the targets of groups, and waits until the leased ones are registered.
 func (h *host) openGroups(groups []Group) error {
 	for i := range groups {
 		if err := h.openGroup(&groups[i]); err != nil {
@@ -148,7 +147,7 @@ func (h *host) stopAll() error {
 	return forEach(all, h.stopTarget)
 }
 
-// forEach calls f for all values concurrently and joins the errors.
+// forEach calls f for all values of a map concurrently, waits, and joins the errors.
 func forEach[T any](all map[string]T, f func(T) error) error {
 	var (
 		wg   sync.WaitGroup
@@ -167,7 +166,7 @@ func forEach[T any](all map[string]T, f func(T) error) error {
 	return errors.Join(errs...)
 }
 
-// sleep waits for d. It reports false if ctx ended before that.
+// sleep waits for the time d. It returns false if ctx ended before d had passed.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -10,32 +10,33 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Case has the truths and the updates that [Compare] compares. For each ID, the Truths and
-// the updates in Seen are in time order. An ID without truths is not compared.
+// Case has the input of [Compare]. For each ID, the truths and the updates must be in time
+// order. Updates of an ID without truths are ignored.
 type Case struct {
 	Truths  []Truth
-	Seen    []Seen
+	Seen    []Seen // the updates that a watcher has received
 	Outages []Outage
-	// Only updates and truths from From until To are compared. The mesh was set up
-	// before From.
+	// Compare ignores updates and truths before From, when the mesh was set up, and after
+	// To.
 	From, To time.Time
 }
 
 // Count is the result of [Compare].
 type Count struct {
 	Transitions, False, Missed, Late int
-	// Detections has, for each published truth, the time from the truth until it was
-	// published, in ascending order. Outages and Truth.Hold are subtracted.
+	// Detections has one duration for each published truth, in ascending order: the time
+	// from the change of the target until its publication. Outages and Truth.Hold are
+	// subtracted.
 	Detections []time.Duration
-	// Faults describe the first maxFaults errors.
+	// Faults has one text for each of the first 20 errors.
 	Faults []string
 }
 
-// maxFaults limits the number of faults that are described in text.
+// maxFaults is the largest number of errors that a list describes with a text.
 const maxFaults = 20
 
-// Compare counts the published states that were not true, and the truths that were
-// published late or never.
+// Compare counts the published states that were not true, the truths that were never
+// published, and the truths that were published too late.
 func Compare(c *Case) Count {
 	var n Count
 	seen := map[health.ID][]Seen{}
@@ -54,7 +55,8 @@ func Compare(c *Case) Count {
 	return n
 }
 
-// stateChanges returns the updates of one target without those that did not change its state.
+// stateChanges returns the updates that changed the state of a target. seen has all updates of
+// one target, in time order.
 func stateChanges(seen []Seen) []Seen {
 	return slices.CompactFunc(slices.Clone(seen), func(a, b Seen) bool { return a.State == b.State })
 }
@@ -85,14 +87,14 @@ func (t *comparison) compareTarget() {
 	}
 }
 
-// isNewName reports whether change i introduces a name that was not published before.
-// Such a name is STARTING until the coordinator has received a status of the target.
+// isNewName reports whether change i is the first publication of a target, as STARTING. A
+// target is STARTING until the coordinator has received a status of the target.
 func (t *comparison) isNewName(i int) bool {
 	return t.changes[i].State == starting && (i == 0 || t.changes[i-1].State == Gone)
 }
 
-// wasTrue reports whether s was true when it was published. A truth that ended before the
-// publication also counts, if the time between the two is at most its bound.
+// wasTrue reports whether the published state s was true. A truth that ended before the
+// publication also counts, if it ended at most its bound before.
 func (t *comparison) wasTrue(s Seen) bool {
 	for i, truth := range t.truths {
 		switch {
@@ -106,7 +108,8 @@ func (t *comparison) wasTrue(s Seen) bool {
 	return false
 }
 
-// endOf returns the time at which truth i ended. The last truth ends after the comparison.
+// endOf returns the time at which truth i ended. The last truth of a target does not end, so
+// endOf returns a time after t.To.
 func (t *comparison) endOf(i int) time.Time {
 	if i+1 < len(t.truths) {
 		return t.truths[i+1].At
@@ -114,8 +117,8 @@ func (t *comparison) endOf(i int) time.Time {
 	return t.To.Add(time.Hour)
 }
 
-// findPublished looks for truth i in the published states and counts it as missed or
-// late.
+// findPublished looks for the publication of truth i. It counts the truth as missed or late if
+// there is no publication in time.
 func (t *comparison) findPublished(i int) {
 	truth := t.truths[i]
 	end := t.endOf(i)
@@ -125,7 +128,7 @@ func (t *comparison) findPublished(i int) {
 	lasted := outages(t.Outages).elapsed(truth.At, end) > truth.Bound
 	from := t.dueAfter(truth)
 	if truth.State.matches(t.stateAt(from)) {
-		return // the true state was already published, and the state before was too short to be
+		return // the published state was already right, because the state between was too short to be published
 	}
 	at, ok := t.firstSeen(truth, from, end)
 	switch took := outages(t.Outages).elapsed(truth.At, at); {
@@ -142,8 +145,8 @@ func (t *comparison) findPublished(i int) {
 	}
 }
 
-// dueAfter returns the time after which a truth must be published. For an undecided
-// truth this is the last change within the bound that disagrees with the truth.
+// dueAfter returns the time after which a truth must be published: the time of the truth. For
+// an undecided truth it is the time of the last wrong publication within the bound.
 func (t *comparison) dueAfter(truth Truth) time.Time {
 	last := truth.At
 	for _, s := range t.changes {
@@ -159,7 +162,7 @@ func (t *comparison) addDetection(took time.Duration) {
 	t.Detections = append(t.Detections, max(took, 0))
 }
 
-// stateAt returns the state that was published last before a time, or an empty text.
+// stateAt returns the published state at a time, or an empty text if there was none.
 func (t *comparison) stateAt(at time.Time) State {
 	i, _ := slices.BinarySearchFunc(t.changes, at, func(s Seen, at time.Time) int { return cmp.Or(s.At.Compare(at), -1) })
 	if i == 0 {
@@ -168,8 +171,8 @@ func (t *comparison) stateAt(at time.Time) State {
 	return t.changes[i-1].State
 }
 
-// firstSeen returns the time at which a truth was first published after from. It reports false
-// if the truth was never published, or was published more than its bound after end.
+// firstSeen returns the time of the first publication of a truth after from. It reports false
+// if there is no publication until end, plus the bound of the truth.
 func (t *comparison) firstSeen(truth Truth, from, end time.Time) (time.Time, bool) {
 	for _, s := range t.changes {
 		if truth.State.matches(s.State) && s.At.After(from) {
@@ -179,7 +182,7 @@ func (t *comparison) firstSeen(truth Truth, from, end time.Time) (time.Time, boo
 	return time.Time{}, false
 }
 
-// truthAt returns a text that says which state was true at the time of a change.
+// truthAt returns a text that says which state was true when the given change was published.
 func (t *comparison) truthAt(change int) string {
 	at := t.changes[change].At
 	text := "no truth is known before"

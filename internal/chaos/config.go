@@ -11,25 +11,27 @@ import (
 
 // Config configures [Run].
 type Config struct {
-	// Only names the scenarios to run. Empty means all.
+	// Only has the names of the scenarios to run. Empty means all scenarios.
 	Only []string
-	// Instances is the number of targets in scenarios that let it be chosen. 0 means
+	// Instances is the number of targets in the scenarios whose size can be set. 0 means
 	// the default of each scenario.
 	Instances int
-	// Rounds is how often the scenario kill kills the coordinator. 0 means
-	// DefaultRounds.
+	// Rounds is the number of times that the scenario "kill" kills the coordinator. 0
+	// means DefaultRounds.
 	Rounds int
-	// Keep says that Run keeps the logs and the data, and reports their folder.
+	// Keep says that Run does not remove the folder with logs and data at the end. Run
+	// passes the name of the folder to Progress.
 	Keep bool
-	// Command returns a process that runs a command line of this program. Host returns
-	// a process that calls RunHost. Both processes must end when their stdin ends.
-	// Required.
+	// Command returns a process that runs the program meshhealth with these arguments.
+	// The process must end when its stdin ends. Required.
 	Command func(ctx context.Context, args ...string) *exec.Cmd
-	Host    func(ctx context.Context) *exec.Cmd
-	// Progress is called with one line for each phase. Required.
+	// Host returns a process that calls RunHost. The process must end when its stdin
+	// ends. Required.
+	Host func(ctx context.Context) *exec.Cmd
+	// Progress is called with one line of text for each phase of a scenario. Required.
 	Progress func(line string)
-	// Done is called with the verdict of each scenario when the scenario has ended. It may
-	// be nil.
+	// Done is called with the verdict of each scenario when the scenario has ended. nil
+	// means that nothing is called.
 	Done func(Verdict)
 }
 
@@ -44,8 +46,8 @@ const (
 // ErrUnsupported means that this system cannot suspend and resume processes.
 var ErrUnsupported = errors.New("chaos suspends and resumes processes, which only Unix supports")
 
-// Validate returns all invalid fields, joined. Each error names the flag of the chaos
-// command.
+// Validate returns one error for each invalid field, joined. Each error names the flag of
+// `meshhealth chaos` that sets the field.
 func (c *Config) Validate() error {
 	var errs []error
 	for i, name := range c.Only {
@@ -65,11 +67,10 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-// instances returns c.Instances, or otherwise if c.Instances is 0. otherwise is the default
-// of the scenario.
-func (c *Config) instances(otherwise int) int {
+// instances returns the number of targets for a scenario whose default is byDefault.
+func (c *Config) instances(byDefault int) int {
 	if c.Instances == 0 {
-		return otherwise
+		return byDefault
 	}
 	return c.Instances
 }

@@ -16,12 +16,12 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// settings are the settings of a coordinator that differ from the defaults.
+// settings has the settings of a coordinator that differ from the defaults.
 type settings struct {
-	policy      map[string]string // keys and values of the policy section
-	unreachable time.Duration     // unreachable_after; 0 means the default
-	poll        time.Duration     // poll_every; 0 means the default
-	wrap        []string          // a program, with arguments, that runs the coordinator as its child; nil for none
+	policy      map[string]string // keys and values of the section policy of the configuration file
+	unreachable time.Duration     // value of the setting unreachable_after; 0 means the default
+	poll        time.Duration     // value of the setting poll_every; 0 means the default
+	wrap        []string          // program with arguments that runs the coordinator as its child; nil for none
 }
 
 func (s *settings) unreachableAfter() time.Duration {
@@ -31,7 +31,7 @@ func (s *settings) unreachableAfter() time.Duration {
 	return s.unreachable
 }
 
-// file returns the text of the configuration file.
+// file returns the text of the configuration file of a coordinator with these settings.
 func (s *settings) file(listen, http string) string {
 	text := fmt.Sprintf("listen: %s\nhttp: %s\ndata_dir: data\n", listen, http)
 	if s.poll != 0 {
@@ -58,12 +58,13 @@ func with(m map[string]string, key, value string) map[string]string {
 	return m
 }
 
-// coordinator is a process that runs the coordinator command.
+// coordinator is a process that runs the command `meshhealth coordinator`.
 type coordinator struct {
 	*process
 	settings settings
-	at, web  string // HOST:PORT of the gRPC and of the HTTP listener
-	starts   int    // number of starts so far
+	at       string // HOST:PORT of the gRPC listener
+	web      string // HOST:PORT of the HTTP listener
+	starts   int    // number of times that the process was started
 }
 
 // startCoordinator starts a coordinator with a new data folder.
@@ -77,8 +78,8 @@ func (r *rig) startCoordinator(s settings) error {
 	return r.launchCoordinator()
 }
 
-// launchCoordinator starts the process of the coordinator and returns when it listens.
-// A second start uses the addresses and the data of the first.
+// launchCoordinator starts the process of the coordinator, and returns when the coordinator
+// listens. Later starts use the addresses and the data of the first start.
 func (r *rig) launchCoordinator() error {
 	c := r.coordinator
 	c.starts++
@@ -103,7 +104,8 @@ func (r *rig) launchCoordinator() error {
 	return r.waitUntilListening(name)
 }
 
-// wrapCommand returns a command that runs cmd as the arguments of another program.
+// wrapCommand returns a command that runs the program in wrap, with cmd as its last
+// arguments.
 func wrapCommand(wrap []string, cmd *exec.Cmd) *exec.Cmd {
 	w := exec.Command(wrap[0], slices.Concat(wrap[1:], []string{cmd.Path}, cmd.Args[1:])...)
 	w.Env = cmd.Env
@@ -140,8 +142,8 @@ func lastLine(text []byte) string {
 	return lines[len(lines)-1]
 }
 
-// residentBytes returns the resident memory of the coordinator in bytes, also if another
-// program runs the coordinator as its child.
+// residentBytes returns the resident memory of the coordinator in bytes. If another program
+// runs the coordinator as its child, it returns the larger memory of the two.
 func (c *coordinator) residentBytes() int {
 	n := residentBytes(c.pid())
 	for _, child := range children(c.pid()) {

@@ -13,8 +13,9 @@ const (
 	deployEach     = 20
 )
 
-// deploy replaces every target of every service by a new target, one after the other.
-// This is a rolling deployment with surge. Every service must be SERVING all the time.
+// deploy makes a rolling deployment: it replaces the targets of each service by new targets,
+// one after the other. Each new target starts before the old one drains. Every service must
+// be SERVING all the time.
 func deploy(r *rig, v *Verdict) error {
 	if err := r.start(settings{}); err != nil {
 		return err
@@ -45,7 +46,8 @@ func deploy(r *rig, v *Verdict) error {
 	return nil
 }
 
-// servicesOf returns the services of these targets, sorted and without duplicates.
+// servicesOf returns the names of the services of these targets, sorted and without
+// duplicates.
 func servicesOf(all []health.ID) []health.ID {
 	var services []health.ID
 	for _, id := range all {
@@ -55,8 +57,8 @@ func servicesOf(all []health.ID) []health.ID {
 	return slices.Compact(services)
 }
 
-// requireStates fails the scenario if a service was published with a state other than
-// the allowed ones.
+// requireStates adds a failure to v if one of the services was published with a state that is
+// not in allowed.
 func (r *rig) requireStates(v *Verdict, services []health.ID, allowed ...State) {
 	seen, _ := r.watcher.read()
 	var wrong []string
@@ -73,8 +75,8 @@ const (
 	scaleTo   = 30
 )
 
-// scale starts many instances of a service at once, and then stops all of them. The
-// service must be SERVING. At the end it may be DRAINING and then removed.
+// scale starts many instances of a service at once, and then stops all of them. The service
+// must be SERVING until the instances stop. It may then be DRAINING, and must be removed.
 func scale(r *rig, v *Verdict) error {
 	if err := r.start(settings{}); err != nil {
 		return err

@@ -7,23 +7,22 @@ import (
 )
 
 const (
-	flapHalfLife = 5 * time.Second
-	flapTurns    = 9
-	flapTime     = 4 * time.Second
-	// flapBound is the longest time for which a flapping target may be suppressed after
-	// its last change, with this half-life.
+	flapHalfLife = 5 * time.Second // the setting flap_half_life in the scenario
+	flapTurns    = 9               // number of changes of each flapping target
+	flapTime     = 4 * time.Second // time for all changes
+	// flapBound is the longest time from the last change of a flapping target until flap
+	// damping must publish the final state.
 	flapBound = 4*flapHalfLife + time.Second
 )
 
-// flap changes two targets of a service many times. One ends as SERVING and one as
-// NOT_SERVING. Flap damping must hold each at its worst state, and publish its final
-// state at the end.
+// flap changes the states of two targets of a service many times. One target ends as SERVING
+// and one as NOT_SERVING. Flap damping must suppress both targets while they change. It must
+// publish their final states at the end.
 func flap(r *rig, v *Verdict) error {
 	if err := r.start(settings{policy: map[string]string{"flap_half_life": flapHalfLife.String()}}); err != nil {
 		return err
 	}
-	// Every state of these targets, not only the final one, may be published as late as
-	// flapBound.
+	// Flap damping may delay every state of a flapping target, and not only the final one.
 	r.bounds.Report = flapBound
 	h, err := r.host(Group{Kind: kindOurs, Service: "flapping", Targets: 10, Leased: true})
 	if err != nil {
@@ -43,8 +42,8 @@ func flap(r *rig, v *Verdict) error {
 	return requireDamped(r, v, h, flapping)
 }
 
-// requireDamped requires that both targets are suppressed, and that their final states
-// are published.
+// requireDamped requires that both flapping targets are suppressed, and that their final
+// states are published.
 func requireDamped(r *rig, v *Verdict, h *hostProcess, flapping []health.ID) error {
 	last := time.Now()
 	if err := r.watcher.waitFor(r.ctx, "both targets are published with their final states", matchesTruth(r.record, flapping)); err != nil {
@@ -64,8 +63,8 @@ func requireDamped(r *rig, v *Verdict, h *hostProcess, flapping []health.ID) err
 	return nil
 }
 
-// matchesTruth returns a condition for waitFor: no target of flapping is suppressed,
-// and every target is published with its true state.
+// matchesTruth returns a condition for waitFor. It is true when every target is published with
+// its true state, and none of the flapping targets is suppressed.
 func matchesTruth(rec *record, flapping []health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool {
 		truths, _ := rec.read()

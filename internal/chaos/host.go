@@ -14,7 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// host is a child process that hosts targets and writes their states to stdout.
+// host runs in a child process. It hosts targets, and writes the states of the targets to
+// stdout.
 type host struct {
 	ctx         context.Context
 	coordinator string // HOST:PORT of the coordinator's gRPC listener
@@ -23,14 +24,15 @@ type host struct {
 
 	mu      sync.Mutex
 	targets []*target
-	closers []func() // functions that close calls
-	clients []*client.Client
-	leases  int // number of registrations of the last client
+	closers []func()         // functions that the method close calls
+	clients []*client.Client // clients with which leased targets register
+	leases  int              // number of targets that registered with the last client
 	closed  bool
 }
 
-// RunHost opens the groups of the [Spec] in the first line of in. Then it executes the
-// [Command] in each further line. It returns when in or ctx ends.
+// RunHost starts the targets of the [Spec] in the first line of in. Then it executes the
+// [Command] in each further line, and writes lines to out. It returns when in or ctx ends, and
+// all its goroutines have ended.
 func RunHost(ctx context.Context, in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 4<<20)
@@ -73,11 +75,11 @@ func (h *host) allTargets() []*target {
 	return append([]*target(nil), h.targets...)
 }
 
-// perClient is how many registrations share a connection.
+// perClient is the number of targets that register over one connection.
 const perClient = 50
 
-// clientWithRoom returns a client that has fewer than perClient registrations, and
-// counts one more for it.
+// clientWithRoom returns a client with which another target may register. It makes a new
+// client after perClient targets.
 func (h *host) clientWithRoom() (*client.Client, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -95,8 +97,8 @@ func (h *host) clientWithRoom() (*client.Client, error) {
 	return c, err
 }
 
-// onClose registers the function f, which close calls. If close was already called, onClose
-// calls f at once. This happens because commands may still run during close.
+// onClose registers a function f that the method close calls. If close was already called,
+// onClose calls f at once, because a command may still run during close.
 func (h *host) onClose(f func()) {
 	h.mu.Lock()
 	closed := h.closed
@@ -118,12 +120,12 @@ func (h *host) close() {
 		f()
 	}
 	for _, c := range clients {
-		_ = c.Close() // a failed close has no consequence any more
+		_ = c.Close() // the process ends anyway, so an error has no consequence
 	}
 	h.wg.Wait()
 }
 
-// writer writes whole lines. It is safe for concurrent use.
+// writer writes lines that do not mix. It is safe for concurrent use.
 type writer struct {
 	mu sync.Mutex
 	to io.Writer
@@ -132,8 +134,8 @@ type writer struct {
 func (w *writer) writeLine(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	// A write fails only if the parent does not read any more. The stdin of the host then
-	// ends too, which ends the host.
+	// A write fails only if the parent process has ended. The stdin of this process then
+	// ends too, and RunHost returns.
 	_, _ = fmt.Fprintf(w.to, format, args...)
 }
 

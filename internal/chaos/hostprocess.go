@@ -15,29 +15,30 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// hostProcess is the parent's side of a child process that hosts targets.
+// hostProcess is a child process that hosts targets, as its parent sees it.
 type hostProcess struct {
 	*process
 	record *record
 	bounds Bounds
-	ready  chan struct{} // closed when the groups are open
-	read   chan struct{} // closed when all output is read
+	ready  chan struct{} // closed when all targets of the Spec have started
+	read   chan struct{} // closed when all output of the child has been read
 
 	mu      sync.Mutex
 	targets []hostedTarget
-	seq     int                // Seq of the last command
-	waiting map[int]chan error // the channel for the answer of each open command, by Seq
-	err     error              // error about invalid lines of output; nil if there are none
+	seq     int                // the number Seq of the last command
+	waiting map[int]chan error // results of the commands that are not done yet, by Command.Seq
+	err     error              // error about invalid lines of the child; nil if there are none
 }
 
-// hostedTarget is the name and the address of a target.
+// hostedTarget describes a target that a child process hosts.
 type hostedTarget struct {
-	id            health.ID
-	address, name string // HOST:PORT of its server, and its name in health requests
-	leased        bool
+	id      health.ID
+	address string // HOST:PORT of the server
+	name    string // name of the target in health requests
+	leased  bool
 }
 
-// host starts a child process and waits until its groups are open.
+// host starts a child process that hosts groups, and waits until their targets have started.
 func (r *rig) host(groups ...Group) (*hostProcess, error) {
 	h := &hostProcess{
 		record: r.record, bounds: r.bounds, ready: make(chan struct{}), read: make(chan struct{}), waiting: map[int]chan error{},
@@ -119,11 +120,11 @@ func (h *hostProcess) addTarget(fields []string) error {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.targets = append(h.targets, hostedTarget{health.ParseID(fields[0]), fields[1], fields[2], fields[3] == "true"})
+	h.targets = append(h.targets, hostedTarget{id: health.ParseID(fields[0]), address: fields[1], name: fields[2], leased: fields[3] == "true"})
 	return nil
 }
 
-// listTargets returns the targets that the child has reported.
+// listTargets returns the targets of the child. Commands do not change this list.
 func (h *hostProcess) listTargets() []hostedTarget {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -151,8 +152,8 @@ func (h *hostProcess) finishCommand(rest string) error {
 	return nil
 }
 
-// startCommand sends a command to the child. The returned function waits until the
-// command is done.
+// startCommand sends a command to the child process. The returned function waits until the
+// command is done, and returns its error.
 func (h *hostProcess) startCommand(c Command) (wait func(context.Context) error) {
 	done := make(chan error, 1)
 	h.mu.Lock()
@@ -176,5 +177,5 @@ func (h *hostProcess) startCommand(c Command) (wait func(context.Context) error)
 	}
 }
 
-// run sends a command to the child and waits until the command is done.
+// run sends a command to the child process and waits until the command is done.
 func (h *hostProcess) run(ctx context.Context, c Command) error { return h.startCommand(c)(ctx) }

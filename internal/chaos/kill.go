@@ -11,16 +11,17 @@ import (
 
 const (
 	killTargets = 1000
-	// A coordinator lives for a random time between killAfter and twice killAfter.
+	// killAfter is the shortest time after which a coordinator is killed. The longest time
+	// is twice as long.
 	killAfter = 2 * time.Second
-	// regroup is how long a new coordinator may need, after its start, until all targets
-	// are confirmed and all watchers are connected.
+	// regroup is the longest allowed time from the start of a new coordinator until it has
+	// confirmed all targets.
 	regroup = 5 * time.Second
 )
 
-// kill kills the coordinator while it registers, deregisters, overrides and follows
-// flips. No target may be published as dead because of the kill. All acknowledged changes
-// must be present after the restart.
+// kill kills the coordinator again and again, while targets register, deregister and change
+// their states. No kill may make a target published as dead. All acknowledged registrations
+// and overrides must exist after each restart.
 func kill(r *rig, v *Verdict) error {
 	n := r.cfg.instances(killTargets)
 	if err := r.start(settings{policy: undamped}); err != nil {
@@ -52,8 +53,8 @@ func kill(r *rig, v *Verdict) error {
 	return nil
 }
 
-// undamped is a policy that switches flap damping off. Scenarios that flip targets, but do not
-// test flap damping, use it.
+// undamped is a policy that switches flap damping off. It is for scenarios that change the
+// states of targets often, but do not test flap damping.
 var undamped = map[string]string{"flap_half_life": "off"}
 
 func killRound(r *rig, round int, l *load, hosts ...*hostProcess) error {
@@ -78,20 +79,20 @@ func killRound(r *rig, round int, l *load, hosts ...*hostProcess) error {
 	}
 	took := time.Since(back)
 	l.slowest = max(l.slowest, took)
-	// The new coordinator could not publish changes before it had found its targets.
+	// The new coordinator could not publish changes before it had reached its targets.
 	r.record.addOutage(from, back.Add(took))
 	return errors.Join(r.wait(regroup-took), done())
 }
 
-// lastEpoch returns the epoch of the last coordinator from which the watcher received
-// an update.
+// lastEpoch returns the epoch of the coordinator process that sent the last update to the
+// watcher.
 func lastEpoch(r *rig) uint64 {
 	_, view := r.watcher.read()
 	return view[health.ID{}].Epoch
 }
 
-// allHeardBy returns a condition for waitFor. It is true when a coordinator whose epoch is
-// not epoch has published all of these targets as confirmed.
+// allHeardBy returns a condition for waitFor. It is true when all targets in ids are published
+// as confirmed by a coordinator process that was started after the one with this epoch.
 func allHeardBy(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool {
 		return !slices.ContainsFunc(ids, func(id health.ID) bool {
@@ -101,8 +102,8 @@ func allHeardBy(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
 	}
 }
 
-// requireAcknowledged requires that the coordinator lists all acknowledged changes of a
-// load.
+// requireAcknowledged requires that List of the coordinator shows all acknowledged
+// registrations, overrides and deregistrations of a load.
 func (r *rig) requireAcknowledged(v *Verdict, l *load) error {
 	all, err := list(r.ctx, l.client, nil)
 	if err != nil {
@@ -120,11 +121,11 @@ func (r *rig) requireAcknowledged(v *Verdict, l *load) error {
 	return nil
 }
 
-// mismatched returns the names in all for which the value in there is not want.
-func mismatched(all []health.ID, there map[health.ID]bool, want bool) []string {
+// mismatched returns the names of the targets whose value in got is not want.
+func mismatched(all []health.ID, got map[health.ID]bool, want bool) []string {
 	var wrong []string
 	for _, id := range all {
-		if there[id] != want {
+		if got[id] != want {
 			wrong = append(wrong, id.String())
 		}
 	}

@@ -12,18 +12,18 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// loadMost is how many targets of a load are registered at once. It keeps the rounds of
-// a long run alike.
+// loadMost is the largest number of targets of a load that are registered at one time. Without
+// it, the number would grow with the duration of the run.
 const loadMost = 500
 
-// load registers, overrides and deregisters targets until it is stopped, and records
-// the acknowledged calls. Between start and stop only its goroutine uses it.
+// load registers, overrides and deregisters targets until it is stopped, and records the
+// acknowledged calls. While it runs, no other goroutine may read its fields.
 type load struct {
 	client       *client.Client
-	address      string      // HOST:PORT of a stock server; all targets of the load have it
+	address      string      // HOST:PORT of a stock server, the address of all targets of the load
 	next         int         // number of the next target
-	registered   []health.ID // targets with an acknowledged registration that are not deregistered
-	overridden   []health.ID // targets with an acknowledged override that are not deregistered
+	registered   []health.ID // registered targets: their registration was acknowledged
+	overridden   []health.ID // registered targets with an override that was acknowledged
 	deregistered []health.ID // targets with an acknowledged deregistration
 	acknowledged int         // number of acknowledged registrations and overrides
 	// slowest is the longest time that a new coordinator needed to confirm all targets.
@@ -38,8 +38,8 @@ func newLoad(r *rig, h *hostProcess) (*load, error) {
 	return &load{client: c, address: h.targets[0].address}, nil
 }
 
-// start starts the load. The returned function stop ends the load and waits for its
-// goroutine. stop may be called more than once.
+// start starts the calls in a goroutine. The returned function stop ends the goroutine and
+// waits for its end. stop may be called more than once.
 func (l *load) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -54,8 +54,8 @@ func (l *load) start(ctx context.Context) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-// registerNext registers a target, and overrides every third target. It records only
-// acknowledged calls, since any other call may or may not have had an effect.
+// registerNext registers the next target, and overrides every third target. It records only
+// acknowledged calls. A call that failed may have had an effect or not.
 func (l *load) registerNext(ctx context.Context) {
 	id := health.ID{Service: fmt.Sprintf("load-%d", l.next/10), Instance: fmt.Sprint(l.next)}
 	l.next++
@@ -77,8 +77,8 @@ func (l *load) registerNext(ctx context.Context) {
 	}
 }
 
-// deregisterOldest deregisters the oldest target. Without an acknowledgement it records
-// nothing about the target, since the target may or may not remain.
+// deregisterOldest deregisters the target that was registered first. If the call fails, the
+// load forgets the target, since nobody knows whether the target is still registered.
 func (l *load) deregisterOldest(ctx context.Context) {
 	id := l.registered[0]
 	l.registered = l.registered[1:]

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// residentBytes returns the resident memory of a process. It is 0 if the system does
-// not report it.
+// residentBytes returns the resident memory of a process in bytes, or 0 if the system does not
+// report the memory.
 func residentBytes(pid int) int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -26,8 +26,8 @@ func residentBytes(pid int) int {
 	return 0
 }
 
-// children returns the child processes of a process. It is empty if the system does not
-// report them.
+// children returns the process IDs of the children of a process. The list is empty if the
+// system does not report children.
 func children(pid int) []int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
 	if err != nil {
@@ -44,12 +44,11 @@ func children(pid int) []int {
 
 func mib(bytes int) string { return fmt.Sprintf("%d MiB", (bytes+1<<19)>>20) }
 
-// memoryGrowth has the coordinator's memory in bytes before an action, and the maximum of the
-// memory during the action.
+// memoryGrowth has the resident memory of the coordinator in bytes: before an action, and the
+// largest value during the action.
 type memoryGrowth struct{ before, most int }
 
-// watchMemory measures the coordinator's memory again and again until the returned function is
-// called.
+// watchMemory measures the memory of the coordinator every 250 ms until stop is called.
 func (r *rig) watchMemory() (stop func() memoryGrowth) {
 	g := memoryGrowth{before: r.coordinator.residentBytes()}
 	ctx, cancel := context.WithCancel(r.ctx)
@@ -62,7 +61,7 @@ func (r *rig) watchMemory() (stop func() memoryGrowth) {
 	return func() memoryGrowth { cancel(); wg.Wait(); return g }
 }
 
-// requireMemory fails the scenario if the coordinator's memory grew by more than limit
+// requireMemory adds a failure to v if the memory of the coordinator grew by more than limit
 // bytes.
 func (v *Verdict) requireMemory(g memoryGrowth, limit int) {
 	if g.before == 0 {

@@ -6,8 +6,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// OutOfOrder returns how many updates of one watcher were out of order, and describes
-// the first of them. Within an epoch, revisions must rise. The published states of a
+// OutOfOrder returns how many updates of one watcher were out of order, and texts about the
+// first of these updates. Within an epoch, revisions must rise. The published states of a
 // target must be true states of the target, in the same order. The order starts again
 // with each epoch, because a killed coordinator may not have stored its last updates.
 func OutOfOrder(truths []Truth, seen []Seen) (n int, faults []string) {
@@ -33,15 +33,15 @@ func OutOfOrder(truths []Truth, seen []Seen) (n int, faults []string) {
 	return n, faults
 }
 
-// targetHistory has the truths of a target, and the last truth that an update has shown.
+// targetHistory has the truths of a target, and the last of them that an update has published.
 type targetHistory struct {
 	truths  []Truth
-	matched int // index in truths of the last truth that an update has shown
-	last    Seen
+	matched int  // index in truths of the last truth that an update has published
+	last    Seen // the last update
 }
 
-// faultOf returns a text that says why s cannot follow the updates before it. The text is
-// empty if s is in order.
+// faultOf returns a text that says why the update s is out of order. The text is empty if s is
+// in order.
 func (t *targetHistory) faultOf(s Seen) string {
 	switch {
 	case s.Epoch != t.last.Epoch:
@@ -63,8 +63,8 @@ func (t *targetHistory) faultOf(s Seen) string {
 	return "the target did not have this state"
 }
 
-// WrongEnds counts the targets whose last published state is not true, and describes
-// the first of them.
+// WrongEnds returns how many targets have a last published state that is not their last true
+// state, and texts about the first of these targets. view has the last update of each target.
 func WrongEnds(truths []Truth, view map[health.ID]Seen) (n int, faults []string) {
 	last := map[health.ID]State{}
 	for _, t := range truths {

@@ -10,8 +10,8 @@ const (
 	pauseTime    = 10 * time.Second
 )
 
-// pause suspends the coordinator for longer than most registries wait for a heartbeat.
-// Targets that flip meanwhile must be published afterwards, and no other target.
+// pause suspends the coordinator for 10 s. Afterwards, targets that have changed meanwhile
+// must be published with their new states. All other targets must keep their states.
 func pause(r *rig, v *Verdict) error {
 	n := r.cfg.instances(pauseTargets)
 	if err := r.start(settings{}); err != nil {
@@ -29,8 +29,8 @@ func pause(r *rig, v *Verdict) error {
 	if err := done(); err != nil {
 		return err
 	}
-	// A coordinator that treats its own pause as the silence of targets publishes these
-	// targets as dead within this time.
+	// A coordinator that confused its own pause with silence of the targets would publish
+	// the targets as dead within this time.
 	after := r.coordinator.settings.unreachableAfter()
 	r.progress("the coordinator is resumed; watching it for %v", after)
 	if err := r.wait(after); err != nil {
@@ -40,7 +40,7 @@ func pause(r *rig, v *Verdict) error {
 	return nil
 }
 
-// suspendCoordinator suspends the coordinator for a time and records the outage.
+// suspendCoordinator suspends the coordinator for the time d, and records the outage.
 func (r *rig) suspendCoordinator(d time.Duration) error {
 	from := time.Now()
 	if err := r.coordinator.suspend(); err != nil {
@@ -60,8 +60,8 @@ const (
 	starveStep    = 100 * time.Millisecond
 )
 
-// starve suspends the coordinator every other 100 ms. Each suspension is too short to
-// be noticed as a pause.
+// starve suspends the coordinator for 100 ms and resumes it for 100 ms, again and again. The
+// coordinator does not notice such short suspensions as lateness.
 func starve(r *rig, v *Verdict) error {
 	n := r.cfg.instances(starveTargets)
 	if err := r.start(settings{}); err != nil {

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// process is a child process in a process group of its own. It ends when its stdin ends. The
-// field stdin is the other end of this pipe.
+// process is a child process in a process group of its own. The child ends when its stdin
+// ends.
 type process struct {
 	cmd   *exec.Cmd
-	stdin io.WriteCloser
-	ended chan struct{} // closed when the process has ended
+	stdin io.WriteCloser // the pipe to the stdin of the child
+	ended chan struct{}  // closed when the process has ended
 }
 
 // startProcess starts cmd. The caller must call kill or close.
@@ -37,10 +37,10 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 func (p *process) suspend() error { return suspendGroup(p.cmd.Process) }
 func (p *process) resume() error  { return resumeGroup(p.cmd.Process) }
 
-// kill kills the process group and waits until the process has ended.
+// kill kills the process and its children, and waits until the process has ended.
 func (p *process) kill() {
 	select {
-	case <-p.ended: // another process may have its process ID now
+	case <-p.ended: // the process ID may already belong to another process
 		return
 	default:
 	}
@@ -48,7 +48,7 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// leaveTime is how long a process may need to end by itself.
+// leaveTime is the time within which a child process or a target must end by itself.
 const leaveTime = 5 * time.Second
 
 // close closes the stdin of the process, so that the process ends by itself. If the process
@@ -65,7 +65,7 @@ func (p *process) close() {
 	}
 }
 
-// running reports whether the process has not ended.
+// running reports whether the process has not ended. A suspended process is running, too.
 func (p *process) running() bool {
 	select {
 	case <-p.ended:
@@ -80,7 +80,7 @@ func (p *process) pid() int { return p.cmd.Process.Pid }
 // errEnded means that a child process ended unexpectedly.
 var errEnded = errors.New("the process has ended by itself")
 
-// logFile opens a file for the output of a child process, and appends to it.
+// logFile opens a file for the output of a child process. Output is added to an existing file.
 func logFile(name string) (*os.File, error) {
 	return os.OpenFile(name, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 }

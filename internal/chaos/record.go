@@ -22,8 +22,8 @@ func (r *record) addTruth(t Truth) {
 	r.truths = append(r.truths, t)
 }
 
-// add records that these targets have the state s from now on, because of an action of
-// the scenario.
+// add records that these targets have the state s from now on, and that s must be published
+// within bound. Scenarios call it before they change a target themselves.
 func (r *record) add(s State, bound time.Duration, ids ...health.ID) {
 	at := time.Now()
 	for _, id := range ids {
@@ -31,8 +31,8 @@ func (r *record) add(s State, bound time.Duration, ids ...health.ID) {
 	}
 }
 
-// addUndecided records that these targets must be published as s when bound has passed from
-// now. Until then, any state may be published.
+// addUndecided records that these targets must be published with the state s after the time
+// bound. Before that time, any state may be published.
 func (r *record) addUndecided(s State, bound time.Duration, ids ...health.ID) {
 	at := time.Now()
 	for _, id := range ids {
@@ -40,14 +40,14 @@ func (r *record) addUndecided(s State, bound time.Duration, ids ...health.ID) {
 	}
 }
 
-// addOutage records that the coordinator could not publish between two times.
+// addOutage records that the coordinator could not publish between the times from and to.
 func (r *record) addOutage(from, to time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.outages = append(r.outages, Outage{from, to})
 }
 
-// read returns the truths in time order, and the outages.
+// read returns all truths so far, sorted by their times, and all outages.
 func (r *record) read() ([]Truth, []Outage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -56,14 +56,14 @@ func (r *record) read() ([]Truth, []Outage) {
 	return truths, slices.Clone(r.outages)
 }
 
-// Outage is a time in which the coordinator could not publish. It was suspended or
-// dead, or had not found its targets again.
+// Outage is a time in which the coordinator could not publish. The coordinator was suspended
+// or dead, or had not yet reached its targets after a restart.
 type Outage struct{ From, To time.Time }
 
-// outages are in time order and do not overlap.
+// outages is a list of outages, sorted by time, that do not overlap.
 type outages []Outage
 
-// elapsed returns the time between a and b, minus the outages in this time.
+// elapsed returns the time from a to b, without the outages between a and b.
 func (o outages) elapsed(a, b time.Time) time.Duration {
 	d := b.Sub(a)
 	for _, one := range o {

@@ -9,32 +9,33 @@ import (
 )
 
 const (
-	// reusePatience replaces the 15 s of unreachable_after, so that the coordinator
-	// polls targets at least every 2 s.
+	// reusePatience is the setting unreachable_after in the scenario. The coordinator
+	// polls a target at least every third of it.
 	reusePatience = 6 * time.Second
-	reusePoll     = time.Second
-	// reuseTTL is the TTL of the leases. The lease of a dead process must expire within
-	// reuseBound. The coordinator checks leases once a second, and one second is for a
-	// busy machine.
-	reuseTTL   = 6 * time.Second
+	// reusePoll is the setting poll_every in the scenario.
+	reusePoll = time.Second
+	// reuseTTL is the TTL of all leases in the scenario.
+	reuseTTL = 6 * time.Second
+	// reuseBound is the time within which the lease of a killed process must expire. The
+	// coordinator checks leases once a second. Another second is for a busy machine.
 	reuseBound = reuseTTL + 2*time.Second
-	// reuseStays is how long the killed targets must stay published as dead.
+	// reuseStays is the time for which the killed targets must stay published as dead.
 	reuseStays = 8 * time.Second
-	// reuseReport replaces the bound of reports, because the occupants have just
-	// started.
+	// reuseReport is the time within which a reported state must be published. It is
+	// longer than in other scenarios, because the servers have just started.
 	reuseReport = 3 * time.Second
-	// reuseBack is the bound for the state of a service when its killed target returns.
-	// It includes the start of the process.
+	// reuseBack is the time within which the state of a service must be right after its
+	// killed target was started again. It includes the start of the process.
 	reuseBack = 15 * time.Second
-	// reuseOthers is the number of other targets. With them the killed targets are less
-	// than a third of the mesh, so the guard does not trip.
+	// reuseOthers is the number of targets without a fault. With them the 20 killed targets
+	// are a fifth of the mesh, and the guard trips only if half of the mesh is suspect.
 	reuseOthers = 60
 )
 
-// reuse kills processes, and other servers take their addresses at once. The lease of a
-// dead process must expire, even if another server answers at its address. A static
-// target has the status that its address answers. Then the killed targets return, some
-// at other addresses and some at their old ones.
+// reuse kills processes, and lets other servers take their addresses at once. The lease of a
+// killed process must expire, even if another server answers at its address. A static target
+// must have the status that its address answers. Then the killed targets are started again,
+// some at new addresses and some at their old ones.
 func reuse(r *rig, v *Verdict) error {
 	if err := r.start(settings{unreachable: reusePatience, poll: reusePoll, policy: undamped}); err != nil {
 		return err
@@ -59,7 +60,7 @@ func reuse(r *rig, v *Verdict) error {
 	return restartKilled(r, v, sets)
 }
 
-// hostReused starts all targets and waits until they are SERVING.
+// hostReused starts all targets of the scenario, and waits until they are SERVING.
 func hostReused(r *rig, sets []*reuseSet, killed []*killedTarget) error {
 	services := servicesOf(idsOf(killed))
 	r.record.add(serving, reuseBack, services...)
@@ -85,8 +86,8 @@ func hostReused(r *rig, sets []*reuseSet, killed []*killedTarget) error {
 	return r.watcher.waitFor(r.ctx, "every service is SERVING", allConfirmed(serving, services))
 }
 
-// restartKilled requires that the killed targets are SERVING again, and stay so for
-// longer than a lease lasts.
+// restartKilled starts the killed targets again. It requires that they are SERVING, and stay
+// SERVING for longer than a lease lasts.
 func restartKilled(r *rig, v *Verdict, sets []*reuseSet) error {
 	r.progress("the killed targets return: %d at other addresses, %d at their old ones", len(sets[0].killed), len(sets[1].killed))
 	for _, s := range sets {
@@ -105,8 +106,8 @@ func restartKilled(r *rig, v *Verdict, sets []*reuseSet) error {
 	return nil
 }
 
-// requireRoutable requires that the services of the killed targets count the right
-// number of routable instances.
+// requireRoutable requires that List of the coordinator shows the right number of routable
+// instances for each service of a killed target.
 func requireRoutable(r *rig, v *Verdict, all []*killedTarget) error {
 	c, err := r.newClient()
 	if err != nil {
@@ -128,14 +129,15 @@ func requireRoutable(r *rig, v *Verdict, all []*killedTarget) error {
 	return nil
 }
 
-// routableOf returns how many instances are routable, and how many there are.
+// routableOf returns how many instances are routable, and how many instances a service has.
 func routableOf(n *pb.Counts) (routable, all int) {
 	up := n.GetServing() + n.GetDegraded()
 	rest := n.GetNotServing() + n.GetUnknown() + n.GetStarting() + n.GetDraining() + n.GetMaintenance()
 	return int(up), int(up + rest)
 }
 
-// instancesOf returns the instances that have a truth, sorted and without duplicates.
+// instancesOf returns the names of the targets that have a truth, sorted and without
+// duplicates. Services also have truths, and are left out.
 func instancesOf(truths []Truth) []health.ID {
 	var all []health.ID
 	for _, t := range truths {

@@ -2,21 +2,23 @@ package chaos
 
 import "github.com/meshhealth/meshhealth/health"
 
-// reuseSet is a set of killed targets that share a process, before and after they are
-// killed. Their occupants share another process.
+// reuseSet is a set of targets of the scenario "reuse" that are killed together, since one
+// process hosts them. A second process hosts the occupants: the servers that take the
+// addresses of the killed targets.
 type reuseSet struct {
 	*rig
-	moves           bool // the targets return at other addresses
-	killed          []*killedTarget
-	host, occupants *hostProcess
+	moves     bool // true if the killed targets are started again at other addresses
+	killed    []*killedTarget
+	host      *hostProcess // the process of the targets
+	occupants *hostProcess // the process of the occupants
 }
 
 func newReuseSet(r *rig, moves bool) *reuseSet {
 	return &reuseSet{rig: r, moves: moves, killed: killedTargets(moves)}
 }
 
-// openTargets starts the targets and the process of the occupants. The occupants can
-// then take the addresses without a delay.
+// openTargets starts the targets. It also starts the process of the occupants, which has no
+// targets yet, so that the occupants can later take the addresses without a delay.
 func (s *reuseSet) openTargets() (err error) {
 	if s.host, err = s.rig.host(groupsOf(s.killed, (*killedTarget).group)...); err != nil {
 		return err
@@ -28,7 +30,7 @@ func (s *reuseSet) openTargets() (err error) {
 	return err
 }
 
-// replaceTargets kills the targets and starts the occupants at their addresses.
+// replaceTargets kills the targets, and starts the occupants at the addresses of the targets.
 func (s *reuseSet) replaceTargets() error {
 	for _, k := range s.killed {
 		s.recordEnd(k.id(), k.how)
@@ -44,8 +46,8 @@ func (s *reuseSet) replaceTargets() error {
 	return s.occupants.run(s.ctx, Command{Do: commandOpen, Groups: groupsOf(s.killed, (*killedTarget).occupantGroup)})
 }
 
-// recordEnd records the truth after the process of a target has ended. The lease of the target
-// expires. If the target is static, its port is closed.
+// recordEnd records what must be published after the process of a target was killed. The lease
+// of a leased target expires. A static target is NOT_SERVING, since its port is closed.
 func (s *reuseSet) recordEnd(id health.ID, how string) {
 	if how == howStatic {
 		s.record.add(notServing, s.bounds.Refusal, id)
@@ -54,8 +56,8 @@ func (s *reuseSet) recordEnd(id health.ID, how string) {
 	}
 }
 
-// restartTargets starts the targets again. If they return to their old addresses, it
-// kills the occupants first.
+// restartTargets starts the killed targets again. It first kills the occupants if the targets
+// need their old addresses.
 func (s *reuseSet) restartTargets() error {
 	for _, k := range s.killed {
 		state := serving
@@ -71,8 +73,8 @@ func (s *reuseSet) restartTargets() error {
 	return err
 }
 
-// recordOccupantEnd records the truth after the occupant of a target's address has ended. It
-// returns the state of the target's service after the target has returned.
+// recordOccupantEnd records what must be published after the occupant at the address of a
+// target was killed. It returns the state that the service of the target must have in the end.
 func (s *reuseSet) recordOccupantEnd(k *killedTarget) State {
 	if k.how == howStatic {
 		s.recordEnd(k.id(), k.how)

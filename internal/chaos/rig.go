@@ -14,14 +14,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// rig is the environment of one scenario: its processes, its files and its record.
-// close ends all of them.
+// rig is the environment of one scenario: its processes, its files and the recorded truths.
+// The method close ends the processes and closes the files.
 type rig struct {
 	ctx         context.Context
 	cfg         *Config
 	name        string
-	dir         string   // files of the scenario
-	log         *os.File // output of the child processes
+	dir         string   // folder for the files of the scenario
+	log         *os.File // file for the output of the child processes
 	record      *record
 	bounds      Bounds
 	coordinator *coordinator
@@ -29,7 +29,7 @@ type rig struct {
 	countFrom   time.Time // updates before this time are not compared
 
 	mu      sync.Mutex
-	closers []func() // functions that close calls, the last one first
+	closers []func() // functions that the method close calls, the last one first
 }
 
 func newRig(ctx context.Context, cfg *Config, dir, name string) (*rig, error) {
@@ -42,7 +42,8 @@ func newRig(ctx context.Context, cfg *Config, dir, name string) (*rig, error) {
 	return r, err
 }
 
-// onClose registers a function that close calls. close calls the last function first.
+// onClose registers a function that the method close calls. The function that was registered
+// last is called first.
 func (r *rig) onClose(f func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -59,12 +60,12 @@ func (r *rig) close() {
 	_ = r.log.Close() // only child processes wrote to it
 }
 
-// progress reports a phase of the scenario.
+// progress passes a text about the present phase of the scenario to the caller of Run.
 func (r *rig) progress(format string, args ...any) {
 	r.cfg.Progress(r.name + ": " + fmt.Sprintf(format, args...))
 }
 
-// wait waits for d. It returns the error of the context if the context ends before.
+// wait waits for the time d. It returns early with an error if the scenario is interrupted.
 func (r *rig) wait(d time.Duration) error {
 	if !sleep(r.ctx, d) {
 		return r.ctx.Err()
@@ -72,7 +73,7 @@ func (r *rig) wait(d time.Duration) error {
 	return nil
 }
 
-// start starts a coordinator and the watcher whose updates are compared.
+// start starts a coordinator, and the watcher whose updates are compared with the truths.
 func (r *rig) start(s settings) error {
 	r.bounds = boundsFor(s.unreachableAfter())
 	if err := r.startCoordinator(s); err != nil {
@@ -99,7 +100,7 @@ func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 	return nil
 }
 
-// ids returns the names of the targets of these hosts.
+// ids returns the names of the targets that these child processes host.
 func ids(hosts ...*hostProcess) []health.ID {
 	var all []health.ID
 	for _, h := range hosts {
@@ -110,8 +111,9 @@ func ids(hosts ...*hostProcess) []health.ID {
 	return all
 }
 
-// hostLeasedAndStatic starts n targets, each with an address of its own. One process
-// has leased targets of this library. Another process has static stock targets.
+// hostLeasedAndStatic starts n targets, each with an address of its own. One child process
+// hosts leased targets of this library. Another one hosts static targets with standard
+// servers.
 func (r *rig) hostLeasedAndStatic(n int) (leased, static *hostProcess, err error) {
 	leased, err = r.host(Group{Kind: kindOurs, Service: "leased", Targets: n / 2, Leased: true})
 	if err != nil {
@@ -124,7 +126,8 @@ func (r *rig) hostLeasedAndStatic(n int) (leased, static *hostProcess, err error
 	return leased, static, r.waitUntilServing(leased, static)
 }
 
-// countErrors compares the truths with the published states and puts the result into v.
+// countErrors compares the truths with the published states, and stores the number of errors
+// in v.
 func (r *rig) countErrors(v *Verdict, instances int) {
 	truths, gaps := r.record.read()
 	seen, view := r.watcher.read()
@@ -134,7 +137,8 @@ func (r *rig) countErrors(v *Verdict, instances int) {
 	v.requireOrder("the watcher", truths, seen, view)
 }
 
-// writeLogs writes the truths and the updates into two files, if the logs are kept.
+// writeLogs writes the truths and the published states into two files, if the user wants to
+// keep logs.
 func (r *rig) writeLogs(truths []Truth, seen []Seen) {
 	if !r.cfg.Keep {
 		return

@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// scenario is one fault and the check of its consequences.
+// scenario is a function that causes one fault around a coordinator and checks the
+// consequences. about describes the fault for the user.
 type scenario struct {
 	name, about string
 	run         func(r *rig, v *Verdict) error
@@ -41,7 +42,7 @@ func Names() []string {
 }
 
 // Run runs the scenarios one after the other and returns their verdicts. An error means
-// that a scenario could not run. The scenarios after it were not run.
+// that a scenario could not run. Run then returns the verdicts of the scenarios before it.
 func Run(ctx context.Context, cfg Config) (all []Verdict, err error) {
 	if cfg.Rounds == 0 {
 		cfg.Rounds = DefaultRounds

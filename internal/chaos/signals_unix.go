@@ -10,8 +10,8 @@ import (
 // supported is true because this system can suspend and resume a process.
 const supported = true
 
-// signalGroup sends a signal to a process and its children. The children matter in the
-// scenario slowdisk, where the coordinator is a child of strace.
+// signalGroup sends a signal to a process and its children. The scenario "slowdisk" needs the
+// children, since its coordinator is a child of strace.
 func signalGroup(p *os.Process, s syscall.Signal) error { return syscall.Kill(-p.Pid, s) }
 
 func suspendGroup(p *os.Process) error { return signalGroup(p, syscall.SIGSTOP) }

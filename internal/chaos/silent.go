@@ -9,16 +9,16 @@ import (
 const (
 	silentTargets = 100
 	// silentBack is the time within which a target that answers again must be published as
-	// SERVING. The coordinator dials a silent target less and less often: at last every
-	// 15 s and up to a quarter more.
+	// SERVING. The coordinator dials a silent target every 15 s plus up to a quarter, which
+	// is less than 19 s.
 	silentBack = 19*time.Second + 3*time.Second
-	// silentTTL has the same ratio to blackholePatience as the defaults. A target that
-	// renewed its lease within half of the TTL counts as reachable.
+	// silentTTL is the TTL of the lease in the scenario. By default, too, a TTL is twice
+	// unreachable_after. No silent target is given up within half of the TTL after a renewal.
 	silentTTL = 2 * blackholePatience
 )
 
-// silent suspends two processes with one target each, while all other targets answer.
-// The two targets must be published as dead within the bound.
+// silent suspends two processes that host one target each, while all other targets answer.
+// The two silent targets must be published as dead within their bound.
 func silent(r *rig, v *Verdict) error {
 	n := r.cfg.instances(silentTargets)
 	if err := r.start(settings{unreachable: blackholePatience}); err != nil {
@@ -50,8 +50,8 @@ func silent(r *rig, v *Verdict) error {
 	return nil
 }
 
-// suspendUntilDead suspends hosts until their targets are published as dead, and
-// resumes them.
+// suspendUntilDead suspends child processes until all their targets are published as dead.
+// Then it resumes the processes, and waits until their targets are SERVING.
 func suspendUntilDead(r *rig, v *Verdict, hosts ...*hostProcess) error {
 	began := time.Now()
 	r.record.add(notServing, r.bounds.Path, ids(hosts...)...)
@@ -75,8 +75,8 @@ func suspendUntilDead(r *rig, v *Verdict, hosts ...*hostProcess) error {
 	return r.watcher.waitFor(r.ctx, "the resumed targets are SERVING", allConfirmed(serving, ids(hosts...)))
 }
 
-// hasState returns a condition for waitFor. It is true when the name id has the state s,
-// confirmed or not.
+// hasState returns a condition for waitFor. It is true when id is published with the state s,
+// confirmed or unconfirmed.
 func hasState(s State, id health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool { return view[id].State == s }
 }

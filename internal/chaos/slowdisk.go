@@ -15,8 +15,8 @@ const (
 	slowDiskDelay = 500 * time.Millisecond
 )
 
-// slowDisk delays every sync of the coordinator's disk. Flips must reach watchers
-// within the usual bounds. Registrations take longer and must not be lost.
+// slowDisk delays every sync of the coordinator's disk. Changes of states must be published
+// within the usual bounds. Registrations take longer, but must not be lost.
 func slowDisk(r *rig, v *Verdict) error {
 	strace, err := exec.LookPath("strace")
 	if err != nil {
@@ -53,8 +53,8 @@ func slowDisk(r *rig, v *Verdict) error {
 	return requireStored(r, v, l, n)
 }
 
-// requireStored compares the flips, and requires that registrations waited for the disk
-// and are listed.
+// requireStored compares the published states with the truths. It requires that a registration
+// waits for the disk, and that all acknowledged registrations exist.
 func requireStored(r *rig, v *Verdict, l *load, n int) error {
 	r.countErrors(v, n)
 	began := time.Now()

@@ -9,13 +9,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// slowReader is a watcher that reads slowly, or not at all, until hurry is closed.
+// slowReader is a watcher that pauses after each message, so that it reads slowly or not at
+// all. catchUp ends the pauses.
 type slowReader struct {
 	watcher
-	pause    time.Duration // how long it waits after each message
-	hurry    chan struct{} // catchUp closes it, which ends the pauses
-	messages int           // number of messages that it has read so far
-	caughtUp time.Duration // time from the close of hurry until it had the true states
+	pause    time.Duration // length of the pause after each message
+	hurry    chan struct{} // closed when the reader must not pause any more
+	messages int           // number of messages that the reader has read so far
+	caughtUp time.Duration // time from the end of the pauses until the reader had the true states
 }
 
 // startSlowReaders starts n slow readers, each on a connection of its own.
@@ -37,7 +38,8 @@ func (r *rig) startSlowReaders(n int, pause time.Duration) ([]*slowReader, error
 	return all, nil
 }
 
-// run reads the snapshot without a delay, and then waits after each message.
+// run reads messages until ctx ends. It reads the first snapshot without pauses, and then
+// pauses after each message.
 func (w *slowReader) run(ctx context.Context, c *client.Client) {
 	known := false
 	for u, err := range c.Watch(ctx, client.WatchOptions{}) {
@@ -64,8 +66,8 @@ func (w *slowReader) pauseReading(ctx context.Context) {
 	}
 }
 
-// catchUp ends the pauses, and waits until the watcher has the true states. It returns how
-// many messages the watcher had read before the call, and how many in total.
+// catchUp ends the pauses of the reader, and waits until the reader has the true states. It
+// returns the number of messages that were read before the call, and the number of all.
 func (w *slowReader) catchUp(ctx context.Context, truths []Truth) (before, all int, err error) {
 	began, count := time.Now(), func() int {
 		w.mu.Lock()

@@ -10,15 +10,15 @@ import (
 const (
 	slowWatcherTargets = 2000
 	slowWatchers       = 50
-	// slowWatcherMemory is how many more bytes of memory the coordinator may use in the
-	// second round of flips. A coordinator that kept the changes for each watcher would
-	// need much more.
+	// slowWatcherMemory is the number of bytes by which the coordinator's memory may grow
+	// in the second round of changes. A coordinator that queued the changes for each
+	// watcher would need much more.
 	slowWatcherMemory = 96 << 20
 )
 
-// slowWatcher makes some watchers stop reading and suspends one process that watches,
-// while all targets flip. Other watchers must not be affected. The slow watchers must
-// have the true states in the end.
+// slowWatcher lets 50 watchers stop reading, and suspends one process that watches, while all
+// targets change their states. Other watchers must receive everything in time. When the slow
+// watchers read again, they must receive the true states.
 func slowWatcher(r *rig, v *Verdict) error {
 	n := r.cfg.instances(slowWatcherTargets)
 	if err := r.start(settings{policy: undamped}); err != nil {
@@ -54,8 +54,8 @@ func slowWatcher(r *rig, v *Verdict) error {
 	return resumeReaders(r, v, slow, stopped)
 }
 
-// resumeReaders lets the slow watchers read again, and requires that they end with the
-// true states.
+// resumeReaders lets the slow watchers and the suspended process read again. It requires that
+// all of them receive the true states.
 func resumeReaders(r *rig, v *Verdict, slow []*slowReader, stopped *watchProcess) error {
 	r.progress("the slow watchers read again")
 	truths, _ := r.record.read()

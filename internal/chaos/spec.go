@@ -7,39 +7,42 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Spec tells a child which targets to host. It is the first line of the child's stdin,
-// as JSON.
+// Spec lists the targets that a child process must host. The parent writes the Spec as JSON
+// into the first line of the child's stdin.
 type Spec struct {
-	// Coordinator is the address at which leased targets register.
+	// Coordinator is the HOST:PORT of the coordinator at which leased targets register.
 	Coordinator string
 	Groups      []Group
 }
 
-// Group describes targets of one kind.
+// Group describes a number of targets of the same kind, which one child process hosts.
 type Group struct {
 	// Kind is "ours" for servers of this library, "stock" for standard servers, or a
 	// name in stubKinds.
 	Kind string
-	// Service is the name of the services without their number. Instance is the prefix
-	// of the instance names; empty means "i".
-	Service, Instance string
-	// Targets is the number of targets. Each is how many of them one service has; 0
-	// means 10.
-	Targets, Each int
-	// PerAddress is how many targets share a server. 0 means 1.
+	// Service is the prefix of the names of the services. Each service adds its number.
+	Service string
+	// Instance is the prefix of the names of the targets. Empty means "i".
+	Instance string
+	// Targets is the number of targets in the group.
+	Targets int
+	// Each is the number of targets in one service. 0 means 10.
+	Each int
+	// PerAddress is the number of targets that share one server. 0 means 1.
 	PerAddress int
-	Leased     bool
-	// TTL is the TTL of the leases. 0 means the default.
+	// Leased says that the targets register themselves, with a lease.
+	Leased bool
+	// TTL is the time to live of each lease. 0 means the default of the coordinator.
 	TTL time.Duration
-	// At are the addresses of the servers, in order. Servers without an address in At
-	// use any free port.
+	// At has the HOST:PORT of the first servers of the group. All other servers listen on
+	// free ports.
 	At []string
-	// Mute says that the servers are not registered, and that no truth is written about
+	// Mute says that the targets are not registered, and that no truth is written about
 	// them.
 	Mute bool
 }
 
-// The values of Group.Kind that are not in stubKinds.
+// The values of Group.Kind for targets whose health service is complete.
 const (
 	kindOurs  = "ours"
 	kindStock = "stock"
@@ -57,7 +60,7 @@ func (g *Group) setDefaults() {
 	}
 }
 
-// id returns the name of the n-th target.
+// id returns the name of the target with the number n, counted from 0.
 func (g *Group) id(n int) health.ID {
 	return health.ID{Service: fmt.Sprintf("%s-%d", g.Service, n/g.Each), Instance: fmt.Sprintf("%s-%d", g.Instance, n)}
 }
@@ -73,7 +76,7 @@ func (g *Group) source() source {
 	return byStub
 }
 
-// address returns the address at which the n-th target listens.
+// address returns the HOST:PORT at which the target with the number n listens.
 func (g *Group) address(n int) string {
 	if server := n / g.PerAddress; server < len(g.At) {
 		return g.At[server]
@@ -81,11 +84,10 @@ func (g *Group) address(n int) string {
 	return anyPort
 }
 
-// anyPort is the listen address of targets for which At has no address. It means any free
-// port.
+// anyPort is the listen address of a server that may use any free port.
 const anyPort = "127.0.0.1:0"
 
-// state returns the state that the targets of the group have at their start.
+// state returns the true state of the targets of the group when they start.
 func (g *Group) state() State {
 	if k := stubNamed(g.Kind); k != nil && k.noService {
 		return unknown
@@ -93,39 +95,43 @@ func (g *Group) state() State {
 	return serving
 }
 
-// Command is a line of a child's stdin after the first, as JSON. Commands run
-// concurrently. The child answers each when it is done.
+// Command is a command for a child process that hosts targets. The parent writes one Command
+// as JSON into each line of stdin after the [Spec]. Commands run concurrently. The child
+// writes a line when a command is done.
 type Command struct {
-	// Seq is the number of the command. The answer to the command repeats it.
+	// Seq is the number of the command. The line about its end repeats the number.
 	Seq int
-	Do  string
-	// IDs are the targets of the command. Empty means all.
+	// Do says what the child must do. Each value uses some of the other fields.
+	Do string
+	// IDs are the names of the targets that change. Empty means all targets of the child.
 	IDs []string
-	// State is the new state of the targets, for commandSet.
+	// State is the new state of the targets.
 	State State
-	// Turns is how often each target changes, within Duration.
+	// Turns is the number of times that each target changes its state within Duration.
 	Turns    int
 	Duration time.Duration
-	// Count is how many more instances of Service the child starts.
+	// Service is the name of the service for which the child starts new instances.
 	Service string
-	Count   int
-	// Groups are opened in addition to the groups of the Spec.
+	// Count is the number of new instances.
+	Count int
+	// Groups describes the new targets that the child starts.
 	Groups []Group
 }
 
 // The values of Command.Do.
 const (
-	commandSet     = "set"    // set the targets to State at once
-	commandFlip    = "storm"  // change each target Turns times within Duration
-	commandRoll    = "roll"   // replace each target by a new one, service by service
-	commandGrow    = "grow"   // start Count more instances of Service
-	commandStopAll = "shrink" // drain all targets
-	commandOpen    = "open"   // open Groups
+	commandSet     = "set"    // set the state of the targets IDs to State
+	commandFlip    = "storm"  // change the state of each target in IDs Turns times within Duration
+	commandRoll    = "roll"   // replace each target of the child by a new one, service by service
+	commandGrow    = "grow"   // start Count new instances of Service
+	commandStopAll = "shrink" // drain all targets of the child
+	commandOpen    = "open"   // start the targets of Groups
 )
 
-// The first words of the lines of a child's stdout. truthWord is another one.
+// A child that hosts targets writes lines to stdout. These are the first words of such lines,
+// besides truthWord.
 const (
-	targetWord = "target" // a target: its name, address, health name, and whether it is leased
-	readyWord  = "ready"  // all groups of the Spec are open
-	doneWord   = "done"   // a command is done; the line has its Seq and the error text
+	targetWord = "target" // the line has the name, address and health name of a target, and whether it is leased
+	readyWord  = "ready"  // all targets of the Spec have started
+	doneWord   = "done"   // a command is done; the line has its Seq and its error text
 )

@@ -8,22 +8,24 @@ import (
 const (
 	stormTargets = 10_000
 	stormTurns   = 5
-	// stormRate is the number of flips in a second.
+	// stormRate is the number of changes of all targets together in one second.
 	stormRate = 2500
 	// stormShare is the number of targets that share a server. A process has too few file
-	// descriptors for one server each. A server of this library serves up to 99 names.
+	// descriptors for one server for each target. A server of this library serves up to 99
+	// names.
 	stormShare    = 90
 	stormWatchers = 3
-	// stormBound replaces the bound of reports, because flips keep all cores busy.
+	// stormBound is the time within which a reported state must be published. It is longer
+	// than in other scenarios, because the changes keep all cores busy.
 	stormBound = 2 * time.Second
-	// stormMemory is how much more memory the coordinator may use during the storm, in
-	// bytes.
+	// stormMemory is the number of bytes by which the coordinator's memory may grow in the
+	// scenario.
 	stormMemory = 256 << 20
 )
 
-// storm makes all targets flip again and again. Every watcher must receive the changes
-// of each target in order, and end with the true states. This includes a watcher that
-// reads only one message in a second.
+// storm makes all targets change their states again and again. Every watcher must receive the
+// changes of each target in order, and the true state of each target in the end. One of the
+// watchers reads only one message in a second.
 func storm(r *rig, v *Verdict) error {
 	n := r.cfg.instances(stormTargets)
 	if err := r.start(settings{policy: undamped}); err != nil {
@@ -70,15 +72,15 @@ func (r *rig) hostShared(n int) ([]*hostProcess, error) {
 	return hosts, r.waitUntilServing(hosts...)
 }
 
-// planStorm returns the command that makes n targets flip.
+// planStorm returns the command that makes n targets change their states stormTurns times.
 func planStorm(r *rig, n int) Command {
 	o := Command{Turns: stormTurns, Duration: time.Duration(n*stormTurns) * time.Second / stormRate}
 	r.progress("%d targets are SERVING; each flips %d times within %v", n, o.Turns, o.Duration)
 	return o
 }
 
-// requireCaughtUp compares the main watcher, and requires order and true states of the
-// other watchers.
+// requireCaughtUp compares the states that the watcher of the rig received with the truths. It
+// requires that all other watchers received the changes in order, and the true states.
 func requireCaughtUp(r *rig, v *Verdict, n int, others []*watcher, slow []*slowReader, grown memoryGrowth) error {
 	r.progress("the storm has ended; the slow watcher reads without delay")
 	v.requireMemory(grown, stormMemory)

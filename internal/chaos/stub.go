@@ -13,37 +13,37 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// stubKind is one way in which a grpc.health.v1 service is half-implemented. For each
-// kind either Check or Watch is right, unless there is no health service.
+// stubKind is one way in which a grpc.health.v1 service is half-implemented. In each kind at
+// least one of Check and Watch is right, or there is no health service at all.
 type stubKind struct {
 	name string
-	// watch and check replace the methods of the stock server. Nil means that the
-	// method of the stock server is used.
+	// watch replaces the method Watch of the stock server; nil means that it is not
+	// replaced.
 	watch func(s *stub, name string, stream healthpb.Health_WatchServer) error
-	check func(ctx context.Context, s *stub, name string) error // if it returns an error, Check returns this error instead of a status
+	// check is called before the method Check of the stock server. If it returns an error,
+	// Check returns this error. nil means that nothing is called.
+	check func(ctx context.Context, s *stub, name string) error
 	// options are the options of the gRPC server.
 	options []grpc.ServerOption
-	// If late is set, the server does not know the name of a target before the first
-	// change of the target.
+	// late is true if the server does not know the name of a target before the state of
+	// the target changes for the first time.
 	late bool
-	// If noService is set, there is no health service.
+	// noService is true if the gRPC server has no health service.
 	noService bool
 }
 
-// The kinds of stubs to which code outside stubKinds refers.
+// The names of the kinds of stubs that other files need.
 const (
 	kindCheckOnly = "check-only"
 	kindQuota     = "quota"
 )
 
-// quota is how many streams a server of kindQuota allows on a connection. quotaShare is
-// how many targets share such a server.
 const (
-	quota      = 3
-	quotaShare = 6
+	quota      = 3 // number of concurrent streams that a server of kindQuota allows on a connection
+	quotaShare = 6 // number of targets that share a server of kindQuota
 )
 
-// stubKinds are all kinds of half-implemented health services.
+// stubKinds has all kinds of half-implemented health services.
 var stubKinds = slices.Concat(failingWatchKinds(), refusingKinds(), []stubKind{
 	{name: kindCheckOnly, watch: watchFails(codes.Unimplemented)},
 	{name: "constant-ends", watch: watchSends(sendServing, endStream)},
@@ -68,7 +68,7 @@ func stubNamed(name string) *stubKind {
 	return &stubKinds[i]
 }
 
-// failingWatchKinds end every Watch before its first message.
+// failingWatchKinds returns kinds of servers that end every Watch before its first message.
 func failingWatchKinds() (kinds []stubKind) {
 	for _, c := range []codes.Code{
 		codes.OK, codes.Unknown, codes.Internal, codes.Unavailable, codes.PermissionDenied, codes.ResourceExhausted,
@@ -78,7 +78,8 @@ func failingWatchKinds() (kinds []stubKind) {
 	return kinds
 }
 
-// refusingKinds refuse every method that does not belong to grpc.health.v1.
+// refusingKinds returns kinds of servers that refuse every method outside grpc.health.v1, as
+// an interceptor that checks authorisation does.
 func refusingKinds() (kinds []stubKind) {
 	for _, c := range []codes.Code{
 		codes.Unauthenticated, codes.PermissionDenied, codes.NotFound, codes.Internal, codes.Unavailable,
@@ -96,12 +97,13 @@ func refusingKinds() (kinds []stubKind) {
 	return kinds
 }
 
-// unimplemented answers unknown methods, after the interceptors have allowed them.
+// unimplemented answers calls of methods that the server does not have. gRPC calls
+// interceptors for such methods only if there is a handler for them.
 func unimplemented(any, grpc.ServerStream) error {
 	return status.Error(codes.Unimplemented, "unknown method")
 }
 
-// stub is a stock health server with some replaced methods.
+// stub is the health server of grpc-go, with methods that its kind replaces.
 type stub struct {
 	*stock.Server
 	kind *stubKind
@@ -122,8 +124,8 @@ func (h *host) serveStub(k *stubKind, l net.Listener, targets []*target) {
 	}
 }
 
-// withoutFirst returns a function that ignores its first call and passes all later
-// calls to f.
+// withoutFirst returns a function that does nothing at its first call, and calls f at every
+// later call.
 func withoutFirst[A, B any](f func(A, B)) func(A, B) {
 	called := false
 	return func(a A, b B) {
@@ -150,7 +152,7 @@ func (s *stub) Watch(req *healthpb.HealthCheckRequest, stream healthpb.Health_Wa
 	return s.Server.Watch(req, stream)
 }
 
-// currentStatus returns the status of a name.
+// currentStatus returns the true status of a name, or SERVICE_UNKNOWN.
 func (s *stub) currentStatus(name string) healthpb.HealthCheckResponse_ServingStatus {
 	resp, err := s.Server.Check(context.Background(), &healthpb.HealthCheckRequest{Service: name})
 	if err != nil {
@@ -159,13 +161,13 @@ func (s *stub) currentStatus(name string) healthpb.HealthCheckResponse_ServingSt
 	return resp.GetStatus()
 }
 
-// checkHangs is a Check that does not return before its context ends.
+// checkHangs makes Check hang until the context of the call ends.
 func checkHangs(ctx context.Context, _ *stub, _ string) error {
 	<-ctx.Done()
 	return ctx.Err()
 }
 
-// checkFails is a Check that returns an error instead of NOT_SERVING.
+// checkFails makes Check return an error if the status is NOT_SERVING.
 func checkFails(_ context.Context, s *stub, name string) error {
 	if s.currentStatus(name) == healthpb.HealthCheckResponse_NOT_SERVING {
 		return status.Error(codes.Unknown, "health: db not ok")
@@ -173,10 +175,10 @@ func checkFails(_ context.Context, s *stub, name string) error {
 	return nil
 }
 
-// watchFails returns a Watch that ends at once with the code c.
+// watchFails returns an implementation of Watch that ends at once with the code c.
 func watchFails(c codes.Code) func(*stub, string, healthpb.Health_WatchServer) error {
 	return func(*stub, string, healthpb.Health_WatchServer) error {
-		return status.Error(c, "Watch is not implemented") // returns nil if c is OK
+		return status.Error(c, "Watch is not implemented") // for the code OK, status.Error returns nil
 	}
 }
 
@@ -185,8 +187,8 @@ type (
 	finisher func(stream healthpb.Health_WatchServer) error
 )
 
-// watchSends returns a Watch that sends at most one message, and then ends or stays
-// open.
+// watchSends returns an implementation of Watch that sends at most one message with first. It
+// then ends the stream or keeps it open with last.
 func watchSends(first sender, last finisher) func(*stub, string, healthpb.Health_WatchServer) error {
 	return func(s *stub, name string, stream healthpb.Health_WatchServer) error {
 		if err := first(s, name, stream); err != nil {

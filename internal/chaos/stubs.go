@@ -9,22 +9,24 @@ import (
 )
 
 const (
-	// stubPatience replaces the 15 s of unreachable_after, so that the coordinator
-	// compares Watch with Check every 2 s. stubPoll is the shortest allowed poll_every.
+	// stubPatience is the setting unreachable_after in the scenario. The coordinator
+	// compares the Watch of a target with its Check every third of it.
 	stubPatience = 6 * time.Second
-	stubPoll     = time.Second
-	// stubTTL is so short that leases expire in the scenario unless they are renewed.
+	// stubPoll is the setting poll_every in the scenario: the shortest allowed value.
+	stubPoll = time.Second
+	// stubTTL is the TTL of all leases. A lease that is not renewed expires during the
+	// scenario.
 	stubTTL = 6 * time.Second
-	// stubCrowd is the number of other targets. With them the stubs are less than half
-	// of the mesh, so the guard does not trip.
+	// stubCrowd is the number of targets without a fault. With them the half-implemented
+	// targets are about a third of the mesh. The guard trips only if half of it is suspect.
 	stubCrowd = 120
-	// stubDwell is how long a right state must stay published.
+	// stubDwell is the time for which a right state must stay published.
 	stubDwell = 8 * time.Second
 )
 
-// stubs follows targets whose health services are half-implemented. Either their Check
-// or their Watch is right, so the coordinator can know their states. All of them must
-// be published.
+// stubs runs targets with half-implemented health services. Check or Watch of each target is
+// right, so the coordinator can know the state of the target. All true states must be
+// published.
 func stubs(r *rig, v *Verdict) error {
 	if err := r.start(settings{unreachable: stubPatience, poll: stubPoll, policy: undamped}); err != nil {
 		return err
@@ -56,8 +58,8 @@ func stubs(r *rig, v *Verdict) error {
 	return nil
 }
 
-// hostOthers starts targets that have no faults. Half are leased targets of this
-// library, half are static stock targets. They share addresses.
+// hostOthers starts n targets without a fault. Half of them are leased targets of this
+// library, and half are static targets with standard servers. Several targets share a server.
 func (r *rig) hostOthers(n int) (*hostProcess, error) {
 	return r.host(
 		Group{Kind: kindOurs, Service: "other-leased", Targets: n / 2, Leased: true, PerAddress: n / 6},
@@ -65,8 +67,8 @@ func (r *rig) hostOthers(n int) (*hostProcess, error) {
 	)
 }
 
-// stubGroups returns one group for each kind. Only kinds that need a shared server have
-// more than one target.
+// stubGroups returns one group for each kind of half-implemented health service. Each group
+// has one target, but that of kindQuota has quotaShare targets at one server.
 func stubGroups(leased bool) (groups []Group) {
 	for _, k := range stubKinds {
 		g := Group{Kind: k.name, Service: k.name + "-static", Targets: 1, Each: 1}
@@ -81,8 +83,9 @@ func stubGroups(leased bool) (groups []Group) {
 	return groups
 }
 
-// changeStubs changes the states of all targets that can change. After each change it waits
-// until the new state must be published, and could have been replaced by a false one.
+// changeStubs changes the states of all targets of these child processes three times. After
+// each change it waits until the new states are published, and then for stubDwell. In this time
+// no published state may become wrong again.
 func changeStubs(r *rig, hosts ...*hostProcess) error {
 	if err := waitUntilPublished(r); err != nil {
 		return err
@@ -101,7 +104,8 @@ func changeStubs(r *rig, hosts ...*hostProcess) error {
 	return nil
 }
 
-// changingTargets returns the names of the targets whose state can change.
+// changingTargets returns the names of the targets that have a health service, so that their
+// states can change.
 func changingTargets(all []health.ID) (names []string) {
 	for _, id := range all {
 		if !stubNamed(stubKindOf(id)).noService {
@@ -111,7 +115,7 @@ func changingTargets(all []health.ID) (names []string) {
 	return names
 }
 
-// stubKindOf returns the kind of a target of stubGroups.
+// stubKindOf returns the name of the [stubKind] of a target, which is a part of its name.
 func stubKindOf(id health.ID) string {
 	for _, end := range []string{"-static-", "-leased-"} {
 		if kind, _, ok := strings.Cut(id.Service, end); ok {
@@ -121,8 +125,8 @@ func stubKindOf(id health.ID) string {
 	return ""
 }
 
-// waitUntilPublished waits until all targets are published with their true states, and
-// then for stubDwell. It waits no longer than the bound plus one second in total.
+// waitUntilPublished waits until all targets are published with their true states, and then
+// for stubDwell. It waits for at most one second more than Bounds.Stub in total.
 func waitUntilPublished(r *rig) error {
 	late := time.Now().Add(r.bounds.Stub + time.Second)
 	if _, err := r.watcher.waitAtMost(r.ctx, r.bounds.Stub, matchesTruth(r.record, nil)); err != nil {
@@ -131,8 +135,8 @@ func waitUntilPublished(r *rig) error {
 	return r.wait(min(stubDwell, time.Until(late)))
 }
 
-// noteKinds adds the errors of each service to the notes of v. It requires that targets became
-// NOT_SERVING only because they reported it, since they have no other faults.
+// noteKinds adds a note about each service with errors to v. It requires that targets were
+// published as NOT_SERVING only with the cause "failed", since they have no other faults.
 func noteKinds(r *rig, v *Verdict, all []health.ID) {
 	truths, gaps := r.record.read()
 	seen, _ := r.watcher.read()
@@ -152,7 +156,8 @@ func noteKinds(r *rig, v *Verdict, all []health.ID) {
 	v.require(causes == 0, "NOT_SERVING was published %d times although the target had not reported a failure", causes)
 }
 
-// ofService returns a Case with only the truths and updates of the instances of one service.
+// ofService returns a copy of c that has only the truths and updates of the instances of one
+// service.
 func (c *Case) ofService(service string) *Case {
 	one := *c
 	one.Truths = slices.DeleteFunc(slices.Clone(c.Truths), func(t Truth) bool { return t.ID.Service != service || t.ID.Instance == "" })
@@ -160,8 +165,8 @@ func (c *Case) ofService(service string) *Case {
 	return &one
 }
 
-// foreignCauses counts the states NOT_SERVING that were published although the target
-// did not report a failure.
+// foreignCauses returns how often NOT_SERVING was published with another cause than "failed",
+// the cause of a reported failure.
 func foreignCauses(seen []Seen) (n int) {
 	for _, s := range seen {
 		if s.State == notServing && s.Cause != health.CauseFailed.String() {

@@ -15,22 +15,22 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// target is one instance of a service.
+// target is one instance of a service that a child process hosts.
 type target struct {
 	h         *host
 	id        health.ID
 	source    source
-	address   string
-	name      string // the name of the target in health requests
-	mute      bool   // no truth is written about the target
+	address   string // HOST:PORT of the server
+	name      string // name of the target in health requests
+	mute      bool   // if true, no truth is written about the target
 	set       func(name string, s healthpb.HealthCheckResponse_ServingStatus)
 	lease     *client.Registration // nil if the target is static
-	ownServer *server.Server       // nil if other targets share the server
+	ownServer *server.Server       // server of this library that serves only this target; otherwise nil
 	grpc      *grpc.Server
 }
 
-// setState writes the truth and then changes the health server. The truth has the
-// earlier time, so that no state seems to be published before it is true.
+// setState changes the state of the target. It writes the truth before it changes the health
+// server, so that no state can be published before it is true.
 func (t *target) setState(s State) {
 	if !t.mute {
 		t.h.out.writeTruth(t.id, s, t.source)
@@ -42,7 +42,8 @@ func (t *target) setState(s State) {
 	t.set(t.name, status)
 }
 
-// waitRegistered waits until the lease is acknowledged. A static target has no lease.
+// waitRegistered waits until the coordinator has acknowledged the registration of a leased
+// target. For a static target it returns at once.
 func (t *target) waitRegistered(ctx context.Context) error {
 	if t.lease == nil {
 		return nil
@@ -57,11 +58,11 @@ func (t *target) waitRegistered(ctx context.Context) error {
 	}
 }
 
-// propagation is how long a draining server waits before it stops, so that the status DRAINING
-// is published first.
+// propagation is the time for which a draining server waits before it stops, so that the
+// status DRAINING can be published.
 const propagation = 200 * time.Millisecond
 
-// drain drains, deregisters and stops the server.
+// drain drains the target, which also deregisters it, and stops its server.
 func (t *target) drain(ctx context.Context) error {
 	t.h.out.writeTruth(t.id, draining, t.source)
 	err := t.ownServer.Drain(ctx)
@@ -69,8 +70,8 @@ func (t *target) drain(ctx context.Context) error {
 	return err
 }
 
-// deregister writes that the target is Gone, and ends its registration. Drain of the server
-// calls it.
+// deregister writes the truth that the target is Gone, and ends its registration. The method
+// Drain of the server calls it.
 func (t *target) deregister(ctx context.Context) error {
 	t.h.out.writeTruth(t.id, Gone, t.source)
 	return t.lease.Close(ctx)
@@ -101,7 +102,7 @@ func (h *host) openServer(g *Group, first, end int) ([]*target, error) {
 	return targets, h.serveTargets(g, g.address(first), targets)
 }
 
-// serveTargets serves targets at one address, and registers the leased ones.
+// serveTargets serves targets at one address, and registers them if the group is leased.
 func (h *host) serveTargets(g *Group, address string, targets []*target) error {
 	l, err := net.Listen("tcp", address)
 	if err != nil {

@@ -9,13 +9,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// State is the name of a status, or Gone, or notRoutable.
+// State is the state of a target as a text: the name of a status, such as SERVING, or [Gone].
+// A [Truth] may also have the state NOT_ROUTABLE.
 type State string
 
 // Gone is the state of a target that is not registered any more.
 const Gone State = "GONE"
 
-// The states of targets.
+// The states that are the names of statuses.
 var (
 	serving    = State(health.Serving.String())
 	notServing = State(health.NotServing.String())
@@ -25,8 +26,8 @@ var (
 	unknown    = State(health.Unknown.String())
 )
 
-// notRoutable stands for every state in which a target receives no traffic. Only a truth can
-// have it, since no coordinator publishes it.
+// notRoutable means that a target must have any state in which it receives no traffic. Only a
+// truth can have notRoutable, since no coordinator publishes it.
 const notRoutable State = "NOT_ROUTABLE"
 
 // matches reports whether a published state agrees with a true state.
@@ -37,20 +38,21 @@ func (s State) matches(seen State) bool {
 	return s == seen
 }
 
-// Truth is the state of a target from a time on.
+// Truth is the true state of a target from the time At until the next Truth of the target.
 type Truth struct {
 	At    time.Time
 	ID    health.ID
 	State State
-	// Bound is the time from At within which State must be published. Hold is the part of
-	// Bound in which the coordinator waits on purpose.
-	Bound, Hold time.Duration
-	// If Undecided is set, any state may be published until Bound has passed, because
-	// the coordinator cannot know the truth. Only the state after that is compared.
+	// Bound is the time after At within which State must be published.
+	Bound time.Duration
+	// Hold is the part of Bound for which the coordinator waits on purpose.
+	Hold time.Duration
+	// Undecided means that any state may be published until Bound has passed, because the
+	// coordinator cannot know the truth. After Bound, State must be published.
 	Undecided bool
 }
 
-// Seen is one update that a watcher received.
+// Seen is one published state of a target, as a watcher received it.
 type Seen struct {
 	At          time.Time
 	ID          health.ID
@@ -61,8 +63,8 @@ type Seen struct {
 	Revision    uint64
 }
 
-// truthWord begins a line about a truth. Its fields are the word, the time in
-// nanoseconds, the name, the state and the source.
+// truthWord is the first word of a line about a truth. The other fields of the line are the
+// Unix time in nanoseconds, the name of the target, the state and the source.
 const truthWord = "truth"
 
 func truthLine(at time.Time, id health.ID, s State, w source) string {
@@ -83,34 +85,35 @@ func parseTruth(fields []string, b Bounds) (Truth, error) {
 	return t, nil
 }
 
-// source is how a coordinator learns the state of a target.
+// source is the way in which a coordinator learns the state of a target. Each way has its own
+// bound.
 type source string
 
 const (
 	byReport  source = "report"  // a server of this library reports the state
-	byStock   source = "stock"   // a stock server reports the state; a better one must last for Bounds.Hold
+	byStock   source = "stock"   // a stock server reports the state; SERVING counts only after Bounds.Hold
 	byRefusal source = "refusal" // the port of the target is closed
 	byPath    source = "path"    // the target does not answer
 	byStub    source = "stub"    // a half-implemented health service reports the state
 )
 
-// Bounds are the times within which a new state of a target must be published.
+// Bounds has the times within which a new state of a target must be published.
 type Bounds struct {
-	// Report is the bound of a state that a target reports. A flush takes microseconds.
-	// The rest is for a machine whose cores are all busy.
+	// Report is the bound of a state that a target reports. On an idle machine the
+	// publication takes milliseconds, so most of the bound is for a busy machine.
 	Report time.Duration
-	// Hold is how long a stock target must be SERVING before SERVING is published.
+	// Hold is the time for which a stock server must report SERVING before SERVING is
+	// published.
 	Hold time.Duration
-	// Refusal is the bound of a closed port: two refused connections, one second apart,
-	// and as much slack as in Report.
+	// Refusal is the bound of a target whose port is closed. The coordinator needs two
+	// refused connections, at least one second apart.
 	Refusal time.Duration
-	// Path is the bound of a target that does not answer: twice UnreachableAfter, one
-	// second, and as much slack as in Report. Forgiven time is not included.
+	// Path is the bound of a target that does not answer: twice UnreachableAfter, plus two
+	// seconds. Lateness that the coordinator forgives is not included.
 	Path time.Duration
-	// Stub is the bound of a half-implemented health service. The coordinator needs two
-	// Checks, a second apart, that contradict its Watch. Then it asks Check three
-	// times, and a better state must last for Hold. The rest is for the interval of
-	// Checks, a third of UnreachableAfter before the target is polled.
+	// Stub is the bound of a half-implemented health service: UnreachableAfter plus 9 s.
+	// The coordinator first needs two Checks that contradict the Watch. Then it polls, and
+	// SERVING must last for Hold.
 	Stub time.Duration
 }
 
@@ -123,8 +126,8 @@ func boundsFor(unreachableAfter time.Duration) Bounds {
 	}
 }
 
-// boundOf returns the time within which the state s must be published, and the part of
-// that time that the coordinator waits on purpose.
+// boundOf returns the time within which the state s must be published, if the coordinator
+// learns it in the way w. hold is the part of this time for which it waits on purpose.
 func (b Bounds) boundOf(w source, s State) (bound, hold time.Duration) {
 	switch {
 	case w == byRefusal:

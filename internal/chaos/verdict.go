@@ -14,20 +14,20 @@ type Verdict struct {
 	Instances int
 	Count
 	Took time.Duration
-	// Notes are additional measurements, one sentence each.
+	// Notes has additional measurements of the scenario, one sentence each.
 	Notes []string
-	// Failures are texts about the requirements that were not met. Empty means that the
+	// Failures has one text for each requirement that was not met. Empty means that the
 	// scenario passed or was skipped.
 	Failures []string
-	// Skipped is the reason why the scenario cannot run on this machine. Empty means
-	// that it ran.
+	// Skipped says why the scenario cannot run on this machine. Empty means that the
+	// scenario ran.
 	Skipped string
 }
 
-// OK reports whether there are no failures.
+// OK reports whether no requirement failed. A skipped scenario is OK, too.
 func (v *Verdict) OK() bool { return len(v.Failures) == 0 }
 
-// Word returns the verdict as one word: pass, FAIL or skipped.
+// Word returns the verdict as one word: "pass", "FAIL" or "skipped".
 func (v *Verdict) Word() string {
 	switch {
 	case v.Skipped != "":
@@ -38,8 +38,8 @@ func (v *Verdict) Word() string {
 	return "FAIL"
 }
 
-// Detection returns the time within which this percentage of the truths was published.
-// It is 0 if no truth was published.
+// Detection returns the time within which the given percentage of the published truths was
+// published. The result is 0 if no truth was published.
 func (v *Verdict) Detection(percent int) time.Duration {
 	n := len(v.Detections)
 	if n == 0 {
@@ -59,14 +59,14 @@ func (v *Verdict) note(format string, args ...any) {
 	v.Notes = append(v.Notes, fmt.Sprintf(format, args...))
 }
 
-// requireNoErrors adds a failure if the comparison found errors.
+// requireNoErrors adds a failure if [Compare] has counted false, missed or late states.
 func (v *Verdict) requireNoErrors() {
 	c := &v.Count
 	v.require(c.False+c.Missed+c.Late == 0, "%d false, %d missed, %d late: %s", c.False, c.Missed, c.Late, joinFaults(c.Faults))
 }
 
-// requireOrder adds a failure unless the updates of a watcher are in order and end with
-// the true states.
+// requireOrder adds a failure if the updates of a watcher are out of order. It also adds a
+// failure if the last updates do not have the true states.
 func (v *Verdict) requireOrder(watcher string, truths []Truth, seen []Seen, view map[health.ID]Seen) {
 	n, faults := OutOfOrder(truths, seen)
 	v.require(n == 0, "%s: %d updates out of order: %s", watcher, n, joinFaults(faults))
@@ -74,7 +74,7 @@ func (v *Verdict) requireOrder(watcher string, truths []Truth, seen []Seen, view
 	v.require(n == 0, "%s: %d targets end with a wrong state: %s", watcher, n, joinFaults(faults))
 }
 
-// joinFaults joins the first maxFaults texts of a list.
+// joinFaults joins the texts of a list, but at most the first maxFaults texts.
 func joinFaults(list []string) string {
 	text := strings.Join(list[:min(len(list), maxFaults)], "; ")
 	if len(list) > maxFaults {

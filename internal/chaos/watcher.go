@@ -16,13 +16,13 @@ import (
 type watcher struct {
 	mu   sync.Mutex
 	seen []Seen             // all updates, in the order of their arrival
-	view map[health.ID]Seen // last update of each name that exists
-	// named are the names that the current snapshot has sent. It is nil between
-	// snapshots.
+	view map[health.ID]Seen // last update of each name that is not removed
+	// named has the names that the present snapshot has sent so far. It is nil when no
+	// snapshot is being received.
 	named map[health.ID]bool
 }
 
-// startWatcher watches the whole mesh until the rig closes.
+// startWatcher starts a watcher of the whole mesh. The method close of the rig ends it.
 func (r *rig) startWatcher() (*watcher, error) {
 	c, err := client.New(client.Config{Coordinator: r.coordinator.at})
 	if err != nil {
@@ -83,7 +83,8 @@ func (w *watcher) addSeen(s Seen) {
 	w.seen = append(w.seen, s)
 }
 
-// addRemoved records each known name that the present snapshot does not contain as removed.
+// addRemoved records that each known name that is missing in the present snapshot has been
+// removed.
 func (w *watcher) addRemoved(at time.Time) {
 	for id := range maps.Clone(w.view) {
 		if !w.named[id] {
@@ -93,14 +94,15 @@ func (w *watcher) addRemoved(at time.Time) {
 	}
 }
 
-// read returns all updates, and the last update of each name.
+// read returns all updates so far, and the last update of each name that is not removed.
 func (w *watcher) read() ([]Seen, map[health.ID]Seen) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.seen), maps.Clone(w.view)
 }
 
-// patience is how long a scenario waits for a condition before it fails.
+// patience is the longest time for which a scenario waits for a condition. If the condition is
+// not true by then, the scenario fails.
 const patience = 60 * time.Second
 
 // timeoutError means that a condition did not become true within patience.
@@ -108,7 +110,8 @@ type timeoutError struct{ what string }
 
 func (e *timeoutError) Error() string { return fmt.Sprintf("%s: not within %v", e.what, patience) }
 
-// waitFor waits until a condition of the published states is true.
+// waitFor waits until the condition ok is true for the published states. It returns a
+// timeoutError after patience. The text what describes the condition.
 func (w *watcher) waitFor(ctx context.Context, what string, ok func(view map[health.ID]Seen) bool) error {
 	there, err := w.waitAtMost(ctx, patience, ok)
 	if err == nil && !there {
@@ -117,10 +120,10 @@ func (w *watcher) waitFor(ctx context.Context, what string, ok func(view map[hea
 	return err
 }
 
-// waitAtMost waits until the condition ok is true, at most for the time long. It reports
-// whether the condition became true.
-func (w *watcher) waitAtMost(ctx context.Context, long time.Duration, ok func(view map[health.ID]Seen) bool) (bool, error) {
-	for late := time.Now().Add(long); ; {
+// waitAtMost waits until the condition ok is true for the published states, but not longer than
+// the time limit. It reports whether the condition became true.
+func (w *watcher) waitAtMost(ctx context.Context, limit time.Duration, ok func(view map[health.ID]Seen) bool) (bool, error) {
+	for late := time.Now().Add(limit); ; {
 		w.mu.Lock()
 		there := ok(w.view)
 		w.mu.Unlock()
@@ -135,8 +138,8 @@ func (w *watcher) waitAtMost(ctx context.Context, long time.Duration, ok func(vi
 	}
 }
 
-// allConfirmed returns a condition for waitFor. It is true when all names in ids have the
-// state s and are confirmed.
+// allConfirmed returns a condition for waitFor. It is true when all names in ids are published
+// with the state s and are confirmed.
 func allConfirmed(s State, ids []health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool {
 		for _, id := range ids {

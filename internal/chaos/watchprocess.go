@@ -13,16 +13,17 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// watchProcess is a process that runs the watch command and writes its output to a
-// file.
+// watchProcess is a process that runs the command `meshhealth watch` and writes its output to
+// a file.
 type watchProcess struct {
 	*process
-	file string             // path of the output of the command, which has one JSON object a line
-	read int64              // number of bytes of the file that were read
-	view map[health.ID]Seen // last state of each name
+	file string             // path of the file; each line has one JSON object
+	read int64              // number of bytes of the file that were read so far
+	view map[health.ID]Seen // last printed state of each name
 }
 
-// startWatchProcess starts a watch command and waits until it has printed n names.
+// startWatchProcess starts the command `meshhealth watch`, and waits until the command has
+// printed at least n names.
 func (r *rig) startWatchProcess(n int) (*watchProcess, error) {
 	name := filepath.Join(r.dir, "watch.json")
 	out, err := logFile(name)
@@ -41,7 +42,8 @@ func (r *rig) startWatchProcess(n int) (*watchProcess, error) {
 	return w, w.waitFor(r, "the watch command has printed all names", func(view map[health.ID]Seen) bool { return len(view) >= n })
 }
 
-// waitFor waits until a condition of the printed states is true.
+// waitFor waits until the condition ok is true for the printed states. It returns a
+// timeoutError after patience. The text what describes the condition.
 func (p *watchProcess) waitFor(r *rig, what string, ok func(map[health.ID]Seen) bool) error {
 	for late := time.Now().Add(patience); ; {
 		err := p.readNewLines()
@@ -58,7 +60,8 @@ func (p *watchProcess) waitFor(r *rig, what string, ok func(map[health.ID]Seen) 
 	}
 }
 
-// readNewLines reads the whole lines that the command has added to the file.
+// readNewLines reads the complete lines that the command has added to the file since the last
+// call.
 func (p *watchProcess) readNewLines() error {
 	f, err := os.Open(p.file)
 	if err != nil {

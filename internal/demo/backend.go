@@ -15,11 +15,11 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// backend is an HTTP server on which a service depends. It can become slow and refuse
-// connections.
+// backend is an HTTP server on which a service of the demo depends. It stands for a database.
+// The steps of the demo make it slow, or make it refuse connections.
 type backend struct {
-	address string
-	delay   atomic.Int64 // nanoseconds
+	address string       // HOST:PORT
+	delay   atomic.Int64 // delay of each answer, in nanoseconds
 
 	mu     sync.Mutex
 	server *http.Server // nil while connections are refused
@@ -31,7 +31,7 @@ func newBackend() (*backend, error) {
 	return b, b.open()
 }
 
-// open starts the server, at the address that it had before.
+// open starts the server of the backend. Later starts use the address of the first start.
 func (b *backend) open() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -48,7 +48,7 @@ func (b *backend) open() error {
 	return nil
 }
 
-// close stops the server without waiting for its requests, as in an accident.
+// close stops the server at once and breaks its open requests, as a crash does.
 func (b *backend) close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -60,13 +60,13 @@ func (b *backend) close() error {
 	return nil
 }
 
-// slowDown makes the backend slower than slowLimit.
+// slowDown delays the answers of the backend by more than slowLimit.
 func (b *backend) slowDown() error {
 	b.delay.Store(int64(120 * time.Millisecond))
 	return nil
 }
 
-// recover ends the delay and starts the server if it is closed.
+// recover ends the delay of the backend, and starts its server if the server is stopped.
 func (b *backend) recover() error {
 	b.delay.Store(0)
 	return b.open()
@@ -80,11 +80,12 @@ func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// slowLimit is the response time above which the check warns.
+// slowLimit is the response time of a backend above which the check of a service warns.
 const slowLimit = 50 * time.Millisecond
 
-// pingBackend returns the check of a backend. It opens a new connection each time,
-// because an open connection can work although new ones are refused.
+// pingBackend returns a check that calls the backend at an address. The check opens a new
+// connection for each run, because an open connection can work although the backend refuses
+// new ones.
 func pingBackend(address string) func(context.Context) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	return func(ctx context.Context) error {

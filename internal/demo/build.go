@@ -2,17 +2,17 @@ package demo
 
 import "fmt"
 
-// names are the names of the first services. The steps of the story change the first
-// four.
+// names has the names of the first services of the demo. Services after these have numbers as
+// names.
 var names = []string{"payments", "ledger", "search", "sessions", "mail", "catalog", "orders", "invoices"}
 
-// The services that the steps change, as indexes of names.
+// The indexes in names of the services to which the steps of the demo happen.
 const (
-	slowService = iota
-	frozenService
-	killedService
-	drainedService
-	storyServices
+	slowService    = iota // the backend of the service becomes slow and refuses connections
+	frozenService         // a process of the service is suspended and resumed
+	killedService         // a process of the service is killed and started again
+	drainedService        // a process of the service drains and is started again
+	storyServices         // number of the services above
 )
 
 func serviceName(n int) string {
@@ -24,7 +24,7 @@ func serviceName(n int) string {
 
 func instanceName(n int) string { return string(rune('a' + n)) }
 
-// buildMesh creates the backends and the instances. Only the backends run already.
+// buildMesh starts the backends, and creates the instances without starting them.
 func (d *demo) buildMesh() error {
 	at := d.coordinator.Addr().String()
 	for s := range d.cfg.Services {
@@ -42,8 +42,8 @@ func (d *demo) buildMesh() error {
 				},
 				restarts: make(chan struct{}, 1),
 			}
-			// The steps stop the first instances of these services, so they run in
-			// child processes.
+			// The steps suspend, kill or drain the first instance of these services.
+			// Such an instance runs in a child process.
 			if n == 0 && s > slowService && s < storyServices {
 				i.child = d.cfg.Child
 			}
@@ -59,7 +59,7 @@ func (d *demo) closeBackends() {
 	}
 }
 
-// firstInstance returns the first instance of a service.
+// firstInstance returns the first instance of the service with this index.
 func (d *demo) firstInstance(service int) *instance { return d.instances[service*d.cfg.Instances] }
 
 // findInstance returns the instance with this service and name, or nil if there is none.

@@ -16,31 +16,35 @@ import (
 
 // Config configures [Run].
 type Config struct {
-	// For is how long the demo runs. 0 means until ctx ends.
+	// For is the duration of the demo. 0 means that the demo runs until ctx ends.
 	For time.Duration
-	// Services is the number of services, from MinServices to MaxServices; 0 means 6.
-	// Instances is the number of instances of each service; 0 means 3.
-	Services, Instances int
-	// Start opens a coordinator that keeps its data in dataDir. Required.
+	// Services is the number of services, from MinServices to MaxServices. 0 means 6.
+	Services int
+	// Instances is the number of instances of each service, from 1 to MaxInstances. 0
+	// means 3.
+	Instances int
+	// Start creates a coordinator with this policy that keeps its data in dataDir.
+	// Required.
 	Start func(ctx context.Context, dataDir string, policy health.MeshPolicy) (Coordinator, error)
-	// Child returns the command of a process that calls RunInstance. Required.
+	// Child returns the command of a process that calls RunInstance with i. Required.
 	Child func(ctx context.Context, i Instance) *exec.Cmd
-	// Show prints an update of the watcher. Required.
+	// Show prints an update that a watcher of the coordinator has received. Required.
 	Show func(u *client.Update) error
-	// Out receives the lines that the demo itself prints. Required. Emphasis returns such
-	// a line with a mark. nil means that lines have no mark.
-	Out      io.Writer
+	// Out receives the lines that the demo itself prints, such as the steps. Required.
+	Out io.Writer
+	// Emphasis returns a line of the demo itself with an emphasis for the terminal. nil
+	// means that there is no emphasis.
 	Emphasis func(line string) string
 }
 
-// Coordinator is the part of a coordinator that a demo uses.
+// Coordinator has the methods of coordinator.Coordinator that the demo uses.
 type Coordinator interface {
 	Run(ctx context.Context) error
 	Addr() net.Addr
 	HTTPAddr() net.Addr
 }
 
-// The size of the mesh.
+// The limits and defaults of [Config].
 const (
 	DefaultServices  = 6
 	DefaultInstances = 3
@@ -77,14 +81,14 @@ type demo struct {
 	cfg         Config
 	coordinator Coordinator
 	began       time.Time
-	out         sync.Mutex // held while a line is printed
+	out         sync.Mutex // held while a line or an update is printed
 
-	backends  []*backend // by service
+	backends  []*backend // one backend for each service, in the order of the services
 	instances []*instance
 	viewer    *viewer
 }
 
-// say prints a line of the demo itself.
+// say prints a line of the demo itself, such as a step.
 func (d *demo) say(format string, args ...any) {
 	d.out.Lock()
 	defer d.out.Unlock()
@@ -95,7 +99,7 @@ func (d *demo) say(format string, args ...any) {
 	_, _ = fmt.Fprintln(d.cfg.Out, line)
 }
 
-// print shows an update. No other line is printed at the same time.
+// print prints an update of the watcher. No other goroutine prints at the same time.
 func (d *demo) print(u *client.Update) error {
 	d.out.Lock()
 	defer d.out.Unlock()

@@ -1,11 +1,12 @@
-// Package demo runs a mesh of real services that really fail.
+// Package demo runs a coordinator and services with real faults, to show how they are
+// published.
 //
-// A coordinator on the embedded store follows a number of gRPC servers. Each server
-// listens on its own port, registers itself, and checks a backend over TCP. The steps
-// (steps.go) repeat in a loop. A backend becomes slow, refuses connections, and
-// recovers. One process is frozen, another is killed, another drains, and each returns.
-// These instances are child processes, so that the signals are real. The other
-// instances run in the process of the demo.
+// A coordinator with a store on disk follows a number of gRPC servers. Each server is an
+// instance of a service: it listens on its own port, registers itself, and checks a
+// backend over TCP. The demo repeats a list of steps (steps.go). A backend becomes slow,
+// refuses connections, and recovers. One process is suspended, a second one is killed, a
+// third one drains, and all of them return. These three are child processes, so that the
+// demo can send them signals. All other instances run in the process of the demo.
 //
 // The updates of a watcher are printed as they arrive, and counted (viewer.go).
 //

@@ -14,16 +14,16 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Instance describes one instance of a service for a child process.
+// Instance describes one instance of a service of the demo.
 type Instance struct {
 	Service, Name string
-	Backend       string // HOST:PORT of its backend
+	Backend       string // HOST:PORT of the backend that the instance checks
 	Coordinator   string // HOST:PORT of the coordinator's gRPC listener
 	Zone          string
 }
 
-// The checks are frequent and their limits are short, so that each step of the story is
-// visible soon.
+// The settings of all instances. The times are short, so that each step of the demo is soon
+// visible.
 const (
 	checkEvery   = time.Second
 	checkTimeout = 500 * time.Millisecond
@@ -32,13 +32,14 @@ const (
 	leaveTime    = 3 * time.Second
 )
 
-// RunInstance serves an instance until ctx ends; then it drains.
+// RunInstance serves an instance until ctx ends. It then drains and deregisters the instance,
+// and returns.
 func RunInstance(ctx context.Context, i Instance) error {
 	return i.serve(ctx, nil)
 }
 
-// serve serves the instance until ctx ends. It calls started, unless nil, with the feed
-// of the instance.
+// serve serves the instance until ctx ends, and then drains it. If started is not nil, serve
+// first calls it with the feed of the instance.
 func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -48,7 +49,7 @@ func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer c.Close() //nolint:errcheck // the instance is deregistered before
+	defer c.Close() //nolint:errcheck // the instance has deregistered before this call
 	var registration *client.Registration
 	s, err := i.server(func(ctx context.Context) error { return registration.Close(ctx) })
 	if err != nil {
@@ -63,7 +64,7 @@ func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	return serveUntil(ctx, s, g, l)
 }
 
-// server returns the embedded server of the instance with its check.
+// server returns the health server of the instance. Its only check calls the backend.
 func (i *Instance) server(onDrain func(context.Context) error) (*server.Server, error) {
 	s, err := server.New(server.Config{
 		Service: i.Service, OnDrain: []func(context.Context) error{onDrain},
@@ -85,7 +86,7 @@ func (i *Instance) registration(at net.Addr, f *feed.Feed) client.Instance {
 	}
 }
 
-// serveUntil serves until ctx ends, then drains and stops.
+// serveUntil runs the servers of an instance until ctx ends. It then drains and stops them.
 func serveUntil(ctx context.Context, s *server.Server, g *grpc.Server, l net.Listener) error {
 	checkCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -101,7 +102,7 @@ func serveUntil(ctx context.Context, s *server.Server, g *grpc.Server, l net.Lis
 	return errors.Join(err, <-served, <-checked)
 }
 
-// stateOf returns the state of a service in a feed.
+// stateOf returns the state that a feed has for a service, and whether there is one.
 func stateOf(f *feed.Feed, service string) (health.State, bool) {
 	e, ok := f.Get(health.ID{Service: service})
 	if !ok {

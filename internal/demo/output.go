@@ -8,10 +8,11 @@ import (
 	"time"
 )
 
-// defaultCoordinator is the coordinator's address that the commands use by default.
+// defaultCoordinator is the address of the coordinator that `meshhealth` commands use without
+// the flag --coordinator.
 const defaultCoordinator = "127.0.0.1:7070"
 
-// printIntroduction prints what runs, and commands that the reader can try.
+// printIntroduction prints which servers run, and commands that the user can try.
 func (d *demo) printIntroduction() {
 	at := d.coordinator.Addr().String()
 	flag := ""
@@ -37,10 +38,11 @@ func (d *demo) printIntroduction() {
 	d.say("")
 }
 
-// countOf returns a number and the name of the counted thing.
+// countOf returns a text with a number and the name of the counted thing, such as "3 updates".
 func countOf(n int, what string) string { return strconv.Itoa(n) + " " + what }
 
-// summarize prints the numbers of transitions and removals, the delays, and the steps.
+// summarize prints a summary at the end of the demo: the number of transitions and removals,
+// the delays of updates, and the steps.
 func (v *viewer) summarize(say func(string, ...any), took time.Duration, instances, services int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -14,25 +14,25 @@ import (
 	"github.com/meshhealth/meshhealth/health/feed"
 )
 
-// instance keeps one instance running, either in this process or in a child process. A
-// child that ended is started again on request.
+// instance runs one instance, either in this process or in a child process. If the child
+// process has ended, the method restart starts it again.
 type instance struct {
 	Instance
-	// child returns the command of the child process. Nil means that the instance runs
-	// in this process.
+	// child returns the command of the child process. nil means that the instance runs in
+	// this process.
 	child func(ctx context.Context, i Instance) *exec.Cmd
-	feed  atomic.Pointer[feed.Feed] // nil in a child process
+	feed  atomic.Pointer[feed.Feed] // feed of the instance; nil if it runs in a child process
 
 	mu      sync.Mutex
 	process *os.Process
 	stdin   io.Closer
 	frozen  bool
-	// restarts requests that the child is started again. It has room for one request.
-	// Only run reads it, while the child does not run.
+	// restarts receives a value for a request to start the child again. It has room for
+	// one request. The method run reads it after the child has ended.
 	restarts chan struct{}
 }
 
-// run runs the instance until ctx ends.
+// run runs the instance until ctx ends, and then stops it.
 func (i *instance) run(ctx context.Context) error {
 	if i.child == nil {
 		return i.serve(ctx, func(f *feed.Feed) { i.feed.Store(f) })
@@ -49,7 +49,7 @@ func (i *instance) run(ctx context.Context) error {
 	return nil
 }
 
-// runChild runs the child process until it ends.
+// runChild starts the child process, and returns when the process has ended.
 func (i *instance) runChild(ctx context.Context) error {
 	cmd := i.child(context.WithoutCancel(ctx), i.Instance)
 	stdin, err := cmd.StdinPipe()
@@ -74,8 +74,8 @@ func (i *instance) runChild(ctx context.Context) error {
 	return err
 }
 
-// stopAfter stops the child when ctx ends. It asks the child to drain first, and kills
-// it if it does not end in time.
+// stopAfter waits until ctx or the child ends. If ctx ends, it makes the child drain. If the
+// child has not ended a second after leaveTime, it kills the child.
 func (i *instance) stopAfter(ctx context.Context, ended <-chan struct{}) {
 	select {
 	case <-ended:
@@ -93,7 +93,7 @@ func (i *instance) stopAfter(ctx context.Context, ended <-chan struct{}) {
 	}
 }
 
-// drain asks the child to drain, by closing its stdin.
+// drain makes the child drain and end, by closing its stdin.
 func (i *instance) drain() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -103,7 +103,7 @@ func (i *instance) drain() error {
 	return nil
 }
 
-// kill ends the child without draining.
+// kill kills the child, so that it cannot drain.
 func (i *instance) kill() error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -113,11 +113,11 @@ func (i *instance) kill() error {
 	return nil
 }
 
-// restart requests that the child is started again when it has ended.
+// restart makes run start the child again, as soon as the child has ended.
 func (i *instance) restart() error {
 	select {
 	case i.restarts <- struct{}{}:
-	default: // a request is pending
+	default: // an earlier request is still pending
 	}
 	return nil
 }

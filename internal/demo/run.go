@@ -11,7 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Run runs the demo until cfg.For has passed or ctx ends, which is no error.
+// Run runs the demo until cfg.For has passed, ctx ends, or a part of the demo fails. Only a
+// failure is an error. Run returns when all goroutines and processes have ended.
 func Run(ctx context.Context, cfg Config) error {
 	cfg.setDefaults()
 	if err := cfg.validate(); err != nil {
@@ -29,8 +30,8 @@ func Run(ctx context.Context, cfg Config) error {
 	return (&demo{cfg: cfg, coordinator: c, began: time.Now()}).run(ctx)
 }
 
-// policy returns a policy with short times, so that the effects of each step are
-// visible soon.
+// policy returns the policy of the coordinator. The times are short, so that the effects of
+// each step are soon visible.
 func policy() health.MeshPolicy {
 	return health.MeshPolicy{
 		UnreachableAfter: 2 * time.Second, StartupGrace: 5 * time.Second,
@@ -38,8 +39,8 @@ func policy() health.MeshPolicy {
 	}
 }
 
-// run starts the coordinator and the mesh, and waits for both. The coordinator ends
-// after the instances, so that they can deregister.
+// run runs the coordinator and the mesh, and waits for their ends. The coordinator ends after
+// the instances, so that the instances can deregister.
 func (d *demo) run(ctx context.Context) error {
 	coordinatorCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, end := context.WithCancelCause(ctx)
@@ -64,11 +65,12 @@ func (d *demo) run(ctx context.Context) error {
 	return err
 }
 
-// errFinished is the cause of the context when the coordinator has ended without an
-// error.
+// errFinished is the cause with which the context of the mesh ends, if the coordinator has
+// ended without an error.
 var errFinished = errors.New("the demo has ended")
 
-// runMesh builds the mesh, runs it with its steps and its watcher, and stops it.
+// runMesh starts the backends and runs the mesh until ctx ends or cfg.For has passed. It then
+// stops everything that it has started.
 func (d *demo) runMesh(ctx context.Context) error {
 	if err := d.buildMesh(); err != nil {
 		return err
@@ -79,7 +81,7 @@ func (d *demo) runMesh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer watcher.Close() //nolint:errcheck // nothing is written on it
+	defer watcher.Close() //nolint:errcheck // the client only reads
 	if d.cfg.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.cfg.For)
@@ -116,7 +118,8 @@ func (d *demo) runParts(ctx context.Context, watcher *client.Client) error {
 	return dropExpected(context.Cause(ctx))
 }
 
-// dropExpected returns nil for the causes with which a demo normally ends.
+// dropExpected returns nil if err is only a sign of the normal end of a demo, and err
+// otherwise.
 func dropExpected(err error) error {
 	for _, end := range []error{context.Canceled, context.DeadlineExceeded, errFinished} {
 		if errors.Is(err, end) {

@@ -6,23 +6,21 @@ import (
 	"time"
 )
 
-// step is one action of the demo. It runs when the time after has passed since the step
-// before it.
+// step is one action of the demo, such as the kill of a process.
 type step struct {
-	after  time.Duration
-	what   string
+	after  time.Duration // time from the step before to this step
+	what   string        // text about the step for the user
 	do     func() error
-	freeze bool // the step suspends or resumes a process; it is skipped unless canFreeze
+	freeze bool // true if the step suspends or resumes a process; it is skipped unless canFreeze is true
 }
 
-// firstStep is how long the mesh has to start before the first step.
+// firstStep is the time from the start of the mesh to the first step.
 const firstStep = 2 * time.Second
 
-// roundPause is the time between two rounds.
+// roundPause is the time between two rounds of steps.
 const roundPause = 6 * time.Second
 
-// steps returns the steps of one round. Several faults overlap, as they often do in
-// production.
+// steps returns the steps of one round. Some faults overlap, as often happens in production.
 func (d *demo) steps() []step {
 	const second = time.Second
 	database := d.backends[slowService]
@@ -40,7 +38,7 @@ func (d *demo) steps() []step {
 	}
 }
 
-// playSteps runs the steps, round after round, until ctx ends.
+// playSteps runs the steps in rounds, again and again, until ctx ends.
 func (d *demo) playSteps(ctx context.Context) error {
 	if !sleep(ctx, firstStep) {
 		return nil
@@ -69,7 +67,7 @@ func (d *demo) runStep(a step) error {
 	return a.do()
 }
 
-// sleep waits for d. It reports false if ctx ended before that.
+// sleep waits for the time d. It returns false if ctx ended before d had passed.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

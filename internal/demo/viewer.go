@@ -10,19 +10,20 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// viewer watches the mesh as any client can, prints the updates and counts the
+// viewer watches the coordinator with the client library, prints the updates and counts the
 // transitions.
 type viewer struct {
 	show func(*client.Update) error
-	// published returns the state that an instance publishes now.
+	// published returns the state that an instance itself publishes now, and whether the
+	// state is known.
 	published func(service, instance string) (health.State, bool)
 
 	mu      sync.Mutex
 	known   map[health.ID]health.Status
-	into    map[health.Status]int // number of transitions by new status
-	removed int                   // number of removed entries
-	delays  []time.Duration       // times from a transition to its update
-	steps   []string              // texts of the steps, in order, each once
+	into    map[health.Status]int // number of transitions to each status
+	removed int                   // number of instances and services that were removed
+	delays  []time.Duration       // times from a transition in an instance until the viewer received it
+	steps   []string              // texts of the steps that have run, in order and without repetitions
 }
 
 func newViewer(show func(*client.Update) error, published func(service, instance string) (health.State, bool)) *viewer {
@@ -36,7 +37,7 @@ func (v *viewer) watch(ctx context.Context, c *client.Client) error {
 			return err
 		}
 		if u.Stale && ctx.Err() != nil {
-			continue // the demo ends, and its coordinator has ended before
+			continue // the demo is ending, and the coordinator has ended already
 		}
 		v.countUpdate(&u)
 		if err := v.show(&u); err != nil {
@@ -69,8 +70,8 @@ func (v *viewer) countEntry(e *client.Entry, u *client.Update) {
 	}
 }
 
-// measure records the time from a transition at the instance until the viewer received it.
-// It records nothing if the instance has changed again since the transition.
+// measure records the time from a transition in an instance until the viewer received it. It
+// records nothing if the status of the instance has changed again.
 func (v *viewer) measure(id health.ID, status health.Status, seen time.Time) {
 	own, ok := v.published(id.Service, id.Instance)
 	if ok && own.Status == status && !own.Since.IsZero() {
@@ -78,7 +79,8 @@ func (v *viewer) measure(id health.ID, status health.Status, seen time.Time) {
 	}
 }
 
-// publishedState returns the state that an instance in this process publishes.
+// publishedState returns the state that an instance itself publishes. It returns false for an
+// instance in a child process.
 func (d *demo) publishedState(service, name string) (health.State, bool) {
 	i := d.findInstance(service, name)
 	if i == nil || i.feed.Load() == nil {
@@ -87,11 +89,11 @@ func (d *demo) publishedState(service, name string) (health.State, bool) {
 	return stateOf(i.feed.Load(), service)
 }
 
-// noteStep adds a step to the summary.
+// noteStep adds a step to the summary, unless the summary already has it.
 func (v *viewer) noteStep(what string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !slices.Contains(v.steps, what) { // the steps repeat
+	if !slices.Contains(v.steps, what) { // each round has the same steps
 		v.steps = append(v.steps, what)
 	}
 }

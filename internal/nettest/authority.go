@@ -23,7 +23,7 @@ type Authority struct {
 	own tls.Certificate
 }
 
-// NewAuthority returns an authority with a key of its own.
+// NewAuthority returns an authority with a new key and a self-signed certificate.
 func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
 	a := &Authority{t: t}
@@ -90,7 +90,8 @@ func (a *Authority) Issue(dir, name string, valid time.Duration) (cert, key stri
 	return a.write(dir, name+".pem", "CERTIFICATE", c.Certificate[0]), a.write(dir, name+".key", "PRIVATE KEY", pkcs8)
 }
 
-// Roots writes ca.pem into dir, with the authority's own certificate, and returns its path.
+// Roots writes the certificate of the authority into the file ca.pem in dir. It returns the
+// path of the file.
 func (a *Authority) Roots(dir string) string {
 	a.t.Helper()
 	return a.write(dir, "ca.pem", "CERTIFICATE", a.own.Certificate[0])

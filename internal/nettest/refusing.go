@@ -5,15 +5,15 @@ import (
 	"testing"
 )
 
-// Refusing returns a host:port that refuses connections until the test ends. The port is
-// the client's end of an open connection, so no other process can listen on it.
+// Refusing returns a HOST:PORT that refuses connections until the test ends. The port belongs
+// to the client's side of an open connection, so that no other process can listen on it.
 func Refusing(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() }) // closing the listener now would reset the connection
+	t.Cleanup(func() { _ = l.Close() }) // an earlier close would reset the connection
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -5,28 +5,30 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
+// The kinds of foreign processes that can answer at the address of an instance.
 const (
 	nobody       other = iota
-	otherStock         // a stock server of grpc.health.v1
-	otherPolled        // a server that has only Check, so the coordinator polls it
-	otherTwin          // the embedded server of another instance of the same service
-	otherService       // the embedded server of another service
+	otherStock         // the foreign process is a stock server of grpc.health.v1
+	otherPolled        // the foreign process serves only Check, so the coordinator polls it
+	otherTwin          // the foreign process is another instance of the same service
+	otherService       // the foreign process is an instance of another service
 	numOthers
 )
 
+// The wrong ways in which a process can answer health calls.
 const (
 	sickNot     sickness = iota
-	sickFailing          // the process answers with an error of its own
-	sickGarbled          // the process answers with a message that is not valid for a health service
+	sickFailing          // the process answers health calls with an error of its own
+	sickGarbled          // the process answers health calls with an invalid message
 	sickFull             // the process answers RESOURCE_EXHAUSTED, since it has no room for new calls
 )
 
-// voice describes the process that answers at an address, and its answer.
+// voice describes the process that answers at the address of an instance, and its answer.
 type voice struct {
 	source        health.Source
 	says          health.Status
 	proven, named bool
-	own           bool // the instance's own process answers
+	own           bool // true if the process of the instance answers, and no foreign process
 }
 
 func (in *instance) voice() voice {
@@ -56,7 +58,8 @@ func (in *instance) embedded() bool { return !stock(in.service.Source) }
 // listened reports whether any process listens at the address of the instance.
 func (in *instance) listened() bool { return in.up || in.other != nobody }
 
-// answer returns the event that the coordinator receives when the listening process answers.
+// answer returns the event that the coordinator receives when the process that listens at
+// the address of the instance answers with a status.
 func (in *instance) answer(kind mesh.EventKind) mesh.Event {
 	v := in.voice()
 	ev := mesh.Event{Kind: kind, ID: in.id, Lease: in.followed, Proven: v.proven, Session: in.session}
@@ -69,8 +72,8 @@ func (in *instance) answer(kind mesh.EventKind) mesh.Event {
 	return ev
 }
 
-// turnedAway returns the event that a call causes if its answer is no status. turned is false
-// if the answer is a status.
+// turnedAway returns the event that the coordinator receives if a call to the instance brings
+// an error or a wrong answer instead of a status. turned is false if it brings a status.
 func (in *instance) turnedAway() (ev mesh.Event, turned bool) {
 	unknown := mesh.Event{Kind: mesh.EventConfig, Cause: health.CauseUnknownName, Reason: "no such name"}
 	switch {
@@ -100,8 +103,8 @@ func (in *instance) sickAnswer() (ev mesh.Event, turned bool) {
 	return ev, false
 }
 
-// otherStatus returns the status of a static instance that comes from a foreign process at
-// its address.
+// otherStatus returns the status that must be published for a static instance while a
+// foreign process answers at its address.
 func (in *instance) otherStatus() health.Status {
 	if in.other == otherService {
 		return health.Unknown

@@ -6,21 +6,22 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// census has the counts of the instances of one service. It is computed anew from the records
-// each time.
+// census has the number of instances of one service for each status. The oracle counts them
+// in its records whenever it checks the service.
 type census struct {
 	all, counted, unproven [health.NumStatuses]int
-	unheard                int // instances that do not count because they never sent a status; expected leaves them out
-	expected               [health.NumStatuses]int
+	unheard                int                     // number of instances that do not count because they never sent a status
+	expected               [health.NumStatuses]int // all without the unheard instances
 	unconfirmed            int
 	young                  bool
 }
 
-// aggregateChecks compare the published aggregates with the published instances.
+// aggregateChecks has the checks that compare the published status of services, zones and the
+// mesh with the published statuses of the instances.
 type aggregateChecks struct{ *oracle }
 
-// checkServices checks the aggregate of every service that has changed. If one has, it also
-// checks the aggregates of the mesh and of the zones.
+// checkServices checks the published status of every service whose instances have changed
+// since the last call. If there is such a service, it also checks the mesh and the zones.
 func (o aggregateChecks) checkServices() {
 	for _, s := range o.w.services {
 		if o.dirty[s.Name] {
@@ -98,10 +99,11 @@ func (o aggregateChecks) checkService(s *service) {
 	}
 }
 
-// verdict is a second implementation of the rules of a service.
+// verdict computes the status of a service from the counts in c. It is written independently
+// of package mesh, so that the two can be compared. least is MinAvailable in percent.
 func verdict(rule health.Rule, c *census, least int) health.Status {
 	if rule == (health.Rule{}) {
-		rule = health.Available // the default
+		rule = health.Available // the default rule
 	}
 	n, by := sum(&c.counted), &c.counted
 	gone := c.expected[health.Draining] + c.expected[health.Maintenance]
@@ -152,7 +154,9 @@ func enough(by *[health.NumStatuses]int, need int) health.Status {
 	return health.NotServing
 }
 
-// quorum is a second implementation of the rules at-least-k and percent-p.
+// quorum computes the status of a service that has the rule at-least-K or percent-P. It is
+// written independently of package mesh. coming is the number of instances that will count
+// later.
 func quorum(rule health.Rule, c *census, coming int) health.Status {
 	by, n := &c.counted, sum(&c.counted)
 	need, grows := need(rule, n)
@@ -181,7 +185,8 @@ func need(rule health.Rule, n int) (need int, grows bool) {
 	return 0, false
 }
 
-// serviceState is the published status of a service, or of its part in a zone.
+// serviceState is the published status of a service, or of the instances that the service has
+// in one zone.
 type serviceState struct {
 	status             health.Status
 	critical, optional bool
@@ -195,8 +200,8 @@ func (p serviceState) counts() bool {
 	return !p.optional
 }
 
-// checkMesh checks the aggregates of the mesh and of each zone against the aggregates of the
-// services.
+// checkMesh checks that the published status of the mesh and of each zone follows from the
+// published statuses of the services.
 func (o aggregateChecks) checkMesh() {
 	most := 0
 	for _, s := range o.w.services {
@@ -208,7 +213,7 @@ func (o aggregateChecks) checkMesh() {
 	}
 }
 
-// checkMeshIn checks the aggregate of one zone, or of the mesh if zone is empty.
+// checkMeshIn checks the published status of one zone, or of the mesh if zone is empty.
 func (o aggregateChecks) checkMeshIn(zone string) {
 	have := o.aggregates[health.ID{Service: health.MeshName, Instance: zone}]
 	parts := o.serviceStates(zone)
@@ -247,7 +252,8 @@ func (o aggregateChecks) serviceStates(zone string) (parts []serviceState) {
 	return parts
 }
 
-// meshStatus is a second implementation of the rules of the mesh.
+// meshStatus computes the status of the mesh or of a zone from the statuses of its services.
+// It is written independently of package mesh, so that the two can be compared.
 func meshStatus(parts []serviceState, p *health.MeshPolicy) health.Status {
 	var normal, routable, unknown, criticalDown, counted, lacking, unknowns int
 	for _, s := range parts {
@@ -289,8 +295,9 @@ func meshStatus(parts []serviceState, p *health.MeshPolicy) health.Status {
 	return health.Serving
 }
 
-// meshStatusUncounted returns the status of the mesh if no service counts. It is STARTING if
-// any service is, and otherwise the worst status. The rule worst ignores optional services.
+// meshStatusUncounted returns the status of the mesh if no service counts. The status is
+// STARTING if any service is STARTING, and otherwise that of the worst service. If byWorst is
+// true, optional services are ignored.
 func meshStatusUncounted(parts []serviceState, byWorst bool) health.Status {
 	rank := []health.Status{health.Serving, health.Degraded, health.Maintenance, health.Draining, health.Unknown, health.NotServing, health.Starting}
 	if len(parts) == 0 {

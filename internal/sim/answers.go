@@ -8,8 +8,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// twice reports whether the first evidence of a kind is at least a second old. first points
-// to the time of this evidence. If the time is 0, twice sets it to now.
+// twice reports whether evidence of one kind, such as a refused connection, has come for at
+// least a second. first points to the time of its first occurrence. twice replaces 0 by now.
 func (o *oracle) twice(first *time.Duration) bool {
 	if *first == 0 {
 		*first = o.w.now
@@ -17,15 +17,15 @@ func (o *oracle) twice(first *time.Duration) bool {
 	return o.w.now-*first >= time.Second
 }
 
-// noteAnswer handles a valid answer from the address of r, or a push. Only an answer that
-// proves the registered process renews the lease.
+// noteAnswer updates r after a valid answer from the address of the instance, or after a push
+// of its client. Only an answer that proves the registered process renews the lease.
 func (r *record) noteAnswer(m *message) {
 	o := r.o
 	ev := &m.ev
-	if ev.Kind != mesh.EventReport || ev.Report.Source != health.SourcePush { // a push does not come from the address
+	if ev.Kind != mesh.EventReport || ev.Report.Source != health.SourcePush { // a push does not come from the address of the instance
 		r.stranger = false
 	}
-	known := r.named && o.w.now > r.namedAt+10*lag // after ten lags the follower must know that the instance answers for its health name
+	known := r.named && o.w.now > r.namedAt+10*lag // since the server knows its health name, the follower must use this name now
 	if known && ev.Kind == mesh.EventReport && stock(ev.Report.Source) && !ev.Report.Named {
 		o.w.fail("name", "%s has known its health name, and is followed by another: %+v", r.in.id, ev.Report)
 	}
@@ -61,8 +61,8 @@ func (r *record) note(now time.Duration, rep *mesh.Report) {
 	}
 }
 
-// proves reports whether an answer certainly comes from the registered process. The answer
-// has a proof, or the client has renewed between two answers of the same session.
+// proves reports whether an answer certainly comes from the registered process. This needs a
+// proof in the answer, or a renewal of the lease between two answers of one session.
 func (r *record) proves(ev *mesh.Event) bool {
 	switch {
 	case ev.Proven || ev.Kind == mesh.EventReport && ev.Report.Source == health.SourcePush:
@@ -75,7 +75,8 @@ func (r *record) proves(ev *mesh.Event) bool {
 	return r.between
 }
 
-// noteFailure handles an answer that is an error, invalid, or from another process.
+// noteFailure updates r after a refused connection, an error, an invalid answer, or an answer
+// of a process that is not the registered one.
 func (r *record) noteFailure(ev *mesh.Event) {
 	o := r.o
 	switch ev.Kind {
@@ -115,8 +116,8 @@ func (r *record) noteFailure(ev *mesh.Event) {
 	}
 }
 
-// suspectAnswer makes r suspect because of an answer without a status. The answer shows that
-// the path to the instance works.
+// suspectAnswer makes the instance of r suspect because of an answer without a status. Such an
+// answer shows that the network path works, so the instance is not silent.
 func (r *record) suspectAnswer() {
 	if r.pushers > 0 || r.lost() {
 		return
@@ -131,13 +132,13 @@ func (r *record) noteConfiguration(why health.Cause) {
 	r.config, r.waiting, r.expired, r.garbledAt = why, stamp{}, stamp{}, since
 }
 
-// lives reports whether the process that registered as r still runs.
+// lives reports whether the process that registered the instance of r is still running.
 func (r *record) lives() bool {
 	return r.in.up && (r.static || strconv.FormatUint(r.in.incarnation, 10) == r.incarnation)
 }
 
-// why returns the cause that must be published of r. CauseNone means that every cause is
-// allowed.
+// why returns the cause that must be published with the status of the instance. CauseNone
+// means that every cause is allowed.
 func (r *record) why() health.Cause {
 	if r.config == health.CauseNone && r.failed && r.said == health.NotServing {
 		return health.CauseFailed

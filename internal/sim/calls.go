@@ -8,7 +8,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// registerCall returns a call that registers the present process of an instance.
+// registerCall returns a call that registers the running process of an instance.
 func registerCall(in *instance) *call {
 	s := health.Spec{
 		Address: in.id.Instance, Zone: in.zone, Incarnation: strconv.FormatUint(in.incarnation, 10),
@@ -30,8 +30,8 @@ func overrideCall(in *instance, o *health.Override) *call {
 	return &call{in: in, Command: core.Command{Override: &core.OverrideChange{Scope: health.ScopeOf(in.id), Override: o}}}
 }
 
-// call sends a command to the coordinator. If the coordinator is down, only registrations are
-// sent again later.
+// call sends a command to the coordinator. If the coordinator is down, call plans to repeat a
+// registration, and drops every other command.
 func (c *coordinator) call(cl *call) {
 	if !c.up {
 		c.w.repeat(cl)
@@ -41,7 +41,7 @@ func (c *coordinator) call(cl *call) {
 	c.wakeAt = min(c.wakeAt, c.w.now+lag)
 }
 
-// answered handles the answer of the coordinator to a command.
+// answered updates the world after the coordinator has replied to the command cl.
 func (c *coordinator) answered(cl *call) {
 	cl.answered = true
 	switch {
@@ -54,14 +54,16 @@ func (c *coordinator) answered(cl *call) {
 	}
 }
 
-// repeat plans another attempt of a registration that failed or had no answer.
+// repeat plans another attempt if cl is a registration. The first attempt has failed or has
+// had no reply.
 func (w *world) repeat(cl *call) {
 	if cl.Register != nil && cl.in.up && cl.process == cl.in.incarnation {
 		w.plan(cl.in, taskRegister, cl.in.process.gen, retryCall)
 	}
 }
 
-// registered handles the answer to a registration.
+// registered gives the instance the lease that the coordinator has granted, and plans its
+// first renewal.
 func (w *world) registered(cl *call) {
 	in := cl.in
 	in.registered = true

@@ -7,7 +7,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// same reports whether two overrides are equal. Either may be nil.
+// same reports whether two overrides are equal. nil means that there is no override.
 func same(is, want *health.Override) bool {
 	if is == nil || want == nil {
 		return is == nil && want == nil
@@ -15,10 +15,12 @@ func same(is, want *health.Override) bool {
 	return is.Status == want.Status && is.Reason == want.Reason && is.SetAt.Equal(want.SetAt) && is.ExpiresAt.Equal(want.ExpiresAt)
 }
 
-// instanceChecks compares the published state of an instance with the states that are allowed.
+// instanceChecks has the checks that compare the published state of an instance with the
+// states that are allowed.
 type instanceChecks struct{ *oracle }
 
-// check compares the published state of r with all evidence about r, and with the truth.
+// check checks the published state of the instance of r. This state must agree with all
+// evidence that the coordinator has received, and with the truth.
 func (o instanceChecks) check(r *record) {
 	s := &r.state
 	r.expireDeadlines(o.stamp())
@@ -40,7 +42,7 @@ func (o instanceChecks) check(r *record) {
 		o.checkLeaving(r)
 	case flapping:
 		o.checkFlapping(r)
-	case r.forced != nil && r.moves >= 3: // the override hides whether flap damping suppresses the instance
+	case r.forced != nil && r.moves >= 3: // flap damping may suppress the instance, which the override hides
 		o.adoptUnseen(r)
 	default:
 		o.checkSeen(r)
@@ -62,8 +64,8 @@ func (o instanceChecks) checkLeaving(r *record) {
 	}
 }
 
-// checkSeen checks an instance that has no override and that flap damping does not suppress.
-// The result of the first two layers is then visible.
+// checkSeen checks an instance whose judged status is visible, since flap damping does not
+// suppress the instance.
 func (o instanceChecks) checkSeen(r *record) {
 	s := &r.state
 	r.setVague(false)
@@ -85,7 +87,8 @@ func (o instanceChecks) checkSeen(r *record) {
 	}
 }
 
-// base returns the status that was reported, or UNKNOWN if there is a configuration error.
+// base returns the status that the instance reported, or UNKNOWN if a configuration error
+// prevents reports.
 func (r *record) base() health.Status {
 	if r.config != health.CauseNone {
 		return health.Unknown
@@ -93,8 +96,8 @@ func (r *record) base() health.Status {
 	return r.said
 }
 
-// matches reports whether the published status of r is allowed. If the evidence allows two
-// statuses, matches stores the published one as said.
+// matches reports whether the evidence allows the published status. The evidence may allow
+// SERVING in addition to r.said. If SERVING is then published, matches stores it as r.said.
 func (o instanceChecks) matches(r *record) bool {
 	s := r.state.Judged
 	if r.config != health.CauseNone {
@@ -124,12 +127,13 @@ func (o instanceChecks) checkSaid(r *record) {
 	}
 }
 
-// checkUnconfirmed checks an instance that is suspect and keeps its last status.
+// checkUnconfirmed checks an instance that is published as unconfirmed: the coordinator
+// suspects it and keeps its last status.
 func (o instanceChecks) checkUnconfirmed(r *record) {
 	s := &r.state
-	faded := s.Judged == health.Unknown && r.guardMayExpire()
+	expiredGuard := s.Judged == health.Unknown && r.guardMayExpire()
 	unseen := s.Judged == health.NotServing && r.suspectFrom.set && r.silent && o.w.now >= r.giveUp.ends && r.guarded(false)
-	guarded := s.Cause == health.CauseGuarded || unseen || r.forced != nil && (r.held || faded)
+	guarded := s.Cause == health.CauseGuarded || unseen || r.forced != nil && (r.held || expiredGuard)
 	r.held, r.gone = guarded || r.expired.set, false
 	if !r.suspectFrom.set && !r.expired.set {
 		o.w.fail("suspect", "%s is unconfirmed without a reason: %+v", s.ID, *s)
@@ -137,7 +141,7 @@ func (o instanceChecks) checkUnconfirmed(r *record) {
 	if s.Cause == health.CauseGuarded && !r.guardMayHold() {
 		o.w.fail("guarded", "no guard of %s has tripped, and it is %+v", s.ID, *s)
 	}
-	if !(guarded && faded) && !o.matches(r) {
+	if !(guarded && expiredGuard) && !o.matches(r) {
 		o.w.fail("unconfirmed", "%s reported %s, and as a suspect it is %+v", s.ID, r.base(), *s)
 	}
 	if o.overdue(r) {
@@ -149,8 +153,8 @@ func (o instanceChecks) checkUnconfirmed(r *record) {
 	r.setVague(r.suspectFrom.set && !r.silent && !r.held && o.w.now >= r.giveUp.ends)
 }
 
-// overdue reports whether r must have been given up before now. It returns false for some
-// time after the coordinator was late, since the mesh then waits longer.
+// overdue reports whether the coordinator should have given the instance up before now. After
+// the coordinator was late, it may wait longer, so overdue returns false for some time.
 func (o instanceChecks) overdue(r *record) bool {
 	after := o.policy().UnreachableAfter
 	if late := o.w.coord.forgivenAt; late != 0 && o.w.now < late+after+slack {
@@ -160,8 +164,8 @@ func (o instanceChecks) overdue(r *record) bool {
 	return r.pushers == 0 && !fresh && !r.strange && o.due(r.suspectFrom, 2*after+r.extra+slack) && r.unguardedFor(2*after+slack)
 }
 
-// checkFull checks an instance that had no room for calls for so long that its status is
-// UNKNOWN.
+// checkFull checks an instance that is published as UNKNOWN, because its server had no room
+// for health calls for too long.
 func (o instanceChecks) checkFull(r *record) {
 	if o.w.now < r.giveUp.ends {
 		o.w.fail("too soon", "%s has no room for calls since %v only: %+v", r.in.id, r.suspectFrom.at, r.state)
@@ -170,7 +174,8 @@ func (o instanceChecks) checkFull(r *record) {
 	o.checkSaid(r)
 }
 
-// checkGone checks an instance that was given up because it was silent.
+// checkGone checks an instance that the coordinator has given up, because the instance was
+// silent or its lease has expired.
 func (o instanceChecks) checkGone(r *record) {
 	s := &r.state
 	first, held := !r.gone, r.held
@@ -188,41 +193,41 @@ func (o instanceChecks) checkGone(r *record) {
 		r.refused, r.gone = true, false
 		return
 	}
-	worn := s.Judged == health.Unknown && (o.mayBeOverForgiven(r, after) || o.isOverForgiven(r.renewed, r.length) || held && r.overForgivenSinceGuard() || !first && r.overForgiven)
-	r.overForgiven = worn
-	if s.Judged != health.NotServing && !worn {
+	overForgiven := s.Judged == health.Unknown && (o.mayBeOverForgiven(r, after) || o.isOverForgiven(r.renewed, r.length) || held && r.overForgivenSinceGuard() || !first && r.overForgiven)
+	r.overForgiven = overForgiven
+	if s.Judged != health.NotServing && !overForgiven {
 		o.w.fail("gone", "%s was given up, and is %+v", s.ID, *s)
 	}
 	if first && held && s.Judged == health.NotServing && r.overForgivenSinceGuard() {
 		o.w.fail("over-forgiven", "a guard of %s has ended, too much lateness occurred, and it is %+v", s.ID, *s)
 	}
 	if first {
-		o.checkGivenUp(r, worn)
+		o.checkGivenUp(r, overForgiven)
 	}
 }
 
-// hiddenByGuard reports whether a guard may have held r without a visible effect. This is
-// possible if r reported NOT_SERVING.
+// hiddenByGuard reports whether a guard may have kept the last status of the instance although
+// nothing shows it. This is possible if that status is NOT_SERVING.
 func (o instanceChecks) hiddenByGuard(r *record) bool {
 	return r.said == health.NotServing && !r.unguardedFor(2*o.policy().UnreachableAfter)
 }
 
-// checkGivenUp compares the truth with the decision to give r up. If worn is true, r is
-// over-forgiven, so UNKNOWN is allowed.
-func (o instanceChecks) checkGivenUp(r *record, worn bool) {
+// checkGivenUp checks that the coordinator has not given up a living instance that it can
+// reach. overForgiven means that lateness beyond the limit has made the status UNKNOWN.
+func (o instanceChecks) checkGivenUp(r *record, overForgiven bool) {
 	r.moves++
 	r.markLowered()
 	since := r.in.since
 	if up := o.w.coord.startedAt; up.at > since.at {
 		since = up
 	}
-	// mend is how long a follower may need to notice that a path works again. After the
-	// end of a lease it is also how long a client may need to renew.
+	// mend is the time that a follower may need to notice that a network path works again.
+	// If the lease has expired, mend also includes the time until the client renews it.
 	mend := o.policy().UnreachableAfter + slack
 	if r.expired.set {
 		mend = max(mend, renewEvery+slack)
 	}
-	if r.in.well() && r.lives() && !worn && o.awakeFor(since) >= mend {
+	if r.in.well() && r.lives() && !overForgiven && o.awakeFor(since) >= mend {
 		o.w.fail("false transition", "%s has been well since %v, and is given up: %+v", r.in.id, since.at, r.state)
 	}
 	if r.guarded(true) && r.guarded(false) {
@@ -250,8 +255,8 @@ func (o instanceChecks) checkFlapping(r *record) {
 	o.adoptUnseen(r)
 }
 
-// adoptUnseen updates r if damping or an override hides its judged status. It takes from the
-// published state whether r is unconfirmed or was given up.
+// adoptUnseen updates r while flap damping or an override hides the judged status. It takes
+// from the published state whether the instance is unconfirmed or was given up.
 func (o instanceChecks) adoptUnseen(r *record) {
 	s := &r.state
 	if r.waiting.set && o.due(r.waiting, o.policy().RecoverHold) {
@@ -273,8 +278,8 @@ func (o instanceChecks) adoptUnseen(r *record) {
 	r.setVague(s.Unconfirmed && r.suspectFrom.set && o.w.now >= r.giveUp.ends)
 }
 
-// checkTouched checks every instance that this Step has touched. Once a second it checks all
-// instances, because the mesh may have failed to touch one.
+// checkTouched checks every instance that has received an event or a change in this Step of
+// the core. Once a second it checks all instances, since the mesh may have missed a deadline.
 func (o *oracle) checkTouched() {
 	o.noteGuards()
 	o.noticed = o.stamp()
@@ -300,7 +305,7 @@ func (o *oracle) checkTouched() {
 	}
 }
 
-// scan checks every record.
+// scan checks all registered instances, and marks all services to be checked.
 func (o *oracle) scan() {
 	for _, in := range o.w.all {
 		if r := o.records[in.id]; r != nil {
@@ -312,8 +317,8 @@ func (o *oracle) scan() {
 	}
 }
 
-// checkZones compares the guards of the mesh with the oracle's counts. Before it reports a
-// fault, it checks every record again, which updates the counts.
+// checkZones compares the guards of the core with the counts of the oracle. Before it reports
+// a fault, it checks all instances again, which updates the counts.
 func (o *oracle) checkZones() {
 	if o.zoneFault() != "" {
 		o.scan()
@@ -325,8 +330,8 @@ func (o *oracle) checkZones() {
 
 func (o *oracle) zoneFault() string {
 	for name, z := range o.zones {
-		// A guard trips if half of the known instances are suspect. It stays tripped while
-		// a third of them are suspect.
+		// A guard trips if half of the known instances are suspect. It releases when less
+		// than a third of them are suspect.
 		must := o.policy().GuardMin > 0 && z.known >= o.policy().GuardMin && 2*z.suspects >= z.known && z.known > 0
 		mustNot := z.suspects == 0 || 3*z.suspects < z.known
 		if must && !z.tripped || mustNot && z.tripped {

@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// clock computes the times that the machine of the coordinator would read. The monotonic
-// reading follows the script. The wall clock also jumps by jump.
+// clock returns the times that the simulated coordinator reads. The monotonic reading follows
+// the time of the script. The wall clock reading differs from it by the sum of all jumps.
 type clock struct {
 	base time.Time
 	jump time.Duration
@@ -16,16 +16,17 @@ type clock struct {
 // monotonic reading.
 func newClock() *clock { return &clock{base: time.Now()} }
 
-// at returns the time that the machine reads at the time d of the script.
+// at returns what the coordinator reads from its clocks when d has passed since the begin of
+// the script.
 func (c *clock) at(d time.Duration) time.Time {
 	t := c.base.Add(d + c.jump)
-	// No function of package time moves one reading without the other. The layout of
-	// time.Time is the same since Go 1.9.
+	// No function of package time changes the monotonic reading alone. The layout of
+	// time.Time has been the same since Go 1.9.
 	(*reading)(unsafe.Pointer(&t)).monotonic -= int64(c.jump)
 	return t
 }
 
-// reading has the layout of time.Time. TestClock checks this.
+// reading has the memory layout of time.Time. TestClock checks this.
 type reading struct {
 	wall      uint64
 	monotonic int64

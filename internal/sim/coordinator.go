@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	lag        = 2 * time.Millisecond // time from an input, or from the end of a commit, to the next Step
+	lag        = 2 * time.Millisecond // time from an input of the core to the call of Step
 	storeTrust = 5 * time.Minute
 	queueBytes = 1 << 20
 	mostSpins  = 1000
@@ -25,7 +25,8 @@ func newCoordinator(w *world) *coordinator {
 	return &coordinator{w: w, clock: newClock(), store: store.NewMemory(100)}
 }
 
-// next returns the time at which the coordinator acts next: its start or its next Step.
+// next returns the time at which act must be called next: to start the coordinator, or for its
+// next Step.
 func (c *coordinator) next() time.Duration {
 	if !c.up {
 		return c.upAt
@@ -51,7 +52,8 @@ func (c *coordinator) hasInputs() bool {
 	return len(c.inbox) > 0 || c.called < len(c.calls) || c.result != nil
 }
 
-// step calls Step of the core with all inputs that wait, and carries out the output.
+// step calls Step of the core with all inputs that wait. It then stores and publishes what
+// Step returns, and lets the oracle check it.
 func (c *coordinator) step() {
 	now := c.clock.at(c.w.now)
 	c.w.oracle.noteStep()
@@ -80,7 +82,7 @@ func (c *coordinator) dropAnswered() {
 	c.called -= n - len(c.calls)
 }
 
-// perform carries out the operation that the core wants from the store. It does nothing while
+// perform carries out the store operation that the core has asked for. It does nothing while
 // the store is stalled.
 func (c *coordinator) perform() {
 	if c.operation == nil || c.w.now < c.stalledUntil {
@@ -98,7 +100,8 @@ func (c *coordinator) perform() {
 	c.operation = nil
 }
 
-// collect sets inputs from all messages, calls and the result that wait.
+// collect sets c.inputs to everything that waits for the core: messages of followers and
+// clients, the result of a store operation, and commands.
 func (c *coordinator) collect() {
 	clear(c.inputs)
 	c.inputs, c.stepping, c.inbox, c.applied = c.inputs[:0], c.inbox, c.stepping[:0], 0
@@ -127,14 +130,15 @@ func (c *coordinator) input(m *message) core.Input {
 	return input
 }
 
-// Forgiven implements [core.Trace].
+// Forgiven implements [core.Trace]. The core calls it when it has forgiven lateness.
 func (c *coordinator) Forgiven(late time.Duration) {
 	c.forgivenAt = c.w.now
 	c.lates = append(c.lates[max(0, len(c.lates)+1-mostLates):], lateness{c.w.now, late})
 	c.w.oracle.forgive(late)
 }
 
-// Applied implements [core.Trace].
+// Applied implements [core.Trace]. The core calls it after the mesh has received the event ev.
+// A nil ev means that time has passed, or that the coordinator's own status has changed.
 func (c *coordinator) Applied(ev *mesh.Event, changes []health.Change) {
 	if ev == nil {
 		c.w.oracle.notePublished(changes)
@@ -144,7 +148,8 @@ func (c *coordinator) Applied(ev *mesh.Event, changes []health.Change) {
 	c.w.oracle.noteEvent(c.messageOf(ev), changes)
 }
 
-// messageOf returns the message that has caused an event.
+// messageOf returns the message from which the core has made an event. For events that come
+// from the store or a command, it makes a message.
 func (c *coordinator) messageOf(ev *mesh.Event) *message {
 	m := message{ev: *ev}
 	switch ev.Kind {
@@ -163,7 +168,8 @@ func (c *coordinator) messageOf(ev *mesh.Event) *message {
 	return &m
 }
 
-// publish passes changes to the feed, and starts and ends followers as the changes require.
+// publish passes changes to the feed. It starts a follower for each new registration, and ends
+// the followers of removed instances.
 func (c *coordinator) publish(changes []health.Change) {
 	c.feed.Publish(changes)
 	for i := range changes {
@@ -171,7 +177,8 @@ func (c *coordinator) publish(changes []health.Change) {
 	}
 }
 
-// updateFollower starts or ends the follower of an instance after a change of it.
+// updateFollower starts or ends the follower of the instance that has changed, if the change
+// requires it.
 func (c *coordinator) updateFollower(ch *health.Change) {
 	if ch.Spec == nil {
 		return
@@ -186,7 +193,8 @@ func (c *coordinator) updateFollower(ch *health.Change) {
 	in.named = ch.Named
 }
 
-// sleep sets the time of the next Step. The Step comes after d, or earlier if inputs wait.
+// sleep plans the next Step after the time d. The Step is earlier if inputs wait, or if the
+// store has an operation to carry out.
 func (c *coordinator) sleep(d time.Duration) {
 	c.due = c.w.now + d
 	c.wakeAt = c.due
@@ -198,8 +206,8 @@ func (c *coordinator) sleep(d time.Duration) {
 	}
 }
 
-// crash ends the coordinator for d, and drops all its data outside the store. The clients
-// repeat the registrations that were not answered.
+// crash ends the coordinator, which starts again after d. Only the content of its store
+// remains. Clients repeat the registrations that had no reply.
 func (c *coordinator) crash(d time.Duration) {
 	if !c.up {
 		return
@@ -241,8 +249,8 @@ func (c *coordinator) start() {
 	c.step()
 }
 
-// load returns the content of the store in a fixed order. A script therefore always plays in
-// the same way.
+// load returns the content of the store, sorted, so that a script always plays in the same
+// way.
 func (c *coordinator) load() store.State {
 	state, err := c.store.Load(context.Background())
 	if err != nil {

@@ -37,7 +37,10 @@ func (s *Script) step(at time.Duration, op Op, instance int) {
 
 func sources(t *testing.T, test func(*testing.T, health.Source)) {
 	for _, source := range []health.Source{health.SourceMeshhealth, health.SourceWatch, health.SourcePoll} {
-		t.Run(source.String(), func(t *testing.T) { test(t, source) })
+		t.Run(source.String(), func(t *testing.T) {
+			t.Parallel()
+			test(t, source)
+		})
 	}
 }
 
@@ -58,10 +61,12 @@ func whileLeaving(source health.Source, statuses ...health.Status) []health.Stat
 }
 
 // TestRollingDeploy: a service serves all the time while its instances are replaced
-// one after the other.
+// one after the other. Each service draws its own random delays, so that more services
+// are more repetitions.
 func TestRollingDeploy(t *testing.T) {
+	t.Parallel()
 	sources(t, func(t *testing.T, source health.Source) {
-		s := fleet(40, 30, 30, source)
+		s := fleet(deployed, 30, 30, source)
 		s.expect(20*time.Second, whileLeaving(source, health.Serving)...)
 		at := 20 * time.Second
 		for i := range 30 {
@@ -75,6 +80,7 @@ func TestRollingDeploy(t *testing.T) {
 
 // TestScaleUp: instances that start do not change the status of their service.
 func TestScaleUp(t *testing.T) {
+	t.Parallel()
 	sources(t, func(t *testing.T, source health.Source) {
 		s := fleet(10, 30, 3, source)
 		s.expect(20*time.Second, health.Serving)
@@ -88,6 +94,7 @@ func TestScaleUp(t *testing.T) {
 
 // TestScaleToZero: a service whose instances are all stopped has not failed.
 func TestScaleToZero(t *testing.T) {
+	t.Parallel()
 	sources(t, func(t *testing.T, source health.Source) {
 		s := fleet(10, 10, 10, source)
 		allowed := whileLeaving(source, health.Serving, health.Draining)

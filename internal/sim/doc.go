@@ -2,13 +2,24 @@
 // (core.Core), the real feed with its readers, and a real store. It compares the
 // published states with a simulated world, in which the truth is known.
 //
-// A [Script] lists steps: processes die, paths are cut, zones are partitioned, the
-// coordinator pauses or crashes, wall clocks jump. The world (world.go) turns the steps
-// into messages of followers and clients: reports, heartbeats, refused connections,
-// time-outs, renewals. The coordinator (coordinator.go) passes the messages to the core,
-// and carries out the output of the core. The oracle (oracle.go) knows the world and the
-// messages. It checks whether each published state is allowed, and whether every state
-// that is due was published.
+// A [Script] lists steps: processes die, network paths are cut, zones are partitioned, the
+// coordinator pauses or crashes, wall clocks jump. Four parts play a script:
+//
+//   - The world (world.go) has the true state of every instance. It turns the steps into
+//     messages of followers and clients, such as reports, refused connections and renewals.
+//   - The agenda (task.go) is the list of future tasks, such as the next heartbeat.
+//   - The coordinator (coordinator.go) passes the messages to the core by calls of Step. It
+//     stores and publishes what the core returns.
+//   - The oracle (oracle.go) knows the world and the messages. It has one record
+//     (record.go) for each registered instance. It checks that each published state is
+//     allowed, and that every state that is due was published.
+//
+// A Step with a capital letter is a call of core.Core.Step. The core forgives lateness: it
+// extends its deadlines if it was called late. The oracle therefore notes each time
+// together with the lateness that was forgiven until then (stamp). An instance is given up
+// when the coordinator makes its status worse because the instance was silent, refused
+// connections, or did not renew its lease. A guard may hold an instance, which means that
+// the instance keeps its last status instead.
 //
 // Random values depend on the seed and on names, never on the order of draws. The rest of
 // a script therefore stays the same when one step is removed. A script that fails can be

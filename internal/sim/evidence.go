@@ -7,15 +7,16 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// noteStep is called at the begin of each Step.
+// noteStep stores which guards are tripped. It is called at the begin of each Step of the
+// core.
 func (o *oracle) noteStep() {
 	for _, z := range o.zones {
 		z.before = z.tripped
 	}
 }
 
-// noteEvent handles one event that the mesh has received, and the changes that the mesh has
-// published because of it.
+// noteEvent updates the record of an instance after the mesh has received an event about the
+// instance. It then checks the changes that the mesh has made because of the event.
 func (o *oracle) noteEvent(m *message, changes []health.Change) {
 	ev := &m.ev
 	r := o.records[ev.ID]
@@ -73,7 +74,7 @@ func (o *oracle) noteRegistration(m *message) *record {
 func (r *record) noteLoad(ev *mesh.Event) {
 	o := r.o
 	l, amnesty := ev.Loaded, max(o.policy().Amnesty, 0)
-	if l.Unheard { // the time before the restart is also a part of the grace
+	if l.Unheard { // the time before the restart is also part of StartupGrace
 		age := o.w.coord.clock.at(o.w.now).Round(0).Sub(ev.Spec.RegisteredAt)
 		r.grace -= max(0, min(age, r.grace))
 	}
@@ -106,7 +107,7 @@ func (o *oracle) forced(v *health.Override) forced {
 	return f
 }
 
-// noteEvidence handles an event with the lease of r.
+// noteEvidence updates r after an event that has the present lease of the instance.
 func (r *record) noteEvidence(m *message) {
 	o := r.o
 	ev := &m.ev
@@ -139,8 +140,8 @@ func (r *record) notePush(on bool) {
 	}
 }
 
-// clearSuspicion ends the suspicion of r and all errors, so that r is confirmed. An expired
-// lease stays expired.
+// clearSuspicion notes that the instance is not suspect any more and has no error. It does not
+// change whether the lease of the instance has expired.
 func (r *record) clearSuspicion() {
 	if r.lost() || r.config != health.CauseNone || r.suspectFrom.set {
 		r.moves++
@@ -151,8 +152,8 @@ func (r *record) clearSuspicion() {
 	r.setVague(false)
 }
 
-// noteRenewal starts the time of the lease again. If r was given up because of silence or an
-// expired lease, r becomes suspect.
+// noteRenewal notes that the client has renewed the lease, which now lasts for ttl. If the
+// instance was given up because of silence or an expired lease, it becomes suspect.
 func (r *record) noteRenewal() {
 	o := r.o
 	if r.static {
@@ -163,7 +164,7 @@ func (r *record) noteRenewal() {
 	r.between, r.mayGo = r.before, 0
 	r.length = ttl
 	if expired || unreachable {
-		suspect := r.silentAfter // a renewal does not show that the path works
+		suspect := r.silentAfter // a renewal does not show that the coordinator can reach the instance
 		r.clearSuspicion()
 		r.expired, r.silentAfter = stamp{}, suspect
 		r.markSuspect()
@@ -171,9 +172,9 @@ func (r *record) noteRenewal() {
 	}
 }
 
-// noteWait handles a wait without an answer. The parameter late is the lateness of the
-// coordinator during the wait. If it is not 0, r becomes suspect only after a further wait of
-// this length.
+// noteWait updates r after the follower has waited for an answer in vain. late is the lateness
+// of the coordinator during the wait. If late is not 0, the instance becomes suspect only after
+// it was silent for a further time late.
 func (r *record) noteWait(late time.Duration) {
 	o := r.o
 	switch {
@@ -185,8 +186,8 @@ func (r *record) noteWait(late time.Duration) {
 	}
 }
 
-// noteSilence makes r suspect because of silence, unless a push stream is open or r was
-// given up.
+// noteSilence makes the instance suspect because it is silent. It does nothing if the client
+// has a push stream, or if the instance was given up.
 func (r *record) noteSilence() {
 	if r.pushers == 0 && !r.lost() {
 		r.markSuspect()
@@ -194,8 +195,8 @@ func (r *record) noteSilence() {
 	}
 }
 
-// markSuspect makes r suspect, unless r is already suspect, was given up, or has an open push
-// stream.
+// markSuspect makes the instance suspect. It does nothing if the client has a push stream, or
+// if the instance was given up.
 func (r *record) markSuspect() {
 	o := r.o
 	if r.pushers > 0 || r.lost() {
@@ -208,8 +209,8 @@ func (r *record) markSuspect() {
 	r.full, r.strange = false, false
 }
 
-// noteRefusal handles a refused connection. A second refusal, at least a second after the
-// first one, makes r NOT_SERVING.
+// noteRefusal updates r after a refused connection. A second refusal, at least a second after
+// the first one, makes the instance NOT_SERVING.
 func (r *record) noteRefusal() {
 	o := r.o
 	if twice := o.twice(&r.refusedAt); !twice || r.static && r.said == health.Draining {
@@ -223,8 +224,8 @@ func (r *record) noteRefusal() {
 	r.markLowered()
 }
 
-// markLowered notes that r was given up. If r has a stock server, or never reported a status,
-// its next SERVING must last for RecoverHold.
+// markLowered notes that the instance was given up. If the instance has a stock server, or has
+// never reported a status, its next SERVING counts only after RecoverHold.
 func (r *record) markLowered() {
 	r.waiting, r.config = stamp{}, health.CauseNone
 	if (stock(r.source) || !r.seen) && !r.leaving() {
@@ -251,7 +252,7 @@ func (r *record) noteReport(rep *mesh.Report) {
 	r.said, r.source, r.failed = rep.Status, rep.Source, rep.Cause == health.CauseFailed
 }
 
-// setVague sets r.vague to is, and updates the number of vague records.
+// setVague sets r.vague to is, and updates o.vague, the number of records with vague set.
 func (r *record) setVague(is bool) {
 	o := r.o
 	if r.vague != is {
@@ -263,13 +264,13 @@ func (r *record) setVague(is bool) {
 	}
 }
 
-// expireDeadlines ends the deadlines, the lease and the override of r that have ended by the
-// time until.
+// expireDeadlines ends the waits of r that are over at the time until. As a result the
+// instance may be silent, its lease may have expired, or its override may have ended.
 func (r *record) expireDeadlines(until stamp) {
 	o := r.o
 	if r.silentAfter.set && until.at >= r.silentAfter.ends {
 		r.silentAfter = deadline{}
-		r.also = r.also || r.mayBelieve() // the mesh may have accepted SERVING earlier in the same Step
+		r.also = r.also || r.mayBelieve() // the mesh may have published SERVING earlier in this Step
 		r.noteSilence()
 	}
 	if !r.static && !r.ended.set && until.past(r.renewed, r.length) {
@@ -284,8 +285,8 @@ func (r *record) expireDeadlines(until stamp) {
 	}
 }
 
-// mayBelieve reports whether a stock server has reported SERVING for RecoverHold, so that the
-// mesh may publish it.
+// mayBelieve reports whether a stock server has reported SERVING for at least RecoverHold, so
+// that the mesh may publish SERVING.
 func (r *record) mayBelieve() bool {
 	o := r.o
 	enough := r.source == health.SourceWatch || r.polls >= o.policy().RecoverAfter

@@ -4,7 +4,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// noteTruth updates the truth about an instance. well is the present result of in.well.
+// noteTruth updates in.truth, which the figures need. well is the present result of in.well.
 func (o *oracle) noteTruth(in *instance, well bool) {
 	up := in.up && in.says.Routable()
 	if up != in.serves {
@@ -22,7 +22,7 @@ func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	case up == was, c.Override != nil || r.state.Override != nil:
 	case up && in.usable:
 		f.Held = append(f.Held, o.w.now-max(in.usableSince, o.w.coord.startedAt.at))
-	case up: // the instance is not usable any more
+	case up: // the instance has become unusable before SERVING was published
 	case in.serves && c.Cause != health.CauseStarting && c.Cause != health.CauseFlapping:
 		f.FalseDown++
 	case !in.up:
@@ -30,8 +30,8 @@ func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	}
 }
 
-// service counts the change c of a service in ServiceDown if more than half of the
-// registered instances serve.
+// service adds 1 to ServiceDown if c makes a service NOT_SERVING although more than half of
+// its registered instances serve.
 func (f *Figures) service(o *oracle, c *health.Change) {
 	if c.Status != health.NotServing || c.From == health.NotServing {
 		return

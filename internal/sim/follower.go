@@ -7,7 +7,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// The times of a follower. They are equal to the times in internal/coordinator/follow.
+// The times of a simulated follower. They are equal to those of internal/coordinator/follow.
 const (
 	dialTimeout  = 5 * time.Second
 	checkTimeout = 4 * time.Second
@@ -16,17 +16,17 @@ const (
 	missedBeats  = 3
 )
 
-// beatEvery returns the interval of heartbeats on a stream, which is also the interval of
-// polls.
+// beatEvery returns the interval between two heartbeats of a stream, or between two polls of
+// an instance.
 func (w *world) beatEvery() time.Duration { return max(time.Second, w.pace(5*time.Second)) }
 
-// pace returns the interval every, or a third of UnreachableAfter if a third is shorter.
+// pace returns the shorter of the interval every and a third of UnreachableAfter.
 func (w *world) pace(every time.Duration) time.Duration {
 	return min(every, w.setup.Policy.UnreachableAfter/3)
 }
 
-// follow starts a follower of an instance for a new lease. The parameter after is the time
-// until the follower dials.
+// follow starts the follower of an instance with a new lease. The follower dials when the time
+// after has passed.
 func (w followers) follow(in *instance, lease uint64, after time.Duration) {
 	f := &in.follower
 	*f = follower{followed: lease, gen: f.gen + 1, closed: w.oracle.stamp()}
@@ -38,8 +38,8 @@ func (w followers) unfollow(in *instance) {
 	in.follower.gen++
 }
 
-// reset ends the stream of an instance's follower. The parameter after is the time until the
-// follower dials again.
+// reset ends the stream of an instance's follower. The follower dials again when the time
+// after has passed.
 func (w followers) reset(in *instance, after time.Duration) {
 	f := &in.follower
 	f.streaming, f.failures, f.lastSent, f.closed = false, 0, 0, w.oracle.stamp()
@@ -72,8 +72,8 @@ func (w followers) followerTask(in *instance, kind taskKind) {
 	}
 }
 
-// patient returns the time-out d, extended while the coordinator itself works badly (see
-// mesh.Score). The result is at most half of UnreachableAfter.
+// patient returns the time-out that a follower uses in place of d. A coordinator that works
+// badly, as its score says, waits longer, but at most for half of UnreachableAfter.
 func (w followers) patient(d time.Duration) time.Duration {
 	return min(d*time.Duration(1+w.coord.mesh().Score()), w.setup.Policy.UnreachableAfter/2)
 }
@@ -97,7 +97,8 @@ func (w followers) dial(in *instance) {
 	}
 }
 
-// open starts a stream to the listening process, or starts to poll the process.
+// open opens a stream to the process that listens at the address of the instance, or starts
+// to poll this process.
 func (w followers) open(in *instance) {
 	f := &in.follower
 	w.sessions++
@@ -121,7 +122,8 @@ func (w followers) redial(in *instance) {
 	w.plan(in, taskDial, f.gen, wait)
 }
 
-// beat sends a heartbeat on the stream, or the answer to a Check or a poll.
+// beat makes the process that listens at the address send a heartbeat on its stream, or the
+// answer to a poll.
 func (w followers) beat(in *instance) {
 	f := &in.follower
 	if !f.streaming {
@@ -130,7 +132,7 @@ func (w followers) beat(in *instance) {
 	switch {
 	case in.deaf():
 	case f.to != in.listener:
-		w.reset(in, 0) // the process that listens now does not know the stream
+		w.reset(in, 0) // another process listens now, which does not know the stream
 		return
 	case f.behind, f.source == health.SourcePoll:
 		w.sendStatus(in)
@@ -140,21 +142,21 @@ func (w followers) beat(in *instance) {
 	w.plan(in, taskBeat, f.gen, w.beatEvery())
 }
 
-// sendStatus sends the status of the listening process on the stream.
+// sendStatus makes the process that listens at the address send its status on the stream.
 func (w followers) sendStatus(in *instance) {
 	if in.behind = in.deaf(); !in.behind {
 		w.sendMessage(in, in.answer(mesh.EventReport))
 	}
 }
 
-// sendMessage sends an event from the listening process to the follower. The network
-// may drop or delay it.
+// sendMessage sends an event from the process that listens at the address to the follower.
+// The simulated network may drop or delay the event.
 func (w followers) sendMessage(in *instance, ev mesh.Event) {
 	f := &in.follower
 	if in.drop > 0 {
 		in.drop--
 		w.mark(in)
-		if ev.Kind == mesh.EventReport { // a stream that loses a message breaks
+		if ev.Kind == mesh.EventReport { // the loss of a message breaks the stream
 			w.reset(in, 100*time.Millisecond)
 		}
 		return
@@ -168,8 +170,8 @@ func (w followers) sendMessage(in *instance, ev mesh.Event) {
 	w.agenda.push(task{at: f.lastSent, kind: taskArrive, in: in, msg: &m})
 }
 
-// receive delivers a message to the coordinator unless the stream of the message has ended.
-// A message with an earlier lease is always delivered, since a queue may have delayed it.
+// receive passes a message to the coordinator, unless the stream that carried it has ended. A
+// message with an earlier lease is always passed on, since a queue may have delayed it.
 func (w followers) receive(in *instance, m *message) {
 	f := &in.follower
 	switch {
@@ -179,20 +181,20 @@ func (w followers) receive(in *instance, m *message) {
 		f.behind = true
 		return
 	case m.ev.Lease == f.followed:
-		f.heardAt = max(w.now, w.coord.pausedUntil) // the follower reads the message after the pause
+		f.heardAt = max(w.now, w.coord.pausedUntil) // a paused follower reads the message after the pause
 	}
 	w.coord.deliver(*m)
 }
 
-// observe delivers an event that the follower itself has found to the coordinator. since is
-// the begin of a wait without an answer; 0 means that the event is not about a wait.
+// observe passes an event to the coordinator that the follower itself has noticed, such as a
+// time-out. since is the begin of a wait without an answer; 0 means that there was no wait.
 func (w followers) observe(in *instance, ev mesh.Event, since time.Duration) {
 	ev.ID, ev.Lease = in.id, in.followed
 	w.coord.deliver(message{in: in, ev: ev, waited: since != 0, since: since})
 }
 
-// relisten notes that another process listens at the address. It ends the open stream,
-// which this process does not know.
+// relisten notes that another process listens at the address of the instance, or that the
+// process has lost its streams. It ends the open stream of the follower.
 func (w *world) relisten(in *instance) {
 	in.listener++
 	if in.streaming && !in.deaf() {

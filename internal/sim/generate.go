@@ -9,13 +9,13 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Size says how large a script Generate makes.
+// Size has the bounds of a script that [Generate] makes.
 type Size struct {
 	// Instances is the least number of instances in all services together. Generate adds
 	// services until they have this number.
 	Instances int
-	Episodes  int           // number of random failures
-	Length    time.Duration // the failures begin between 5 s and 5 s + Length
+	Episodes  int           // number of random failures in the script
+	Length    time.Duration // each random failure begins at most 5 s + Length after the begin of the script
 }
 
 // Generate returns a random script. The same seed and size always give the same script.
@@ -39,7 +39,7 @@ type generator struct {
 	zones  int
 }
 
-// below returns a uniformly random time of 1 ms to d.
+// below returns a random time between 1 ms and d, in whole milliseconds.
 func (g *generator) below(d time.Duration) time.Duration {
 	ms := 1 + g.Int64N(int64(d/time.Millisecond))
 	return time.Duration(ms) * time.Millisecond
@@ -87,11 +87,11 @@ func (g *generator) step(after time.Duration, s Step) {
 	g.s.Steps = append(g.s.Steps, s)
 }
 
-// do adds a step about an instance or a zone. The parameter after is the time between the
-// previous step and this one.
+// do adds a step about an instance or a zone to the script. The parameter after is the time
+// between the previous step and the new one.
 func (g *generator) do(after time.Duration, op Op, who string) { g.step(after, Step{Op: op, Who: who}) }
 
-// begin adds steps that start about seven of eight instances within the first 4 s.
+// begin adds steps that start about seven of eight instances in the first 4 s of the script.
 func (g *generator) begin() {
 	for _, s := range g.s.Services {
 		for i := range s.Instances {
@@ -117,13 +117,14 @@ func (g *generator) somewhere() string {
 	return fmt.Sprint("z", g.IntN(g.zones))
 }
 
-// soon returns a random delay of at most 2 min. Short and long delays are equally likely.
+// soon returns a random delay of at most 2 min. Its magnitude is also random: 100 ms, 2 s,
+// 20 s or 2 min.
 func (g *generator) soon() time.Duration {
 	return one(g, g.below(100*time.Millisecond), g.below(2*time.Second), g.below(20*time.Second), g.below(2*time.Minute))
 }
 
-// episode adds the steps of one random failure. In most cases it also adds the steps that end
-// the failure.
+// episode adds the steps of one random failure to the script. Most failures also have steps
+// that end them.
 func (g *generator) episode() {
 	one(g,
 		g.dies, g.dies, g.deploys, g.drains, g.flaps, g.flaps, g.says, g.isCut, g.isCut, g.isLate, g.isMute, g.isParted, g.isParted,
@@ -192,8 +193,8 @@ func (g *generator) isCut() {
 	g.do(g.soon(), OpHeal, who)
 }
 
-// isLate delays the last report of a process so that the report can arrive after another
-// process has replaced it.
+// isLate delays the last report of a process. The report can arrive after a new process of the
+// instance has started.
 func (g *generator) isLate() {
 	who := g.someone()
 	g.step(0, Step{Op: OpDelay, Who: who, For: g.below(9 * time.Second)})
@@ -203,7 +204,7 @@ func (g *generator) isLate() {
 	g.do(g.soon(), OpHeal, who)
 }
 
-// isMute starts an instance that registers although the coordinator cannot reach it.
+// isMute starts an instance that can register, while the coordinator cannot reach it.
 func (g *generator) isMute() {
 	who := g.someone()
 	g.do(0, OpKill, who)
@@ -276,8 +277,8 @@ func (g *generator) leaves() {
 	g.do(g.soon(), OpAdd, who)
 }
 
-// isTaken kills the process of an instance and starts foreign processes at its address. In
-// most cases they stay until the lease of the instance has expired.
+// isTaken kills the process of an instance and starts foreign processes at its address. A
+// foreign process often stays until the lease of the instance has expired.
 func (g *generator) isTaken() {
 	who := g.someone()
 	if g.IntN(3) == 0 {
@@ -299,8 +300,8 @@ func (g *generator) isTaken() {
 	g.do(g.soon(), OpAdd, who)
 }
 
-// isDiverted makes the address of a living instance lead to a foreign process until a later
-// step heals the instance.
+// isDiverted makes the address of a living instance lead to a foreign process. A later step
+// heals the instance.
 func (g *generator) isDiverted() {
 	who := g.someone()
 	g.step(0, Step{Op: OpTake, Who: who, N: g.IntN(4)})
@@ -314,8 +315,8 @@ func (g *generator) isDiverted() {
 	g.do(g.soon(), OpHeal, who)
 }
 
-// answersBadly makes a process answer calls with an error or with an invalid message instead
-// of a status.
+// answersBadly makes a process answer health calls with errors or invalid messages instead of
+// a status.
 func (g *generator) answersBadly() {
 	who := g.someone()
 	for range 1 + g.IntN(2) {
@@ -327,8 +328,8 @@ func (g *generator) answersBadly() {
 	g.do(g.soon(), OpHeal, who)
 }
 
-// allAnswerBadly makes all instances of a service answer calls wrongly at the same time, as
-// if a dependency of them had failed.
+// allAnswerBadly makes all instances of a service answer health calls wrongly at the same
+// time, as if a common dependency had failed.
 func (g *generator) allAnswerBadly() {
 	s, op := g.some(), one(g, OpFail, OpFail, OpGarble, OpFill)
 	for i := range s.Instances {
@@ -340,8 +341,8 @@ func (g *generator) allAnswerBadly() {
 	}
 }
 
-// forgets makes a stock server refuse its health name as unknown for a time. In half of the
-// cases this begins when the server starts.
+// forgets makes a stock server answer that its health name is unknown, until a later step. In
+// half of the cases the server does not know the name from its start.
 func (g *generator) forgets() {
 	who := g.someone()
 	if g.IntN(2) == 0 {

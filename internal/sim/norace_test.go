@@ -2,5 +2,7 @@
 
 package sim
 
-// scripts is the number of random scripts.
-const scripts = 60
+const (
+	scripts  = 60 // number of random scripts
+	deployed = 40 // number of services that TestRollingDeploy replaces
+)

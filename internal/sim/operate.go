@@ -7,8 +7,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// playStep plays one step. It accepts every step in every state of the world, since Minimise
-// removes arbitrary steps.
+// playStep plays one step of the script. It accepts every step in every state of the world,
+// since Minimise removes arbitrary steps.
 func (w *world) playStep(s *Step) {
 	switch s.Op {
 	case OpPart, OpJoin:
@@ -100,12 +100,12 @@ func (w *world) heal(in *instance) {
 	}
 	w.mark(in)
 	if in.streaming && in.behind && in.to == in.listener && in.source != health.SourcePoll {
-		w.followers.sendStatus(in) // the network delivers the status that it has delayed
+		w.followers.sendStatus(in) // the network delivers the status that the fault has held back
 	}
 }
 
-// remove deregisters an instance as a person does. It uses the lease of the published
-// instance.
+// remove deregisters an instance as an administrator does: with the published lease, not with
+// the lease that the process knows.
 func (w *world) remove(in *instance) {
 	lease := in.lease
 	if r := w.oracle.records[in.id]; r != nil && w.coord.up {
@@ -116,7 +116,7 @@ func (w *world) remove(in *instance) {
 	}
 }
 
-// playZoneStep isolates about half of the instances in a zone, or heals all of them.
+// playZoneStep isolates about half of the instances in a zone, or heals all instances there.
 func (w *world) playZoneStep(s *Step) {
 	var there []*instance
 	for _, in := range w.all {
@@ -149,7 +149,7 @@ func (w *world) playAddressStep(in *instance, s *Step) {
 	switch s.Op {
 	case OpTake:
 		if in.up && !in.service.Static && !in.embedded() {
-			return // the follower cannot distinguish the two processes while the client renews
+			return // a follower cannot distinguish two stock servers while the client renews the lease
 		}
 		in.other, in.otherSays = other(1+s.N%int(numOthers-1)), health.Serving
 		w.relisten(in)
@@ -182,8 +182,8 @@ func (w *world) name(in *instance) {
 	}
 }
 
-// sicken makes the process of an instance answer new calls in the wrong way that how says. If
-// breaks is true, it also ends the open stream.
+// sicken makes the process of an instance answer new calls wrongly, as how specifies. If
+// breaks is true, sicken also ends the open stream.
 func (w *world) sicken(in *instance, how sickness, breaks bool) {
 	if !in.up {
 		return

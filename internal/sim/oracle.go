@@ -15,22 +15,22 @@ func newOracle(w *world) *oracle {
 	return o
 }
 
-// forget drops the published states and all counts, since the coordinator loses them in a
-// crash.
+// forget drops the published states and all counts. The coordinator loses them when it
+// crashes.
 func (o *oracle) forget() {
 	o.records, o.aggregates = map[health.ID]*record{}, map[health.ID]*health.State{}
 	o.dirty, o.zones = map[string]bool{}, map[string]*zone{}
 	o.touched, o.revision, o.vague, o.away, o.unheard = nil, 0, 0, 0, o.stamp()
 }
 
-// isOverForgiven reports whether the lateness since s is more than the limit by which
-// lateness may extend length.
+// isOverForgiven reports whether a wait for length that began at s is over-forgiven: since s,
+// the coordinator was late by more than four times length in total.
 func (o *oracle) isOverForgiven(s stamp, length time.Duration) bool {
 	return s.set && o.forgiven-s.forgiven > 4*length
 }
 
-// mayBeOverForgiven reports whether the lateness while r was suspect may be more than the
-// limit that may be forgiven.
+// mayBeOverForgiven reports whether, since the instance became suspect, the coordinator may
+// have been late by more than it may forgive. length is the wait before a suspect is given up.
 func (o *oracle) mayBeOverForgiven(r *record, length time.Duration) bool {
 	capped := r.suspectFrom.set && o.forgiven > r.suspectFrom.forgiven && o.w.now >= r.heardThen+4*o.policy().UnreachableAfter
 	return capped || o.isOverForgiven(r.suspectFrom, length)
@@ -65,19 +65,19 @@ func (w *deadline) extend(late, last time.Duration) {
 
 func (r *record) leaving() bool { return r.said == health.Draining || r.said == health.Maintenance }
 
-// excused reports whether r has a status that silence does not change: MAINTENANCE, or
-// DRAINING with a lease.
+// excused reports whether the instance has reported a status that silence does not change:
+// MAINTENANCE, or DRAINING with a lease.
 func (r *record) excused() bool {
 	return r.said == health.Maintenance || r.said == health.Draining && !r.static
 }
 
-// drained reports whether r is static, has reported DRAINING, and refuses connections. The
-// process of r has then ended, and may have started again.
+// drained reports whether the instance is static, has reported DRAINING and refuses
+// connections. Its process has then ended, and may have started again.
 func (r *record) drained() bool {
 	return r.static && r.said == health.Draining && r.refusedAt != 0 && r.suspectFrom.set
 }
 
-// markTouched adds r to the records that checkTouched checks at the end of the Step.
+// markTouched makes checkTouched check r at the end of this Step of the core.
 func (o *oracle) markTouched(r *record) {
 	if !r.dirty {
 		r.dirty = true

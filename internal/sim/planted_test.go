@@ -28,6 +28,18 @@ func TestPlanted(t *testing.T) {
 	}
 }
 
+// TestPlantedConstants checks that each overlay of `make sweep` fits its file. The sweep
+// itself runs too long for every change.
+func TestPlantedConstants(t *testing.T) {
+	files, err := filepath.Glob("testdata/constants/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		plant(t, file)
+	}
+}
+
 func planted(t *testing.T, file string) {
 	binary := build(t, "", plant(t, file))
 	cmd := exec.Command(binary, "-test.run=^Test(Simulation|Registry)$", "-test.failfast", "-test.timeout=5m")

@@ -6,20 +6,20 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Result has the fault that Play found in one script, and the measured figures.
+// Result has the first fault that [Play] found in a script, and the figures of the script.
 type Result struct {
-	Fault   *Fault // the first fault; nil if there is none
-	Events  int    // number of events that the mesh has received
-	Took    time.Duration
+	Fault   *Fault        // nil if every check of the oracle succeeded
+	Events  int           // number of events that the mesh has received
+	Took    time.Duration // simulated time from the begin to the end of the script
 	Figures Figures
 }
 
-// Play plays a script. At its end Play heals everything and checks that the true
-// status of every instance is published. Then it deregisters everything and checks
-// that nothing is left.
+// Play plays a script. After the last step it ends all failures, and checks that the true
+// status of every instance is published. It then deregisters all instances, and checks that
+// mesh, feed and store are empty.
 func Play(s *Script) Result { return play(newWorld(s.Setup), s) }
 
-// Measure plays a script, ignores faults, and returns the figures.
+// Measure plays a script as [Play] does, but ignores all faults and returns the figures.
 func Measure(s *Script) Figures {
 	w := newWorld(s.Setup)
 	w.lenient = true
@@ -37,8 +37,8 @@ func play(w *world, s *Script) Result {
 	return Result{Fault: w.fault, Events: w.events, Took: w.now, Figures: w.oracle.figures}
 }
 
-// recover ends all failures, waits longer than guards and damping can last, and checks every
-// instance.
+// recover ends all failures. It waits for longer than guards and flap damping can delay a
+// status. Then it checks that every instance is published with its true status.
 func (w *world) recover() {
 	p := &w.setup.Policy
 	for _, in := range w.all {
@@ -54,8 +54,8 @@ func (w *world) recover() {
 	}
 }
 
-// final checks that the published status of an instance is the true one, after all failures
-// have ended.
+// final checks, after all failures have ended, that an instance is published with its true
+// status.
 func (w *world) final(in *instance) {
 	r := w.oracle.records[in.id]
 	switch {
@@ -73,7 +73,7 @@ func (w *world) final(in *instance) {
 	}
 }
 
-// leave deregisters all instances. It then checks that mesh, feed and store are empty.
+// leave deregisters all instances, and then checks that mesh, feed and store are empty.
 func (w *world) leave() {
 	if w.fault != nil {
 		return

@@ -8,24 +8,24 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// The times of a process and its client.
+// The times of the simulated process of an instance, and of its client.
 const (
 	ttl        = 30 * time.Second
 	renewEvery = ttl / 3
 	retryCall  = time.Second
 	pushEvery  = 5 * time.Second
-	// brokenAfter is the time without messages after which a push stream ends.
+	// brokenAfter is the time after which a push stream ends if it carries no heartbeat.
 	brokenAfter = 20 * time.Second
 )
 
-// open reports whether all messages pass between the address of p and the coordinator
-// without a loss and with less than 1 s of delay.
+// open reports whether the network passes all messages between the address of the process and
+// the coordinator, with less than 1 s of delay.
 func (p *process) open() bool {
 	return !p.cut && !p.isolated && !p.misconfigured && p.drop == 0 && p.delay < time.Second
 }
 
-// well reports whether the coordinator receives the right status: the status of the
-// instance's process. For a static instance, it may be the status of a foreign process.
+// well reports whether the coordinator can receive the right status of the instance from its
+// address. For a static instance, a foreign process at the address is also right.
 func (in *instance) well() bool {
 	if in.service.Static && in.other != nobody {
 		return in.other != otherService && in.open()
@@ -33,7 +33,8 @@ func (in *instance) well() bool {
 	return in.up && in.open() && in.other == nobody && in.sick == sickNot && !in.unnamed
 }
 
-// mark stores the present results of well and deaf, and the times at which they changed.
+// mark stores the present results of in.well and in.deaf, and the times at which they changed.
+// It is called after each change of an instance.
 func (w *world) mark(in *instance) {
 	if in.deaf() && !in.wasDeaf {
 		in.deafSince = w.now
@@ -45,7 +46,7 @@ func (w *world) mark(in *instance) {
 	}
 }
 
-// launch starts the process of an instance unless it runs.
+// launch starts the process of an instance, unless the process is already running.
 func (w *world) launch(in *instance) {
 	p := &in.process
 	if p.up {
@@ -56,7 +57,7 @@ func (w *world) launch(in *instance) {
 	in.sick, in.unnamed, in.stub, in.listener = sickNot, false, false, in.listener+1
 	p.says = health.Starting
 	if stock(in.service.Source) {
-		p.says = health.NotServing // stock servers have no STARTING
+		p.says = health.NotServing // grpc.health.v1 has no STARTING
 	}
 	w.plan(in, taskReady, p.gen, 100*time.Millisecond+in.noise(w.longestStart()))
 	if !in.service.Static {
@@ -74,7 +75,7 @@ func (w *world) longestStart() time.Duration {
 	return 3 * time.Second
 }
 
-// end kills the process of an instance, if it runs.
+// end kills the process of an instance, if the process is running.
 func (w *world) end(in *instance) {
 	p := &in.process
 	if !p.up {
@@ -110,15 +111,15 @@ func (w *world) processTask(in *instance, kind taskKind) {
 	}
 }
 
-// say changes the status that the process of an instance reports to s. The process sends s on
-// its open streams.
+// say makes the process of an instance report the status s from now on. The process sends s
+// on all its open streams.
 func (w *world) say(in *instance, s health.Status) {
 	p := &in.process
 	if !p.up {
 		return
 	}
 	if stock(in.service.Source) && s != health.Serving {
-		s = health.NotServing // stock servers have only SERVING and NOT_SERVING
+		s = health.NotServing // a stock server has only SERVING and NOT_SERVING
 	}
 	p.says = s
 	w.oracle.noteTruth(in, in.well())
@@ -140,7 +141,7 @@ func (w *world) register(in *instance) {
 
 func (w *world) renew(in *instance) {
 	if in.lease == 0 {
-		return // the process registers again, and has no lease to renew
+		return // the client has lost its lease, and is registering again
 	}
 	w.plan(in, taskRenew, in.process.gen, renewEvery)
 	if w.coord.up && !in.isolated {
@@ -151,7 +152,8 @@ func (w *world) renew(in *instance) {
 	}
 }
 
-// renewed handles the answer to a renewal.
+// renewed updates the client of an instance after the reply to a renewal. A client whose
+// instance cannot be reached opens a push stream.
 func (w *world) renewed(in *instance, r *core.Renewal) {
 	switch {
 	case in.lease != r.Lease || !in.up:
@@ -167,8 +169,8 @@ func (w *world) renewed(in *instance, r *core.Renewal) {
 	}
 }
 
-// push sends a heartbeat on the push stream. It ends the stream when no heartbeat was sent
-// for brokenAfter.
+// push makes the client send a heartbeat on its push stream, if the instance needs the stream.
+// It ends the stream if the last heartbeat was sent brokenAfter ago.
 func (w *world) push(in *instance) {
 	switch {
 	case !in.pushing:
@@ -190,7 +192,8 @@ func (w *world) stopPushing(in *instance) {
 	}
 }
 
-// report returns the event that the coordinator receives when the process pushes its status.
+// report returns the event that the coordinator receives when the client sends the status of
+// the instance on its push stream.
 func (in *instance) report(lease uint64) mesh.Event {
 	r := mesh.Report{Source: health.SourcePush, Status: in.says}
 	if in.says != health.Serving {
@@ -200,7 +203,7 @@ func (in *instance) report(lease uint64) mesh.Event {
 }
 
 // needsPush reports whether the coordinator cannot get the status from the address of the
-// instance. It does not say whether the instance can reach the coordinator.
+// instance, so that the client must push the status.
 func (in *instance) needsPush() bool {
 	return in.cut || in.other != nobody || in.sick == sickFull
 }

@@ -2,8 +2,8 @@ package sim
 
 import "github.com/meshhealth/meshhealth/health"
 
-// noteRestart drops all states that the coordinator published before its crash. It keeps the
-// acknowledged registrations, which must exist after the store is loaded.
+// noteRestart drops all states that the coordinator published before it crashed. It keeps the
+// acknowledged registrations, which must exist after the coordinator has loaded its store.
 func (o *oracle) noteRestart() {
 	for _, r := range o.records {
 		r.setVague(false)
@@ -11,7 +11,8 @@ func (o *oracle) noteRestart() {
 	o.forget()
 }
 
-// notePublished checks and stores changes in the order in which they were published.
+// notePublished checks the order of changes that the coordinator has published, and stores the
+// published states.
 func (o *oracle) notePublished(changes []health.Change) {
 	for i := range changes {
 		c := &changes[i]
@@ -63,6 +64,7 @@ func (o *oracle) noteInstance(r *record, c *health.Change) {
 }
 
 // noteRemoved checks that the mesh was allowed to remove the instance of r. It then deletes r.
+// The mesh may remove instances that deregistered, left, or were lost for DeregisterAfter.
 func (o *oracle) noteRemoved(r *record) {
 	r.expireDeadlines(o.stamp())
 	switch {
@@ -79,8 +81,8 @@ func (o *oracle) noteRemoved(r *record) {
 	delete(o.acked, r.in.id)
 }
 
-// noteAcknowledged checks that an acknowledged registration is stored and published. Another
-// call about the same name may have replaced the registration in the same batch.
+// noteAcknowledged checks that an acknowledged registration is stored and published. It makes
+// an exception if another call about the same instance may have replaced the registration.
 func (o *oracle) noteAcknowledged(cl *call) {
 	id, lease := cl.in.id, cl.Specs[0].Lease
 	if stored := o.w.coord.storedLease(id); stored != lease {

@@ -2,6 +2,9 @@
 
 package sim
 
-// scripts is the number of random scripts. The race detector makes each take ten
-// times as long.
-const scripts = 8
+// The race detector makes a script take ten times as long, and a script runs on one
+// goroutine. The tests without the race detector therefore play the full numbers.
+const (
+	scripts  = 8  // number of random scripts
+	deployed = 10 // number of services that TestRollingDeploy replaces
+)

@@ -10,7 +10,7 @@ import (
 
 const compareEvery = 5 * time.Second
 
-// newReaders returns readers with different interests, audiences and speeds.
+// newReaders returns readers of the feed that differ in interests, audiences and speeds.
 func newReaders(w *world) []*reader {
 	some := feed.Interest{}
 	for i, s := range w.services {
@@ -28,14 +28,14 @@ func newReaders(w *world) []*reader {
 	}
 }
 
-// ended is a context that has already ended. A read with it never waits.
+// ended is a context that has already ended, so that a read of the feed never waits.
 var ended = func() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	return ctx
 }()
 
-// read reads all new steps of the feed, if lookAt has passed.
+// read reads everything new in the feed, if the time r.lookAt has come.
 func (r *reader) read(w *world) {
 	if w.now < r.lookAt {
 		return
@@ -55,8 +55,8 @@ func (r *reader) read(w *world) {
 	}
 }
 
-// attachTo makes a new feed reader if the coordinator has a new feed, or if r.resumes is
-// true. The first feed reader of r begins with a snapshot. Later ones resume at r.cursor.
+// attachTo gives r a new feed.Reader if the coordinator has a new feed, or if r.resumes is
+// set. The first feed.Reader of r begins with a snapshot. Later ones resume at r.cursor.
 func (r *reader) attachTo(w *world) {
 	f := w.coord.feed
 	if r.from == f && !r.resumes {
@@ -72,7 +72,7 @@ func (r *reader) attachTo(w *world) {
 	r.from = f
 }
 
-// readStep checks that one step of the feed keeps the promises of package feed.
+// readStep checks the order and the completeness of one step that r has read from the feed.
 func (r *reader) readStep(w *world, step *feed.Step) {
 	before := r.cursor
 	r.cursor = feed.Cursor{Epoch: r.from.Epoch(), Revision: step.Revision}
@@ -109,8 +109,8 @@ func (r *reader) entry(w *world, step *feed.Step, e *feed.Entry, before uint64) 
 	}
 }
 
-// encode returns an encoder in place of the real ones. It leaves reasons out for the public
-// audience.
+// encode returns an encoder for entries of the feed. The public audience must not receive
+// reasons, so the encoder adds the reason only for the audience feed.Full.
 func encode(audience feed.Audience) func(*feed.Entry) []byte {
 	return func(e *feed.Entry) []byte {
 		b := append(make([]byte, 0, 32), byte(audience), byte(e.Status))
@@ -125,8 +125,8 @@ func encodeBatch(audience feed.Audience) func(*feed.Batch) []byte {
 	return func(b *feed.Batch) []byte { return []byte{byte(audience), byte(len(b.Entries))} }
 }
 
-// compare compares the revisions that the reader has received with the published ones. The
-// reader must have read everything.
+// compare compares the revisions of all entries that r knows with the published revisions. It
+// needs a reader that has read the whole feed.
 func (r *reader) compare(w *world) {
 	n := 0
 	for _, in := range w.all {

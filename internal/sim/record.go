@@ -6,27 +6,27 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// oracle compares the published states with the truth, and with the evidence that the
-// coordinator has received. It knows the earliest and the latest allowed time of each
-// decision. Between these two times it accepts every decision of the mesh.
+// oracle checks the states that the coordinator publishes. It knows the truth, and the
+// evidence that the coordinator has received. From these it computes the earliest and the
+// latest allowed time of each decision, and accepts the decision between the two times.
 type oracle struct {
 	w          *world
 	records    map[health.ID]*record
 	aggregates map[health.ID]*health.State // published aggregates: services, zones, the mesh, and the coordinator itself
 	touched    []*record
-	dirty      map[string]bool // services whose instances must be counted again
-	expected   map[string]int
+	dirty      map[string]bool      // services whose instances must be counted again
+	expected   map[string]int       // by service: the allowed statuses, as the step OpExpect sets them
 	acked      map[health.ID]uint64 // leases of the acknowledged registrations
-	waiting    map[health.ID]forced // overrides of names that are not registered
+	waiting    map[health.ID]forced // overrides of instances that are not registered
 	heard      map[uint64]bool      // leases under which the coordinator has ever received a status
 	zones      map[string]*zone
-	forgiven   time.Duration // the sum of all lateness of the coordinator
-	away       time.Duration // the end of the last single lateness longer than UnreachableAfter
-	revision   uint64
-	scanAt     time.Duration
-	noticed    stamp // the time of the last Step
-	unheard    stamp // the time of the last start, unset once the first full scan after it is due
-	vague      int   // number of records with vague set
+	forgiven   time.Duration // the sum of all lateness of the coordinator since the begin of the script
+	away       time.Duration // the end of the coordinator's last single lateness longer than UnreachableAfter
+	revision   uint64        // the revision of the last published change
+	scanAt     time.Duration // the time of the next check of all instances
+	noticed    stamp         // the time of the last Step of the core
+	unheard    stamp         // the last start of the coordinator; unset when stored instances have become suspect
+	vague      int           // number of records whose field vague is true
 	figures    Figures
 }
 
@@ -41,93 +41,101 @@ type record struct {
 	static bool
 
 	said      health.Status // the reported status that must be in effect
-	last      health.Status // the last report, if spoken is set; it may not be in effect yet
+	last      health.Status // the status that was reported last; thresholds may delay its effect
 	lastBy    health.Source
-	spoken    bool
-	lowered   bool // said is NOT_SERVING because the instance was given up
-	also      bool // SERVING is allowed in addition to said, since the mesh may have accepted it invisibly
-	seen      bool // the instance has reported a status
+	spoken    bool // true if last and lastBy are set
+	lowered   bool // true if said is NOT_SERVING because the instance was given up
+	also      bool // true if SERVING may be published too, since it is not visible whether the mesh has accepted it
+	seen      bool // true if the instance has reported a status, or was given up
 	source    health.Source
 	confirmed bool
-	unheard   bool  // the coordinator has never received a status of the instance, also before restarts
-	waiting   stamp // the time since which a stock server reports SERVING, which must last for RecoverHold
+	unheard   bool  // true if the coordinator has never received a status of the instance, also before restarts
+	waiting   stamp // the time since which a stock server reports SERVING; SERVING counts only after RecoverHold
 	polls     int
 	pushers   int
 
-	suspectFrom stamp
+	suspectFrom stamp         // the time since which the instance is suspect; unset if it is not
 	extra       time.Duration // the amnesty after the last restart of the coordinator
-	silent      bool          // the instance is suspect because its path failed
-	giveUp      deadline      // the earliest time at which the instance may be given up
-	silentAfter deadline      // the time at which silent becomes true unless an answer comes before
+	silent      bool          // true if the instance is suspect because the network path to it failed
+	giveUp      deadline      // the earliest time at which the coordinator may give the instance up
+	silentAfter deadline      // the time at which silent becomes true, unless the instance answers before
 	evidence
-	refused        bool         // the instance was given up because it refused connections
-	config         health.Cause // the configuration error that makes the status UNKNOWN; CauseNone if there is none
-	renewed        stamp
-	length         time.Duration // how long the lease lasts
-	byItself       bool          // the process has renewed the lease since the last start of the coordinator
-	expired        stamp         // when the oracle noticed that the lease has expired; ended is the end of the lease
-	ended          stamp
-	gone, held     bool // gone: the instance was given up because of silence; held: it would be, if no guard held it
-	overForgiven   bool // the instance was given up as UNKNOWN because it was over-forgiven
-	vague          bool // it is not visible whether a guard counts the instance as suspect
-	countedSuspect bool // the zones of the instance count it as suspect
-	countedKnown   bool // the zones of the instance count it as known
+	refused        bool          // true if the instance was given up because it refused connections
+	config         health.Cause  // the configuration error that makes the status UNKNOWN; CauseNone if there is none
+	renewed        stamp         // the last renewal of the lease
+	length         time.Duration // the time from a renewal of the lease to its end
+	byItself       bool          // true if the client has renewed the lease since the last start of the coordinator
+	expired        stamp         // the time at which the oracle noticed that the lease has expired; unset if it has not
+	ended          stamp         // the end of the lease, if it has expired or the instance was deregistered
+	gone           bool          // true if the instance was given up because of silence or an expired lease
+	held           bool          // true if a guard keeps the instance from being given up
+	overForgiven   bool          // true if the instance was given up as UNKNOWN, since it is over-forgiven
+	vague          bool          // true if it is not visible whether a guard counts the instance as suspect
+	countedSuspect bool          // true if the zones of the instance count it as suspect
+	countedKnown   bool          // true if the zones of the instance count it as known
 
-	born     stamp
-	grace    time.Duration // time after born until the instance counts in its service even if it was never routable
-	forced   *health.Override
-	forcedTo time.Duration // the end of the override; the constant never if the override has no end
-	moves    int           // number of changes of the status; after three, flap damping may suppress the instance
-	flapping stamp
+	born     stamp            // the time of the registration
+	grace    time.Duration    // time from born until the instance counts in its service, even if it was never routable
+	forced   *health.Override // the override of the instance; nil if there is none
+	forcedTo time.Duration    // the end of the override; the constant never if the override has no end
+	moves    int              // number of changes of the status; after three, flap damping may suppress the instance
+	flapping stamp            // the time since which flap damping suppresses the instance; unset if it does not
 }
 
-// stamp is a time, with the sum of the lateness that was forgiven before that time.
+// stamp is a time of the script, and the sum of the lateness that the core had forgiven until
+// that time.
 type stamp struct {
 	at, forgiven time.Duration
 	set          bool
 }
 
-// deadline is the end of a wait that lasts length. Lateness moves the deadline by at most four
-// times length in total; moved is the sum so far.
+// deadline is the end of a wait that lasts length. Lateness of the coordinator moves the end,
+// but by at most four times length in total. moved is the sum of all moves.
 type deadline struct {
 	ends, length, moved time.Duration
 	set                 bool
 }
 
-// evidence is the part of a record that says which answers came and when.
+// evidence has the answers that the coordinator has received from the address of an instance,
+// and their times.
 type evidence struct {
-	refusedAt, failedAt, garbledAt time.Duration // times of the first refusal, error and invalid answer since the last good answer; 0 means none
+	refusedAt time.Duration // the first refused connection since the last good answer; 0 means none
+	failedAt  time.Duration // the first answer with an error since the last good answer; 0 means none
+	garbledAt time.Duration // the first invalid answer since the last good answer; 0 means none
 
-	heard     time.Duration // the last time that the coordinator received anything from the address
+	heard     time.Duration // the last time that the coordinator received anything from the address of the instance
 	heardThen time.Duration // the value of heard when the instance became suspect
-	failed    bool          // the process answers with errors, which count as the report NOT_SERVING
-	full      bool          // the instance is suspect because its server has no room for calls
-	strange   bool          // the instance is suspect because another process answers at its address
+	failed    bool          // true if the process answers with errors, which count as the report NOT_SERVING
+	full      bool          // true if the instance is suspect because its server has no room for calls
+	strange   bool          // true if the instance is suspect because another process answers at its address
 	// stranger is true if the last answer from the address of the instance came from
 	// another process.
 	stranger bool
-	named    bool // the server knew its health name, at namedAt for the first time
-	namedAt  time.Duration
+	named    bool          // true if the server has known its health name at any time
+	namedAt  time.Duration // the first time that the server knew its health name
 
-	session         uint64        // the session of the last answer
-	before, between bool          // before: an answer came on session; between: a renewal came after that answer
-	incarnation     string        // the incarnation of the registered process
-	spoke           stamp         // the last time that the coordinator received anything from the registered process itself
-	mayGo           time.Duration // the earliest end of the lease of a leaving instance; 0 means the ordinary end
-	alone           stamp         // the last time at which a push stream of the instance began or ended
+	session     uint64        // the session of the last answer without a proof
+	before      bool          // true if an answer came on session
+	between     bool          // true if the lease was renewed after an answer on session
+	incarnation string        // the incarnation of the registered process
+	spoke       stamp         // the last time that the coordinator received anything from the registered process itself
+	mayGo       time.Duration // the earliest time at which the mesh may remove an instance that leaves; 0 means the end of its lease
+	alone       stamp         // the last time at which a push stream of the instance began or ended
 }
 
-// zone is the scope of a guard. The zone with the empty name is the whole mesh.
+// zone is the set of instances that one guard watches. The zone with the empty name is the
+// whole mesh.
 type zone struct {
-	known, suspects int
-	tripped         bool
-	before          bool  // the value of tripped at the begin of the Step
-	since           stamp // the last time that tripped changed
-	ended           bool  // the guard has ended at least once
+	known    int // number of instances that the guard counts
+	suspects int // number of counted instances that are suspect
+	tripped  bool
+	before   bool  // the value of tripped at the begin of this Step of the core
+	since    stamp // the last time that tripped changed
+	ended    bool  // true if the guard was tripped and has been released at least once
 }
 
-// forced is the override of a name. until is its end, or the constant never. The oracle keeps
-// overrides of removed names, since no script lasts a day.
+// forced is the override of an instance. until is its end, or the constant never. The override
+// outlasts the registration of the instance.
 type forced struct {
 	override *health.Override
 	until    time.Duration
@@ -137,20 +145,21 @@ func (o *oracle) policy() *health.MeshPolicy { return &o.w.setup.Policy }
 
 func (o *oracle) stamp() stamp { return stamp{o.w.now, o.forgiven, true} }
 
-// due reports whether length has passed since s. Forgiven lateness extends length.
+// due reports whether the time length has passed since s. Lateness that the core has forgiven
+// since s extends length.
 func (o *oracle) due(s stamp, length time.Duration) bool { return o.stamp().past(s, length) }
 
 func (now stamp) past(s stamp, length time.Duration) bool {
 	return s.set && now.at >= now.ends(s, length)
 }
 
-// ends returns the time at which length has passed since s. The lateness between s and now
-// extends length by four times its value at most.
+// ends returns the end of a wait for length that began at s. The lateness between s and now
+// extends the wait, by four times length at most.
 func (now stamp) ends(s stamp, length time.Duration) time.Duration {
 	return s.at + length + min(now.forgiven-s.forgiven, 4*length)
 }
 
-// lost reports whether r was given up, or would be given up if no guard held it.
+// lost reports whether the instance was given up, or would be given up without a guard.
 func (r *record) lost() bool { return r.refused || r.gone || r.held || r.expired.set }
 
 func (o *oracle) zone(name string) *zone {
@@ -169,5 +178,6 @@ func zonesOf(in *instance) []string {
 	return []string{"", in.zone}
 }
 
-// slack is the tolerance of every check of a time. It is the longest sleep of the core.
+// slack is the tolerance with which the oracle checks times. It is the longest time that the
+// core sleeps between two Steps.
 const slack = time.Second

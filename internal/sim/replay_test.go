@@ -32,6 +32,7 @@ func TestTranscripts(t *testing.T) {
 
 // TestText: a printed script is parsed as the same script, and plays the same.
 func TestText(t *testing.T) {
+	t.Parallel()
 	s := Generate(7, Size{Instances: 30, Episodes: 40, Length: 5 * time.Minute})
 	again, err := Parse("# A word.\n" + s.String())
 	if err != nil {
@@ -76,9 +77,11 @@ func TestClock(t *testing.T) {
 
 // TestMinimise: only the steps that are needed to fail are left.
 func TestMinimise(t *testing.T) {
+	t.Parallel()
 	s := Generate(3, Size{Instances: 40, Episodes: 60, Length: 5 * time.Minute})
-	// The script fails, since the service does not stay STARTING.
-	s.Steps = append(s.Steps, Step{At: time.Hour, Op: OpExpect, Who: "s0", N: Bits()}, Step{At: time.Hour, Op: OpExpect, Who: "s0", N: 1 << 7}, Step{At: 2 * time.Hour, Op: OpWall})
+	late := s.Steps[len(s.Steps)-1].At + time.Minute
+	// The script fails, since no service ever has the status 7.
+	s.Steps = append(s.Steps, Step{At: late, Op: OpExpect, Who: "s0", N: Bits()}, Step{At: late, Op: OpExpect, Who: "s0", N: 1 << 7}, Step{At: late + time.Minute, Op: OpWall})
 	small := Minimise(s, "expected", 1000)
 	if f := Play(small).Fault; f == nil || f.Rule != "expected" || len(small.Steps) > 3 || len(small.Services) > 1 {
 		t.Errorf("%v of\n%s", f, small)

@@ -7,47 +7,48 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Script describes a mesh and the steps that happen to it.
+// Script describes a mesh and the steps that change it, such as the death of a process.
 type Script struct {
 	Setup
-	Steps []Step // in the order of their times
+	Steps []Step // all steps, sorted by the field At
 }
 
-// Setup describes the mesh at the begin of a script.
+// Setup describes the mesh of a script before its first step.
 type Setup struct {
 	Seed     uint64
-	LogBytes int // bytes that the log of the feed keeps
-	// Start bounds the time from the start of a process until its first checks have
-	// run. 0 means 3 s.
+	LogBytes int // number of bytes that the log of the feed keeps
+	// Start plus 100 ms is the longest time from the start of a process until it reports
+	// SERVING. 0 means 3 s.
 	Start    time.Duration
 	Policy   health.MeshPolicy
 	Services []Service
 }
 
-// Service describes one service of the mesh.
+// Service describes one service in the mesh of a script.
 type Service struct {
 	Name      string
-	Instances int // number of instances that the steps can start
-	Zones     int // number of zones that have its instances; 0 means that they have no zone
+	Instances int // number of instances; none runs before a step starts it
+	Zones     int // number of zones over which the instances are spread; 0 means that they have no zone
 	Source    health.Source
 	Static    bool
 	Policy    health.ServicePolicy
 }
 
-// instance returns the name of the instance with number n.
+// instance returns the name of the instance with the number n, counted from 0.
 func (v *Service) instance(n int) string { return fmt.Sprint(v.Name, "/", n) }
 
-// Step is one thing that happens at a time of the script.
+// Step is one thing that happens to the mesh at a time of the script. The comment of each Op
+// describes the meaning of Status, For and N.
 type Step struct {
 	At     time.Duration // time since the begin of the script
-	Op     Op
-	Who    string        // an instance, a service or a zone; empty means the coordinator or the mesh
-	Status health.Status // used as the constant of Op says
-	For    time.Duration // used as the constant of Op says
-	N      int           // used as the constant of Op says
+	Op     Op            // what happens
+	Who    string        // name of an instance, a service or a zone; empty means the coordinator or the mesh
+	Status health.Status // a parameter of some Ops
+	For    time.Duration // a parameter of some Ops
+	N      int           // a parameter of some Ops
 }
 
-// Op is the kind of a step.
+// Op says what a [Step] does.
 type Op string
 
 // Steps about the instance whose name is in Who.
@@ -58,40 +59,40 @@ const (
 	OpSay      Op = "say"      // the process of the instance reports Status
 	OpCut      Op = "cut"      // the coordinator cannot reach the instance, but the instance can reach the coordinator
 	OpIsolate  Op = "isolate"  // neither the instance nor the coordinator can reach the other one
-	OpHeal     Op = "heal"     // the faults of the path and of the answers end
-	OpDrop     Op = "drop"     // the next N messages from the instance are lost
-	OpDelay    Op = "delay"    // the messages of the instance take the time For from now on
+	OpHeal     Op = "heal"     // the network to the instance works again, and the instance answers correctly
+	OpDrop     Op = "drop"     // the network loses the next N messages from the instance
+	OpDelay    Op = "delay"    // from now on the messages of the instance arrive after the time For
 	OpConfig   Op = "config"   // the instance answers with a certificate that the coordinator refuses
 	OpOverride Op = "override" // a person forces Status for the time For; 0 means without an end
 	OpClear    Op = "clear"    // a person clears the override of the instance
 	OpRemove   Op = "remove"   // a person deregisters the instance
 )
 
-// Steps about the address of an instance. OpHeal undoes them, but it does not end a foreign
-// process in place of a dead one.
+// Steps about the process that listens at the address of an instance, and about its answers.
+// OpHeal undoes them. It leaves a foreign process only if the instance's own process is dead.
 const (
-	OpTake   Op = "take"   // a foreign process answers at the address; N selects its kind
-	OpLeave  Op = "leave"  // the foreign process ends
-	OpFail   Op = "fail"   // the instance answers calls with an error of its own
-	OpGarble Op = "garble" // the instance answers calls with a message that is no answer of a health service
+	OpTake   Op = "take"   // a foreign process answers at the address of the instance; N selects its kind
+	OpLeave  Op = "leave"  // the foreign process at the address of the instance ends
+	OpFail   Op = "fail"   // the instance answers health calls with an error
+	OpGarble Op = "garble" // the instance answers health calls with an invalid message
 	OpFill   Op = "fill"   // the instance has no room for new calls; if N is not 0, its streams end too
-	OpForget Op = "forget" // the stock server of the instance does not know the health name
-	OpName   Op = "name"   // the stock server knows the health name again
-	OpStub   Op = "stub"   // the Watch of the server does not work, so the coordinator polls the instance
+	OpForget Op = "forget" // the stock server of the instance does not know its health name any more
+	OpName   Op = "name"   // the stock server of the instance knows its health name again
+	OpStub   Op = "stub"   // the Watch of the instance does not work any more, so the coordinator polls it
 )
 
 // Steps about zones, the coordinator and the oracle.
 const (
-	OpPart   Op = "part"   // half of the well instances in a zone, plus N more, are isolated
-	OpJoin   Op = "join"   // every instance in a zone is healed
+	OpPart   Op = "part"   // half of the healthy instances in a zone, plus N more, are isolated
+	OpJoin   Op = "join"   // every instance in a zone is healed, as by OpHeal
 	OpPause  Op = "pause"  // the coordinator is suspended for the time For
 	OpCrash  Op = "crash"  // the coordinator dies, and starts again after the time For
 	OpStall  Op = "stall"  // the store of the coordinator blocks for the time For
 	OpWall   Op = "wall"   // the wall clock of the coordinator jumps by the time For
-	OpExpect Op = "expect" // from now on a service may only have the statuses whose bits are set in N; see Bits
+	OpExpect Op = "expect" // from now on only the statuses in N are right for the service; N is a result of Bits
 )
 
-// Bits returns the value of Step.N with which OpExpect allows these statuses.
+// Bits returns the value of Step.N with which [OpExpect] allows exactly these statuses.
 func Bits(statuses ...health.Status) int {
 	n := 0
 	for _, s := range statuses {
@@ -100,11 +101,11 @@ func Bits(statuses ...health.Status) int {
 	return n
 }
 
-// Fault says which published state is wrong or missing.
+// Fault is an error that describes which published state is wrong or missing.
 type Fault struct {
-	Rule   string // the broken rule, in one or two words
-	At     time.Duration
-	Detail string
+	Rule   string        // name of the rule that was broken, in one or two words
+	At     time.Duration // time since the begin of the script
+	Detail string        // the published state and the expected one
 }
 
 func (f *Fault) Error() string { return fmt.Sprintf("at %v: %s: %s", f.At, f.Rule, f.Detail) }

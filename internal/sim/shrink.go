@@ -5,17 +5,16 @@ import (
 	"time"
 )
 
-// shrinker minimises a failing script. It keeps each change after which the script
-// still breaks the same rule. It stops when no change helps, or after a number of
-// tries.
+// shrinker makes a failing script smaller, one change after the other. It keeps a change if
+// the script still breaks the same rule. It stops when no change succeeds, or when tries is 0.
 type shrinker struct {
-	best  *Script
-	fails func(*Script) bool
-	tries int
+	best  *Script            // the smallest failing script so far
+	fails func(*Script) bool // reports whether a script breaks the rule
+	tries int                // how many more scripts may be played
 }
 
-// Minimise returns the smallest script that it finds that breaks the same rule as s. The
-// parameter tries is the largest number of scripts that it plays.
+// Minimise makes the failing script s smaller, and returns a script that breaks the same rule.
+// It plays at most the number tries of scripts. It does not change s.
 func Minimise(s *Script, rule string, tries int) *Script {
 	return minimise(s, rule, tries, func(s *Script) *Fault { return Play(s).Fault })
 }
@@ -39,7 +38,8 @@ func minimise(s *Script, rule string, tries int, play func(*Script) *Fault) *Scr
 	return m.best
 }
 
-// size returns the number of steps and instances of best, which the shrinker reduces.
+// size returns the number of steps plus the number of instances of the best script. The
+// shrinker reduces this number.
 func (m *shrinker) size() int {
 	n := len(m.best.Steps)
 	for _, s := range m.best.Services {
@@ -48,8 +48,8 @@ func (m *shrinker) size() int {
 	return n
 }
 
-// try applies a change to a copy of best. If the copy still fails, it becomes best, and try
-// returns true.
+// try applies a change to a copy of the best script. If the copy still fails, it becomes the
+// best script, and try returns true.
 func (m *shrinker) try(change func(*Script)) bool {
 	if m.tries <= 0 {
 		return false
@@ -65,7 +65,8 @@ func (m *shrinker) try(change func(*Script)) bool {
 	return true
 }
 
-// steps tries to remove groups of steps: first halves of the script, and at last single steps.
+// steps tries to remove steps from the script: first half of all steps at once, then smaller
+// groups, at last single steps.
 func (m *shrinker) steps() {
 	for size := max(1, len(m.best.Steps)/2); ; size /= 2 {
 		for from := 0; from < len(m.best.Steps); {
@@ -80,7 +81,8 @@ func (m *shrinker) steps() {
 	}
 }
 
-// instances tries to remove instances from each service: first all of them, then fewer.
+// instances tries to remove instances from each service: first all instances at once, then
+// half of them, and so on.
 func (m *shrinker) instances() {
 	for i := range m.best.Services {
 		for take := m.best.Services[i].Instances; take > 0; {
@@ -97,7 +99,8 @@ func (m *shrinker) instances() {
 	}
 }
 
-// numbers tries to round the times For of the steps, and to shorten the script.
+// numbers tries to round the parameter For of each step, and to shorten the time between
+// steps.
 func (m *shrinker) numbers() {
 	for i := range m.best.Steps {
 		for _, unit := range []time.Duration{time.Minute, 10 * time.Second, time.Second, 100 * time.Millisecond} {
@@ -111,7 +114,7 @@ func (m *shrinker) numbers() {
 	m.early()
 }
 
-// early tries to remove or shorten the time between each step and the step before it.
+// early tries to make each step, with all steps after it, happen earlier.
 func (m *shrinker) early() {
 	for i := range m.best.Steps {
 		before := time.Duration(0)

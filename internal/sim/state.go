@@ -12,212 +12,219 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// world is the simulated truth: which processes run, what they report, and which of
-// them can be reached.
+// world is everything that a script simulates. It has the truth about all instances: which
+// processes run, what they report, and whether the coordinator can reach them.
 type world struct {
 	setup     Setup
-	now       time.Duration
+	now       time.Duration // time since the begin of the script
 	agenda    agenda
 	services  []*service
 	all       []*instance
-	named     map[string]*instance
+	named     map[string]*instance // all instances, by SERVICE/INSTANCE
 	coord     *coordinator
 	oracle    *oracle
 	followers followers
 	readers   []*reader
-	events    int // number of events that the mesh has received
-	sessions  uint64
-	leases    uint64
-	fault     *Fault
-	lenient   bool // if true, fail records no faults
+	events    int    // number of events that the mesh has received
+	sessions  uint64 // number of streams that followers have opened
+	leases    uint64 // number of leases that the coordinator has granted
+	fault     *Fault // the first fault; nil if there is none
+	lenient   bool   // if true, faults are ignored
 }
 
-// service is a service of the setup, with its instances.
+// service is one service of the simulated mesh, with its instances.
 type service struct {
 	Service
 	instances []*instance
 }
 
-// instance is one instance of a service: its process, its address, and the
-// coordinator's follower of it.
+// instance is one instance of a service: its process, the server at its address, and the
+// follower with which the coordinator follows the instance.
 type instance struct {
 	service *service
 	id      health.ID
 	zone    string
-	key     uint64 // the seed of the instance's random values
-	draws   uint64
+	key     uint64 // seed of the random values of the instance
+	draws   uint64 // number of random values that were drawn so far
 	process
 	address
 	follower
 	truth
 }
 
-// process is the true state of one instance.
+// process is the true state of an instance: its process, its client, and the network between
+// the instance and the coordinator.
 type process struct {
 	up          bool
-	gen         uint32 // number of starts and ends of the process; a task with an earlier number is ignored
+	gen         uint32 // number of starts and ends of the process; tasks that were planned under another number are ignored
 	incarnation uint64
-	says        health.Status
-	lease       uint64 // the lease that the client of the process believes it has; 0 means none
-	registered  bool   // the instance was registered at least once
-	pushing     bool
-	pushedAt    time.Duration // the last time that the coordinator received a push from the process
-	ended       stamp         // the time at which the instance's last process ended
+	says        health.Status // the status that the process reports
+	lease       uint64        // the lease that the client believes it has; 0 means none
+	registered  bool          // true if the instance was registered at least once
+	pushing     bool          // true while the client has a push stream
+	pushedAt    time.Duration // the last time that the client sent a heartbeat on its push stream
+	ended       stamp         // the time at which the last process of the instance ended
 
-	cut, isolated, misconfigured bool
-	drop                         int
-	delay                        time.Duration
-	// wasWell is the last result of well. since is the last time that wasWell changed.
-	wasWell bool
-	since   stamp
-	// wasDeaf is the last result of deaf. deafSince is the last time that wasDeaf became
-	// true.
-	wasDeaf   bool
-	deafSince time.Duration
+	cut           bool          // the coordinator cannot reach the instance
+	isolated      bool          // the instance and the coordinator cannot reach each other
+	misconfigured bool          // the coordinator refuses the certificate of the instance
+	drop          int           // number of messages from the instance that the network will lose
+	delay         time.Duration // time that each message from the instance takes
+
+	wasWell   bool          // true if the coordinator could receive the right status at the last call of mark
+	since     stamp         // the last time that wasWell changed
+	wasDeaf   bool          // true if the network dropped all messages at the last call of mark
+	deafSince time.Duration // the last time that wasDeaf became true
 }
 
-// address describes what listens at the address of an instance.
+// address describes the process that listens at the address of an instance, and its answers.
 type address struct {
-	listener  uint32 // a number that rises whenever the listening process changes or its streams break
-	other     other
-	otherSays health.Status
-	sick      sickness
-	changed   stamp // the last time that a step of the script changed the address
-	unnamed   bool  // the server does not know the health name, and answers SERVING for the empty name
-	stub      bool  // the Watch of the server does not work, so the coordinator polls the server
+	listener  uint32        // a number that rises whenever another process listens or its streams break
+	other     other         // the foreign process that listens; nobody if there is none
+	otherSays health.Status // the status that the foreign process reports
+	sick      sickness      // how the instance's own process answers calls wrongly
+	changed   stamp         // the last time that a step of the script changed the address or its answers
+	unnamed   bool          // true if the server does not know its health name, and answers SERVING for the empty name
+	stub      bool          // true if the Watch of the server does not work, so that the coordinator polls it
 }
 
-// other is the kind of a foreign process that listens at the address of an instance. The
-// instance's own process has died, or the address leads to another host.
+// other is the kind of a foreign process that listens at the address of an instance. This
+// happens if the instance's own process has died, or if the address leads to another host.
 type other uint8
 
-// sickness is what a process answers to calls instead of a status.
+// sickness is the kind of answer that a process gives to health calls instead of a status.
 type sickness uint8
 
 // follower is the state of the coordinator's follower of one instance.
 type follower struct {
-	followed  uint64 // the lease of the followed instance; 0 means that none is followed
-	gen       uint32 // number of streams and dials; a task with an earlier number is ignored
-	streaming bool
-	to        uint32 // address.listener at the time when the stream was opened
-	source    health.Source
-	session   uint64
-	named     bool  // the published state says that the target knew its health name
-	behind    bool  // the follower has not received the last status
-	closed    stamp // the time at which the last stream ended
-	heardAt   time.Duration
-	dialedAt  time.Duration
-	failures  int
+	followed  uint64        // the lease of the followed instance; 0 means that no instance is followed
+	gen       uint32        // number of resets; tasks that were planned under another number are ignored
+	streaming bool          // true while the follower has a stream or polls
+	to        uint32        // the value of address.listener when the stream was opened
+	source    health.Source // how the follower learns the status
+	session   uint64        // number of the stream
+	named     bool          // true if the published state says that the server has known its health name
+	behind    bool          // true if the follower has not received the last status
+	closed    stamp         // the time at which the last stream ended
+	heardAt   time.Duration // the last time that the follower received a message
+	dialedAt  time.Duration // the begin of the last dial
+	failures  int           // number of failed dials since the last stream
 	lastSent  time.Duration // the time at which the last delayed message will arrive
 }
 
-// followers has the methods that simulate all followers of the coordinator.
+// followers has the methods that simulate the followers of all instances.
 type followers struct{ *world }
 
-// truth is the real state of an instance, from which the Figures are computed. serves means
-// that its process is up and reports a routable status. usable means that the coordinator
-// can also receive this status.
+// truth is the true state of an instance, as [Figures] needs it.
 type truth struct {
-	serves, usable           bool
-	servesSince, usableSince time.Duration
+	serves      bool          // true if the process is up and reports a routable status
+	usable      bool          // true if serves is true and the coordinator can receive this status
+	servesSince time.Duration // the last time that serves changed
+	usableSince time.Duration // the last time that usable changed
 }
 
 // message is one input of the core, with facts about the input that only the oracle uses.
 type message struct {
 	in     *instance
 	ev     mesh.Event
-	gen    uint32        // follower.gen at the time when the message was sent
-	own    bool          // the message comes from the registered process itself
-	waited bool          // the message reports that a wait which began at since had no answer
-	since  time.Duration // the begin of the wait that waited is about; 0 if waited is false
+	gen    uint32        // the value of follower.gen when the message was sent
+	own    bool          // true if the message comes from the registered process itself
+	waited bool          // true if the message reports a wait without an answer
+	since  time.Duration // the begin of the wait without an answer; 0 if waited is false
 	// reply receives the answer to a renewal. It is nil for all other messages.
 	reply func(*core.Renewal)
 }
 
-// coordinator runs the real core in place of the owner and the store writer of a registry.
-// The script controls the clock and the store of the coordinator.
+// coordinator is the simulated coordinator. It drives the real core as the owner and the store
+// writer of a registry do. The script controls its clock and its store.
 type coordinator struct {
 	w     *world
 	clock *clock
 	store *store.Memory
-	core  *core.Core // the core since the last start
-	feed  *feed.Feed // the feed since the last start
+	core  *core.Core // the core that was made at the last start
+	feed  *feed.Feed // the feed that was made at the last start
 	up    bool
 	epoch uint64
 	upAt  time.Duration // the time of the next start, if up is false
-	// startedAt is the time of the last start.
+	// startedAt is the time of the last start of the coordinator.
 	startedAt stamp
 
-	inbox       []message
-	inputs      []core.Input // inputs of the present Step; the first ones are made from stepping, in its order
-	stepping    []message
-	applied     int // index in stepping of the last message that the mesh has received
-	wakeAt, due time.Duration
-	pausedUntil time.Duration
-	forgivenAt  time.Duration
-	lates       []lateness // the last mostLates values of lateness, the oldest first
-	spins       int        // number of successive Steps that the core asked for and that had no inputs
+	inbox       []message     // messages for the next Step of the core
+	inputs      []core.Input  // inputs of the present Step; the first ones are made from stepping, in the same order
+	stepping    []message     // messages of the present Step
+	applied     int           // index in the field stepping of the last message that the mesh has received
+	wakeAt      time.Duration // the time of the next Step
+	due         time.Duration // the time of the next Step if no input comes before
+	pausedUntil time.Duration // the end of the last pause
+	forgivenAt  time.Duration // the last time that the core forgave lateness
+	lates       []lateness    // the last mostLates late Steps, the oldest first
+	spins       int           // number of Steps in a row that the core has asked for without an input; many of them mean a busy loop
 
-	calls        []*call         // calls without an answer, the oldest first
-	called       int             // number of calls, from the first one, that the core has received
-	operation    *core.Operation // operation on the store that is not carried out yet; nil if there is none
-	result       *core.Result    // result of the last operation, which is an input of the next Step; nil if there is none
-	stalledUntil time.Duration
+	calls        []*call         // commands without a reply, the oldest first
+	called       int             // the first called elements of calls have been inputs of the core
+	operation    *core.Operation // store operation that still must be carried out; nil if there is none
+	result       *core.Result    // result of the last store operation, an input of the next Step; nil if there is none
+	stalledUntil time.Duration   // the time until which the store blocks
 }
 
-// lateness records one late Step: at is the time of the Step, and late is its delay.
+// lateness describes one late Step of the core. at is the time of the Step, and late is the
+// delay of the Step.
 type lateness struct{ at, late time.Duration }
 
 // call is a command that a client or a person sends to the coordinator.
 type call struct {
 	core.Command
 	in       *instance
-	process  uint64 // incarnation of the process that registers; 0 for other commands
-	answered bool
+	process  uint64 // incarnation of the process that registers; 0 if the command is no registration
+	answered bool   // true when the coordinator has replied
 }
 
-// reader reads the coordinator's feed at its own pace. It checks that the feed keeps the
-// promises of package feed.
+// reader reads the coordinator's feed at its own pace. It checks that no change is missing,
+// and that changes come in order.
 type reader struct {
 	name     string
 	interest feed.Interest
 	audience feed.Audience
-	every    time.Duration // time between two reads; 0 means that it reads after every Step
-	resumes  bool          // each read uses a new feed reader that resumes at cursor
+	every    time.Duration // time between two reads; 0 means one read after every Step of the core
+	resumes  bool          // if true, each read uses a new feed.Reader that resumes at cursor
 
 	from   *feed.Feed
 	reads  *feed.Reader
-	cursor feed.Cursor
-	known  map[health.ID]uint64
-	lookAt time.Duration
+	cursor feed.Cursor          // position after the last read
+	known  map[health.ID]uint64 // revisions of the entries that the reader has received
+	lookAt time.Duration        // the time of the next read
 	// compareAt is the time of the next comparison of known with all published entries.
 	compareAt time.Duration
-	placed    bool // the reader has received a snapshot from its present feed
+	placed    bool // true if the reader has received a snapshot from its present feed
 }
 
 // Figures measures how well the published statuses agree with the truth.
 type Figures struct {
-	Transitions int // number of status changes of instances
-	// FalseDown counts how often an instance that was up and reported a routable status
-	// was published as not routable. The causes STARTING and FLAPPING do not count.
+	Transitions int // number of published status changes of instances
+	// FalseDown is how often an instance was published as not routable although its
+	// process reported a routable status. The causes STARTING and FLAPPING do not count.
 	FalseDown int
-	// Detected has the time for which each dead instance stayed published as routable.
-	// Held has the time for which each usable instance was published as not routable.
-	Detected, Held []time.Duration
-	// ServiceDown counts how often a service was published as NOT_SERVING although more
-	// than half of its instances were up and reported a routable status.
+	// Detected has, for each instance that died, the time until it was published as not
+	// routable.
+	Detected []time.Duration
+	// Held has, for each instance that was routable again, the time until it was
+	// published as routable.
+	Held []time.Duration
+	// ServiceDown is how often a service was published as NOT_SERVING although the
+	// processes of more than half of its instances reported a routable status.
 	ServiceDown int
 }
 
-// fail records a fault, unless an earlier fault is recorded or the world is lenient.
+// fail records the first fault of a script. It ignores all later faults, and all faults if
+// w.lenient is set.
 func (w *world) fail(rule, format string, args ...any) {
 	if w.fault == nil && !w.lenient {
 		w.fault = &Fault{Rule: rule, At: w.now, Detail: fmt.Sprintf(format, args...)}
 	}
 }
 
-// plan adds a task about an instance to the agenda. The parameter after is the time from now
-// until the task is due.
+// plan adds a task about an instance to the agenda. The task is due when the time after has
+// passed. gen is the present gen of the process or of the follower.
 func (w *world) plan(in *instance, kind taskKind, gen uint32, after time.Duration) {
 	w.agenda.push(task{at: w.now + after, kind: kind, gen: gen, in: in})
 }
@@ -231,7 +238,7 @@ func hash(s string) uint64 {
 	return h
 }
 
-// mix returns the number that the generator splitmix64 computes from the state x.
+// mix returns a pseudo-random number that depends only on x. It is one step of splitmix64.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -239,7 +246,7 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// noise returns a random time below most. The time depends only on key and on the number
+// noise returns a random time below most. The time depends only on in.key and on the number
 // of earlier calls for the same instance.
 func (in *instance) noise(most time.Duration) time.Duration {
 	in.draws++
@@ -255,7 +262,7 @@ func count(is bool) int {
 
 func (c *coordinator) mesh() *mesh.Mesh { return c.core.Mesh() }
 
-// deaf reports whether a broken path keeps all messages of the instance from its follower.
+// deaf reports whether the network drops all messages between the instance and its follower.
 func (in *instance) deaf() bool { return in.cut || in.isolated }
 
 func stock(s health.Source) bool { return s == health.SourceWatch || s == health.SourcePoll }
@@ -269,8 +276,8 @@ func (c *coordinator) storedLease(id health.ID) uint64 {
 	return state.Registrations[0].Lease
 }
 
-// isAlone reports whether no other call about the instance of cl waits for an answer, or
-// is answered by the same Step.
+// isAlone reports whether cl is the only command about its instance that waits for a reply or
+// gets one in this Step of the core.
 func (c *coordinator) isAlone(cl *call) bool {
 	for _, other := range c.calls {
 		if other != cl && other.in == cl.in {
@@ -280,7 +287,8 @@ func (c *coordinator) isAlone(cl *call) bool {
 	return true
 }
 
-// deliver adds a message to the inbox if the coordinator is up, and drops it otherwise.
+// deliver adds a message to the inbox of the coordinator. If the coordinator is down, the
+// message is lost.
 func (c *coordinator) deliver(m message) {
 	if c.up {
 		c.inbox = append(c.inbox, m)
@@ -288,9 +296,9 @@ func (c *coordinator) deliver(m message) {
 	}
 }
 
-// forgives returns the time by which a follower extends its limit for a silence that began
-// at since. It is the sum of the coordinator's lateness from since on. It is not more than
-// limit, or than the longest single lateness if that is longer.
+// forgives returns for how much longer than limit a follower waits for a message, if its wait
+// began at since. The result is the lateness of the coordinator during the wait. It is at most
+// limit, or the longest single lateness if that is longer.
 func (c *coordinator) forgives(since, limit time.Duration) time.Duration {
 	all, single := time.Duration(0), time.Duration(0)
 	for _, l := range c.lates {
@@ -301,6 +309,6 @@ func (c *coordinator) forgives(since, limit time.Duration) time.Duration {
 	return min(all, max(limit, single))
 }
 
-// secret is the reason in all reports and overrides. Readers with the public audience must
-// not receive it.
+// secret is the reason of all reports and overrides in scripts. Readers with the public
+// audience must not receive it.
 const secret = "secret"

@@ -2,20 +2,21 @@ package sim
 
 import "time"
 
+// The kinds of tasks.
 const (
-	taskReady    taskKind = iota // the first checks of a process are done
+	taskReady    taskKind = iota // the first checks of a process are done, so that it reports SERVING
 	taskRegister                 // a process registers
 	taskRenew                    // a process renews its lease
-	taskPush                     // a process sends a heartbeat on its push stream
-	taskGone                     // a draining process ends
+	taskPush                     // a client sends a heartbeat on its push stream
+	taskGone                     // a draining process deregisters and ends
 	taskDial                     // a follower dials
 	taskDialFail                 // the dial of a follower times out
-	taskBeat                     // a heartbeat arrives on a stream, or a follower polls
+	taskBeat                     // a heartbeat arrives on the stream of a follower, or the follower polls
 	taskSilence                  // a follower checks how long it has received nothing
-	taskArrive                   // a delayed message arrives
+	taskArrive                   // a message that the network has delayed arrives at a follower
 )
 
-// agenda is a heap of tasks, ordered by their time.
+// agenda is the list of planned tasks, as a heap. The next task is the first one.
 type agenda struct {
 	tasks []task
 	seq   uint64
@@ -75,7 +76,7 @@ type task struct {
 	at   time.Duration
 	seq  uint64 // orders tasks with the same time: the task that was planned first comes first
 	kind taskKind
-	gen  uint32 // gen of the process or follower at planning; if that gen has changed, the task is ignored
+	gen  uint32 // process.gen or follower.gen when the task was planned; if it has changed, the task is ignored
 	in   *instance
 	msg  *message
 }

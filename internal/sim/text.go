@@ -50,7 +50,7 @@ func (s *Step) write(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// field is one setting of a script, with functions that print it and set it from a text.
+// field is one named value of a script. get returns its text, and set parses a text.
 type field struct {
 	name string
 	get  func() string
@@ -95,7 +95,8 @@ func policyFields(p *health.MeshPolicy) []field {
 	}
 }
 
-// Parse reads a script. Lines that begin with # are comments.
+// Parse reads a script in the text form of [Script.String]. Lines that begin with # are
+// comments. The error names the line.
 func Parse(text string) (*Script, error) {
 	s := &Script{}
 	for i, line := range strings.Split(text, "\n") {
@@ -145,7 +146,8 @@ func (v *Service) read(words []string) error {
 	return err
 }
 
-// assign sets fields from words of the form name=value.
+// assign sets the fields whose names and values are in words. Each word has the form
+// name=value.
 func assign(words []string, fields []field) error {
 	for _, word := range words {
 		name, value, _ := strings.Cut(word, "=")

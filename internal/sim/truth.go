@@ -20,8 +20,8 @@ func (o instanceChecks) checkTruth(r *record) {
 	}
 }
 
-// checkDead checks that no dead process is published as routable after the end of its lease,
-// even if another process answers at its address.
+// checkDead checks an instance whose registered process is dead. It must not be published as
+// routable after the end of its lease, even if another process answers at its address.
 func (o instanceChecks) checkDead(r *record) {
 	lease, spared := ttl+r.extra+slack, o.policy().UnreachableAfter+slack
 	over := o.due(r.in.ended, lease) && o.due(r.spoke, lease) && o.due(r.born, ttl+max(o.policy().Amnesty, 0)+slack)
@@ -30,8 +30,8 @@ func (o instanceChecks) checkDead(r *record) {
 	}
 }
 
-// checkSick checks the published status of a process that answers calls, but not with a
-// status.
+// checkSick checks the published status of an instance that answers health calls wrongly: with
+// an error, an invalid message, or RESOURCE_EXHAUSTED.
 func (o instanceChecks) checkSick(r *record) {
 	in, after := r.in, o.policy().UnreachableAfter
 	seen := in.sick != sickNot && in.open() && in.other == nobody && !in.unnamed && r.pushers == 0
@@ -54,14 +54,14 @@ func (o instanceChecks) checkSick(r *record) {
 	}
 }
 
-// checkBlind checks that recurring lateness of the coordinator does not keep a silent target
-// routable. The target must be unconfirmed after two times UnreachableAfter, and not
-// routable after four times. Only a single longer lateness is forgiven.
+// checkBlind checks that recurring lateness of the coordinator does not keep a silent instance
+// routable. The instance must be unconfirmed after two times UnreachableAfter, and not
+// routable after four times. A single lateness longer than UnreachableAfter restarts the times.
 func (o instanceChecks) checkBlind(r *record) {
 	after := o.policy().UnreachableAfter
 	since := max(o.alone(r), r.heard, o.away)
 	if o.w.now < o.w.coord.forgivenAt+slack || r.pushers > 0 || r.strange || r.guarded(false) {
-		return // after lateness the mesh needs up to slack to publish the lower status
+		return // after lateness the core may need up to slack to publish the worse status
 	}
 	long := o.w.now - since - slack
 	if s := &r.state; long > 2*after && !s.Unconfirmed && s.Judged.Routable() {
@@ -73,7 +73,8 @@ func (o instanceChecks) checkBlind(r *record) {
 	}
 }
 
-// alone returns the time since which silence is the only evidence about r.
+// alone returns the time since which the coordinator has no evidence about the instance but
+// silence.
 func (o instanceChecks) alone(r *record) time.Duration {
 	since := max(r.in.deafSince, r.born.at, r.alone.at, o.w.coord.startedAt.at)
 	for _, name := range zonesOf(r.in) {

@@ -37,8 +37,8 @@ func (w *world) addService(v Service) {
 	}
 }
 
-// run plays steps, tasks and Steps of the coordinator in the order of their times, until end
-// or the first fault.
+// run plays the steps of a script until the time end or the first fault. Between them it
+// performs the tasks of the agenda, and the Steps of the core, in the order of their times.
 func (w *world) run(steps []Step, end time.Duration) {
 	for w.fault == nil {
 		next := min(w.agenda.next(), w.coord.next())
@@ -62,8 +62,8 @@ func (w *world) run(steps []Step, end time.Duration) {
 	}
 }
 
-// performTask performs one task. The tasks of followers wait while the coordinator is
-// paused, since they run in its process.
+// performTask performs one task of the agenda. Followers run in the process of the
+// coordinator, so their tasks wait while the coordinator is paused.
 func (w *world) performTask(t *task) {
 	in := t.in
 	switch t.kind {

@@ -6,8 +6,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// countInZones updates the counts of the zones of r. known says whether they count r at all,
-// and suspect whether they count it as suspect.
+// countInZones updates the counts of the instance's zones. known means that the zones count
+// the instance. suspect means that they count it as suspect.
 func (r *record) countInZones(known, suspect bool) {
 	o := r.o
 	suspect = suspect && known
@@ -22,8 +22,8 @@ func (r *record) countInZones(known, suspect bool) {
 	r.countedKnown, r.countedSuspect = known, suspect
 }
 
-// guarded reports whether a guard of r is tripped. If before is true, it reports this for the
-// begin of the Step, and otherwise for now.
+// guarded reports whether the guard of the instance's zone or of the mesh is tripped now. If
+// before is true, it reports whether a guard was tripped at the begin of this Step of the core.
 func (r *record) guarded(before bool) bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {
@@ -34,8 +34,8 @@ func (r *record) guarded(before bool) bool {
 	return false
 }
 
-// guardMayExpire reports whether a guard of r may have expired: it has been tripped for
-// GuardMax, or it ended earlier. The status of r may then be UNKNOWN.
+// guardMayExpire reports whether a guard of the instance may have expired. An instance that an
+// expired guard holds is UNKNOWN. A guard that was released may have expired before.
 func (r *record) guardMayExpire() bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {
@@ -46,8 +46,8 @@ func (r *record) guardMayExpire() bool {
 	return false
 }
 
-// guardMayHold reports whether a guard of r is tripped, or was tripped at any time since the
-// last start of the coordinator.
+// guardMayHold reports whether a guard of the instance is tripped, or was tripped at any time
+// since the last start of the coordinator.
 func (r *record) guardMayHold() bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {
@@ -58,8 +58,8 @@ func (r *record) guardMayHold() bool {
 	return false
 }
 
-// guardMustExpire reports whether a guard of r is tripped, and every tripped guard of r has
-// been tripped for longer than GuardMax.
+// guardMustExpire reports whether at least one guard of the instance is tripped, and all its
+// tripped guards have been tripped for longer than GuardMax.
 func (r *record) guardMustExpire() bool {
 	o := r.o
 	must := false
@@ -83,8 +83,8 @@ func (r *record) unguardedFor(d time.Duration) bool {
 	return true
 }
 
-// noteGuards stores which guards are tripped now. When a guard ends, every suspect of its
-// zone gets UnreachableAfter to send an answer.
+// noteGuards stores which guards are tripped now. When a guard releases, every suspect
+// instance in its zone has UnreachableAfter to answer.
 func (o *oracle) noteGuards() {
 	tripped := o.w.coord.mesh().Guards()
 	for i := range tripped {
@@ -116,7 +116,7 @@ func (o *oracle) extendAfterGuard(zone string) {
 		}
 		still := r.suspectFrom.set && (r.state.Unconfirmed || r.leaving()) && !r.refused && !r.expired.set
 		if still && o.stamp().ends(r.renewed, r.length) < o.w.now+after {
-			if r.leaving() { // the mesh may have given r up, which is not visible; r then gets no extension
+			if r.leaving() { // if the mesh has already given the instance up, which is not visible, it extends nothing
 				r.mayGo = o.stamp().ends(r.renewed, r.length)
 			}
 			r.renewed, r.length = o.stamp(), after
@@ -124,8 +124,8 @@ func (o *oracle) extendAfterGuard(zone string) {
 	}
 }
 
-// guardJustEnded reports whether a guard of r has ended less than UnreachableAfter ago, and
-// r was suspect before that.
+// guardJustEnded reports whether a guard of the instance was released less than
+// UnreachableAfter ago, after the instance had become suspect.
 func (r *record) guardJustEnded() bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {
@@ -136,8 +136,8 @@ func (r *record) guardJustEnded() bool {
 	return false
 }
 
-// overForgivenSinceGuard reports whether no guard of r is tripped, and too much lateness to
-// forgive occurred since the end of each guard of r.
+// overForgivenSinceGuard reports whether a wait for UnreachableAfter since the release of each
+// guard is over-forgiven. It reports false while a guard of the instance is tripped.
 func (r *record) overForgivenSinceGuard() bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {

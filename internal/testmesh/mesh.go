@@ -17,21 +17,23 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// process is one service of a mesh. act performs a command of the script on the process.
+// process is one instance of a service in a mesh. The method act executes a command of the
+// script, such as "fail", on the process.
 type process interface {
 	act(verb, text string) error
 	kill()
 }
 
-// Mesh is a coordinator with services, and a watcher of the coordinator.
+// Mesh is a coordinator with services in one in-memory network, and a watcher of the
+// coordinator. A Mesh must be used by one goroutine.
 type Mesh struct {
 	t         testing.TB
 	net       *Network
 	store     *keptStore
-	pause     atomic.Int64 // how long the next log call of the coordinator blocks, in nanoseconds
+	pause     atomic.Int64 // duration in nanoseconds for which the next log call of the coordinator blocks
 	processes map[string]process
 	addresses map[string]string
-	// superseded holds the services whose name another process has taken over.
+	// superseded has the processes whose name a newer process has taken over, by name.
 	superseded map[string]*service
 
 	client  *client.Client
@@ -40,14 +42,14 @@ type Mesh struct {
 	ended   chan error
 }
 
-// keptStore keeps its content when it is closed, as a file does.
+// keptStore is a store in memory whose content remains after Close, as in a file.
 type keptStore struct{ store.Store }
 
-// Close does nothing.
+// Close does nothing, so that the next coordinator can use the store.
 func (keptStore) Close() error { return nil }
 
-// New starts a mesh without services. It must be called in a synctest bubble. The caller
-// must call Close.
+// New starts a coordinator and a watcher, without any service. It must be called in a synctest
+// bubble. The caller must call Close.
 func New(t testing.TB) *Mesh {
 	m := &Mesh{
 		t: t, net: NewNetwork(), store: &keptStore{store.NewMemory(0)},
@@ -82,8 +84,8 @@ func (m *Mesh) startCoordinator() {
 	go func() { m.ended <- c.Run(ctx) }()
 }
 
-// stopCoordinator ends the coordinator as SIGTERM does. With crash, its peers see the
-// same as after SIGKILL.
+// stopCoordinator ends the coordinator as SIGTERM does. If crash is true, all its connections
+// break first, so that clients and targets see the same as after SIGKILL.
 func (m *Mesh) stopCoordinator(crash bool) error {
 	h := m.net.host(coordinatorAddress)
 	if crash {
@@ -94,25 +96,25 @@ func (m *Mesh) stopCoordinator(crash bool) error {
 	m.ended = nil
 	h.kill()
 	if crash {
-		return nil // the error is about the closed listener
+		return nil // the error only says that the listener is closed
 	}
 	return err
 }
 
-// pausing is a log handler whose Enabled can block. The owner calls Enabled for each
-// transition, and is then paused like a stopped process. Writing a record never blocks.
+// pausing is a log handler that can pause the owner, the goroutine that owns the mesh. The
+// owner calls Enabled for each transition, and Enabled blocks. No other method blocks.
 type pausing struct {
 	slog.Handler
 	m *Mesh
 }
 
-// Enabled sleeps once for as long as the script has requested.
+// Enabled sleeps once for the duration that the script has set, and reports false.
 func (p *pausing) Enabled(context.Context, slog.Level) bool {
 	time.Sleep(time.Duration(p.m.pause.Swap(0)))
 	return false
 }
 
-// process returns a process that the script has started.
+// process returns the process with this name, or an error if the script has started none.
 func (m *Mesh) process(name string) (process, error) {
 	p := m.processes[name]
 	if p == nil {
@@ -121,7 +123,8 @@ func (m *Mesh) process(name string) (process, error) {
 	return p, nil
 }
 
-// address returns the address of a name. The first call for a name chooses the address.
+// address returns the address of the instance with this name. The first call for a name
+// chooses a new address.
 func (m *Mesh) address(name string) string {
 	if m.addresses[name] == "" {
 		m.addresses[name] = fmt.Sprintf("127.0.0.1:%d", 9000+len(m.addresses))
@@ -148,10 +151,10 @@ func (m *Mesh) Close() {
 	}
 }
 
-// storeDelay is longer than the time after which the coordinator has stored a transition.
+// storeDelay is a time after which the coordinator has certainly stored a published transition.
 const storeDelay = 100 * time.Millisecond
 
-// journal returns the stored transitions of a name, the oldest first.
+// journal returns the transitions of a name that the coordinator has stored, the oldest first.
 func (m *Mesh) journal(id health.ID) ([]store.Transition, error) {
 	time.Sleep(storeDelay)
 	page, err := m.store.Transitions(context.Background(), store.Query{ID: id, Limit: store.MaxPage})

@@ -15,41 +15,43 @@ import (
 // coordinatorAddress is the address of the coordinator of each mesh.
 const coordinatorAddress = "127.0.0.1:7070"
 
-// Network is the in-memory network of a mesh. Its methods may be called concurrently.
+// Network is the in-memory network of a mesh, which can refuse, hang and break connections.
+// Its methods may be called concurrently.
 type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*host
 }
 
-// host is one address of the network. It refuses connections until open is called.
+// host is everything at one address of the network. It refuses connections until its method
+// open is called.
 type host struct {
 	mu       sync.Mutex
 	listener *bufconn.Listener
 	conns    map[*conn]bool
-	gate     chan struct{} // closed while traffic flows
-	fault    error         // the error of every dial, or nil
+	gate     chan struct{} // a closed channel, but not closed while all traffic hangs
+	fault    error         // the error that every dial returns; nil if dials work
 }
 
-// NewNetwork returns a network without listeners.
+// NewNetwork returns a network without listeners: all addresses refuse connections.
 func NewNetwork() *Network { return &Network{hosts: map[string]*host{}} }
 
-// Listen returns a listener that accepts the connections to an address.
+// Listen returns a listener that accepts the connections to an address, which may be any text.
 func (n *Network) Listen(address string) net.Listener { return n.host(address).open() }
 
-// Kill closes the listener and all connections of an address at once, like the end of
-// its process.
+// Kill closes the listener and all connections of an address at once, as the death of the
+// process there does.
 func (n *Network) Kill(address string) { n.host(address).kill() }
 
-// Cut closes the open connections to an address. The listener stays.
+// Cut closes the open connections to an address. New connections are still accepted.
 func (n *Network) Cut(address string) { n.host(address).cut() }
 
 // Hang stops all traffic to and from an address, including dials, until Resume or Kill.
 func (n *Network) Hang(address string) { n.host(address).hang() }
 
-// Resume continues the traffic of an address.
+// Resume lets the traffic of an address continue after Hang.
 func (n *Network) Resume(address string) { n.host(address).resume() }
 
-// Fail makes every dial to an address fail with err. Nil restores normal dials.
+// Fail makes every dial to an address fail with err. If err is nil, dials work again.
 func (n *Network) Fail(address string, err error) { n.host(address).fail(err) }
 
 func (n *Network) host(address string) *host {
@@ -64,8 +66,8 @@ func (n *Network) host(address string) *host {
 	return h
 }
 
-// Dial connects to an address like TCP. It is refused if nobody listens there. If the
-// address hangs, Dial waits for Resume, Kill or the end of ctx.
+// Dial connects to an address, with the same errors as TCP. Without a listener the connection
+// is refused. If the address hangs, Dial waits for Resume, Kill or the end of ctx.
 func (n *Network) Dial(ctx context.Context, address string) (net.Conn, error) {
 	h := n.host(address)
 	if err := h.waitForTraffic(ctx); err != nil {
@@ -95,7 +97,7 @@ func refused() error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
-// open starts to listen.
+// open makes the host accept connections, and returns its listener.
 func (h *host) open() net.Listener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -103,7 +105,7 @@ func (h *host) open() net.Listener {
 	return h.listener
 }
 
-// kill closes the listener and all connections, and ends a hang.
+// kill closes the listener and all connections of the host. Traffic that hangs ends too.
 func (h *host) kill() {
 	h.mu.Lock()
 	conns, l := h.conns, h.listener
@@ -118,7 +120,7 @@ func (h *host) kill() {
 	}
 }
 
-// hang stops all traffic until resume or kill.
+// hang stops all traffic of the host until resume or kill is called.
 func (h *host) hang() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,7 +139,7 @@ func (h *host) resume() {
 	h.openGate()
 }
 
-// openGate opens the gate, if it is closed. The caller holds the lock.
+// openGate lets the traffic of the host flow, if it hangs. The caller must hold h.mu.
 func (h *host) openGate() {
 	select {
 	case <-h.gate:
@@ -146,7 +148,7 @@ func (h *host) openGate() {
 	}
 }
 
-// waitForTraffic waits until the host does not hang.
+// waitForTraffic waits until the traffic of the host does not hang.
 func (h *host) waitForTraffic(ctx context.Context) error {
 	h.mu.Lock()
 	gate := h.gate
@@ -159,13 +161,13 @@ func (h *host) waitForTraffic(ctx context.Context) error {
 	}
 }
 
-// conn is the dialling side of one connection to a host.
+// conn is a connection to a host, on the side that has dialled.
 type conn struct {
 	net.Conn
 	host *host
 }
 
-// Read implements net.Conn. It returns after the host does not hang any more.
+// Read implements net.Conn. While the host hangs, Read does not return.
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if passed := c.host.waitForTraffic(context.Background()); passed != nil {
@@ -174,8 +176,8 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. It fails like TCP if the other side has closed. The bytes
-// that the other side sent before can still be read.
+// Write implements net.Conn. It returns the same error as TCP if the other side has closed the
+// connection. Bytes that the other side has sent can still be read.
 func (c *conn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	if errors.Is(err, io.ErrClosedPipe) {
@@ -184,7 +186,7 @@ func (c *conn) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Close implements net.Conn.
+// Close implements net.Conn. It also removes the connection from its host.
 func (c *conn) Close() error {
 	c.host.mu.Lock()
 	delete(c.host.conns, c)
@@ -192,7 +194,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// cut closes the open connections.
+// cut closes the open connections of the host. It still accepts new ones.
 func (h *host) cut() {
 	h.mu.Lock()
 	conns := h.conns

@@ -16,24 +16,26 @@ import (
 // Run runs a script. It ignores empty lines and the text after a #. It returns the error
 // of the first command that fails, with its line. The commands are:
 //
-//	service NAME                     start a service with our libraries, whose check passes
+//	service NAME                     start an instance with the server and the client of this module
 //	stock NAME [poll]                start and register a stock health server
 //	absent NAME                      register an address that refuses connections
-//	pass|warn|fail|maintain|drain NAME [TEXT]
-//	kill NAME, restart NAME          end a process; start a new one at its address
-//	supersede NAME                   start a second process under its name at another address
-//	fail-old NAME TEXT, old-superseded NAME
-//	hang NAME, resume NAME           stop and continue its traffic; NAME may be coordinator
-//	break NAME                       close its open connections
+//	pass|warn|fail|maintain|drain NAME [TEXT]   change the state of the instance
+//	kill NAME, restart NAME          end the process; start a new one at the same address
+//	supersede NAME                   start a second process with the same name at another address
+//	fail-old NAME TEXT               make the check of the first process fail
+//	old-superseded NAME              require that the client of the first process has given up
+//	hang NAME, resume NAME           stop and continue the traffic of the address; NAME may be coordinator
+//	break NAME                       close the open connections to the address
 //	stop, crash, start               stop, kill or start the coordinator
-//	pause D                          pause the owner at its next log record
-//	wait D
-//	expect NAME STATUS [CAUSE] [unconfirmed|confirmed] within D
-//	gone NAME within D
+//	pause D                          pause the owner for the time D at its next log record
+//	wait D                           let the time D pass
+//	expect NAME STATUS [CAUSE] [unconfirmed|confirmed] within D   require this state within the time D
+//	gone NAME within D               require that NAME is removed within the time D
 //	forget                           drop the entries and gaps that the watcher has recorded
-//	never NAME STATUS, once NAME STATUS
-//	gap                              the watcher has received a gap marker
-//	journal NAME STATUS...           the stored transitions are these
+//	never NAME STATUS                require that the watcher has not received the status
+//	once NAME STATUS                 require that the watcher has received the status
+//	gap                              require that the watcher has received a gap
+//	journal NAME STATUS...           require these stored transitions
 func (m *Mesh) Run(script string) error {
 	for i, line := range strings.Split(script, "\n") {
 		text, _, _ := strings.Cut(line, "#")
@@ -103,7 +105,7 @@ func (m *Mesh) service(name string, _ []string) error {
 
 func (m *Mesh) restart(name string, _ []string) error { return m.service(name, nil) }
 
-// supersede starts another process under the same name, at another address.
+// supersede starts a second process with the same name at another address.
 func (m *Mesh) supersede(name string, _ []string) error {
 	old, ok := m.processes[name].(*service)
 	if !ok {
@@ -166,7 +168,8 @@ func (m *Mesh) hang(name string, _ []string) error   { m.at(name).hang(); return
 func (m *Mesh) resume(name string, _ []string) error { m.at(name).resume(); return nil }
 func (m *Mesh) cut(name string, _ []string) error    { m.at(name).cut(); return nil }
 
-// within removes "within D" from the end of words. It returns the other words, and D.
+// within splits the words of a command at "within D". It returns the words before, and the
+// time D.
 func within(words []string) ([]string, time.Duration, error) {
 	i := slices.Index(words, "within")
 	if i < 0 || i+2 != len(words) {
@@ -176,8 +179,8 @@ func within(words []string) ([]string, time.Duration, error) {
 	return words[:i], d, err
 }
 
-// expect waits until the entry of a name has all properties that the words say: the status,
-// the cause, and whether it is confirmed.
+// expect waits until the watcher has an entry of the name with the status, the cause and the
+// confirmation that are in words. It returns an error after the time in words.
 func (m *Mesh) expect(name string, words []string) error {
 	words, d, err := within(words)
 	if err != nil {
@@ -241,7 +244,8 @@ func (m *Mesh) wantGap() error {
 	return nil
 }
 
-// wantJournal compares the statuses of the stored transitions with the wanted ones.
+// wantJournal returns an error unless the stored transitions of a name have the statuses in
+// want, in this order.
 func (m *Mesh) wantJournal(name string, want []string) error {
 	stored, err := m.journal(health.ParseID(name))
 	var have []string

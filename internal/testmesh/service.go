@@ -18,11 +18,11 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// checkEvery is the interval of the check of a service.
+// checkEvery is the interval between two runs of the check of a service.
 const checkEvery = time.Second
 
-// service is a process that embeds our libraries. Its server has one check, whose result
-// the script sets. The client library registers it.
+// service is a simulated process with the server and the client of this module. The server has
+// one check, and the script sets its result. The client registers the instance.
 type service struct {
 	id     health.ID
 	host   *host
@@ -37,7 +37,8 @@ type service struct {
 	result error
 }
 
-// startService starts a process. The coordinator may accept its registration later.
+// startService starts a service. It does not wait until the coordinator has accepted the
+// registration.
 func startService(n *Network, id health.ID, address string) (*service, error) {
 	s := &service{id: id, host: n.host(address)}
 	if err := s.open(); err != nil {
@@ -60,7 +61,7 @@ func startService(n *Network, id health.ID, address string) (*service, error) {
 	return s, nil
 }
 
-// open starts the server of the service and its check.
+// open starts the health server of the service, with its check.
 func (s *service) open() (err error) {
 	s.health, err = server.New(server.Config{
 		Service: s.id.Service, ShowReasons: func(context.Context) bool { return true },
@@ -82,7 +83,7 @@ func (s *service) open() (err error) {
 	return nil
 }
 
-// linger delays the deregistration, so that watchers see the status DRAINING.
+// linger delays the deregistration by a second, so that watchers receive the status DRAINING.
 func linger(context.Context) error {
 	time.Sleep(time.Second)
 	return nil
@@ -100,7 +101,7 @@ func (s *service) set(result error) {
 	s.result = result
 }
 
-// act implements process.
+// act executes a command of the script. It implements process.
 func (s *service) act(verb, text string) error {
 	switch verb {
 	case "pass":
@@ -119,7 +120,8 @@ func (s *service) act(verb, text string) error {
 	return nil
 }
 
-// drain ends the service in the order that the documentation recommends.
+// drain drains, deregisters and stops the service, in the order that docs/library.md
+// recommends.
 func (s *service) drain() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
@@ -131,21 +133,21 @@ func (s *service) drain() error {
 	return nil
 }
 
-// kill ends the process without deregistering it.
+// kill ends the simulated process without deregistering the instance.
 func (s *service) kill() {
 	s.host.kill()
 	s.grpc.Stop()
 	s.close()
 }
 
-// close waits until all goroutines of the service have ended.
+// close ends the server and the client of the service, and waits for their goroutines.
 func (s *service) close() {
 	s.stop()
 	_ = s.client.Close()
 	s.wg.Wait()
 }
 
-// stockServer is a grpc-go health server without our libraries.
+// stockServer is a simulated process with the health server of grpc-go.
 type stockServer struct {
 	host   *host
 	health *stock.Server
@@ -192,10 +194,11 @@ func (s *stockServer) kill() {
 	s.wg.Wait()
 }
 
-// checkOnly is a health server without Watch. Servers in many languages have none.
+// checkOnly is a health server that implements only Check, as many servers in other languages
+// do.
 type checkOnly struct{ healthpb.HealthServer }
 
-// Watch is not implemented.
+// Watch returns the error UNIMPLEMENTED.
 func (checkOnly) Watch(r *healthpb.HealthCheckRequest, s grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
 	return healthpb.UnimplementedHealthServer{}.Watch(r, s)
 }

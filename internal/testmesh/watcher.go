@@ -14,12 +14,12 @@ type watcher struct {
 	done chan struct{}
 
 	mu      sync.Mutex
-	now     map[string]*client.Entry   // the last entry of each name that exists
-	seen    map[string][]*client.Entry // all entries of each name since the last forget
-	named   map[string]bool            // names in the present snapshot; nil between snapshots
+	now     map[string]*client.Entry   // the last entry of each name that is not removed
+	seen    map[string][]*client.Entry // all entries of each name since the last command forget
+	named   map[string]bool            // names in the snapshot that is being received; nil if there is none
 	gaps    int
-	stale   bool          // the client has lost the coordinator, so entries may be out of date
-	changed chan struct{} // closed at the next update
+	stale   bool          // true if the client has lost the coordinator, so that entries may be out of date
+	changed chan struct{} // closed and replaced when an update arrives
 }
 
 func watch(c *client.Client) *watcher {
@@ -91,8 +91,8 @@ func (w *watcher) dropUnnamed() {
 	w.named = nil
 }
 
-// current returns the last entry of a name, and a channel that is closed at the next update.
-// The entry is nil if there is none, or if the client has lost the coordinator.
+// current returns the last entry of a name, and a channel that is closed when the next update
+// arrives. The entry is nil if there is none, or if the client has lost the coordinator.
 func (w *watcher) current(name string) (*client.Entry, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -102,7 +102,8 @@ func (w *watcher) current(name string) (*client.Entry, <-chan struct{}) {
 	return w.now[name], w.changed
 }
 
-// everWas reports whether any entry of a name had this status since the last forget.
+// everWas reports whether the watcher has received an entry of the name with this status since
+// the last command forget.
 func (w *watcher) everWas(name, status string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -127,7 +128,7 @@ func (w *watcher) gapCount() int {
 	return w.gaps
 }
 
-// describe returns the words with which a script describes an entry.
+// describe returns a text about an entry for error messages, in the words of a script.
 func describe(e *client.Entry) string {
 	if e == nil {
 		return "gone"

@@ -13,21 +13,23 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "rewrite testdata")
 
-// T0 is when every transcript begins. Its times are ages since then.
+// T0 is the time at which every transcript begins. Transcripts print each time as its
+// difference from T0, its age.
 var T0 = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// At returns T0 and an age.
+// At returns the time that is age after T0.
 func At(age time.Duration) time.Time { return T0.Add(age) }
 
-// Ago prints a time as a transcript does.
+// Ago returns the difference between t and T0 as a text, such as "5s".
 func Ago(t time.Time) string { return t.Sub(T0).String() }
 
-// Line is one command of a transcript: "verb word word key=value".
+// Line is one command of a transcript, such as "verb word word key=value". Its methods take
+// words and options out of the line. A test fails if any of them is left.
 type Line struct {
-	Verb  string
-	words []string
-	opts  map[string]string
-	used  map[string]bool
+	Verb  string            // first word of the command
+	words []string          // other words that no method has taken
+	opts  map[string]string // values of the options, by key
+	used  map[string]bool   // keys that a method has asked for
 }
 
 func parseLine(text string) Line {
@@ -44,20 +46,22 @@ func parseLine(text string) Line {
 	return l
 }
 
-// Opt returns the value of key=value, and whether it is there.
+// Opt returns the value of the option key=value, and whether the command has this option.
 func (l *Line) Opt(key string) (string, bool) {
 	l.used[key] = true
 	v, ok := l.opts[key]
 	return v, ok
 }
 
-// Text reads words, which a transcript joins with underscores.
+// Text returns the value of an option that is a text with spaces. A transcript has underscores
+// in place of the spaces. The text is empty if the command does not have the option.
 func (l *Line) Text(key string) string {
 	v, _ := l.Opt(key)
 	return strings.ReplaceAll(v, "_", " ")
 }
 
-// Age reads a duration, otherwise if there is none.
+// Age returns the value of an option that is a duration. The value "off" means -1. Without the
+// option, Age returns otherwise. It panics if the value is no duration, which fails the test.
 func (l *Line) Age(key string, otherwise time.Duration) time.Duration {
 	v, ok := l.Opt(key)
 	if !ok {
@@ -73,7 +77,7 @@ func (l *Line) Age(key string, otherwise time.Duration) time.Duration {
 	return d
 }
 
-// Has removes a word and reports whether it was there.
+// Has removes a word from the command, and reports whether the command had the word.
 func (l *Line) Has(word string) bool {
 	i := slices.Index(l.words, word)
 	if i < 0 {
@@ -83,7 +87,8 @@ func (l *Line) Has(word string) bool {
 	return true
 }
 
-// Word removes and returns the next word.
+// Word removes the next word from the command, and returns the word. It panics if no word is
+// left, which fails the test.
 func (l *Line) Word() string {
 	if len(l.words) == 0 {
 		panic("a word is missing")
@@ -93,7 +98,7 @@ func (l *Line) Word() string {
 	return w
 }
 
-// left returns the words and options that no method has read.
+// left returns the words and options of the command that no method has taken.
 func (l *Line) left() []string {
 	left := l.words
 	for key := range l.opts {
@@ -104,8 +109,9 @@ func (l *Line) left() []string {
 	return left
 }
 
-// Run runs every file of this pattern: commands, "----", and what they
-// print. A new run is made for each file.
+// Run runs every transcript whose path matches pattern, each as a subtest. It calls start once
+// for each transcript. The function that start returns executes one command and returns its
+// output.
 func Run(t *testing.T, pattern string, start func() func(*Line) string) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
@@ -155,7 +161,8 @@ func transcript(t *testing.T, file string, run func(*Line) string) {
 	}
 }
 
-// execute runs one command, and refuses what is left of it.
+// execute runs one command with run and returns its output. It fails the test if run leaves
+// words or options of the command.
 func execute(t *testing.T, where, text string, run func(*Line) string) string {
 	t.Helper()
 	l := parseLine(text)

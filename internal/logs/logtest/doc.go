@@ -1,4 +1,4 @@
-// Package logtest has a log for tests.
+// Package logtest has a log that tests can read and block.
 //
 // # Concurrency
 //

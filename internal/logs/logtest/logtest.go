@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// Record is a log that can be read while it is written, and that can block. The zero
-// value is ready.
+// Record is the text of a log. A test can read it while others write it, and can block all
+// writes. The zero value is an empty log.
 type Record struct {
-	// Blocked is a channel that blocks every write until it is closed. nil means that writes do
-	// not block.
+	// Blocked makes every write wait until the channel is closed. nil means that writes do
+	// not wait. It must be set before the first write.
 	Blocked chan struct{}
 
 	mu   sync.Mutex
 	text bytes.Buffer
 }
 
-// Write implements io.Writer.
+// Write implements io.Writer. It waits until Blocked is closed.
 func (r *Record) Write(p []byte) (int, error) {
 	if r.Blocked != nil {
 		<-r.Blocked
@@ -33,31 +33,31 @@ func (r *Record) Write(p []byte) (int, error) {
 	return r.text.Write(p)
 }
 
-// Logger returns a logger that writes the records from INFO up to r.
+// Logger returns a logger that writes to r. It leaves out records below the level INFO.
 func (r *Record) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(r, nil)) }
 
-// KeepDefault restores the default log at the end of the test.
+// KeepDefault restores the default loggers of log/slog and log at the end of the test.
 func KeepDefault(t *testing.T) {
 	before, out, flags := slog.Default(), log.Writer(), log.Flags()
 	t.Cleanup(func() { slog.SetDefault(before); log.SetOutput(out); log.SetFlags(flags) })
 }
 
-// AsDefault makes slog.Default write to r until the end of the test, which must run in a synctest
-// bubble. It ignores records from outside the bubble, because the queue of a server of an earlier
+// AsDefault makes slog.Default write to r until the end of the test. The test must run in a
+// synctest bubble. Records from outside the bubble are ignored, because the server of an earlier
 // test may still write some.
 func (r *Record) AsDefault(t *testing.T) {
 	KeepDefault(t)
 	slog.SetDefault(slog.New(&bubbled{r.Logger().Handler(), time.Now().Year()}))
 }
 
-// bubbled is a handler that writes only the records of a synctest bubble. It finds them by the year:
-// the clock of a bubble begins in the year 2000.
+// bubbled is a handler that writes only the records from a synctest bubble. It recognises them by
+// the year of their time: the clock of a bubble begins in the year 2000.
 type bubbled struct {
 	slog.Handler
 	year int
 }
 
-// Handle implements slog.Handler.
+// Handle implements slog.Handler. It drops records from outside the bubble.
 func (b *bubbled) Handle(ctx context.Context, r slog.Record) error {
 	if r.Time.Year() != b.year {
 		return nil
@@ -75,7 +75,8 @@ func (b *bubbled) WithGroup(name string) slog.Handler {
 	return &bubbled{b.Handler.WithGroup(name), b.year}
 }
 
-// Lines waits until all goroutines of the bubble are blocked. Then it returns the lines of a level.
+// Lines waits until all goroutines of the synctest bubble are blocked. It then returns the lines
+// of the log that have this level, such as "WARN".
 func (r *Record) Lines(level string) []string {
 	synctest.Wait()
 	r.mu.Lock()
@@ -89,7 +90,8 @@ func (r *Record) Lines(level string) []string {
 	return found
 }
 
-// Want fails the test unless there is exactly one line of a level, and this line contains all texts.
+// Want fails the test unless the log has exactly one line of this level, and the line contains
+// all texts.
 func (r *Record) Want(t *testing.T, level string, texts ...string) {
 	t.Helper()
 	lines := r.Lines(level)
