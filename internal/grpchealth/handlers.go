@@ -115,9 +115,10 @@ func (h *Handlers) caller(ctx context.Context) access.Caller {
 	return c
 }
 
-// readerOfReasons returns the same as caller. In addition, the principal is trusted, and so
-// sees reasons, if Config.ShowReasons returns true.
-func (h *Handlers) readerOfReasons(ctx context.Context) access.Caller {
+// Reader returns the caller of a request whose answer may contain reasons. The caller is also
+// trusted, and so sees reasons, if Config.ShowReasons returns true. Reader may be called
+// concurrently.
+func (h *Handlers) Reader(ctx context.Context) access.Caller {
 	c := h.caller(ctx)
 	if h.cfg.ShowReasons != nil && h.cfg.ShowReasons(ctx) {
 		c.Principal.Trusted = true
