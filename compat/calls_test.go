@@ -12,12 +12,13 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// service is gRPC's own test service. What it does is asked for by the call.
+// service implements the test service of gRPC. Each request says how the service must answer.
 type service struct {
 	pb.UnimplementedTestServiceServer
 }
 
-// What a call asks for, in the status it wants echoed: a code, or one of these.
+// A request has the code of the wanted answer in its ResponseStatus. These codes stand for
+// errors without a gRPC status.
 const (
 	plainError = 100 + iota
 	contextCanceled
@@ -44,7 +45,7 @@ func (service) UnaryCall(_ context.Context, in *pb.SimpleRequest) (*pb.SimpleRes
 	return &pb.SimpleResponse{}, nil
 }
 
-// StreamingOutputCall sends as many messages as it is asked for.
+// StreamingOutputCall sends one message for each element of ResponseParameters in the request.
 func (service) StreamingOutputCall(in *pb.StreamingOutputCallRequest, out grpc.ServerStreamingServer[pb.StreamingOutputCallResponse]) error {
 	for range in.ResponseParameters {
 		if err := out.Send(&pb.StreamingOutputCallResponse{}); err != nil {
@@ -62,13 +63,13 @@ func (service) StreamingInputCall(in grpc.ClientStreamingServer[pb.StreamingInpu
 			return in.SendAndClose(&pb.StreamingInputCallResponse{})
 		case err != nil:
 			return err
-		case message.ExpectCompressed.GetValue(): // asks for an error
+		case message.ExpectCompressed.GetValue(): // in these tests, the field asks for an error
 			return status.Error(codes.ResourceExhausted, "asked for")
 		}
 	}
 }
 
-// FullDuplexCall answers each message with one.
+// FullDuplexCall answers each message with one message.
 func (service) FullDuplexCall(both grpc.BidiStreamingServer[pb.StreamingOutputCallRequest, pb.StreamingOutputCallResponse]) error {
 	for {
 		in, err := both.Recv()
@@ -87,7 +88,7 @@ func (service) FullDuplexCall(both grpc.BidiStreamingServer[pb.StreamingOutputCa
 	}
 }
 
-// A call is made from start to end.
+// call makes one call of the test service, from its start to its end.
 type call func(t *testing.T, client pb.TestServiceClient)
 
 func unary(code int32) call {
@@ -167,7 +168,7 @@ func bidiStream(messages int, code int32) call {
 	}
 }
 
-// ended checks that a call ended as it was asked to.
+// ended checks that a call ended with the error that its request asked for.
 func ended(t *testing.T, err error, asked int32) {
 	t.Helper()
 	want := codes.Code(asked)

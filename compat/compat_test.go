@@ -17,7 +17,7 @@ import (
 
 const notFound = int32(codes.NotFound)
 
-// The labels of the methods called here.
+// The labels of the methods that the tests call.
 const (
 	unaryCall = `grpc_method="UnaryCall",grpc_service="grpc.testing.TestService",grpc_type="unary"`
 	outCall   = `grpc_method="StreamingOutputCall",grpc_service="grpc.testing.TestService",grpc_type="server_stream"`
@@ -25,8 +25,8 @@ const (
 	bidiCall  = `grpc_method="FullDuplexCall",grpc_service="grpc.testing.TestService",grpc_type="bidi_stream"`
 )
 
-// TestSame holds the values of the archived library and, line by line, where
-// its successor differs.
+// TestSame compares the values of the archived library with those of its successor. The table
+// has every line in which they may differ.
 func TestSame(t *testing.T) {
 	for _, c := range []struct {
 		name    string
@@ -67,7 +67,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// TestOurs: what the coordinator exports is the successor's, but for the
+// TestOurs checks that the coordinator exports the same values as the successor, except for the
 // histograms of streams.
 func TestOurs(t *testing.T) {
 	r := newRig(t)
@@ -83,7 +83,8 @@ func TestOurs(t *testing.T) {
 	r.expect("ours", r.differences(r.provider, r.ours), want)
 }
 
-// TestInitialized: the same series are made beforehand, for every code.
+// TestInitialized checks that the same series exist before the first call: one for every method
+// and code.
 func TestInitialized(t *testing.T) {
 	r := newRig(t)
 	for _, p := range r.peers() {
@@ -122,7 +123,7 @@ func kindOf(m grpc.MethodInfo) string {
 	return "unary"
 }
 
-// TestFamilies: names, types, and help texts are the same.
+// TestFamilies checks that names, types and help texts of all metrics are the same.
 func TestFamilies(t *testing.T) {
 	r := newRig(t)
 	for _, call := range []call{unary(0), unary(notFound), serverStream(1, 0)} {
@@ -147,8 +148,8 @@ func families(all []*dto.MetricFamily) []string {
 	return lines
 }
 
-// TestBuckets: the successor has the archived library's, ours has them and
-// more, so that a query for one of them still finds it.
+// TestBuckets checks that the successor has the same histogram buckets as the archived library.
+// The coordinator must have these buckets and three more, so that old queries still work.
 func TestBuckets(t *testing.T) {
 	r := newRig(t)
 	unary(0)(t, r.client)
@@ -181,7 +182,8 @@ func buckets(all []*dto.MetricFamily, name string) (bounds []float64) {
 	return bounds
 }
 
-// TestHistogramIsAnOption: both leave it out unless told otherwise.
+// TestHistogramIsAnOption checks that the archived library and its successor have no histogram
+// by default, and that the coordinator has one.
 func TestHistogramIsAnOption(t *testing.T) {
 	for name, c := range map[string]struct {
 		collector prometheus.Collector
@@ -202,8 +204,8 @@ func TestHistogramIsAnOption(t *testing.T) {
 	}
 }
 
-// TestDefaultRegistry: only the archived library fills it by being imported;
-// whoever imports it beside another cannot register the other there.
+// TestDefaultRegistry checks that the import of the archived library registers its metrics in
+// the default registry. The other metrics can then not be registered there.
 func TestDefaultRegistry(t *testing.T) {
 	for name, c := range map[string]prometheus.Collector{
 		"successor server": provider.NewServerMetrics(),

@@ -21,8 +21,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
 )
 
-// peer is one library's metrics of the server and the client, and where they
-// are registered.
+// peer has the server and client metrics of one library, and the registry that collects them.
 type peer struct {
 	registry   *prometheus.Registry
 	server     []grpc.ServerOption
@@ -74,7 +73,7 @@ func dialOptions(u grpc.UnaryClientInterceptor, s grpc.StreamClientInterceptor) 
 	return []grpc.DialOption{grpc.WithChainUnaryInterceptor(u), grpc.WithChainStreamInterceptor(s)}
 }
 
-// rig is one server and one connection to it, measured by all.
+// rig is one gRPC server and one connection to it. All three libraries measure both.
 type rig struct {
 	t                        *testing.T
 	archived, provider, ours *peer
@@ -108,8 +107,8 @@ func newRig(t *testing.T) *rig {
 
 func (r *rig) peers() []*peer { return []*peer{r.archived, r.provider, r.ours} }
 
-// samples maps each series, such as `name{label="value"}`, to its value. Of
-// histograms it has the counts, since times vary.
+// samples maps each series, such as `name{label="value"}`, to its value. The value of a histogram
+// is the number of observations, since the times vary.
 func (r *rig) samples(p *peer) map[string]float64 {
 	r.t.Helper()
 	all := map[string]float64{}
@@ -138,7 +137,7 @@ func series(name string, labels []*dto.LabelPair) string {
 	return name + "{" + strings.Join(pairs, ",") + "}"
 }
 
-// differences lists what the samples of two peers do not agree on.
+// differences returns one line for each series whose values in the two peers differ.
 func (r *rig) differences(old, now *peer) []string {
 	r.t.Helper()
 	before, after := r.samples(old), r.samples(now)
@@ -162,7 +161,7 @@ func value(v float64, is bool) string {
 	return fmt.Sprint(v)
 }
 
-// expect compares differences with those that are known.
+// expect requires that the differences got are the known differences want.
 func (r *rig) expect(what string, got, want []string) {
 	r.t.Helper()
 	slices.Sort(want)

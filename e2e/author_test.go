@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestAuthorWithoutUser: without $USER, as in cron, the user database knows who it is;
-// without an entry there, as in containers, the number and the host do.
+// TestAuthorWithoutUser checks the author of an override if $USER is not set, as in cron. It is
+// the name in the user database. Without an entry there, as in containers, it is UID@HOST.
 func TestAuthorWithoutUser(t *testing.T) {
 	_, at, _ := coordinator(t, "--memory")
 	if _, stderr, code := call(t, meshhealth, "register", "pay/a", "--address", "127.0.0.1:1", "--coordinator", at); code != 0 {

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// chaosPatience is how long one scenario may take.
+// chaosPatience is the longest time that one scenario may take.
 const chaosPatience = 3 * time.Minute
 
-// TestChaos runs every scenario as anybody would, and wants nobody called dead
-// falsely, nothing missed, nothing late. One that cannot be tried here says why.
+// TestChaos runs every scenario of `meshhealth chaos`. Each must pass: no published state is
+// false, missed or late. Only the scenario slowdisk may be skipped, with a reason.
 func TestChaos(t *testing.T) {
 	for _, name := range []string{
 		"pause", "kill", "starve", "storm", "blackhole", "silent", "flap", "slowdisk", "slowwatcher", "deploy", "scale",
@@ -53,8 +53,8 @@ func TestChaos(t *testing.T) {
 	}
 }
 
-// TestChaosLeavesNobody: whether it is interrupted or killed, all that it has
-// started ends, the coordinator it has stopped too.
+// TestChaosLeavesNobody interrupts or kills `meshhealth chaos`. All its child processes must
+// end, even a suspended coordinator.
 func TestChaosLeavesNobody(t *testing.T) {
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 		t.Skip("this system does not list its processes in /proc")
@@ -77,7 +77,7 @@ func TestChaosLeavesNobody(t *testing.T) {
 	}
 }
 
-// children counts the child processes of the chaos command.
+// children returns the number of child processes of the command `meshhealth chaos`.
 func children(t *testing.T) (n int) {
 	t.Helper()
 	names, err := filepath.Glob("/proc/[0-9]*/cmdline")

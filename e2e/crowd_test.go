@@ -18,7 +18,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// from dials from an address of this machine.
+// from returns a client that connects to a server from the given address of this machine.
 func from(t *testing.T, host, to string) healthpb.HealthClient {
 	t.Helper()
 	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(host)}}
@@ -31,8 +31,9 @@ func from(t *testing.T, host, to string) healthpb.HealthClient {
 	return healthpb.NewHealthClient(conn)
 }
 
-// TestTenThousandWatchersFromOnePeer: those above the limit are refused
-// politely, those below stay, and others are served on.
+// TestTenThousandWatchersFromOnePeer opens 10,000 Watches from one address. The server must
+// refuse those above its limit with RESOURCE_EXHAUSTED. The others, and a client at another
+// address, must be served.
 func TestTenThousandWatchersFromOnePeer(t *testing.T) {
 	s := startEmbedded(t, server.Config{})
 	if err := s.SetStatus(ours.Serving, ""); err != nil {

@@ -15,7 +15,7 @@ import (
 // maxReadme is the allowed number of lines of README.md.
 const maxReadme = 220
 
-// blockKinds maps the languages of code blocks to what must hold for a block.
+// blockKinds has the check of a code block for each language that the pages may use.
 var blockKinds = map[string]func(t *testing.T, page, text string){
 	"console": checkConsole,
 	"go":      checkGo,
@@ -96,7 +96,8 @@ func TestReadmeBlocks(t *testing.T) {
 	}
 }
 
-// checkConsole wants commands only: TestReadme runs the lines that begin with "$ ".
+// checkConsole requires that each line of a block is a command, which begins with "$ ".
+// TestReadme runs these commands.
 func checkConsole(t *testing.T, page, text string) {
 	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "$ ") {
@@ -113,8 +114,8 @@ func checkYAML(t *testing.T, page, text string) {
 	}
 }
 
-// checkGo wants the lines of a Go block in a file that is compiled with the tests. Only
-// the indentation may differ.
+// checkGo requires that the lines of a Go block are also in a file that is compiled with the
+// tests. Only the indentation may differ.
 func checkGo(t *testing.T, page, text string) {
 	want := withoutIndent(text)
 	found := false

@@ -13,7 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/health" // lets clients check health themselves
+	_ "google.golang.org/grpc/health" // enables health checks in gRPC clients
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/stats"
 
@@ -22,7 +22,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// counting counts the Watches a server is asked for.
+// counting is a stats handler that counts the calls of Watch that a server receives.
 type counting struct{ watches atomic.Int64 }
 
 func (c *counting) TagRPC(ctx context.Context, i *stats.RPCTagInfo) context.Context {
@@ -35,8 +35,8 @@ func (*counting) HandleRPC(context.Context, stats.RPCStats)                     
 func (*counting) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
 func (*counting) HandleConn(context.Context, stats.ConnStats)                       {}
 
-// TestDrain: a stock client that checks health, grpcurl and a coordinator watch
-// a server that drains for 2 s. None of them storms it, none holds it up.
+// TestDrain drains a server that a stock gRPC client, grpcurl and a coordinator watch. They may
+// open only a few new Watches during the drain, and must not delay the stop of the server.
 func TestDrain(t *testing.T) {
 	_, at, _ := coordinator(t, "--memory")
 	mesh, err := client.New(client.Config{Coordinator: at})
@@ -90,7 +90,8 @@ func TestDrain(t *testing.T) {
 	s.never(pb.Status_STATUS_NOT_SERVING, "payments/a")
 }
 
-// ready makes a stock client that checks health itself, and waits for it.
+// ready creates a stock gRPC client that checks the health of the server, and waits until the
+// client is ready.
 func ready(t *testing.T, address string) {
 	t.Helper()
 	conn, err := grpc.NewClient("dns:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()),

@@ -10,7 +10,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// TestGrpcurl asks a coordinator all that one can ask it from a shell.
+// TestGrpcurl calls the methods of a coordinator with grpcurl.
 func TestGrpcurl(t *testing.T) {
 	_, at, _ := coordinator(t, "--memory")
 	servers, names := fleet(t, at, 2)
@@ -47,7 +47,7 @@ func TestGrpcurl(t *testing.T) {
 		{"bad input", []string{"-d", `{"registrations":[{"service":"a b"}]}`, "meshhealth.v1.RegistryService/Register"}, 64 + 3, []string{"InvalidArgument", "registrations[0].service", "allowed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			// grpcurl wants flags, address, method.
+			// The arguments of grpcurl are flags, the address and the method, in this order.
 			last := len(c.args) - 1
 			args := append([]string{"-plaintext"}, c.args[:last]...)
 			out, stderr, code := call(t, grpcurl, append(args, at, c.args[last])...)

@@ -23,8 +23,8 @@ import (
 	"github.com/meshhealth/meshhealth/client"
 )
 
-// TestNobodyReadsStandardError: a coordinator whose standard error is a full pipe goes
-// on publishing, and ends in order.
+// TestNobodyReadsStandardError runs a coordinator whose stderr is a full pipe that nobody reads.
+// The coordinator must still publish changes, and end after SIGTERM.
 func TestNobodyReadsStandardError(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -40,7 +40,7 @@ func TestNobodyReadsStandardError(t *testing.T) {
 	go func() { ended <- cmd.Wait() }()
 	defer func() { _ = cmd.Process.Kill() }()
 	w.Close()
-	first := bufio.NewReaderSize(r, 16) // it takes no more than the first line
+	first := bufio.NewReaderSize(r, 16) // a small buffer, so that the rest stays in the pipe
 	line, err := first.ReadBytes('\n')
 	if err != nil {
 		t.Fatal(err)
@@ -66,10 +66,10 @@ func TestNobodyReadsStandardError(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	target.SetServingStatus("payments", healthpb.HealthCheckResponse_SERVING)
-	// Each begins with transitions: more lines than a pipe holds.
+	// Each service logs its first transitions. Together these are more lines than a pipe holds.
 	const services = 500
 	for i := range services {
-		// The address is as the listener says it, and the instance has no name.
+		// The address may be that of the listener ("[::]:PORT"), and Instance may be empty.
 		one := client.Instance{Service: fmt.Sprintf("s%d", i), HealthName: "payments", Address: lis.Addr().String()}
 		if _, err := c.Register(ctx, one); err != nil {
 			t.Fatal(err)

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Where the binaries are, built once for all tests.
+// The folder of the binaries, and the paths of the binaries. They are built once for all tests.
 var bin, meshhealth, grpcurl, healthProbe string
 
 func TestMain(m *testing.M) {

@@ -19,7 +19,7 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// embedded is one of our servers on real sockets.
+// embedded is a server of this library on real sockets.
 type embedded struct {
 	*server.Server
 	address, web string
@@ -64,8 +64,8 @@ func exitOf(t *testing.T, name string, args ...string) int {
 	return 0
 }
 
-// TestProbesAgree: grpc-health-probe and ours, called the same way, exit the
-// same way.
+// TestProbesAgree runs grpc-health-probe and `meshhealth probe` with the same arguments. Both
+// must exit with the same code.
 func TestProbesAgree(t *testing.T) {
 	s := startEmbedded(t, server.Config{})
 	wantExit := func(what string, want int, args ...string) {
@@ -96,8 +96,8 @@ func TestProbesAgree(t *testing.T) {
 	wantExit("TLS to plaintext", 2, "-addr="+s.address, "-tls", "-tls-no-verify", "-connect-timeout=500ms")
 }
 
-// TestKubeletProbes asks as kubelet does: a connection each time, no redirects,
-// 200 to 399 is success.
+// TestKubeletProbes makes HTTP probes as kubelet does: each with a new connection and without
+// redirects. The codes 200 to 399 are a success.
 func TestKubeletProbes(t *testing.T) {
 	fail := errors.New("down")
 	var mu sync.Mutex
@@ -163,7 +163,7 @@ func TestKubeletProbes(t *testing.T) {
 	}
 }
 
-// await waits for a status.
+// await waits until the server has the status want.
 func (e *embedded) await(t *testing.T, want ours.Status) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -35,7 +35,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// headerHealth answers SERVING to who sends `x-tenant: a`.
+// headerHealth answers SERVING if the request has the header `x-tenant: a`, and otherwise
+// PERMISSION_DENIED.
 type headerHealth struct {
 	healthpb.UnimplementedHealthServer
 }
@@ -47,7 +48,7 @@ func (headerHealth) Check(ctx context.Context, r *healthpb.HealthCheckRequest) (
 	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, nil
 }
 
-// numberHealth answers with a number that the standard does not have.
+// numberHealth answers with a status number that grpc.health.v1 does not define.
 type numberHealth struct {
 	healthpb.UnimplementedHealthServer
 }
@@ -56,7 +57,7 @@ func (numberHealth) Check(context.Context, *healthpb.HealthCheckRequest) (*healt
 	return &healthpb.HealthCheckResponse{Status: 7}, nil
 }
 
-// hangingHealth answers when its caller has gone.
+// hangingHealth does not answer before the call is cancelled.
 type hangingHealth struct {
 	healthpb.UnimplementedHealthServer
 }
@@ -66,7 +67,8 @@ func (hangingHealth) Check(ctx context.Context, _ *healthpb.HealthCheckRequest) 
 	return nil, ctx.Err()
 }
 
-// serveOn serves until the test ends, and returns the port, if there is one.
+// serveOn runs a gRPC server until the test ends. It returns the port, or an empty text for a
+// Unix socket.
 func serveOn(t *testing.T, network, address string, register func(*grpc.Server), opts ...grpc.ServerOption) (port string) {
 	t.Helper()
 	l, err := net.Listen(network, address)
@@ -84,8 +86,8 @@ func serveOn(t *testing.T, network, address string, register func(*grpc.Server),
 	return ""
 }
 
-// refusing returns a port that is taken, so that nobody else gets it, and on which
-// nobody listens.
+// refusing returns a port that refuses connections. A socket that does not listen is bound to the
+// port, so that no other process gets it.
 func refusing(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
@@ -129,8 +131,8 @@ func certificates(t *testing.T, dir string) {
 	write(t, dir+"/other.txt", "no certificate\n")
 }
 
-// probeTable are command lines, with the exit code of grpc-health-probe. PORT, TLS,
-// CLOSED and so on stand for ports of this test.
+// probeTable has one command line in each row, after the exit code of grpc-health-probe. PORT,
+// TLS, CLOSED and so on are replaced by ports of the test.
 const probeTable = `
 0  -addr=127.0.0.1:PORT
 0  --addr=127.0.0.1:PORT
@@ -248,8 +250,8 @@ const probeTable = `
 20 -addr=127.0.0.1:PORT -spiffe -rpc-timeout=200ms
 `
 
-// TestProbeTable runs each command line with grpc-health-probe and with ours, in one
-// folder. Both must exit the same way, and as the table says.
+// TestProbeTable runs each command line with grpc-health-probe and with `meshhealth probe`. Both
+// must exit with the code in the table.
 func TestProbeTable(t *testing.T) {
 	dir := t.TempDir()
 	certificates(t, dir)
@@ -310,7 +312,7 @@ func TestProbeTable(t *testing.T) {
 	}
 }
 
-// exitIn runs a program in a folder, and returns its exit code and all that it printed.
+// exitIn runs a program in a folder, and returns its exit code and its output.
 func exitIn(t *testing.T, dir string, env []string, name string, args ...string) (code int, said string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -326,8 +328,8 @@ func exitIn(t *testing.T, dir string, env []string, name string, args ...string)
 	return cmd.ProcessState.ExitCode(), out.String()
 }
 
-// TestProxiesAreIgnored: no command asks a proxy that the environment names, not even
-// for an address that such variables are for (0.0.0.0 is not taken for loopback).
+// TestProxiesAreIgnored checks that no command uses a proxy that environment variables name. The
+// address is 0.0.0.0, because gRPC itself uses no proxy for loopback addresses.
 func TestProxiesAreIgnored(t *testing.T) {
 	proxy := "http://127.0.0.1:" + refusing(t)
 	env := []string{"HTTPS_PROXY=" + proxy, "https_proxy=" + proxy, "HTTP_PROXY=" + proxy, "ALL_PROXY=" + proxy, "NO_PROXY="}

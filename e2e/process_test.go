@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// patience is how long anything may take here before the test fails.
+// patience is the longest time for which a test waits for a condition.
 const patience = 60 * time.Second
 
-// process is a running program whose lines can be waited for.
+// process is a running program. A test can wait for a line of its output.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
@@ -33,7 +33,8 @@ type process struct {
 	changed chan struct{}
 }
 
-// start runs a program until the test ends, in a group of its own.
+// start starts a program in a process group of its own. The program is killed when the test
+// ends.
 func start(t *testing.T, dir, name string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(name, args...), ended: make(chan struct{}), changed: make(chan struct{})}
@@ -76,7 +77,7 @@ func (p *process) text() string {
 	return strings.Join(p.lines, "\n")
 }
 
-// line waits for one that matches, and returns its submatches.
+// line waits for a line of output that matches the pattern, and returns the submatches.
 func (p *process) line(pattern string) []string {
 	p.t.Helper()
 	re := regexp.MustCompile(pattern)
@@ -102,7 +103,7 @@ func (p *process) line(pattern string) []string {
 
 func (p *process) signal(s syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, s) }
 
-// wait returns the exit code.
+// wait waits until the program has ended, and returns its exit code.
 func (p *process) wait() int {
 	p.t.Helper()
 	select {
@@ -113,7 +114,7 @@ func (p *process) wait() int {
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// stop ends it as an operator does, and wants a clean end.
+// stop sends a signal to the program, and requires that the program ends with exit code 0.
 func (p *process) stop(s syscall.Signal) {
 	p.t.Helper()
 	p.signal(s)
@@ -122,7 +123,7 @@ func (p *process) stop(s syscall.Signal) {
 	}
 }
 
-// call runs a program to its end.
+// call runs a program until it ends, and returns its output and exit code.
 func call(t *testing.T, name string, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -139,7 +140,8 @@ func call(t *testing.T, name string, args ...string) (stdout, stderr string, cod
 	return out.String(), talk.String(), cmd.ProcessState.ExitCode()
 }
 
-// coordinator starts one on free ports and returns where it listens.
+// coordinator starts a coordinator on free ports. It returns the HOST:PORT of its gRPC listener
+// and of its HTTP listener.
 func coordinator(t *testing.T, args ...string) (p *process, grpc, http string) {
 	t.Helper()
 	p = start(t, t.TempDir(), meshhealth, append([]string{"coordinator", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}, args...)...)

@@ -142,7 +142,7 @@ func allowed(exits string, code int) bool {
 	return slices.Contains(strings.Fields(exits), strconv.Itoa(code))
 }
 
-// answers waits until the coordinator that was started answers.
+// answers waits until the coordinator that p runs answers calls.
 func (p *process) answers(t *testing.T) {
 	t.Helper()
 	for late := time.Now().Add(patience); ; {

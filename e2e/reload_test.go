@@ -11,7 +11,8 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// TestHangup: SIGHUP reads the file again, or says why not and goes on.
+// TestHangup sends SIGHUP to a coordinator, which must read its configuration file again. If the
+// file is invalid, the coordinator must log why and keep the previous configuration.
 func TestHangup(t *testing.T) {
 	dir, s := t.TempDir(), startStock(t)
 	file := func(policy string) {

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// starting starts a coordinator whose configuration is a pipe, and returns the end to
-// write to when the coordinator has opened the other: until something is written, it is
-// in the middle of its start.
+// starting starts a coordinator whose configuration file is a named pipe, and waits until the
+// coordinator has opened the pipe. The coordinator continues its start when the test writes
+// to the returned end of the pipe.
 func starting(t *testing.T) (p *process, config *os.File) {
 	t.Helper()
 	pipe := t.TempDir() + "/meshhealth.yaml"
@@ -27,8 +27,9 @@ func starting(t *testing.T) (p *process, config *os.File) {
 	return p, config
 }
 
-// TestHangupDuringStart neither kills nor is lost: the file is looked at again when it
-// runs. A pipe can be read once only, and what was in it holds.
+// TestHangupDuringStart sends SIGHUP to a coordinator that is starting. The coordinator must not
+// end, and must read its file again after the start. A pipe cannot be read a second time, so
+// the first configuration stays in use.
 func TestHangupDuringStart(t *testing.T) {
 	p, config := starting(t)
 	p.signal(syscall.SIGHUP)
@@ -42,7 +43,8 @@ func TestHangupDuringStart(t *testing.T) {
 	p.stop(syscall.SIGTERM)
 }
 
-// TestHangupWithoutAFile says that there is nothing to read, and goes on.
+// TestHangupWithoutAFile sends SIGHUP to a coordinator without a configuration file. The
+// coordinator must log that there is no file, and continue.
 func TestHangupWithoutAFile(t *testing.T) {
 	p, at, _ := coordinator(t, "--memory")
 	p.signal(syscall.SIGHUP)
@@ -53,7 +55,8 @@ func TestHangupWithoutAFile(t *testing.T) {
 	p.stop(syscall.SIGTERM)
 }
 
-// TestTermDuringStart ends it in order.
+// TestTermDuringStart ends a coordinator by a signal while it is starting. The exit code must be
+// 0, and the log must name the signal.
 func TestTermDuringStart(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		p, _ := starting(t)
@@ -64,10 +67,11 @@ func TestTermDuringStart(t *testing.T) {
 	}
 }
 
-// TestHangupEndsOtherCommands, as it does by itself: their terminal has gone.
+// TestHangupEndsOtherCommands checks that SIGHUP ends every other command, as it does by
+// default when a terminal is closed.
 func TestHangupEndsOtherCommands(t *testing.T) {
 	_, at, _ := coordinator(t, "--memory")
-	// Where the tests run under nohup, commands would ignore SIGHUP, as they should.
+	// If the tests run under nohup, the command inherits that SIGHUP is ignored. env undoes this.
 	p := start(t, t.TempDir(), "env", "--default-signal=HUP", meshhealth, "watch", "--coordinator", at)
 	p.line("watching")
 	p.signal(syscall.SIGHUP)

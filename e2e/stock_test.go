@@ -20,7 +20,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// stock is a grpc-go health server as everybody has it.
+// stock is the health server of grpc-go on a real socket.
 type stock struct {
 	*health.Server
 	address string
@@ -38,7 +38,8 @@ func startStock(t *testing.T) *stock {
 	return s
 }
 
-// seen is what a client of a coordinator sees, and has seen.
+// seen has the statuses that a Watch of a coordinator has received: the present ones and all
+// earlier ones.
 type seen struct {
 	t       *testing.T
 	mu      sync.Mutex
@@ -91,7 +92,7 @@ func (s *seen) take(u *client.Update) {
 	s.changed = make(chan struct{})
 }
 
-// until waits for all of the names to be confirmed with a status.
+// until waits until all names are confirmed with the status want.
 func (s *seen) until(want pb.Status, names ...string) {
 	s.t.Helper()
 	late := time.After(patience)
@@ -123,7 +124,7 @@ func (s *seen) forget() {
 	s.gaps = 0
 }
 
-// never fails if one of the names ever had a status.
+// never fails the test if one of the names has had the status since the last call of forget.
 func (s *seen) never(status pb.Status, names ...string) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -135,7 +136,7 @@ func (s *seen) never(status pb.Status, names ...string) {
 	}
 }
 
-// fleet registers that many stock servers by hand.
+// fleet starts n stock servers, and registers them with `meshhealth register`.
 func fleet(t *testing.T, at string, n int) (servers []*stock, names []string) {
 	t.Helper()
 	for i := range n {
@@ -187,8 +188,8 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// stored waits until the last transition of a name in the journal is to a
-// status: it is written behind the watchers' backs.
+// stored waits until the last stored transition of a name leads to the given status. The
+// coordinator stores a transition after it has published it.
 func stored(t *testing.T, at, name, status string) {
 	t.Helper()
 	last := regexp.MustCompile(`"to":"` + status + `"`)
@@ -201,8 +202,8 @@ func stored(t *testing.T, at, name, status string) {
 	t.Fatalf("the journal does not say that %s is %s", name, status)
 }
 
-// TestPause: a coordinator that was stopped for longer than anybody may be
-// silent calls nobody dead.
+// TestPause suspends a coordinator for longer than UnreachableAfter. Afterwards, the coordinator
+// must not publish any instance as dead.
 func TestPause(t *testing.T) {
 	p, at, _ := coordinator(t, "--memory")
 	_, names := fleet(t, at, 10)
@@ -224,7 +225,8 @@ func TestPause(t *testing.T) {
 	s.never(pb.Status_STATUS_UNKNOWN, names...)
 }
 
-// TestLocked: the second process is told who has the store.
+// TestLocked starts a second coordinator with the same store. Its error must say that another
+// process has the store open.
 func TestLocked(t *testing.T) {
 	dir := t.TempDir()
 	coordinator(t, "--data-dir", dir)

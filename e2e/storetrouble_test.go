@@ -18,13 +18,13 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 )
 
-// meddle lets system calls of a running process go wrong, in a way of strace's,
-// until the returned function is called.
+// meddle makes system calls of a running process fail or hang, as inject describes for strace.
+// The returned function ends this.
 func meddle(t *testing.T, p *process, inject string) (end func()) {
 	t.Helper()
 	s := strace(t, p, inject)
 	return func() {
-		s.signal(syscall.SIGINT) // it lets go
+		s.signal(syscall.SIGINT) // strace detaches from the process
 		<-s.ended
 	}
 }
@@ -45,9 +45,9 @@ func needStrace(t *testing.T) {
 	}
 }
 
-// TestStoreFails: while the disk of a running coordinator fails, in each way a
-// disk does, statuses go on and registrations are refused by name; when it is
-// over, all goes on without a restart.
+// TestStoreFails makes the disk of a running coordinator fail, in several ways. Statuses must
+// still be published, and registrations must be refused with the reason. When the fault ends,
+// the coordinator must recover without a restart.
 func TestStoreFails(t *testing.T) {
 	needStrace(t)
 	p, at, web := coordinator(t, "--data-dir", t.TempDir(), "--config", undamped(t))
@@ -64,8 +64,9 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
-// TestStoreIsSlow: while each commit takes a second, two waits for the disk, a
-// registration waits for it, a flip does not, and the coordinator is well.
+// TestStoreIsSlow makes each commit take a second, for two syncs of the disk. A registration
+// must wait for the disk. A change of a status must not wait, and the coordinator must not be
+// DEGRADED.
 func TestStoreIsSlow(t *testing.T) {
 	needStrace(t)
 	p, at, web := coordinator(t, "--data-dir", t.TempDir(), "--config", undamped(t))
@@ -92,8 +93,9 @@ func TestStoreIsSlow(t *testing.T) {
 	tr.seen.never(pb.Status_STATUS_DEGRADED, "")
 }
 
-// TestStoreHangs: while a wait for the disk does not end, the coordinator says so,
-// flips are seen as ever, and it can be stopped: it names the store, and fails.
+// TestStoreHangs makes a sync of the disk hang. The coordinator must be DEGRADED with this
+// reason, and must still publish changes. After SIGTERM it must end with an error that names
+// the store.
 func TestStoreHangs(t *testing.T) {
 	needStrace(t)
 	dir := t.TempDir()
@@ -111,13 +113,13 @@ func TestStoreHangs(t *testing.T) {
 	p.signal(syscall.SIGTERM)
 	p.line(regexp.QuoteMeta(filepath.Join(dir, "meshhealth.db")) + " is not closed")
 	t.Logf("it gave up after %v", time.Since(began))
-	hold.signal(syscall.SIGKILL) // it does not let go of a thread whose call it delays
+	hold.signal(syscall.SIGKILL) // strace does not detach from a thread whose call it delays
 	if code := p.wait(); code == 0 {
 		t.Error("it says that it has ended well")
 	}
 }
 
-// tmpfs mounts a file system of so many bytes.
+// tmpfs mounts a file system of the given size, and returns its folder.
 func tmpfs(t *testing.T, size string) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -132,7 +134,7 @@ func tmpfs(t *testing.T, size string) (dir string) {
 	return dir
 }
 
-// fill takes all the space there is.
+// fill writes a file that takes all free space of the folder's file system.
 func fill(t *testing.T, dir string) (file string) {
 	t.Helper()
 	file = filepath.Join(dir, "filler")
@@ -150,7 +152,8 @@ func fill(t *testing.T, dir string) (file string) {
 	return file
 }
 
-// TestFullDisk fills the disk under a running coordinator, and makes room again.
+// TestFullDisk fills the disk of a running coordinator, and frees the space again. The
+// coordinator must do the same as in TestStoreFails.
 func TestFullDisk(t *testing.T) {
 	dir := tmpfs(t, "4m")
 	_, at, web := coordinator(t, "--data-dir", dir, "--config", undamped(t))
@@ -165,8 +168,9 @@ func TestFullDisk(t *testing.T) {
 	})
 }
 
-// TestStartOnFullDisk: with a store it starts, says what is wrong and recovers;
-// where there is none it says that none can be made, and leaves nothing behind.
+// TestStartOnFullDisk starts a coordinator on a full disk. If there is a store, the coordinator
+// must start, report the fault and recover. If there is none, the coordinator must end with an
+// error, and leave no file.
 func TestStartOnFullDisk(t *testing.T) {
 	dir := tmpfs(t, "1m")
 	filler := fill(t, dir)
@@ -189,7 +193,8 @@ func TestStartOnFullDisk(t *testing.T) {
 	tr.well()
 }
 
-// TestStartOnReadOnlyDisk: it says so, whether there is a store or not.
+// TestStartOnReadOnlyDisk starts a coordinator on a read-only disk, with a store and without
+// one. It must end with an error that says that the disk is read-only.
 func TestStartOnReadOnlyDisk(t *testing.T) {
 	dir := tmpfs(t, "1m")
 	remount := func(flags uintptr) {
@@ -213,7 +218,8 @@ func TestStartOnReadOnlyDisk(t *testing.T) {
 	wontStart(t, dir, "read-only (mode -r--------)", "the file was not changed", "writable for this user")
 }
 
-// wontStart wants a coordinator to end at once, naming its data, and why.
+// wontStart requires that a coordinator ends at once, with an error that names its data folder
+// and contains the texts in why.
 func wontStart(t *testing.T, dir string, why ...string) {
 	t.Helper()
 	_, stderr, code := call(t, meshhealth, "coordinator", "--listen", "127.0.0.1:0", "--http", "off", "--data-dir", dir)

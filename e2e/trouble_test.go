@@ -24,20 +24,21 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// troubled is a coordinator whose store is about to be in trouble, and the
-// instances it follows.
+// troubled has a coordinator whose store will fail, and the instances that the coordinator
+// follows.
 type troubled struct {
 	t        *testing.T
 	at, http string
 	conn     *grpc.ClientConn
 	servers  []*stock
-	other    *stock // what is registered meanwhile
+	other    *stock // server of all instances that register during the fault
 	names    []string
 	seen     *seen
-	asked    int // registrations, so that each has a name of its own
+	asked    int // number of calls of register, which makes each name unique
 }
 
-// undamped lets instances flip as often as these tests make them.
+// undamped writes a configuration file that switches flap damping off, because the tests change
+// statuses often.
 func undamped(t *testing.T) (file string) {
 	t.Helper()
 	file = filepath.Join(t.TempDir(), "undamped.yaml")
@@ -61,7 +62,8 @@ func newTroubled(t *testing.T, at, http string, instances int) *troubled {
 	return tr
 }
 
-// register asks for a hundred registrations at once: that takes new pages.
+// register makes one call with a hundred registrations. They are so large that the file of the
+// store needs new pages.
 func (tr *troubled) register(ctx context.Context) (first string, err error) {
 	req := &pb.RegisterRequest{}
 	for i := range 100 {
@@ -76,8 +78,8 @@ func (tr *troubled) register(ctx context.Context) (first string, err error) {
 	return first, err
 }
 
-// refused registers until the store has no room left, or fails as it should,
-// and wants to be told so.
+// refused registers instances until the store fails. It requires that the error has the right
+// code and reason, and contains the text why.
 func (tr *troubled) refused(why string) {
 	tr.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -98,7 +100,7 @@ func (tr *troubled) refused(why string) {
 	}
 }
 
-// flips goes through all instances: each flip has to be seen.
+// flips changes the status of each instance, and requires that each change is published.
 func (tr *troubled) flips() {
 	tr.t.Helper()
 	for i, s := range tr.servers {
@@ -111,7 +113,8 @@ func (tr *troubled) flips() {
 	tr.seen.until(pb.Status_STATUS_SERVING, tr.names...)
 }
 
-// saysSo wants the trouble told wherever one may look.
+// saysSo requires that the coordinator reports the fault of its store everywhere: in List, in
+// its metrics and in `meshhealth status`.
 func (tr *troubled) saysSo(why string) {
 	tr.t.Helper()
 	tr.seen.until(pb.Status_STATUS_DEGRADED, "")
@@ -136,7 +139,7 @@ func (tr *troubled) saysSo(why string) {
 	}
 }
 
-// metric waits for a line: the metrics follow behind.
+// metric waits until the metrics page has the line, since metrics change after the publication.
 func (tr *troubled) metric(line string) {
 	tr.t.Helper()
 	re := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(line) + `$`)
@@ -154,8 +157,8 @@ func (tr *troubled) metric(line string) {
 	tr.t.Fatalf("the metrics do not say %s", line)
 }
 
-// well wants all to be as if nothing had been, and what was seen meanwhile in
-// the history.
+// well requires that the coordinator works again after a fault. The history must have the
+// changes that were published during the fault.
 func (tr *troubled) well() {
 	tr.t.Helper()
 	tr.seen.until(pb.Status_STATUS_SERVING, "")
@@ -172,7 +175,8 @@ func (tr *troubled) well() {
 	}
 }
 
-// endures goes through a trouble.
+// endures begins a fault of the store, checks the coordinator during the fault, ends the fault,
+// and checks that the coordinator works again.
 func (tr *troubled) endures(why string, begin func() (end func())) {
 	tr.t.Helper()
 	end := begin()

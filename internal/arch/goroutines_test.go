@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// starts lists the ways to start a goroutine. context.AfterFunc is not in it: it joins
-// two contexts, runs at most once, and ends by itself.
+// starts has the ways to start a goroutine. context.AfterFunc is left out: its function runs at
+// most once, and ends by itself.
 var starts = []string{"go", "time.AfterFunc"}
 
 // goroutineFaults finds goroutines that are started in a layer below component. The

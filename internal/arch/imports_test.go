@@ -18,7 +18,7 @@ type imported struct {
 func (s source) imports() []imported {
 	var all []imported
 	for _, spec := range s.file.Imports {
-		p, _ := strconv.Unquote(spec.Path.Value) // the parser has checked it
+		p, _ := strconv.Unquote(spec.Path.Value) // the parser has checked the path
 		all = append(all, imported{p, s.line(spec.Pos())})
 	}
 	return all

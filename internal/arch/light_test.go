@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// heavy lists the dependencies of a control plane. A program that embeds one of the
-// libraries must not inherit them.
+// heavy has packages that only a coordinator needs. A program that embeds the server or the
+// client must not depend on them.
 var heavy = []string{
 	"go.etcd.io/bbolt",
 	"go.etcd.io/etcd",

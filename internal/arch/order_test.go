@@ -18,39 +18,40 @@ import (
 )
 
 const (
-	// maxUpward is how many percent of the references between the files of a package
-	// may run upwards.
+	// maxUpward is the largest allowed share of upward references, in percent of the
+	// references between the files of a package.
 	maxUpward = 10
-	// maxMethods is how many methods a type may have.
+	// maxMethods is the largest allowed number of methods of a type.
 	maxMethods = 40
-	// exactFiles is how many files that refer to each other in cycles are put into the
-	// best order by trying all of them. For more the order is only a good one.
+	// exactFiles is the largest number of files that refer to each other in cycles for which
+	// the best order is computed. For more files the order is only a good one.
 	exactFiles = 16
 )
 
-// upwardAllowed are the packages that still have more upward references than maxUpward
-// percent, with their number. The number may only fall.
+// upwardAllowed has the packages that may have more upward references than maxUpward percent,
+// with the allowed number. A change may only make the number smaller.
 var upwardAllowed = map[string]int{}
 
-// reference says that one file uses what another file of its package declares.
+// reference means that the file from uses something that the file to declares. Both files are in
+// one package.
 type reference struct{ from, to string }
 
-// typed is what go list prints of one package.
+// typed describes one package, as `go list` prints it.
 type typed struct {
 	path, dir string
 	files     []string
 }
 
-// order is what a package's references are.
+// order has figures about the references between the files of a package, and about the types.
 type order struct {
 	references int
-	upward     int         // in the best order that was found
-	worst      []reference // those that run upwards in it
+	upward     int         // number of upward references in the best order that was found
+	worst      []reference // the upward references
 	methods    map[string]int
 }
 
-// TestOrder: a reader can read the files of a package from the bottom to the top,
-// because few references run upwards.
+// TestOrder checks that the files of each package have an order in which few references run
+// upwards. A reader can then read the files from the bottom to the top.
 func TestOrder(t *testing.T) {
 	module(t)
 	exports, packages := listed(t)
@@ -82,8 +83,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// listed returns where the compiler has put what each package exports, and our
-// packages.
+// listed returns the files with the compiled exports of all packages, and the packages of this
+// module.
 func listed(t *testing.T) (exports map[string]string, packages []typed) {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-export", "-deps", "-f",
@@ -154,8 +155,7 @@ func methodsOf(pkg *types.Package) map[string]int {
 	return methods
 }
 
-// upward returns how many references run upwards in the best order that it finds, and
-// which.
+// upward returns the upward references in the best order that it finds, and their number.
 func upward(references map[reference]bool) (int, []reference) {
 	uses := map[string][]string{}
 	for r := range references {
@@ -170,8 +170,8 @@ func upward(references map[reference]bool) (int, []reference) {
 	return len(worst), worst
 }
 
-// components returns the strongly connected components (Tarjan). References between
-// two of them never run in both directions.
+// components returns the strongly connected components of the files (Tarjan's algorithm).
+// References between two components never run in both directions.
 func components(uses map[string][]string) [][]string {
 	index, low, onStack := map[string]int{}, map[string]int{}, map[string]bool{}
 	var stack []string
@@ -230,8 +230,8 @@ func against(files []string, references map[reference]bool) []reference {
 	return worst
 }
 
-// exact returns the order, from the bottom to the top, with the fewest upward
-// references. It takes 2^n steps.
+// exact returns the order, from the bottom to the top, with the fewest upward references. It
+// needs 2^n steps for n files.
 func exact(files []string, references map[reference]bool) []string {
 	n := len(files)
 	uses := make([]int, n) // the files that a file uses, as bits
@@ -246,7 +246,8 @@ func exact(files []string, references map[reference]bool) []string {
 	for set := 1; set < 1<<n; set++ {
 		cost[set] = 1 << 30
 		for i := range n {
-			// i is the highest of set: what it uses outside of set is above it.
+			// File i is the highest of the files in set. Its references to files that
+			// are not in set run upwards.
 			if set&(1<<i) == 0 {
 				continue
 			}
@@ -271,7 +272,8 @@ func ones(set int) int {
 	return n
 }
 
-// greedy returns a good order: each file is moved to its best place until none gains.
+// greedy returns a good order. It moves each file to its best place, until no move makes the
+// order better.
 func greedy(files []string, references map[reference]bool) []string {
 	order := slices.Clone(files)
 	for moved := true; moved; {
@@ -287,7 +289,7 @@ func greedy(files []string, references map[reference]bool) []string {
 	return order
 }
 
-// bestPlace returns where the file at an index has the fewest upward references.
+// bestPlace returns the index at which the file order[at] causes the fewest upward references.
 func bestPlace(order []string, at int, references map[reference]bool) int {
 	file, best, least := order[at], at, 0
 	for _, step := range []int{-1, 1} {
@@ -297,7 +299,7 @@ func bestPlace(order []string, at int, references map[reference]bool) int {
 			if step > 0 {
 				below, above = above, below
 			}
-			// When file moves below order[i], its use of it becomes an upward reference.
+			// If file moves below order[i], a reference from file to order[i] runs upwards.
 			cost += count(references[below]) - count(references[above])
 			if cost < least {
 				best, least = i, cost
@@ -344,7 +346,7 @@ func TestOrderFaults(t *testing.T) {
 	}
 }
 
-// TestOrderGreedy: on small graphs the good order is the best one.
+// TestOrderGreedy checks that greedy finds the best order of small random graphs.
 func TestOrderGreedy(t *testing.T) {
 	for seed := range 200 {
 		references, files := map[reference]bool{}, []string{"a", "b", "c", "d", "e", "f", "g"}

@@ -8,27 +8,28 @@ import (
 // The layers, the lowest first. A package imports only packages of lower layers.
 const (
 	generated  = iota - 1 // generated code
-	base                  // general functions; imports only the standard library
-	vocabulary            // values and functions only
-	judgement             // values and functions that decide; time is a parameter
-	shared                // locks, channels, context; no goroutine, timer, clock, I/O
-	core                  // decides about the values of shared; as pure as judgement
-	adapter               // one heavy dependency each, or the operating system
-	component             // starts goroutines and waits for their end
-	extension             // belongs to one component and imports it
-	wiring                // connects the components
-	setup                 // belongs to one package of wiring and imports it
-	command               // flags, signals, exit codes, printing
-	testOnly              // may import every layer; only tests may import it
+	base                  // packages with general functions; they import only the standard library
+	vocabulary            // packages with values and functions only
+	judgement             // packages that decide; they have values and functions only, and time is a parameter
+	shared                // packages with locks, channels and contexts, but without goroutines, clocks and I/O
+	core                  // packages that decide about values of shared; they have the rules of judgement
+	adapter               // packages with one heavy dependency each, or with system calls
+	component             // packages that start goroutines and wait for their end
+	extension             // packages that belong to one component and import it
+	wiring                // packages that connect the components
+	setup                 // packages that belong to one package of wiring and import it
+	command               // packages with flags, signals, exit codes and printing
+	testOnly              // packages that may import every layer, and that only tests may import
 )
 
 // row is one package and its layer.
 type row struct {
 	path  string
 	layer int
-	only  []string // if set, the only packages of the module that it may import
-	light bool     // other programs embed it: no heavy dependency, not even an indirect one
-	// goroutines permits goroutines in a layer below component: they end by themselves.
+	only  []string // if not nil, the only packages of the module that the package may import
+	light bool     // true if other programs embed the package, so that it may not need a heavy package
+	// goroutines permits goroutines in a package below the layer component, if they end by
+	// themselves.
 	goroutines bool
 }
 

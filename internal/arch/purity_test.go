@@ -7,38 +7,40 @@ import (
 	"testing"
 )
 
-// clocks lists the ways to read the time or to wait. In the lower layers time is a
-// parameter; a goroutine of a higher layer sleeps until the next deadline.
+// clocks has the functions that read the time or wait. In the lower layers, time is a parameter,
+// and a goroutine of a higher layer waits for the next deadline.
 var clocks = []string{
 	"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.AfterFunc",
 	"time.NewTimer", "time.NewTicker", "time.Tick",
 }
 
-// timedContexts lists the functions of context that start a timer or a goroutine.
+// timedContexts has the functions of package context that start a timer or a goroutine.
 var timedContexts = []string{
 	"context.WithTimeout", "context.WithTimeoutCause",
 	"context.WithDeadline", "context.WithDeadlineCause", "context.AfterFunc",
 }
 
-// purity lists what a layer forbids. A forbidden import forbids all folders below it.
+// purity has the rules of a layer: what its packages may not import or use. A forbidden import
+// also forbids all folders below it.
 type purity struct {
 	stdOnly bool
 	imports []string
 	except  []string            // imports that are allowed although a folder above them is forbidden
-	members map[string][]string // of these imports, the only members that are allowed
+	members map[string][]string // the only members that are allowed, by the import that has them
 	uses    []string
 }
 
-// values forbids locks, goroutines, clocks, random numbers and system calls.
+// values is the purity of packages without locks, goroutines, clocks, random numbers and system
+// calls.
 var values = purity{
 	stdOnly: true,
 	imports: []string{"sync", "context", "os", "net", "io/fs", "log", "runtime", "math/rand", "crypto/rand"},
-	// These packages obey the same rules. TestLayers decides which of them a package may import.
+	// These packages have the same rules. TestLayers checks which of them a package may import.
 	except: []string{modulePath + "/health", modulePath + "/internal/graph", modulePath + "/internal/domain", modulePath + "/internal/fields"},
 	uses:   append([]string{"go", "chan", "select"}, clocks...),
 }
 
-// pure maps each layer that has such rules to them.
+// pure has the purity of each layer that has one.
 var pure = map[int]purity{
 	base:       values,
 	vocabulary: values,
@@ -99,7 +101,7 @@ func (r purity) useFaults(s source) []string {
 	return faults
 }
 
-// refusesMember reports whether a package member is not among those that are allowed.
+// refusesMember reports whether a member of a package, such as "net.Dial", is not allowed.
 func (r purity) refusesMember(what string) bool {
 	dot := strings.LastIndexByte(what, '.')
 	if dot < 0 {
@@ -109,13 +111,13 @@ func (r purity) refusesMember(what string) bool {
 	return is && !slices.Contains(allowed, what[dot+1:])
 }
 
-// under tells whether an import is a package or lies below it.
+// under reports whether an import is the package p, or is in a folder below it.
 func under(importPath, p string) bool {
 	return importPath == p || strings.HasPrefix(importPath, p+"/")
 }
 
-// standard tells packages of the standard library: their paths begin without a
-// host name.
+// standard reports whether a package is in the standard library. The path of such a package does
+// not begin with a host name.
 func standard(importPath string) bool {
 	first, _, _ := strings.Cut(importPath, "/")
 	return !strings.Contains(first, ".")

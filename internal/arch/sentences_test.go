@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// maxWords is how many words a sentence of a comment may have.
+// maxWords is the largest allowed number of words in a sentence of a comment.
 const maxWords = 25
 
-// sentenceEnd separates sentences. A colon before a list in a sentence does not end it.
+// sentenceEnd matches the end of a sentence, which may also be a colon or a semicolon.
 var sentenceEnd = regexp.MustCompile(`[.!?;:]["')\]]*(\s|$)`)
 
 // abbreviations have a full stop that ends no sentence.

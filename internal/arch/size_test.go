@@ -14,7 +14,7 @@ const (
 	maxTestFile = 600
 	maxFunc50   = 10 // for half of all functions
 	maxFunc90   = 30 // for nine in ten functions
-	longestOf   = 10 // how many functions a fault names
+	longestOf   = 10 // number of long functions that a fault names
 )
 
 // fileFaults finds files that are too long.

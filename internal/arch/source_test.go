@@ -14,21 +14,21 @@ import (
 )
 
 const (
-	root       = "../.." // relative to this folder, where the tests run
+	root       = "../.." // folder of the module, relative to the folder of this package
 	modulePath = "github.com/meshhealth/meshhealth"
 )
 
 // source is one parsed Go file.
 type source struct {
-	path      string // from the root of the repository, with slashes
-	pkg       string // its folder
+	path      string // path of the file, relative to the root of the repository and with slashes
+	pkg       string // folder of the file
 	test      bool
 	generated bool
 	file      *ast.File
 	fset      *token.FileSet
 }
 
-// line returns the line a position is on.
+// line returns the number of the line that contains a position.
 func (s source) line(pos token.Pos) int { return s.fset.Position(pos).Line }
 
 // lines returns the number of lines of the file.
@@ -79,11 +79,11 @@ func outside(name string) bool {
 	return false
 }
 
-// notOurs lists names in a work tree that are not part of the repository: files that
-// were built or fetched, and files of an editor.
+// notOurs has the names of folders in a work tree that are not part of the repository. They have
+// files that were built or fetched, or files of an editor.
 var notOurs = map[string]bool{".git": true, ".idea": true, ".vscode": true, "bin": true, "node_modules": true}
 
-// walk calls visit with every regular file of the repository.
+// walk calls visit for every regular file of the repository.
 func walk(visit func(name string, text []byte) error) error {
 	return filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 		switch {

@@ -20,7 +20,8 @@ func at(ms int) time.Time { return noon.Add(time.Duration(ms) * time.Millisecond
 // became returns a truth with a bound of one second.
 func became(ms int, s State) Truth { return Truth{At: at(ms), ID: payA, State: s, Bound: time.Second} }
 
-// told returns an update with this state.
+// told returns an update with the state s that the watcher received at ms milliseconds after
+// noon.
 func told(ms int, s State) Seen { return Seen{At: at(ms), ID: payA, State: s} }
 
 // undecided returns an undecided truth with a bound of three seconds.

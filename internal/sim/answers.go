@@ -111,7 +111,7 @@ func (r *record) noteFailure(ev *mesh.Event) {
 	case mesh.EventStranger:
 		if !r.lost() && (r.config == health.CauseNone || r.suspectFrom.set) {
 			r.suspectAnswer()
-			r.strange = true
+			r.byStranger = true
 		}
 	}
 }

@@ -16,8 +16,9 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// bubble is a whole registry on a simulated disk, with callers and readers, in a
-// bubble of synctest. A caller is made when a script first names it.
+// bubble is a whole registry on a simulated disk, with callers and readers, in a bubble of
+// synctest. A caller stands for one instance, its client and its follower. It is created when
+// a step of the script names it for the first time.
 type bubble struct {
 	t      *testing.T
 	began  time.Time
@@ -37,17 +38,19 @@ type bubble struct {
 	answers []func()
 }
 
-// pauses stops the owner or the store writer: it is the log handler, which both call.
+// pauses is a log handler that can pause the owner and the store writer of the registry, since
+// both write logs.
 type pauses struct {
 	slog.Handler
-	next  atomic.Int64
-	until atomic.Int64 // when the last pause ends
-	ended atomic.Int64 // when the last pause that is over has ended
-	// killed is closed when the process is killed, which ends its pause.
+	next  atomic.Int64 // nanoseconds for which the next log record pauses its writer
+	until atomic.Int64 // planned end of the last pause, in Unix nanoseconds
+	ended atomic.Int64 // time at which the last pause ended, in Unix nanoseconds
+	// killed is closed when the process of the registry is killed, which ends a pause.
 	killed atomic.Pointer[chan struct{}]
 }
 
-// live begins a new life of the registry; the returned function kills it.
+// live must be called when a registry starts. The returned function kills the registry: it ends
+// the present pause.
 func (p *pauses) live() (kill func()) {
 	killed := make(chan struct{})
 	p.killed.Store(&killed)
@@ -68,14 +71,14 @@ func (p *pauses) Handle(context.Context, slog.Record) error {
 	return nil
 }
 
-// caller is one instance, and what the registry has answered it.
+// caller is one instance, with the answers that it has received from the registry.
 type caller struct {
 	id          health.ID
-	busy        bool // a call of its own is under way
+	busy        bool // true while a call of the caller has no answer
 	incarnation int
 	lease       uint64
-	sure        bool // what the store must hold of its registration is known
-	doubtful    bool // what the store must hold of its override is not known
+	sure        bool // true if it is known whether the store must have the registration
+	doubtful    bool // true if it is not known whether the store must have the override
 	override    *health.Override
 	says        health.Status
 	alive       bool
@@ -96,7 +99,8 @@ func (b *bubble) failed() bool {
 	return b.fault != nil
 }
 
-// playBubble plays a script to a registry.
+// playBubble plays a script to a whole registry in a bubble of synctest. It returns the first
+// fault, and the number of events that the registry received.
 func playBubble(t *testing.T, s *Script) (fault *Fault, events int) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &bubble{
@@ -149,13 +153,14 @@ func (b *bubble) start() {
 	b.wait()
 	b.remembered()
 	for _, c := range b.callers {
-		if c.alive && !c.busy { // its follower connects again
+		if c.alive && !c.busy { // the follower of the instance connects again
 			b.report(c)
 		}
 	}
 }
 
-// remembered checks that everything that was answered is there after a restart.
+// remembered checks, after a restart, that the registry still has every acknowledged
+// registration and override.
 func (b *bubble) remembered() {
 	for _, c := range b.callers {
 		if !c.sure || c.busy {
@@ -173,7 +178,8 @@ func (b *bubble) remembered() {
 	}
 }
 
-// until lets time pass. Every caller that is alive gives evidence each second.
+// until lets time pass until at. Each second, every caller gives evidence: that its instance is
+// alive, or that it does not answer.
 func (b *bubble) until(at time.Time) {
 	for time.Until(at) > 0 && !b.failed() {
 		time.Sleep(min(time.Until(at), time.Second))
@@ -205,7 +211,7 @@ func (b *bubble) observe(ev mesh.Event, since time.Time) {
 	_ = b.Observe(ctx, ev, since)
 }
 
-// checkCaller compares the published state of a caller with the truth.
+// checkCaller compares the published state of an instance with the truth.
 func (b *bubble) checkCaller(c *caller) {
 	e, ok := b.Feed().Get(c.id)
 	if !ok || !c.sure || c.busy || c.lease == 0 || e.Spec.Lease != c.lease {
@@ -221,7 +227,7 @@ func (b *bubble) checkCaller(c *caller) {
 	}
 }
 
-// playStep plays one step. Callers wait for their answers in goroutines of their own.
+// playStep plays one step of the script. It does not wait for the answers to calls.
 func (b *bubble) playStep(s *Step) {
 	switch s.Op {
 	case OpPause:
@@ -257,7 +263,7 @@ func (b *bubble) playCallerStep(c *caller, s *Step) {
 		}
 	case OpCut:
 		c.alive, c.since = false, time.Now()
-	case OpDelay: // a wait without an answer that began For ago
+	case OpDelay: // a follower reports a wait without an answer, which began For ago
 		if c.lease != 0 && c.alive {
 			b.observe(mesh.Event{Kind: mesh.EventPath, ID: c.id, Lease: c.lease}, time.Now().Add(-s.For))
 		}
@@ -274,8 +280,8 @@ func (b *bubble) report(c *caller) {
 	}}, time.Time{})
 }
 
-// call makes a call that the registry answers when it is durable. Its result is noted
-// by wait.
+// call makes a call in a goroutine. The registry answers the call when its effect is durable.
+// The method wait stores the answer in c.
 func (b *bubble) call(c *caller, s *Step) {
 	c.busy = true
 	make := b.add
@@ -297,7 +303,8 @@ func (b *bubble) call(c *caller, s *Step) {
 	})
 }
 
-// wait waits until every goroutine is idle, and notes the results of calls.
+// wait waits until all goroutines of the bubble are blocked, and stores the answers to calls in
+// their callers.
 func (b *bubble) wait() {
 	synctest.Wait()
 	b.mu.Lock()
@@ -333,7 +340,7 @@ func (b *bubble) remove(r *registry.Registry, c caller, _ *Step) (note func(*cal
 	if held, ok := b.disk.holds(c.id); ok {
 		b.fail("not durable", "%s was told that it is gone, and the disk holds %+v", c.id, held.Registrations)
 	}
-	return func(c *caller) { c.sure, c.lease = true, 0 } // its override stays
+	return func(c *caller) { c.sure, c.lease = true, 0 } // the override outlasts the registration
 }
 
 func (b *bubble) force(r *registry.Registry, c caller, s *Step) (note func(*caller)) {
@@ -354,14 +361,15 @@ func (b *bubble) force(r *registry.Registry, c caller, s *Step) (note func(*call
 	return func(c *caller) { c.override, c.doubtful = o, false }
 }
 
-// end waits until everything is settled, and compares the readers.
+// end lets two minutes pass without faults and stops the registry. It then checks that all
+// readers have received the published states.
 func (b *bubble) end() {
 	b.disk.set(diskWell, 0)
 	if !b.failed() {
 		b.until(time.Now().Add(2 * time.Minute))
 	}
 	b.stop()
-	b.disk.cut() // the registry does not wait for a commit that hangs
+	b.disk.cut() // this ends a commit that hangs, for which the registry has not waited
 	b.calls.Wait()
 	for _, l := range b.readers {
 		l.end()

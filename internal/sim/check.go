@@ -161,7 +161,7 @@ func (o instanceChecks) overdue(r *record) bool {
 		return false
 	}
 	fresh := !r.static && r.byItself && !o.due(r.renewed, ttl/2+after+slack)
-	return r.pushers == 0 && !fresh && !r.strange && o.due(r.suspectFrom, 2*after+r.extra+slack) && r.unguardedFor(2*after+slack)
+	return r.pushers == 0 && !fresh && !r.byStranger && o.due(r.suspectFrom, 2*after+r.extra+slack) && r.unguardedFor(2*after+slack)
 }
 
 // checkFull checks an instance that is published as UNKNOWN, because its server had no room
@@ -186,7 +186,7 @@ func (o instanceChecks) checkGone(r *record) {
 		if r.forced == nil && s.Cause != health.CauseLeaseExpired {
 			o.w.fail("expired", "the lease of %s has expired, and it is %+v", s.ID, *s)
 		}
-	case first && (r.strange || o.w.now < r.giveUp.ends) && !o.hiddenByGuard(r):
+	case first && (r.byStranger || o.w.now < r.giveUp.ends) && !o.hiddenByGuard(r):
 		o.w.fail("too soon", "%s is suspect since %v only, %v were forgiven: %+v", s.ID, r.suspectFrom.at, o.forgiven-r.suspectFrom.forgiven, *s)
 	}
 	if r.drained() && s.Judged == health.NotServing {

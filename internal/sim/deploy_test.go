@@ -8,7 +8,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// fleet is a mesh of equal services whose instances all start at the begin.
+// fleet returns a script with equal services. The first instances of each service, in the
+// number begin, start at the begin of the script.
 func fleet(services, instances, begin int, source health.Source) *Script {
 	s := &Script{Setup: Setup{Seed: 1, LogBytes: 1 << 20}}
 	s.Policy.FlapMax = time.Minute
@@ -22,7 +23,8 @@ func fleet(services, instances, begin int, source health.Source) *Script {
 	return s
 }
 
-// expect allows only these statuses for every service from at on.
+// expect adds steps to the script: from the time at on, only these statuses are right for every
+// service.
 func (s *Script) expect(at time.Duration, statuses ...health.Status) {
 	for i := range s.Services {
 		s.Steps = append(s.Steps, Step{At: at, Op: OpExpect, Who: s.Services[i].Name, N: Bits(statuses...)})
@@ -51,8 +53,8 @@ func wantNoFault(t *testing.T, s *Script) {
 	}
 }
 
-// whileLeaving returns what a service may be while instances leave: stock servers
-// have no DRAINING, and report NOT_SERVING.
+// whileLeaving returns the statuses that a service may have while some instances leave. For
+// stock servers it adds DEGRADED, since they report NOT_SERVING in place of DRAINING.
 func whileLeaving(source health.Source, statuses ...health.Status) []health.Status {
 	if stock(source) {
 		return append(statuses, health.Degraded)
@@ -87,7 +89,7 @@ func TestScaleUp(t *testing.T) {
 		for i := 3; i < 30; i++ {
 			s.step(30*time.Second, OpAdd, i)
 		}
-		s.step(2*time.Minute, OpSay, 31) // so that the script lasts until then
+		s.step(2*time.Minute, OpSay, 31) // a step without an effect, so that the script lasts for 2 min
 		wantNoFault(t, s)
 	})
 }

@@ -16,12 +16,12 @@ var errDisk = errors.New("no space left on device")
 const (
 	diskWell   = iota
 	diskFull   // the commit fails
-	diskUnsure // the commit is made, and an error is returned
-	diskBlind  // the same, and nothing can be read back
+	diskUnsure // the commit is made, but returns an error
+	diskBlind  // the commit is made, but returns an error, and every read fails
 )
 
-// disk is a real store that is slow, fails, or loses its power on demand. Its
-// contents outlive its registries.
+// disk is a store in memory that can be slow, can fail, and can lose its power. Its content
+// remains when a registry ends.
 type disk struct {
 	*store.Memory
 	mu    sync.Mutex
@@ -44,7 +44,7 @@ func (d *disk) now() (mode int, takes time.Duration, dead chan struct{}) {
 	return d.mode, d.takes, d.dead
 }
 
-// cut takes the power away until the returned function is called.
+// cut turns the power off. The returned function turns it on again.
 func (d *disk) cut() (on func()) {
 	_, _, dead := d.now()
 	close(dead)
@@ -97,7 +97,7 @@ func (d *disk) Lookup(ctx context.Context, ids []health.ID) (store.State, error)
 
 func (d *disk) Close() error { return nil }
 
-// holds returns what is stored of an instance.
+// holds returns the stored records of an instance, and whether the instance is registered.
 func (d *disk) holds(id health.ID) (store.State, bool) {
 	s, err := d.Memory.Lookup(context.Background(), []health.ID{id})
 	return s, err == nil && len(s.Registrations) == 1

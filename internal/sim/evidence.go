@@ -146,7 +146,7 @@ func (r *record) clearSuspicion() {
 	if r.lost() || r.config != health.CauseNone || r.suspectFrom.set {
 		r.moves++
 	}
-	r.suspectFrom, r.silent, r.silentAfter, r.refused, r.config, r.full, r.strange = stamp{}, false, deadline{}, false, health.CauseNone, false, false
+	r.suspectFrom, r.silent, r.silentAfter, r.refused, r.config, r.full, r.byStranger = stamp{}, false, deadline{}, false, health.CauseNone, false, false
 	r.refusedAt, r.failedAt, r.garbledAt = 0, 0, 0
 	r.gone, r.held, r.extra = false, false, 0
 	r.setVague(false)
@@ -203,10 +203,10 @@ func (r *record) markSuspect() {
 		return
 	}
 	r.waiting = stamp{}
-	if !r.suspectFrom.set || r.strange {
+	if !r.suspectFrom.set || r.byStranger {
 		r.suspectFrom, r.heardThen, r.giveUp = o.stamp(), r.heard, deadlineAfter(o.w.now, o.policy().UnreachableAfter)
 	}
-	r.full, r.strange = false, false
+	r.full, r.byStranger = false, false
 }
 
 // noteRefusal updates r after a refused connection. A second refusal, at least a second after
@@ -219,7 +219,7 @@ func (r *record) noteRefusal() {
 	}
 	r.refused, r.moves = true, r.moves+1
 	r.suspectFrom, r.silent, r.config, r.gone, r.held, r.expired = stamp{}, false, health.CauseNone, false, false, stamp{}
-	r.full, r.strange, r.stranger = false, false, false
+	r.full, r.byStranger, r.stranger = false, false, false
 	r.setVague(false)
 	r.markLowered()
 }

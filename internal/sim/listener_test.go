@@ -12,8 +12,8 @@ import (
 
 var errTurned = errors.New("the feed has ended")
 
-// listener is a reader that sleeps until there is a change for it. It must be woken
-// at once then.
+// listener is a reader that sleeps until the feed has a change that interests it. The feed must
+// wake it at the time of the change.
 type listener struct {
 	b        *bubble
 	interest feed.Interest
@@ -24,8 +24,8 @@ type listener struct {
 	running  sync.WaitGroup
 }
 
-// listen starts readers of everything, of one service, of two, of the mesh and of the
-// coordinator itself.
+// listen starts six readers. They read all entries, those of one service (twice), those of two
+// services, those of the mesh, and those of the coordinator itself.
 func (b *bubble) listen() {
 	for _, services := range [][]string{nil, {"s0"}, {"s1"}, {"s2", "s3"}, {health.MeshName}, {""}} {
 		l := &listener{b: b, interest: feed.Interest{Services: services}, known: map[health.ID]uint64{}}
@@ -34,7 +34,7 @@ func (b *bubble) listen() {
 	}
 }
 
-// readFrom goes on with another feed.
+// readFrom makes the listener continue with the feed of a new registry.
 func (l *listener) readFrom(f *feed.Feed) {
 	l.end()
 	var ctx context.Context
@@ -67,7 +67,7 @@ func (l *listener) readStep(step *feed.Step) {
 		clear(l.known)
 	}
 	for e := range step.Entries {
-		// The owner may have been paused before it published.
+		// A pause of the owner may have delayed the publication.
 		paused := l.b.pauses.ended.Load() > e.At.UnixNano()
 		if late := time.Since(e.At); late > 0 && !step.Snapshot && !paused {
 			l.b.fail("woken late", "the reader of %q gets a change of %s after %v", l.interest.Services, e.ID, late)
@@ -80,7 +80,7 @@ func (l *listener) readStep(step *feed.Step) {
 	l.cursor = feed.Cursor{Epoch: l.from.Epoch(), Revision: step.Revision}
 }
 
-// compare checks that it knows the published entries.
+// compare checks that the listener has received the last revision of each published entry.
 func (l *listener) compare(b *bubble) {
 	entries, _ := b.Feed().Snapshot(l.interest.Services...)
 	if len(entries) != len(l.known) {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/tools/txtar"
 )
 
-// plant writes the overlay of one bug. The old text must occur in its file exactly
-// once.
+// plant reads a file with an old and a new text. It writes an overlay for the go command that
+// replaces the old text by the new one. The old text must occur exactly once in its file.
 func plant(t *testing.T, file string) (overlay string) {
 	a, err := txtar.ParseFile(file)
 	if err != nil || len(a.Files) != 2 {

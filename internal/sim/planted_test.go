@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// within bounds the time in which the ordinary tests must find a planted bug.
+// within is the longest time in which the ordinary tests must find a planted bug.
 const within = 60 * time.Second
 
 var found = regexp.MustCompile(`(?s)(seed \d+), after (\d+) events, (\S+): at \S+: ([a-z -]+):.*minimised to (\d+) steps`)
 
-// TestPlanted builds the ordinary tests with one bug each, in a copy of its file, and
-// checks that they find it.
+// TestPlanted builds the ordinary tests of this package once for each planted bug, with the bug
+// in the code that they test. They must find each bug.
 func TestPlanted(t *testing.T) {
 	files, err := filepath.Glob("testdata/planted/*.txtar")
 	if err != nil || len(files) == 0 {

@@ -15,7 +15,7 @@ type oracle struct {
 	aggregates map[health.ID]*health.State // published aggregates: services, zones, the mesh, and the coordinator itself
 	touched    []*record
 	dirty      map[string]bool      // services whose instances must be counted again
-	expected   map[string]int       // by service: the allowed statuses, as the step OpExpect sets them
+	expected   map[string]int       // for each service, the statuses that OpExpect allows, as bits; 0 allows all
 	acked      map[health.ID]uint64 // leases of the acknowledged registrations
 	waiting    map[health.ID]forced // overrides of instances that are not registered
 	heard      map[uint64]bool      // leases under which the coordinator has ever received a status
@@ -25,7 +25,7 @@ type oracle struct {
 	revision   uint64        // the revision of the last published change
 	scanAt     time.Duration // the time of the next check of all instances
 	noticed    stamp         // the time of the last Step of the core
-	unheard    stamp         // the last start of the coordinator; unset when stored instances have become suspect
+	unheard    stamp         // the last start of the coordinator; unset when silent instances from the store have become suspect
 	vague      int           // number of records whose field vague is true
 	figures    Figures
 }
@@ -103,11 +103,11 @@ type evidence struct {
 	failedAt  time.Duration // the first answer with an error since the last good answer; 0 means none
 	garbledAt time.Duration // the first invalid answer since the last good answer; 0 means none
 
-	heard     time.Duration // the last time that the coordinator received anything from the address of the instance
-	heardThen time.Duration // the value of heard when the instance became suspect
-	failed    bool          // true if the process answers with errors, which count as the report NOT_SERVING
-	full      bool          // true if the instance is suspect because its server has no room for calls
-	strange   bool          // true if the instance is suspect because another process answers at its address
+	heard      time.Duration // the last time that the coordinator received anything from the address of the instance
+	heardThen  time.Duration // the value of heard when the instance became suspect
+	failed     bool          // true if the process answers with errors, which count as the report NOT_SERVING
+	full       bool          // true if the instance is suspect because its server has no room for calls
+	byStranger bool          // true if the instance is suspect because another process answers at its address
 	// stranger is true if the last answer from the address of the instance came from
 	// another process.
 	stranger bool

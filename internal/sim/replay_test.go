@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestTranscripts plays scripts that have failed once.
+// TestTranscripts plays the scripts in testdata. Each of them has found a bug.
 func TestTranscripts(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil {

@@ -5,11 +5,11 @@ import (
 	"time"
 )
 
-// tries bounds how many scripts are played to minimise one.
+// tries is the largest number of scripts that are played to minimise one failing script.
 const tries = 600
 
-// sizeOf makes most scripts small, with much happening to few instances, and some
-// big.
+// sizeOf returns the size of the script of a seed. Most scripts have many failures of few
+// instances. Two in forty have many instances.
 func sizeOf(seed uint64) Size {
 	switch seed % 40 {
 	case 19:
@@ -20,7 +20,8 @@ func sizeOf(seed uint64) Size {
 	return Size{Instances: 60, Episodes: 80, Length: 15 * time.Minute}
 }
 
-// TestSimulation plays random scripts, with more than a million events.
+// TestSimulation plays random scripts. Without the race detector, they have more than a million
+// events together.
 func TestSimulation(t *testing.T) {
 	events, began := 0, time.Now()
 	for seed := range uint64(scripts) {

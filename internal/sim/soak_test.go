@@ -17,8 +17,8 @@ const (
 	soakHeap    = 64 << 20
 )
 
-// TestSoakSimulation plays scripts until it has played a hundred million events. It
-// keeps none in memory.
+// TestSoakSimulation plays random scripts until they had a hundred million events together. It
+// also checks that no memory stays in use.
 func TestSoakSimulation(t *testing.T) {
 	var events, seed atomic.Int64
 	began := time.Now()

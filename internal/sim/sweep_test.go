@@ -21,7 +21,7 @@ var (
 	plain = flag.Bool("sweep.plain", false, "play them with the defaults only")
 )
 
-// sweepScripts is the number of scripts per value.
+// sweepScripts is the number of scripts that are played for each value of a setting.
 const sweepScripts = 60
 
 // sweepScript returns a script with the default policy in which instances start
@@ -35,7 +35,8 @@ func sweepScript(seed uint64) *Script {
 	return s
 }
 
-// sweepRow plays all scripts with one change of the policy.
+// sweepRow plays all scripts with one change of the default policy, and returns a row of a table
+// with the figures.
 func sweepRow(name string, change func(*health.MeshPolicy)) string {
 	var f Figures
 	for seed := range uint64(sweepScripts) {
@@ -49,9 +50,9 @@ func sweepRow(name string, change func(*health.MeshPolicy)) string {
 		quantile(f.Held, 50).Round(100*time.Millisecond), quantile(f.Held, 95).Round(100*time.Millisecond))
 }
 
-// flapRow makes instances flap for twenty minutes at several paces. For each pace it
-// prints the published transitions per instance, and how long an instance is
-// suppressed after the end.
+// flapRow makes instances flap for twenty minutes at several paces, and returns a row of a
+// table. For each pace, the row has the number of published transitions per instance, and how
+// long an instance is suppressed after its last change.
 func flapRow(name string, change func(*health.MeshPolicy)) string {
 	row := "| " + name
 	for _, pace := range []time.Duration{5 * time.Second, 20 * time.Second, time.Minute, 5 * time.Minute} {
@@ -151,7 +152,7 @@ func constants(t *testing.T) {
 	}
 }
 
-// add adds the figures of another script.
+// add adds the figures g of another script to f.
 func (f *Figures) add(g *Figures) {
 	f.Transitions += g.Transitions
 	f.FalseDown += g.FalseDown
@@ -160,7 +161,7 @@ func (f *Figures) add(g *Figures) {
 	f.Held = append(f.Held, g.Held...)
 }
 
-// quantile returns the value below which percent of all lie.
+// quantile returns the value that the given percentage of all values do not exceed.
 func quantile(all []time.Duration, percent int) time.Duration {
 	if len(all) == 0 {
 		return 0

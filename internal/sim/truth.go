@@ -60,7 +60,7 @@ func (o instanceChecks) checkSick(r *record) {
 func (o instanceChecks) checkBlind(r *record) {
 	after := o.policy().UnreachableAfter
 	since := max(o.alone(r), r.heard, o.away)
-	if o.w.now < o.w.coord.forgivenAt+slack || r.pushers > 0 || r.strange || r.guarded(false) {
+	if o.w.now < o.w.coord.forgivenAt+slack || r.pushers > 0 || r.byStranger || r.guarded(false) {
 		return // after lateness the core may need up to slack to publish the worse status
 	}
 	long := o.w.now - since - slack
