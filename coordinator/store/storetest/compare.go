@@ -9,19 +9,19 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
-	"github.com/meshhealth/meshhealth/health"
 )
 
 // The functions below compare the texts of records. They accept that a store returns records in
 // another order, times with another location, and nil instead of empty labels.
 
-// text returns a record as one line: its ID and v in JSON, which does not contain the ID.
-func text(id health.ID, v any) string {
+// text returns the key of a record and the record v in JSON. The JSON of v does not contain the
+// key.
+func text(key string, v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // this cannot happen, because JSON can encode every record
 	}
-	return id.String() + " " + string(b)
+	return key + " " + string(b)
 }
 
 func utc(t time.Time) time.Time { return t.UTC().Round(0) }
@@ -29,20 +29,20 @@ func utc(t time.Time) time.Time { return t.UTC().Round(0) }
 func lines(s *store.State) []string {
 	all := []string{"alive " + utc(s.AliveAt).String(), "last batch " + strconv.FormatUint(s.LastBatch, 10)}
 	for _, p := range s.Positions {
-		all = append(all, "position "+text(health.ID{Service: p.Consumer}, p))
+		all = append(all, "position "+text(p.Consumer, p))
 	}
 	for _, r := range s.Registrations {
 		r.RegisteredAt = utc(r.RegisteredAt)
-		all = append(all, "registration "+text(r.ID, r))
+		all = append(all, "registration "+text(r.ID.String(), r))
 	}
 	for _, o := range s.Overrides {
 		o.SetAt, o.ExpiresAt = utc(o.SetAt), utc(o.ExpiresAt)
 		o.GoneAt = utc(o.GoneAt)
-		all = append(all, "override "+text(health.ID{Service: o.Scope}, o))
+		all = append(all, "override "+text(o.Scope, o))
 	}
 	for _, st := range s.Statuses {
 		st.Since = utc(st.Since)
-		all = append(all, "status "+text(st.ID, st))
+		all = append(all, "status "+text(st.ID.String(), st))
 	}
 	slices.Sort(all)
 	return all
@@ -50,7 +50,7 @@ func lines(s *store.State) []string {
 
 func transitionLine(t store.Transition) string {
 	t.At, t.FirstFailure = utc(t.At), utc(t.FirstFailure)
-	return text(t.ID, t)
+	return text(t.ID.String(), t)
 }
 
 // same fails the test if two states are not equal.
