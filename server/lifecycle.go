@@ -14,13 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/logs"
 )
 
-const (
-	// beatEvery is the time between two heartbeats of the feed.
-	beatEvery = time.Second
-	// minSleep is the shortest sleep of the scheduler. After the sleep, the scheduler does
-	// all work that became due in this time.
-	minSleep = time.Millisecond
-)
+// beatEvery is the time between two heartbeats of the feed.
+const beatEvery = time.Second
 
 // Run runs the checks until ctx ends. At first it runs all checks without an InitialDelay.
 // After that it runs each check at its own interval. When ctx ends, the status becomes
@@ -77,7 +72,7 @@ func (s *Server) runScheduler(ctx context.Context) {
 		if callWorker {
 			s.workers.start(ctx)
 		}
-		timer.Reset(max(time.Until(next), minSleep))
+		timer.Reset(time.Until(next))
 	}
 }
 

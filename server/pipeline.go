@@ -93,16 +93,18 @@ func (p *pipeline) wakeScheduler() {
 	}
 }
 
-// step does all work that is due at now. next is the time when step must be called again,
-// which is not later than limit. callWorker reports whether the caller must start a worker.
+// step does all work that is due at now. next is the time when step must be called again.
+// It is at most the pause of the schedule later than limit. callWorker reports whether the
+// caller must start a worker.
 func (p *pipeline) step(now, limit time.Time) (next time.Time, callWorker bool) {
 	p.mu.Lock()
-	p.schedule.step(now, limit)
+	due := p.schedule.step(now, limit)
 	changes, _ := p.publish(now)
 	next = p.schedule.wakeTime
-	if due := p.publisher.newsDue; !due.IsZero() && due.Before(next) {
-		next = due
+	if news := p.publisher.newsDue; !news.IsZero() && news.Before(next) {
+		next = news
 	}
+	next = later(next, now.Add(pauseAfter(due)))
 	callWorker = p.schedule.callWorker()
 	p.mu.Unlock()
 	p.log(changes)

@@ -17,7 +17,18 @@ const (
 	slack = time.Second
 	// lateSlack is the largest lateness of the scheduler that does not extend deadlines.
 	lateSlack = 500 * time.Millisecond
+	// minPause and maxPause bound the result of pauseAfter.
+	minPause = time.Millisecond
+	maxPause = 10 * time.Millisecond
 )
+
+// pauseAfter returns the shortest time between a step in which that many tasks were due and
+// the next step. The next step does all work that becomes due in this time. While many tasks
+// are due, a longer pause saves wake-ups of the scheduler, each of which costs as much as a
+// run of a trivial check.
+func pauseAfter(tasks int) time.Duration {
+	return min(max(time.Duration(tasks)*time.Millisecond, minPause), maxPause)
+}
 
 // schedule decides which check runs, and when. It starts no goroutine and reads no
 // clock. The lock of the pipeline guards it.
@@ -42,9 +53,9 @@ type schedule struct {
 // instant converts t to an instant. A time that is too far away becomes the last instant.
 func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch)) }
 
-// step does all work that is due at now. It sets wakeTime to the time when the next task is
-// due, but not later than limit.
-func (s *schedule) step(now, limit time.Time) {
+// step does all work that is due at now and returns the number of tasks that were due. It
+// sets wakeTime to the time when the next task is due, but not later than limit.
+func (s *schedule) step(now, limit time.Time) (due int) {
 	if late := now.Sub(s.wakeTime); !s.wakeTime.IsZero() && late > lateSlack {
 		for i := range s.tasks {
 			s.tasks[i].task.forgive(late, now)
@@ -53,11 +64,13 @@ func (s *schedule) step(now, limit time.Time) {
 	}
 	for at := s.instant(now); len(s.tasks) > 0 && s.tasks[0].at <= at; {
 		s.doDue(s.tasks[0].task, now)
+		due++
 	}
 	s.wakeTime = limit
 	if s.needsEarlierStep() {
 		s.wakeTime = s.epoch.Add(time.Duration(s.tasks[0].at))
 	}
+	return due
 }
 
 // needsEarlierStep reports whether a task is due before wakeTime.
