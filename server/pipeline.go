@@ -60,7 +60,7 @@ func (p *pipeline) update(change func(now time.Time)) {
 // log, and wakes the scheduler if the scheduler would sleep too long.
 func (p *pipeline) publishAndUnlock(now time.Time) {
 	changes, newsWait := p.publish(now)
-	wake := newsWait || p.schedule.needsEarlierStep()
+	wake := newsWait || p.schedule.wakeSoon
 	p.mu.Unlock()
 	p.log(changes)
 	if wake {
@@ -196,8 +196,8 @@ func (p *pipeline) stop() map[*run]time.Time {
 	p.update(func(time.Time) {
 		p.schedule.closed, p.judgement.leaving = true, true
 		p.judgement.markAll()
-		for _, d := range p.schedule.tasks {
-			if r := d.task.current; d.task.phase == running {
+		for t := range p.schedule.wheel.all() {
+			if r := t.current; t.phase == running {
 				r.done = make(chan struct{})
 				left[r] = r.overdue
 			}

@@ -35,7 +35,7 @@ func pauseAfter(tasks int) time.Duration {
 type schedule struct {
 	maxRuns  int       // largest number of runs at the same time; negative: no limit
 	history  int       // number of runs that the history of each check keeps
-	tasks    dueHeap   // all tasks, by the time when they are due
+	wheel    wheel     // all tasks, by the time when they are due
 	waiting  waitHeap  // tasks in the phase waiting
 	inTime   int       // number of runs that are in progress and not overdue
 	called   bool      // true if a worker was called and has not asked for a run yet
@@ -43,6 +43,7 @@ type schedule struct {
 	epoch    time.Time // time of the instant 0
 	closed   bool      // true after Run has ended: no run starts, and no outcome counts
 	wakeTime time.Time // time when step must be called again; zero before the first step
+	wakeSoon bool      // true if a task has become due before wakeTime since the last step
 
 	// changed has the tasks whose status may have changed since the judgement last counted
 	// them.
@@ -57,25 +58,19 @@ func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch))
 // sets wakeTime to the time when the next task is due, but not later than limit.
 func (s *schedule) step(now, limit time.Time) (due int) {
 	if late := now.Sub(s.wakeTime); !s.wakeTime.IsZero() && late > lateSlack {
-		for i := range s.tasks {
-			s.tasks[i].task.forgive(late, now)
+		for t := range s.wheel.all() {
+			t.forgive(late, now)
+			s.updateDueTime(t)
 		}
-		s.updateAllDueTimes()
 	}
-	for at := s.instant(now); len(s.tasks) > 0 && s.tasks[0].at <= at; {
-		s.doDue(s.tasks[0].task, now)
+	s.wheel.advance(s.instant(now))
+	for t := s.wheel.ready(); t != nil; t = s.wheel.ready() {
+		s.doDue(t, now)
 		due++
 	}
-	s.wakeTime = limit
-	if s.needsEarlierStep() {
-		s.wakeTime = s.epoch.Add(time.Duration(s.tasks[0].at))
-	}
+	s.wakeTime = s.epoch.Add(time.Duration(s.wheel.next(s.instant(limit))))
+	s.wakeSoon = false
 	return due
-}
-
-// needsEarlierStep reports whether a task is due before wakeTime.
-func (s *schedule) needsEarlierStep() bool {
-	return len(s.tasks) > 0 && s.tasks[0].at < s.instant(s.wakeTime)
 }
 
 // doDue does all work that is due for t. It gives up an overdue run of t, or makes t wait
@@ -163,7 +158,7 @@ func (s *schedule) finish(r *run, o outcome, now time.Time) {
 	}
 	switch {
 	case t.removed:
-		s.drop(t)
+		s.wheel.remove(t)
 		t.current = nil
 		return
 	case t.phase == stuck:
@@ -188,7 +183,7 @@ func (s *schedule) giveUpRun(t *task, now time.Time) {
 	s.inTime--
 	t.phase = stuck
 	if t.removed {
-		s.drop(t)
+		s.wheel.remove(t)
 		return
 	}
 	s.record(t, outcome{
@@ -254,7 +249,8 @@ func (s *schedule) forEachChanged(f func(*task)) {
 func (s *schedule) add(t *task, now time.Time) {
 	s.lastSeq++
 	t.seq, t.next = s.lastSeq, s.instant(now.Add(t.rules.initialDelay))
-	heap.Push(&s.tasks, due{t.next, t})
+	s.wheel.add(t, t.next)
+	s.noteDue(t.next)
 	s.markChanged(t)
 }
 
@@ -282,15 +278,7 @@ func (s *schedule) remove(t *task, now time.Time) {
 		s.waiting = slices.DeleteFunc(s.waiting, func(w *task) bool { return w == t })
 		heap.Init(&s.waiting)
 	}
-	s.drop(t)
-}
-
-// drop removes t from the heap tasks. It does nothing if t is not in the heap.
-func (s *schedule) drop(t *task) {
-	if t.heapIndex >= 0 {
-		heap.Remove(&s.tasks, int(t.heapIndex))
-		t.heapIndex = -1
-	}
+	s.wheel.remove(t)
 }
 
 // block puts t into the phase blocked. t does not run until unblock ends this phase.
@@ -354,15 +342,14 @@ func (s *schedule) dueTime(t *task) instant {
 	return at
 }
 
-// updateDueTime computes the due time of t and moves t to its place in the heap.
+// updateDueTime computes the due time of t and moves t to its place in the wheel.
 func (s *schedule) updateDueTime(t *task) {
-	s.tasks[t.heapIndex].at = s.dueTime(t)
-	heap.Fix(&s.tasks, int(t.heapIndex))
+	due := s.dueTime(t)
+	s.wheel.move(t, due)
+	s.noteDue(due)
 }
 
-func (s *schedule) updateAllDueTimes() {
-	for i := range s.tasks {
-		s.tasks[i].at = s.dueTime(s.tasks[i].task)
-	}
-	heap.Init(&s.tasks)
+// noteDue sets wakeSoon if due is before wakeTime.
+func (s *schedule) noteDue(due instant) {
+	s.wakeSoon = s.wakeSoon || due < s.instant(s.wakeTime)
 }

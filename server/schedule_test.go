@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -176,8 +177,8 @@ func TestRemovedStuckRunLeavesRoom(t *testing.T) {
 		t.Errorf("b waited %v", waited)
 	}
 	c.finish(r, passed) // long after the run was given up
-	if len(c.s.tasks) != 1 || a.machine.Status() != health.Starting {
-		t.Errorf("%d tasks, a is %v", len(c.s.tasks), a.machine.Status())
+	if n := len(slices.Collect(c.s.wheel.all())); n != 1 || a.machine.Status() != health.Starting {
+		t.Errorf("%d tasks, a is %v", n, a.machine.Status())
 	}
 }
 

@@ -51,8 +51,8 @@ type task struct {
 	stats    stats
 	history  history
 
-	heapIndex int32  // index of the task in schedule.tasks; -1: the heap does not have the task
-	seq       uint32 // number of the task in the order of Add
+	number int32  // number of the task in schedule.wheel; 0: the wheel does not have the task
+	seq    uint32 // number of the task in the order of Add
 
 	phase       phase
 	excusedRuns uint8 // number of timeouts since the last evidence that do not count
@@ -236,37 +236,6 @@ func (t *task) info() CheckInfo {
 		info.Durations[i] = uint64(n)
 	}
 	return info
-}
-
-// due is a task and the time when schedule.doDue must be called for this task.
-type due struct {
-	at   instant
-	task *task
-}
-
-// dueHeap implements heap.Interface. Its first element is the task that is due first.
-type dueHeap []due
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
-
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].task.heapIndex, h[j].task.heapIndex = int32(i), int32(j)
-}
-
-func (h *dueHeap) Push(x any) {
-	d := x.(due)
-	d.task.heapIndex = int32(len(*h))
-	*h = append(*h, d)
-}
-
-func (h *dueHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = due{}
-	*h = old[:len(old)-1]
-	return last
 }
 
 // waitHeap implements heap.Interface for tasks that wait for a worker. The task with the
