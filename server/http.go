@@ -106,7 +106,7 @@ func (h *httpHandler) serveCheck(w http.ResponseWriter, r *http.Request, v view,
 	}
 	one := answer{status: t.machine.Status(), cause: t.machine.Cause(), checks: []health.CheckState{t.state()}}
 	if v.detailed {
-		one.runs = t.history.all()
+		one.runs = t.pastRuns()
 	}
 	h.pipeline.mu.Unlock()
 	v.verbose = true

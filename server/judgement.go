@@ -76,17 +76,22 @@ func (j *judgement) judgedBy(s *servedService) *servedService {
 
 // addCheck makes t a member of the services that it judges.
 func (j *judgement) addCheck(t *task) {
-	own := j.own()
-	own.members = append(own.members, t)
-	// Most checks judge only this service, so t.services shares the array of j.services.
-	t.services = j.services[:1:1]
+	j.own().members = append(j.own().members, t)
 	for _, s := range j.services[firstConfigured:] {
 		if s.includes(t) {
 			s.members = append(s.members, t)
-			t.services = append(t.services, s)
+			t.ownExtras().services = append(j.servicesOf(t), s)
 		}
 	}
 	j.markNew(t)
+}
+
+// servicesOf returns the services that t judges.
+func (j *judgement) servicesOf(t *task) []*servedService {
+	if all := t.extra().services; all != nil {
+		return all
+	}
+	return j.services[:1:1] // most checks judge only the service of Config.Service
 }
 
 // markNew notes in t which of its services are routable now. These services stay routable
@@ -96,10 +101,10 @@ func (j *judgement) markNew(t *task) {
 		return s.published.Status.Routable() || s == j.own() && j.nameless().published.Status.Routable()
 	}
 	notRoutable := func(s *servedService) bool { return !isRoutable(s) }
-	switch {
-	case !slices.ContainsFunc(t.services, isRoutable):
-	case slices.ContainsFunc(t.services, notRoutable):
-		t.ownExtras().newTo = slices.DeleteFunc(slices.Clone(t.services), notRoutable)
+	switch services := j.servicesOf(t); {
+	case !slices.ContainsFunc(services, isRoutable):
+	case slices.ContainsFunc(services, notRoutable):
+		t.ownExtras().newTo = slices.DeleteFunc(slices.Clone(services), notRoutable)
 	default:
 		t.newToAll = true
 	}
@@ -117,7 +122,7 @@ func (j *judgement) count(t *task) {
 	status := t.effect().status
 	included := !t.removed && t.rules.onFail != Ignore
 	blamed := false
-	for _, s := range t.services {
+	for _, s := range j.servicesOf(t) {
 		s.count(t, status, included)
 		blamed = blamed || included && s.blames(t, status)
 	}

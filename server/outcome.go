@@ -71,11 +71,9 @@ type PastRun struct {
 	Reason string // reason of the warning or failure; may be empty
 }
 
-// history is a ring buffer of the last runs of one check. It grows up to its limit.
-type history struct {
-	runs []compactRun
-	next int // index of the oldest run if runs has reached its limit, or else 0
-}
+// history has the last runs of one check. It grows up to its limit. After that, run i of the
+// check is stored at index i modulo the limit.
+type history []compactRun
 
 // compactRun is a PastRun that needs only 24 bytes.
 type compactRun struct {
@@ -85,9 +83,9 @@ type compactRun struct {
 	result Result
 }
 
-// add stores a run. limit is the largest number of stored runs. If limit is 0 or negative,
-// add stores nothing.
-func (h *history) add(o *outcome, took time.Duration, now time.Time, limit int) {
+// add stores run i of the check, counted from 0. limit is the largest number of stored runs.
+// If limit is 0 or negative, add stores nothing.
+func (h *history) add(i uint64, o *outcome, took time.Duration, now time.Time, limit int) {
 	if limit <= 0 {
 		return
 	}
@@ -96,18 +94,21 @@ func (h *history) add(o *outcome, took time.Duration, now time.Time, limit int) 
 		reason := o.reason // a pointer into o would keep all of o in memory
 		r.reason = &reason
 	}
-	if len(h.runs) < limit {
-		h.runs = append(h.runs, r)
+	if len(*h) < limit {
+		*h = append(*h, r)
 		return
 	}
-	h.runs[h.next] = r
-	h.next = (h.next + 1) % len(h.runs)
+	(*h)[i%uint64(limit)] = r
 }
 
-// all returns the runs, the oldest first.
-func (h *history) all() []PastRun {
-	var all []PastRun
-	for _, r := range slices.Concat(h.runs[h.next:], h.runs[:h.next]) {
+// all returns the stored runs, the oldest first. runs is the number of runs of the check.
+func (h history) all(runs uint64) []PastRun {
+	if len(h) == 0 {
+		return nil
+	}
+	oldest := runs % uint64(len(h))
+	all := make([]PastRun, 0, len(h))
+	for _, r := range slices.Concat(h[oldest:], h[:oldest]) {
 		run := PastRun{At: time.Unix(0, r.at), Took: time.Duration(r.took) * time.Microsecond, Result: r.result}
 		if r.reason != nil {
 			run.Reason = *r.reason
@@ -127,9 +128,12 @@ var DurationBounds = [...]time.Duration{
 
 // stats counts the outcomes of one check since the start of the server.
 type stats struct {
-	results   [NumResults]uint32
-	durations [len(DurationBounds) + 1]uint32
-	took      time.Duration // sum of the durations of all runs
+	results [NumResults]uint32
+	// slow counts the runs that took longer than DurationBounds[0], by duration. Many checks
+	// have no such run; for them slow is nil. Entry i belongs to entry i+1 of
+	// CheckInfo.Durations.
+	slow *[len(DurationBounds)]uint32
+	took time.Duration // sum of the durations of all runs
 	// lastRun is the time of the last run, and lastSuccess that of the last run that passed
 	// or warned. Both are Unix times in ns. 0 means that there was no such run.
 	lastRun, lastSuccess int64
@@ -137,8 +141,12 @@ type stats struct {
 
 func (s *stats) add(o *outcome, took time.Duration, now time.Time) {
 	s.results[o.result()]++
-	i, _ := slices.BinarySearch(DurationBounds[:], took)
-	s.durations[i]++
+	if i, _ := slices.BinarySearch(DurationBounds[:], took); i > 0 {
+		if s.slow == nil {
+			s.slow = new([len(DurationBounds)]uint32)
+		}
+		s.slow[i-1]++
+	}
 	s.took += took
 	s.lastRun = now.UnixNano()
 	if o.evidence != machine.Fail {
@@ -152,6 +160,18 @@ func (s *stats) failures() uint64 {
 
 func (s *stats) runs() uint64 {
 	return s.failures() + uint64(s.results[Passed]) + uint64(s.results[Warned])
+}
+
+// durations returns CheckInfo.Durations.
+func (s *stats) durations() (counts [len(DurationBounds) + 1]uint64) {
+	counts[0] = s.runs()
+	if s.slow != nil {
+		for i, n := range s.slow {
+			counts[i+1] = uint64(n)
+			counts[0] -= uint64(n)
+		}
+	}
+	return counts
 }
 
 // timeOf converts a Unix time in ns to a time.Time. 0 becomes the zero time.

@@ -171,7 +171,7 @@ func (p *pipeline) remove(names []string, now time.Time) (removed int) {
 		removed++
 		delete(p.checks.tasks, name)
 		p.schedule.remove(t, now)
-		for _, s := range t.services {
+		for _, s := range p.judgement.servicesOf(t) {
 			services[s] = true
 		}
 	}

@@ -197,8 +197,8 @@ func (s *schedule) giveUpRun(t *task, now time.Time) {
 func (s *schedule) record(t *task, o outcome, now time.Time) {
 	t.took, t.value = now.Sub(t.current.began), o.value
 	s.totals.add(t.took, o.evidence == machine.Fail)
+	t.history.add(t.stats.runs(), &o, t.took, now, s.history)
 	t.stats.add(&o, t.took, now)
-	t.history.add(&o, t.took, now, s.history)
 	s.observe(t, machine.Observation{At: now, Evidence: o.evidence, Cause: o.cause, Reason: o.reason}, t.current.began)
 }
 
@@ -241,8 +241,7 @@ func (s *schedule) forEachChanged(f func(*task)) {
 		t.changed = false
 		f(t)
 	}
-	clear(s.changed)
-	s.changed = s.changed[:0]
+	s.changed = nil // after the start of the server, the list would keep room for all tasks
 }
 
 // add adds a task to the schedule. Its first run is due after its initial delay.

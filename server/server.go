@@ -149,5 +149,5 @@ func (s *Server) History(check string) []PastRun {
 	if t == nil {
 		return nil
 	}
-	return t.history.all()
+	return t.pastRuns()
 }

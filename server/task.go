@@ -38,8 +38,6 @@ type task struct {
 	extras  *extras // nil: the task has no extras
 	machine machine.Machine
 
-	// services are the served services that the check judges.
-	services []*servedService
 	// trouble is the element of the task in worstTasks; nil: no service blames the task.
 	trouble *list.Element
 
@@ -71,6 +69,9 @@ type task struct {
 // extras holds fields of a task that only few tasks need.
 type extras struct {
 	tags []string
+	// services are the served services that the check judges. nil means only the service of
+	// Config.Service.
+	services []*servedService
 	// dependencies are the checks in DependsOn of this check. dependents are the checks that
 	// have this check in their DependsOn.
 	dependencies, dependents []*task
@@ -227,16 +228,21 @@ type CheckInfo struct {
 func (t *task) info() CheckInfo {
 	info := CheckInfo{
 		CheckState: t.state(), Kind: t.rules.kind, LastSuccess: timeOf(t.stats.lastSuccess),
-		Overdue: t.phase == stuck, BreakerOpen: t.breakerOpen(), Took: t.stats.took,
+		Overdue: t.phase == stuck, BreakerOpen: t.breakerOpen(),
+		Durations: t.stats.durations(), Took: t.stats.took,
 	}
 	for i, n := range t.stats.results {
 		info.Results[i] = uint64(n)
 	}
-	for i, n := range t.stats.durations {
-		info.Durations[i] = uint64(n)
-	}
 	return info
 }
+
+// pastRuns returns the last runs of the check, the oldest first.
+func (t *task) pastRuns() []PastRun { return t.history.all(t.stats.runs()) }
+
+// keptRoom is the largest capacity that an empty waitHeap keeps. After the start of the
+// server, it would keep room for all tasks.
+const keptRoom = 256
 
 // waitHeap implements heap.Interface for tasks that wait for a worker. The task with the
 // highest priority is first. Of equal priorities, the task that has waited longest is
@@ -264,5 +270,8 @@ func (h *waitHeap) Pop() any {
 	last := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
+	if len(*h) == 0 && cap(old) > keptRoom {
+		*h = nil
+	}
 	return last
 }
