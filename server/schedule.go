@@ -58,7 +58,7 @@ func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch))
 // sets wakeTime to the time when the next task is due, but not later than limit.
 func (s *schedule) step(now, limit time.Time) (due int) {
 	if late := now.Sub(s.wakeTime); !s.wakeTime.IsZero() && late > lateSlack {
-		for t := range s.wheel.all() {
+		for _, t := range slices.Collect(s.wheel.all()) {
 			t.forgive(late, now)
 			s.updateDueTime(t)
 		}
@@ -195,7 +195,8 @@ func (s *schedule) giveUpRun(t *task, now time.Time) {
 // record adds an outcome to the statistics and the history of t, and passes its evidence to
 // the machine of t.
 func (s *schedule) record(t *task, o outcome, now time.Time) {
-	t.took, t.value = now.Sub(t.current.began), o.value
+	t.took = now.Sub(t.current.began)
+	t.setValue(o.value)
 	s.totals.add(t.took, o.evidence == machine.Fail)
 	t.history.add(t.stats.runs(), &o, t.took, now, s.history)
 	t.stats.add(&o, t.took, now)
@@ -248,8 +249,7 @@ func (s *schedule) forEachChanged(f func(*task)) {
 func (s *schedule) add(t *task, now time.Time) {
 	s.lastSeq++
 	t.seq, t.next = s.lastSeq, s.instant(now.Add(t.rules.initialDelay))
-	s.wheel.add(t, t.next)
-	s.noteDue(t.next)
+	s.setDueTime(t, t.next)
 	s.markChanged(t)
 }
 
@@ -342,13 +342,9 @@ func (s *schedule) dueTime(t *task) instant {
 }
 
 // updateDueTime computes the due time of t and moves t to its place in the wheel.
-func (s *schedule) updateDueTime(t *task) {
-	due := s.dueTime(t)
-	s.wheel.move(t, due)
-	s.noteDue(due)
-}
+func (s *schedule) updateDueTime(t *task) { s.setDueTime(t, s.dueTime(t)) }
 
-// noteDue sets wakeSoon if due is before wakeTime.
-func (s *schedule) noteDue(due instant) {
-	s.wakeSoon = s.wakeSoon || due < s.instant(s.wakeTime)
+func (s *schedule) setDueTime(t *task, at instant) {
+	s.wheel.put(t, at)
+	s.wakeSoon = s.wakeSoon || at < s.instant(s.wakeTime)
 }

@@ -44,13 +44,12 @@ type task struct {
 	current  *run          // run that has not returned; nil: there is none
 	next     instant       // time when the next run is due
 	forgiven time.Duration // sum of the extensions of deadlines since the last evidence
-	value    *reading      // value that the last run has observed; nil: none
 	took     time.Duration // duration of the last run
 	stats    stats
 	history  history
 
-	number int32  // number of the task in schedule.wheel; 0: the wheel does not have the task
-	seq    uint32 // number of the task in the order of Add
+	place place  // place of the task in schedule.wheel
+	seq   uint32 // number of the task in the order of Add
 
 	phase       phase
 	excusedRuns uint8 // number of timeouts since the last evidence that do not count
@@ -79,6 +78,7 @@ type extras struct {
 	blockedSince             time.Time // begin of the phase blocked
 	// stopBackground ends the function that Background has started; nil: there is none.
 	stopBackground context.CancelFunc
+	value          *reading // value that the last run has observed; nil: none
 	// newTo are the services that do not wait for the first run of the check. It is nil if
 	// newToAll is set.
 	newTo []*servedService
@@ -100,6 +100,13 @@ func (t *task) ownExtras() *extras {
 		t.extras = &extras{}
 	}
 	return t.extras
+}
+
+// setValue sets the value that the last run has observed. nil means none.
+func (t *task) setValue(value *reading) {
+	if value != nil || t.extras != nil {
+		t.ownExtras().value = value
+	}
 }
 
 func (t *task) isNewTo(s *servedService) bool {
@@ -197,8 +204,8 @@ func (t *task) state() health.CheckState {
 		LastRun: timeOf(t.stats.lastRun), ResponseTime: t.took, Passes: t.machine.Passes(), Fails: t.machine.Fails(),
 		Runs: t.stats.runs(), Failures: t.stats.failures(),
 	}
-	if t.value != nil {
-		state.HasValue, state.Value, state.Unit = true, t.value.value, t.value.unit
+	if value := t.extra().value; value != nil {
+		state.HasValue, state.Value, state.Unit = true, value.value, value.unit
 	}
 	return state
 }
@@ -240,10 +247,6 @@ func (t *task) info() CheckInfo {
 // pastRuns returns the last runs of the check, the oldest first.
 func (t *task) pastRuns() []PastRun { return t.history.all(t.stats.runs()) }
 
-// keptRoom is the largest capacity that an empty waitHeap keeps. After the start of the
-// server, it would keep room for all tasks.
-const keptRoom = 256
-
 // waitHeap implements heap.Interface for tasks that wait for a worker. The task with the
 // highest priority is first. Of equal priorities, the task that has waited longest is
 // first.
@@ -269,9 +272,6 @@ func (h *waitHeap) Pop() any {
 	old := *h
 	last := old[len(old)-1]
 	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
-	if len(*h) == 0 && cap(old) > keptRoom {
-		*h = nil
-	}
+	*h = withoutPeak(old[:len(old)-1])
 	return last
 }
