@@ -22,10 +22,9 @@ const (
 	maxPause = 10 * time.Millisecond
 )
 
-// pauseAfter returns the shortest time between a step in which that many tasks were due and
-// the next step. The next step does all work that becomes due in this time. While many tasks
-// are due, a longer pause saves wake-ups of the scheduler, each of which costs as much as a
-// run of a trivial check.
+// pauseAfter returns the shortest time from a step in which that many tasks were due to the
+// next step. The next step does all work that becomes due in this time. So while many tasks
+// are due, the scheduler wakes less often. While few tasks are due, each run begins on time.
 func pauseAfter(tasks int) time.Duration {
 	return min(max(time.Duration(tasks)*time.Millisecond, minPause), maxPause)
 }
@@ -242,7 +241,8 @@ func (s *schedule) forEachChanged(f func(*task)) {
 		t.changed = false
 		f(t)
 	}
-	s.changed = nil // after the start of the server, the list would keep room for all tasks
+	clear(s.changed)
+	s.changed = withoutPeak(s.changed[:0])
 }
 
 // add adds a task to the schedule. Its first run is due after its initial delay.

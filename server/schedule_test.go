@@ -182,6 +182,17 @@ func TestRemovedStuckRunLeavesRoom(t *testing.T) {
 	}
 }
 
+func TestPauseAfter(t *testing.T) {
+	for due, want := range map[int]time.Duration{
+		0: time.Millisecond, 1: time.Millisecond, 2: 2 * time.Millisecond, 9: 9 * time.Millisecond,
+		10: 10 * time.Millisecond, 11: 10 * time.Millisecond, MaxChecks: 10 * time.Millisecond,
+	} {
+		if got := pauseAfter(due); got != want {
+			t.Errorf("after %d tasks: %v, want %v", due, got, want)
+		}
+	}
+}
+
 func TestQuantile(t *testing.T) {
 	var all totals
 	if m := all.metrics(); m.ResponseTimeP50 != 0 || m.ResponseTimeP99 != 0 || m.Runs != 0 {

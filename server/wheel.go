@@ -14,8 +14,8 @@ const (
 // wheel holds tasks by the time when they are due. To add, move or remove a task costs the
 // same for any number of tasks. The zero value is empty.
 //
-// Each task is in one list. Most lists are slots. A slot has the tasks whose due time is
-// in its 20 ms of any turn of the wheel, so it also has tasks that are due in later turns.
+// Each task is in one list. Most lists are slots. Each slot stands for 20 ms of each turn of
+// the wheel. So a slot also has tasks that are due in later turns.
 type wheel struct {
 	lists [firstSlot + numSlots][]due
 	now   instant // argument of the last call of advance
