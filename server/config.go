@@ -17,7 +17,7 @@ const (
 	DefaultMaxConcurrent = 16
 	// DefaultHistory is the default of Config.History.
 	DefaultHistory = 8
-	// maxHistory is the largest Config.History.
+	// maxHistory is the largest value of Config.History.
 	maxHistory = 1000
 	// maxServices is the largest length of Config.Services. List of grpc.health.v1 shows
 	// 100 names, two of which are Config.Service and "".
@@ -42,7 +42,8 @@ type Config struct {
 	// the Watch streams. In this time clients learn that the service drains. 0 means
 	// that Drain does not wait.
 	Propagation time.Duration
-	// OnDrain has functions that Drain calls one after the other, with its own context.
+	// OnDrain has functions that Drain calls one after the other, with the context that
+	// Drain has received.
 	OnDrain []func(context.Context) error
 	// Logger receives a record for each transition, for each panic of a check, and for
 	// each error of Run. One goroutine writes the records. At most 4 MiB of records wait
@@ -152,7 +153,7 @@ func (c *Config) validateServices(f *fieldErrors) {
 	}
 }
 
-// stockStatus returns the status that a client of grpc.health.v1 receives for a state.
+// stockStatus returns the status that a client of grpc.health.v1 receives for this state.
 // DegradedNotServing is about traffic, so it has no effect on names of kind Liveness or
 // Startup.
 func (c *Config) stockStatus(state *health.State) healthpb.HealthCheckResponse_ServingStatus {

@@ -12,8 +12,8 @@ import (
 // other calls wait for the first one.
 type drain struct {
 	once  sync.Once
-	begun chan struct{} // begun is closed when the first call of Drain begins
-	done  chan struct{} // done is closed when the first call of Drain ends
+	begun chan struct{} // closed when the first call of Drain begins
+	done  chan struct{} // closed when the first call of Drain ends
 	err   error         // result of all calls of Drain; valid after done is closed
 }
 
@@ -21,7 +21,7 @@ func newDrain() drain {
 	return drain{begun: make(chan struct{}), done: make(chan struct{})}
 }
 
-// first reports whether this call of first is the first one.
+// first returns true to its first caller and false to all later callers.
 func (d *drain) first() (first bool) {
 	d.once.Do(func() {
 		first = true
@@ -87,8 +87,8 @@ func callOnDrain(ctx context.Context, all []func(context.Context) error) error {
 	return errors.Join(errs...)
 }
 
-// callUntil calls f and waits until f returns, or until shortly after ctx ends. It returns
-// a panic of f as an error, so that Drain can take the next steps.
+// callUntil calls f and waits until f returns, or until 50 ms after the end of ctx. A panic
+// of f becomes an error, so that Drain can take its next steps.
 func callUntil(ctx context.Context, f func(context.Context) error) error {
 	done := make(chan error, 1)
 	go func() {
@@ -106,7 +106,7 @@ func callUntil(ctx context.Context, f func(context.Context) error) error {
 		return err
 	case <-ctx.Done():
 	}
-	// f receives the time grace to return its own error, which may say more than ctx.
+	// f may return its own error within the time grace. That error may say more than ctx.
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

@@ -127,8 +127,8 @@ type hook struct {
 	known  map[health.ID]health.Status // last status that was read from the feed
 }
 
-// startHook starts a goroutine that calls f for each change from now on. stop ends the
-// goroutine. It waits at most the time grace until f has returned from its last call.
+// startHook starts a goroutine that calls f for each later change of a status. stop ends the
+// goroutine, and waits at most 50 ms for a call of f that has not returned.
 func startHook(f func(health.Change), from *feed.Feed, logger *slog.Logger) (stop func()) {
 	if f == nil {
 		return func() {}
@@ -136,7 +136,7 @@ func startHook(f func(health.Change), from *feed.Feed, logger *slog.Logger) (sto
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	h := &hook{call: f, logger: logger, reader: from.NewReader(feed.Interest{}), known: map[health.ID]health.Status{}}
-	// The first step has the present statuses and does not wait.
+	// The first call of Next returns the present statuses and does not wait.
 	if step, err := h.reader.Next(ctx); err == nil {
 		for e := range step.Entries {
 			h.known[e.ID] = e.Status
@@ -196,7 +196,7 @@ const (
 // requests, but that Run was not called.
 type missingRun struct {
 	pipeline *pipeline
-	// waits is set if a request was made and look is due later or has reported already.
+	// waits is set by the first request. look clears it if the server has no checks yet.
 	waits atomic.Bool
 }
 
@@ -207,8 +207,9 @@ func (m *missingRun) requested() {
 	}
 }
 
-// look reports if Run was not called although the server has checks. If the server has no
-// checks yet, the next request makes look run again after runWithin.
+// look is called runWithin after a request. If the server has checks, but Run was not
+// called, look reports this. If the server has no checks yet, the next request makes look
+// run again.
 func (m *missingRun) look() {
 	missing := false
 	p := m.pipeline

@@ -68,7 +68,8 @@ func (s *Server) SetServingStatus(service string, status healthpb.HealthCheckRes
 	}
 }
 
-// stockVerdicts maps each status of grpc.health.v1 to the verdict that it sets.
+// stockVerdicts maps each status of grpc.health.v1 to the verdict that SetServingStatus
+// stores for it.
 var stockVerdicts = map[healthpb.HealthCheckResponse_ServingStatus]verdict{
 	healthpb.HealthCheckResponse_SERVING:         {status: health.Serving, cause: health.CauseOK},
 	healthpb.HealthCheckResponse_NOT_SERVING:     {status: health.NotServing, cause: health.CauseFailed},
@@ -103,7 +104,8 @@ func setServingStatus(j *judgement, service string, v verdict, now time.Time) er
 // error if there are more than 100 names, as List of grpc-go does.
 const maxNames = 1000
 
-// addManualService adds a name that no check judges.
+// addManualService adds a served service without members. Only SetServingStatus and the
+// status of the server decide its status.
 func addManualService(j *judgement, name string) (*servedService, error) {
 	if err := wire.CheckService(name); err != nil {
 		return nil, err

@@ -15,9 +15,9 @@ type outcome struct {
 	evidence machine.Evidence
 	cause    health.Cause
 	reason   string
-	value    *reading // last value that the run has passed to Observe; nil: none
+	value    *reading // last value that the check has passed to Observe; nil: none
 	stack    string   // stack trace of a panic; empty: no panic
-	void     bool     // true if Run or Remove cancelled the run, so that nothing counts
+	void     bool     // true if the run was cancelled by the end of Run or by Remove; it does not count
 }
 
 // reading is a value, with its unit, that a check has passed to Observe.
@@ -30,10 +30,10 @@ func failedOutcome(cause health.Cause, reason string) outcome {
 	return outcome{evidence: machine.Fail, cause: cause, reason: wire.Clean(reason)}
 }
 
-// Result is the class of the outcome of a run.
+// Result classifies the outcome of a run, for metrics and for the history.
 type Result uint8
 
-// The results.
+// The results. NumResults is their number.
 const (
 	Passed Result = iota
 	Warned
@@ -75,7 +75,7 @@ type PastRun struct {
 // check is stored at index i modulo the limit.
 type history []compactRun
 
-// compactRun is a PastRun that needs only 24 bytes.
+// compactRun is a PastRun in 24 bytes instead of 56.
 type compactRun struct {
 	at     int64   // PastRun.At as Unix time in ns
 	reason *string // PastRun.Reason; nil: the reason is empty
@@ -134,7 +134,7 @@ type stats struct {
 	// CheckInfo.Durations.
 	slow *[len(DurationBounds)]uint32
 	took time.Duration // sum of the durations of all runs
-	// lastRun is the time of the last run, and lastSuccess that of the last run that passed
+	// lastRun is the end of the last run. lastSuccess is the end of the last run that passed
 	// or warned. Both are Unix times in ns. 0 means that there was no such run.
 	lastRun, lastSuccess int64
 }
@@ -199,8 +199,8 @@ func (t *totals) add(took time.Duration, failed bool) {
 	}
 }
 
-// metrics returns the totals as metrics. Its receiver is a copy, so that it can sort the
-// times without a lock.
+// metrics returns the totals as metrics. It sorts the times of its receiver, which is a
+// copy. So it needs no lock.
 func (t totals) metrics() *health.Metrics {
 	times := t.times[:min(t.runs, recentRuns)]
 	slices.Sort(times)
@@ -210,7 +210,7 @@ func (t totals) metrics() *health.Metrics {
 	}
 }
 
-// quantile returns the quantile of sorted by the nearest-rank method. It returns 0 if
+// quantile returns a percentile of sorted by the nearest-rank method. It returns 0 if
 // sorted is empty.
 func quantile(sorted []time.Duration, percent int) time.Duration {
 	if len(sorted) == 0 {

@@ -12,8 +12,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// grace is the time after the timeout of a run in which the run can still return. In this
-// time a check that honours its context can report for what it was waiting.
+// grace is the time after the timeout of a run in which the check can still return. In this
+// time a check that honours its context can report what it was waiting for.
 const grace = 50 * time.Millisecond
 
 // run is one execution of a check. It is also the context of the check.
@@ -39,7 +39,7 @@ type run struct {
 
 	// The lock of the pipeline guards the fields below.
 	overdue time.Time     // time when the server stops waiting for the run
-	excused bool          // true if the scheduler was late during the run
+	excused bool          // true if the scheduler was late during the run, so that a timeout does not count
 	again   bool          // true if the check must run again soon after this run
 	done    chan struct{} // closed when the run has ended; nil: nothing waits for the end
 }
@@ -86,8 +86,8 @@ func (r *run) outcomeOf(err error) outcome {
 	return failedOutcome(health.CauseFailed, reason)
 }
 
-// stillRunning returns the observation for a run that cannot start, because r, the run
-// before it, has not returned.
+// stillRunning returns the observation for a run that cannot start, because the earlier run
+// r of the same check has not returned.
 func (r *run) stillRunning(now time.Time) machine.Observation {
 	return machine.Observation{
 		At: now, Evidence: machine.Fail, Cause: health.CauseTimeout,
@@ -95,7 +95,7 @@ func (r *run) stillRunning(now time.Time) machine.Observation {
 	}
 }
 
-// runKey is the context key of the run.
+// runKey is the key under which the context of a check has its run.
 type runKey struct{}
 
 // Observe records a value that a check has measured, such as 42 "connections". Callers see

@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// slack is a time that observe adds to the expected end of the next run. Without it, a
-	// run that is a little late would make the evidence stale.
+	// slack is added to the time by which the next run should have ended. Without slack, a
+	// run that is a little late would make the last evidence stale.
 	slack = time.Second
 	// lateSlack is the largest lateness of the scheduler that does not extend deadlines.
 	lateSlack = 500 * time.Millisecond
@@ -30,19 +30,19 @@ func pauseAfter(tasks int) time.Duration {
 }
 
 // schedule decides which check runs, and when. It starts no goroutine and reads no
-// clock. The lock of the pipeline guards it.
+// clock. pipeline.mu guards it.
 type schedule struct {
 	maxRuns  int       // largest number of runs at the same time; negative: no limit
 	history  int       // number of runs that the history of each check keeps
 	wheel    wheel     // all tasks, by the time when they are due
 	waiting  waitHeap  // tasks in the phase waiting
 	inTime   int       // number of runs that are in progress and not overdue
-	called   bool      // true if a worker was called and has not asked for a run yet
+	called   bool      // true if a worker was started and has not called beginFirst yet
 	lastSeq  uint32    // seq of the task that was added last
 	epoch    time.Time // time of the instant 0
 	closed   bool      // true after Run has ended: no run starts, and no outcome counts
 	wakeTime time.Time // time when step must be called again; zero before the first step
-	wakeSoon bool      // true if a task has become due before wakeTime since the last step
+	wakeSoon bool      // true if step must be called earlier, because of a due time before wakeTime
 
 	// changed has the tasks whose status may have changed since the judgement last counted
 	// them.
@@ -50,7 +50,7 @@ type schedule struct {
 	totals  totals
 }
 
-// instant converts t to an instant. A time that is too far away becomes the last instant.
+// instant converts t to an instant. A time more than 292 years after epoch becomes never.
 func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch)) }
 
 // step does all work that is due at now and returns the number of tasks that were due. It
@@ -94,8 +94,8 @@ func (s *schedule) doDue(t *task, now time.Time) {
 	}
 }
 
-// callWorker reports whether the caller must start a worker. This is so if a task waits, a
-// run may begin, and no other called worker is about to ask for a run.
+// callWorker reports whether the caller must start a worker. It must if a task waits, a run
+// may begin, and no worker was started that has not called beginFirst yet.
 func (s *schedule) callWorker() bool {
 	if s.called || len(s.waiting) == 0 || !s.mayBegin() {
 		return false
@@ -106,8 +106,7 @@ func (s *schedule) callWorker() bool {
 
 func (s *schedule) mayBegin() bool { return !s.closed && (s.maxRuns < 0 || s.inTime < s.maxRuns) }
 
-// beginFirst begins the first run of a worker that was started because of callWorker. Its
-// results are those of beginNext.
+// beginFirst begins the first run of a new worker. It returns the same as beginNext.
 func (s *schedule) beginFirst(ctx context.Context, now time.Time) (r *run, call bool) {
 	s.called = false
 	return s.beginNext(ctx, now)
@@ -149,7 +148,7 @@ func (s *schedule) runSoon(t *task, now time.Time) {
 	}
 }
 
-// finish records the outcome of a run that has returned.
+// finish records the outcome of a run whose check has returned.
 func (s *schedule) finish(r *run, o outcome, now time.Time) {
 	t := r.task
 	if t.phase != stuck {
@@ -161,7 +160,7 @@ func (s *schedule) finish(r *run, o outcome, now time.Time) {
 		t.current = nil
 		return
 	case t.phase == stuck:
-		// giveUpRun has recorded this run and set the time of the next run already.
+		// giveUpRun has recorded this run already, and has set the time of the next run.
 		t.phase = idle
 	case s.closed || o.void:
 		t.phase, t.next = idle, never
@@ -203,10 +202,10 @@ func (s *schedule) record(t *task, o outcome, now time.Time) {
 }
 
 // observe passes evidence to the machine of t and sets the time of the next run. began is
-// the begin of the run from which the evidence comes.
+// the time when the run began that gave the evidence.
 func (s *schedule) observe(t *task, o machine.Observation, began time.Time) {
 	// The time of the next run depends on the state of the machine after this evidence. But
-	// the observation must contain this time. So a copy of the machine observes first.
+	// the machine needs this time with the evidence. So a copy of the machine observes first.
 	ahead := t.machine
 	ahead.Observe(o)
 	next := t.nextRun(began, o.At, &ahead)

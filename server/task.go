@@ -23,10 +23,10 @@ const (
 	blocked              // the task does not run, because it has a blocker
 )
 
-// instant is a time in the schedule, in ns since schedule.epoch.
+// instant is a time in ns since schedule.epoch.
 type instant int64
 
-// never is the last instant. A task that is due at never is not due.
+// never is the largest instant. A task that is due at never has nothing to do.
 const never instant = math.MaxInt64
 
 // task is a check together with its state. The lock of the pipeline guards it. A server
@@ -38,7 +38,8 @@ type task struct {
 	extras  *extras // nil: the task has no extras
 	machine machine.Machine
 
-	// trouble is the element of the task in worstTasks; nil: no service blames the task.
+	// trouble is the element of judgement.worst that has this task; nil: no service blames
+	// the task.
 	trouble *list.Element
 
 	current  *run          // run that has not returned; nil: there is none
@@ -54,13 +55,13 @@ type task struct {
 	phase       phase
 	excusedRuns uint8 // number of timeouts since the last evidence that do not count
 	// newToAll is set if all services of the check were routable when the check was added.
-	// These services do not wait for its first run.
+	// They stay routable until the first outcome of the check.
 	newToAll bool
 	removed  bool
-	spread   bool // true after nextRun has used randomPhase
+	spread   bool // true after nextRun has delayed a run by randomPhase
 	changed  bool // true if schedule.changed has the task
-	// counted is set if the statusCounts of the services include the task. countedAs is the
-	// status with which they include it.
+	// counted is set if the counts of its services include the task. countedAs is the status
+	// under which they count the task.
 	counted   bool
 	countedAs health.Status
 }
@@ -79,14 +80,14 @@ type extras struct {
 	// stopBackground ends the function that Background has started; nil: there is none.
 	stopBackground context.CancelFunc
 	value          *reading // value that the last run has observed; nil: none
-	// newTo are the services that do not wait for the first run of the check. It is nil if
-	// newToAll is set.
+	// newTo are the services that were routable when the check was added, if not all were.
+	// They stay routable until the first outcome of the check.
 	newTo []*servedService
 }
 
 var noExtras extras
 
-// extra returns the extras of t. The caller must not change them.
+// extra returns the extras of t for reading.
 func (t *task) extra() *extras {
 	if t.extras == nil {
 		return &noExtras
@@ -94,7 +95,7 @@ func (t *task) extra() *extras {
 	return t.extras
 }
 
-// ownExtras returns the extras of t, which the caller may change.
+// ownExtras returns the extras of t for writing. It creates them if t has none.
 func (t *task) ownExtras() *extras {
 	if t.extras == nil {
 		t.extras = &extras{}
@@ -141,7 +142,8 @@ func (t *task) nextRun(began, ended time.Time, m *machine.Machine) time.Time {
 	return later(began.Add(jitter(wait)), ended.Add(wait/2))
 }
 
-// jitter returns d plus or minus 10 %, so that checks do not stay synchronised.
+// jitter returns d plus or minus 10 % at random, so that the runs of different checks do not
+// stay synchronised.
 func jitter(d time.Duration) time.Duration { return d - d/10 + rand.N(d/5+1) }
 
 // randomPhase returns a random time from 1 ns to d.

@@ -78,8 +78,8 @@ func TestFewChecksStartOnTime(t *testing.T) {
 	})
 }
 
-// TestManyChecksStartTogether checks that the scheduler does the work of 10 ms at once while
-// many checks are due, and that no check starts later than that.
+// TestManyChecksStartTogether checks that many checks start in groups of 10 ms, and that no
+// check starts later than 10 ms after it was due.
 func TestManyChecksStartTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const checks, apart = 1000, 100 * time.Microsecond

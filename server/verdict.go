@@ -17,7 +17,7 @@ type verdict struct {
 
 // manualStatus is a status that SetStatus or SetServingStatus has set.
 type manualStatus struct {
-	set bool
+	set bool // false: no status was set
 	verdict
 }
 
@@ -27,8 +27,8 @@ var manualCauses = map[health.Status]health.Cause{
 	health.Starting: health.CauseStarting, health.Maintenance: health.CauseMaintenance,
 }
 
-// sentence returns the reason of a verdict that is not SERVING. name is the name of its
-// check. "" means that the verdict belongs to a status that was set by hand.
+// sentence returns the reason of a verdict that is not SERVING, after the name of its check.
+// name is "" if the verdict belongs to a status that was set by hand.
 func (v *verdict) sentence(name string) string {
 	reason := v.reason
 	if reason == "" {

@@ -3,8 +3,8 @@ package server
 import "iter"
 
 const (
-	// slotWidth is the time that one slot of a wheel covers, in the unit of instant. It is
-	// twice the longest pause of the scheduler.
+	// slotWidth is the time that one slot of a wheel covers, in ns. It is twice the longest
+	// pause of the scheduler.
 	slotWidth = 2 * instant(maxPause)
 	// numSlots is the number of slots of a wheel. One turn of the wheel covers 10.24 s, a
 	// little more than DefaultEvery.

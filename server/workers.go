@@ -18,8 +18,8 @@ type workers struct {
 	// background is the set of functions that checks have started with Background and that
 	// have not returned. The lock of the pipeline guards it.
 	background map[*background]struct{}
-	// startBackground is the method value w.startInBackground. It is created once, because
-	// creating it for each run would allocate memory.
+	// startBackground is the method value w.startInBackground. To create it for each run
+	// would allocate memory.
 	startBackground func(*run, backgroundFunc)
 }
 
@@ -29,8 +29,8 @@ func newWorkers(p *pipeline) *workers {
 	return w
 }
 
-// start starts a worker. The caller calls it when the pipeline has returned callWorker. ctx
-// is the context of Server.Run.
+// start starts a worker. It is called whenever a method of the pipeline returns callWorker.
+// ctx is the context of Server.Run.
 func (w *workers) start(ctx context.Context) {
 	go func() {
 		r, call := w.pipeline.beginFirst(ctx)
@@ -48,10 +48,10 @@ func (w *workers) executeAll(ctx context.Context, r *run, callWorker bool) {
 	}
 }
 
-// execute executes the check of r and returns the next run of this worker, or nil. A panic
-// or runtime.Goexit in the check does not lose the worker.
+// execute executes the check of r and returns the next run of this worker, or nil. After a
+// panic or runtime.Goexit in the check, the worker goes on with the next run.
 func (w *workers) execute(r *run) (next *run, callWorker bool) {
-	// The outcome keeps this value if the check calls runtime.Goexit.
+	// This outcome counts if the check calls runtime.Goexit.
 	o, returned := failedOutcome(health.CausePanic, "the check ended its goroutine"), false
 	defer func() {
 		r.stop()

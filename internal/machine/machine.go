@@ -28,8 +28,8 @@ type Machine struct {
 	// much memory.
 	staleAge time.Duration
 
-	// These fields count the consecutive passes, fails, runs that did not pass and runs that
-	// did not fail, up to the last evidence. A transition does not reset them.
+	// Each field is the number of the last pieces of evidence in a row that were a pass, a
+	// fail, no pass, or no fail. A transition does not reset them.
 	passes, fails, nonPasses, nonFails uint32
 }
 
@@ -136,8 +136,8 @@ func (m *Machine) Forgive(late time.Duration) {
 	}
 }
 
-// Retune replaces the policy. The conditions for p are those of New. The counters and the
-// status stay the same.
+// Retune replaces the policy by p. The counters and the status stay the same. As for New, p
+// must have its defaults filled in and must not change.
 func (m *Machine) Retune(p *health.Policy) { m.policy = p }
 
 func (m *Machine) count(e Evidence) {
@@ -151,7 +151,7 @@ func (m *Machine) count(e Evidence) {
 	}
 }
 
-// evaluate returns the status that follows from the counters. The counters contain e already.
+// evaluate returns the status that follows from the counters, which include the evidence e.
 func (m *Machine) evaluate(e Evidence) health.Status {
 	if m.earned == health.Starting {
 		return firstStatus(e)
@@ -180,8 +180,8 @@ func firstStatus(e Evidence) health.Status {
 	return health.NotServing
 }
 
-// publishEarned makes the earned status the published one, unless it is better and MinHold
-// delays it.
+// publishEarned makes the earned status the published status, unless the earned status is
+// better and MinHold delays it.
 func (m *Machine) publishEarned(now time.Time) {
 	held := m.status.WorseThan(m.earned) && m.status != health.Starting && now.Before(m.since.Add(m.policy.MinHold))
 	if m.status == m.earned || held {
@@ -193,8 +193,8 @@ func (m *Machine) publishEarned(now time.Time) {
 	m.status, m.since = m.earned, now
 }
 
-// updateTrouble sets the cause and the reason from o. If the status is SERVING and o is a
-// pass, it ends the failure.
+// updateTrouble sets the cause and the reason from o. A pass ends the failure if the status
+// is SERVING.
 func (m *Machine) updateTrouble(o Observation) {
 	if m.status == health.Serving {
 		m.cause = health.CauseOK
@@ -210,8 +210,8 @@ func (m *Machine) updateTrouble(o Observation) {
 	}
 }
 
-// setReason sets the reason of the present failure. If there was no failure, it begins one
-// at now.
+// setReason sets the reason of the present failure. If there was no failure, one begins at
+// now.
 func (m *Machine) setReason(reason string, now time.Time) {
 	if m.trouble == nil {
 		m.trouble = &trouble{reason, now}
@@ -220,7 +220,7 @@ func (m *Machine) setReason(reason string, now time.Time) {
 	}
 }
 
-// causeOr returns c, or the usual cause of e if c is CauseNone.
+// causeOr returns c, or the cause that belongs to e if c is CauseNone.
 func causeOr(c health.Cause, e Evidence) health.Cause {
 	if c == health.CauseNone {
 		return e.cause()
