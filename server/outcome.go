@@ -17,7 +17,7 @@ type outcome struct {
 	reason   string
 	value    *reading // last value that the check has passed to Observe; nil: none
 	stack    string   // stack trace of a panic; empty: no panic
-	void     bool     // true if the run was cancelled by the end of Run or by Remove; it does not count
+	void     bool     // true if the outcome does not count, because the run was cancelled
 }
 
 // reading is a value, with its unit, that a check has passed to Observe.

@@ -51,7 +51,7 @@ func newPipeline(cfg *Config) *pipeline {
 	return p
 }
 
-// update calls change with the lock held, and publishes what change has changed. When update returns, a
+// update calls change with the lock held, and publishes the result. When update returns, a
 // changed status is published. Other changes may be published up to newsEvery later.
 func (p *pipeline) update(change func(now time.Time)) {
 	p.mu.Lock()

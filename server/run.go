@@ -39,7 +39,7 @@ type run struct {
 
 	// The lock of the pipeline guards the fields below.
 	overdue time.Time     // time when the server stops waiting for the run
-	excused bool          // true if the scheduler was late during the run, so that a timeout does not count
+	excused bool          // true if a timeout does not count, because the scheduler was late
 	again   bool          // true if the check must run again soon after this run
 	done    chan struct{} // closed when the run has ended; nil: nothing waits for the end
 }
