@@ -1,6 +1,10 @@
 package server
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -123,4 +127,70 @@ func (p *publisher) publishService(s *servedService, v verdict, now time.Time) h
 	}
 	s.published, s.changes = c.State, 0
 	return c
+}
+
+// hook calls Config.OnTransition for each change of a status. It has its own reader of the
+// feed, so that nothing waits for Config.OnTransition. While a call blocks, the reader
+// keeps only the latest change of each name.
+type hook struct {
+	call   func(health.Change)
+	logger *slog.Logger
+	reader *feed.Reader
+	known  map[health.ID]health.Status // last status that was read from the feed
+}
+
+// startHook starts a goroutine that calls f for each later change of a status. stop ends the
+// goroutine, and waits at most 50 ms for a call of f that has not returned.
+func startHook(f func(health.Change), from *feed.Feed, logger *slog.Logger) (stop func()) {
+	if f == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	h := &hook{call: f, logger: logger, reader: from.NewReader(feed.Interest{}), known: map[health.ID]health.Status{}}
+	// The first call of Next returns the present statuses and does not wait.
+	if step, err := h.reader.Next(ctx); err == nil {
+		for e := range step.Entries {
+			h.known[e.ID] = e.Status
+		}
+	}
+	go func() {
+		defer close(done)
+		h.read(ctx)
+	}()
+	return func() {
+		cancel()
+		waitUntil(done, time.Now().Add(grace))
+	}
+}
+
+// read reads the feed and calls the hook for each change of a status, until ctx ends.
+func (h *hook) read(ctx context.Context) {
+	for {
+		step, err := h.reader.Next(ctx)
+		if err != nil {
+			return
+		}
+		for e := range step.Entries {
+			if e.ID == (health.ID{}) {
+				continue // "" has the status of Config.Service
+			}
+			from, known := h.known[e.ID]
+			h.known[e.ID] = e.Status
+			if known && from != e.Status {
+				c := e.Change
+				c.From = from
+				h.callOne(c)
+			}
+		}
+	}
+}
+
+func (h *hook) callOne(c health.Change) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.logger.Error("OnTransition panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	h.call(c)
 }

@@ -163,6 +163,41 @@ func (s *servedService) whyNoneCounts() string {
 	return strings.Join(all, ", ")
 }
 
+// manualStatus is a status that SetStatus or SetServingStatus has set.
+type manualStatus struct {
+	set bool // false: no status was set
+	verdict
+}
+
+// statusCounts is the number of checks that have each status.
+type statusCounts [health.NumStatuses]int
+
+// worst returns the worst status that at least one check has. found is false if c counts no
+// check.
+func (c *statusCounts) worst() (worst health.Status, found bool) {
+	for i, n := range c {
+		if s := health.Status(i); n > 0 && (!found || s.WorseThan(worst)) {
+			worst, found = s, true
+		}
+	}
+	return worst, found
+}
+
+// allPassed reports whether no check is NOT_SERVING and each check has run.
+func (c *statusCounts) allPassed() bool {
+	return c[health.NotServing] == 0 && c[health.Starting] == 0
+}
+
+// liveness returns the status of /livez and of names of kind Liveness. Checks that have
+// not run yet do not count, because they are no reason to restart the process.
+func (c statusCounts) liveness() health.Status {
+	c[health.Starting] = 0
+	if worst, found := c.worst(); found {
+		return worst
+	}
+	return health.Serving
+}
+
 // worstTasks has a list for each status, with the tasks that at least one service blames.
 // So the publisher finds the worst tasks without a search through all tasks.
 type worstTasks [health.NumStatuses]list.List

@@ -169,6 +169,43 @@ func (t *task) forgive(late time.Duration, now time.Time) {
 	t.current.overdue = later(t.current.overdue.Add(late), now.Add(grace))
 }
 
+// verdict is the status of one check, of one status set by hand, or of one served
+// service, with its explanation.
+type verdict struct {
+	status       health.Status
+	cause        health.Cause
+	reason       string
+	firstFailure time.Time // time of the first failure of the present trouble; zero: none
+}
+
+// sentence returns the reason of a verdict that is not SERVING, after the name of its check.
+// name is "" if the verdict belongs to a status that was set by hand.
+func (v *verdict) sentence(name string) string {
+	reason := v.reason
+	if reason == "" {
+		reason = v.cause.String()
+	}
+	if name == "" {
+		return reason
+	}
+	return name + ": " + reason
+}
+
+// earlier returns the earlier of two times. If one of them is zero, it returns the other.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // ownVerdict returns the status of the check. If the check has a blocker, the status is at
 // least as bad as that of the blocker.
 func (t *task) ownVerdict() verdict {
