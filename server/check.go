@@ -10,7 +10,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Defaults of the fields Every and Timeout of Check.
+// Default values of Check.Every and Check.Timeout.
 const (
 	DefaultEvery   = 10 * time.Second
 	DefaultTimeout = 2 * time.Second
@@ -51,7 +51,7 @@ type Check struct {
 	// 50 ms after its timeout has failed, even if it returns nil later.
 	Timeout time.Duration
 	// FailAfter is the number of consecutive failures that make the check NOT_SERVING.
-	// The default is 3.
+	// The default is 3. The first outcome of a check decides its status at once.
 	FailAfter int
 	// RecoverAfter is the number of consecutive passes that make the check SERVING. The
 	// default is 2.
@@ -59,8 +59,8 @@ type Check struct {
 	// DegradeAfter is the number of consecutive warnings or failures that make the
 	// check DEGRADED. The default is 1.
 	DegradeAfter int
-	// MinHold is the shortest time between a change and a later improvement. The
-	// default is 0.
+	// MinHold is the shortest time between a change of the check's status and a later
+	// improvement. The default is 0.
 	MinHold time.Duration
 	// StaleAfter limits how long an outcome counts. The time starts when the next run
 	// should have ended. The default is Every. A negative value means no limit.
@@ -120,7 +120,8 @@ const (
 	numOnFail
 )
 
-// validate returns all errors of c and of its rules r. Each error names its field.
+// validate returns all errors of c. r has the rules that c.rules has returned. Each error
+// names its field.
 func (c *Check) validate(r *rules) error {
 	var f fieldErrors
 	if c.Name == "" {
@@ -193,8 +194,8 @@ func (r *rules) validate(f *fieldErrors) {
 	}
 }
 
-// interval returns the time from the start of one run to the start of the next. The time
-// is shorter if doubt is true, which means that the status of the check is not certain.
+// interval returns the time from the start of one run to the start of the next. doubt means
+// that the next run may change the status of the check; the interval is shorter then.
 func (r *rules) interval(doubt bool) time.Duration {
 	if !doubt {
 		return r.every
@@ -218,7 +219,7 @@ type Tuning struct {
 	MinHold, StaleAfter                   time.Duration
 }
 
-// apply copies each field of u that is not zero to r.
+// apply copies each setting of u that is not zero to the rules r.
 func (u *Tuning) apply(r *rules) {
 	p := &r.policy
 	set(&r.every, u.Every)
@@ -231,7 +232,7 @@ func (u *Tuning) apply(r *rules) {
 	set(&r.breakAfter, u.BreakAfter)
 }
 
-// set stores value in setting unless value is zero.
+// set stores value in *setting, unless value is the zero value of its type.
 func set[T comparable](setting *T, value T) {
 	var zero T
 	if value != zero {

@@ -14,7 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// checkSet holds the checks of a server by name. The lock of the pipeline guards it.
+// checkSet holds the tasks of all checks of a server by name. pipeline.mu guards it.
 type checkSet struct {
 	tasks map[string]*task
 	rules sharedRules
@@ -90,7 +90,8 @@ func cycleText(path []*task) string {
 	return strings.Join(names, " depends on ")
 }
 
-// insert adds to the set a task that newTasks has returned.
+// insert adds a task of newTasks to the set, with a new machine. It also makes the task a
+// dependent of its dependencies.
 func (c *checkSet) insert(t *task, now time.Time) {
 	t.machine = machine.New(&t.rules.policy, now)
 	c.tasks[t.name] = t
@@ -127,8 +128,8 @@ func (c *checkSet) tune(byName map[string]Tuning) error {
 	return nil
 }
 
-// find returns the checks of these names for which match returns true. unknown has the
-// names that have no such check.
+// find returns the tasks with these names for which match returns true. unknown has the
+// names for which there is no such task.
 func (c *checkSet) find(names []string, match func(*task) bool) (found map[*task]bool, unknown []string) {
 	for _, name := range names {
 		t := c.tasks[name]
@@ -155,8 +156,8 @@ func (c *checkSet) tags() map[string]bool {
 	return tags
 }
 
-// stuck returns ErrStuck with the names of the checks whose run is overdue and has not
-// returned. It returns nil if there are no such checks.
+// stuck returns an error with the names of the checks in the phase stuck, or nil. The error
+// wraps ErrStuck.
 func (c *checkSet) stuck() error {
 	var names []string
 	for _, t := range c.tasks {
@@ -167,7 +168,8 @@ func (c *checkSet) stuck() error {
 	return stuckError(names)
 }
 
-// stuckError returns ErrStuck with the names of checks. It returns nil if names is empty.
+// stuckError returns an error that wraps ErrStuck and names these checks. It returns nil if
+// names is empty.
 func stuckError(names []string) error {
 	if len(names) == 0 {
 		return nil
@@ -179,8 +181,8 @@ func stuckError(names []string) error {
 func (t *task) dependencies() []*task { return t.extra().dependencies }
 func (t *task) dependents() []*task   { return t.extra().dependents }
 
-// updateBlocker computes the blocker of t. The caller must have updated the blockers of all
-// dependencies of t before.
+// updateBlocker sets the blocker of t. A dependency blocks t if it is blocked itself, is
+// NOT_SERVING or has not run. The blockers of all dependencies must be up to date.
 func (t *task) updateBlocker() {
 	if t.extras == nil {
 		return
@@ -208,8 +210,8 @@ func (t *task) unlinkDependencies() {
 	}
 }
 
-// unlinkDependents removes t from the dependencies of other checks, and forgets all links
-// of t.
+// unlinkDependents removes t from the dependencies of other checks. After that it clears
+// the dependencies, the dependents and the blocker of t.
 func (t *task) unlinkDependents() {
 	for _, d := range t.extras.dependents {
 		d.extras.dependencies = slices.DeleteFunc(d.extras.dependencies, func(o *task) bool { return o == t })

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -9,6 +10,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -17,7 +19,7 @@ const (
 	DefaultMaxConcurrent = 16
 	// DefaultHistory is the default of Config.History.
 	DefaultHistory = 8
-	// maxHistory is the largest Config.History.
+	// maxHistory is the largest value of Config.History.
 	maxHistory = 1000
 	// maxServices is the largest length of Config.Services. List of grpc.health.v1 shows
 	// 100 names, two of which are Config.Service and "".
@@ -42,7 +44,8 @@ type Config struct {
 	// the Watch streams. In this time clients learn that the service drains. 0 means
 	// that Drain does not wait.
 	Propagation time.Duration
-	// OnDrain has functions that Drain calls one after the other, with its own context.
+	// OnDrain has functions that Drain calls one after the other, with the context that
+	// Drain has received.
 	OnDrain []func(context.Context) error
 	// Logger receives a record for each transition, for each panic of a check, and for
 	// each error of Run. One goroutine writes the records. At most 4 MiB of records wait
@@ -152,7 +155,7 @@ func (c *Config) validateServices(f *fieldErrors) {
 	}
 }
 
-// stockStatus returns the status that a client of grpc.health.v1 receives for a state.
+// stockStatus returns the status that a client of grpc.health.v1 receives for this state.
 // DegradedNotServing is about traffic, so it has no effect on names of kind Liveness or
 // Startup.
 func (c *Config) stockStatus(state *health.State) healthpb.HealthCheckResponse_ServingStatus {
@@ -172,4 +175,53 @@ func (c *Config) kindOf(id health.ID) Kind {
 		}
 	}
 	return Readiness
+}
+
+// MaxChecks is the largest number of checks of one server. The gRPC health services show at
+// most 128 checks, and prefer checks that are not SERVING.
+const MaxChecks = 200_000
+
+// Errors that callers can find with errors.Is.
+var (
+	// ErrCheckExists means that the server has a check of this name already.
+	ErrCheckExists = errors.New("there is a check of this name already")
+	// ErrTooManyChecks means that the server would have more than MaxChecks checks.
+	ErrTooManyChecks = fmt.Errorf("there are too many checks; allowed: at most %d", MaxChecks)
+	// ErrNoCheck means that the server has no check of this name.
+	ErrNoCheck = errors.New("there is no check of this name")
+	// ErrLeaving means that Drain was called or that Run has ended. Neither can be undone.
+	ErrLeaving = errors.New("the server is leaving: Drain was called, or Run has ended")
+	// ErrRanTwice means that Run was called a second time.
+	ErrRanTwice = errors.New("Run was called twice")
+	// ErrStuck means that some checks have not returned, although the time of their runs
+	// has ended. The goroutines of these checks still run.
+	ErrStuck = errors.New("has not returned")
+)
+
+// checkError returns err with the name of the check to which it belongs.
+func checkError(name string, err error) error {
+	return fmt.Errorf("server.Check %q: %w", wire.CleanTo(name, wire.MaxName), err)
+}
+
+// fieldErrors collects all errors of a configuration.
+type fieldErrors struct{ fields.Errors }
+
+func (f *fieldErrors) checkNotNegative(field string, d time.Duration) {
+	if d < 0 {
+		f.Addf(field, "is %v; allowed: 0 or more", d)
+	}
+	f.checkNotTooLong(field, d)
+}
+
+func (f *fieldErrors) checkNotTooLong(field string, d time.Duration) {
+	if d > health.MaxCheckTime {
+		f.Addf(field, "is %v; allowed: at most %v", d, health.MaxCheckTime)
+	}
+}
+
+// checkLimit adds an error if n is negative. 0 is allowed and selects the default.
+func (f *fieldErrors) checkLimit(field string, n int) {
+	if n < 0 {
+		f.Addf(field, "is %d; allowed: 1 or more, 0 for the default", n)
+	}
 }

@@ -29,7 +29,7 @@ type httpHandler struct {
 	kept [numEndpoints][numFormats][2][2]atomic.Pointer[page]
 }
 
-// usage is the page of the root. Answers for paths that are not served contain it too.
+// usage is the page of the path /. Answers with the status 404 contain it too.
 const usage = `/livez     503: restart the process
 /readyz    200: send traffic
 /startupz  503: still starting
@@ -111,7 +111,7 @@ func (h *httpHandler) serveCheck(w http.ResponseWriter, r *http.Request, v view,
 	}
 	one := answer{status: t.machine.Status(), cause: t.machine.Cause(), checks: []health.CheckState{t.state()}}
 	if v.detailed {
-		one.runs = t.history.all()
+		one.runs = t.pastRuns()
 	}
 	h.pipeline.mu.Unlock()
 	v.verbose = true
@@ -122,7 +122,9 @@ func (h *httpHandler) serveCheck(w http.ResponseWriter, r *http.Request, v view,
 // the last time.
 func (h *httpHandler) page(v view) *page {
 	kept := &h.kept[v.endpoint][v.format][index(v.verbose)][index(v.detailed)]
-	version := h.version(&v) // read before the answer, so that a change in between makes the page old
+	// The version is read before the answer. So if something changes in between, the page is
+	// rendered again for the next request.
+	version := h.version(&v)
 	if p := kept.Load(); p != nil && p.version == version {
 		return p
 	}
@@ -146,13 +148,14 @@ func index(b bool) int {
 	return 0
 }
 
-// answer returns the content of a page as if the checks in exclude did not exist. It reads
-// the checks of a verbose page after the status, so both may differ.
+// answer returns the content of the page of v, as if the checks in exclude did not exist.
+// It reads the status first and the checks of a verbose page later. So a status may be older
+// than the checks beside it.
 func (h *httpHandler) answer(v view, exclude []string) *answer {
 	a := &answer{}
 	excluded := h.evaluate(v.endpoint, exclude, a)
 	if !v.detailed && strings.HasPrefix(a.note, runRefused) {
-		a.note = runRefused // the rest of the note contains names of checks
+		a.note = runRefused // the rest of the note has names of checks, which the caller may not see
 	}
 	if v.verbose {
 		h.pipeline.forEachCheck(func(t *task) {
@@ -164,8 +167,8 @@ func (h *httpHandler) answer(v view, exclude []string) *answer {
 	return a
 }
 
-// evaluate sets the note, the status and the unknown names in a, and returns the excluded
-// checks. It uses the counts of the judgement, so that it holds the lock only shortly.
+// evaluate sets the status, the note and the unknown names in a. It returns the tasks of the
+// names in exclude. It computes the status from counts, so it holds the lock for a short time.
 func (h *httpHandler) evaluate(e endpoint, exclude []string, a *answer) (excluded map[*task]bool) {
 	p := h.pipeline
 	p.mu.Lock()

@@ -8,20 +8,20 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// judgement holds the served services. It counts the statuses of checks for each service.
-// From the counts and the status that was set by hand it makes one verdict for each service. The lock of the pipeline guards it.
+// judgement holds the served services. For each of them it counts the checks by status. From
+// the counts and the status set by hand it computes one verdict. pipeline.mu guards it.
 type judgement struct {
 	// services has Config.Service at ownIndex and the empty name at namelessIndex. After
 	// them come Config.Services, and then the names that SetServingStatus has added.
 	services []*servedService
 	byID     map[health.ID]*servedService
-	// byKind has one service for each kind, which counts all checks of that kind. /livez
-	// and /startupz use these services. They are not published.
+	// byKind has one unpublished service for each Kind. It counts all checks of that kind.
+	// The answers of /livez and /startupz come from these services.
 	byKind   [numKinds]servedService
-	startups []*servedService // the services in services that have kind Startup
-	worst    worstTasks
+	startups []*servedService // the elements of services whose kind is Startup
+	worst    worstTasks       // tasks that at least one service blames
 
-	manual   manualStatus // status that SetStatus has set
+	manual   manualStatus // status of the whole server, set by SetStatus
 	started  bool         // true after Run was called
 	leaving  bool         // true after Drain was called or Run has ended
 	shutDown bool         // true from Shutdown until Resume
@@ -66,7 +66,8 @@ func (j *judgement) own() *servedService { return j.services[ownIndex] }
 // nameless returns the service of the empty name.
 func (j *judgement) nameless() *servedService { return j.services[namelessIndex] }
 
-// judgedBy returns the service whose members judge s.
+// judgedBy returns the service whose members decide the status of s. It is s itself, except
+// for the empty name.
 func (j *judgement) judgedBy(s *servedService) *servedService {
 	if s == j.nameless() {
 		return j.own()
@@ -74,19 +75,24 @@ func (j *judgement) judgedBy(s *servedService) *servedService {
 	return s
 }
 
-// addCheck makes t a member of the services that it judges.
+// addCheck makes t a member of each service whose status depends on t.
 func (j *judgement) addCheck(t *task) {
-	own := j.own()
-	own.members = append(own.members, t)
-	// Most checks judge only this service, so t.services shares the array of j.services.
-	t.services = j.services[:1:1]
+	j.own().members = append(j.own().members, t)
 	for _, s := range j.services[firstConfigured:] {
 		if s.includes(t) {
 			s.members = append(s.members, t)
-			t.services = append(t.services, s)
+			t.ownExtras().services = append(j.servicesOf(t), s)
 		}
 	}
 	j.markNew(t)
+}
+
+// servicesOf returns the services that have t as a member.
+func (j *judgement) servicesOf(t *task) []*servedService {
+	if all := t.extra().services; all != nil {
+		return all
+	}
+	return j.services[:1:1] // most checks are members of Config.Service only
 }
 
 // markNew notes in t which of its services are routable now. These services stay routable
@@ -96,28 +102,29 @@ func (j *judgement) markNew(t *task) {
 		return s.published.Status.Routable() || s == j.own() && j.nameless().published.Status.Routable()
 	}
 	notRoutable := func(s *servedService) bool { return !isRoutable(s) }
-	switch {
-	case !slices.ContainsFunc(t.services, isRoutable):
-	case slices.ContainsFunc(t.services, notRoutable):
-		t.ownExtras().newTo = slices.DeleteFunc(slices.Clone(t.services), notRoutable)
+	switch services := j.servicesOf(t); {
+	case !slices.ContainsFunc(services, isRoutable):
+	case slices.ContainsFunc(services, notRoutable):
+		t.ownExtras().newTo = slices.DeleteFunc(slices.Clone(services), notRoutable)
 	default:
 		t.newToAll = true
 	}
 }
 
-// dropRemoved removes the checks with the mark removed from the members of services.
+// dropRemoved removes tasks from the members of the services if task.removed is set.
 func (j *judgement) dropRemoved(services map[*servedService]bool) {
 	for s := range services {
 		s.members = slices.DeleteFunc(s.members, func(t *task) bool { return t.removed })
 	}
 }
 
-// count updates the counts of all services that t judges, and the place of t in worst.
+// count updates the counts of all services that have t as a member. It also moves t to its
+// place in worst, after the status of t has changed.
 func (j *judgement) count(t *task) {
 	status := t.effect().status
 	included := !t.removed && t.rules.onFail != Ignore
 	blamed := false
-	for _, s := range t.services {
+	for _, s := range j.servicesOf(t) {
 		s.count(t, status, included)
 		blamed = blamed || included && s.blames(t, status)
 	}
@@ -133,8 +140,8 @@ func (j *judgement) count(t *task) {
 	}
 }
 
-// updateStarted sets hasStarted of each service of kind Startup whose checks have all
-// passed. It never clears hasStarted.
+// updateStarted sets hasStarted of each service of kind Startup if all its checks have
+// passed. hasStarted stays set when a check fails later.
 func (j *judgement) updateStarted() {
 	if !j.started {
 		return
@@ -146,7 +153,7 @@ func (j *judgement) updateStarted() {
 	}
 }
 
-// markAll notes in each service that something has changed on which all services depend.
+// markAll sets the bit serverChanged in each service.
 func (j *judgement) markAll() {
 	for _, s := range j.services {
 		s.changes |= serverChanged
@@ -169,8 +176,8 @@ func (j *judgement) setServiceStatus(s *servedService, v verdict) {
 	}
 }
 
-// manualOf returns the status that SetServingStatus has set for s. If only one of
-// Config.Service and "" was set, this status holds for both names.
+// manualOf returns the status that SetServingStatus has set for s. If a program has set only
+// one of the names Config.Service and "", its status holds for both.
 func (j *judgement) manualOf(s *servedService) *manualStatus {
 	switch own, nameless := j.own(), j.nameless(); {
 	case s == own && !own.manual.set:
@@ -187,8 +194,8 @@ func (j *judgement) status(s *servedService) health.Status {
 	return status
 }
 
-// statusOf returns the status that s has with these counts of its checks. found reports
-// whether a check or a status set by hand contributes to the status.
+// statusOf returns the status of s if its members have these counts. found reports whether
+// at least one check or one status set by hand counts.
 func (j *judgement) statusOf(s *servedService, counts statusCounts) (worst health.Status, found bool) {
 	switch s.kind {
 	case Liveness:
@@ -249,9 +256,9 @@ func (j *judgement) verdictWithout(s *servedService, counts statusCounts, withou
 // maxReasons is the largest number of checks that a reason names.
 const maxReasons = 16
 
-// explained returns the verdict of a service that is not SERVING. The reason of the verdict
-// joins the reasons of the statuses set by hand and of the worst checks. The cause of the
-// verdict is that of the first of them that has the same status as the service.
+// explained returns the verdict of a service that is not SERVING. Its reason joins the
+// reasons of the statuses set by hand and of the worst checks. Its cause is the cause of the
+// first status or check that is as bad as the service.
 func (j *judgement) explained(s *servedService, status health.Status, without map[*task]bool) verdict {
 	v := verdict{status: status}
 	var reasons []string
@@ -281,8 +288,8 @@ func (j *judgement) explained(s *servedService, status health.Status, without ma
 	return v
 }
 
-// blamedTasks returns the worst checks that s blames, at most maxReasons, in the order of
-// Add. It leaves out the checks in without.
+// blamedTasks returns the worst checks that make s not SERVING, at most maxReasons, in the
+// order of Add. It leaves out the checks in without.
 func (j *judgement) blamedTasks(s *servedService, without map[*task]bool) []*task {
 	blamed := j.worst.find(maxReasons, func(t *task) bool {
 		return !without[t] && s.hasMember(t) && s.blames(t, t.countedAs)

@@ -15,9 +15,9 @@ type outcome struct {
 	evidence machine.Evidence
 	cause    health.Cause
 	reason   string
-	value    *reading // last value that the run has passed to Observe; nil: none
+	value    *reading // last value that the check has passed to Observe; nil: none
 	stack    string   // stack trace of a panic; empty: no panic
-	void     bool     // true if Run or Remove cancelled the run, so that nothing counts
+	void     bool     // true if the outcome does not count, because the run was cancelled
 }
 
 // reading is a value, with its unit, that a check has passed to Observe.
@@ -30,10 +30,10 @@ func failedOutcome(cause health.Cause, reason string) outcome {
 	return outcome{evidence: machine.Fail, cause: cause, reason: wire.Clean(reason)}
 }
 
-// Result is the class of the outcome of a run.
+// Result classifies the outcome of a run, for metrics and for the history.
 type Result uint8
 
-// The results.
+// The results. NumResults is their number.
 const (
 	Passed Result = iota
 	Warned
@@ -71,13 +71,11 @@ type PastRun struct {
 	Reason string // reason of the warning or failure; may be empty
 }
 
-// history is a ring buffer of the last runs of one check. It grows up to its limit.
-type history struct {
-	runs []compactRun
-	next int // index of the oldest run if runs has reached its limit, or else 0
-}
+// history has the last runs of one check. It grows up to its limit. After that, run i of the
+// check is stored at index i modulo the limit.
+type history []compactRun
 
-// compactRun is a PastRun that needs only 24 bytes.
+// compactRun is a PastRun in 24 bytes instead of 56.
 type compactRun struct {
 	at     int64   // PastRun.At as Unix time in ns
 	reason *string // PastRun.Reason; nil: the reason is empty
@@ -85,9 +83,9 @@ type compactRun struct {
 	result Result
 }
 
-// add stores a run. limit is the largest number of stored runs. If limit is 0 or negative,
-// add stores nothing.
-func (h *history) add(o *outcome, took time.Duration, now time.Time, limit int) {
+// add stores run i of the check, counted from 0. limit is the largest number of stored runs.
+// If limit is 0 or negative, add stores nothing.
+func (h *history) add(i uint64, o *outcome, took time.Duration, now time.Time, limit int) {
 	if limit <= 0 {
 		return
 	}
@@ -96,18 +94,21 @@ func (h *history) add(o *outcome, took time.Duration, now time.Time, limit int) 
 		reason := o.reason // a pointer into o would keep all of o in memory
 		r.reason = &reason
 	}
-	if len(h.runs) < limit {
-		h.runs = append(h.runs, r)
+	if len(*h) < limit {
+		*h = append(*h, r)
 		return
 	}
-	h.runs[h.next] = r
-	h.next = (h.next + 1) % len(h.runs)
+	(*h)[i%uint64(limit)] = r
 }
 
-// all returns the runs, the oldest first.
-func (h *history) all() []PastRun {
-	var all []PastRun
-	for _, r := range slices.Concat(h.runs[h.next:], h.runs[:h.next]) {
+// all returns the stored runs, the oldest first. runs is the number of runs of the check.
+func (h history) all(runs uint64) []PastRun {
+	if len(h) == 0 {
+		return nil
+	}
+	oldest := runs % uint64(len(h))
+	all := make([]PastRun, 0, len(h))
+	for _, r := range slices.Concat(h[oldest:], h[:oldest]) {
 		run := PastRun{At: time.Unix(0, r.at), Took: time.Duration(r.took) * time.Microsecond, Result: r.result}
 		if r.reason != nil {
 			run.Reason = *r.reason
@@ -127,18 +128,25 @@ var DurationBounds = [...]time.Duration{
 
 // stats counts the outcomes of one check since the start of the server.
 type stats struct {
-	results   [NumResults]uint32
-	durations [len(DurationBounds) + 1]uint32
-	took      time.Duration // sum of the durations of all runs
-	// lastRun is the time of the last run, and lastSuccess that of the last run that passed
+	results [NumResults]uint32
+	// slow counts the runs that took longer than DurationBounds[0], by duration. Many checks
+	// have no such run; for them slow is nil. Entry i belongs to entry i+1 of
+	// CheckInfo.Durations.
+	slow *[len(DurationBounds)]uint32
+	took time.Duration // sum of the durations of all runs
+	// lastRun is the end of the last run. lastSuccess is the end of the last run that passed
 	// or warned. Both are Unix times in ns. 0 means that there was no such run.
 	lastRun, lastSuccess int64
 }
 
 func (s *stats) add(o *outcome, took time.Duration, now time.Time) {
 	s.results[o.result()]++
-	i, _ := slices.BinarySearch(DurationBounds[:], took)
-	s.durations[i]++
+	if i, _ := slices.BinarySearch(DurationBounds[:], took); i > 0 {
+		if s.slow == nil {
+			s.slow = new([len(DurationBounds)]uint32)
+		}
+		s.slow[i-1]++
+	}
 	s.took += took
 	s.lastRun = now.UnixNano()
 	if o.evidence != machine.Fail {
@@ -152,6 +160,18 @@ func (s *stats) failures() uint64 {
 
 func (s *stats) runs() uint64 {
 	return s.failures() + uint64(s.results[Passed]) + uint64(s.results[Warned])
+}
+
+// durations returns CheckInfo.Durations.
+func (s *stats) durations() (counts [len(DurationBounds) + 1]uint64) {
+	counts[0] = s.runs()
+	if s.slow != nil {
+		for i, n := range s.slow {
+			counts[i+1] = uint64(n)
+			counts[0] -= uint64(n)
+		}
+	}
+	return counts
 }
 
 // timeOf converts a Unix time in ns to a time.Time. 0 becomes the zero time.
@@ -179,8 +199,8 @@ func (t *totals) add(took time.Duration, failed bool) {
 	}
 }
 
-// metrics returns the totals as metrics. Its receiver is a copy, so that it can sort the
-// times without a lock.
+// metrics returns the totals as metrics. It sorts the times of its receiver, which is a
+// copy. So it needs no lock.
 func (t totals) metrics() *health.Metrics {
 	times := t.times[:min(t.runs, recentRuns)]
 	slices.Sort(times)
@@ -190,7 +210,7 @@ func (t totals) metrics() *health.Metrics {
 	}
 }
 
-// quantile returns the quantile of sorted by the nearest-rank method. It returns 0 if
+// quantile returns a percentile of sorted by the nearest-rank method. It returns 0 if
 // sorted is empty.
 func quantile(sorted []time.Duration, percent int) time.Duration {
 	if len(sorted) == 0 {

@@ -21,6 +21,10 @@ import (
 //	publisher  publishes the served services that have changed
 //
 // Each method that changes something ends with publishAndUnlock.
+//
+// A task is a check together with its state. A served service is one name that the server
+// publishes. Its members are the tasks that can affect its status. A service blames a member
+// if the member is a reason why the service is not SERVING.
 type pipeline struct {
 	service string // Config.Service, for the log
 	logger  *slog.Logger
@@ -47,7 +51,7 @@ func newPipeline(cfg *Config) *pipeline {
 	return p
 }
 
-// update calls change with the lock held and publishes the result. When update returns, a
+// update calls change with the lock held, and publishes the result. When update returns, a
 // changed status is published. Other changes may be published up to newsEvery later.
 func (p *pipeline) update(change func(now time.Time)) {
 	p.mu.Lock()
@@ -60,7 +64,7 @@ func (p *pipeline) update(change func(now time.Time)) {
 // log, and wakes the scheduler if the scheduler would sleep too long.
 func (p *pipeline) publishAndUnlock(now time.Time) {
 	changes, newsWait := p.publish(now)
-	wake := newsWait || p.schedule.needsEarlierStep()
+	wake := newsWait || p.schedule.wakeSoon
 	p.mu.Unlock()
 	p.log(changes)
 	if wake {
@@ -68,15 +72,15 @@ func (p *pipeline) publishAndUnlock(now time.Time) {
 	}
 }
 
-// publish passes all changes through the judgement to the publisher. While no scheduler
-// runs, nothing could publish waiting news. Therefore publish then publishes everything at
-// once. newsWait reports whether the scheduler must publish news later.
+// publish makes the judgement count all changed tasks, and makes the publisher publish the
+// changed services. Only a running scheduler can publish news later. So without one, publish
+// publishes all news at once. newsWait reports whether the scheduler must publish news.
 func (p *pipeline) publish(now time.Time) (changes []health.Change, newsWait bool) {
 	p.countChanged()
 	return p.publisher.publishSoon(now, !p.judgement.started || p.schedule.closed)
 }
 
-// countChanged makes the judgement count the tasks that the schedule has listed as changed.
+// countChanged makes the judgement count the tasks in schedule.changed again.
 func (p *pipeline) countChanged() {
 	if len(p.schedule.changed) > 0 {
 		p.publisher.pages.statusChanged()
@@ -94,15 +98,16 @@ func (p *pipeline) wakeScheduler() {
 }
 
 // step does all work that is due at now. next is the time when step must be called again,
-// which is not later than limit. callWorker reports whether the caller must start a worker.
+// at most maxPause after limit. callWorker reports whether the caller must start a worker.
 func (p *pipeline) step(now, limit time.Time) (next time.Time, callWorker bool) {
 	p.mu.Lock()
-	p.schedule.step(now, limit)
+	due := p.schedule.step(now, limit)
 	changes, _ := p.publish(now)
 	next = p.schedule.wakeTime
-	if due := p.publisher.newsDue; !due.IsZero() && due.Before(next) {
-		next = due
+	if news := p.publisher.newsDue; !news.IsZero() && news.Before(next) {
+		next = news
 	}
+	next = later(next, now.Add(pauseAfter(due)))
 	callWorker = p.schedule.callWorker()
 	p.mu.Unlock()
 	p.log(changes)
@@ -135,8 +140,8 @@ func (p *pipeline) finish(r *run, o outcome) (next *run, callWorker bool) {
 	return next, callWorker
 }
 
-// add adds all checks, or none if there is an error. rules has the rules of each check, and
-// errs has errors that the caller has found in checks. The caller holds the lock.
+// add adds all checks, or none if there is an error. rules[i] has the rules of checks[i].
+// errs has the errors that the caller has found in checks. The caller holds the lock.
 func (p *pipeline) add(checks []Check, rules []rules, errs []error, now time.Time) error {
 	tasks, err := p.checks.newTasks(checks, rules, errs)
 	if err != nil {
@@ -169,7 +174,7 @@ func (p *pipeline) remove(names []string, now time.Time) (removed int) {
 		removed++
 		delete(p.checks.tasks, name)
 		p.schedule.remove(t, now)
-		for _, s := range t.services {
+		for _, s := range p.judgement.servicesOf(t) {
 			services[s] = true
 		}
 	}
@@ -194,8 +199,8 @@ func (p *pipeline) stop() map[*run]time.Time {
 	p.update(func(time.Time) {
 		p.schedule.closed, p.judgement.leaving = true, true
 		p.judgement.markAll()
-		for _, d := range p.schedule.tasks {
-			if r := d.task.current; d.task.phase == running {
+		for t := range p.schedule.wheel.all() {
+			if r := t.current; t.phase == running {
 				r.done = make(chan struct{})
 				left[r] = r.overdue
 			}
@@ -240,8 +245,8 @@ func (p *pipeline) forEachCheck(f func(*task)) {
 	}
 }
 
-// figures returns the present checks and metrics of a name, for Check and List. The checks
-// and metrics in the feed may be older.
+// figures returns the present checks and metrics of a name, for the calls Check and List.
+// The feed may have older ones, because news wait.
 func (p *pipeline) figures(id health.ID) ([]health.CheckState, *health.Metrics) {
 	p.mu.Lock()
 	s := p.judgement.byID[id]

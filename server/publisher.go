@@ -1,6 +1,10 @@
 package server
 
 import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -12,8 +16,8 @@ import (
 // publisher publishes the changed served services to the feed. The lock of the pipeline
 // guards it.
 //
-// It publishes a change of a status at once. All other changes are called news. It publishes
-// news up to newsBurst times at once. After that it publishes news once per newsEvery.
+// A changed status is published at once. All other changes are called news. After a time
+// without news, news are published newsBurst times at once, and then once per newsEvery.
 type publisher struct {
 	feed      *feed.Feed // the publisher is its only writer
 	judgement *judgement
@@ -21,8 +25,9 @@ type publisher struct {
 	pages     pageVersions
 	revision  uint64 // highest revision that was published
 
-	// newsBudget limits the rate of news. Each publication of news moves it newsEvery into
-	// the future. News wait if it is more than newsBurst-1 times newsEvery in the future.
+	// newsBudget limits the rate of news. Each publication of news moves newsBudget newsEvery
+	// into the future. News wait while newsBudget is more than newsBurst-1 times newsEvery in
+	// the future.
 	newsBudget time.Time
 	newsDue    time.Time // time when the waiting news are published; zero: no news wait
 }
@@ -34,8 +39,8 @@ const (
 	newsBurst = 5
 )
 
-// pageVersions has two counters. A page is old if its counter has changed since the page was
-// rendered. Pages that show checks use the counter checks, and other pages use statuses.
+// pageVersions has two counters. The HTTP handler renders a page again if the counter of the
+// page has changed. Pages that show checks use the counter checks, and others use statuses.
 type pageVersions struct{ statuses, checks atomic.Uint64 }
 
 func (p *pageVersions) statusChanged() { p.statuses.Add(1); p.checks.Add(1) }
@@ -77,8 +82,8 @@ func (p *publisher) statusChanged() bool {
 	})
 }
 
-// publish publishes all services that have changed. A new text of a check is not a change.
-// The text is published together with the next change.
+// publish publishes all services that have changed. A check that only has a new reason does
+// not make a service changed. The reason is published with the next change.
 func (p *publisher) publish(now time.Time) []health.Change {
 	p.pages.statusChanged()
 	var published []health.Change
@@ -115,11 +120,77 @@ func (p *publisher) publishService(s *servedService, v verdict, now time.Time) h
 		Since: since, FirstFailure: v.firstFailure, Revision: p.revision,
 	}
 	if s == p.judgement.nameless() {
-		own := &p.judgement.own().published // publish has published own before
+		own := &p.judgement.own().published // published before, in the same call of publish
 		c.Checks, c.Metrics = own.Checks, own.Metrics
 	} else {
 		c.Checks, c.Metrics = s.checkStates(&p.judgement.worst), p.totals.metrics()
 	}
 	s.published, s.changes = c.State, 0
 	return c
+}
+
+// hook calls Config.OnTransition for each change of a status. It has its own reader of the
+// feed, so that nothing waits for Config.OnTransition. While a call blocks, the reader
+// keeps only the latest change of each name.
+type hook struct {
+	call   func(health.Change)
+	logger *slog.Logger
+	reader *feed.Reader
+	known  map[health.ID]health.Status // last status that was read from the feed
+}
+
+// startHook starts a goroutine that calls f for each later change of a status. stop ends the
+// goroutine, and waits at most 50 ms for a call of f that has not returned.
+func startHook(f func(health.Change), from *feed.Feed, logger *slog.Logger) (stop func()) {
+	if f == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	h := &hook{call: f, logger: logger, reader: from.NewReader(feed.Interest{}), known: map[health.ID]health.Status{}}
+	// The first call of Next returns the present statuses and does not wait.
+	if step, err := h.reader.Next(ctx); err == nil {
+		for e := range step.Entries {
+			h.known[e.ID] = e.Status
+		}
+	}
+	go func() {
+		defer close(done)
+		h.read(ctx)
+	}()
+	return func() {
+		cancel()
+		waitUntil(done, time.Now().Add(grace))
+	}
+}
+
+// read reads the feed and calls the hook for each change of a status, until ctx ends.
+func (h *hook) read(ctx context.Context) {
+	for {
+		step, err := h.reader.Next(ctx)
+		if err != nil {
+			return
+		}
+		for e := range step.Entries {
+			if e.ID == (health.ID{}) {
+				continue // "" has the status of Config.Service
+			}
+			from, known := h.known[e.ID]
+			h.known[e.ID] = e.Status
+			if known && from != e.Status {
+				c := e.Change
+				c.From = from
+				h.callOne(c)
+			}
+		}
+	}
+}
+
+func (h *hook) callOne(c health.Change) {
+	defer func() {
+		if v := recover(); v != nil {
+			h.logger.Error("OnTransition panicked", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+		}
+	}()
+	h.call(c)
 }

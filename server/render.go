@@ -64,7 +64,8 @@ func formatOf(accept string) format {
 	return asText
 }
 
-// view identifies a page. Equal views have equal pages, if no check is excluded.
+// view identifies a page: what is shown, how, and to whom. If no check is excluded, requests
+// with equal views get the same page.
 type view struct {
 	endpoint endpoint
 	format   format
@@ -86,7 +87,7 @@ type answer struct {
 // page is an encoded answer.
 type page struct {
 	view    view
-	version uint64 // value of a counter of pageVersions before the page was rendered
+	version uint64 // value of its counter in pageVersions before the page was rendered
 	code    int    // HTTP status
 	body    []byte
 	length  []string // value of the header Content-Length
@@ -119,7 +120,7 @@ func (r *renderer) render(v view, a *answer) *page {
 	return p
 }
 
-// code returns the HTTP status of a page of an endpoint with a status.
+// code returns the HTTP status of the answer of an endpoint, when the health status is status.
 func (r *renderer) code(e endpoint, status health.Status) int {
 	switch {
 	case e == livez && status != health.NotServing:

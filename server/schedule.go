@@ -12,26 +12,37 @@ import (
 )
 
 const (
-	// slack is a time that observe adds to the expected end of the next run. Without it, a
-	// run that is a little late would make the evidence stale.
+	// slack is added to the time by which the next run should have ended. Without slack, a
+	// run that is a little late would make the last evidence stale.
 	slack = time.Second
 	// lateSlack is the largest lateness of the scheduler that does not extend deadlines.
 	lateSlack = 500 * time.Millisecond
+	// minPause and maxPause bound the result of pauseAfter.
+	minPause = time.Millisecond
+	maxPause = 10 * time.Millisecond
 )
 
+// pauseAfter returns the shortest time from a step in which that many tasks were due to the
+// next step. The next step does all work that becomes due in this time. So while many tasks
+// are due, the scheduler wakes less often. While few tasks are due, each run begins on time.
+func pauseAfter(tasks int) time.Duration {
+	return min(max(time.Duration(tasks)*time.Millisecond, minPause), maxPause)
+}
+
 // schedule decides which check runs, and when. It starts no goroutine and reads no
-// clock. The lock of the pipeline guards it.
+// clock. pipeline.mu guards it.
 type schedule struct {
 	maxRuns  int       // largest number of runs at the same time; negative: no limit
 	history  int       // number of runs that the history of each check keeps
-	tasks    dueHeap   // all tasks, by the time when they are due
+	wheel    wheel     // all tasks, by the time when they are due
 	waiting  waitHeap  // tasks in the phase waiting
 	inTime   int       // number of runs that are in progress and not overdue
-	called   bool      // true if a worker was called and has not asked for a run yet
+	called   bool      // true if a worker was started and has not called beginFirst yet
 	lastSeq  uint32    // seq of the task that was added last
 	epoch    time.Time // time of the instant 0
 	closed   bool      // true after Run has ended: no run starts, and no outcome counts
 	wakeTime time.Time // time when step must be called again; zero before the first step
+	wakeSoon bool      // true if step must be called earlier, because of a due time before wakeTime
 
 	// changed has the tasks whose status may have changed since the judgement last counted
 	// them.
@@ -39,30 +50,26 @@ type schedule struct {
 	totals  totals
 }
 
-// instant converts t to an instant. A time that is too far away becomes the last instant.
+// instant converts t to an instant. A time more than 292 years after epoch becomes never.
 func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch)) }
 
-// step does all work that is due at now. It sets wakeTime to the time when the next task is
-// due, but not later than limit.
-func (s *schedule) step(now, limit time.Time) {
+// step does all work that is due at now and returns the number of tasks that were due. It
+// sets wakeTime to the time when the next task is due, but not later than limit.
+func (s *schedule) step(now, limit time.Time) (due int) {
 	if late := now.Sub(s.wakeTime); !s.wakeTime.IsZero() && late > lateSlack {
-		for i := range s.tasks {
-			s.tasks[i].task.forgive(late, now)
+		for _, t := range slices.Collect(s.wheel.all()) {
+			t.forgive(late, now)
+			s.updateDueTime(t)
 		}
-		s.updateAllDueTimes()
 	}
-	for at := s.instant(now); len(s.tasks) > 0 && s.tasks[0].at <= at; {
-		s.doDue(s.tasks[0].task, now)
+	s.wheel.advance(s.instant(now))
+	for t := s.wheel.ready(); t != nil; t = s.wheel.ready() {
+		s.doDue(t, now)
+		due++
 	}
-	s.wakeTime = limit
-	if s.needsEarlierStep() {
-		s.wakeTime = s.epoch.Add(time.Duration(s.tasks[0].at))
-	}
-}
-
-// needsEarlierStep reports whether a task is due before wakeTime.
-func (s *schedule) needsEarlierStep() bool {
-	return len(s.tasks) > 0 && s.tasks[0].at < s.instant(s.wakeTime)
+	s.wakeTime = s.epoch.Add(time.Duration(s.wheel.next(s.instant(limit))))
+	s.wakeSoon = false
+	return due
 }
 
 // doDue does all work that is due for t. It gives up an overdue run of t, or makes t wait
@@ -87,8 +94,8 @@ func (s *schedule) doDue(t *task, now time.Time) {
 	}
 }
 
-// callWorker reports whether the caller must start a worker. This is so if a task waits, a
-// run may begin, and no other called worker is about to ask for a run.
+// callWorker reports whether the caller must start a worker. It must if a task waits, a run
+// may begin, and no worker was started that has not called beginFirst yet.
 func (s *schedule) callWorker() bool {
 	if s.called || len(s.waiting) == 0 || !s.mayBegin() {
 		return false
@@ -99,8 +106,7 @@ func (s *schedule) callWorker() bool {
 
 func (s *schedule) mayBegin() bool { return !s.closed && (s.maxRuns < 0 || s.inTime < s.maxRuns) }
 
-// beginFirst begins the first run of a worker that was started because of callWorker. Its
-// results are those of beginNext.
+// beginFirst begins the first run of a new worker. It returns the same as beginNext.
 func (s *schedule) beginFirst(ctx context.Context, now time.Time) (r *run, call bool) {
 	s.called = false
 	return s.beginNext(ctx, now)
@@ -142,7 +148,7 @@ func (s *schedule) runSoon(t *task, now time.Time) {
 	}
 }
 
-// finish records the outcome of a run that has returned.
+// finish records the outcome of a run whose check has returned.
 func (s *schedule) finish(r *run, o outcome, now time.Time) {
 	t := r.task
 	if t.phase != stuck {
@@ -150,11 +156,11 @@ func (s *schedule) finish(r *run, o outcome, now time.Time) {
 	}
 	switch {
 	case t.removed:
-		s.drop(t)
+		s.wheel.remove(t)
 		t.current = nil
 		return
 	case t.phase == stuck:
-		// giveUpRun has recorded this run and set the time of the next run already.
+		// giveUpRun has recorded this run already, and has set the time of the next run.
 		t.phase = idle
 	case s.closed || o.void:
 		t.phase, t.next = idle, never
@@ -175,7 +181,7 @@ func (s *schedule) giveUpRun(t *task, now time.Time) {
 	s.inTime--
 	t.phase = stuck
 	if t.removed {
-		s.drop(t)
+		s.wheel.remove(t)
 		return
 	}
 	s.record(t, outcome{
@@ -187,18 +193,19 @@ func (s *schedule) giveUpRun(t *task, now time.Time) {
 // record adds an outcome to the statistics and the history of t, and passes its evidence to
 // the machine of t.
 func (s *schedule) record(t *task, o outcome, now time.Time) {
-	t.took, t.value = now.Sub(t.current.began), o.value
+	t.took = now.Sub(t.current.began)
+	t.setValue(o.value)
 	s.totals.add(t.took, o.evidence == machine.Fail)
+	t.history.add(t.stats.runs(), &o, t.took, now, s.history)
 	t.stats.add(&o, t.took, now)
-	t.history.add(&o, t.took, now, s.history)
 	s.observe(t, machine.Observation{At: now, Evidence: o.evidence, Cause: o.cause, Reason: o.reason}, t.current.began)
 }
 
 // observe passes evidence to the machine of t and sets the time of the next run. began is
-// the begin of the run from which the evidence comes.
+// the time when the run began that gave the evidence.
 func (s *schedule) observe(t *task, o machine.Observation, began time.Time) {
 	// The time of the next run depends on the state of the machine after this evidence. But
-	// the observation must contain this time. So a copy of the machine observes first.
+	// the machine needs this time with the evidence. So a copy of the machine observes first.
 	ahead := t.machine
 	ahead.Observe(o)
 	next := t.nextRun(began, o.At, &ahead)
@@ -234,14 +241,14 @@ func (s *schedule) forEachChanged(f func(*task)) {
 		f(t)
 	}
 	clear(s.changed)
-	s.changed = s.changed[:0]
+	s.changed = withoutPeak(s.changed[:0])
 }
 
 // add adds a task to the schedule. Its first run is due after its initial delay.
 func (s *schedule) add(t *task, now time.Time) {
 	s.lastSeq++
 	t.seq, t.next = s.lastSeq, s.instant(now.Add(t.rules.initialDelay))
-	heap.Push(&s.tasks, due{t.next, t})
+	s.setDueTime(t, t.next)
 	s.markChanged(t)
 }
 
@@ -269,15 +276,7 @@ func (s *schedule) remove(t *task, now time.Time) {
 		s.waiting = slices.DeleteFunc(s.waiting, func(w *task) bool { return w == t })
 		heap.Init(&s.waiting)
 	}
-	s.drop(t)
-}
-
-// drop removes t from the heap tasks. It does nothing if t is not in the heap.
-func (s *schedule) drop(t *task) {
-	if t.heapIndex >= 0 {
-		heap.Remove(&s.tasks, int(t.heapIndex))
-		t.heapIndex = -1
-	}
+	s.wheel.remove(t)
 }
 
 // block puts t into the phase blocked. t does not run until unblock ends this phase.
@@ -341,15 +340,10 @@ func (s *schedule) dueTime(t *task) instant {
 	return at
 }
 
-// updateDueTime computes the due time of t and moves t to its place in the heap.
-func (s *schedule) updateDueTime(t *task) {
-	s.tasks[t.heapIndex].at = s.dueTime(t)
-	heap.Fix(&s.tasks, int(t.heapIndex))
-}
+// updateDueTime computes the due time of t and moves t to its place in the wheel.
+func (s *schedule) updateDueTime(t *task) { s.setDueTime(t, s.dueTime(t)) }
 
-func (s *schedule) updateAllDueTimes() {
-	for i := range s.tasks {
-		s.tasks[i].at = s.dueTime(s.tasks[i].task)
-	}
-	heap.Init(&s.tasks)
+func (s *schedule) setDueTime(t *task, at instant) {
+	s.wheel.put(t, at)
+	s.wakeSoon = s.wakeSoon || at < s.instant(s.wakeTime)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -176,8 +177,19 @@ func TestRemovedStuckRunLeavesRoom(t *testing.T) {
 		t.Errorf("b waited %v", waited)
 	}
 	c.finish(r, passed) // long after the run was given up
-	if len(c.s.tasks) != 1 || a.machine.Status() != health.Starting {
-		t.Errorf("%d tasks, a is %v", len(c.s.tasks), a.machine.Status())
+	if n := len(slices.Collect(c.s.wheel.all())); n != 1 || a.machine.Status() != health.Starting {
+		t.Errorf("%d tasks, a is %v", n, a.machine.Status())
+	}
+}
+
+func TestPauseAfter(t *testing.T) {
+	for due, want := range map[int]time.Duration{
+		0: time.Millisecond, 1: time.Millisecond, 2: 2 * time.Millisecond, 9: 9 * time.Millisecond,
+		10: 10 * time.Millisecond, 11: 10 * time.Millisecond, MaxChecks: 10 * time.Millisecond,
+	} {
+		if got := pauseAfter(due); got != want {
+			t.Errorf("after %d tasks: %v, want %v", due, got, want)
+		}
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// changes is a set of bits. It says what has changed since a served service was last
-// published. The publisher uses it to decide whether and when it publishes the service.
+// changes is a set of bits: what has changed in a served service since it was last
+// published. The bits decide whether and when the publisher publishes the service.
 type changes uint8
 
 const (
@@ -21,25 +21,24 @@ const (
 	checksChanged changes = 1 << iota
 	// manualChanged means that SetServingStatus has set the status of this service.
 	manualChanged
-	// serverChanged means that something has changed on which all services depend.
+	// serverChanged means that a state of the whole server has changed, such as draining.
 	serverChanged
 )
 
-// servedService is what the server publishes under one name. The lock of the pipeline
-// guards it.
+// servedService is what the server publishes under one name. pipeline.mu guards it.
 type servedService struct {
 	id         health.ID
 	kind       Kind
-	includes   func(*task) bool // reports whether a check judges this service; nil: always true
-	members    []*task          // checks that judge this service, in the order of Add
-	counts     statusCounts     // number of members that count, by status
+	includes   func(*task) bool // reports whether a check becomes a member; nil: every check
+	members    []*task          // checks that can affect the status, in the order of Add
+	counts     statusCounts     // number of members for which countsCheck is true, by status
 	manual     manualStatus     // status that SetServingStatus has set
 	changes    changes
 	hasStarted bool         // true after all members have passed; only used for kind Startup
 	published  health.State // state that was last published; zero before the first time
 }
 
-// includes reports whether the check t judges the service.
+// includes reports whether Checks, Tags and Kind of the service select the check t.
 func (s *Service) includes(t *task) bool {
 	if len(s.Checks)+len(s.Tags) == 0 {
 		return t.rules.kind == s.Kind
@@ -48,11 +47,11 @@ func (s *Service) includes(t *task) bool {
 	return slices.Contains(s.Checks, t.name) || slices.ContainsFunc(t.extra().tags, hasTag)
 }
 
-// hasMember reports whether the check t judges the service.
+// hasMember reports whether the check t is a member of the service.
 func (s *servedService) hasMember(t *task) bool { return s.includes == nil || s.includes(t) }
 
-// countsCheck reports whether t counts for the service. status is the status of the effect
-// of t (see task.effect).
+// countsCheck reports whether t affects the status of the service. status is the status in
+// task.effect of t.
 func (s *servedService) countsCheck(t *task, status health.Status) bool {
 	switch {
 	case t.rules.onFail == Ignore:
@@ -66,13 +65,13 @@ func (s *servedService) countsCheck(t *task, status health.Status) bool {
 }
 
 // blames reports whether t is a reason why the service is not SERVING. status is the status
-// of the effect of t (see task.effect).
+// in task.effect of t.
 func (s *servedService) blames(t *task, status health.Status) bool {
 	return status != health.Serving && s.countsCheck(t, status) && !(s.kind == Liveness && status == health.Starting)
 }
 
-// count removes t from the count of its earlier status, and adds it to the count of status.
-// If included is false, it only removes t.
+// count removes t from the count of its earlier status and, if included is true, adds t to
+// the count of status.
 func (s *servedService) count(t *task, status health.Status, included bool) {
 	if t.counted && s.countsCheck(t, t.countedAs) {
 		s.counts[t.countedAs]--
@@ -95,8 +94,8 @@ func (s *servedService) countsWithout(excluded map[*task]bool) statusCounts {
 }
 
 // firstFailure returns the time when the present trouble of the service began. named is the
-// earliest first failure of the checks that the reason names. The result may be earlier,
-// because the check that failed first may have recovered or may not be in the reason.
+// earliest first failure of the checks that the reason names. The result may be earlier than
+// named: the check that failed first may have recovered or may not be in the reason.
 func (s *servedService) firstFailure(named time.Time, status health.Status) time.Time {
 	p := &s.published
 	if status.Routable() == p.Status.Routable() || p.Status == health.Degraded {
@@ -136,7 +135,8 @@ func (s *servedService) mostImportant(worst *worstTasks) []*task {
 	return shown
 }
 
-// canCount reports whether at least one member can count, or there is no member.
+// canCount reports whether at least one member can affect the status. It also returns true
+// for a service without members.
 func (s *servedService) canCount() bool {
 	counts := func(t *task) bool { return s.countsCheck(t, health.Serving) }
 	return len(s.members) == 0 || slices.ContainsFunc(s.members, counts)
@@ -163,8 +163,43 @@ func (s *servedService) whyNoneCounts() string {
 	return strings.Join(all, ", ")
 }
 
-// worstTasks holds the tasks that at least one service blames, by status. The publisher
-// finds the worst tasks here without looking at all tasks.
+// manualStatus is a status that SetStatus or SetServingStatus has set.
+type manualStatus struct {
+	set bool // false: no status was set
+	verdict
+}
+
+// statusCounts is the number of checks that have each status.
+type statusCounts [health.NumStatuses]int
+
+// worst returns the worst status that at least one check has. found is false if c counts no
+// check.
+func (c *statusCounts) worst() (worst health.Status, found bool) {
+	for i, n := range c {
+		if s := health.Status(i); n > 0 && (!found || s.WorseThan(worst)) {
+			worst, found = s, true
+		}
+	}
+	return worst, found
+}
+
+// allPassed reports whether no check is NOT_SERVING and each check has run.
+func (c *statusCounts) allPassed() bool {
+	return c[health.NotServing] == 0 && c[health.Starting] == 0
+}
+
+// liveness returns the status of /livez and of names of kind Liveness. Checks that have
+// not run yet do not count, because they are no reason to restart the process.
+func (c statusCounts) liveness() health.Status {
+	c[health.Starting] = 0
+	if worst, found := c.worst(); found {
+		return worst
+	}
+	return health.Serving
+}
+
+// worstTasks has a list for each status, with the tasks that at least one service blames.
+// So the publisher finds the worst tasks without a search through all tasks.
 type worstTasks [health.NumStatuses]list.List
 
 // worstFirst has all statuses but SERVING. The worst status comes first.

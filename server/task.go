@@ -24,10 +24,10 @@ const (
 	blocked              // the task does not run, because it has a blocker
 )
 
-// instant is a time in the schedule, in ns since schedule.epoch.
+// instant is a time in ns since schedule.epoch.
 type instant int64
 
-// never is the last instant. A task that is due at never is not due.
+// never is the largest instant. A task that is due at never has nothing to do.
 const never instant = math.MaxInt64
 
 // task is a check together with its state. The lock of the pipeline guards it. A server
@@ -39,32 +39,30 @@ type task struct {
 	extras  *extras // nil: the task has no extras
 	machine machine.Machine
 
-	// services are the served services that the check judges.
-	services []*servedService
-	// trouble is the element of the task in worstTasks; nil: no service blames the task.
+	// trouble is the element of judgement.worst that has this task; nil: no service blames
+	// the task.
 	trouble *list.Element
 
 	current  *run          // run that has not returned; nil: there is none
 	next     instant       // time when the next run is due
 	forgiven time.Duration // sum of the extensions of deadlines since the last evidence
-	value    *reading      // value that the last run has observed; nil: none
 	took     time.Duration // duration of the last run
 	stats    stats
 	history  history
 
-	heapIndex int32  // index of the task in schedule.tasks; -1: the heap does not have the task
-	seq       uint32 // number of the task in the order of Add
+	place place  // place of the task in schedule.wheel
+	seq   uint32 // number of the task in the order of Add
 
 	phase       phase
 	excusedRuns uint8 // number of timeouts since the last evidence that do not count
 	// newToAll is set if all services of the check were routable when the check was added.
-	// These services do not wait for its first run.
+	// They stay routable until the first outcome of the check.
 	newToAll bool
 	removed  bool
-	spread   bool // true after nextRun has used randomPhase
+	spread   bool // true after nextRun has delayed a run by randomPhase
 	changed  bool // true if schedule.changed has the task
-	// counted is set if the statusCounts of the services include the task. countedAs is the
-	// status with which they include it.
+	// counted is set if the counts of its services include the task. countedAs is the status
+	// under which they count the task.
 	counted   bool
 	countedAs health.Status
 }
@@ -72,6 +70,9 @@ type task struct {
 // extras holds fields of a task that only few tasks need.
 type extras struct {
 	tags []string
+	// services are the served services that the check judges. nil means only the service of
+	// Config.Service.
+	services []*servedService
 	// dependencies are the checks in DependsOn of this check. dependents are the checks that
 	// have this check in their DependsOn.
 	dependencies, dependents []*task
@@ -79,14 +80,15 @@ type extras struct {
 	blockedSince             time.Time // begin of the phase blocked
 	// stopBackground ends the function that Background has started; nil: there is none.
 	stopBackground context.CancelFunc
-	// newTo are the services that do not wait for the first run of the check. It is nil if
-	// newToAll is set.
+	value          *reading // value that the last run has observed; nil: none
+	// newTo are the services that were routable when the check was added, if not all were.
+	// They stay routable until the first outcome of the check.
 	newTo []*servedService
 }
 
 var noExtras extras
 
-// extra returns the extras of t. The caller must not change them.
+// extra returns the extras of t for reading.
 func (t *task) extra() *extras {
 	if t.extras == nil {
 		return &noExtras
@@ -94,12 +96,19 @@ func (t *task) extra() *extras {
 	return t.extras
 }
 
-// ownExtras returns the extras of t, which the caller may change.
+// ownExtras returns the extras of t for writing. It creates them if t has none.
 func (t *task) ownExtras() *extras {
 	if t.extras == nil {
 		t.extras = &extras{}
 	}
 	return t.extras
+}
+
+// setValue sets the value that the last run has observed. nil means none.
+func (t *task) setValue(value *reading) {
+	if value != nil || t.extras != nil {
+		t.ownExtras().value = value
+	}
 }
 
 func (t *task) isNewTo(s *servedService) bool {
@@ -154,6 +163,43 @@ func (t *task) forgive(late time.Duration, now time.Time) {
 	t.current.overdue = later(t.current.overdue.Add(late), now.Add(grace))
 }
 
+// verdict is the status of one check, of one status set by hand, or of one served
+// service, with its explanation.
+type verdict struct {
+	status       health.Status
+	cause        health.Cause
+	reason       string
+	firstFailure time.Time // time of the first failure of the present trouble; zero: none
+}
+
+// sentence returns the reason of a verdict that is not SERVING, after the name of its check.
+// name is "" if the verdict belongs to a status that was set by hand.
+func (v *verdict) sentence(name string) string {
+	reason := v.reason
+	if reason == "" {
+		reason = v.cause.String()
+	}
+	if name == "" {
+		return reason
+	}
+	return name + ": " + reason
+}
+
+// earlier returns the earlier of two times. If one of them is zero, it returns the other.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
 // ownVerdict returns the status of the check. If the check has a blocker, the status is at
 // least as bad as that of the blocker.
 func (t *task) ownVerdict() verdict {
@@ -191,8 +237,8 @@ func (t *task) state() health.CheckState {
 		LastRun: timeOf(t.stats.lastRun), ResponseTime: t.took, Passes: t.machine.Passes(), Fails: t.machine.Fails(),
 		Runs: t.stats.runs(), Failures: t.stats.failures(),
 	}
-	if t.value != nil {
-		state.HasValue, state.Value, state.Unit = true, t.value.value, t.value.unit
+	if value := t.extra().value; value != nil {
+		state.HasValue, state.Value, state.Unit = true, value.value, value.unit
 	}
 	return state
 }
@@ -222,47 +268,17 @@ type CheckInfo struct {
 func (t *task) info() CheckInfo {
 	info := CheckInfo{
 		CheckState: t.state(), Kind: t.rules.kind, LastSuccess: timeOf(t.stats.lastSuccess),
-		Overdue: t.phase == stuck, BreakerOpen: t.breakerOpen(), Took: t.stats.took,
+		Overdue: t.phase == stuck, BreakerOpen: t.breakerOpen(),
+		Durations: t.stats.durations(), Took: t.stats.took,
 	}
 	for i, n := range t.stats.results {
 		info.Results[i] = uint64(n)
 	}
-	for i, n := range t.stats.durations {
-		info.Durations[i] = uint64(n)
-	}
 	return info
 }
 
-// due is a task and the time when schedule.doDue must be called for this task.
-type due struct {
-	at   instant
-	task *task
-}
-
-// dueHeap implements heap.Interface. Its first element is the task that is due first.
-type dueHeap []due
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].at < h[j].at }
-
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].task.heapIndex, h[j].task.heapIndex = int32(i), int32(j)
-}
-
-func (h *dueHeap) Push(x any) {
-	d := x.(due)
-	d.task.heapIndex = int32(len(*h))
-	*h = append(*h, d)
-}
-
-func (h *dueHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	old[len(old)-1] = due{}
-	*h = old[:len(old)-1]
-	return last
-}
+// pastRuns returns the last runs of the check, the oldest first.
+func (t *task) pastRuns() []PastRun { return t.history.all(t.stats.runs()) }
 
 // waitHeap implements heap.Interface for tasks that wait for a worker. The task with the
 // highest priority is first. Of equal priorities, the task that has waited longest is
@@ -289,6 +305,6 @@ func (h *waitHeap) Pop() any {
 	old := *h
 	last := old[len(old)-1]
 	old[len(old)-1] = nil
-	*h = old[:len(old)-1]
+	*h = withoutPeak(old[:len(old)-1])
 	return last
 }

@@ -48,6 +48,64 @@ func TestFirstRunsAreAtOnceThenSpread(t *testing.T) {
 	})
 }
 
+// TestFewChecksStartOnTime checks that single checks start exactly when they are due, also in
+// a server with many checks.
+func TestFewChecksStartOnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, server.Config{MaxConcurrent: -1})
+		others := make([]server.Check, 1000)
+		for i := range others {
+			others[i] = server.Check{Name: fmt.Sprint(i), Run: pass, Every: 10 * time.Hour}
+		}
+		add(t, s, others...)
+		begun := time.Now()
+		start(t, s)
+		time.Sleep(time.Second)
+		var probes [5]probe
+		// The delays differ by more than the pause after one check, and are in any part of a
+		// slot of the wheel.
+		for i := range probes {
+			delay := time.Duration(i+1) * 1_234_567 * time.Microsecond / 100
+			add(t, s, server.Check{Name: fmt.Sprint("single", i), Run: probes[i].run, InitialDelay: delay})
+		}
+		time.Sleep(time.Second)
+		for i := range probes {
+			want := time.Second + time.Duration(i+1)*1_234_567*time.Microsecond/100
+			if runs := probes[i].runs(); len(runs) == 0 || runs[0].Sub(begun) != want {
+				t.Errorf("check %d began at %v, want %v after the start", i, runs, want)
+			}
+		}
+	})
+}
+
+// TestManyChecksStartTogether checks that many checks start in groups of 10 ms, and that no
+// check starts later than 10 ms after it was due.
+func TestManyChecksStartTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const checks, apart = 1000, 100 * time.Microsecond
+		s := newServer(t, server.Config{MaxConcurrent: -1})
+		probes := make([]probe, checks)
+		for i := range probes {
+			add(t, s, server.Check{Name: fmt.Sprint(i), Run: probes[i].run, Every: time.Hour, InitialDelay: time.Duration(i) * apart})
+		}
+		begun := time.Now()
+		start(t, s)
+		time.Sleep(time.Second)
+		moments := map[time.Time]bool{}
+		for i := range probes {
+			runs := probes[i].runs()
+			due := begun.Add(time.Duration(i) * apart)
+			if late := runs[0].Sub(due); late < 0 || late > 10*time.Millisecond {
+				t.Fatalf("check %d began %v after it was due", i, late)
+			}
+			moments[runs[0]] = true
+		}
+		if n := len(moments); n < 10 || n > 20 {
+			t.Errorf("%d moments in which checks began, want one in 10 ms, and some more at first", n)
+		}
+	})
+}
+
 func TestJitterIsATenth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &probe{}

@@ -30,7 +30,7 @@ func (e Evidence) String() string {
 	return ""
 }
 
-// cause returns the cause that belongs to e if an Observation names no cause.
+// cause returns the cause of an Observation that has the evidence e and no other cause.
 func (e Evidence) cause() health.Cause {
 	switch e {
 	case Pass:
@@ -45,8 +45,8 @@ func (e Evidence) cause() health.Cause {
 type Observation struct {
 	At       time.Time
 	Evidence Evidence
-	Cause    health.Cause // CauseNone means the cause that belongs to Evidence
-	Reason   string       // explanation of the cause for people; may be empty
+	Cause    health.Cause // cause of the evidence; CauseNone: OK, warned or failed, as Evidence says
+	Reason   string       // cause in words; may be empty
 	// Next is the time by which the next run must have ended. It includes the time-out of the
 	// next run and some slack. Without a result until then, the evidence becomes stale. Zero
 	// means that no run is planned, so that the evidence does not become stale.

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"math"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -22,13 +23,18 @@ type Machine struct {
 
 	trouble *trouble  // present failure; nil if there is no failure
 	since   time.Time // time when status was published
-	staleAt time.Time // time when the last evidence becomes stale; zero means never
+	// staleAge is the time from since until the last evidence becomes stale, or never. A
+	// server may have 200,000 machines, and a second time.Time would need three times as
+	// much memory.
+	staleAge time.Duration
 
-	// passes and fails count the passes or fails in a row, up to the last run. nonPasses counts
-	// the runs since the last pass, and nonFails the runs since the last fail. A change of the
-	// status does not reset them.
+	// Each field is the number of the last pieces of evidence in a row that were a pass, a
+	// fail, no pass, or no fail. A transition does not reset them.
 	passes, fails, nonPasses, nonFails uint32
 }
+
+// never is the value of Machine.staleAge for evidence that does not become stale.
+const never time.Duration = math.MaxInt64
 
 // trouble describes the present failure. It is immutable, so that copies of a Machine can
 // share it.
@@ -41,7 +47,7 @@ type trouble struct {
 // (see [health.Policy.WithDefaults]) and must not change. Several machines may share a policy.
 func New(p *health.Policy, now time.Time) Machine {
 	return Machine{
-		policy: p, since: now,
+		policy: p, since: now, staleAge: never,
 		status: health.Starting, earned: health.Starting, cause: health.CauseStarting,
 	}
 }
@@ -87,7 +93,7 @@ func (m *Machine) Suspect() bool { return m.status != health.Serving || m.nonPas
 func (m *Machine) Observe(o Observation) (Transition, bool) {
 	m.count(o.Evidence)
 	m.earned = m.evaluate(o.Evidence)
-	m.staleAt = m.staleTime(o.Next)
+	m.staleAge = m.staleAgeAfter(o.Next)
 	from := m.status
 	m.publishEarned(o.At)
 	m.updateTrouble(o)
@@ -99,7 +105,7 @@ func (m *Machine) Observe(o Observation) (Transition, bool) {
 // transition and true.
 func (m *Machine) Tick(now time.Time) (Transition, bool) {
 	from := m.status
-	if !m.staleAt.IsZero() && !now.Before(m.staleAt) {
+	if m.staleAge != never && now.Sub(m.since) >= m.staleAge {
 		m.countStale(now)
 	}
 	m.publishEarned(now)
@@ -112,25 +118,26 @@ func (m *Machine) Tick(now time.Time) (Transition, bool) {
 // Deadline returns the time when Tick must be called next. ok is false if Tick has nothing to
 // do until there is a new result.
 func (m *Machine) Deadline() (at time.Time, ok bool) {
-	at = m.staleAt
+	age := m.staleAge
 	if m.status != m.earned {
-		if end := m.since.Add(m.policy.MinHold); at.IsZero() || end.Before(at) {
-			at = end
-		}
+		age = min(age, m.policy.MinHold)
 	}
-	return at, !at.IsZero()
+	if age == never {
+		return time.Time{}, false
+	}
+	return m.since.Add(age), true
 }
 
 // Forgive delays the time when the last evidence becomes stale by late. late is the time by
 // which the process itself was late, so that it could not run the check.
 func (m *Machine) Forgive(late time.Duration) {
-	if !m.staleAt.IsZero() {
-		m.staleAt = m.staleAt.Add(late)
+	if m.staleAge != never {
+		m.staleAge += late
 	}
 }
 
-// Retune replaces the policy by p. The conditions for p are the same as for New. The counters
-// and the status stay the same.
+// Retune replaces the policy by p. The counters and the status stay the same. As for New, p
+// must have its defaults filled in and must not change.
 func (m *Machine) Retune(p *health.Policy) { m.policy = p }
 
 func (m *Machine) count(e Evidence) {
@@ -144,7 +151,7 @@ func (m *Machine) count(e Evidence) {
 	}
 }
 
-// evaluate returns the status that follows from the counters, which already include e.
+// evaluate returns the status that follows from the counters, which include the evidence e.
 func (m *Machine) evaluate(e Evidence) health.Status {
 	if m.earned == health.Starting {
 		return firstStatus(e)
@@ -173,17 +180,21 @@ func firstStatus(e Evidence) health.Status {
 	return health.NotServing
 }
 
-// publishEarned makes earned the published status. If earned is better, MinHold may delay this.
+// publishEarned makes the earned status the published status, unless the earned status is
+// better and MinHold delays it.
 func (m *Machine) publishEarned(now time.Time) {
 	held := m.status.WorseThan(m.earned) && m.status != health.Starting && now.Before(m.since.Add(m.policy.MinHold))
 	if m.status == m.earned || held {
 		return
 	}
+	if m.staleAge != never {
+		m.staleAge -= now.Sub(m.since)
+	}
 	m.status, m.since = m.earned, now
 }
 
-// updateTrouble sets the cause after o, and begins, continues or ends the present failure. The
-// failure ends when o is a pass and the status is SERVING.
+// updateTrouble sets the cause and the reason from o. A pass ends the failure if the status
+// is SERVING.
 func (m *Machine) updateTrouble(o Observation) {
 	if m.status == health.Serving {
 		m.cause = health.CauseOK
@@ -199,7 +210,8 @@ func (m *Machine) updateTrouble(o Observation) {
 	}
 }
 
-// setReason sets the reason of the present failure. If there is none, a failure begins at now.
+// setReason sets the reason of the present failure. If there was no failure, one begins at
+// now.
 func (m *Machine) setReason(reason string, now time.Time) {
 	if m.trouble == nil {
 		m.trouble = &trouble{reason, now}
@@ -219,7 +231,7 @@ func causeOr(c health.Cause, e Evidence) health.Cause {
 // countStale counts a missing run as a fail, and makes the status NOT_SERVING.
 func (m *Machine) countStale(now time.Time) {
 	m.count(Fail)
-	m.earned, m.staleAt = health.NotServing, time.Time{}
+	m.earned, m.staleAge = health.NotServing, never
 	m.cause = health.CauseStale
 	m.setReason("", now)
 }
@@ -235,11 +247,12 @@ func (m *Machine) endTrouble() {
 	}
 }
 
-func (m *Machine) staleTime(next time.Time) time.Time {
+// staleAgeAfter returns the staleAge of evidence. next is the Next of its Observation.
+func (m *Machine) staleAgeAfter(next time.Time) time.Duration {
 	if next.IsZero() || m.policy.StaleAfter < 0 {
-		return time.Time{}
+		return never
 	}
-	return next.Add(m.policy.StaleAfter)
+	return next.Add(m.policy.StaleAfter).Sub(m.since)
 }
 
 func (m *Machine) transition(from health.Status, at time.Time) (Transition, bool) {
