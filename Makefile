@@ -50,6 +50,7 @@ unraced: ## Print the packages with tests that `make race` leaves out
 	@$(GO) list ./... | grep -E '/($(SEQUENTIAL))$$'
 	@grep -rl --include='*_test.go' --exclude-dir={bench,compat,node_modules} '^//go:build !race' . | xargs dirname | sort -u
 
+# Up to four tests that wait for most of their time run beside each other.
 # The tests of storefaults start one process for each system call of the store. They run
 # without the race detector, because it makes each start several times slower.
 .PHONY: e2e
