@@ -44,6 +44,7 @@ type seen struct {
 	now     map[string]pb.Status
 	ever    map[string]map[pb.Status]bool
 	sure    map[string]bool
+	stale   bool // an outage has begun; what is known counts again after its end
 	gaps    int
 	changed chan struct{}
 }
@@ -71,11 +72,10 @@ func watch(t *testing.T, address string) *seen {
 func (s *seen) take(u *client.Update) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if u.Stale {
-		clear(s.sure)
-	}
+	s.stale = u.Stale
 	if u.Gap {
 		s.gaps++
+		clear(s.sure) // a snapshot replaces all entries
 	}
 	for _, e := range u.Entries {
 		h := e.Proto()
@@ -98,8 +98,8 @@ func (s *seen) until(want pb.Status, names ...string) {
 		s.mu.Lock()
 		changed, missing := s.changed, []string{}
 		for _, n := range names {
-			if s.now[n] != want || !s.sure[n] {
-				missing = append(missing, fmt.Sprintf("%s is %s", n, s.now[n]))
+			if s.now[n] != want || !s.sure[n] || s.stale {
+				missing = append(missing, fmt.Sprintf("%s is %s (confirmed: %t, stale: %t)", n, s.now[n], s.sure[n], s.stale))
 			}
 		}
 		s.mu.Unlock()

@@ -42,7 +42,7 @@ func statusNames(statuses []health.Status) (names []string) {
 type statusWait struct {
 	names  []string
 	wanted []health.Status
-	// known has the latest entry of each name. It is empty during an outage.
+	// known has the latest entry of each name. During an outage an entry may be out of date.
 	known map[string]*client.Entry
 	// outage is the reason why the coordinator cannot be reached; nil if it can be reached.
 	outage error
@@ -82,8 +82,8 @@ func (a *app) waitForStatus(cmd *cobra.Command, t *target, out *output, names []
 }
 
 func (w *statusWait) update(u *client.Update) {
-	if w.outage = u.Err; u.Stale {
-		clear(w.known)
+	if w.outage = u.Err; u.Gap {
+		clear(w.known) // a snapshot replaces all entries
 	}
 	for _, e := range u.Entries {
 		w.known[e.ID.String()] = e
@@ -92,7 +92,7 @@ func (w *statusWait) update(u *client.Update) {
 
 // done reports whether all names have one of the wanted statuses, confirmed.
 func (w *statusWait) done() bool {
-	return !slices.ContainsFunc(w.names, func(name string) bool { return !w.isWanted(w.known[name]) })
+	return w.outage == nil && !slices.ContainsFunc(w.names, func(name string) bool { return !w.isWanted(w.known[name]) })
 }
 
 func (w *statusWait) isWanted(e *client.Entry) bool {
@@ -101,7 +101,7 @@ func (w *statusWait) isWanted(e *client.Entry) bool {
 
 // timedOut returns an error that says, for each name, why the name has no wanted status.
 func (w *statusWait) timedOut(t *target) error {
-	if len(w.known) == 0 && w.outage != nil {
+	if w.outage != nil {
 		return t.callError(w.outage)
 	}
 	var errs []error
