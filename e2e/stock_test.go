@@ -114,6 +114,13 @@ func (s *seen) until(want pb.Status, names ...string) {
 	}
 }
 
+// is reports whether a name has a status now, confirmed.
+func (s *seen) is(name string, status pb.Status) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.now[name] == status && s.sure[name] && !s.stale
+}
+
 func (s *seen) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

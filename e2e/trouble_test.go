@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +34,7 @@ type troubled struct {
 	other    *stock // what is registered meanwhile
 	names    []string
 	seen     *seen
-	asked    int // registrations, so that each has a name of its own
+	asked    atomic.Int32 // the number of calls of register, each of which registers another service
 }
 
 // undamped lets instances flip as often as these tests make them.
@@ -63,17 +63,15 @@ func newTroubled(t *testing.T, at, http string, instances int) *troubled {
 
 // register asks for a hundred registrations at once: that takes new pages.
 func (tr *troubled) register(ctx context.Context) (first string, err error) {
-	req := &pb.RegisterRequest{}
+	req, service := &pb.RegisterRequest{}, fmt.Sprintf("more-%d", tr.asked.Add(1))
 	for i := range 100 {
 		req.Registrations = append(req.Registrations, &pb.Registration{
-			Service: fmt.Sprintf("more-%d", tr.asked), Instance: fmt.Sprint(i), Address: tr.other.address, Static: true,
+			Service: service, Instance: fmt.Sprint(i), Address: tr.other.address, Static: true,
 			Labels: map[string]string{"filler": strings.Repeat("x", 200)},
 		})
 	}
-	first = fmt.Sprintf("more-%d/0", tr.asked)
-	tr.asked++
 	_, err = pb.NewRegistryServiceClient(tr.conn).Register(ctx, req)
-	return first, err
+	return service + "/0", err
 }
 
 // refused registers until the store has no room left, or fails as it should,
@@ -114,7 +112,35 @@ func (tr *troubled) flips() {
 // saysSo wants the trouble told wherever one may look.
 func (tr *troubled) saysSo(why string) {
 	tr.t.Helper()
-	tr.seen.until(pb.Status_STATUS_DEGRADED, "")
+	tr.tells("Watch", func() (string, bool) { return "", tr.seen.is("", pb.Status_STATUS_DEGRADED) })
+	tr.tells("List", func() (string, bool) { return tr.selfSays(why) })
+	for _, line := range []string{`meshhealth_coordinator_status 1`, `meshhealth_coordinator_state{state="DEGRADED"} 1`} {
+		tr.tells("/metrics", func() (string, bool) { return line, tr.hasMetric(line) })
+	}
+	tr.tells("status", func() (string, bool) {
+		out, stderr, _ := call(tr.t, meshhealth, "status", "--coordinator", tr.at)
+		return out + stderr, strings.Contains(out, "DEGRADED") && strings.Contains(out, why)
+	})
+}
+
+// tells looks until the trouble is told. A full disk may have room for a small commit, which
+// ends the trouble until the next registration. So it registers before each further look.
+func (tr *troubled) tells(where string, look func() (said string, ok bool)) {
+	tr.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for said, ok := look(); !ok; said, ok = look() {
+		attempt, end := context.WithTimeout(ctx, time.Second) // a store that hangs does not answer
+		_, err := tr.register(attempt)
+		if end(); ctx.Err() != nil {
+			tr.t.Fatalf("%s does not tell of the trouble: %s; a registration: %v", where, said, err)
+		}
+	}
+}
+
+// selfSays reports whether List says that the coordinator is DEGRADED, and why.
+func (tr *troubled) selfSays(why string) (said string, ok bool) {
+	tr.t.Helper()
 	all, err := pb.NewHealthServiceClient(tr.conn).List(context.Background(), &pb.ListRequest{PageSize: 1000})
 	if err != nil {
 		tr.t.Fatal(err)
@@ -125,33 +151,29 @@ func (tr *troubled) saysSo(why string) {
 			self = e
 		}
 	}
-	if self.GetStatus() != pb.Status_STATUS_DEGRADED || !strings.Contains(self.GetReason(), why) {
-		tr.t.Errorf("List says of the coordinator: %v; want DEGRADED, %q", self, why)
-	}
-	tr.metric(`meshhealth_coordinator_status 1`)
-	tr.metric(`meshhealth_coordinator_state{state="DEGRADED"} 1`)
-	out, stderr, _ := call(tr.t, meshhealth, "status", "--coordinator", tr.at)
-	if !strings.Contains(out, "DEGRADED") || !strings.Contains(out, why) {
-		tr.t.Errorf("status does not say %q:\n%s%s", why, out, stderr)
-	}
+	return self.String(), self.GetStatus() == pb.Status_STATUS_DEGRADED && strings.Contains(self.GetReason(), why)
 }
 
 // metric waits for a line: the metrics follow behind.
 func (tr *troubled) metric(line string) {
 	tr.t.Helper()
-	re := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(line) + `$`)
 	for late := time.Now().Add(patience); time.Now().Before(late); {
-		resp, err := http.Get("http://" + tr.http + "/metrics")
-		if err != nil {
-			tr.t.Fatal(err)
-		}
-		page, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err == nil && re.Match(page) {
+		if tr.hasMetric(line) {
 			return
 		}
 	}
 	tr.t.Fatalf("the metrics do not say %s", line)
+}
+
+func (tr *troubled) hasMetric(line string) bool {
+	tr.t.Helper()
+	resp, err := http.Get("http://" + tr.http + "/metrics")
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	return err == nil && strings.Contains("\n"+string(page), "\n"+line+"\n")
 }
 
 // well wants all to be as if nothing had been, and what was seen meanwhile in
