@@ -17,6 +17,10 @@ BENCHFLAGS ?=
 # The commit that proto/ must be compatible with. tools/checkbreaking.sh finds it if it is
 # not set.
 AGAINST ?=
+# The packages that `make test` tests.
+PACKAGES ?= ./...
+# Packages without goroutines, neither in their code nor in their tests.
+SEQUENTIAL := internal/arch|internal/machine|internal/mesh
 # Modules of their own in this repository. They import peers and drivers that the main
 # module must not require.
 MODULES := $(patsubst %/go.mod,%,$(wildcard bench/go.mod compat/go.mod))
@@ -34,18 +38,25 @@ build: ## Build bin/meshhealth
 
 .PHONY: test
 test: ## Run unit tests; needs nothing but Go
-	$(GO) test -shuffle=on ./...
+	$(GO) test -shuffle=on $(PACKAGES)
 
+# The race detector makes tests about ten times slower, and finds nothing in SEQUENTIAL.
 .PHONY: race
 race: ## Run unit tests with the race detector; needs a C compiler
-	$(GO) test -race -shuffle=on ./...
+	$(GO) test -race -shuffle=on $$($(GO) list ./... | grep -vE '/($(SEQUENTIAL))$$')
 
+.PHONY: unraced
+unraced: ## Print the packages with tests that `make race` leaves out
+	@$(GO) list ./... | grep -E '/($(SEQUENTIAL))$$'
+	@grep -rl --include='*_test.go' --exclude-dir={bench,compat,node_modules} '^//go:build !race' . | xargs dirname | sort -u
+
+# Up to four tests that wait for most of their time run beside each other.
 # The tests of storefaults start one process for each system call of the store. They run
 # without the race detector, because it makes each start several times slower.
 .PHONY: e2e
 e2e: grpcurl grpchealthprobe strace ## Run the tests over real sockets and processes
 	GRPCURL=$(CURDIR)/$(BIN)/grpcurl GRPC_HEALTH_PROBE=$(CURDIR)/$(BIN)/grpc-health-probe \
-		$(GO) test -tags e2e -count=1 -timeout 20m -race -p 1 $$($(GO) list -tags e2e ./e2e/... | grep -v /storefaults)
+		$(GO) test -tags e2e -count=1 -timeout 20m -race -parallel 4 $$($(GO) list -tags e2e ./e2e/... | grep -v /storefaults)
 	$(GO) test -tags e2e -count=1 ./e2e/storefaults
 
 # This installs Debian's servers if it may. The tests name the servers that are missing.

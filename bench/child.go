@@ -28,6 +28,7 @@ var kinds = map[string]func(ctx context.Context) error{
 	"stock with 128 streams": serveStock128,
 	"polling coordinator":    servePolling,
 	"polled":                 servePolled,
+	"bare list":              listBare,
 	"server":                 func(ctx context.Context) error { return serveOurs(ctx, false) },
 	"server with options":    func(ctx context.Context) error { return serveOurs(ctx, true) },
 }

@@ -41,6 +41,7 @@ var benches = []struct {
 	{"polled", benchPolled},
 	{"library", benchLibrary},
 	{"calls", benchCalls},
+	{"status", benchStatusCommand},
 	{"attacker", benchAttacker},
 	{"runs", benchRuns},
 	{"batches", benchBatches},

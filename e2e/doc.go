@@ -5,6 +5,7 @@
 //
 // # Concurrency
 //
-// The package contains only tests. They run one after another, because the commands of
-// the pages use the default ports.
+// The package contains only tests. Most run one after another, because the commands of
+// the pages use the default ports. Tests that wait for most of their time run beside each
+// other.
 package e2e

@@ -76,11 +76,12 @@ func TestDrain(t *testing.T) {
 	if err := srv.Drain(ctx); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
-	g.GracefulStop()
-	t.Logf("GracefulStop took %v after Drain", time.Since(began))
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("GracefulStop took %v after Drain", took)
+	stopped := make(chan struct{})
+	go func() { defer close(stopped); g.GracefulStop() }()
+	select {
+	case <-stopped:
+	case <-time.After(patience): // a Watch that has not ended holds up GracefulStop for ever
+		t.Error("GracefulStop does not return after Drain")
 	}
 	opened := count.watches.Load() - before
 	t.Logf("%d Watches were opened during the drain", opened)

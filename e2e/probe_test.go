@@ -33,7 +33,7 @@ func startEmbedded(t *testing.T, cfg server.Config) *embedded {
 		t.Fatal(err)
 	}
 	l, web := listen(t), listen(t)
-	g, h := grpc.NewServer(s.ServerOptions()...), &http.Server{Handler: s.Handler(), ReadHeaderTimeout: time.Second}
+	g, h := grpc.NewServer(s.ServerOptions()...), &http.Server{Handler: s.Handler(), ReadHeaderTimeout: patience}
 	s.Register(g)
 	var wg sync.WaitGroup
 	wg.Go(func() { _ = g.Serve(l) })
@@ -76,7 +76,7 @@ func TestProbesAgree(t *testing.T) {
 			t.Errorf("%s: grpc-health-probe exits with %d, meshhealth probe with %d; want %d", what, theirs, mine, want)
 		}
 	}
-	patient := []string{"-addr=" + s.address, "-connect-timeout=30s", "-rpc-timeout=30s"}
+	patient := append([]string{"-addr=" + s.address}, patientFlags...)
 	for _, c := range []struct {
 		status ours.Status
 		want   int

@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -250,8 +251,12 @@ const probeTable = `
 20 -addr=127.0.0.1:PORT -spiffe -rpc-timeout=200ms
 `
 
-// TestProbeTable runs each command line with grpc-health-probe and with `meshhealth probe`. Both
-// must exit with the code in the table.
+// patientFlags replace the default of one second, which a busy machine may exceed. A flag
+// after them has precedence.
+var patientFlags = []string{"-connect-timeout=1m", "-rpc-timeout=1m"}
+
+// TestProbeTable runs each command line with grpc-health-probe and with ours, in one
+// folder, after patientFlags. Both must exit the same way, and as the table says.
 func TestProbeTable(t *testing.T) {
 	dir := t.TempDir()
 	certificates(t, dir)
@@ -295,7 +300,7 @@ func TestProbeTable(t *testing.T) {
 	}
 	for _, line := range lines {
 		fields := strings.Fields(names.Replace(line))
-		args := fields[1:]
+		args := append(slices.Clone(patientFlags), fields[1:]...)
 		for i := range args {
 			args[i] = strings.ReplaceAll(args[i], "~", " ")
 		}
@@ -344,8 +349,8 @@ func TestProxiesAreIgnored(t *testing.T) {
 		t.Errorf("grpc-health-probe exits with %d: the variables have no effect here", code)
 	}
 	for _, args := range [][]string{
-		{"probe", "-addr=0.0.0.0:" + port},
-		{"probe", "-addr=dns:///0.0.0.0:" + port},
+		append([]string{"probe", "-addr=0.0.0.0:" + port}, patientFlags...),
+		append([]string{"probe", "-addr=dns:///0.0.0.0:" + port}, patientFlags...),
 		{"register", "pay/a", "--address", address, "--insecure", "--coordinator", "0.0.0.0:" + port},
 		{"history", "--insecure", "--coordinator", "0.0.0.0:" + port},
 		{"coordinator", "state", "--insecure", "--coordinator", "0.0.0.0:" + port},

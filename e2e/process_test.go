@@ -18,14 +18,15 @@ import (
 	"time"
 )
 
-// patience is the longest time for which a test waits for a condition.
-const patience = 60 * time.Second
+// patience is how long anything may take here before the test fails. It is long, because a
+// test that passes does not wait for it, and the machine may be busy.
+const patience = 3 * time.Minute
 
 // process is a running program. A test can wait for a line of its output.
 type process struct {
 	t     *testing.T
 	cmd   *exec.Cmd
-	ended chan struct{}
+	ended chan struct{} // closed after the process has ended and lines has all its lines
 	err   error
 
 	mu      sync.Mutex
@@ -45,11 +46,13 @@ func start(t *testing.T, dir, name string, args ...string) *process {
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go p.read(r)
 	go func() {
 		p.err = p.cmd.Wait()
 		w.Close()
-		close(p.ended)
+	}()
+	go func() {
+		defer close(p.ended)
+		p.read(r)
 	}()
 	t.Cleanup(func() {
 		p.signal(syscall.SIGKILL)
@@ -61,14 +64,25 @@ func start(t *testing.T, dir, name string, args ...string) *process {
 	return p
 }
 
+// read reads lines of any length until the output ends.
 func (p *process) read(r io.Reader) {
-	for s := bufio.NewScanner(r); s.Scan(); {
-		p.mu.Lock()
-		p.lines = append(p.lines, s.Text())
-		close(p.changed)
-		p.changed = make(chan struct{})
-		p.mu.Unlock()
+	for b := bufio.NewReader(r); ; {
+		line, err := b.ReadString('\n')
+		if line = strings.TrimSuffix(line, "\n"); err == nil || line != "" {
+			p.add(line)
+		}
+		if err != nil {
+			return
+		}
 	}
+}
+
+func (p *process) add(line string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lines = append(p.lines, line)
+	close(p.changed)
+	p.changed = make(chan struct{})
 }
 
 func (p *process) text() string {
@@ -83,6 +97,7 @@ func (p *process) line(pattern string) []string {
 	re := regexp.MustCompile(pattern)
 	late := time.After(patience)
 	for {
+		ended := p.hasEnded() // before the lines are read, so that none is missed
 		p.mu.Lock()
 		lines, changed := p.lines, p.changed
 		p.mu.Unlock()
@@ -91,13 +106,24 @@ func (p *process) line(pattern string) []string {
 				return m
 			}
 		}
+		if ended {
+			p.t.Fatalf("%s ended (%v) without a line like %s", p.cmd, p.err, pattern)
+		}
 		select {
 		case <-changed:
 		case <-p.ended:
-			p.t.Fatalf("%s ended (%v) without a line like %s", p.cmd, p.err, pattern)
 		case <-late:
 			p.t.Fatalf("%s: no line like %s", p.cmd, pattern)
 		}
+	}
+}
+
+func (p *process) hasEnded() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -145,11 +145,12 @@ func allowed(exits string, code int) bool {
 // answers waits until the coordinator that p runs answers calls.
 func (p *process) answers(t *testing.T) {
 	t.Helper()
-	for late := time.Now().Add(patience); ; {
-		if _, _, code := call(t, meshhealth, "history"); code == 0 || time.Now().After(late) {
+	for late := time.Now().Add(patience); time.Now().Before(late); {
+		if _, _, code := call(t, meshhealth, "history"); code == 0 {
 			return
 		}
 	}
+	t.Fatalf("%s does not answer", p.cmd)
 }
 
 // TestReadmeProgram runs the full program of docs/library.md and the small program of

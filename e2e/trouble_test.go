@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,7 +34,7 @@ type troubled struct {
 	other    *stock // server of all instances that register during the fault
 	names    []string
 	seen     *seen
-	asked    int // number of calls of register, which makes each name unique
+	asked    atomic.Int32 // the number of calls of register, each of which registers another service
 }
 
 // undamped writes a configuration file that switches flap damping off, because the tests change
@@ -65,17 +65,15 @@ func newTroubled(t *testing.T, at, http string, instances int) *troubled {
 // register makes one call with a hundred registrations. They are so large that the file of the
 // store needs new pages.
 func (tr *troubled) register(ctx context.Context) (first string, err error) {
-	req := &pb.RegisterRequest{}
+	req, service := &pb.RegisterRequest{}, fmt.Sprintf("more-%d", tr.asked.Add(1))
 	for i := range 100 {
 		req.Registrations = append(req.Registrations, &pb.Registration{
-			Service: fmt.Sprintf("more-%d", tr.asked), Instance: fmt.Sprint(i), Address: tr.other.address, Static: true,
+			Service: service, Instance: fmt.Sprint(i), Address: tr.other.address, Static: true,
 			Labels: map[string]string{"filler": strings.Repeat("x", 200)},
 		})
 	}
-	first = fmt.Sprintf("more-%d/0", tr.asked)
-	tr.asked++
 	_, err = pb.NewRegistryServiceClient(tr.conn).Register(ctx, req)
-	return first, err
+	return service + "/0", err
 }
 
 // refused registers instances until the store fails. It requires that the error has the right
@@ -117,7 +115,35 @@ func (tr *troubled) flips() {
 // its metrics and in `meshhealth status`.
 func (tr *troubled) saysSo(why string) {
 	tr.t.Helper()
-	tr.seen.until(pb.Status_STATUS_DEGRADED, "")
+	tr.tells("Watch", func() (string, bool) { return "", tr.seen.is("", pb.Status_STATUS_DEGRADED) })
+	tr.tells("List", func() (string, bool) { return tr.selfSays(why) })
+	for _, line := range []string{`meshhealth_coordinator_status 1`, `meshhealth_coordinator_state{state="DEGRADED"} 1`} {
+		tr.tells("/metrics", func() (string, bool) { return line, tr.hasMetric(line) })
+	}
+	tr.tells("status", func() (string, bool) {
+		out, stderr, _ := call(tr.t, meshhealth, "status", "--coordinator", tr.at)
+		return out + stderr, strings.Contains(out, "DEGRADED") && strings.Contains(out, why)
+	})
+}
+
+// tells looks until the trouble is told. A full disk may have room for a small commit, which
+// ends the trouble until the next registration. So it registers before each further look.
+func (tr *troubled) tells(where string, look func() (said string, ok bool)) {
+	tr.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for said, ok := look(); !ok; said, ok = look() {
+		attempt, end := context.WithTimeout(ctx, time.Second) // a store that hangs does not answer
+		_, err := tr.register(attempt)
+		if end(); ctx.Err() != nil {
+			tr.t.Fatalf("%s does not tell of the trouble: %s; a registration: %v", where, said, err)
+		}
+	}
+}
+
+// selfSays reports whether List says that the coordinator is DEGRADED, and why.
+func (tr *troubled) selfSays(why string) (said string, ok bool) {
+	tr.t.Helper()
 	all, err := pb.NewHealthServiceClient(tr.conn).List(context.Background(), &pb.ListRequest{PageSize: 1000})
 	if err != nil {
 		tr.t.Fatal(err)
@@ -128,37 +154,33 @@ func (tr *troubled) saysSo(why string) {
 			self = e
 		}
 	}
-	if self.GetStatus() != pb.Status_STATUS_DEGRADED || !strings.Contains(self.GetReason(), why) {
-		tr.t.Errorf("List says of the coordinator: %v; want DEGRADED, %q", self, why)
-	}
-	tr.metric(`meshhealth_coordinator_status 1`)
-	tr.metric(`meshhealth_coordinator_state{state="DEGRADED"} 1`)
-	out, stderr, _ := call(tr.t, meshhealth, "status", "--coordinator", tr.at)
-	if !strings.Contains(out, "DEGRADED") || !strings.Contains(out, why) {
-		tr.t.Errorf("status does not say %q:\n%s%s", why, out, stderr)
-	}
+	return self.String(), self.GetStatus() == pb.Status_STATUS_DEGRADED && strings.Contains(self.GetReason(), why)
 }
 
 // metric waits until the metrics page has the line, since metrics change after the publication.
 func (tr *troubled) metric(line string) {
 	tr.t.Helper()
-	re := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(line) + `$`)
 	for late := time.Now().Add(patience); time.Now().Before(late); {
-		resp, err := http.Get("http://" + tr.http + "/metrics")
-		if err != nil {
-			tr.t.Fatal(err)
-		}
-		page, err := io.ReadAll(resp.Body)
-		resp.Body.Close()
-		if err == nil && re.Match(page) {
+		if tr.hasMetric(line) {
 			return
 		}
 	}
 	tr.t.Fatalf("the metrics do not say %s", line)
 }
 
-// well requires that the coordinator works again after a fault. The history must have the
-// changes that were published during the fault.
+func (tr *troubled) hasMetric(line string) bool {
+	tr.t.Helper()
+	resp, err := http.Get("http://" + tr.http + "/metrics")
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	return err == nil && strings.Contains("\n"+string(page), "\n"+line+"\n")
+}
+
+// well wants all to be as if nothing had been, and what was seen meanwhile in
+// the history.
 func (tr *troubled) well() {
 	tr.t.Helper()
 	tr.seen.until(pb.Status_STATUS_SERVING, "")
@@ -168,10 +190,7 @@ func (tr *troubled) well() {
 	}
 	tr.flips()
 	for _, name := range tr.names {
-		out, stderr, code := call(tr.t, meshhealth, "history", name, "-o", "json", "--coordinator", tr.at)
-		if n := strings.Count(out, `"to":"STATUS_NOT_SERVING"`); code != 0 || n < 2 {
-			tr.t.Errorf("the history of %s has %d of at least 2 failures\n%s%s", name, n, out, stderr)
-		}
+		stored(tr.t, tr.at, name, "STATUS_NOT_SERVING", 2) // during the trouble, and after it
 	}
 }
 

@@ -71,23 +71,33 @@ func printJSON(w io.Writer, m proto.Message) error {
 // random, so that its output is not stable.
 func printLine(w io.Writer, text []byte) error {
 	var b bytes.Buffer
+	b.Grow(len(text) + 1)
 	if err := json.Compact(&b, text); err != nil {
 		return err
 	}
-	_, err := io.WriteString(w, escaped(b.String())+"\n")
+	b.WriteByte('\n')
+	_, err := w.Write(escaped(b.Bytes()))
 	return err
 }
 
-// escaped replaces control characters that JSON allows in texts by their \u escapes, because a
-// terminal may execute them.
-func escaped(text string) string {
+// escaped replaces the characters for which mustEscape is true by their \u escapes. It returns
+// a text without such characters itself.
+func escaped(text []byte) []byte {
+	if !bytes.ContainsFunc(text, mustEscape) {
+		return text
+	}
 	var b bytes.Buffer
-	for _, r := range text {
-		if r >= 0x7f && (unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)) {
+	for _, r := range string(text) {
+		if mustEscape(r) {
 			fmt.Fprintf(&b, `\u%04x`, r)
 		} else {
 			b.WriteRune(r)
 		}
 	}
-	return b.String()
+	return b.Bytes()
+}
+
+// mustEscape reports whether JSON allows a character that a terminal may execute.
+func mustEscape(r rune) bool {
+	return r >= 0x7f && (unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp))
 }

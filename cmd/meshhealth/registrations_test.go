@@ -46,7 +46,7 @@ func TestRegisterFile(t *testing.T) {
 	a := l.app()
 	a.stdin = strings.NewReader("\ufeff" + b.String())
 	l.out.Reset()
-	if code := a.run(t.Context(), []string{"register", "--file=-"}); code != 0 || strings.Count(l.out.String(), "registered many/i") != 1201 {
+	if code := a.run(t.Context(), []string{"register", "--file=-", "--timeout=1m"}); code != 0 || strings.Count(l.out.String(), "registered many/i") != 1201 {
 		t.Errorf("code %d, %d lines, %s", code, strings.Count(l.out.String(), "\n"), l.err.String())
 	}
 	l.becomes("many/i1200", pb.Status_STATUS_SERVING)
@@ -70,7 +70,7 @@ func TestRegisterFileOfLargeOnes(t *testing.T) {
 	a.stdin = strings.NewReader("\ufeff" + b.String())
 	l.out.Reset()
 	l.err.Reset()
-	if code := a.run(t.Context(), []string{"register", "-f", "-"}); code != 0 || strings.Count(l.out.String(), "registered large/i") != 500 {
+	if code := a.run(t.Context(), []string{"register", "-f", "-", "--timeout=1m"}); code != 0 || strings.Count(l.out.String(), "registered large/i") != 500 {
 		t.Errorf("code %d, %d lines, %s", code, strings.Count(l.out.String(), "\n"), l.err.String())
 	}
 }

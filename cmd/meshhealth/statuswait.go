@@ -42,8 +42,7 @@ func statusNames(statuses []health.Status) (names []string) {
 type statusWait struct {
 	names  []string
 	wanted []health.Status
-	// known has the latest entry of each name. It is empty while the coordinator cannot be
-	// reached.
+	// known has the latest entry of each name. During an outage an entry may be out of date.
 	known map[string]*client.Entry
 	// outage says why the coordinator cannot be reached. It is nil if the coordinator can be
 	// reached.
@@ -84,8 +83,8 @@ func (a *app) waitForStatus(cmd *cobra.Command, t *target, out *output, names []
 }
 
 func (w *statusWait) update(u *client.Update) {
-	if w.outage = u.Err; u.Stale {
-		clear(w.known)
+	if w.outage = u.Err; u.Gap {
+		clear(w.known) // a snapshot replaces all entries
 	}
 	for _, e := range u.Entries {
 		w.known[e.ID.String()] = e
@@ -94,7 +93,7 @@ func (w *statusWait) update(u *client.Update) {
 
 // done reports whether each name has one of the wanted statuses and this status is confirmed.
 func (w *statusWait) done() bool {
-	return !slices.ContainsFunc(w.names, func(name string) bool { return !w.isWanted(w.known[name]) })
+	return w.outage == nil && !slices.ContainsFunc(w.names, func(name string) bool { return !w.isWanted(w.known[name]) })
 }
 
 func (w *statusWait) isWanted(e *client.Entry) bool {
@@ -103,7 +102,7 @@ func (w *statusWait) isWanted(e *client.Entry) bool {
 
 // timedOut returns an error that says for each name why the wait has not ended.
 func (w *statusWait) timedOut(t *target) error {
-	if len(w.known) == 0 && w.outage != nil {
+	if w.outage != nil {
 		return t.callError(w.outage)
 	}
 	var errs []error

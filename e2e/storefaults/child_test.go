@@ -212,7 +212,7 @@ func (c *child) well() error {
 	if os.Getenv(patientEnv) == "" {
 		return nil
 	}
-	for late := time.Now().Add(10 * time.Second); c.self().Status != health.Serving; {
+	for late := time.Now().Add(time.Minute); c.self().Status != health.Serving; {
 		if time.Now().After(late) {
 			return fmt.Errorf("the store has recovered, and the coordinator is %v (%s)", c.self().Status, c.self().Reason)
 		}

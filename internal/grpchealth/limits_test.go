@@ -2,21 +2,17 @@ package grpchealth
 
 import (
 	"context"
-	"fmt"
 	"net"
-	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/peer"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
-	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -117,56 +113,6 @@ func TestEnd(t *testing.T) {
 			t.Errorf("List: %v, %v", r, err)
 		}
 	})
-}
-
-// brief is the server side of a stream whose client leaves after one message.
-type brief[M any] struct {
-	grpc.ServerStream
-	ctx    context.Context
-	cancel context.CancelFunc
-}
-
-func newBrief[M any](parent context.Context) *brief[M] {
-	ctx, cancel := context.WithCancel(parent)
-	return &brief[M]{ctx: ctx, cancel: cancel}
-}
-
-func (b *brief[M]) Context() context.Context { return b.ctx }
-func (b *brief[M]) Send(*M) error            { b.cancel(); return nil }
-
-func TestInventedNamesLeaveNothing(t *testing.T) {
-	h := New(Config{Feed: feed.New(1, 0), Self: self})
-	stock, mesh := standard{h: h}, extended{h: h}
-	const rounds, perRound = 10, 10_000
-	var heap [rounds]uint64
-	for round := range rounds {
-		for i := range perRound {
-			name := fmt.Sprintf("invented-%d-%d", round, i)
-			if _, err := stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: name}); err == nil {
-				t.Fatal("it is known")
-			}
-			if _, err := mesh.Check(t.Context(), &pb.CheckRequest{Service: name}); err == nil {
-				t.Fatal("it is known")
-			}
-			_ = stock.Watch(&healthpb.HealthCheckRequest{Service: name}, newBrief[healthpb.HealthCheckResponse](t.Context()))
-			_ = mesh.Watch(&pb.WatchRequest{Names: []string{name}}, newBrief[pb.WatchResponse](t.Context()))
-		}
-		heap[round] = heapInUse()
-	}
-	if first, last := heap[1], heap[rounds-1]; last > first+1<<20 {
-		t.Errorf("%d KiB in use after round 2, %d after round %d", first>>10, last>>10, rounds)
-	}
-	if h.Watchers() != 0 || len(h.limiter.peers) != 0 {
-		t.Errorf("%d watchers, %d peers", h.Watchers(), len(h.limiter.peers))
-	}
-}
-
-func heapInUse() uint64 {
-	runtime.GC()
-	runtime.GC() // the second run frees what finalizers of the first released
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapInuse
 }
 
 func TestManyWatchersSeeOneFlip(t *testing.T) {

@@ -3,18 +3,14 @@ package grpchealth
 import (
 	"context"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
-	"github.com/meshhealth/meshhealth/health/feed"
-	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -89,59 +85,4 @@ func TestPagesAreBoundedInBytes(t *testing.T) {
 			t.Errorf("%d instances on all pages, want %d", len(seen), n)
 		}
 	})
-}
-
-// The log of a feed stays within its bound for all kinds of entries and all encodings.
-func TestLogBytes(t *testing.T) {
-	const bound = 4 << 20
-	for what, fat := range map[string]func(*health.State, int){
-		"labels": func(s *health.State, i int) {
-			s.Spec = &health.Spec{Labels: map[string]string{}}
-			for l := range 64 {
-				s.Spec.Labels[fmt.Sprintf("%060d", l)] = fmt.Sprintf("%0255d", i)
-			}
-		},
-		"gauges": func(s *health.State, _ int) {
-			s.Metrics = &health.Metrics{Gauges: map[string]float64{}}
-			for g := range 32 {
-				s.Metrics.Gauges[fmt.Sprintf("%060d", g)] = 1
-			}
-		},
-		"checks": func(s *health.State, i int) {
-			for c := range 128 {
-				s.Checks = append(s.Checks, health.CheckState{Name: fmt.Sprintf("%0200d", c), Reason: fmt.Sprintf("%0500d", i)})
-			}
-		},
-		"reasons": func(s *health.State, i int) {
-			s.Reason, s.Via, s.Root = fmt.Sprintf("%01000d", i), fmt.Sprintf("%0200d", i), fmt.Sprintf("%0200d", i)
-		},
-		"nothing": func(*health.State, int) {},
-	} {
-		f := feed.New(7, bound)
-		before := heap()
-		for i := range 4000 {
-			s := is("pay/a", health.Serving)
-			if fat(&s, i); what == "checks" && i > 500 {
-				break
-			}
-			s.Revision = uint64(i + 1)
-			b := f.Publish([]health.Change{{State: s, At: time.Now()}})
-			for _, detail := range []access.Detail{access.Public, access.Full} {
-				b.Encoded(encodingOf(detail), func(b *feed.Batch) []byte { return append([]byte(nil), encodedEntry(b.Entries[0], detail)...) })
-			}
-		}
-		if kept := heap() - before; kept > bound {
-			t.Errorf("%s: a log of %d MiB keeps %d MiB", what, bound>>20, kept>>20)
-		}
-		runtime.KeepAlive(f)
-	}
-}
-
-// heap returns the bytes of the heap in use.
-func heap() int {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc)
 }

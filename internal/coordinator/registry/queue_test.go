@@ -19,13 +19,22 @@ func fat(call int) (regs []wire.Registration) {
 	for i := range wire.MaxRegistrations {
 		reg := leased(fmt.Sprintf("pay/%d-%d", call, i), "i")
 		reg.Spec.Labels = map[string]string{}
-		for l := range wire.MaxLabels {
-			reg.Spec.Labels[fmt.Sprintf("%060d", l)] = strings.Repeat("x", 80) + fmt.Sprint(call, i)
+		value := strings.Repeat("x", 80) + fmt.Sprint(call, i)
+		for _, key := range fatKeys {
+			reg.Spec.Labels[strings.Clone(key)] = strings.Clone(value) // as many bytes as if all differed
 		}
 		regs = append(regs, reg)
 	}
 	return regs
 }
+
+// fatKeys are the keys of the labels of fat.
+var fatKeys = func() (keys [wire.MaxLabels]string) {
+	for l := range keys {
+		keys[l] = fmt.Sprintf("%060d", l)
+	}
+	return keys
+}()
 
 // The commands that wait for a hanging store are bounded in bytes. The error names
 // the limit. There is room again when the store goes on.
