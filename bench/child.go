@@ -15,12 +15,12 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 )
 
-// childEnv is an environment variable. If it has a key of kinds, this program only runs this
-// server.
+// childEnv is an environment variable. If it has a key of kinds, this process runs only the
+// program of this key.
 const childEnv = "MESHHEALTH_BENCH_CHILD"
 
-// kinds has the servers that a child process can run, by name. Each listens on a free port,
-// prints its address, and serves until its context ends.
+// kinds has the programs that a child process can run, by name. Each prints one line when it
+// is ready: a server prints its address. It runs until its context ends.
 var kinds = map[string]func(ctx context.Context) error{
 	"coordinator":            serveCoordinator,
 	"stock":                  serveStock,
@@ -28,6 +28,8 @@ var kinds = map[string]func(ctx context.Context) error{
 	"stock with 128 streams": serveStock128,
 	"polling coordinator":    servePolling,
 	"polled":                 servePolled,
+	"stock everywhere":       serveStockEverywhere,
+	"bare watcher":           watchBare,
 	"server":                 func(ctx context.Context) error { return serveOurs(ctx, false) },
 	"server with options":    func(ctx context.Context) error { return serveOurs(ctx, true) },
 }
@@ -58,8 +60,9 @@ type process struct {
 	at  string
 }
 
-func (r *rig) process(kind string) (*process, error) {
-	p := &process{cmd: exec.Command("/proc/self/exe")}
+// process starts a child process of a kind, with these arguments.
+func (r *rig) process(kind string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command("/proc/self/exe", args...)}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+kind)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()

@@ -138,11 +138,18 @@ func benchIdle(_ context.Context, o *options, r *report) error {
 
 // weight returns the bytes of heap and stacks in use.
 func weight() int64 {
+	heap, stacks := inUse()
+	return heap + stacks
+}
+
+// inUse returns the bytes of live heap and of stacks after a garbage collection. It collects
+// twice, because a sync.Pool keeps its items for one collection.
+func inUse() (heap, stacks int64) {
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
+	return int64(m.HeapAlloc), int64(m.StackInuse)
 }
 
 // benchRead measures how long the HTTP handlers need to answer a request, without a network.
