@@ -2,7 +2,6 @@ package feed
 
 import (
 	"iter"
-	"math/bits"
 	"slices"
 	"sync/atomic"
 
@@ -75,6 +74,12 @@ func (e *Entry) currentAt(revision uint64) bool {
 	return until == 0 || until > revision
 }
 
+// changesRegistration reports whether e changes the registration of an instance, or whether
+// the instance pushes its status. old is the entry before e, or nil.
+func (e *Entry) changesRegistration(old *Entry) bool {
+	return e.Spec != nil && (old == nil || e.Removed || e.Spec != old.Spec || e.Pushed != old.Pushed)
+}
+
 // Encoded returns the bytes that the function encode returns for e. It stores the bytes in
 // the slot of the encoding as. All readers share the result of one call of encode. If
 // readers call Encoded at the same time, it may call encode more than once. The result of
@@ -89,10 +94,10 @@ type Batch struct {
 	// Revision is the revision of the last change in the batch.
 	Revision uint64
 
-	all     iter.Seq[*Entry]       // iterator over Entries, which Step.Entries shares
-	touched [numShards / 64]uint64 // set of the shards to which the services in the batch belong
-	size    int                    // size in bytes: the sum of sizeOf of all entries
-	slots   slots
+	all    iter.Seq[*Entry] // iterator over Entries, which Step.Entries shares
+	shards shardSet         // the shards to which the changes of the batch belong
+	size   int              // size in bytes: the sum of sizeOf of all entries
+	slots  slots
 }
 
 // Encoded returns the bytes that the function encode returns for b. It stores and shares the
@@ -109,8 +114,7 @@ func seal(changes []health.Change) *Batch {
 		e := &Entry{Change: changes[i]}
 		b.Entries = append(b.Entries, e)
 		b.size += sizeOf(&e.State)
-		shard := shardOf(e.ID.Service)
-		b.touched[shard/64] |= 1 << (shard % 64)
+		b.shards.add(shardOf(e.ID.Service))
 	}
 	b.all = slices.Values(b.Entries)
 	return b
@@ -127,24 +131,6 @@ func latest(changes []health.Change) func(yield func(int) bool) {
 		for i := range changes {
 			if last[changes[i].ID] == i && !yield(i) {
 				return
-			}
-		}
-	}
-}
-
-// touches reports whether a service of the batch belongs to a shard.
-func (b *Batch) touches(shard uint8) bool {
-	return b.touched[shard/64]&(1<<(shard%64)) != 0
-}
-
-// shards yields the shards of the services in the batch.
-func (b *Batch) shards() iter.Seq[uint8] {
-	return func(yield func(uint8) bool) {
-		for i, word := range b.touched {
-			for ; word != 0; word &= word - 1 {
-				if !yield(uint8(i*64 + bits.TrailingZeros64(word))) {
-					return
-				}
 			}
 		}
 	}

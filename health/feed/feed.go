@@ -107,7 +107,9 @@ func (f *Feed) publish(b *Batch) {
 // before show is called.
 func (f *Feed) apply(b *Batch) Cut {
 	for _, e := range b.Entries {
-		f.setCurrent(e, b.Revision)
+		if old := f.setCurrent(e, b.Revision); e.changesRegistration(old) {
+			b.shards.add(registrations)
+		}
 	}
 	f.dropped = f.log.excess(b, f.maxBytes)
 	for _, old := range f.dropped {
@@ -123,15 +125,15 @@ func (f *Feed) show(b *Batch, now Cut) (woken []chan struct{}) {
 	defer f.mu.Unlock()
 	f.now = now
 	f.log.push(b, len(f.dropped))
-	for shard := range b.shards() {
-		woken = f.shards[shard].wake(woken)
+	for s := range b.shards.all {
+		woken = f.shards[s].wake(woken)
 	}
 	return f.all.wake(woken)
 }
 
 // setCurrent makes e the current entry of its name. from is the revision at which e replaces
-// the entry before it.
-func (f *Feed) setCurrent(e *Entry, from uint64) {
+// the entry before it. setCurrent returns that entry, or nil if the name had no current entry.
+func (f *Feed) setCurrent(e *Entry, from uint64) *Entry {
 	if gone := f.removed[e.ID]; gone != nil {
 		gone.until.Store(from)
 		delete(f.removed, e.ID)
@@ -146,6 +148,7 @@ func (f *Feed) setCurrent(e *Entry, from uint64) {
 	if old.entry != nil {
 		old.entry.until.Store(from)
 	}
+	return old.entry
 }
 
 // forgetRemovals deletes from f.removed the removals in b, a batch that the log drops.

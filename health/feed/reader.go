@@ -14,6 +14,10 @@ type Interest struct {
 	// both are empty, the reader reads everything. If Names is set, Services must be empty.
 	Services []string
 	Names    []health.ID
+	// Registrations makes the reader wait for changes of registrations: an instance is new
+	// or removed, its Spec is another one, or its field Pushed changes. Its next step has
+	// these changes and all later ones. It reads everything, and must not set the fields above.
+	Registrations bool
 	// Period is the heartbeat period in beats, from 1 to MaxPeriod. 0 means no heartbeats.
 	Period int
 }
@@ -47,7 +51,7 @@ type Step struct {
 type Reader struct {
 	feed     *Feed
 	interest Interest // its names are sorted and have no duplicates
-	shards   []uint8  // shards of the services in interest; empty if the reader reads everything
+	shards   []shard  // shards for which the reader waits; empty if the reader waits for everything
 	cursor   uint64   // revision up to which the reader has read; valid if placed is true
 	placed   bool     // false if the next step must be a snapshot
 	gap      bool     // true if the next snapshot must be marked as a gap
@@ -66,6 +70,9 @@ func (f *Feed) NewReader(in Interest) *Reader {
 	}
 	for _, id := range in.Names {
 		r.shards = append(r.shards, shardOf(id.Service))
+	}
+	if in.Registrations {
+		r.shards = append(r.shards, registrations)
 	}
 	slices.Sort(r.shards)
 	r.shards = slices.Compact(r.shards)
@@ -143,7 +150,9 @@ func (r *Reader) advance() (got progress) {
 		return got
 	}
 	for _, b := range batches {
-		if r.touchedBy(b) {
+		// A later entry of the same name may replace one that changes a registration. So
+		// all batches after it belong to the step.
+		if r.touchedBy(b) || r.interest.Registrations && got.batches != nil {
 			got.batches = append(got.batches, b)
 		}
 	}
@@ -223,7 +232,7 @@ func (r *Reader) merge(batches []*Batch, revision uint64) []*Entry {
 // touchedBy reports whether a batch may contain entries of interest.
 func (r *Reader) touchedBy(b *Batch) bool {
 	for _, s := range r.shards {
-		if b.touches(s) {
+		if b.shards.has(s) {
 			return true
 		}
 	}

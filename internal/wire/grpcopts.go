@@ -15,6 +15,7 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.ConnectionTimeout(HandshakeTimeout),
 		grpc.StaticStreamWindowSize(StreamWindow),
 		grpc.StaticConnWindowSize(ConnWindow),
+		grpc.ReadBufferSize(ReadBuffer),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing}),
 		Keepalive(),
 	}
@@ -37,6 +38,7 @@ func DialOptions(maxReply int) []grpc.DialOption {
 		grpc.WithIdleTimeout(0),
 		grpc.WithStaticStreamWindowSize(StreamWindow),
 		grpc.WithStaticConnWindowSize(ConnWindow),
+		grpc.WithReadBufferSize(ReadBuffer),
 		grpc.WithMaxHeaderListSize(MaxHeaderList),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)),
 	}

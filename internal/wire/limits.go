@@ -82,6 +82,10 @@ const (
 	// mesh.
 	StreamWindow = 256 << 10
 	ConnWindow   = 1 << 20
+	// ReadBuffer is the size of the read buffer of a connection. grpc-go keeps this buffer as
+	// long as the connection, because it shares buffers only of plain TCP connections. Its
+	// default of 32 KiB would be half of the memory of a polled target.
+	ReadBuffer = 2 << 10
 	// MinPing is the least time between HTTP/2 pings. Servers with default settings answer
 	// more frequent pings with GOAWAY.
 	MinPing = 5 * time.Minute

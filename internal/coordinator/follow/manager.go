@@ -45,7 +45,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer stop()
 	m.wg.Go(func() { m.checkStreams(ctx) })
 	m.wg.Go(func() { m.polls.run(ctx) })
-	reader := m.cfg.Feed.NewReader(feed.Interest{})
+	reader := m.cfg.Feed.NewReader(feed.Interest{Registrations: true})
 	for {
 		step, err := reader.Next(ctx)
 		if err != nil {
