@@ -106,32 +106,22 @@ func (b *Batch) Encoded(as Encoding, encode func(*Batch) []byte) []byte {
 	return b.slots.get(as, func() []byte { return encode(b) })
 }
 
-// seal returns a batch of changes. If a name has several changes, the batch has only the
-// last one.
+// seal returns a batch with one entry for each change. Feed.apply completes it.
 func seal(changes []health.Change) *Batch {
-	b := &Batch{Entries: make([]*Entry, 0, len(changes)), Revision: changes[len(changes)-1].Revision}
-	for i := range latest(changes) {
-		e := &Entry{Change: changes[i]}
-		b.Entries = append(b.Entries, e)
+	b := &Batch{Entries: make([]*Entry, len(changes)), Revision: changes[len(changes)-1].Revision}
+	for i := range changes {
+		b.Entries[i] = &Entry{Change: changes[i]}
+	}
+	return b
+}
+
+// complete removes the entries that a later entry of the batch has replaced. It sets the
+// fields that depend on the remaining entries. No entry of the batch is visible to readers.
+func (b *Batch) complete() {
+	b.Entries = slices.DeleteFunc(b.Entries, func(e *Entry) bool { return e.until.Load() != 0 })
+	for _, e := range b.Entries {
 		b.size += sizeOf(&e.State)
 		b.shards.add(shardOf(e.ID.Service))
 	}
 	b.all = slices.Values(b.Entries)
-	return b
-}
-
-// latest yields the index of the last change of each name. The indexes are in ascending
-// order.
-func latest(changes []health.Change) func(yield func(int) bool) {
-	last := make(map[health.ID]int, len(changes))
-	for i := range changes {
-		last[changes[i].ID] = i
-	}
-	return func(yield func(int) bool) {
-		for i := range changes {
-			if last[changes[i].ID] == i && !yield(i) {
-				return
-			}
-		}
-	}
 }

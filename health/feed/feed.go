@@ -111,6 +111,7 @@ func (f *Feed) apply(b *Batch) Cut {
 			b.shards.add(registrations)
 		}
 	}
+	b.complete()
 	f.dropped = f.log.excess(b, f.maxBytes)
 	for _, old := range f.dropped {
 		f.forgetRemovals(old)
