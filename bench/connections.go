@@ -158,7 +158,7 @@ func benchPolledHeap(ctx context.Context, r *report, n int) error {
 }
 
 // heapEach returns how many KB of live heap and of stacks each of the n connections needs that
-// open makes in this process.
+// open makes in this process. It measures after a time without new connections.
 func heapEach(ctx context.Context, n int, open func(r *rig, at string, n int) error) (heap, stacks float64, err error) {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -168,6 +168,9 @@ func heapEach(ctx context.Context, n int, open func(r *rig, at string, n int) er
 	}
 	heapBefore, stacksBefore := inUse()
 	if err := open(rig, t.at, n); err != nil {
+		return 0, 0, err
+	}
+	if err := rig.pause(settled); err != nil { // the first polls of all targets are over then
 		return 0, 0, err
 	}
 	heapAfter, stacksAfter := inUse()

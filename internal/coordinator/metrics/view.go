@@ -13,7 +13,7 @@ const (
 	meshScope
 	service
 	zone // a zone aggregate of the mesh
-	part // the part of a service in one zone, which is a zone aggregate
+	part // the part of a service in one zone; it is a zone aggregate too
 	instance
 	numScopes
 )

@@ -32,7 +32,7 @@ type owner struct {
 	published func([]health.Change) // Config.Published
 	writer    *storeWriter
 	inbox     chan core.Input
-	closed    chan struct{} // closed when the owner answers only the commands that it has already received
+	closed    chan struct{} // closed when the owner accepts no more inputs, and only answers earlier commands
 	ended     chan struct{} // closed when the owner gives no more answers
 
 	inputs   []core.Input // inputs for the next Step
@@ -43,7 +43,7 @@ type owner struct {
 	lost     atomic.Uint64              // number of transitions dropped since the start
 }
 
-// lateWakes holds how often the owner was late since the start, and the last time.
+// lateWakes holds how often the owner was late since the start, and when it was late last.
 type lateWakes struct {
 	times uint64
 	last  time.Time

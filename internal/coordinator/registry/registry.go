@@ -39,8 +39,8 @@ type Config struct {
 	Published func([]health.Change)
 	// Logger receives one record for each transition; nil means no log.
 	Logger *slog.Logger
-	// NewLease returns a lease that it has never returned before. If it is nil, leases are
-	// random numbers.
+	// NewLease returns a lease. No two calls may return the same lease. If NewLease is nil,
+	// leases are random numbers.
 	NewLease func() uint64
 }
 
@@ -136,8 +136,8 @@ func (r *Registry) Run(ctx context.Context) error {
 // Feed returns the feed to which the registry publishes.
 func (r *Registry) Feed() *feed.Feed { return r.owner.feed }
 
-// Queue returns how many transitions wait for the store, and how many were dropped
-// since the start because the queue was full.
+// Queue returns the number of transitions that wait for the store. lost is the number of
+// transitions that were dropped since the start, because the queue was full.
 func (r *Registry) Queue() (waiting int, lost uint64) {
 	return int(r.owner.waiting.Load()), r.owner.lost.Load()
 }
