@@ -95,6 +95,7 @@ func (c *Config) firstMessageTimeout() time.Duration {
 }
 
 const (
+	// firstMessageTimeout is the longest wait for the first message of a stream.
 	firstMessageTimeout = 2 * time.Second
 	// checkTimeout is the timeout of one Check while the score of the coordinator is 0.
 	checkTimeout = 4 * time.Second

@@ -55,7 +55,7 @@ func (c *coverage) at(second int64) *coverageSecond {
 
 func (c *coverage) second(t time.Time) int64 { return max(0, int64(t.Sub(c.began)/time.Second)) }
 
-// wantedOf returns the time that a waiting poll should have covered within the window.
+// wantedOf returns which part of the window a poll that still waits should have covered.
 func wantedOf(planned, late time.Duration) (wanted time.Duration) {
 	if late < coverageWindow {
 		wanted = planned

@@ -11,9 +11,10 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// endpoint holds the connection for a key. If the connection has broken, the endpoint dials
-// again when a follower calls connect and the breaker permits an attempt. It makes one
-// attempt at a time. All followers that wait for an attempt receive its outcome.
+// endpoint holds one connection, which all followers with the same key share. If the
+// connection has broken, the endpoint dials again when a follower calls connect and the
+// breaker permits an attempt. The endpoint makes one attempt at a time. All followers that
+// wait for an attempt receive its outcome.
 type endpoint struct {
 	dialer *dialer
 	key    endpointKey
@@ -69,8 +70,8 @@ func (e *endpoint) connect(ctx context.Context, after uint64) attempt {
 }
 
 // tryConnect does the same as connect, but it does not wait for the breaker. wait is the time
-// until the breaker permits an attempt. The caller waits for that time without the turn, so
-// that other callers can read the last outcome.
+// until the breaker permits an attempt. The caller waits for that time without turn, so that
+// other callers can read the last outcome.
 func (e *endpoint) tryConnect(ctx context.Context, after uint64) (made attempt, wait time.Duration) {
 	if err := acquireToken(ctx, e.turn); err != nil {
 		return attempt{err: err}, 0
@@ -137,7 +138,7 @@ func (e *endpoint) recordOutcome(ctx context.Context, made attempt) attempt {
 	return made
 }
 
-// setLast sets and returns the last attempt. The caller has the turn.
+// setLast sets and returns the last attempt. The caller must own turn.
 func (e *endpoint) setLast(made attempt) attempt {
 	e.last, e.conn = made, made.conn
 	return made
@@ -185,7 +186,7 @@ func (e *endpoint) callMissed(conn *grpc.ClientConn) {
 	}
 }
 
-// closeConn closes the connection, if there is one. The caller has the turn.
+// closeConn closes the connection, if there is one. The caller must own turn.
 func (e *endpoint) closeConn() {
 	if e.conn != nil {
 		_ = e.conn.Close()

@@ -14,7 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// missedBeats is the number of heartbeats in a row without which a stream counts as silent.
+// A stream counts as silent after missedBeats heartbeat intervals without a message.
 const missedBeats = 3
 
 // followExtended follows the instance by one Watch of meshhealth.v1 until the stream ends.

@@ -14,7 +14,7 @@ type findingKind uint8
 
 const (
 	noEvidence    findingKind = iota // the error is no evidence; the next attempt to connect gives the evidence
-	ownFault                         // the coordinator lacks a resource; with an empty reason, the coordinator has ended the call
+	ownFault                         // the coordinator lacks a resource; if the reason is empty, the coordinator has ended the call
 	pathFault                        // the network path to the target has failed
 	connRefused                      // the host of the target reports that no process listens
 	misconfigured                    // the configuration of the coordinator or of the target is wrong

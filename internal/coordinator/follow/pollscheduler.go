@@ -51,8 +51,8 @@ type pollScheduler struct {
 	coverage     coverage
 }
 
-// newPollScheduler returns a scheduler. every is the usual poll interval, of which a tenth is
-// the slack. wg counts the workers.
+// newPollScheduler returns a scheduler. every is the usual poll interval; the slack is a tenth
+// of every. wg counts the workers.
 func newPollScheduler(every time.Duration, wg *sync.WaitGroup) *pollScheduler {
 	s := &pollScheduler{slack: every / 10, early: make(chan struct{}, 1), wg: wg}
 	s.idleWorkers, s.coverage.began = sync.NewCond(&s.mu), time.Now()
@@ -110,7 +110,7 @@ func (s *pollScheduler) noteLateness(now time.Time) {
 	}
 }
 
-// latePart returns how long the scheduler was late since the time since.
+// latePart returns for how long the scheduler was late after the time since.
 func (s *pollScheduler) latePart(since time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -35,7 +35,7 @@ type probe struct {
 	missed       bool      // an earlier probe was not answered, or only a proxy answered it
 	cutReplies   int       // number of replies in a row that ended before they were complete
 	contradicted time.Time // time at which the first probe of a series began that contradicts the Watch
-	contradicts  int       // targetAnswer.count of the answer that this series contradicts
+	contradicts  int       // number (targetAnswer.count) of the answer of the Watch that this series contradicts
 }
 
 // start starts a probe in a new goroutine, unless a probe is in progress or ctx has ended.
