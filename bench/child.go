@@ -15,12 +15,12 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 )
 
-// childEnv is the name of an environment variable. If its value is a key of the map kinds, this
-// program runs no benchmarks, but only the server with this key.
+// childEnv is an environment variable. If it has a key of kinds, this process runs only the
+// program of this key.
 const childEnv = "MESHHEALTH_BENCH_CHILD"
 
-// kinds has the servers that a child process can run, by name. Each server listens on a free
-// port, prints its address, and serves until its context ends.
+// kinds has the programs that a child process can run, by name. Each prints one line when it
+// is ready: a server prints its address. It runs until its context ends.
 var kinds = map[string]func(ctx context.Context) error{
 	"coordinator":            serveCoordinator,
 	"stock":                  serveStock,
@@ -29,6 +29,8 @@ var kinds = map[string]func(ctx context.Context) error{
 	"polling coordinator":    servePolling,
 	"polled":                 servePolled,
 	"bare list":              listBare,
+	"stock everywhere":       serveStockEverywhere,
+	"bare watcher":           watchBare,
 	"server":                 func(ctx context.Context) error { return serveOurs(ctx, false) },
 	"server with options":    func(ctx context.Context) error { return serveOurs(ctx, true) },
 }
@@ -59,8 +61,9 @@ type process struct {
 	at  string // the line that the child printed: its addresses, separated by spaces
 }
 
-func (r *rig) process(kind string) (*process, error) {
-	p := &process{cmd: exec.Command("/proc/self/exe")}
+// process starts a child process of a kind, with these arguments.
+func (r *rig) process(kind string, args ...string) (*process, error) {
+	p := &process{cmd: exec.Command("/proc/self/exe", args...)}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+kind)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()

@@ -2,12 +2,17 @@ package main
 
 import (
 	"context"
+	"math/rand/v2"
 	"time"
 
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/meshhealth/meshhealth/client"
 )
+
+// longestPause is the longest pause before a measurement with pauses. Without pauses the cores
+// stay awake; with them, the kernel must wake the cores too.
+const longestPause = 1500 * time.Microsecond
 
 // benchFlip measures the time from SetStatus in a service until a watcher of the
 // coordinator receives the status, over two hops. It compares this time with one Check,
@@ -16,44 +21,90 @@ import (
 func benchFlip(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
-	ours, err := rig.twoHops()
-	if err != nil {
+	var f flipRig
+	var err error
+	if f.ours, err = rig.twoHops(); err != nil {
 		return err
 	}
-	theirs, check, err := rig.oneHop()
-	if err != nil {
+	if f.theirs, f.check, err = rig.oneHop(); err != nil {
 		return err
 	}
-	var mid, slow, direct []float64
-	var flips, checks, watches times
-	for range o.rounds {
-		flips, checks, watches = flips[:0], checks[:0], watches[:0]
-		for i := range o.size(10_000, 100) {
-			took, err := rig.in(ours, i)
-			if err != nil {
-				return err
-			}
-			flips = append(flips, took)
-			began := time.Now()
-			if _, err := check.Check(rig.ctx, &healthpb.HealthCheckRequest{}); err != nil {
-				return err
-			}
-			checks = append(checks, time.Since(began))
-			if took, err = rig.in(theirs, i); err != nil {
-				return err
-			}
-			watches = append(watches, took)
-		}
-		mid = append(mid, over(flips.quantile(.5), checks.quantile(.5)))
-		slow = append(slow, over(flips.quantile(.99), checks.quantile(.99)))
-		direct = append(direct, over(flips.quantile(.5), watches.quantile(.5)))
+	mid, slow, direct, last, err := rig.flipRounds(&f, o.rounds, o.size(10_000, 100), 0)
+	if err != nil {
+		return err
 	}
 	r.ratio("flip, two hops, p50 / bare Check p50", mid, 1.1)
 	r.ratio("flip, two hops, p99 / bare Check p99", slow, 1.2)
 	r.ratio("flip, two hops, p50 / stock Watch, one hop, p50", direct, 2.0)
-	r.figure("… flip, Check, stock Watch, p50", inMicros(.5, flips, checks, watches), "", true)
-	r.figure("… flip, Check, stock Watch, p99", inMicros(.99, flips, checks, watches), "", true)
+	last.report(r)
+	if mid, _, _, last, err = rig.flipRounds(&f, o.rounds, o.size(1500, 100), longestPause); err != nil {
+		return err
+	}
+	r.ratio("flip, two hops, p50 / bare Check p50, after pauses of 0 to 1.5 ms", mid, 0.95)
+	last.report(r)
 	return nil
+}
+
+// report adds the rows with the times themselves.
+func (t *turns) report(r *report) {
+	r.figure("… flip, Check, stock Watch, p50", inMicros(.5, t.flips, t.checks, t.watches), "", true)
+	r.figure("… flip, Check, stock Watch, p99", inMicros(.99, t.flips, t.checks, t.watches), "", true)
+}
+
+// flipRounds measures n turns in each round. It returns for each round the ratios of a flip
+// to a Check (medians, 99th percentiles) and to a stock Watch (medians). last has the times of
+// the last round.
+func (r *rig) flipRounds(f *flipRig, rounds, n int, longest time.Duration) (mid, slow, direct []float64, last turns, err error) {
+	for range rounds {
+		if last, err = r.takeTurns(f, n, longest); err != nil {
+			return nil, nil, nil, last, err
+		}
+		mid = append(mid, over(last.flips.quantile(.5), last.checks.quantile(.5)))
+		slow = append(slow, over(last.flips.quantile(.99), last.checks.quantile(.99)))
+		direct = append(direct, over(last.flips.quantile(.5), last.watches.quantile(.5)))
+	}
+	return mid, slow, direct, last, nil
+}
+
+// flipRig has the servers that benchFlip compares. check calls the stock server.
+type flipRig struct {
+	ours, theirs *flipped
+	check        healthpb.HealthClient
+}
+
+// turns are the measured times of one round.
+type turns struct{ flips, checks, watches times }
+
+// takeTurns measures a flip over two hops, a Check and a flip over one hop, n times in this
+// order. Before each it pauses for a random time, which is shorter than longest.
+func (r *rig) takeTurns(f *flipRig, n int, longest time.Duration) (t turns, err error) {
+	check := func(int) (time.Duration, error) {
+		began := time.Now()
+		_, err := f.check.Check(r.ctx, &healthpb.HealthCheckRequest{})
+		return time.Since(began), err
+	}
+	for i := range n {
+		for _, m := range []struct {
+			to      *times
+			measure func(int) (time.Duration, error)
+		}{
+			{&t.flips, func(i int) (time.Duration, error) { return r.in(f.ours, i) }},
+			{&t.checks, check},
+			{&t.watches, func(i int) (time.Duration, error) { return r.in(f.theirs, i) }},
+		} {
+			if longest > 0 {
+				if err := r.pause(rand.N(longest)); err != nil {
+					return t, err
+				}
+			}
+			took, err := m.measure(i)
+			if err != nil {
+				return t, err
+			}
+			*m.to = append(*m.to, took)
+		}
+	}
+	return t, nil
 }
 
 // flipped is a server whose status can be flipped. seen receives each status that a watcher

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"runtime/metrics"
 	"testing"
 	"time"
 
@@ -139,11 +140,18 @@ func benchIdle(_ context.Context, o *options, r *report) error {
 // weight returns the number of bytes that heap and stacks of this process use, after a garbage
 // collection.
 func weight() int64 {
+	heap, stacks := inUse()
+	return heap + stacks
+}
+
+// inUse returns the bytes of live heap and of stacks after a garbage collection. It collects
+// twice, because a sync.Pool keeps its items for one collection.
+func inUse() (heap, stacks int64) {
 	runtime.GC()
 	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc + m.StackInuse)
+	m := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	metrics.Read(m)
+	return int64(m[0].Value.Uint64()), int64(m[1].Value.Uint64())
 }
 
 // benchRead measures the time that the HTTP handlers of the libraries need for one request,

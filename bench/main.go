@@ -38,6 +38,7 @@ var benches = []struct {
 	{"mass", benchMass},
 	{"apply", benchApply},
 	{"memory", benchMemory},
+	{"connections", benchConnections},
 	{"polled", benchPolled},
 	{"library", benchLibrary},
 	{"calls", benchCalls},

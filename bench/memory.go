@@ -46,10 +46,5 @@ func weigh(ctx context.Context, n int) (int, error) {
 			return 0, err
 		}
 	}
-	select {
-	case <-time.After(settled):
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	}
-	return p.rss()
+	return rig.settledRSS(p)
 }

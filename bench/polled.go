@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	stock "google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/meshhealth/meshhealth/coordinator"
@@ -72,7 +73,7 @@ func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err erro
 	if err != nil {
 		return f, err
 	}
-	if err := rig.polled(at[0], t.at, n); err != nil {
+	if err := rig.registerTargets(at[0], t.at, n); err != nil {
 		return f, err
 	}
 	if err := rig.untilPolled(at[1], n); err != nil {
@@ -85,9 +86,18 @@ func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err erro
 	return rig.countPolls(p, t, at[1], n, long)
 }
 
-// polled registers n targets at the coordinator at. Each target has its own loopback address,
-// with the port of target.
-func (r *rig) polled(at, target string, n int) error {
+// targetName is the health name of every target that registerTargets registers.
+const targetName = "target"
+
+// targetAddress returns the address of the i-th target of a server that listens on every
+// loopback address, with the given port.
+func targetAddress(i int, port string) string {
+	return net.JoinHostPort(fmt.Sprintf("127.1.%d.%d", i/250, 1+i%250), port)
+}
+
+// registerTargets registers n targets at the coordinator at. Each target has its own loopback
+// address, with the port of target. So each has its own connection.
+func (r *rig) registerTargets(at, target string, n int) error {
 	conn, err := r.dial(at)
 	if err != nil {
 		return err
@@ -99,8 +109,8 @@ func (r *rig) polled(at, target string, n int) error {
 	registry, req := pb.NewRegistryServiceClient(conn), &pb.RegisterRequest{}
 	for i := range n {
 		req.Registrations = append(req.Registrations, &pb.Registration{
-			Service: name("service", i%50), Instance: name("i", i), Static: true, HealthName: "polled",
-			Address: net.JoinHostPort(fmt.Sprintf("127.1.%d.%d", i/250, 1+i%250), port),
+			Service: name("service", i%50), Instance: name("i", i), Static: true, HealthName: targetName,
+			Address: targetAddress(i, port),
 		})
 		if len(req.Registrations) == 500 || i == n-1 {
 			if _, err := registry.Register(r.ctx, req); err != nil {
@@ -245,12 +255,24 @@ func (c *checkOnly) Check(ctx context.Context, req *healthpb.HealthCheckRequest)
 // servePolled runs one server in place of all targets. Its listener accepts connections to
 // every loopback address.
 func servePolled(ctx context.Context) error {
+	return serveEverywhere(ctx, &checkOnly{})
+}
+
+// serveStockEverywhere runs a stock health server on every loopback address.
+func serveStockEverywhere(ctx context.Context) error {
+	s := stock.NewServer()
+	s.SetServingStatus(targetName, healthpb.HealthCheckResponse_SERVING)
+	return serveEverywhere(ctx, s)
+}
+
+// serveEverywhere serves h on every loopback address.
+func serveEverywhere(ctx context.Context, h healthpb.HealthServer) error {
 	l, err := net.Listen("tcp4", "0.0.0.0:0")
 	if err != nil {
 		return err
 	}
 	g := grpc.NewServer()
-	healthpb.RegisterHealthServer(g, &checkOnly{})
+	healthpb.RegisterHealthServer(g, h)
 	stop := context.AfterFunc(ctx, g.Stop)
 	defer stop()
 	_, port, _ := net.SplitHostPort(l.Addr().String())

@@ -83,6 +83,8 @@ func (c *Coordinator) open(ctx context.Context) (err error) {
 	c.registry, err = registry.New(ctx, registry.Config{
 		Store: c.store, Policy: c.cfg.Policy, Epoch: newEpoch(), StoreTrust: c.cfg.StoreTrust,
 		MaxInstances: c.cfg.MaxInstances, Logger: c.cfg.Logger,
+		// The metrics need the feed of the registry, and are made later. Run calls this function.
+		Published: func(changes []health.Change) { c.metrics.Count(changes) },
 	})
 	if err != nil {
 		return err
@@ -108,10 +110,11 @@ func (c *Coordinator) wire() (err error) {
 	c.stats.api = c.api
 	inbound.Initialize(c.api.Services())
 	c.web = web.New(web.Config{Feed: c.registry.Feed(), Metrics: registerer, IPv6Prefix: c.cfg.IPv6Prefix})
-	c.metrics, err = metrics.New(metrics.Config{
-		Registerer: registerer, Feed: c.registry.Feed(), MaxInstances: c.cfg.MetricInstances, Stats: c.stats.metrics,
-	})
-	return err
+	c.metrics, err = metrics.New(metrics.Config{Feed: c.registry.Feed(), MaxInstances: c.cfg.MetricInstances, Stats: c.stats.metrics})
+	if err != nil {
+		return err
+	}
+	return registerer.Register(c.metrics)
 }
 
 func (c *Coordinator) newWatcher(targets *wire.Targets, calls *metrics.ClientCalls) *follow.Manager {
@@ -202,21 +205,10 @@ func (c *Coordinator) startOthers(g *group) {
 		return err
 	})
 	g.start("watch", c.watcher.Run)
-	g.start("metrics", c.metrics.Run)
 	g.start("gRPC", func(ctx context.Context) error { return c.api.Serve(ctx, c.listeners.grpc) })
 	if c.listeners.http != nil {
-		g.start("HTTP", c.serveHTTP)
+		g.start("HTTP", func(ctx context.Context) error { return c.web.Serve(ctx, c.peers.Listen(c.listeners.http)) })
 	}
-}
-
-// serveHTTP serves the HTTP pages when the metrics are registered, so that no scrape misses them.
-// Before that, new connections wait in the listener.
-func (c *Coordinator) serveHTTP(ctx context.Context) error {
-	select {
-	case <-c.metrics.Registered():
-	case <-ctx.Done():
-	}
-	return c.web.Serve(ctx, c.peers.Listen(c.listeners.http))
 }
 
 // Reload replaces Config.Static by targets, and Config.Policy.Services by services. If any of them

@@ -2,7 +2,6 @@ package feed
 
 import (
 	"iter"
-	"math/bits"
 	"slices"
 	"sync/atomic"
 
@@ -75,10 +74,16 @@ func (e *Entry) currentAt(revision uint64) bool {
 	return until == 0 || until > revision
 }
 
-// Encoded returns e in encoded form. The parameter as names the format and the audience. The
-// first call with a value of as calls the function encode and stores the result. Later calls
-// with this value return the stored bytes. If readers call Encoded at the same time, encode may
-// run more than once. The result of encode must depend only on e and as.
+// changesRegistration reports whether e changes the registration of an instance, or whether
+// the instance pushes its status. old is the entry before e, or nil.
+func (e *Entry) changesRegistration(old *Entry) bool {
+	return e.Spec != nil && (old == nil || e.Removed || e.Spec != old.Spec || e.Pushed != old.Pushed)
+}
+
+// Encoded returns the bytes that the function encode returns for e. It stores the bytes in
+// the slot of the encoding as. All readers share the result of one call of encode. If
+// readers call Encoded at the same time, it may call encode more than once. The result of
+// encode must depend only on e and as.
 func (e *Entry) Encoded(as Encoding, encode func(*Entry) []byte) []byte {
 	return e.slots.get(as, func() []byte { return encode(e) })
 }
@@ -90,10 +95,10 @@ type Batch struct {
 	// Revision is the revision of the last change in the batch.
 	Revision uint64
 
-	all     iter.Seq[*Entry]       // iterator over Entries; it is made once and all readers use it in Step.Entries
-	touched [numShards / 64]uint64 // set of bits, one per shard: set if the batch has a service of the shard
-	size    int                    // sum of sizeOf for all entries, in bytes
-	slots   slots
+	all    iter.Seq[*Entry] // iterator over Entries, which Step.Entries shares
+	shards shardSet         // the shards to which the changes of the batch belong
+	size   int              // size in bytes: the sum of sizeOf of all entries
+	slots  slots
 }
 
 // Encoded returns b in encoded form. It calls encode once per encoding and stores the bytes,
@@ -102,50 +107,22 @@ func (b *Batch) Encoded(as Encoding, encode func(*Batch) []byte) []byte {
 	return b.slots.get(as, func() []byte { return encode(b) })
 }
 
-// seal makes a batch from changes. If a name has several changes, the batch contains only the
-// last one.
+// seal returns a batch with one entry for each change. Feed.apply completes it.
 func seal(changes []health.Change) *Batch {
-	b := &Batch{Entries: make([]*Entry, 0, len(changes)), Revision: changes[len(changes)-1].Revision}
-	for i := range latest(changes) {
-		e := &Entry{Change: changes[i]}
-		b.Entries = append(b.Entries, e)
-		b.size += sizeOf(&e.State)
-		shard := shardOf(e.ID.Service)
-		b.touched[shard/64] |= 1 << (shard % 64)
+	b := &Batch{Entries: make([]*Entry, len(changes)), Revision: changes[len(changes)-1].Revision}
+	for i := range changes {
+		b.Entries[i] = &Entry{Change: changes[i]}
 	}
-	b.all = slices.Values(b.Entries)
 	return b
 }
 
-// latest yields the index of the last change of each name, in ascending order.
-func latest(changes []health.Change) func(yield func(int) bool) {
-	last := make(map[health.ID]int, len(changes))
-	for i := range changes {
-		last[changes[i].ID] = i
+// complete removes the entries that a later entry of the batch has replaced. It sets the
+// fields that depend on the remaining entries. No entry of the batch is visible to readers.
+func (b *Batch) complete() {
+	b.Entries = slices.DeleteFunc(b.Entries, func(e *Entry) bool { return e.until.Load() != 0 })
+	for _, e := range b.Entries {
+		b.size += sizeOf(&e.State)
+		b.shards.add(shardOf(e.ID.Service))
 	}
-	return func(yield func(int) bool) {
-		for i := range changes {
-			if last[changes[i].ID] == i && !yield(i) {
-				return
-			}
-		}
-	}
-}
-
-// touches reports whether the batch contains a service of a shard.
-func (b *Batch) touches(shard uint8) bool {
-	return b.touched[shard/64]&(1<<(shard%64)) != 0
-}
-
-// shards yields each shard that has a service in the batch.
-func (b *Batch) shards() iter.Seq[uint8] {
-	return func(yield func(uint8) bool) {
-		for i, word := range b.touched {
-			for ; word != 0; word &= word - 1 {
-				if !yield(uint8(i*64 + bits.TrailingZeros64(word))) {
-					return
-				}
-			}
-		}
-	}
+	b.all = slices.Values(b.Entries)
 }

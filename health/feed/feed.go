@@ -108,8 +108,11 @@ func (f *Feed) publish(b *Batch) {
 // cut until show is called.
 func (f *Feed) apply(b *Batch) Cut {
 	for _, e := range b.Entries {
-		f.setCurrent(e, b.Revision)
+		if old := f.setCurrent(e, b.Revision); e.changesRegistration(old) {
+			b.shards.add(registrations)
+		}
 	}
+	b.complete()
 	f.dropped = f.log.excess(b, f.maxBytes)
 	for _, old := range f.dropped {
 		f.forgetRemovals(old)
@@ -124,15 +127,15 @@ func (f *Feed) show(b *Batch, now Cut) (woken []chan struct{}) {
 	defer f.mu.Unlock()
 	f.now = now
 	f.log.push(b, len(f.dropped))
-	for shard := range b.shards() {
-		woken = f.shards[shard].wake(woken)
+	for s := range b.shards.all {
+		woken = f.shards[s].wake(woken)
 	}
 	return f.all.wake(woken)
 }
 
-// setCurrent makes e the current entry of its name. The previous entry of the name ends at
-// the revision from.
-func (f *Feed) setCurrent(e *Entry, from uint64) {
+// setCurrent makes e the current entry of its name. from is the revision at which e replaces
+// the entry before it. setCurrent returns that entry, or nil if the name had no current entry.
+func (f *Feed) setCurrent(e *Entry, from uint64) *Entry {
 	if gone := f.removed[e.ID]; gone != nil {
 		gone.until.Store(from)
 		delete(f.removed, e.ID)
@@ -147,6 +150,7 @@ func (f *Feed) setCurrent(e *Entry, from uint64) {
 	if old.entry != nil {
 		old.entry.until.Store(from)
 	}
+	return old.entry
 }
 
 // forgetRemovals deletes the removals of a dropped batch b from f.removed.

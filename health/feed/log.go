@@ -43,8 +43,8 @@ func (l *changeLog) push(b *Batch, dropped int) {
 func (l *changeLog) drop(b *Batch) {
 	l.size -= b.size
 	l.cutAll = b.Revision
-	for shard := range b.shards() {
-		l.cut[shard] = b.Revision
+	for s := range b.shards.all {
+		l.cut[s] = b.Revision
 	}
 }
 

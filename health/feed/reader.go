@@ -15,8 +15,11 @@ type Interest struct {
 	// set, Services must be empty.
 	Services []string
 	Names    []health.ID
-	// Period is the number of beats from one heartbeat to the next, from 1 to MaxPeriod. 0
-	// means that the reader receives no heartbeats.
+	// Registrations makes the reader wait for changes of registrations: an instance is new
+	// or removed, its Spec is another one, or its field Pushed changes. Its next step has
+	// these changes and all later ones. It reads everything, and must not set the fields above.
+	Registrations bool
+	// Period is the heartbeat period in beats, from 1 to MaxPeriod. 0 means no heartbeats.
 	Period int
 }
 
@@ -49,10 +52,10 @@ type Step struct {
 // Reader receives the changes of a feed one step after the other, from its cursor on.
 type Reader struct {
 	feed     *Feed
-	interest Interest // what the reader receives; its lists are sorted and have no duplicates
-	shards   []uint8  // shards of the services of interest; empty if the reader receives everything
-	cursor   uint64   // revision up to which the reader has read; only valid if placed is true
-	placed   bool     // true if cursor is valid; if false, the next step is a snapshot
+	interest Interest // its names are sorted and have no duplicates
+	shards   []shard  // shards for which the reader waits; empty if the reader waits for everything
+	cursor   uint64   // revision up to which the reader has read; valid if placed is true
+	placed   bool     // false if the next step must be a snapshot
 	gap      bool     // true if the next snapshot must be marked as a gap
 	beats    uint64   // number of heartbeats that the reader has received or skipped so far
 }
@@ -69,6 +72,9 @@ func (f *Feed) NewReader(in Interest) *Reader {
 	}
 	for _, id := range in.Names {
 		r.shards = append(r.shards, shardOf(id.Service))
+	}
+	if in.Registrations {
+		r.shards = append(r.shards, registrations)
 	}
 	slices.Sort(r.shards)
 	r.shards = slices.Compact(r.shards)
@@ -147,7 +153,9 @@ func (r *Reader) advance() (got progress) {
 		return got
 	}
 	for _, b := range batches {
-		if r.touchedBy(b) {
+		// A later entry of the same name may replace one that changes a registration. So
+		// all batches after it belong to the step.
+		if r.touchedBy(b) || r.interest.Registrations && got.batches != nil {
 			got.batches = append(got.batches, b)
 		}
 	}
@@ -229,7 +237,7 @@ func (r *Reader) merge(batches []*Batch, revision uint64) []*Entry {
 // touchedBy reports whether b may contain entries that the reader wants.
 func (r *Reader) touchedBy(b *Batch) bool {
 	for _, s := range r.shards {
-		if b.touches(s) {
+		if b.shards.has(s) {
 			return true
 		}
 	}

@@ -1,15 +1,46 @@
 package feed
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"math/bits"
+)
 
-// numShards is the number of shards. A shard is a group of services. Each shard has its own
-// waker, so that a change of a service wakes only the readers of its shard.
-const numShards = 256
+// A shard is a group of changes with its own waker. Changes in other shards do not wake a
+// reader of one shard.
+type shard uint16
+
+const (
+	// numServiceShards is the number of shards into which the services are divided.
+	numServiceShards = 256
+	// registrations is the shard of the changes of registrations, whatever their service is.
+	registrations shard = numServiceShards
+	numShards           = numServiceShards + 1
+)
 
 var shardSeed = maphash.MakeSeed()
 
-// shardOf returns the shard to which a service belongs.
-func shardOf(service string) uint8 { return uint8(maphash.String(shardSeed, service)) }
+// shardOf returns the shard of a service.
+func shardOf(service string) shard {
+	return shard(maphash.String(shardSeed, service) % numServiceShards)
+}
+
+// shardSet is a set of shards, one bit for each.
+type shardSet [(numShards + 63) / 64]uint64
+
+func (s *shardSet) add(one shard) { s[one/64] |= 1 << (one % 64) }
+
+func (s *shardSet) has(one shard) bool { return s[one/64]&(1<<(one%64)) != 0 }
+
+// all yields the shards of the set in ascending order.
+func (s *shardSet) all(yield func(shard) bool) {
+	for i, word := range s {
+		for ; word != 0; word &= word - 1 {
+			if !yield(shard(i*64 + bits.TrailingZeros64(word))) {
+				return
+			}
+		}
+	}
+}
 
 // waker wakes all readers that wait for its channel ch. ch is nil if no reader waits. Feed.mu
 // guards ch.

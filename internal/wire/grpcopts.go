@@ -14,6 +14,7 @@ func ServerOptions() []grpc.ServerOption {
 		grpc.MaxHeaderListSize(MaxHeaderList),
 		grpc.MaxRecvMsgSize(MaxRequest),
 		grpc.ConnectionTimeout(HandshakeTimeout),
+		grpc.ReadBufferSize(ReadBuffer),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: MinPing}),
 	)
 }
@@ -44,6 +45,7 @@ func DialOptions(maxReply int) []grpc.DialOption {
 		grpc.WithIdleTimeout(0),
 		grpc.WithStaticStreamWindowSize(StreamWindow),
 		grpc.WithStaticConnWindowSize(ConnWindow),
+		grpc.WithReadBufferSize(ReadBuffer),
 		grpc.WithMaxHeaderListSize(MaxHeaderList),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxReply)),
 	}

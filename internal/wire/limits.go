@@ -89,6 +89,10 @@ const (
 	// save the growth of a new stack for each call. A call that finds no free worker gets a new
 	// goroutine, so that long streams delay no other call.
 	StreamWorkers = 64
+	// ReadBuffer is the size in bytes of the read buffer of a connection. grpc-go keeps this
+	// buffer as long as the connection, because it shares buffers only of plain TCP connections.
+	// Its default of 32 KiB would be half of the memory of a polled target.
+	ReadBuffer = 2 << 10
 	// MinPing is the shortest time between two HTTP/2 pings of a client of this project. Servers
 	// with the default settings of grpc-go answer more frequent pings with GOAWAY.
 	MinPing = 5 * time.Minute

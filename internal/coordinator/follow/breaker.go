@@ -15,13 +15,13 @@ import (
 // half-open while one attempt decides whether it closes. The breaker reads no clock and
 // no random number generator: both are parameters. A random parameter is from 0 to 1.
 type breaker struct {
-	failures int       // number of failed attempts in a row
-	refusals int       // number of refusals in a row at the end of these failures
-	misses   int       // number of calls in a row that were not answered in time
-	tripped  bool      // unanswered calls, and not failed attempts, have opened the breaker
-	probing  bool      // an attempt to connect is in progress
-	until    time.Time // time before which no attempt is permitted; zero: an attempt is permitted now
-	longest  time.Duration
+	failures int           // number of failed attempts in a row
+	refusals int           // number of refused connections in a row, up to the last failure
+	misses   int           // number of calls in a row that were not answered in time
+	tripped  bool          // the breaker was opened by unanswered calls, and not by failed attempts to connect
+	probing  bool          // an attempt to connect is in progress
+	until    time.Time     // time at which the next attempt is permitted; zero if it is permitted now
+	longest  time.Duration // longest wait between two attempts
 }
 
 // breakerState is the state of a breaker: closed, open or half-open.
@@ -41,14 +41,14 @@ const (
 	// openAfter is the number of failures in a row that opens a breaker. After fewer
 	// failures, the process at the address may just be restarting.
 	openAfter = 3
-	// leastWait is the shortest wait after a failure, and firstWait the longest wait
-	// after the first one. Two refusals count as two only if they are between one and
-	// two seconds apart, so both waits lie in this range.
+	// The wait after a first failure is random, from leastWait to firstWait. Two refusals
+	// count as two only if they are between one and two seconds apart. So both constants
+	// lie in this range.
 	leastWait = 1100 * time.Millisecond
 	firstWait = 1800 * time.Millisecond
-	// brokenWait to twice brokenWait is the wait after a first attempt whose connection
-	// broke at once. The kernel accepts connections for a process that is being killed,
-	// and refuses them soon after. The wait is short, so that the refusals are found soon.
+	// If the connection of a first attempt broke at once, the wait is random, from
+	// brokenWait to twice brokenWait. The kernel still accepts connections for a process
+	// that is being killed, and refuses them soon after. A short wait finds these refusals.
 	brokenWait = 100 * time.Millisecond
 	// longestWait is the longest wait between two attempts. So a host that works again is
 	// found within this time.
@@ -56,9 +56,9 @@ const (
 )
 
 // longestWaitFor returns the longest wait between two attempts. It is at most half of
-// UnreachableAfter, except that it is never less than firstWait. When a guard ends, each
-// instance has UnreachableAfter to answer. So an attempt that hangs and the next attempt fit
-// into this time.
+// UnreachableAfter, but never less than firstWait. When a guard releases, each instance has
+// UnreachableAfter to answer. So one attempt that hangs and the next attempt both fit into
+// UnreachableAfter.
 func longestWaitFor(unreachableAfter time.Duration) time.Duration {
 	return max(firstWait, min(longestWait, unreachableAfter/2))
 }
@@ -83,7 +83,7 @@ func (b *breaker) delay(now time.Time) time.Duration {
 }
 
 // attemptBegins records the begin of an attempt. It returns true if the attempt follows a
-// failure, because such attempts may use only a part of the dial slots.
+// failed attempt. Attempts after a failure may use only a part of the dial slots.
 func (b *breaker) attemptBegins() (again bool) {
 	b.probing = true
 	return b.failures > 0 && b.refusals != 1
@@ -130,8 +130,8 @@ func (b *breaker) attemptFailed(now time.Time, how failure, random float64) {
 }
 
 // callMissed records a call that was not answered in time on a connection that has not
-// broken. It returns true if the connection must be closed. That is so after openAfter
-// such calls in a row, counted over all callers of the address.
+// broken. It returns true if the connection must be closed: after openAfter unanswered
+// calls in a row. The calls of all instances at the address are counted together.
 func (b *breaker) callMissed(now time.Time, random float64) (opens bool) {
 	b.misses++
 	if b.misses < openAfter || b.tripped {

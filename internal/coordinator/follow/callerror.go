@@ -27,13 +27,14 @@ var (
 	errContradicted = errors.New("its Watch does not say what its Check says")
 	// errNoAnswer ends a Watch that sends no valid status of the requested names.
 	errNoAnswer = errors.New("its Watch does not answer with a status of the names it is asked for")
-	// errTryBetter ends the use of a protocol, so that a better one is tried again.
+	// errTryBetter ends the use of a protocol, so that the follower tries a better protocol again.
 	errTryBetter = errors.New("a better protocol is tried again")
 	// errStranger ends the calls to a process that is not the registered one.
 	errStranger = errors.New("another process than the registered one answers at its address")
 )
 
-// endedByUs reports whether err is one of the errors above except errSilent.
+// endedByUs reports whether err is one of the errors above, but not errSilent. A silent stream
+// is evidence against the target; the other errors are decisions of the coordinator.
 func endedByUs(err error) bool {
 	for _, own := range []error{errFlood, errNoRoom, errContradicted, errTryBetter, errStranger, errNoAnswer} {
 		if errors.Is(err, own) {
@@ -43,8 +44,8 @@ func endedByUs(err error) bool {
 	return false
 }
 
-// ownEnd returns the reason for which the coordinator has cancelled the stream of ctx.
-// It returns err if the stream ended otherwise.
+// ownEnd returns the reason for which the coordinator has cancelled the context ctx of a
+// stream. It returns err if the coordinator has not cancelled ctx.
 func ownEnd(ctx context.Context, err error) error {
 	if why := context.Cause(ctx); errors.Is(why, errSilent) || endedByUs(why) {
 		return why
@@ -137,7 +138,7 @@ const truncatedMessage = "unexpected EOF"
 // madeByClient reports whether the coordinator's gRPC client made the error. Otherwise the target or
 // a proxy sent it in trailers. Without trailers, the client made it. With trailers but
 // without headers, the client made it only if it missed a message. In all other cases the
-// text decides, so a target that sends such a text is mistaken for the client.
+// text decides: the error counts as made by the client if it begins with one of clientErrors.
 func (g *received) madeByClient(st *status.Status) bool {
 	if !g.trailers {
 		return true

@@ -70,9 +70,9 @@ const (
 	firstPause = 100 * time.Millisecond
 )
 
-// streamPause returns how long to wait after n short streams in a row. It returns 0 if n is
-// 0: there is no pause after a stream that was not short. The pause after the first short
-// stream is small, because that stream may have begun just before its connection ended.
+// streamPause returns how long to wait before the next stream, after n short streams in a
+// row. It returns 0 if n is 0. The pause after the first short stream is small, because the
+// stream may have begun just before its connection ended.
 func streamPause(n int, longest time.Duration) time.Duration {
 	if n == 0 {
 		return 0
@@ -81,7 +81,7 @@ func streamPause(n int, longest time.Duration) time.Duration {
 	return delay.Between(most/2, most, rand.Float64())
 }
 
-// followBy holds, for each protocol, the function that follows an instance by it.
+// followBy holds, for each protocol, the function that follows an instance by this protocol.
 var followBy = [...]func(*follower, context.Context, *grpc.ClientConn) ended{
 	protocolExtended: (*follower).followExtended,
 	protocolStock:    (*follower).followStock,
@@ -89,8 +89,8 @@ var followBy = [...]func(*follower, context.Context, *grpc.ClientConn) ended{
 }
 
 // followOn follows the instance on one connection. It tries the protocols in order until
-// one has an answer, and returns when the use of that protocol ends. If no protocol has an
-// answer, it reports the end of the last one as evidence.
+// the target answers one of them, and returns when the use of that protocol ends. If the
+// target answers none, followOn reports the end of the last protocol as evidence.
 func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
 	defer f.source.set(health.SourceNone)
 	chain, first := f.learnt.plan(f.protocol, time.Now())

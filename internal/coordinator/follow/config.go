@@ -42,19 +42,19 @@ type Config struct {
 	// PollEvery is the poll interval of a target that implements only Check. It is limited
 	// to a third of UnreachableAfter. 0 means DefaultPollEvery.
 	PollEvery time.Duration
-	// Protocol returns the configured protocol of a service. Nil, or
-	// health.ProtocolAuto, means the protocol of the registration. It is called once a
-	// second for each instance, so that a change takes effect.
+	// Protocol returns the configured protocol of a service. If Protocol is nil or returns
+	// health.ProtocolAuto, the protocol of the registration is used. Protocol is called once
+	// a second for each instance, so that a changed configuration takes effect.
 	Protocol func(service string) health.Protocol
 	// Retry says how a Check is repeated after the target has turned it away.
 	Retry Retry
-	// RecoverAfter is the value of the mesh policy. After a change, polls are more
-	// frequent until as many answers in a row are equal. 0 means the default of package
-	// health.
+	// RecoverAfter is the value of the mesh policy. After a changed answer, a target is
+	// polled more often until RecoverAfter answers in a row are equal. 0 means the default
+	// of package health.
 	RecoverAfter int
-	// Budgets bounds the messages on the streams of an instance. A stream beyond its
-	// budget is closed. The instance is then polled every second until its status has
-	// not changed for a minute. Nil means no limit.
+	// Budgets bounds the messages on the streams of an instance. A stream that sends more
+	// is closed. After that the instance is polled every second, until its status has not
+	// changed for a minute. Nil means no limit.
 	Budgets *wire.Budgets
 	// Score returns the health score of the coordinator, from 0 (good) to 7 (bad).
 	// Timeouts are multiplied by the score plus 1. Nil means the score 0.
@@ -74,12 +74,12 @@ func (c *Config) setDefaults() {
 }
 
 // pace limits an interval between two calls to a target, so that an interval plus a timeout
-// is less than UnreachableAfter. If many targets fail at one time, all of them are then
-// suspect before the first one counts as unreachable. The guard of the mesh needs that.
+// is less than UnreachableAfter. So if many targets fail at one time, all of them are suspect
+// before the first one counts as unreachable. Otherwise the guard of the mesh would trip late.
 func (c *Config) pace(every time.Duration) time.Duration { return min(every, c.UnreachableAfter/3) }
 
-// patience multiplies a timeout by the score of the coordinator plus 1. It limits the
-// result in the same way as pace.
+// patience returns the timeout d, multiplied by the score of the coordinator plus 1. The
+// result is at most half of UnreachableAfter.
 func (c *Config) patience(d time.Duration) time.Duration {
 	if c.Score != nil {
 		d *= time.Duration(1 + c.Score())
@@ -95,6 +95,7 @@ func (c *Config) firstMessageTimeout() time.Duration {
 }
 
 const (
+	// firstMessageTimeout is the longest wait for the first message of a stream.
 	firstMessageTimeout = 2 * time.Second
 	// checkTimeout is the timeout of one Check while the score of the coordinator is 0.
 	checkTimeout = 4 * time.Second

@@ -2,7 +2,7 @@ package follow
 
 import "time"
 
-// coverageWindow is the length of the period, ending now, that coverage describes.
+// coverage describes the last coverageWindow.
 const coverageWindow = 30 * time.Second
 
 // coverage measures the part of the planned polls that was made. Each poll covers the
@@ -16,12 +16,12 @@ type coverage struct {
 
 // coverageSecond holds the covered and the planned time of one second.
 type coverageSecond struct {
-	second       int64 // number of whole seconds since coverage.began
-	made, wanted time.Duration
+	second       int64         // number of whole seconds since coverage.began
+	made, wanted time.Duration // covered time, and time that the polls should have covered
 }
 
-// record records a poll that begins now and was due at due. planned is the interval before
-// it, and late is the time by which it is late.
+// record records a poll that begins now and was due at due. planned is the interval that was
+// planned before the poll. late is the time by which the poll is late.
 func (c *coverage) record(now, due time.Time, planned, late time.Duration) {
 	if s := c.at(c.second(now)); s != nil {
 		s.made += planned
@@ -55,7 +55,7 @@ func (c *coverage) at(second int64) *coverageSecond {
 
 func (c *coverage) second(t time.Time) int64 { return max(0, int64(t.Sub(c.began)/time.Second)) }
 
-// wantedOf returns the time that a waiting poll should have covered within the window.
+// wantedOf returns which part of the window a poll that still waits should have covered.
 func wantedOf(planned, late time.Duration) (wanted time.Duration) {
 	if late < coverageWindow {
 		wanted = planned

@@ -17,8 +17,8 @@ import (
 // endpointKey identifies a connection that several instances can share.
 type endpointKey struct {
 	address, serverName string
-	credentials         string // name of the service, if it has its own credentials; empty: the default credentials
-	conn                string // name that tells apart the connections to one address; empty for the first
+	credentials         string // name of the service, if this service has its own credentials; else empty
+	conn                string // name that distinguishes further connections to one address; empty for the first connection
 }
 
 // dialer makes gRPC connections. All endpoints of a manager share one.
@@ -26,7 +26,7 @@ type dialer struct {
 	policy   DialPolicy
 	network  func(ctx context.Context, address string) (net.Conn, error)
 	options  []grpc.DialOption
-	patience func(time.Duration) time.Duration // Config.patience: extends a timeout by the score of the coordinator
+	patience func(time.Duration) time.Duration // Config.patience, which extends a timeout by the score of the coordinator
 	slots    dialSlots
 	// longest is the longest wait for a dial slot, and the longest wait between two
 	// attempts to connect one endpoint.

@@ -58,10 +58,10 @@ func (c *dialRecorder) errorOr(other error) error {
 	return other
 }
 
-// trackedConn is a network connection that closes a Go channel when it is closed. gRPC
-// closes a connection as soon as it finds the connection broken. A caller that only polls
-// the state of gRPC could miss the break. trackedConn also keeps the first two bytes that
-// were read.
+// trackedConn is a network connection whose method Close also closes the Go channel closed.
+// gRPC calls Close before it ends the calls on a broken connection. So a caller whose call
+// has failed can see at once whether the connection has broken. A stats handler would learn
+// of the break only later. trackedConn also keeps the first two bytes that were read.
 type trackedConn struct {
 	net.Conn
 	plain  bool          // the connection uses no TLS

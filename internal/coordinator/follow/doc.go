@@ -1,8 +1,9 @@
 // Package follow follows every registered instance, and passes evidence about it to the
 // registry. It does not decide what the evidence means: package mesh does.
 //
-// A [Manager] (manager.go) reads the feed and runs one follower for each instance
-// (follower.go, chain.go). A follower uses the connection that all instances at the same
+// A [Manager] (manager.go) reads the registrations from the feed, and runs one follower for
+// each instance (follower.go, chain.go). While only statuses change, the manager sleeps. The
+// *target* of a follower is the process that answers at the address of the instance. A follower uses the connection that all instances at the same
 // address share (endpoint.go, pool.go, dial.go). On this connection it tries three protocols
 // in order: Watch of meshhealth.v1 (extendedwatch.go), Watch of grpc.health.v1
 // (stockwatch.go, probe.go), and polls by Check (poll.go). Each new connection begins

@@ -11,15 +11,17 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// endpoint holds the connection for a key. If the connection has broken, the endpoint dials
-// again when a follower calls connect and the breaker permits an attempt. It makes one
-// attempt at a time. All followers that wait for an attempt receive its outcome.
+// endpoint holds one connection, which all followers with the same key share. If the
+// connection has broken, the endpoint dials again when a follower calls connect and the
+// breaker permits an attempt. The endpoint makes one attempt at a time. All followers that
+// wait for an attempt receive its outcome.
 type endpoint struct {
 	dialer *dialer
 	key    endpointKey
 	users  int // number of followers that use the endpoint; pool.mu guards it
 
-	// turn has room for one token. The holder of the token owns conn and last.
+	// turn is a lock for conn and last: the caller that has sent a token to it owns both. A
+	// caller can wait for it with a context.
 	turn chan struct{}
 	conn *grpc.ClientConn
 	last attempt
@@ -31,14 +33,14 @@ type endpoint struct {
 }
 
 // attempt is the outcome of one attempt to connect: a ready connection, or an error. The
-// error is that of the network or of the handshake, and not the text of gRPC for it.
+// error comes from the network or from the handshake, so that its type can be examined.
 type attempt struct {
 	conn  *grpc.ClientConn
 	gone  <-chan struct{} // closed when conn has broken
 	err   error
 	began time.Time // time at which the dial began; zero if the address was not dialled
-	// number is the number of this attempt among those of the endpoint, from 1. It is 0 if
-	// no attempt was made.
+	// number is 1 for the first attempt of the endpoint, 2 for the second, and so on. It is
+	// 0 if no attempt was made.
 	number uint64
 }
 
@@ -67,8 +69,8 @@ func (e *endpoint) connect(ctx context.Context, after uint64) attempt {
 	}
 }
 
-// tryConnect does the same as connect, but it does not wait for the breaker. It returns in
-// wait how long the breaker permits no attempt. The caller waits without the turn, so that
+// tryConnect does the same as connect, but it does not wait for the breaker. wait is the time
+// until the breaker permits an attempt. The caller waits for that time without turn, so that
 // other callers can read the last outcome.
 func (e *endpoint) tryConnect(ctx context.Context, after uint64) (made attempt, wait time.Duration) {
 	if err := acquireToken(ctx, e.turn); err != nil {
@@ -136,7 +138,7 @@ func (e *endpoint) recordOutcome(ctx context.Context, made attempt) attempt {
 	return made
 }
 
-// setLast sets the last attempt. The caller has the turn.
+// setLast sets and returns the last attempt. The caller must own turn.
 func (e *endpoint) setLast(made attempt) attempt {
 	e.last, e.conn = made, made.conn
 	return made
@@ -184,7 +186,7 @@ func (e *endpoint) callMissed(conn *grpc.ClientConn) {
 	}
 }
 
-// closeConn closes the connection, if there is one. The caller has the turn.
+// closeConn closes the connection, if there is one. The caller must own turn.
 func (e *endpoint) closeConn() {
 	if e.conn != nil {
 		_ = e.conn.Close()

@@ -14,7 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// missedBeats is the number of missed heartbeats after which a stream is silent.
+// A stream counts as silent after missedBeats heartbeat intervals without a message.
 const missedBeats = 3
 
 // followExtended follows the instance by one Watch of meshhealth.v1 until the stream ends.
@@ -44,12 +44,12 @@ type extendedWatch struct {
 	*session
 	beat      time.Duration // the requested heartbeat interval
 	began     time.Time
-	started   bool      // the first message that says something about a name has come
-	heartbeat bool      // another message came after the first one with content
-	since     time.Time // time at which the last message came, or at which the wait for the first one began
+	started   bool      // the first message with content has come: an entry, or the end of the snapshot
+	heartbeat bool      // a message has come after the first message with content
+	since     time.Time // time of the last message; before the first message, time at which the wait for it began
 	hasEntry  bool      // an entry about one of the requested names has come
-	// name is the last entry about the health name, and self the last entry about "". It is
-	// nil if no entry has come, or if the entry says that the name is not known.
+	// name is the last entry about the health name, and self the last entry about "". Each
+	// is nil if no entry has come, or if the entry says that the name is not known.
 	name, self *pb.Health
 }
 

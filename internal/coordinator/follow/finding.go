@@ -9,12 +9,12 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// findingKind is the kind of a finding: the thing about which an error is evidence.
+// findingKind is the kind of a finding. It says about what an error is evidence.
 type findingKind uint8
 
 const (
 	noEvidence    findingKind = iota // the error is no evidence; the next attempt to connect gives the evidence
-	ownFault                         // the coordinator lacks a resource, or with an empty reason has ended the call
+	ownFault                         // the coordinator lacks a resource; if the reason is empty, the coordinator has ended the call
 	pathFault                        // the network path to the target has failed
 	connRefused                      // the host of the target reports that no process listens
 	misconfigured                    // the configuration of the coordinator or of the target is wrong
@@ -78,7 +78,7 @@ type ended struct {
 	err      error
 	found    finding
 	answered bool      // the target had given a valid answer before the end
-	since    time.Time // time of the last answer, or at which the wait for the first one began
+	since    time.Time // time of the last answer; before the first answer, time at which the wait for it began
 }
 
 // evidence returns the finding that is reported if no other protocol is left to try.

@@ -21,7 +21,7 @@ type shared struct {
 	pool     *pool
 	polls    *pollScheduler
 	wg       sync.WaitGroup // counts the goroutines of the manager
-	sessions atomic.Uint64  // number of sessions since the start; the next session gets it plus 1
+	sessions atomic.Uint64  // number of the last session; sessions are numbered from 1
 }
 
 // configuredProtocol returns the protocol by which an instance must be followed. The configuration of
@@ -117,14 +117,14 @@ func (f *follower) names() []string {
 // the budget of the instance.
 func (f *follower) withinBudget() bool { return f.cfg.Budgets.Take(f.id, time.Now()) }
 
-// report passes a finding to the registry, if it is evidence. since is when the wait for an
-// answer began, and zero if there was no wait.
+// report passes a finding to the registry, if the finding is evidence. since is the time at
+// which the wait for an answer began. It is zero if the finding is not about a wait.
 func (f *follower) report(ctx context.Context, found finding, since time.Time) {
 	f.reportLate(ctx, found, since, 0)
 }
 
-// reportLate does the same as report. late is the part of the wait in which the coordinator
-// itself was late.
+// reportLate does the same as report. late is the part of the wait that does not count,
+// because the coordinator itself was late.
 func (f *follower) reportLate(ctx context.Context, found finding, since time.Time, late time.Duration) {
 	ev := mesh.Event{Kind: found.eventKind(), Reason: found.reason, Cause: found.cause, Late: late}
 	if ev.Kind == 0 || ctx.Err() != nil {

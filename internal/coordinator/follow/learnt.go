@@ -23,9 +23,9 @@ const (
 	protocolPoll                     // Check of grpc.health.v1
 )
 
-// learnt stores what a follower has learnt about its target. Each method updates it for one
-// kind of news. The methods read no clock. The goroutine of the follower uses learnt. A
-// worker of the poll scheduler uses it while that goroutine waits for the worker.
+// learnt stores what a follower has learnt about its target. Each method records one kind of
+// event. The methods read no clock. The goroutine of the follower uses learnt. A worker of
+// the poll scheduler uses it while the goroutine of the follower waits for the worker.
 type learnt struct {
 	connections
 	fallback
@@ -44,7 +44,7 @@ type learnt struct {
 }
 
 // plan returns the protocols to use on a connection, the best first, and the index of the
-// first one to try. The protocols before this index are passed over.
+// first one to try. The protocols before this index are not tried on this connection.
 func (l *learnt) plan(configured health.Protocol, now time.Time) (chain []protocol, first int) {
 	l.via, l.tryBetterAt = "", time.Time{}
 	switch {
@@ -95,8 +95,8 @@ func (l *learnt) chain(configured health.Protocol) []protocol {
 	return chainPoll
 }
 
-// protocolWorked records that a protocol had an answer before its use ended. first is true
-// if it is the first protocol of the chain.
+// protocolWorked records that the target answered a protocol before the use of the protocol
+// ended. first is true if it is the first protocol of the chain.
 func (l *learnt) protocolWorked(end *ended, first bool) {
 	l.lost, l.lostOnce = nil, false
 	if errors.Is(end.err, errTryBetter) {
@@ -150,8 +150,9 @@ type fallback struct {
 	// tryBetterAt is when a better protocol is tried again; zero: never.
 	tryBetterAt time.Time
 	retry       betterRetry
-	// lost holds the ends of the protocols at the begin of the chain that broke the
-	// connection before an answer. lostOnce is true if the first protocol has done so once.
+	// lost has one item for each protocol that is passed over because the connection broke
+	// while it was in use and had no answer. The protocols are the first ones of the chain.
+	// lostOnce is true after the first such break with the first protocol.
 	lost     []ended
 	lostOnce bool
 }
@@ -222,7 +223,7 @@ const minWatchLife = 10 * time.Second
 
 // extendedHistory counts the faults of earlier streams of the Watch of meshhealth.v1.
 type extendedHistory struct {
-	unusable string // why the Watch is not used; empty if it may be used
+	unusable string // reason for which the Watch is not used; empty if the Watch may be used
 	short    int    // number of streams in a row that ended early while the connection was ready
 	silent   int    // number of streams in a row that became silent before the first heartbeat
 }
@@ -231,7 +232,7 @@ type extendedHistory struct {
 type extendedEnd struct {
 	err       error
 	early     bool // the stream ended within minWatchLife while the connection was ready
-	heartbeat bool // a message came after the first one with content
+	heartbeat bool // a message has come after the first message with content
 }
 
 // ended records the end of a stream. It returns why the protocol is not usable, or "".
@@ -263,8 +264,8 @@ func inRow(length int, continues bool) int {
 
 // stockHistory stores whether the Watch of grpc.health.v1 is trusted, and its earlier faults.
 type stockHistory struct {
-	// distrusted is why the Watch is not trusted until a Check confirms it. It is empty if
-	// the Watch is trusted.
+	// distrusted is the reason for which the Watch is not trusted until a Check confirms it.
+	// It is empty if the Watch is trusted.
 	distrusted string
 	short      int  // number of streams in a row that ended early while the connection was ready
 	reopened   bool // the Watch is trusted again, and the first message of the new stream has not come

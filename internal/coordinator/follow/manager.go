@@ -45,7 +45,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer stop()
 	m.wg.Go(func() { m.checkStreams(ctx) })
 	m.wg.Go(func() { m.polls.run(ctx) })
-	reader := m.cfg.Feed.NewReader(feed.Interest{})
+	reader := m.cfg.Feed.NewReader(feed.Interest{Registrations: true})
 	for {
 		step, err := reader.Next(ctx)
 		if err != nil {
@@ -58,7 +58,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
-// apply starts and stops followers as a step of the feed requires.
+// apply starts, replaces and stops followers for the entries of a step of the feed.
 func (m *Manager) apply(ctx context.Context, step *feed.Step) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -186,12 +186,12 @@ func (m *Manager) Modes() map[string]int {
 // twice as long as planned.
 func (m *Manager) Coverage() float64 { return m.polls.coveredAt(time.Now()) }
 
-// Breakers returns the number of addresses by the state of their breaker: "closed",
-// "open" and "half-open". Each state has an entry.
+// Breakers returns the number of addresses by the state of their breaker. The keys are
+// "closed", "open" and "half-open"; all three are present.
 func (m *Manager) Breakers() map[string]int { return m.pool.breakerCounts() }
 
 // OpenAddresses returns the addresses whose breaker is open or half-open, in order. The list
-// has at most the number most of addresses. all is the number of all such addresses.
+// has at most as many addresses as most says. all is the number of all such addresses.
 func (m *Manager) OpenAddresses(most int) (addresses []string, all int) {
 	addresses = m.pool.openAddresses()
 	all = len(addresses)

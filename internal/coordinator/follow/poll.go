@@ -58,7 +58,7 @@ type poller struct {
 	trial    *watchTrial // stock Watch on trial during the polls, or nil
 	began    time.Time   // time at which the Check in progress began
 	answered bool        // a Check was answered with a status
-	err      error       // reason for which the polls ended; nil until they end
+	err      error       // reason for which the polls have ended; nil while they continue
 	// request and response are reused for every Check.
 	request  healthpb.HealthCheckRequest
 	response healthpb.HealthCheckResponse
@@ -99,7 +99,7 @@ func (p *poller) endWith(err error) pollResult {
 	return pollResult{ends: true}
 }
 
-// nextPoll plans the next poll after one that was not answered with a status.
+// nextPoll plans the next poll after a poll that was not answered with a status.
 func (p *poller) nextPoll() pollResult { return pollResult{delay: p.delay(), fromNow: true} }
 
 func (p *poller) delay() time.Duration {

@@ -11,10 +11,10 @@ import (
 // shorter after a missed poll or a changed answer. It grows if the target misses many polls.
 // A pollInterval is kept when the connection changes.
 type pollInterval struct {
-	every   time.Duration
+	every   time.Duration // usual interval
 	longest time.Duration // longest interval while the target does not answer, unless every is longer
-	// stableAfter is the number of equal answers in a row after which the interval is every
-	// again. It is RecoverAfter of the mesh policy.
+	// stableAfter is a number of equal answers in a row. After so many, the interval has the
+	// value of the field every again. stableAfter is RecoverAfter of the mesh policy.
 	stableAfter int
 
 	answer int32 // last answer: a status of grpc.health.v1, or the result of answerOf
@@ -49,8 +49,8 @@ func (p *pollInterval) next(random float64) time.Duration {
 	case p.missed >= openAfter:
 		return max(p.every, backoff(p.missed-openAfter+1, random, p.longest))
 	case p.missed > 0 || p.alike < p.stableAfter:
-		// The interval is never shorter than short, because two answers count as two only
-		// if they are at least a second apart.
+		// The random part is only added: two answers count as two only if they are at least a
+		// second apart.
 		return delay.Between(p.short(), p.short()*11/10, random)
 	}
 	return delay.Around(p.every, random)

@@ -17,11 +17,11 @@ const (
 	// maxSuspectPolls is the largest number of polls in progress to targets that did not
 	// answer their last poll. The rest of maxPolls is for targets that answer.
 	maxSuspectPolls = maxPolls / 2
-	// reservedSuspectPolls is the number of polls to such targets that are started before
-	// all other polls.
+	// reservedSuspectPolls is a number of polls in progress to targets that did not answer
+	// their last poll. Below this number, these targets are polled before all others.
 	reservedSuspectPolls = maxPolls / 8
-	// grain is the shortest sleep of the scheduler. Tasks that become due within it are
-	// queued together.
+	// grain is the shortest sleep of the scheduler. Tasks that become due during one sleep
+	// are queued together.
 	grain = 2 * time.Millisecond
 	// maxSleep is the longest sleep of the scheduler. It is short, so that lateness is
 	// noticed soon.
@@ -33,7 +33,7 @@ const (
 // cannot keep up, it makes the polls later, in the order of their due times; it makes no
 // additional polls afterwards. The methods may be called concurrently.
 type pollScheduler struct {
-	slack time.Duration   // a poll that is late by less than this does not delay the following polls
+	slack time.Duration   // a poll that is late by less than slack does not delay the following polls
 	early chan struct{}   // receives an element when a task becomes due before wakeAt
 	wg    *sync.WaitGroup // counts the workers
 
@@ -44,15 +44,15 @@ type pollScheduler struct {
 	workers      int
 	idle         int
 	suspectPolls int       // number of polls in progress to targets that did not answer their last poll
-	called       bool      // a worker was started or woken, and has not taken a task yet
+	called       bool      // a worker was started or woken, and has not taken a task so far
 	closed       bool      // the scheduler has ended, and the workers must end
 	wakeAt       time.Time // time at which run plans to wake up next
 	late         late.Spans
 	coverage     coverage
 }
 
-// newPollScheduler returns a scheduler. every is the usual poll interval, of which a tenth is
-// the slack. wg counts the workers.
+// newPollScheduler returns a scheduler. every is the usual poll interval; the slack is a tenth
+// of every. wg counts the workers.
 func newPollScheduler(every time.Duration, wg *sync.WaitGroup) *pollScheduler {
 	s := &pollScheduler{slack: every / 10, early: make(chan struct{}, 1), wg: wg}
 	s.idleWorkers, s.coverage.began = sync.NewCond(&s.mu), time.Now()
@@ -110,7 +110,7 @@ func (s *pollScheduler) noteLateness(now time.Time) {
 	}
 }
 
-// latePart returns how long the scheduler was late since the time since.
+// latePart returns for how long the scheduler was late after the time since.
 func (s *pollScheduler) latePart(since time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,13 +12,13 @@ type pollTarget interface {
 	poll() pollResult
 	// suspect reports whether the last poll was not answered.
 	suspect() bool
-	// notPolled is called when the last poll of the target began longer than long ago.
+	// notPolled reports that the last poll of the target began longer ago than long.
 	notPolled(ctx context.Context, long time.Duration)
 }
 
 // pollResult says when a target is polled next.
 type pollResult struct {
-	delay   time.Duration // time until the next poll, counted from when the last poll was due
+	delay   time.Duration // time until the next poll, counted from the time at which the last poll was due
 	fromNow bool          // delay is counted from now, because the last poll was not answered with a status
 	ends    bool          // the target is not polled any more
 }
@@ -29,13 +29,13 @@ type pollTask struct {
 	done chan struct{} // closed when the target is not polled any more
 
 	phase    taskPhase
-	removed  bool          // true if the task must end after the poll in progress
+	removed  bool          // the task must end after the poll in progress
 	index    int           // index of the task in the heap
 	due      time.Time     // time at which the next poll is due
-	planned  time.Duration // planned interval before due
-	base     time.Time     // time from which the next interval is counted
+	planned  time.Duration // interval between two polls that was planned before due
+	base     time.Time     // time from which the interval to the next poll is counted
 	polledAt time.Time     // time at which the last poll began
-	queue    int           // the queue that holds the task, or from which it was taken
+	queue    int           // index of the queue that holds the task or has held it last
 	// neglectTold is true if notPolled was called after the last poll.
 	neglectTold bool
 }

@@ -17,9 +17,9 @@ const (
 	// probeEvery is the interval between the probes of a target that is followed by a stock
 	// Watch.
 	probeEvery = 10 * time.Second
-	// probeAgain is the delay of the next probe after one that was not answered in time.
+	// probeAgain is the delay of the next probe after a probe that was not answered in time.
 	probeAgain = 2 * time.Second
-	// probeSoon is the delay of the next probe after one that contradicts the Watch.
+	// probeSoon is the delay of the next probe after a probe that contradicts the Watch.
 	probeSoon = time.Second
 )
 
@@ -33,9 +33,9 @@ type probe struct {
 	busy atomic.Bool
 	// Only the goroutine that has set busy uses the fields below.
 	missed       bool      // an earlier probe was not answered, or only a proxy answered it
-	cutReplies   int       // number of replies in a row that broke off
-	contradicted time.Time // time at which the first of the contradicting probes in a row began
-	contradicts  int       // targetAnswer.count of the answer that these probes contradict
+	cutReplies   int       // number of replies in a row that ended before they were complete
+	contradicted time.Time // time at which the first probe of a series began that contradicts the Watch
+	contradicts  int       // number (targetAnswer.count) of the answer of the Watch that this series contradicts
 }
 
 // start starts a probe in a new goroutine, unless a probe is in progress or ctx has ended.

@@ -29,7 +29,7 @@ type reply struct {
 // received is a copy of the content of a reply at one time.
 type received struct {
 	conn   *grpc.ClientConn // connection of the call; nil if the call has not begun
-	stream bool             // the call is a stream, whose reply may have any number of messages and not just one
+	stream bool             // the call is a stream, whose reply may have any number of messages
 	began  time.Time
 	// sent is the time at which the call was sent. It is zero if the call was not sent: it
 	// may still wait until the target allows another stream.
@@ -145,8 +145,8 @@ func usedMetadata(md metadata.MD) metadata.MD {
 }
 
 // waitsForRoom reports whether the call is not sent yet because the target allows no further
-// stream on the connection, which is ready. It also returns true if the call was sent, but
-// waited longer for this than it has waited for its answer.
+// stream on the connection, which is ready. It also returns true for a call that was sent, if
+// the call waited longer to be sent than it has waited for its answer.
 func (g *received) waitsForRoom() bool {
 	if g.conn == nil || g.conn.GetState() != connectivity.Ready {
 		return false

@@ -65,7 +65,7 @@ type retriedCall struct {
 	rule  RetryRule
 	conn  *grpc.ClientConn
 	end   time.Time // time after which no attempt begins
-	first error     // the error of the first attempt
+	first error     // error of the first attempt
 	// reply is the reply in which the call is recorded, or nil. received is the content of
 	// reply after the first attempt.
 	reply    *reply
@@ -145,11 +145,11 @@ const (
 // most targets turn calls away, repeated calls would only increase their load. The methods may
 // be called concurrently.
 type retryBudget struct {
-	calls atomic.Int64 // number of calls since tokens was last updated
+	calls atomic.Int64 // number of calls since the last update of tokens
 
 	mu     sync.Mutex
 	tokens float64
-	at     time.Time // time at which tokens was last updated
+	at     time.Time // time of the last update of tokens
 }
 
 func (b *retryBudget) countCall() { b.calls.Add(1) }

@@ -24,12 +24,12 @@ import (
 type session struct {
 	f      *follower
 	source health.Source
-	number uint64 // number of the session; no other session of the manager has it
-	via    string // why no better protocol is in use; empty if the protocol is the best one
+	number uint64 // unique number of the session within the manager
+	via    string // reason for which no better source is in use; empty if source is the best source
 
 	reply   reply       // reply of the stream, or of the last Check
-	proven  atomic.Bool // true if a reply carried the proof of the registered process
-	proxied atomic.Bool // true if the headers or trailers of a reply named a proxy
+	proven  atomic.Bool // a reply contained the proof of the registered process
+	proxied atomic.Bool // the headers or trailers of a reply named a proxy
 
 	mu   sync.Mutex
 	last targetAnswer

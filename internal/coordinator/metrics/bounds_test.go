@@ -50,7 +50,6 @@ func TestBound(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := newRig(t)
 				r.run(Config{MaxInstances: c.most})
-				defer r.stop()
 				r.apply(many("pay", c.n)...)
 				if got := r.count("meshhealth_instance_state"); got != c.series*seriesPer {
 					t.Errorf("%d state series, want %d", got, c.series*seriesPer)
@@ -68,7 +67,6 @@ func TestBoundIsDeterministic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.run(Config{MaxInstances: 2})
-		defer r.stop()
 		shown := func(names ...string) {
 			t.Helper()
 			want := ""
@@ -94,7 +92,6 @@ func TestBoundOfServices(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.run(Config{MaxServices: 1})
-		defer r.stop()
 		r.apply(register("c/1"), register("b/1"), register("a/1"), register("a/2"))
 		r.is("meshhealth_service_series_omitted 2", "meshhealth_service_series_omitted")
 		r.is(states("meshhealth_service_state", `service="a"`, map[health.Status]int{health.Starting: 1}), "meshhealth_service_state")
@@ -110,7 +107,6 @@ func TestScrapesWhileChanging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		r.run(Config{MaxInstances: 20, Stats: someStats})
-		defer r.stop()
 		var scraping sync.WaitGroup
 		for range 4 {
 			scraping.Go(func() {
@@ -121,9 +117,9 @@ func TestScrapesWhileChanging(t *testing.T) {
 		}
 		for i := range 200 {
 			name := fmt.Sprintf("pay/%d", i%30)
-			r.publish(register(name), report(name, health.Statuses()[i%len(health.Statuses())], 0))
+			r.apply(register(name), report(name, health.Statuses()[i%len(health.Statuses())], 0))
 			if i%3 == 0 {
-				r.publish(deregister(name))
+				r.apply(deregister(name))
 			}
 		}
 		scraping.Wait()
@@ -160,11 +156,8 @@ func BenchmarkScrape(b *testing.B) {
 		changes = m.Apply(changes, time.Now(), &events[i])
 	}
 	f.Publish(changes)
-	metrics, err := New(Config{Registerer: registry, Feed: f})
+	metrics, err := New(Config{Feed: f})
 	if err != nil {
-		b.Fatal(err)
-	}
-	if err := metrics.next(b.Context(), f.NewReader(feed.Interest{})); err != nil {
 		b.Fatal(err)
 	}
 	registry.MustRegister(metrics)

@@ -20,9 +20,9 @@ func handlingBuckets() provider.HistogramOption {
 // ServerCalls has the grpc_server_ metrics of one server. It implements
 // prometheus.Collector.
 type ServerCalls struct {
-	// A provider records every call in its histogram, or none. So unary calls and streams
-	// have separate providers, and the provider for streams has no histogram. A scrape
-	// returns the series of both. No call is counted by both.
+	// A provider of the Prometheus middleware records every call in its histogram, or no
+	// call. So unary calls and streams have separate providers. The provider for streams has
+	// no histogram. A scrape returns the series of both providers.
 	unary, streams *provider.ServerMetrics
 }
 

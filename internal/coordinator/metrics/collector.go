@@ -4,6 +4,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
 )
 
 // Describe implements prometheus.Collector.
@@ -17,28 +18,28 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 	m.transitions.Describe(ch)
 	m.latency.Describe(ch)
-	m.gaps.Describe(ch)
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector. The series of one scrape are from one revision of
+// the feed. Only the counters of transitions and latencies may be newer.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	v, out := m.model.view(), sink(ch)
-	totals(out, &v)
-	instances, leftOut := cut(v.rows[instance], m.cfg.MaxInstances)
-	out.gauge(instancesOmitted, float64(leftOut))
-	services, leftOut := cut(v.rows[service], m.cfg.MaxServices)
-	zones, more := cut(v.rows[zone], m.cfg.MaxServices)
-	parts, andMore := cut(v.rows[part], m.cfg.MaxServices)
-	out.gauge(servicesOmitted, float64(leftOut+more+andMore))
-	for s, all := range [numScopes][]row{
-		self: v.rows[self], meshScope: v.rows[meshScope], service: services, zone: zones, part: parts, instance: instances,
+	v, out := viewOf(m.cfg.Feed.Cut()), sink(ch)
+	v.collectTotals(out)
+	instances, without := firstOf(v.entries[instance], m.cfg.MaxInstances)
+	out.gauge(instancesOmitted, float64(without))
+	services, withoutServices := firstOf(v.entries[service], m.cfg.MaxServices)
+	zones, withoutZones := firstOf(v.entries[zone], m.cfg.MaxServices)
+	parts, withoutParts := firstOf(v.entries[part], m.cfg.MaxServices)
+	out.gauge(servicesOmitted, float64(withoutServices+withoutZones+withoutParts))
+	for s, entries := range [numScopes][]*feed.Entry{
+		self: v.entries[self], meshScope: v.entries[meshScope], service: services, zone: zones, part: parts, instance: instances,
 	} {
-		for i := range all {
-			out.statuses(scope(s), &all[i])
+		for _, e := range entries {
+			out.statuses(scope(s), e)
 		}
 	}
-	for i := range services {
-		out.counts(serviceInstances, services[i].counts, services[i].id.Service)
+	for _, e := range services {
+		out.counts(serviceInstances, e.Counts, e.ID.Service)
 	}
 	if m.cfg.Stats != nil {
 		stats := m.cfg.Stats()
@@ -46,25 +47,25 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.transitions.Collect(ch)
 	m.latency.Collect(ch)
-	m.gaps.Collect(ch)
 }
 
-// totals sends the sums over all services and instances, including those without series
-// of their own.
-func totals(out sink, v *view) {
+// collectTotals sends the sums over all services and instances, including those without
+// series of their own.
+func (v *view) collectTotals(out sink) {
 	var all health.Counts
-	for i := range v.rows[service] {
-		add(&all, v.rows[service][i].counts)
+	for _, e := range v.entries[service] {
+		add(&all, e.Counts)
 	}
 	out.counts(meshInstances, &all)
 	out.gauge(unconfirmed, float64(all.Unconfirmed))
 	v.collectHeld(out)
-	for i := range v.rows[meshScope] {
-		out.counts(meshServices, v.rows[meshScope][i].counts)
+	for _, e := range v.entries[meshScope] {
+		out.counts(meshServices, e.Counts)
 	}
 	out.gauge(revision, float64(v.revision))
 }
 
+// add adds the counts c to the counts to. It adds nothing if c is nil.
 func add(to, c *health.Counts) {
 	if c == nil {
 		return
@@ -79,9 +80,9 @@ func add(to, c *health.Counts) {
 // those whose status flap damping holds.
 func (v *view) collectHeld(out sink) {
 	by := map[health.Cause]int{health.CauseFlapping: 0, health.CauseGuarded: 0}
-	for i := range v.rows[instance] {
-		if cause := v.rows[instance][i].cause; cause == health.CauseFlapping || cause == health.CauseGuarded {
-			by[cause]++
+	for _, e := range v.entries[instance] {
+		if e.Cause == health.CauseFlapping || e.Cause == health.CauseGuarded {
+			by[e.Cause]++
 		}
 	}
 	for cause, n := range by {
@@ -106,15 +107,15 @@ func labelsOf(s scope, id health.ID) []string {
 	return nil
 }
 
-// statuses sends the metrics status and state of one row.
-func (out sink) statuses(s scope, r *row) {
-	labels := labelsOf(s, r.id)
-	if value, is := r.status.Metric(); is {
+// statuses sends the metrics status and state of one entry.
+func (out sink) statuses(s scope, e *feed.Entry) {
+	labels := labelsOf(s, e.ID)
+	if value, is := e.Status.Metric(); is {
 		out.gauge(families[s].status, value, labels...)
 	}
 	for _, state := range health.Statuses() {
 		value := 0.0
-		if state == r.status {
+		if state == e.Status {
 			value = 1
 		}
 		out.gauge(families[s].state, value, append(labels[:len(labels):len(labels)], state.String())...)

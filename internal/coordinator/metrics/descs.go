@@ -71,21 +71,14 @@ var constant = []*prometheus.Desc{
 func newTransitions() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "transitions_total",
-		Help: "Changes of the status of instances. Several at once may count as one; removals do not count.",
+		Help: "Changes of the status of instances; removals do not count.",
 	}, []string{"cause", "to"})
 }
 
 func newLatency() prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "publish_latency_seconds",
-		Help:    "Time from a change to its being read from the feed by these metrics, a reader like any other.",
+		Help:    "Time from a change until it was published and the readers of the feed were woken.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
-	})
-}
-
-func newGaps() prometheus.Counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{
-		Namespace: namespace, Name: "metrics_gaps_total",
-		Help: "Times these metrics fell behind the feed and began anew, missing transitions.",
 	})
 }

@@ -1,8 +1,8 @@
 // Package metrics turns the coordinator's feed into Prometheus metrics.
 //
-// [Metrics] is a reader of the feed like any other. It keeps a small model (names,
-// statuses, counts) and creates series from it at each scrape. An unchanged status costs
-// nothing between two scrapes.
+// [Metrics] creates series from the current entries of the feed at each scrape. Between two
+// scrapes it has no work, except that the registry calls [Metrics.Count] after each
+// publication. So no transition is missed, and no goroutine waits for changes.
 //
 // The number of series is bounded. States and causes are closed sets. Services and
 // instances have series up to a limit, in the order of their names. A metric counts the
@@ -14,6 +14,6 @@
 //
 // # Concurrency
 //
-// Scrapes may run concurrently, also before and after Run. Run is called once. Config.Stats
-// must be safe for concurrent use. The interceptors are safe for concurrent use.
+// This package starts no goroutine. All methods may be called concurrently. Config.Stats must
+// be safe for concurrent use. The interceptors are safe for concurrent use.
 package metrics

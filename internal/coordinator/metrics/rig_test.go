@@ -1,14 +1,11 @@
 package metrics
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/meshhealth/meshhealth/internal/mesh"
@@ -30,7 +27,6 @@ type rig struct {
 	feed     *feed.Feed
 	registry *prometheus.Registry
 	metrics  *Metrics
-	stop     func()
 }
 
 // newRig starts nothing.
@@ -42,37 +38,29 @@ func newRig(t *testing.T) *rig {
 	}
 }
 
-// run starts the metrics; it must be called in a bubble.
+// run makes and registers the metrics.
 func (r *rig) run(cfg Config) {
 	r.t.Helper()
-	cfg.Feed, cfg.Registerer = r.feed, r.registry
+	cfg.Feed = r.feed
 	var err error
 	if r.metrics, err = New(cfg); err != nil {
 		r.t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(r.t.Context())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := r.metrics.Run(ctx); err != nil {
-			r.t.Error(err)
-		}
-	})
-	r.stop = func() { cancel(); running.Wait() }
-	synctest.Wait()
+	r.registry.MustRegister(r.metrics)
 }
 
 // apply makes one batch of events, as the registry's owner does.
 func (r *rig) apply(events ...mesh.Event) {
-	r.publish(events...)
-	synctest.Wait()
-}
-
-func (r *rig) publish(events ...mesh.Event) {
 	var changes []health.Change
 	for i := range events {
 		changes = r.mesh.Apply(changes, time.Now(), &events[i])
 	}
-	r.feed.Publish(r.mesh.Tick(changes, time.Now()))
+	r.publish(r.mesh.Tick(changes, time.Now()))
+}
+
+func (r *rig) publish(changes []health.Change) {
+	r.feed.Publish(changes)
+	r.metrics.Count(changes)
 }
 
 // after lets time pass, and what it decides be published.

@@ -17,8 +17,8 @@ type Stats struct {
 	// number of transitions that were dropped since the start.
 	QueueWaiting int
 	QueueLost    uint64
-	// CommitAge is the age of the commit in progress. It is 0 if there is none, or if its
-	// age is within the limit.
+	// CommitAge is the age of the commit in progress. It is 0 if there is none, or if the
+	// commit is not older than 2 s.
 	CommitAge time.Duration
 	// LateWakes is how often the owner of the mesh was late since the start. LateAt is
 	// the last time at which it was; zero if it never was.
@@ -30,7 +30,8 @@ type Stats struct {
 	Overrides int
 	// Score is the health score of the coordinator, from 0 (good) to 7 (bad).
 	Score int
-	// Coverage is the part of the planned polls that was made, from 0 to 1.
+	// Coverage is the part of the polls planned within the last 30 s that was made, from 0
+	// to 1.
 	Coverage float64
 	// Breakers is the number of addresses by the state of their breaker. A missing state
 	// counts as 0.

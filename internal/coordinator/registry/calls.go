@@ -20,9 +20,9 @@ const catchUp = 1 * time.Second
 // Observe passes evidence to the owner. It waits while the inbox is full. If ctx ends
 // during this wait, it returns the error of ctx.
 //
-// since is when a wait for an answer began, if the evidence is that no answer came. It is
-// zero for other evidence. The part of the wait in which the owner itself was late does
-// not count.
+// If the evidence is that no answer came, since is the time at which the wait for the answer
+// began. For other evidence, since is zero. The part of the wait in which the owner itself
+// was late does not count.
 func (r *Registry) Observe(ctx context.Context, ev mesh.Event, since time.Time) error {
 	return r.send(ctx, core.Input{Event: ev, Since: since})
 }

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/coordinator/core"
 )
@@ -25,13 +26,14 @@ const inboxSize = 4096
 
 // owner is the state of the goroutine that owns the core.
 type owner struct {
-	core   *core.Core
-	feed   *feed.Feed
-	log    *slog.Logger
-	writer *storeWriter
-	inbox  chan core.Input
-	closed chan struct{} // closed when the owner answers only the commands that it has already received
-	ended  chan struct{} // closed when the owner gives no more answers
+	core      *core.Core
+	feed      *feed.Feed
+	log       *slog.Logger
+	published func([]health.Change) // Config.Published
+	writer    *storeWriter
+	inbox     chan core.Input
+	closed    chan struct{} // closed when the owner accepts no more inputs, and only answers earlier commands
+	ended     chan struct{} // closed when the owner gives no more answers
 
 	inputs   []core.Input // inputs for the next Step
 	lastBeat time.Time
@@ -41,7 +43,7 @@ type owner struct {
 	lost     atomic.Uint64              // number of transitions dropped since the start
 }
 
-// lateWakes holds how often the owner was late since the start, and the last time.
+// lateWakes holds how often the owner was late since the start, and when it was late last.
 type lateWakes struct {
 	times uint64
 	last  time.Time
@@ -98,11 +100,11 @@ func (o *owner) step() (next time.Time) {
 	out := o.core.Step(now, o.inputs)
 	clear(o.inputs)
 	o.inputs = o.inputs[:0]
+	o.noteStats(now, &out)
+	o.publish(&out)
 	if out.Operation != nil {
 		o.writer.operations <- *out.Operation
 	}
-	o.noteStats(now, &out)
-	o.publish(&out)
 	o.beat(now)
 	return now.Add(out.Sleep)
 }
@@ -139,10 +141,11 @@ func (o *owner) noteStats(now time.Time, out *core.Output) {
 	}
 }
 
-// publish publishes the changes to the feed, logs the transitions, and calls the replies.
-// It waits for no reader of the feed.
+// publish publishes the changes to the feed. When the readers of the feed were woken, it
+// calls published, logs the transitions, and calls the replies. It waits for no reader.
 func (o *owner) publish(out *core.Output) {
 	o.feed.Publish(out.Changes)
+	o.published(out.Changes)
 	for i := range out.Changes {
 		logChange(o.log, &out.Changes[i])
 	}

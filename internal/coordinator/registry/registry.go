@@ -34,10 +34,13 @@ type Config struct {
 	// QueueBytes is the largest total size, in bytes, of the transitions that wait for the
 	// store. 0 means DefaultQueueBytes.
 	QueueBytes int
+	// Published is called with the changes of each publication, after the readers of the feed
+	// were woken. It must not block, and must not keep the slice; nil means no call.
+	Published func([]health.Change)
 	// Logger receives one record for each transition; nil means no log.
 	Logger *slog.Logger
-	// NewLease returns a lease that it has never returned before. If it is nil, leases are
-	// random numbers.
+	// NewLease returns a lease. No two calls may return the same lease. If NewLease is nil,
+	// leases are random numbers.
 	NewLease func() uint64
 }
 
@@ -57,6 +60,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.QueueBytes == 0 {
 		c.QueueBytes = DefaultQueueBytes
+	}
+	if c.Published == nil {
+		c.Published = func([]health.Change) {}
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -98,7 +104,7 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 	cfg.setDefaults()
 	r := &Registry{cfg: cfg}
 	r.owner = owner{
-		core: core.New(cfg.core(), time.Now()), feed: feed.New(cfg.Epoch, 0), log: cfg.Logger,
+		core: core.New(cfg.core(), time.Now()), feed: feed.New(cfg.Epoch, 0), log: cfg.Logger, published: cfg.Published,
 		writer: newStoreWriter(cfg.Store, cfg.Logger), inbox: make(chan core.Input, inboxSize),
 		closed: make(chan struct{}), ended: make(chan struct{}),
 	}
@@ -130,8 +136,8 @@ func (r *Registry) Run(ctx context.Context) error {
 // Feed returns the feed to which the registry publishes.
 func (r *Registry) Feed() *feed.Feed { return r.owner.feed }
 
-// Queue returns how many transitions wait for the store, and how many were dropped
-// since the start because the queue was full.
+// Queue returns the number of transitions that wait for the store. lost is the number of
+// transitions that were dropped since the start, because the queue was full.
 func (r *Registry) Queue() (waiting int, lost uint64) {
 	return int(r.owner.waiting.Load()), r.owner.lost.Load()
 }
