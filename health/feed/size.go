@@ -55,5 +55,6 @@ func sizeOf(s *health.State) int {
 	if s.Counts != nil {
 		memory, wire = memory+countsBytes, wire+countsBytes
 	}
+	wire += wire / 8 // the allocator rounds a size up by at most an eighth
 	return memory + encodings*wire
 }

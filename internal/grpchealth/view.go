@@ -132,12 +132,16 @@ func encodedEntry(e *feed.Entry, detail access.Detail) []byte {
 	})
 }
 
+// encodeHealth returns h encoded as the field entries of a WatchResponse.
 func encodeHealth(h *pb.Health) []byte {
-	b := protowire.AppendTag(nil, entriesField, protowire.BytesType)
-	body, err := proto.Marshal(h)
+	size := proto.Size(h)
+	b := make([]byte, 0, protowire.SizeTag(entriesField)+protowire.SizeBytes(size))
+	b = protowire.AppendTag(b, entriesField, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, h)
 	if err != nil {
 		// Marshal fails only for text that is not UTF-8, and all text was cleaned before.
 		return nil
 	}
-	return protowire.AppendBytes(b, body)
+	return b
 }

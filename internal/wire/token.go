@@ -25,12 +25,11 @@ const (
 
 // Encode returns the token as a text that DecodeToken can parse.
 func (t Token) Encode() string {
-	b := make([]byte, 0, tokenLen)
-	b = append(b, tokenVersion)
-	b = binary.BigEndian.AppendUint64(b, t.Epoch)
-	b = binary.BigEndian.AppendUint64(b, t.Revision)
-	b = binary.BigEndian.AppendUint64(b, t.Scope)
-	return base64.RawURLEncoding.EncodeToString(b)
+	b := [tokenLen]byte{tokenVersion}
+	binary.BigEndian.PutUint64(b[1:], t.Epoch)
+	binary.BigEndian.PutUint64(b[9:], t.Revision)
+	binary.BigEndian.PutUint64(b[17:], t.Scope)
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // DecodeToken parses a token. ok is false for any text that Encode did not return.
