@@ -50,7 +50,7 @@ const (
 	// If the connection of a first attempt broke at once, the wait is random, from
 	// brokenWait to twice brokenWait. The kernel still accepts connections for a process
 	// that is being killed, and refuses them soon after. After this short wait, the next
-	// attempt finds out whether they are refused.
+	// attempt finds out whether the kernel refuses connections now.
 	brokenWait = 100 * time.Millisecond
 	// longestWait is the longest wait between two attempts. So a host that works again is
 	// found within this time.
@@ -84,9 +84,9 @@ func (b *breaker) delay(now time.Time) time.Duration {
 	return b.until.Sub(now)
 }
 
-// attemptBegins records that an attempt to connect begins. redial is true if the attempt
-// follows a failed attempt, unless that was a first refusal. Redials may use only a part of the
-// dial slots.
+// attemptBegins records that an attempt to connect begins. redial is true if the attempt follows
+// a failed attempt, unless the host has refused a connection for the first time. Redials may use
+// only a part of the dial slots.
 func (b *breaker) attemptBegins() (redial bool) {
 	b.probing = true
 	return b.failures > 0 && b.refusals != 1

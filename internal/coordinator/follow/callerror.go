@@ -14,7 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The reasons for which the coordinator itself ends a stream or a call, or stops to use a
+// The reasons for which the coordinator itself ends a stream or a call, or stops using a
 // protocol.
 var (
 	// errSilent ends a stream on which no message came for too long.
@@ -30,7 +30,8 @@ var (
 	errNoAnswer = errors.New("its Watch does not answer with a status of the names it is asked for")
 	// errTryBetter ends a stream or the polls, so that the follower tries a better protocol again.
 	errTryBetter = errors.New("a better protocol is tried again")
-	// errStranger ends the calls to a process at the registered address that is not the registered process.
+	// errStranger ends the calls to a process that answers at the registered address, but is not
+	// the registered process.
 	errStranger = errors.New("another process than the registered one answers at its address")
 )
 
@@ -160,7 +161,7 @@ func (g *received) madeByClient(st *status.Status) bool {
 	return false
 }
 
-// clientFinding returns what an error that the coordinator's own gRPC client made shows.
+// clientFinding returns the finding about an error that the coordinator's own gRPC client made.
 func (g *received) clientFinding(st *status.Status, reason string) finding {
 	switch {
 	case strings.HasPrefix(st.Message(), httpPrefix):

@@ -71,8 +71,8 @@ const (
 )
 
 // streamPause returns how long to wait before the next stream, after n streams in a row that
-// were shorter than shortLived. It returns 0 if n is 0. The pause after the first short stream is small, because the
-// stream may have begun just before its connection ended.
+// were shorter than shortLived. It returns 0 if n is 0. The pause after the first short stream
+// is small, because the stream may have begun just before its connection ended.
 func streamPause(n int, longest time.Duration) time.Duration {
 	if n == 0 {
 		return 0
@@ -108,9 +108,9 @@ func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
 	f.report(ctx, end.evidence(), end.since)
 }
 
-// handleEnd is called when the follower stops to use a protocol; end says why. first and last
-// say whether the protocol is the first and the last one to try. done is true if no other
-// protocol must be tried on this connection.
+// handleEnd is called when the follower stops using a protocol; end says why. first is true for
+// the first protocol of the chain, and last for the last one. done is true if no other protocol
+// must be tried on this connection.
 func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *ended, first, last bool) (done bool) {
 	switch {
 	case errors.Is(end.err, errStranger):
@@ -132,8 +132,8 @@ func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *en
 	return true
 }
 
-// handleFlood records that the target sent more messages than Config.Budgets permits. From now on the
-// target is polled, until its status has not changed for wire.FloodQuiet.
+// handleFlood records that the target sent more messages than Config.Budgets permits. From now
+// on the target is polled, until its status has not changed for wire.FloodQuiet.
 func (f *follower) handleFlood() {
 	if f.learnt.flood.began(time.Now()) {
 		f.cfg.Logger.Warn("an instance sends more messages than its budget; it is polled every second until it is quiet",

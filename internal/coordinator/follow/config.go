@@ -37,9 +37,9 @@ type Config struct {
 	Targets *wire.Targets
 	// DialOptions are added to each connection, for example interceptors.
 	DialOptions []grpc.DialOption
-	// UnreachableAfter is the field of health.MeshPolicy: the time without an answer after
-	// which an instance is unreachable. The followers request a heartbeat interval of a third
-	// of this time. 0 means health.DefaultUnreachableAfter.
+	// UnreachableAfter has the value of health.MeshPolicy.UnreachableAfter: the time without an
+	// answer after which an instance is unreachable. The followers request a heartbeat interval
+	// of a third of this time. 0 means health.DefaultUnreachableAfter.
 	UnreachableAfter time.Duration
 	// PollEvery is the poll interval of a target that implements only Check. It is limited
 	// to a third of UnreachableAfter. 0 means DefaultPollEvery.
@@ -50,9 +50,9 @@ type Config struct {
 	Protocol func(service string) health.Protocol
 	// Retry says how a Check is repeated after the target has turned it away.
 	Retry Retry
-	// RecoverAfter is the field of health.MeshPolicy. After a changed answer, a target is
-	// polled more often until RecoverAfter answers in a row are equal. 0 means the default
-	// of health.MeshPolicy.
+	// RecoverAfter has the value of health.MeshPolicy.RecoverAfter. After a changed answer, a
+	// target is polled more often until RecoverAfter answers in a row are equal. 0 means the
+	// default of health.MeshPolicy.
 	RecoverAfter int
 	// Budgets bounds the messages on the streams of an instance. A stream that exceeds this
 	// limit is closed. After that the instance is polled every second, until its status has not

@@ -5,10 +5,11 @@ import "time"
 // coverageWindow is the length of the recent time for which coverage counts the polls.
 const coverageWindow = 30 * time.Second
 
-// coverage measures the part of the planned polls that was made. Each poll covers the
-// interval that was planned before the poll. The time by which the poll was late counts as not
-// covered. The ratio of the covered time to all this time is 1 while polls are late by less
-// than a tenth of the usual interval. It is 0.5 if every poll comes after twice its interval.
+// coverage measures the part of the planned polls that was made. Each poll covers the interval
+// that was planned before the poll. The time by which the poll was late counts as not covered.
+// The ratio is the covered time, divided by the sum of both times. It is 1 while polls are late
+// by less than a tenth of the usual interval. It is 0.5 if every poll comes after twice its
+// interval.
 type coverage struct {
 	began   time.Time
 	seconds [coverageWindow / time.Second]coverageSecond // ring with one entry for each second of the window

@@ -114,8 +114,8 @@ func failureOf(ctx context.Context, conn *grpc.ClientConn) error {
 	return err
 }
 
-// helloTimeout is how long a TLS server may take to answer a ClientHello, while the health
-// score of the coordinator is 0, which is the best score.
+// helloTimeout is how long a TLS server may take to answer a ClientHello. This is the value for
+// the health score 0 of the coordinator, which is the best score.
 const helloTimeout = time.Second
 
 // plaintextToTLS reports whether a plaintext attempt failed because the target uses TLS.

@@ -52,8 +52,8 @@ func classifyDial(err error) finding {
 
 // lacksResources reports whether an attempt to connect failed because the coordinator lacks a
 // resource, such as file descriptors. A missing local address, or an address family without a
-// route, does not count, because other targets can still be reached. A failed name lookup
-// gives only the text of the system error.
+// route, does not count, because other targets can still be reached. The error of a failed
+// name lookup contains the system error only as text.
 func lacksResources(err error) bool {
 	var dns *net.DNSError
 	lookup := errors.As(err, &dns)

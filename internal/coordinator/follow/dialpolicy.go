@@ -23,8 +23,8 @@ type DialPolicy struct {
 	// Services maps a service to its own credentials. A nil value means plaintext.
 	Services map[string]credentials.TransportCredentials
 	// Context opens a connection in place of the network, for tests. The address is the
-	// registered host:port. The function must be safe for concurrent use. Nil means TCP, for which each
-	// dialled address must be in the list of allowed targets.
+	// registered host:port. The function must be safe for concurrent use. Nil means TCP, for
+	// which each dialled address must be in the list of allowed targets.
 	Context func(ctx context.Context, address string) (net.Conn, error)
 }
 
@@ -42,7 +42,8 @@ func (p *DialPolicy) credentials(service string) credentials.TransportCredential
 }
 
 // dialTimeout is the timeout of one attempt to connect, while the health score of the
-// coordinator is 0, which is the best score. The attempt begins with the name lookup and ends with the handshakes.
+// coordinator is 0, which is the best score. The attempt begins with the name lookup and ends
+// with the handshakes.
 const dialTimeout = 5 * time.Second
 
 // dialFunc returns the function that opens network connections. TCP never uses a proxy.

@@ -21,7 +21,7 @@ type endpoint struct {
 	users  int // number of followers that use the endpoint; pool.mu guards it
 
 	// turn is a lock for conn and last: the caller that has sent a token to turn owns both
-	// fields. In contrast to a mutex, a caller can stop to wait when a context ends.
+	// fields. In contrast to the wait for a mutex, the wait for turn can end with a context.
 	turn chan struct{}
 	conn *grpc.ClientConn
 	last attempt
@@ -195,7 +195,7 @@ func (e *endpoint) closeConn() {
 	}
 }
 
-// pause waits for d. It returns the error of ctx if ctx ends before.
+// pause waits for d. It returns the error of ctx if ctx ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

@@ -15,7 +15,7 @@ type findingKind uint8
 
 const (
 	noEvidence    findingKind = iota // the error is no evidence; the next attempt to connect gives the evidence
-	ownFault                         // the coordinator lacks a resource, or has ended the call on purpose and finding.reason is empty
+	ownFault                         // the coordinator lacks a resource, or has ended the call on purpose (in this case finding.reason is empty)
 	pathFault                        // the network path to the target has failed
 	connRefused                      // the host of the target refused the connection, because no process listens
 	misconfigured                    // the configuration of the coordinator or of the target is wrong
@@ -74,7 +74,7 @@ func unknownNameFinding(names []string) finding {
 	return finding{kind: unknownName, cause: health.CauseUnknownName, reason: wire.Clean(reason)}
 }
 
-// ended says why the follower stopped to use a protocol (a Watch, or polls by Check) on a
+// ended says why the follower stopped using a protocol (a Watch, or polls by Check) on a
 // connection.
 type ended struct {
 	err      error

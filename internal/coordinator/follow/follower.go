@@ -24,8 +24,8 @@ type shared struct {
 	sessions atomic.Uint64  // number of the last session; sessions are numbered from 1
 }
 
-// configuredProtocol returns the protocol by which an instance must be followed. The configuration of
-// the service takes precedence over the registration of the instance.
+// configuredProtocol returns the protocol by which an instance must be followed. The
+// configuration of the service takes precedence over the registration of the instance.
 func (s *shared) configuredProtocol(id health.ID, spec *health.Spec) health.Protocol {
 	if s.cfg.Protocol != nil {
 		if p := s.cfg.Protocol(id.Service); p != health.ProtocolAuto {

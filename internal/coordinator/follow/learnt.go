@@ -97,7 +97,8 @@ func (l *learnt) chain(configured health.Protocol) []protocol {
 }
 
 // protocolWorked records that the target has answered by a protocol, before the follower stopped
-// to use the protocol. end says why the follower stopped. first is true if the protocol is the first one of the chain, which is the best one.
+// using the protocol. end says why the follower stopped. first is true if the protocol is the
+// first one of the chain, which is the best one.
 func (l *learnt) protocolWorked(end *ended, first bool) {
 	l.lost, l.lostOnce = nil, false
 	if errors.Is(end.err, errTryBetter) {

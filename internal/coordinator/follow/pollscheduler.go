@@ -17,8 +17,9 @@ const (
 	// maxSuspectPolls is the largest number of polls in progress to targets that did not
 	// answer their last poll. The rest of maxPolls is for targets that answer.
 	maxSuspectPolls = maxPolls / 2
-	// reservedSuspectPolls is a number of polls in progress to targets that did not answer
-	// their last poll. Below this number, these targets are polled before all others.
+	// reservedSuspectPolls is the number of polls that are reserved for targets that did not
+	// answer their last poll. While fewer such polls are in progress, these targets are polled
+	// before all others.
 	reservedSuspectPolls = maxPolls / 8
 	// grain is the shortest sleep of the scheduler. Polls that become due during one sleep
 	// are queued together.
@@ -257,10 +258,10 @@ func (s *pollScheduler) coveredAt(now time.Time) float64 {
 	return s.coverage.ratio(now, wanted)
 }
 
-// removeNeglected removes and returns the waiting tasks that were not polled for the time limit,
-// and whose method notPolled was not called after the last poll. The caller must call notPolled
-// and must pass the tasks to returnTasks. Until then no worker polls these tasks, so that no
-// answer is reported before notPolled is called.
+// removeNeglected removes and returns the waiting tasks that were not polled for the time limit.
+// It skips a task whose method notPolled was called after the last poll. The caller must call
+// notPolled, and must pass the tasks to returnTasks. Until then no worker polls these tasks, so
+// that no answer is reported before notPolled is called.
 func (s *pollScheduler) removeNeglected(now time.Time, limit time.Duration) (all []*pollTask) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

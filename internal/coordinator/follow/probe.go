@@ -116,9 +116,10 @@ func (p *probe) firstCut() bool {
 	return p.cutReplies == 1
 }
 
-// nameBecameKnown handles a Check that shows that the target knows the health name, although the
-// Watch of this name was answered that the name is not known. The first time nameBecameKnown
-// ends the Watch so that it is opened again. After that the Watch is not trusted any more.
+// nameBecameKnown handles a Check that shows that the target knows the health name. Before, the
+// target had answered to the Watch that it does not know this name. The first time,
+// nameBecameKnown ends the Watch so that the follower opens it again. The second time, the Watch
+// is not trusted any more.
 func (p *probe) nameBecameKnown() {
 	p.f.endpoint.callAnswered()
 	if p.f.learnt.stock.renamed.Swap(true) {

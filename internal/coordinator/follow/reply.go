@@ -19,9 +19,9 @@ import (
 // made the error.
 //
 // withReply puts the reply into the context of a call. The stats handler of the connection takes
-// the reply from the context and records the events of the call in it. Calls that share a reply must not overlap. The reply is
-// cleared when a call begins, and when gRPC or the retrier begins another attempt. The
-// methods may be called concurrently.
+// the reply from the context and records the events of the call in it. Calls that share a reply
+// must not overlap. The reply is cleared when a call begins, and when gRPC or the retrier begins
+// another attempt. The methods may be called concurrently.
 type reply struct {
 	mu  sync.Mutex
 	got received
@@ -66,7 +66,7 @@ func (r *reply) received() received {
 	return r.got
 }
 
-// restore replaces the content of r by earlier, a result of the method received. r may be nil.
+// restore replaces the content of r by an earlier result of the method received. r may be nil.
 func (r *reply) restore(earlier received) {
 	if r == nil {
 		return

@@ -17,11 +17,10 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// retrier repeats unary calls that a target has turned away. RetryRule says when a target turns a
-// call away, and how a call is repeated. It does not
-// repeat a call that was not answered in time, because that is evidence. It does not repeat a
-// call on a broken connection, because only the follower dials. It does not repeat streams,
-// because the follower opens the next stream.
+// retrier repeats unary calls that a target has turned away. RetryRule says when a target turns
+// a call away, and how a call is repeated. It does not repeat a call that was not answered in
+// time, because that is evidence. It does not repeat a call on a broken connection, because only
+// the follower dials. It does not repeat streams, because the follower opens the next stream.
 type retrier struct {
 	rules    map[string]RetryRule // rule for each method, by full method name with a slash
 	patience func() time.Duration

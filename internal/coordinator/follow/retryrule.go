@@ -42,8 +42,9 @@ type RetryRule struct {
 
 // Retry holds the rules for the methods whose calls may be repeated. The embedded RetryRule is the
 // rule for all these methods. Methods holds rules for single methods by their names, see
-// RetryMethods. If a field of a rule in Methods is zero, the field of the embedded rule is used,
-// adapted so that Base is at most Cap. The zero value of Retry means the defaults.
+// RetryMethods. If a field of a rule in Methods is zero, the field of the embedded rule is used.
+// Base is decreased, or Cap is increased, if Base would be more than Cap. The zero value of
+// Retry means the defaults.
 type Retry struct {
 	RetryRule
 	Methods map[string]RetryRule

@@ -99,7 +99,7 @@ func startStream[M any](ctx context.Context, s *session, r *reply, open func(con
 	return stream, first, proven, err
 }
 
-// reportStatus passes a status that the target has sent to the registry.
+// reportStatus passes to the registry a status that the target has sent.
 func (s *session) reportStatus(ctx context.Context, r mesh.Report) {
 	s.setLast(targetAnswer{valid: true, named: r.Named, status: r.Status})
 	if r.Named {
