@@ -13,11 +13,12 @@ import (
 //
 // A closed breaker permits attempts. It opens after openAfter failures in a row. It is
 // half-open while one attempt decides whether it closes. The breaker reads no clock and
-// no random number generator: both are parameters. A random parameter is from 0 to 1.
+// no random number generator: times and random numbers are parameters. A random number is
+// from 0 to 1.
 type breaker struct {
 	failures int           // number of failed attempts in a row
-	refusals int           // number of refused connections in a row, up to the last failure
-	misses   int           // number of calls in a row that were not answered in time
+	refusals int           // number of attempts in a row that the host refused; 0 if the last attempt failed in another way
+	misses   int           // number of health calls in a row that were not answered in time
 	tripped  bool          // the breaker was opened by unanswered calls, and not by failed attempts to connect
 	probing  bool          // an attempt to connect is in progress
 	until    time.Time     // time at which the next attempt is permitted; zero if it is permitted now
@@ -41,24 +42,25 @@ const (
 	// openAfter is the number of failures in a row that opens a breaker. After fewer
 	// failures, the process at the address may just be restarting.
 	openAfter = 3
-	// The wait after a first failure is random, from leastWait to firstWait. Two refusals
-	// count as two only if they are between one and two seconds apart. So both constants
-	// lie in this range.
+	// The wait after a first failure is random, from leastWait to firstWait. The registry
+	// counts a second refused connection only if it comes at least 1 s after the first one.
+	// So both constants are longer than 1 s.
 	leastWait = 1100 * time.Millisecond
 	firstWait = 1800 * time.Millisecond
 	// If the connection of a first attempt broke at once, the wait is random, from
 	// brokenWait to twice brokenWait. The kernel still accepts connections for a process
-	// that is being killed, and refuses them soon after. A short wait finds these refusals.
+	// that is being killed, and refuses them soon after. After this short wait, the next
+	// attempt finds out whether the kernel refuses connections now.
 	brokenWait = 100 * time.Millisecond
 	// longestWait is the longest wait between two attempts. So a host that works again is
 	// found within this time.
 	longestWait = 15 * time.Second
 )
 
-// longestWaitFor returns the longest wait between two attempts. It is at most half of
-// UnreachableAfter, but never less than firstWait. When a guard releases, each instance has
-// UnreachableAfter to answer. So one attempt that hangs and the next attempt both fit into
-// UnreachableAfter.
+// longestWaitFor returns the longest wait between two attempts to connect. The result is at most
+// half of unreachableAfter, but never less than firstWait. After a guard has released an
+// instance, the instance has the time unreachableAfter to answer. So two attempts fit into this
+// time, even if the first one hangs.
 func longestWaitFor(unreachableAfter time.Duration) time.Duration {
 	return max(firstWait, min(longestWait, unreachableAfter/2))
 }
@@ -82,9 +84,10 @@ func (b *breaker) delay(now time.Time) time.Duration {
 	return b.until.Sub(now)
 }
 
-// attemptBegins records the begin of an attempt. It returns true if the attempt follows a
-// failed attempt. Attempts after a failure may use only a part of the dial slots.
-func (b *breaker) attemptBegins() (again bool) {
+// attemptBegins records that an attempt to connect begins. redial is true if the attempt follows
+// a failed attempt, unless the host has refused a connection for the first time. Redials may use
+// only a part of the dial slots.
+func (b *breaker) attemptBegins() (redial bool) {
 	b.probing = true
 	return b.failures > 0 && b.refusals != 1
 }
@@ -95,19 +98,19 @@ func (b *breaker) attemptAbandoned() { b.probing = false }
 // reset closes the breaker after an attempt that succeeded.
 func (b *breaker) reset() { *b = breaker{longest: b.longest} }
 
-// failure is the way in which an attempt failed. The wait before the next attempt depends
-// on it.
+// failure is the way in which an attempt to connect failed. The wait before the next attempt
+// depends on the failure.
 type failure uint8
 
 const (
 	failedRefused failure = iota
 	failedBroken          // the target accepted the connection, which broke at once
 	failedOtherwise
-	notTried // this process lacked a resource, so the failure says nothing about the address
+	notTried // the coordinator lacked a resource, so the failure is no evidence about the address
 )
 
-// attemptFailed records a failed attempt and plans the next one. A first refusal has the
-// shortest wait, as if no other failure had come before it.
+// attemptFailed records a failed attempt and plans the next one. If the host refused the
+// connection, but did not refuse the attempt before, the wait is as after a first failure.
 func (b *breaker) attemptFailed(now time.Time, how failure, random float64) {
 	b.probing = false
 	if how == notTried {
@@ -129,9 +132,10 @@ func (b *breaker) attemptFailed(now time.Time, how failure, random float64) {
 	b.until = now.Add(wait)
 }
 
-// callMissed records a call that was not answered in time on a connection that has not
-// broken. It returns true if the connection must be closed: after openAfter unanswered
-// calls in a row. The calls of all instances at the address are counted together.
+// callMissed records a health call that was not answered in time on a connection that has not
+// broken. opens is true if the breaker opens now, after openAfter unanswered calls in a row. In
+// this case the caller must close the connection. The calls of all instances at the address
+// are counted together.
 func (b *breaker) callMissed(now time.Time, random float64) (opens bool) {
 	b.misses++
 	if b.misses < openAfter || b.tripped {

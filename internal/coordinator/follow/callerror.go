@@ -14,27 +14,29 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The reasons for which the coordinator itself ends a stream, a call or the use of a
+// The reasons for which the coordinator itself ends a stream or a call, or stops using a
 // protocol.
 var (
-	// errSilent ends a stream that has missed its heartbeats.
+	// errSilent ends a stream on which no message came for too long.
 	errSilent = errors.New("no message came for too long")
-	// errFlood ends a stream that sends more messages than its budget.
+	// errFlood ends a stream on which the target sends more messages than Config.Budgets permits.
 	errFlood = errors.New("it sends more than its budget")
-	// errNoRoom ends the use of a connection on which the target allows no further stream.
+	// errNoRoom is the reason to leave a connection, because the target allows no further stream
+	// on this connection.
 	errNoRoom = errors.New("the target allows no further stream on the connection")
-	// errContradicted ends a Watch if repeated answers of Check contradict its status.
+	// errContradicted ends a Watch whose last status differs from the repeated answers to Check.
 	errContradicted = errors.New("its Watch does not say what its Check says")
 	// errNoAnswer ends a Watch that sends no valid status of the requested names.
 	errNoAnswer = errors.New("its Watch does not answer with a status of the names it is asked for")
-	// errTryBetter ends the use of a protocol, so that the follower tries a better protocol again.
+	// errTryBetter ends a stream or the polls, so that the follower tries a better protocol again.
 	errTryBetter = errors.New("a better protocol is tried again")
-	// errStranger ends the calls to a process that is not the registered one.
+	// errStranger ends the calls to a process that answers at the registered address, but is not
+	// the registered process.
 	errStranger = errors.New("another process than the registered one answers at its address")
 )
 
-// endedByUs reports whether err is one of the errors above, but not errSilent. A silent stream
-// is evidence against the target; the other errors are decisions of the coordinator.
+// endedByUs reports whether err says that the coordinator decided to end a stream or a call.
+// errSilent does not count, because a silent stream is evidence against the target.
 func endedByUs(err error) bool {
 	for _, own := range []error{errFlood, errNoRoom, errContradicted, errTryBetter, errStranger, errNoAnswer} {
 		if errors.Is(err, own) {
@@ -53,8 +55,8 @@ func ownEnd(ctx context.Context, err error) error {
 	return err
 }
 
-// classifyCall returns the finding for the end of a call or a stream of any protocol. err
-// is its error, and r records what the call received.
+// classifyCall returns what the end of a call or stream shows about the target. err is the
+// error with which the call ended, or nil. r records what the call has received.
 func classifyCall(err error, r *reply) finding {
 	if err == nil || errors.Is(err, io.EOF) {
 		return finding{kind: noEvidence}
@@ -71,13 +73,14 @@ func classifyCall(err error, r *reply) finding {
 	return got.statusFinding(st, reason)
 }
 
-// quotaFinding is the finding for a target that allows no further stream.
+// quotaFinding returns the finding about a target that allows no further stream.
 func quotaFinding() finding {
 	return finding{kind: noQuota, cause: health.CauseQuota, waited: true, reason: errNoRoom.Error()}
 }
 
-// timeoutFinding is the finding for a wait that ended without an answer. If the call was
-// never sent because the target allowed no further stream, the path is not at fault.
+// timeoutFinding returns the finding about a target that has not answered in time: the network
+// path has failed. But if the target allowed no further stream, the call was never sent, and
+// the path is not at fault.
 func (g *received) timeoutFinding(reason string) finding {
 	if g.waitsForRoom() {
 		return quotaFinding()
@@ -85,9 +88,9 @@ func (g *received) timeoutFinding(reason string) finding {
 	return finding{kind: pathFault, reason: reason, waited: true}
 }
 
-// statusFinding is the finding for a gRPC status that came in trailers. grpc-go reports
-// trailers without a status as UNKNOWN without a message. If a target itself sends UNKNOWN
-// without a message, the finding is the same.
+// statusFinding returns what a gRPC status that came in trailers shows about the target.
+// grpc-go reports trailers without a status as UNKNOWN without a message. If a target itself
+// sends UNKNOWN without a message, the finding is the same.
 func (g *received) statusFinding(st *status.Status, reason string) finding {
 	switch st.Code() {
 	case codes.Unimplemented:
@@ -114,8 +117,8 @@ func (g *received) statusFinding(st *status.Status, reason string) finding {
 	return finding{kind: malformed, cause: health.CauseMalformed, reason: reason}
 }
 
-// failureFinding is the finding for an error status. byTarget is false if a proxy in front
-// of the target has sent the status.
+// failureFinding returns what an error status shows: that the target has failed, or that the
+// network path has failed. byTarget is false if a proxy in front of the target sent the status.
 func failureFinding(byTarget bool, reason string) finding {
 	if byTarget {
 		return finding{kind: targetFailed, cause: health.CauseFailed, reason: reason}
@@ -135,10 +138,10 @@ var clientErrors = []string{
 // truncatedMessage is the error text of grpc-go for a message that ended too early.
 const truncatedMessage = "unexpected EOF"
 
-// madeByClient reports whether the coordinator's gRPC client made the error. Otherwise the target or
-// a proxy sent it in trailers. Without trailers, the client made it. With trailers but
-// without headers, the client made it only if it missed a message. In all other cases the
-// text decides: the error counts as made by the client if it begins with one of clientErrors.
+// madeByClient reports whether the coordinator's own gRPC client made the error st. Otherwise
+// the target or a proxy sent st in trailers. If no trailers came, the client made st. If
+// trailers but no headers came, the client made st only if it reports a missing message. In
+// all other cases the client made st if the text of st begins with one of clientErrors.
 func (g *received) madeByClient(st *status.Status) bool {
 	if !g.trailers {
 		return true
@@ -158,7 +161,7 @@ func (g *received) madeByClient(st *status.Status) bool {
 	return false
 }
 
-// clientFinding is the finding for an error that the coordinator's own gRPC client made.
+// clientFinding returns the finding about an error that the coordinator's own gRPC client made.
 func (g *received) clientFinding(st *status.Status, reason string) finding {
 	switch {
 	case strings.HasPrefix(st.Message(), httpPrefix):
@@ -178,18 +181,18 @@ func (g *received) clientFinding(st *status.Status, reason string) finding {
 	return finding{kind: malformed, cause: health.CauseMalformed, reason: reason}
 }
 
-// invalidFrames reports whether grpc-go closed the connection because of invalid frames. It decides by
-// the error text, which differs from that of a lost connection or a restarting proxy.
+// invalidFrames reports whether grpc-go closed the connection because of invalid HTTP/2 frames.
+// Only the error text shows this. For a lost connection, grpc-go uses another text.
 func invalidFrames(st *status.Status) bool {
 	return strings.HasPrefix(st.Message(), "error reading from server: connection error: ") ||
 		strings.HasPrefix(st.Message(), "error reading from server: http2: ")
 }
 
-// httpPrefix is the begin of the error text of grpc-go for a reply that has an HTTP status
+// httpPrefix is how the error text of grpc-go begins for a reply that has an HTTP status
 // and no gRPC status.
 const httpPrefix = "unexpected HTTP status code received from server: "
 
-// httpFinding is the finding for a reply with an HTTP status and without a gRPC status.
+// httpFinding returns what a reply shows that has an HTTP status and no gRPC status.
 func httpFinding(st *status.Status, reason string) finding {
 	var code int
 	_, _ = fmt.Sscanf(st.Message(), httpPrefix+"%d", &code)

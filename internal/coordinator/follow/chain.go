@@ -16,8 +16,8 @@ import (
 // run connects to the target and follows the instance until ctx ends.
 func (f *follower) run(ctx context.Context) {
 	defer close(f.done)
-	if f.after != nil {
-		<-f.after
+	if f.predecessor != nil {
+		<-f.predecessor
 	}
 	f.endpoint = f.pool.acquire(f.endpointKey())
 	defer func() { f.pool.release(f.endpoint) }()
@@ -45,8 +45,8 @@ func (f *follower) run(ctx context.Context) {
 }
 
 // pauseAfterStream waits for d before the next stream. It returns early if the connection
-// breaks during the wait. If the connection was broken before, it waits for d, so that the
-// rate of dials is bounded.
+// breaks during the wait. If the connection was broken before, pauseAfterStream waits for all
+// of d, so that the rate of dials is bounded.
 func (f *follower) pauseAfterStream(ctx context.Context, d time.Duration) {
 	gone := f.gone
 	select {
@@ -70,9 +70,9 @@ const (
 	firstPause = 100 * time.Millisecond
 )
 
-// streamPause returns how long to wait before the next stream, after n short streams in a
-// row. It returns 0 if n is 0. The pause after the first short stream is small, because the
-// stream may have begun just before its connection ended.
+// streamPause returns how long to wait before the next stream, after n streams in a row that
+// were shorter than shortLived. It returns 0 if n is 0. The pause after the first short stream
+// is small, because the stream may have begun just before its connection ended.
 func streamPause(n int, longest time.Duration) time.Duration {
 	if n == 0 {
 		return 0
@@ -89,8 +89,8 @@ var followBy = [...]func(*follower, context.Context, *grpc.ClientConn) ended{
 }
 
 // followOn follows the instance on one connection. It tries the protocols in order until
-// the target answers one of them, and returns when the use of that protocol ends. If the
-// target answers none, followOn reports the end of the last protocol as evidence.
+// the target answers one of them, and returns when that protocol is no longer used. If the
+// target answers none, followOn reports as evidence why the last protocol ended.
 func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
 	defer f.source.set(health.SourceNone)
 	chain, first := f.learnt.plan(f.protocol, time.Now())
@@ -108,8 +108,8 @@ func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
 	f.report(ctx, end.evidence(), end.since)
 }
 
-// handleEnd handles the end of the use of a protocol. first and last say whether the
-// protocol is the first and the last of the chain. It returns true if no other protocol
+// handleEnd is called when the follower stops using a protocol; end says why. first is true for
+// the first protocol of the chain, and last for the last one. done is true if no other protocol
 // must be tried on this connection.
 func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *ended, first, last bool) (done bool) {
 	switch {
@@ -132,8 +132,8 @@ func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *en
 	return true
 }
 
-// handleFlood records that the target sent more messages than its budget. From now on the
-// target is polled, until its status has not changed for wire.FloodQuiet.
+// handleFlood records that the target sent more messages than Config.Budgets permits. From now
+// on the target is polled, until its status has not changed for wire.FloodQuiet.
 func (f *follower) handleFlood() {
 	if f.learnt.flood.began(time.Now()) {
 		f.cfg.Logger.Warn("an instance sends more messages than its budget; it is polled every second until it is quiet",

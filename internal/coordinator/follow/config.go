@@ -18,7 +18,7 @@ import (
 const (
 	// DefaultPollEvery is the default interval of polls.
 	DefaultPollEvery = 5 * time.Second
-	// LeastPollEvery is the shortest interval that may be configured.
+	// LeastPollEvery is the shortest poll interval that may be configured.
 	LeastPollEvery = time.Second
 )
 
@@ -28,16 +28,18 @@ type Config struct {
 	// Feed names the instances. Each one is followed while the feed holds it.
 	Feed *feed.Feed
 	// Observe passes evidence to the registry. If the evidence is that no answer came,
-	// since is when the wait for the answer began. It is zero for all other evidence.
-	Observe func(ctx context.Context, ev mesh.Event, since time.Time) error
+	// waitBegan is the time at which the wait for the answer began. Otherwise waitBegan is
+	// zero.
+	Observe func(ctx context.Context, ev mesh.Event, waitBegan time.Time) error
 	// Dial says how to connect to instances.
 	Dial DialPolicy
 	// Targets is the list of allowed addresses. It must be set if Dial.Context is nil.
 	Targets *wire.Targets
 	// DialOptions are added to each connection, for example interceptors.
 	DialOptions []grpc.DialOption
-	// UnreachableAfter is the value of the mesh policy. The followers request heartbeats
-	// at a third of it. 0 means the default of package health.
+	// UnreachableAfter has the value of health.MeshPolicy.UnreachableAfter: the time without an
+	// answer after which an instance is unreachable. The followers request a heartbeat interval
+	// of a third of this time. 0 means health.DefaultUnreachableAfter.
 	UnreachableAfter time.Duration
 	// PollEvery is the poll interval of a target that implements only Check. It is limited
 	// to a third of UnreachableAfter. 0 means DefaultPollEvery.
@@ -48,12 +50,12 @@ type Config struct {
 	Protocol func(service string) health.Protocol
 	// Retry says how a Check is repeated after the target has turned it away.
 	Retry Retry
-	// RecoverAfter is the value of the mesh policy. After a changed answer, a target is
-	// polled more often until RecoverAfter answers in a row are equal. 0 means the default
-	// of package health.
+	// RecoverAfter has the value of health.MeshPolicy.RecoverAfter. After a changed answer, a
+	// target is polled more often until RecoverAfter answers in a row are equal. 0 means the
+	// default of health.MeshPolicy.
 	RecoverAfter int
-	// Budgets bounds the messages on the streams of an instance. A stream that sends more
-	// is closed. After that the instance is polled every second, until its status has not
+	// Budgets bounds the messages on the streams of an instance. A stream that exceeds this
+	// limit is closed. After that the instance is polled every second, until its status has not
 	// changed for a minute. Nil means no limit.
 	Budgets *wire.Budgets
 	// Score returns the health score of the coordinator, from 0 (good) to 7 (bad).
@@ -73,12 +75,12 @@ func (c *Config) setDefaults() {
 	c.RecoverAfter = cmp.Or(c.RecoverAfter, health.MeshPolicy{}.WithDefaults().RecoverAfter)
 }
 
-// pace limits an interval between two calls to a target, so that an interval plus a timeout
-// is less than UnreachableAfter. So if many targets fail at one time, all of them are suspect
-// before the first one counts as unreachable. Otherwise the guard of the mesh would trip late.
+// pace limits the interval between two calls to a target to a third of UnreachableAfter. So an
+// interval plus a timeout is less than UnreachableAfter. If many targets fail at one time, all
+// of them are suspect before the first one is unreachable. Otherwise the guard would trip late.
 func (c *Config) pace(every time.Duration) time.Duration { return min(every, c.UnreachableAfter/3) }
 
-// patience returns the timeout d, multiplied by the score of the coordinator plus 1. The
+// patience returns the timeout d, multiplied by the health score of the coordinator plus 1. The
 // result is at most half of UnreachableAfter.
 func (c *Config) patience(d time.Duration) time.Duration {
 	if c.Score != nil {
@@ -89,7 +91,7 @@ func (c *Config) patience(d time.Duration) time.Duration {
 
 // firstMessageTimeout returns how long a follower waits for the first message of a stream
 // before it tries another protocol. The time is short, so that all protocols are tried
-// before the path becomes suspect.
+// before the instance becomes suspect.
 func (c *Config) firstMessageTimeout() time.Duration {
 	return min(firstMessageTimeout, c.UnreachableAfter/8)
 }
@@ -97,6 +99,7 @@ func (c *Config) firstMessageTimeout() time.Duration {
 const (
 	// firstMessageTimeout is the longest wait for the first message of a stream.
 	firstMessageTimeout = 2 * time.Second
-	// checkTimeout is the timeout of one Check while the score of the coordinator is 0.
+	// checkTimeout is the timeout of one Check while the health score of the coordinator is 0,
+	// which is the best score.
 	checkTimeout = 4 * time.Second
 )

@@ -2,31 +2,33 @@ package follow
 
 import "time"
 
-// coverage describes the last coverageWindow.
+// coverageWindow is the length of the recent time for which coverage counts the polls.
 const coverageWindow = 30 * time.Second
 
-// coverage measures the part of the planned polls that was made. Each poll covers the
-// interval that was planned before it. The time by which the poll was late counts as not
-// covered. The ratio is 1 while no poll is later than the slack. It is 0.5 if every poll
-// comes after twice its interval.
+// coverage measures the part of the planned polls that was made. Each poll covers the interval
+// that was planned before the poll. The time by which the poll was late counts as not covered.
+// The ratio is the covered time, divided by the sum of both times. It is 1 while polls are late
+// by less than a tenth of the usual interval. It is 0.5 if every poll comes after twice its
+// interval.
 type coverage struct {
 	began   time.Time
 	seconds [coverageWindow / time.Second]coverageSecond // ring with one entry for each second of the window
 }
 
-// coverageSecond holds the covered and the planned time of one second.
+// coverageSecond holds sums over the polls of one second. The interval of a poll is the time that
+// was planned between this poll and the poll before.
 type coverageSecond struct {
 	second       int64         // number of whole seconds since coverage.began
-	made, wanted time.Duration // covered time, and time that the polls should have covered
+	made, wanted time.Duration // made: intervals of the polls that began; wanted: intervals of the polls that were due, and lateness
 }
 
-// record records a poll that begins now and was due at due. planned is the interval that was
+// record records a poll that begins now and was due at dueAt. planned is the interval that was
 // planned before the poll. late is the time by which the poll is late.
-func (c *coverage) record(now, due time.Time, planned, late time.Duration) {
+func (c *coverage) record(now, dueAt time.Time, planned, late time.Duration) {
 	if s := c.at(c.second(now)); s != nil {
 		s.made += planned
 	}
-	if s := c.at(c.second(due)); s != nil {
+	if s := c.at(c.second(dueAt)); s != nil {
 		s.wanted += planned
 	}
 	for late > 0 { // distribute the lateness over the seconds in which it occurred
@@ -41,7 +43,7 @@ func (c *coverage) record(now, due time.Time, planned, late time.Duration) {
 	}
 }
 
-// at returns the entry of a second, or nil if the ring no longer holds it.
+// at returns the entry of a second, or nil if the ring no longer holds this entry.
 func (c *coverage) at(second int64) *coverageSecond {
 	s := &c.seconds[second%int64(len(c.seconds))]
 	if s.second < second {
@@ -55,7 +57,8 @@ func (c *coverage) at(second int64) *coverageSecond {
 
 func (c *coverage) second(t time.Time) int64 { return max(0, int64(t.Sub(c.began)/time.Second)) }
 
-// wantedOf returns which part of the window a poll that still waits should have covered.
+// wantedOf returns how much of the coverageWindow a poll should have covered that is due but has
+// not begun. planned is the interval before the poll, and late is how late the poll is now.
 func wantedOf(planned, late time.Duration) (wanted time.Duration) {
 	if late < coverageWindow {
 		wanted = planned
@@ -63,8 +66,9 @@ func wantedOf(planned, late time.Duration) (wanted time.Duration) {
 	return wanted + min(late, coverageWindow)
 }
 
-// ratio returns the covered part of the window, from 0 to 1. wanted is the sum of wantedOf
-// over the polls that wait now. The ratio is 1 if no poll was planned.
+// ratio returns the covered part of the coverageWindow, from 0 to 1. wanted is the sum of the
+// results of wantedOf for all polls that are due but have not begun. The ratio is 1 if no poll
+// was planned.
 func (c *coverage) ratio(now time.Time, wanted time.Duration) float64 {
 	var made time.Duration
 	oldest := c.second(now) - int64(len(c.seconds))

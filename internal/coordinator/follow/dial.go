@@ -18,7 +18,7 @@ import (
 type endpointKey struct {
 	address, serverName string
 	credentials         string // name of the service, if this service has its own credentials; else empty
-	conn                string // name that distinguishes further connections to one address; empty for the first connection
+	conn                string // empty for the first connection to an address; for each further connection a different name
 }
 
 // dialer makes gRPC connections. All endpoints of a manager share one.
@@ -26,7 +26,7 @@ type dialer struct {
 	policy   DialPolicy
 	network  func(ctx context.Context, address string) (net.Conn, error)
 	options  []grpc.DialOption
-	patience func(time.Duration) time.Duration // Config.patience, which extends a timeout by the score of the coordinator
+	patience func(time.Duration) time.Duration // Config.patience, which multiplies a timeout by the health score of the coordinator plus 1
 	slots    dialSlots
 	// longest is the longest wait for a dial slot, and the longest wait between two
 	// attempts to connect one endpoint.
@@ -35,9 +35,9 @@ type dialer struct {
 
 // dial makes one connection, and returns a Go channel that is closed when the connection
 // breaks. It makes a new grpc.ClientConn for each attempt, so that the backoff of gRPC has
-// no effect and only the breaker decides when to dial. previous is the error of the attempt
-// before, or nil.
-func (d *dialer) dial(ctx context.Context, key endpointKey, previous error) (*grpc.ClientConn, <-chan struct{}, error) {
+// no effect and only the breaker decides when to dial. lastErr is the error of the last
+// attempt at the same endpoint, or nil.
+func (d *dialer) dial(ctx context.Context, key endpointKey, lastErr error) (*grpc.ClientConn, <-chan struct{}, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.patience(dialTimeout))
 	defer cancel()
 	c := d.policy.credentials(key.credentials)
@@ -53,19 +53,20 @@ func (d *dialer) dial(ctx context.Context, key endpointKey, previous error) (*gr
 		if d.plaintextToTLS(ctx, key, &seen) {
 			return nil, nil, errSpeaksTLS
 		}
-		return nil, nil, keepMismatch(&seen, seen.errorOr(err), previous)
+		return nil, nil, keepMismatch(&seen, seen.errorOr(err), lastErr)
 	}
 	return conn, seen.lastConn().closed, nil
 }
 
-// keepMismatch chooses the error to report. It returns previous if previous showed a wrong
-// configuration, and if the target now accepted the connection and broke it. In this case
-// a reset may have discarded the answer of the target. Otherwise it returns err.
-func keepMismatch(seen *dialRecorder, err, previous error) error {
+// keepMismatch returns err or lastErr: the error of the attempt that has just failed, or of the
+// attempt before. It returns lastErr if lastErr showed a wrong configuration, and the target has
+// now accepted the connection and broken it. In this case the target may have sent the same
+// answer as before, but a TCP reset discarded it.
+func keepMismatch(seen *dialRecorder, err, lastErr error) error {
 	found := classifyDial(err)
 	broken := seen.lastConn() != nil && found.kind == pathFault && !found.waited
-	if broken && previous != nil && classifyDial(previous).kind == misconfigured {
-		return previous
+	if broken && lastErr != nil && classifyDial(lastErr).kind == misconfigured {
+		return lastErr
 	}
 	return err
 }
@@ -113,13 +114,13 @@ func failureOf(ctx context.Context, conn *grpc.ClientConn) error {
 	return err
 }
 
-// helloTimeout is how long a TLS server may take to answer a ClientHello, while the score
-// of the coordinator is 0.
+// helloTimeout is how long a TLS server may take to answer a ClientHello. This is the value for
+// the health score 0 of the coordinator, which is the best score.
 const helloTimeout = time.Second
 
 // plaintextToTLS reports whether a plaintext attempt failed because the target uses TLS.
 // Such a target answers with a TLS record. A TLS server in Go closes the connection instead,
-// without an answer; in this case the target is dialled again with TLS.
+// without an answer. In this case plaintextToTLS dials the target again and tries TLS.
 func (d *dialer) plaintextToTLS(ctx context.Context, key endpointKey, seen *dialRecorder) bool {
 	c := seen.lastConn()
 	if c == nil || !c.plain {

@@ -15,18 +15,18 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// errCrowded is the outcome of an attempt that waited too long for a dial slot.
+// errCrowded is the error of an attempt to connect that waited too long for a dial slot.
 var errCrowded = errors.New("the coordinator has too much to dial, and has not dialled the target")
 
-// errSpeaksTLS is the outcome of a plaintext attempt that the target answers with TLS.
+// errSpeaksTLS is the error of a plaintext attempt to connect that the target answers with TLS.
 var errSpeaksTLS = errors.New("tls: the target speaks TLS, and is followed in plaintext")
 
 // changing matches the parts of an error text that differ between attempts: the local
-// address with its port, and the time. They are removed, because otherwise each new text
-// would be published as a change.
+// address with its port, and the time. These parts are removed, because otherwise each new
+// text would be published as a change.
 var changing = regexp.MustCompile(`\S+:[0-9]+->|: current time \S+ is (after|before) \S+`)
 
-// classifyDial returns the finding for the error of an attempt to connect.
+// classifyDial returns what the error of an attempt to connect shows about the target.
 func classifyDial(err error) finding {
 	reason := wire.Clean(changing.ReplaceAllString(err.Error(), ""))
 	switch {
@@ -50,10 +50,10 @@ func classifyDial(err error) finding {
 	return finding{kind: pathFault, reason: reason}
 }
 
-// lacksResources reports whether an attempt failed because this process lacks a resource.
-// A missing local address, or an address family without a route, does not count, because
-// other targets can still be reached. For a failed name lookup only the text of the error
-// is available.
+// lacksResources reports whether an attempt to connect failed because the coordinator lacks a
+// resource, such as file descriptors. A missing local address, or an address family without a
+// route, does not count, because other targets can still be reached. The error of a failed
+// name lookup contains the system error only as text.
 func lacksResources(err error) bool {
 	var dns *net.DNSError
 	lookup := errors.As(err, &dns)

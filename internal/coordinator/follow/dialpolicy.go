@@ -15,21 +15,21 @@ import (
 
 // DialPolicy says how the coordinator connects to instances. There is no fallback to
 // another security protocol: an instance that does not speak the configured one is
-// UNKNOWN with the cause tls. The zero value means plaintext over TCP.
+// UNKNOWN with the cause "tls". The zero value means plaintext over TCP.
 type DialPolicy struct {
 	// Credentials are used for each service that Services does not name. Nil means
 	// plaintext.
 	Credentials credentials.TransportCredentials
 	// Services maps a service to its own credentials. A nil value means plaintext.
 	Services map[string]credentials.TransportCredentials
-	// Context replaces the network, for tests. The address is the registered
-	// host:port. The function must be safe for concurrent use. Nil means TCP, for which each
-	// dialled address must be in the list of allowed targets.
+	// Context opens a connection in place of the network, for tests. The address is the
+	// registered host:port. The function must be safe for concurrent use. Nil means TCP, for
+	// which each dialled address must be in the list of allowed targets.
 	Context func(ctx context.Context, address string) (net.Conn, error)
 }
 
-// credentials returns the credentials for a service. The name is empty for each service
-// that Services does not contain.
+// credentials returns the credentials for a service. service is empty for all services
+// that DialPolicy.Services does not contain.
 func (p *DialPolicy) credentials(service string) credentials.TransportCredentials {
 	c := p.Credentials
 	if service != "" {
@@ -41,8 +41,9 @@ func (p *DialPolicy) credentials(service string) credentials.TransportCredential
 	return c
 }
 
-// dialTimeout is the timeout of one attempt to connect, while the score of the coordinator
-// is 0. The attempt begins with the name lookup and ends with the handshakes.
+// dialTimeout is the timeout of one attempt to connect, while the health score of the
+// coordinator is 0, which is the best score. The attempt begins with the name lookup and ends
+// with the handshakes.
 const dialTimeout = 5 * time.Second
 
 // dialFunc returns the function that opens network connections. TCP never uses a proxy.
@@ -82,33 +83,33 @@ const (
 
 // dialSlots bounds the number of dials in progress. The coordinator causes the wait for a
 // slot, so this wait is never evidence against a target.
-type dialSlots struct{ all, again chan struct{} }
+type dialSlots struct{ all, redials chan struct{} }
 
 func newDialSlots() dialSlots {
-	return dialSlots{all: make(chan struct{}, maxDials), again: make(chan struct{}, maxRedials)}
+	return dialSlots{all: make(chan struct{}, maxDials), redials: make(chan struct{}, maxRedials)}
 }
 
-// acquire waits for a slot until ctx ends. again says that the dial follows a failure. If
+// acquire waits for a dial slot until ctx ends. redial says that the dial follows a failure. If
 // err is nil, the caller must call free when the dial has ended.
-func (s dialSlots) acquire(ctx context.Context, again bool) (free func(), err error) {
-	if again {
-		if err := acquireToken(ctx, s.again); err != nil {
+func (s dialSlots) acquire(ctx context.Context, redial bool) (free func(), err error) {
+	if redial {
+		if err := acquireToken(ctx, s.redials); err != nil {
 			return nil, err
 		}
 	}
-	freeAgain := func() {
-		if again {
-			<-s.again
+	freeRedial := func() {
+		if redial {
+			<-s.redials
 		}
 	}
 	if err := acquireToken(ctx, s.all); err != nil {
-		freeAgain()
+		freeRedial()
 		return nil, err
 	}
-	return func() { <-s.all; freeAgain() }, nil
+	return func() { <-s.all; freeRedial() }, nil
 }
 
-// acquireToken waits until it can send to c. It returns the error of ctx if ctx ends first.
+// acquireToken waits until it can send a token to c. It returns the error of ctx if ctx ends first.
 func acquireToken(ctx context.Context, c chan struct{}) error {
 	select {
 	case c <- struct{}{}:

@@ -23,7 +23,8 @@ type dialRecorder struct {
 	conn *trackedConn
 }
 
-// dialled records the result of a network dial, and returns it.
+// dialled records the result of a network dial, and returns it. A connection is returned as a
+// trackedConn.
 func (c *dialRecorder) dialled(conn net.Conn, err error) (net.Conn, error) {
 	c.setError(err)
 	if err != nil {
@@ -48,7 +49,7 @@ func (c *dialRecorder) setError(err error) {
 	c.err = err
 }
 
-// errorOr returns the recorded error, or other if there is none.
+// errorOr returns the recorded error, or other if no error was recorded.
 func (c *dialRecorder) errorOr(other error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -92,20 +93,20 @@ func (c *trackedConn) Read(b []byte) (int, error) {
 
 func (c *trackedConn) headLen() uint32 { return c.head.Load() >> 16 }
 
-// The values of head after the begin of a TLS record. Such a record begins with the record
-// type and the byte 3, with which every TLS version begins.
+// The values of trackedConn.head if the first two bytes begin a TLS record. These bytes are the
+// type of the record and the number 3, with which every TLS version begins.
 const (
 	tlsAlert     = 2<<16 | 0x15_03
 	tlsHandshake = 2<<16 | 0x16_03
 )
 
-// readTLS reports whether the bytes that were read begin a TLS record.
+// readTLS reports whether the first bytes that came on the connection begin a TLS record.
 func (c *trackedConn) readTLS() bool {
 	head := c.head.Load()
 	return head == tlsAlert || head == tlsHandshake
 }
 
-// readNothing reports whether no byte was read.
+// readNothing reports whether no byte has come on the connection.
 func (c *trackedConn) readNothing() bool { return c.head.Load() == 0 }
 
 // Close implements net.Conn.
@@ -114,7 +115,8 @@ func (c *trackedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// recordingCredentials records the errors of handshakes, and later TLS alerts.
+// recordingCredentials are credentials that record the errors of handshakes, and the TLS alerts
+// that come after a handshake.
 type recordingCredentials struct {
 	credentials.TransportCredentials
 	recorder *dialRecorder
@@ -148,7 +150,7 @@ func (c *alertConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. After a failed write it reads the bytes that the target sent
+// Write implements net.Conn. After a failed write, Write reads the bytes that the target sent
 // before it closed the connection, because they may contain an alert. This read does not
 // block.
 func (c *alertConn) Write(b []byte) (int, error) {

@@ -8,7 +8,7 @@
 // in order: Watch of meshhealth.v1 (extendedwatch.go), Watch of grpc.health.v1
 // (stockwatch.go, probe.go), and polls by Check (poll.go). Each new connection begins
 // with the first protocol. learnt.go stores what a follower has learnt about its target,
-// and has one method for each kind of news. session.go makes the evidence of all
+// and has one method for each kind of event. session.go makes the evidence of all
 // protocols.
 //
 // Errors are translated into findings (finding.go). dialerror.go translates the errors of

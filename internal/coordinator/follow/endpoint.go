@@ -11,7 +11,7 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// endpoint holds one connection, which all followers with the same key share. If the
+// endpoint holds one connection, which all followers with the same endpointKey share. If the
 // connection has broken, the endpoint dials again when a follower calls connect and the
 // breaker permits an attempt. The endpoint makes one attempt at a time. All followers that
 // wait for an attempt receive its outcome.
@@ -20,8 +20,8 @@ type endpoint struct {
 	key    endpointKey
 	users  int // number of followers that use the endpoint; pool.mu guards it
 
-	// turn is a lock for conn and last: the caller that has sent a token to it owns both. A
-	// caller can wait for it with a context.
+	// turn is a lock for conn and last: the caller that has sent a token to turn owns both
+	// fields. In contrast to the wait for a mutex, the wait for turn can end with a context.
 	turn chan struct{}
 	conn *grpc.ClientConn
 	last attempt
@@ -44,7 +44,7 @@ type attempt struct {
 	number uint64
 }
 
-// broken reports whether the connection has broken since the attempt.
+// broken reports whether the connection that the attempt made has broken.
 func (a *attempt) broken() bool {
 	select {
 	case <-a.gone:
@@ -54,12 +54,13 @@ func (a *attempt) broken() bool {
 	}
 }
 
-// connect returns a ready connection, or the outcome of a failed attempt whose number is
-// greater than after. It makes an attempt if there is neither. All followers of the endpoint
-// receive the outcome of a failed attempt, because one connection would serve all of them.
-func (e *endpoint) connect(ctx context.Context, after uint64) attempt {
+// connect returns a ready connection, or the outcome of a failed attempt whose number is greater
+// than lastSeen. If there is neither, connect makes an attempt. lastSeen is the number of the
+// last attempt that the caller knows. All followers of the endpoint receive the outcome of a
+// failed attempt, because one connection would serve all of them.
+func (e *endpoint) connect(ctx context.Context, lastSeen uint64) attempt {
 	for {
-		made, wait := e.tryConnect(ctx, after)
+		made, wait := e.tryConnect(ctx, lastSeen)
 		if wait <= 0 {
 			return made
 		}
@@ -70,14 +71,14 @@ func (e *endpoint) connect(ctx context.Context, after uint64) attempt {
 }
 
 // tryConnect does the same as connect, but it does not wait for the breaker. wait is the time
-// until the breaker permits an attempt. The caller waits for that time without turn, so that
-// other callers can read the last outcome.
-func (e *endpoint) tryConnect(ctx context.Context, after uint64) (made attempt, wait time.Duration) {
+// until the breaker permits an attempt. The caller waits for that time while it does not own
+// the lock turn, so that other callers can read the last outcome.
+func (e *endpoint) tryConnect(ctx context.Context, lastSeen uint64) (made attempt, wait time.Duration) {
 	if err := acquireToken(ctx, e.turn); err != nil {
 		return attempt{err: err}, 0
 	}
 	defer func() { <-e.turn }()
-	if e.conn != nil && !e.last.broken() || e.last.err != nil && e.last.number > after {
+	if e.conn != nil && !e.last.broken() || e.last.err != nil && e.last.number > lastSeen {
 		return e.last, 0
 	}
 	if wait := e.breakerDelay(); wait > 0 {
@@ -91,8 +92,8 @@ func (e *endpoint) breakerDelay() (d time.Duration) {
 	return d
 }
 
-// redial makes an attempt as soon as a dial slot is free. If no slot becomes free in time,
-// the coordinator is at fault, and the attempt does not count as a failure of the address.
+// redial makes an attempt to connect as soon as a dial slot is free. If no slot becomes free in
+// time, the coordinator is at fault, and the attempt does not count as a failure of the address.
 func (e *endpoint) redial(ctx context.Context) attempt {
 	e.closeConn()
 	waiting, cancel := context.WithTimeout(ctx, e.dialer.longest)
@@ -111,9 +112,9 @@ func (e *endpoint) redial(ctx context.Context) attempt {
 	return e.recordOutcome(ctx, made)
 }
 
-func (e *endpoint) attemptBegins() (again bool) {
-	e.withBreaker(func(b *breaker) { again = b.attemptBegins() })
-	return again
+func (e *endpoint) attemptBegins() (redial bool) {
+	e.withBreaker(func(b *breaker) { redial = b.attemptBegins() })
+	return redial
 }
 
 // recordOutcome stores the outcome of an attempt and reports it to the breaker. If ctx has
@@ -138,13 +139,13 @@ func (e *endpoint) recordOutcome(ctx context.Context, made attempt) attempt {
 	return made
 }
 
-// setLast sets and returns the last attempt. The caller must own turn.
+// setLast sets and returns the last attempt. The caller must own the lock turn.
 func (e *endpoint) setLast(made attempt) attempt {
 	e.last, e.conn = made, made.conn
 	return made
 }
 
-// failureKind returns the kind of failure that the breaker records for an error.
+// failureKind returns the kind of failure that the breaker records for an error of a dial.
 func failureKind(err error) failure {
 	switch f := classifyDial(err); {
 	case f.kind == connRefused:
@@ -186,7 +187,7 @@ func (e *endpoint) callMissed(conn *grpc.ClientConn) {
 	}
 }
 
-// closeConn closes the connection, if there is one. The caller must own turn.
+// closeConn closes the connection, if there is one. The caller must own the lock turn.
 func (e *endpoint) closeConn() {
 	if e.conn != nil {
 		_ = e.conn.Close()
@@ -194,7 +195,7 @@ func (e *endpoint) closeConn() {
 	}
 }
 
-// pause waits for d, or returns the error of ctx.
+// pause waits for d. It returns the error of ctx if ctx ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()

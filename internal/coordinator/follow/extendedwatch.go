@@ -14,10 +14,12 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// A stream counts as silent after missedBeats heartbeat intervals without a message.
+// missedBeats is the number of heartbeat intervals without a message after which a stream counts
+// as silent.
 const missedBeats = 3
 
-// followExtended follows the instance by one Watch of meshhealth.v1 until the stream ends.
+// followExtended opens one Watch of meshhealth.v1, and follows the instance by it until the
+// stream ends.
 func (f *follower) followExtended(ctx context.Context, conn *grpc.ClientConn) ended {
 	beat := min(max(f.cfg.UnreachableAfter/missedBeats, wire.MinHeartbeat), wire.MaxHeartbeat)
 	now := time.Now()
@@ -33,7 +35,8 @@ func (f *follower) followExtended(ctx context.Context, conn *grpc.ClientConn) en
 	}
 	if errors.Is(end.err, errSilent) {
 		f.endpoint.callMissed(conn)
-		// The monitor has already subtracted the lateness of the coordinator from the wait.
+		// The time is zero, because no wait is reported: the streamMonitor has measured the
+		// silence, and has subtracted the lateness of the coordinator.
 		f.report(ctx, end.found, time.Time{})
 	}
 	return end
@@ -45,11 +48,11 @@ type extendedWatch struct {
 	beat      time.Duration // the requested heartbeat interval
 	began     time.Time
 	started   bool      // the first message with content has come: an entry, or the end of the snapshot
-	heartbeat bool      // a message has come after the first message with content
-	since     time.Time // time of the last message; before the first message, time at which the wait for it began
+	heartbeat bool      // at least one message has come after the first message with content
+	since     time.Time // time of the last message; if no message has come, time at which the stream began
 	hasEntry  bool      // an entry about one of the requested names has come
-	// name is the last entry about the health name, and self the last entry about "". Each
-	// is nil if no entry has come, or if the entry says that the name is not known.
+	// name is the last entry about the health name, and self the last entry about the name "".
+	// A field is nil if no such entry has come, or if the target does not know the name.
 	name, self *pb.Health
 }
 
@@ -81,18 +84,18 @@ func (x *extendedWatch) read(ctx context.Context, conn *grpc.ClientConn) error {
 	return err
 }
 
-// handle handles one message. The message is a heartbeat if it has no entry and does not
-// end the snapshot.
+// handle handles one message. The message has content if it has an entry or ends the snapshot.
+// Otherwise it is a heartbeat.
 func (x *extendedWatch) handle(ctx context.Context, m *pb.WatchResponse) error {
 	if !x.f.withinBudget() {
 		return errFlood
 	}
-	news := x.noteEntries(m)
-	content := news || m.GetSnapshotEnd()
+	hasEntry := x.noteEntries(m)
+	content := hasEntry || m.GetSnapshotEnd()
 	if x.heartbeat = x.started; !x.heartbeat {
 		x.f.endpoint.callAnswered()
 		if !content {
-			return nil // a heartbeat before the first content is ignored
+			return nil // a heartbeat before the first message with content is ignored
 		}
 		x.f.monitor.setLimit(missedBeats * x.beat)
 		x.started = true
@@ -106,8 +109,8 @@ func (x *extendedWatch) handle(ctx context.Context, m *pb.WatchResponse) error {
 	return x.reportEntries(ctx)
 }
 
-// reportEntries reports the status of the health name. If the target does not know that
-// name, it reports the status of "".
+// reportEntries reports to the registry the status of the health name. If the target does not
+// know that name, reportEntries reports the status of the name "".
 func (x *extendedWatch) reportEntries(ctx context.Context) error {
 	if !x.hasEntry {
 		return errNoAnswer
@@ -130,9 +133,9 @@ func (x *extendedWatch) reportEntries(ctx context.Context) error {
 	return nil
 }
 
-// noteEntries stores the entries of a message about the health name and about "". It
-// returns true if the message has content.
-func (x *extendedWatch) noteEntries(m *pb.WatchResponse) (news bool) {
+// noteEntries stores the entries of a message: the entry about the health name, and the entry
+// about the name "". It returns true if the message has an entry.
+func (x *extendedWatch) noteEntries(m *pb.WatchResponse) (hasEntry bool) {
 	for _, h := range m.GetEntries() {
 		known := h
 		if h.GetStatus() == pb.Status_STATUS_SERVICE_UNKNOWN || h.GetRemoved() {
@@ -143,12 +146,12 @@ func (x *extendedWatch) noteEntries(m *pb.WatchResponse) (news bool) {
 		} else {
 			x.self = known
 		}
-		news, x.hasEntry = true, true
+		hasEntry, x.hasEntry = true, true
 	}
-	return news
+	return hasEntry
 }
 
-// fullName returns the name of an entry: the service, or the service with the instance.
+// fullName returns the name of an entry: only the service, or the service and the instance.
 func fullName(h *pb.Health) string {
 	return health.ID{Service: h.GetService(), Instance: h.GetInstance()}.String()
 }

@@ -9,22 +9,23 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// findingKind is the kind of a finding. It says about what an error is evidence.
+// findingKind is the kind of a finding. It says what an error shows, for example that the network
+// path has failed.
 type findingKind uint8
 
 const (
 	noEvidence    findingKind = iota // the error is no evidence; the next attempt to connect gives the evidence
-	ownFault                         // the coordinator lacks a resource; if the reason is empty, the coordinator has ended the call
+	ownFault                         // the coordinator lacks a resource, or has ended the call on purpose (in this case finding.reason is empty)
 	pathFault                        // the network path to the target has failed
-	connRefused                      // the host of the target reports that no process listens
+	connRefused                      // the host of the target refused the connection, because no process listens
 	misconfigured                    // the configuration of the coordinator or of the target is wrong
 	unimplemented                    // the target does not implement the gRPC service
-	unknownName                      // the target does not know the health name
+	unknownName                      // the target does not know the name in the health request
 	notDialled                       // too many other dials waited, so the coordinator has not dialled
 	targetFailed                     // the target itself answers that it has failed
 	noQuota                          // the target allows no further stream, or refuses the call because of a quota
 	malformed                        // the answer of the target is not valid
-	replyCut                         // the reply broke off; this is a path fault if it repeats
+	replyCut                         // the reply ended before it was complete; if this repeats, the path is at fault
 )
 
 // finding is the conclusion that the coordinator draws from an error.
@@ -32,12 +33,12 @@ type finding struct {
 	kind   findingKind
 	cause  health.Cause // cause of the status that the instance gets because of the finding
 	reason string
-	// waited is true if a wait for the target ended without an answer. A late coordinator
-	// may be the reason.
+	// waited is true if a wait for the target ended without an answer. In this case the
+	// coordinator itself may be at fault: it may have read the answer too late.
 	waited bool
 }
 
-// eventKind returns the kind of evidence for the registry, or 0 if there is none.
+// eventKind returns the kind of evidence that the finding is, or 0 if it is no evidence.
 func (f finding) eventKind() mesh.EventKind {
 	switch f.kind {
 	case ownFault:
@@ -63,8 +64,8 @@ func (f finding) eventKind() mesh.EventKind {
 	return 0
 }
 
-// unknownNameFinding is the finding for a target that knows none of the names that it was
-// asked for.
+// unknownNameFinding returns the finding about a target that knows none of the names in the
+// health requests.
 func unknownNameFinding(names []string) finding {
 	reason := "the target does not know the health name " + names[0]
 	if len(names) > 1 {
@@ -73,12 +74,13 @@ func unknownNameFinding(names []string) finding {
 	return finding{kind: unknownName, cause: health.CauseUnknownName, reason: wire.Clean(reason)}
 }
 
-// ended describes the end of the use of one protocol on a connection.
+// ended says why the follower stopped using a protocol (a Watch, or polls by Check) on a
+// connection.
 type ended struct {
 	err      error
 	found    finding
 	answered bool      // the target had given a valid answer before the end
-	since    time.Time // time of the last answer; before the first answer, time at which the wait for it began
+	since    time.Time // time of the last answer; if no answer has come, time at which the wait for an answer began
 }
 
 // evidence returns the finding that is reported if no other protocol is left to try.

@@ -24,8 +24,8 @@ type shared struct {
 	sessions atomic.Uint64  // number of the last session; sessions are numbered from 1
 }
 
-// configuredProtocol returns the protocol by which an instance must be followed. The configuration of
-// the service takes precedence over the registration of the instance.
+// configuredProtocol returns the protocol by which an instance must be followed. The
+// configuration of the service takes precedence over the registration of the instance.
 func (s *shared) configuredProtocol(id health.ID, spec *health.Spec) health.Protocol {
 	if s.cfg.Protocol != nil {
 		if p := s.cfg.Protocol(id.Service); p != health.ProtocolAuto {
@@ -35,19 +35,19 @@ func (s *shared) configuredProtocol(id health.ID, spec *health.Spec) health.Prot
 	return spec.Protocol
 }
 
-// follower follows one instance while its registration exists. Its goroutine is the method
-// run in chain.go.
+// follower follows one instance while the registration of the instance exists. The goroutine of
+// a follower is its method run in chain.go.
 type follower struct {
 	*shared
-	id       health.ID
-	spec     *health.Spec
-	protocol health.Protocol // the only protocol to use; ProtocolAuto: the best protocol that works
-	after    <-chan struct{} // closed when the follower that this one replaces has ended; nil if it replaces none
-	done     chan struct{}   // closed when run has ended
-	stop     context.CancelCauseFunc
+	id          health.ID
+	spec        *health.Spec
+	protocol    health.Protocol // the only protocol to use; ProtocolAuto: the best protocol that works
+	predecessor <-chan struct{} // closed when the follower that this one replaces has ended; nil if it replaces none
+	done        chan struct{}   // closed when run has ended
+	stop        context.CancelCauseFunc
 
-	// The goroutine of run uses the fields below. A worker of the poll scheduler uses them
-	// while run waits for it.
+	// The goroutine of the method run uses the fields below. A worker of the poll scheduler
+	// uses them while run waits for the worker.
 	endpoint *endpoint
 	gone     <-chan struct{} // closed when the connection has broken
 	interval pollInterval
@@ -57,8 +57,8 @@ type follower struct {
 	source  currentSource
 }
 
-// newFollower returns a new follower of an instance. old is the follower that the new one replaces, or
-// nil. named is true if the target once knew the health name.
+// newFollower returns a new follower of an instance. old is the follower that the new one
+// replaces, or nil. named is true if the target has ever known the health name.
 func newFollower(s *shared, id health.ID, spec *health.Spec, named bool, old *follower) *follower {
 	f := &follower{shared: s, id: id, spec: spec, protocol: s.configuredProtocol(id, spec), done: make(chan struct{})}
 	f.interval = pollInterval{
@@ -66,16 +66,17 @@ func newFollower(s *shared, id health.ID, spec *health.Spec, named bool, old *fo
 	}
 	f.learnt.named.Store(named)
 	if old != nil {
-		f.after = old.done
+		f.predecessor = old.done
 	}
 	return f
 }
 
-// isFor reports whether the follower can continue when the registration is s.
-func (f *follower) isFor(s *health.Spec) bool {
-	return f.spec.Lease == s.Lease && f.spec.Address == s.Address &&
-		f.spec.HealthName == s.HealthName && f.spec.ServerName == s.ServerName &&
-		f.spec.Protocol == s.Protocol
+// isFor reports whether the follower can continue after the registration of its instance has
+// changed to spec.
+func (f *follower) isFor(spec *health.Spec) bool {
+	return f.spec.Lease == spec.Lease && f.spec.Address == spec.Address &&
+		f.spec.HealthName == spec.HealthName && f.spec.ServerName == spec.ServerName &&
+		f.spec.Protocol == spec.Protocol
 }
 
 // endpointKey returns the key of the connection on which the target is followed.
@@ -90,22 +91,24 @@ func (f *follower) endpointKey() endpointKey {
 	return key
 }
 
-// connBroken reports whether the connection has broken. It does not rely on the state of
-// the ClientConn alone: gRPC ends the calls before it changes that state, and a call during
-// this time would make gRPC dial.
+// connBroken reports whether the connection has broken. It does not rely on the state of the
+// ClientConn alone, because gRPC ends the calls before it changes that state. A call during this
+// time would make gRPC dial.
 func (f *follower) connBroken(conn *grpc.ClientConn) bool {
 	at := attempt{conn: conn, gone: f.gone}
 	return at.broken()
 }
 
-// name returns the health name to ask for.
+// name returns the health name of the instance: the service name that the follower puts into
+// health requests.
 func (f *follower) name() string { return cmp.Or(f.spec.HealthName, f.id.Service) }
 
-// knowsName reports whether the registration gives the health name, or the target once knew
-// it. If so, the follower does not use the status of the name "" instead.
+// knowsName reports whether the registration gives the health name, or the target has ever known
+// this name. If so, the follower never asks for the status of the name "" instead.
 func (f *follower) knowsName() bool { return f.spec.HealthName != "" || f.learnt.named.Load() }
 
-// names returns the names to ask for: the health name, and also "" unless knowsName.
+// names returns the names that the follower puts into health requests: the health name, and
+// also "" if knowsName returns false.
 func (f *follower) names() []string {
 	if f.knowsName() {
 		return []string{f.name()}
@@ -117,15 +120,15 @@ func (f *follower) names() []string {
 // the budget of the instance.
 func (f *follower) withinBudget() bool { return f.cfg.Budgets.Take(f.id, time.Now()) }
 
-// report passes a finding to the registry, if the finding is evidence. since is the time at
+// report passes a finding to the registry, if the finding is evidence. waitBegan is the time at
 // which the wait for an answer began. It is zero if the finding is not about a wait.
-func (f *follower) report(ctx context.Context, found finding, since time.Time) {
-	f.reportLate(ctx, found, since, 0)
+func (f *follower) report(ctx context.Context, found finding, waitBegan time.Time) {
+	f.reportLate(ctx, found, waitBegan, 0)
 }
 
 // reportLate does the same as report. late is the part of the wait that does not count,
 // because the coordinator itself was late.
-func (f *follower) reportLate(ctx context.Context, found finding, since time.Time, late time.Duration) {
+func (f *follower) reportLate(ctx context.Context, found finding, waitBegan time.Time, late time.Duration) {
 	ev := mesh.Event{Kind: found.eventKind(), Reason: found.reason, Cause: found.cause, Late: late}
 	if ev.Kind == 0 || ctx.Err() != nil {
 		return
@@ -134,19 +137,19 @@ func (f *follower) reportLate(ctx context.Context, found finding, since time.Tim
 		ev.Report = mesh.Report{Source: cmp.Or(f.source.get(), health.SourcePoll), Via: f.learnt.via}
 	}
 	if !found.waited {
-		since = time.Time{}
+		waitBegan = time.Time{}
 	}
-	f.observe(ctx, ev, since)
+	f.observe(ctx, ev, waitBegan)
 }
 
-// observe passes evidence to the registry. It ignores an error, which means only that the
-// manager or the registry is about to end.
-func (f *follower) observe(ctx context.Context, ev mesh.Event, since time.Time) {
+// observe passes evidence to the registry. It ignores the error of Config.Observe, which means
+// only that the manager or the registry is about to end.
+func (f *follower) observe(ctx context.Context, ev mesh.Event, waitBegan time.Time) {
 	ev.ID, ev.Lease = f.id, f.spec.Lease
-	_ = f.cfg.Observe(ctx, ev, since)
+	_ = f.cfg.Observe(ctx, ev, waitBegan)
 }
 
-// currentSource stores the source by which a target is followed now. Its methods may be
+// currentSource stores from which protocol the status of a target comes now. Its methods may be
 // called concurrently.
 type currentSource struct {
 	mu     sync.Mutex

@@ -33,18 +33,19 @@ type learnt struct {
 	stock    stockHistory
 	flood    floodHistory
 
-	// leaving is true if the last status on this connection says that the target is about
-	// to stop.
+	// leaving is true if the last status on the current connection says that the target is
+	// about to stop.
 	leaving bool
 	// cutReplies is the number of Checks in a row whose reply broke off, over all
 	// connections.
 	cutReplies int
-	// named is true if the target once knew the health name.
+	// named is true if the target has ever known the health name.
 	named atomic.Bool
 }
 
-// plan returns the protocols to use on a connection, the best first, and the index of the
-// first one to try. The protocols before this index are not tried on this connection.
+// plan returns a chain, which holds the protocols for a connection, the best first. first is the
+// index of the first protocol to try. The protocols before this index are not tried on this
+// connection.
 func (l *learnt) plan(configured health.Protocol, now time.Time) (chain []protocol, first int) {
 	l.via, l.tryBetterAt = "", time.Time{}
 	switch {
@@ -95,23 +96,24 @@ func (l *learnt) chain(configured health.Protocol) []protocol {
 	return chainPoll
 }
 
-// protocolWorked records that the target answered a protocol before the use of the protocol
-// ended. first is true if it is the first protocol of the chain.
+// protocolWorked records that the target has answered by a protocol, before the follower stopped
+// using the protocol. end says why the follower stopped. first is true if the protocol is the
+// first one of the chain, which is the best one.
 func (l *learnt) protocolWorked(end *ended, first bool) {
 	l.lost, l.lostOnce = nil, false
 	if errors.Is(end.err, errTryBetter) {
 		l.extended.unusable = ""
 	}
 	switch {
-	case l.onPollConn(): // the target may allow streams on the other connections again
+	case l.onPollConn(): // streams are tried again on the first connection to the address
 		l.conn = 0
 	case first:
 		l.retry = betterRetry{}
 	}
 }
 
-// watchConfirmed records that a Check has confirmed the stock Watch on trial, so that this
-// Watch is trusted again.
+// watchConfirmed records that the Watch of grpc.health.v1 is trusted again, because a Check has
+// returned a changed status that the Watch had sent before.
 func (l *learnt) watchConfirmed() {
 	l.stock.distrusted, l.stock.reopened = "", true
 	l.retry = betterRetry{}
@@ -122,7 +124,8 @@ func (l *learnt) watchConfirmed() {
 // only, so that no stream stays open on it.
 const maxConns = 8
 
-// connections says on which of the connections to its address a target is followed.
+// connections says on which connection a target is followed. There may be several connections to
+// the address of the target.
 type connections struct {
 	conn int // number of the connection, from 0 to maxConns-1
 	// ownConn is true if the target needs a connection that no other instance uses, because
@@ -130,14 +133,16 @@ type connections struct {
 	ownConn bool
 }
 
-// onPollConn reports whether the target is followed on the connection for polls only.
+// onPollConn reports whether the target is followed on the last connection, which is for polls
+// only.
 func (c *connections) onPollConn() bool { return c.conn == maxConns-1 }
 
 // canMove reports whether the target can be followed on another connection.
 func (c *connections) canMove() bool { return !c.ownConn && !c.onPollConn() }
 
-// move selects the next connection. If the target is the only user of its connection,
-// another connection would not have more room; move then selects the connection for polls.
+// move selects the next connection. If the target is the only user of its connection, the target
+// would not allow more streams on another one. In this case move selects the connection that
+// is for polls only.
 func (c *connections) move(onlyUser bool) {
 	if c.conn++; onlyUser {
 		c.conn = maxConns - 1
@@ -150,16 +155,16 @@ type fallback struct {
 	// tryBetterAt is when a better protocol is tried again; zero: never.
 	tryBetterAt time.Time
 	retry       betterRetry
-	// lost has one item for each protocol that is passed over because the connection broke
-	// while it was in use and had no answer. The protocols are the first ones of the chain.
-	// lostOnce is true after the first such break with the first protocol.
+	// lost says for the first protocols of the chain why they are passed over: the connection
+	// broke while the protocol was in use, before the target had answered. The first protocol
+	// is passed over only after two such breaks. lostOnce is true after the first of them.
 	lost     []ended
 	lostOnce bool
 }
 
 // passOver records why a protocol is passed over, and when it is tried again. first is true
-// for the first protocol of the chain. If the target does not implement that protocol, which
-// is normal, passOver records no reason.
+// for the first protocol of the chain. If the target does not implement that protocol, passOver
+// records no reason, because this is normal.
 func (f *fallback) passOver(e *ended, first bool, now time.Time) {
 	f.tryBetterAt = f.retry.next(now, e.found.kind == unimplemented)
 	switch {
@@ -171,12 +176,12 @@ func (f *fallback) passOver(e *ended, first bool, now time.Time) {
 	}
 }
 
-// connectionLost records that the connection broke while a protocol was in use. It returns
-// true if this is evidence. Usually it is not: the next attempt to connect gives the
-// evidence. A protocol without an answer may itself be the reason for the break. In this
-// case the next protocol is tried on the next connection. The first protocol of the chain is
-// passed over only after two breaks. If the last protocol breaks the connection too, that is
-// evidence.
+// connectionLost records that the connection broke while a protocol was in use. It returns true
+// if the break is evidence. Usually the break is no evidence, and the next attempt to connect
+// gives the evidence. But if the target did not answer by the protocol, the protocol itself may
+// be the reason for the break. In this case the next protocol is tried on the next connection.
+// The first protocol of the chain is passed over only after two breaks. The break is evidence
+// if it occurs with the last protocol, before the target has answered.
 func (f *fallback) connectionLost(end *ended, last bool) (evidence bool) {
 	once := f.lostOnce
 	f.lostOnce = false
@@ -217,14 +222,14 @@ func (b *betterRetry) next(now time.Time, unimplemented bool) time.Time {
 	return now.Add(b.pause)
 }
 
-// minWatchLife is the shortest life of a correct Watch stream. A stream that ends before
-// this age ends early.
+// minWatchLife is the shortest duration of a correct Watch stream. A shorter stream has ended
+// early.
 const minWatchLife = 10 * time.Second
 
 // extendedHistory counts the faults of earlier streams of the Watch of meshhealth.v1.
 type extendedHistory struct {
 	unusable string // reason for which the Watch is not used; empty if the Watch may be used
-	short    int    // number of streams in a row that ended early while the connection was ready
+	short    int    // number of streams in a row that ended within minWatchLife while the connection was ready
 	silent   int    // number of streams in a row that became silent before the first heartbeat
 }
 
@@ -232,10 +237,11 @@ type extendedHistory struct {
 type extendedEnd struct {
 	err       error
 	early     bool // the stream ended within minWatchLife while the connection was ready
-	heartbeat bool // a message has come after the first message with content
+	heartbeat bool // at least one message came after the first message with content (entries or the end of the snapshot)
 }
 
-// ended records the end of a stream. It returns why the protocol is not usable, or "".
+// ended records the end of a stream. It returns why the Watch of meshhealth.v1 must not be used,
+// or "" if it may be used.
 func (h *extendedHistory) ended(e extendedEnd) (unusable string) {
 	h.short = inRow(h.short, e.early)
 	silent := errors.Is(e.err, errSilent) && !e.heartbeat
@@ -267,27 +273,27 @@ type stockHistory struct {
 	// distrusted is the reason for which the Watch is not trusted until a Check confirms it.
 	// It is empty if the Watch is trusted.
 	distrusted string
-	short      int  // number of streams in a row that ended early while the connection was ready
-	reopened   bool // the Watch is trusted again, and the first message of the new stream has not come
-	noTrial    bool // the target does not allow a Watch on trial in addition to the Checks
-	// renamed is true if a probe has ended a Watch because Check knew the health name and
-	// the Watch did not.
+	short      int  // number of streams in a row that ended within minWatchLife while the connection was ready
+	reopened   bool // the Watch is trusted again, but the new stream has not sent a message so far
+	noTrial    bool // the target does not allow that a Watch is open in addition to the Checks
+	// renamed is true if a probe has ended a Watch because the target knew the health name in
+	// a Check, but not in the Watch.
 	renamed atomic.Bool
 }
 
 // stockEnd describes the end of a stream of the Watch of grpc.health.v1.
 type stockEnd struct {
 	err          error
-	answered     bool // a status had come before the end
-	early        bool // the stream ended within minWatchLife, and a status had come before
+	answered     bool // the stream sent a status before it ended
+	early        bool // the stream sent a status, and ended within minWatchLife
 	connected    bool // the connection is still ready
 	waitsForRoom bool // the target allowed no further stream, so the call was never sent
 }
 
 // ended records the end of a stream. It returns why the Watch is not trusted, or "". A Watch
-// is not trusted if it sends no status, ends without an error, ends early, or if Check
-// contradicts it. One early end is allowed if it looks like the shutdown of a server or a
-// proxy.
+// is not trusted if it sends no status, ends without an error, ends within minWatchLife, or if
+// Check returns another status. One end within minWatchLife is allowed, if the error is one of
+// those with which a server or a proxy shuts down.
 func (h *stockHistory) ended(e stockEnd) (distrusted string) {
 	switch {
 	case !e.early:
@@ -321,14 +327,14 @@ func byShutdown(err error) bool {
 	return false
 }
 
-// floodHistory stores whether the target has sent more messages than its budget. This is
-// called a flood.
+// floodHistory stores whether the target floods: it has sent more messages than Config.Budgets
+// permits.
 type floodHistory struct {
 	active     bool      // a flood has begun and has not ended
 	quietSince time.Time // time at which the status of the target last changed
 }
 
-// began records the begin of a flood. It returns false if a flood is active already.
+// began records that a flood begins. It returns false if a flood is active already.
 func (h *floodHistory) began(now time.Time) bool {
 	if h.active {
 		return false
@@ -337,8 +343,8 @@ func (h *floodHistory) began(now time.Time) bool {
 	return true
 }
 
-// ends reports whether the flood ends now, because the status has not changed for
-// wire.FloodQuiet. changed says whether it has just changed.
+// ends reports whether the flood has ended, because the status of the target has not changed for
+// wire.FloodQuiet. changed says whether the status has just changed.
 func (h *floodHistory) ends(changed bool, now time.Time) bool {
 	if changed {
 		h.quietSince = now

@@ -28,8 +28,8 @@ type Manager struct {
 func New(cfg Config) *Manager {
 	cfg.setDefaults()
 	m := &Manager{shared: &shared{cfg: cfg}, followers: map[health.ID]*follower{}, retrier: newRetrier(&cfg)}
-	// The retrier is the outermost interceptor, so that the other interceptors are called
-	// for each attempt.
+	// The retrier, which repeats calls, is the outermost interceptor. So the other
+	// interceptors are called for each attempt.
 	cfg.DialOptions = append([]grpc.DialOption{grpc.WithChainUnaryInterceptor(m.retrier.unary)}, cfg.DialOptions...)
 	m.pool = newPool(&cfg)
 	m.polls = newPollScheduler(cfg.pace(cfg.PollEvery), &m.wg)
@@ -58,7 +58,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	}
 }
 
-// apply starts, replaces and stops followers for the entries of a step of the feed.
+// apply starts, replaces and stops followers for the entries that the feed has returned in one
+// step.
 func (m *Manager) apply(ctx context.Context, step *feed.Step) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -172,7 +173,8 @@ func (m *Manager) reportNeglected(ctx context.Context, now time.Time) {
 	m.polls.returnTasks(tasks)
 }
 
-// Modes returns the number of followers by the name of the health.Source that they use now.
+// Modes returns the number of followers for each source of statuses that is in use now. The keys
+// are the names of health.Source.
 func (m *Manager) Modes() map[string]int {
 	modes := map[string]int{}
 	for _, f := range m.allFollowers() {
@@ -186,20 +188,22 @@ func (m *Manager) Modes() map[string]int {
 // twice as long as planned.
 func (m *Manager) Coverage() float64 { return m.polls.coveredAt(time.Now()) }
 
-// Breakers returns the number of addresses by the state of their breaker. The keys are
-// "closed", "open" and "half-open"; all three are present.
+// Breakers returns the number of addresses for each state of a breaker. The keys are "closed",
+// "open" and "half-open"; all three are present.
 func (m *Manager) Breakers() map[string]int { return m.pool.breakerCounts() }
 
-// OpenAddresses returns the addresses whose breaker is open or half-open, in order. The list
-// has at most as many addresses as most says. all is the number of all such addresses.
-func (m *Manager) OpenAddresses(most int) (addresses []string, all int) {
+// OpenAddresses returns the first addresses whose breaker is open or half-open, in alphabetical
+// order. limit is the largest number of addresses to return. total is the number of all such
+// addresses.
+func (m *Manager) OpenAddresses(limit int) (addresses []string, total int) {
 	addresses = m.pool.openAddresses()
-	all = len(addresses)
-	return addresses[:min(max(0, most), all)], all
+	total = len(addresses)
+	return addresses[:min(max(0, limit), total)], total
 }
 
-// Retries returns the number of calls to targets that were repeated since the start. denied is the
-// number of calls that were not repeated because the budget was used up.
+// Retries returns two numbers since the start of the process. made is how often a call to a target
+// was repeated. denied is how often a call was not repeated because the budget for repeated calls
+// was used up.
 func (m *Manager) Retries() (made, denied uint64) {
 	return m.retrier.made.Load(), m.retrier.denied.Load()
 }

@@ -21,16 +21,17 @@ import (
 )
 
 const (
-	// floodInterval is the poll interval of a target that sent more messages than its
-	// budget.
+	// floodInterval is the poll interval of a target that has sent more messages than
+	// Config.Budgets permits.
 	floodInterval = time.Second
-	// retryCutAfter is the delay of the next Check after the first reply that broke off.
+	// retryCutAfter is the delay of the next Check after a first reply that ended before it was
+	// complete.
 	retryCutAfter = 100 * time.Millisecond
 )
 
 // followByPolls follows the instance by the Check of grpc.health.v1. It returns when the
-// connection has broken, or when a better protocol must be tried. Errors that the target
-// answers do not end it.
+// connection has broken, or when a better protocol must be tried. It continues if the target
+// answers a Check with an error.
 func (f *follower) followByPolls(ctx context.Context, conn *grpc.ClientConn) ended {
 	f.learnt.via = cmp.Or(f.learnt.stock.distrusted, f.learnt.via)
 	p := &poller{session: newSession(f, health.SourcePoll), ctx: ctx, conn: conn}
@@ -50,12 +51,12 @@ func (f *follower) followByPolls(ctx context.Context, conn *grpc.ClientConn) end
 	return ended{err: cmp.Or(p.err, io.EOF), answered: true, since: p.began}
 }
 
-// poller polls one target over one connection. It is the target of a poll task.
+// poller polls one target over one connection. It implements pollTarget for the poll scheduler.
 type poller struct {
 	*session
 	ctx      context.Context
 	conn     *grpc.ClientConn
-	trial    *watchTrial // stock Watch on trial during the polls, or nil
+	trial    *watchTrial // Watch that is compared with the polls until it is trusted again, or nil
 	began    time.Time   // time at which the Check in progress began
 	answered bool        // a Check was answered with a status
 	err      error       // reason for which the polls have ended; nil while they continue
@@ -66,17 +67,17 @@ type poller struct {
 
 func (p *poller) suspect() bool { return p.f.interval.missed > 0 }
 
-func (p *poller) notPolled(ctx context.Context, long time.Duration) {
+func (p *poller) notPolled(ctx context.Context, limit time.Duration) {
 	p.f.observe(ctx, mesh.Event{
 		Kind:   mesh.EventNotAsked,
-		Reason: "the coordinator has too much to poll, and has not polled the target for " + long.String(),
+		Reason: "the coordinator has too much to poll, and has not polled the target for " + limit.String(),
 	}, time.Time{})
 }
 
 // poll makes one Check, and handles its outcome.
 func (p *poller) poll() pollResult {
 	if p.conn.GetState() != connectivity.Ready {
-		return p.endWith(io.EOF) // a call on this connection would make gRPC dial
+		return p.endWith(io.EOF) // the connection has broken, and a call would make gRPC dial
 	}
 	p.began = time.Now()
 	patience := p.f.cfg.patience(checkTimeout)
@@ -109,9 +110,10 @@ func (p *poller) delay() time.Duration {
 	return p.f.interval.next(rand.Float64())
 }
 
-// checkNames makes a Check of the health name. If the target does not know that name, and ""
-// may replace it, it makes a Check of "". It returns an error if another process answers, or
-// if the connection has broken.
+// checkNames makes a Check of the health name. If the target does not know that name, checkNames
+// makes a Check of the name "". It does so only if the registration gives no health name, and
+// the target has never known it. The error says that another process answered, or that the
+// connection has broken.
 func (p *poller) checkNames(patience time.Duration) (finding, error) {
 	names := p.f.names()
 	for i, name := range names {
@@ -126,7 +128,8 @@ func (p *poller) checkNames(patience time.Duration) (finding, error) {
 			if found = classifyCall(err, &p.reply); found.kind == noEvidence {
 				return found, io.EOF // the coordinator has ended the call, or the connection has broken
 			}
-			// The target knows the deadline too, and may answer shortly before it passes.
+			// The target knows the deadline too. It may answer DEADLINE_EXCEEDED shortly before the
+			// deadline.
 			overdue := time.Since(p.began) >= patience*9/10
 			found.waited = found.waited || overdue && status.Code(err) == codes.DeadlineExceeded
 		} else if found = p.reportResponse(i == 0); found.kind == noEvidence {
@@ -148,8 +151,8 @@ func (p *poller) check(name string, patience time.Duration) (nonce []byte, err e
 }
 
 // reportResponse reports the status in the response, or returns a finding if the response is
-// not valid. grpc.health.v1 shows NOT_SERVING for a target that is about to stop. Such a
-// status does not replace a more precise one that came on this connection before.
+// not valid. grpc.health.v1 shows NOT_SERVING for a target that is about to stop. If a more
+// precise status came on this connection before, NOT_SERVING does not replace this status.
 func (p *poller) reportResponse(named bool) finding {
 	r, found := p.stockStatus(p.response.GetStatus(), p.reply.received().trailer)
 	if found.kind != noEvidence {
@@ -165,8 +168,8 @@ func (p *poller) reportResponse(named bool) finding {
 }
 
 // handleStatus plans the next poll after an answer with a status. The first delay on a
-// connection is random. So targets that were connected at the same time are not polled at
-// the same time.
+// connection is random, so that targets that were connected at the same time are not polled
+// at the same time.
 func (p *poller) handleStatus() pollResult {
 	first := !p.answered
 	p.answered = true
@@ -189,8 +192,8 @@ func (p *poller) handleStatus() pollResult {
 	return pollResult{delay: delay}
 }
 
-// betterIsDue reports whether a better protocol must be tried now. changed is true if the
-// last answer differs from the one before.
+// betterIsDue reports whether a better protocol than polls must be tried now. changed is true if
+// the last answer differs from the answer before.
 func (p *poller) betterIsDue(changed bool) bool {
 	l := &p.f.learnt
 	if l.flood.active {
@@ -199,8 +202,8 @@ func (p *poller) betterIsDue(changed bool) bool {
 	return !l.tryBetterAt.IsZero() && p.began.After(l.tryBetterAt)
 }
 
-// handleError handles an error that the target answered. After the first reply that breaks
-// off it repeats the Check, and reports no evidence.
+// handleError handles a Check that the target answered with an error. If the reply ended before
+// it was complete, the first such reply is no evidence, and the Check is repeated soon.
 func (p *poller) handleError(found finding) pollResult {
 	p.f.endpoint.callAnswered()
 	p.f.interval.answered(answerOf(found))
@@ -216,9 +219,9 @@ func (p *poller) handleError(found finding) pollResult {
 	return p.nextPoll()
 }
 
-// handleNoRoom handles a Check for which the target allows no further stream. It ends the
-// Watch on trial, if there is one. Otherwise it moves to another connection if it can, or
-// reports the finding.
+// handleNoRoom handles a Check that was not sent, because the target allows no further stream on
+// the connection. It closes the Watch of watchTrial, if one is open. Otherwise it ends the
+// polls on this connection if another connection can be used. Otherwise it reports the finding.
 func (p *poller) handleNoRoom(found finding) pollResult {
 	if p.trial != nil && !p.f.learnt.stock.noTrial {
 		p.f.learnt.stock.noTrial = true
@@ -232,9 +235,9 @@ func (p *poller) handleNoRoom(found finding) pollResult {
 	return p.nextPoll()
 }
 
-// handleMissed reports a Check that was not answered in time. endedLate is the time by which
-// the wait lasted too long. This time, and the lateness of the poll scheduler, are the fault
-// of the coordinator.
+// handleMissed reports a Check that was not answered in time. endedLate is the time by which the
+// wait was longer than its timeout. Only the coordinator is responsible for this time, and for
+// the lateness of the poll scheduler.
 func (p *poller) handleMissed(found finding, endedLate time.Duration) pollResult {
 	ours := max(p.f.polls.latePart(p.began), endedLate)
 	p.f.interval.missed++
@@ -245,9 +248,9 @@ func (p *poller) handleMissed(found finding, endedLate time.Duration) pollResult
 	return p.nextPoll()
 }
 
-// watchTrial is a stock Watch on trial: it is open in addition to the Checks, and only the
-// Checks give evidence. The Watch is trusted again when a Check confirms a change that the
-// Watch has sent.
+// watchTrial is a Watch of grpc.health.v1 that is not trusted, because of an earlier fault. It is
+// open in addition to the Checks, and only the Checks give evidence. The Watch is trusted again
+// when a Check returns a changed status that the Watch has sent.
 type watchTrial struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -255,10 +258,10 @@ type watchTrial struct {
 	mu       sync.Mutex
 	status   int32
 	messages int
-	changed  time.Time // time at which the last change came; zero if no change has come
+	changed  time.Time // time at which the Watch last sent a changed status; zero if no change has come
 }
 
-// startTrial opens a Watch on trial in a new goroutine. The caller must call stop.
+// startTrial opens the Watch of a new watchTrial in a new goroutine. The caller must call stop.
 func startTrial(ctx context.Context, f *follower, conn *grpc.ClientConn) *watchTrial {
 	t := &watchTrial{}
 	ctx, t.cancel = context.WithCancel(ctx)
@@ -273,7 +276,7 @@ func (t *watchTrial) stop() {
 	t.running.Wait()
 }
 
-// read reads the Watch until it ends, or exceeds the budget of the instance.
+// read reads the Watch until the stream ends, or sends more messages than Config.Budgets permits.
 func (t *watchTrial) read(ctx context.Context, f *follower, conn *grpc.ClientConn, name string) {
 	stream, err := healthpb.NewHealthClient(conn).Watch(ctx, &healthpb.HealthCheckRequest{Service: name})
 	for err == nil {
@@ -296,8 +299,9 @@ func (t *watchTrial) note(status int32) {
 	t.status = status
 }
 
-// confirmedBy reports whether a Check with that status confirms a change that the Watch
-// sent before the Check began. t may be nil.
+// confirmedBy reports whether the result of a Check shows that the Watch sends correct changes.
+// status is the status that the Check returned, and began is the time at which the Check began.
+// The Watch must have sent a change to this status before. t may be nil.
 func (t *watchTrial) confirmedBy(status int32, began time.Time) bool {
 	if t == nil {
 		return false

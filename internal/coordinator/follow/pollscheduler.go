@@ -17,14 +17,15 @@ const (
 	// maxSuspectPolls is the largest number of polls in progress to targets that did not
 	// answer their last poll. The rest of maxPolls is for targets that answer.
 	maxSuspectPolls = maxPolls / 2
-	// reservedSuspectPolls is a number of polls in progress to targets that did not answer
-	// their last poll. Below this number, these targets are polled before all others.
+	// reservedSuspectPolls is the number of polls that are reserved for targets that did not
+	// answer their last poll. While fewer such polls are in progress, these targets are polled
+	// before all others.
 	reservedSuspectPolls = maxPolls / 8
-	// grain is the shortest sleep of the scheduler. Tasks that become due during one sleep
+	// grain is the shortest sleep of the scheduler. Polls that become due during one sleep
 	// are queued together.
 	grain = 2 * time.Millisecond
-	// maxSleep is the longest sleep of the scheduler. It is short, so that lateness is
-	// noticed soon.
+	// maxSleep is the longest sleep of the scheduler. It is short, so that the scheduler soon
+	// notices if it runs late.
 	maxSleep = time.Second
 )
 
@@ -33,8 +34,8 @@ const (
 // cannot keep up, it makes the polls later, in the order of their due times; it makes no
 // additional polls afterwards. The methods may be called concurrently.
 type pollScheduler struct {
-	slack time.Duration   // a poll that is late by less than slack does not delay the following polls
-	early chan struct{}   // receives an element when a task becomes due before wakeAt
+	slack time.Duration   // longest delay of a poll that does not delay the following polls, and does not count as late
+	early chan struct{}   // receives an element when a new plan makes a task due before wakeAt, so that run wakes up earlier
 	wg    *sync.WaitGroup // counts the workers
 
 	mu           sync.Mutex
@@ -51,10 +52,10 @@ type pollScheduler struct {
 	coverage     coverage
 }
 
-// newPollScheduler returns a scheduler. every is the usual poll interval; the slack is a tenth
-// of every. wg counts the workers.
-func newPollScheduler(every time.Duration, wg *sync.WaitGroup) *pollScheduler {
-	s := &pollScheduler{slack: every / 10, early: make(chan struct{}, 1), wg: wg}
+// newPollScheduler returns a scheduler. interval is the usual poll interval. A delay of a poll by
+// less than a tenth of interval does not count as late. wg counts the workers.
+func newPollScheduler(interval time.Duration, wg *sync.WaitGroup) *pollScheduler {
+	s := &pollScheduler{slack: interval / 10, early: make(chan struct{}, 1), wg: wg}
 	s.idleWorkers, s.coverage.began = sync.NewCond(&s.mu), time.Now()
 	return s
 }
@@ -110,16 +111,17 @@ func (s *pollScheduler) noteLateness(now time.Time) {
 	}
 }
 
-// latePart returns for how long the scheduler was late after the time since.
-func (s *pollScheduler) latePart(since time.Time) time.Duration {
+// latePart returns for how long the scheduler has been late from the time start until now.
+func (s *pollScheduler) latePart(start time.Time) time.Duration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.noteLateness(time.Now())
-	return s.late.Part(since)
+	return s.late.Part(start)
 }
 
-// callWorker wakes or starts a worker if a task may be polled now. It does nothing if a worker
-// that was called before has not taken a task yet. The caller holds the lock.
+// callWorker wakes or starts a worker if a task may be polled now. It does nothing if it has woken
+// or started a worker before, and this worker has not taken a task so far. The caller holds the
+// lock.
 func (s *pollScheduler) callWorker() {
 	if s.called || s.closed || !s.hasRunnable() {
 		return
@@ -135,15 +137,15 @@ func (s *pollScheduler) callWorker() {
 	}
 }
 
-// hasRunnable reports whether a task waits that may be polled now.
+// hasRunnable reports whether any waiting task may be polled now.
 func (s *pollScheduler) hasRunnable() bool {
 	return s.waiting[queueAnswered].len() > 0 ||
 		s.waiting[queueSuspect].len() > 0 && s.suspectPolls < maxSuspectPolls
 }
 
 // work is the goroutine of a worker. It polls one task after the other. When it takes a task
-// and more tasks wait, it wakes or starts one more worker. If targets answer fast, few
-// workers are needed.
+// and more tasks wait, it wakes or starts one more worker. So few workers run if targets answer
+// fast.
 func (s *pollScheduler) work() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,7 +225,8 @@ func (s *pollScheduler) add(t *pollTask) {
 	s.plan(t)
 }
 
-// remove ends a task. The task closes done at once, or after the poll in progress.
+// remove ends a task. If a poll is in progress, the task ends after this poll. The task closes
+// its Go channel done when it ends.
 func (s *pollScheduler) remove(t *pollTask) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,8 +241,8 @@ func (s *pollScheduler) remove(t *pollTask) {
 	}
 }
 
-// coveredAt returns the part of the polls planned within the coverageWindow before now that
-// was made, from 0 to 1.
+// coveredAt returns which part of the polls that were planned within the last coverageWindow was
+// made, from 0 to 1.
 func (s *pollScheduler) coveredAt(now time.Time) float64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -255,9 +258,10 @@ func (s *pollScheduler) coveredAt(now time.Time) float64 {
 	return s.coverage.ratio(now, wanted)
 }
 
-// removeNeglected removes and returns the waiting tasks that were not polled for limit and
-// for which notPolled was not called yet. The caller must pass them to returnTasks. Until it
-// does, no worker polls them, so that no answer is reported before the call of notPolled.
+// removeNeglected removes and returns the waiting tasks that were not polled for the time limit.
+// It skips a task whose method notPolled was called after the last poll. The caller must call
+// notPolled, and must pass the tasks to returnTasks. Until then no worker polls these tasks, so
+// that no answer is reported before notPolled is called.
 func (s *pollScheduler) removeNeglected(now time.Time, limit time.Duration) (all []*pollTask) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,7 +276,7 @@ func (s *pollScheduler) removeNeglected(now time.Time, limit time.Duration) (all
 	return all
 }
 
-// returnTasks puts tasks that removeNeglected has returned back to the front of their queues.
+// returnTasks puts the tasks that removeNeglected has removed back to the front of their queues.
 func (s *pollScheduler) returnTasks(tasks []*pollTask) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -5,21 +5,22 @@ import (
 	"time"
 )
 
-// pollTarget is a target of a poll scheduler. The scheduler calls at most one method at a
-// time.
+// pollTarget is a target that a poll scheduler polls. The scheduler calls at most one of the
+// methods at a time.
 type pollTarget interface {
-	// poll makes one Check, and returns when the next one is due.
+	// poll makes one Check, and returns when the next Check is due.
 	poll() pollResult
 	// suspect reports whether the last poll was not answered.
 	suspect() bool
-	// notPolled reports that the last poll of the target began longer ago than long.
-	notPolled(ctx context.Context, long time.Duration)
+	// notPolled tells the registry that the target was not polled for the time limit, because
+	// the coordinator has too much to poll.
+	notPolled(ctx context.Context, limit time.Duration)
 }
 
 // pollResult says when a target is polled next.
 type pollResult struct {
-	delay   time.Duration // time until the next poll, counted from the time at which the last poll was due
-	fromNow bool          // delay is counted from now, because the last poll was not answered with a status
+	delay   time.Duration // time from the last poll to the next one; it begins when the last poll was due
+	fromNow bool          // delay begins now, because the last poll was not answered with a status
 	ends    bool          // the target is not polled any more
 }
 
@@ -32,10 +33,10 @@ type pollTask struct {
 	removed  bool          // the task must end after the poll in progress
 	index    int           // index of the task in the heap
 	due      time.Time     // time at which the next poll is due
-	planned  time.Duration // interval between two polls that was planned before due
-	base     time.Time     // time from which the interval to the next poll is counted
+	planned  time.Duration // interval that was planned between the last poll and the next one
+	base     time.Time     // time at which the interval before the next poll begins
 	polledAt time.Time     // time at which the last poll began
-	queue    int           // index of the queue that holds the task or has held it last
+	queue    int           // index of the queue that holds the task, or that held the task last
 	// neglectTold is true if notPolled was called after the last poll.
 	neglectTold bool
 }
@@ -61,12 +62,12 @@ func newPollTask(t pollTarget) *pollTask {
 	return &pollTask{pollTarget: t, done: make(chan struct{})}
 }
 
-// planIn sets the time of the next poll to delay after from.
-func (t *pollTask) planIn(delay time.Duration, from time.Time) {
-	t.planned, t.due = delay, from.Add(delay)
+// planIn sets the time of the next poll to start plus delay.
+func (t *pollTask) planIn(delay time.Duration, start time.Time) {
+	t.planned, t.due = delay, start.Add(delay)
 }
 
-// startWaiting changes the phase to taskWaiting, and returns the queue for the task.
+// startWaiting changes the phase to taskWaiting, and returns the index of the queue for the task.
 func (t *pollTask) startWaiting() (queue int) {
 	t.phase, t.queue = taskWaiting, queueAnswered
 	if t.suspect() {
@@ -75,8 +76,9 @@ func (t *pollTask) startWaiting() (queue int) {
 	return t.queue
 }
 
-// startPoll records that the poll begins now, and returns how late it is. A delay below slack
-// counts as 0, and does not delay the next poll. A longer delay does.
+// startPoll records that the poll begins now, and returns how late the poll is. If that is less
+// than slack, startPoll returns 0, and the next poll is not delayed. If the poll is later, the
+// next poll is delayed by the same time.
 func (t *pollTask) startPoll(now time.Time, slack time.Duration) (late time.Duration) {
 	t.phase, t.base, t.polledAt, t.neglectTold = taskRunning, t.due, now, false
 	if late = now.Sub(t.due); late < slack {
@@ -86,15 +88,16 @@ func (t *pollTask) startPoll(now time.Time, slack time.Duration) (late time.Dura
 	return late
 }
 
-// planNext plans the next poll when a poll has ended. If the result has a delay, the next
-// poll begins at least rest from now, even if the last poll took longer than its interval.
-func (t *pollTask) planNext(r pollResult, now time.Time, rest time.Duration) {
-	from := t.base
+// planNext plans the next poll when a poll has ended with the result r. If r.delay is not 0, the
+// next poll begins not earlier than minPause from now, even if the last poll took longer than
+// its interval.
+func (t *pollTask) planNext(r pollResult, now time.Time, minPause time.Duration) {
+	start := t.base
 	if r.fromNow {
-		from = now
+		start = now
 	}
-	t.planIn(r.delay, from)
-	if soonest := now.Add(rest); r.delay > 0 && t.due.Before(soonest) {
+	t.planIn(r.delay, start)
+	if soonest := now.Add(minPause); r.delay > 0 && t.due.Before(soonest) {
 		t.due = soonest
 	}
 }
@@ -139,7 +142,7 @@ type taskQueue struct {
 	first int // index of the first task in items; the tasks before it were removed
 }
 
-// len returns the number of tasks, including those that pop skips.
+// len returns the number of tasks, including the tasks that have left the phase taskWaiting.
 func (q *taskQueue) len() int { return len(q.items) - q.first }
 
 func (q *taskQueue) push(t *pollTask) {
@@ -162,7 +165,7 @@ func (q *taskQueue) pop() *pollTask {
 	return nil
 }
 
-// removeMatching removes and returns the waiting tasks that match.
+// removeMatching removes and returns the waiting tasks for which match returns true.
 func (q *taskQueue) removeMatching(match func(*pollTask) bool) (removed []*pollTask) {
 	kept := q.items[:0]
 	for _, t := range q.items[q.first:] {
@@ -179,7 +182,7 @@ func (q *taskQueue) removeMatching(match func(*pollTask) bool) (removed []*pollT
 	return removed
 }
 
-// prepend puts tasks before all others.
+// prepend puts tasks before all others in the queue.
 func (q *taskQueue) prepend(tasks []*pollTask) {
 	q.items, q.first = append(tasks[:len(tasks):len(tasks)], q.items[q.first:]...), 0
 }

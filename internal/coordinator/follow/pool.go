@@ -7,8 +7,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// pool holds one endpoint for each key that is in use. Its methods may be called
-// concurrently.
+// pool holds one endpoint (a shared connection) for each endpointKey that is in use. Its methods
+// may be called concurrently.
 type pool struct {
 	dialer dialer
 
@@ -49,7 +49,7 @@ func (p *pool) acquire(key endpointKey) *endpoint {
 	return e
 }
 
-// release ends the use of an endpoint by one caller of acquire. When the last user releases
+// release says that a caller of acquire no longer uses the endpoint. When the last user releases
 // the endpoint, the connection is closed.
 func (p *pool) release(e *endpoint) {
 	if p.removeUser(e) > 0 {
@@ -60,7 +60,7 @@ func (p *pool) release(e *endpoint) {
 	<-e.turn
 }
 
-// removeUser counts one user of the endpoint less, and returns the number of its users.
+// removeUser decreases the number of users of the endpoint by 1, and returns this number.
 func (p *pool) removeUser(e *endpoint) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,17 +14,18 @@ import (
 )
 
 const (
-	// probeEvery is the interval between the probes of a target that is followed by a stock
-	// Watch.
+	// probeEvery is the interval between the probes of a target that is followed by the Watch
+	// of grpc.health.v1.
 	probeEvery = 10 * time.Second
 	// probeAgain is the delay of the next probe after a probe that was not answered in time.
 	probeAgain = 2 * time.Second
-	// probeSoon is the delay of the next probe after a probe that contradicts the Watch.
+	// probeSoon is the delay of the next probe after a probe whose status differs from the last
+	// status of the Watch.
 	probeSoon = time.Second
 )
 
-// probe asks a target that is followed by a stock Watch for signs of life, because a stock
-// Watch has no heartbeats. At most one probe is in progress for a stream.
+// probe makes probes: Checks of a target that is followed by the Watch of grpc.health.v1, which
+// has no heartbeats. At most one probe is in progress for a stream.
 type probe struct {
 	*session
 	conn *grpc.ClientConn
@@ -32,10 +33,13 @@ type probe struct {
 
 	busy atomic.Bool
 	// Only the goroutine that has set busy uses the fields below.
-	missed       bool      // an earlier probe was not answered, or only a proxy answered it
-	cutReplies   int       // number of replies in a row that ended before they were complete
-	contradicted time.Time // time at which the first probe of a series began that contradicts the Watch
-	contradicts  int       // number (targetAnswer.count) of the answer of the Watch that this series contradicts
+	missed     bool // an earlier probe was not answered, or only a proxy answered it
+	cutReplies int  // number of replies in a row that ended before they were complete
+	// contradicted is the time at which a probe began whose status differs from the last
+	// status of the Watch. If several such probes were made in a row, it is the time of the
+	// first one. It is zero after a probe with the same status.
+	contradicted time.Time
+	contradicts  int // targetAnswer.count of the status of the Watch from which the probe differs
 }
 
 // start starts a probe in a new goroutine, unless a probe is in progress or ctx has ended.
@@ -50,12 +54,13 @@ func (p *probe) start(ctx context.Context) {
 }
 
 // run makes one probe. If the target answers, the last status of the Watch is confirmed,
-// unless the probe contradicts this status. If no answer comes in time, or only a proxy
-// answers, that is evidence against the path. After that, only a new Watch confirms a status.
-// If the connection breaks, run reports nothing, because the stream reports it.
+// unless the probe returns another status. If no answer comes in time, or only a proxy
+// answers, run reports that the network path has failed. After that, only a new Watch confirms
+// a status. If the connection breaks, run reports nothing, because the stream of the Watch
+// breaks too.
 func (p *probe) run(ctx context.Context) {
-	said, names := p.lastAnswer(), p.f.names()
-	if !said.named && len(names) > 1 {
+	watchAnswer, names := p.lastAnswer(), p.f.names()
+	if !watchAnswer.named && len(names) > 1 {
 		if p.check(ctx, names[0]).valid {
 			p.nameBecameKnown()
 			return
@@ -70,12 +75,12 @@ func (p *probe) run(ctx context.Context) {
 	if ctx.Err() != nil || p.conn.GetState() != connectivity.Ready {
 		return
 	}
-	p.handle(ctx, &said, &r, began)
+	p.handle(ctx, &watchAnswer, &r, began)
 }
 
-// handle handles the result of a probe that began at began. said is the last answer of the
-// Watch before the probe.
-func (p *probe) handle(ctx context.Context, said *targetAnswer, r *probeResult, began time.Time) {
+// handle handles the result r of a probe. watchAnswer is the last answer of the Watch before the
+// probe. began is the time at which the probe began.
+func (p *probe) handle(ctx context.Context, watchAnswer *targetAnswer, r *probeResult, began time.Time) {
 	switch {
 	case errors.Is(r.err, errStranger):
 		p.end(errStranger)
@@ -94,9 +99,9 @@ func (p *probe) handle(ctx context.Context, said *targetAnswer, r *probeResult, 
 	case p.missed:
 		p.f.endpoint.callAnswered()
 		p.end(errTryBetter)
-	case r.contradicts(said):
+	case r.contradicts(watchAnswer):
 		p.f.endpoint.callAnswered()
-		p.contradiction(said.count, began)
+		p.contradiction(watchAnswer.count, began)
 	default:
 		p.f.endpoint.callAnswered()
 		p.contradicted = time.Time{}
@@ -104,14 +109,17 @@ func (p *probe) handle(ctx context.Context, said *targetAnswer, r *probeResult, 
 	}
 }
 
-// firstCut counts one more reply that broke off. It returns true if this is the first one in a row.
+// firstCut counts one more reply that ended before it was complete. It returns true for the first
+// such reply in a row.
 func (p *probe) firstCut() bool {
 	p.cutReplies++
 	return p.cutReplies == 1
 }
 
-// nameBecameKnown handles a Check that shows that the target knows the health name, although
-// the Watch of this name said that it does not. It opens the Watch again, but only once.
+// nameBecameKnown handles a Check that shows that the target knows the health name. Before, the
+// target had answered to the Watch that it does not know this name. The first time,
+// nameBecameKnown ends the Watch so that the follower opens it again. The second time, the Watch
+// is not trusted any more.
 func (p *probe) nameBecameKnown() {
 	p.f.endpoint.callAnswered()
 	if p.f.learnt.stock.renamed.Swap(true) {
@@ -121,8 +129,9 @@ func (p *probe) nameBecameKnown() {
 	p.end(errTryBetter)
 }
 
-// contradiction handles a probe that contradicts the answer with this number. It ends the
-// Watch if an earlier probe, at least probeSoon before, has contradicted the same answer.
+// contradiction handles a probe whose status differs from an answer of the Watch. answer is
+// targetAnswer.count of this answer. contradiction ends the Watch if an earlier probe, at least
+// probeSoon before, has differed from the same answer.
 func (p *probe) contradiction(answer int, began time.Time) {
 	switch {
 	case p.contradicted.IsZero() || p.contradicts != answer:
@@ -137,22 +146,22 @@ func (p *probe) contradiction(answer int, began time.Time) {
 // probeResult is the result of one probe: the answer of a Check, or the first status of a Watch.
 type probeResult struct {
 	valid  bool
-	status int32   // status of grpc.health.v1, if valid
+	status int32   // number of a status of grpc.health.v1, if the field valid is true
 	proven bool    // the answer is proven to come from the registered process
-	found  finding // why the result is not valid
+	found  finding // why the result has no valid status
 	err    error
 }
 
-// contradicts reports whether the result differs from the last answer of the Watch. It
-// returns false for an error that says nothing about the health of the target.
-func (r *probeResult) contradicts(said *targetAnswer) bool {
+// contradicts reports whether the result differs from watchAnswer, the last answer of the Watch.
+// It returns false for an error that is no evidence about the health of the target.
+func (r *probeResult) contradicts(watchAnswer *targetAnswer) bool {
 	switch {
-	case said.count == 0:
+	case watchAnswer.count == 0:
 		return false
-	case !said.valid:
-		return r.valid // the Watch says that the name is not known, so any status contradicts it
+	case !watchAnswer.valid:
+		return r.valid // according to the Watch the name is not known, so any status differs
 	case r.valid:
-		return r.status != said.status.GRPC()
+		return r.status != watchAnswer.status.GRPC()
 	}
 	return r.found.kind == targetFailed
 }
@@ -200,7 +209,7 @@ func (p *probe) checkOnce(ctx context.Context, name string) (result probeResult)
 		return result
 	}
 	result.found = classifyCall(err, &r)
-	// Both sides know the deadline, and either of them may be the first to end the call.
+	// The target knows the deadline too, and may end the call before the coordinator does.
 	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) && status.Code(err) == codes.DeadlineExceeded {
 		result.found.waited = true
 	}

@@ -15,12 +15,13 @@ import (
 )
 
 // reply records the headers, trailers and messages that one call or stream received. With
-// them, classifyCall finds out whether the target sent an error or our own client made it.
+// them, classifyCall finds out whether the target sent an error or the coordinator's own client
+// made the error.
 //
-// withReply puts the reply into the context of a call. From there the stats handler of the
-// connection takes it and fills it in. Calls that share a reply must not overlap. The reply is
-// cleared when a call begins, and when gRPC or the retrier begins another attempt. The
-// methods may be called concurrently.
+// withReply puts the reply into the context of a call. The stats handler of the connection takes
+// the reply from the context and records the events of the call in it. Calls that share a reply
+// must not overlap. The reply is cleared when a call begins, and when gRPC or the retrier begins
+// another attempt. The methods may be called concurrently.
 type reply struct {
 	mu  sync.Mutex
 	got received
@@ -31,11 +32,11 @@ type received struct {
 	conn   *grpc.ClientConn // connection of the call; nil if the call has not begun
 	stream bool             // the call is a stream, whose reply may have any number of messages
 	began  time.Time
-	// sent is the time at which the call was sent. It is zero if the call was not sent: it
-	// may still wait until the target allows another stream.
+	// sent is the time at which the call was sent. It is zero if the call was not sent, for
+	// example because the target allows no further stream.
 	sent time.Time
-	// header is nil if no header came. A reply that consists of trailers only has no
-	// header.
+	// header holds the received header. It is nil if no header came, for example in a reply
+	// that consists of trailers only.
 	header metadata.MD
 	// trailers is true if gRPC trailers ended the stream. It is false if an HTTP error, a reset
 	// or the loss of the connection ended the stream.
@@ -65,7 +66,7 @@ func (r *reply) received() received {
 	return r.got
 }
 
-// restore replaces the content of r by an earlier content. r may be nil.
+// restore replaces the content of r by an earlier result of the method received. r may be nil.
 func (r *reply) restore(earlier received) {
 	if r == nil {
 		return
@@ -87,8 +88,8 @@ type replyRecorder struct {
 	conn *grpc.ClientConn // connection whose calls are recorded; it is set before the first call
 }
 
-// TagRPC implements stats.Handler. It adds the reply to the context once more, above the
-// values that gRPC has added. This makes the lookup in HandleRPC fast.
+// TagRPC implements stats.Handler. It adds the reply to the context once more, so that HandleRPC
+// finds the reply before all values that gRPC has added to the context. This is faster.
 func (h *replyRecorder) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
 	if r := replyOf(ctx); r != nil {
 		return withReply(ctx, r)
@@ -126,7 +127,8 @@ func (h *replyRecorder) TagConn(ctx context.Context, _ *stats.ConnTagInfo) conte
 // HandleConn implements stats.Handler.
 func (h *replyRecorder) HandleConn(context.Context, stats.ConnStats) {}
 
-// noMetadata is an empty map that all replies without used metadata share. It is never changed.
+// noMetadata is an empty map, which is never changed. All replies without the metadata keys that
+// this package reads share it.
 var noMetadata = metadata.MD{}
 
 // usedMetadata returns only the keys of md that this package reads, so that an open stream
@@ -144,9 +146,9 @@ func usedMetadata(md metadata.MD) metadata.MD {
 	return kept
 }
 
-// waitsForRoom reports whether the call is not sent yet because the target allows no further
-// stream on the connection, which is ready. It also returns true for a call that was sent, if
-// the call waited longer to be sent than it has waited for its answer.
+// waitsForRoom reports whether the call was not sent on a ready connection, because the target
+// allows no further stream. It also returns true for a call that was sent, if the call waited
+// longer to be sent than it has waited for its answer.
 func (g *received) waitsForRoom() bool {
 	if g.conn == nil || g.conn.GetState() != connectivity.Ready {
 		return false
@@ -158,11 +160,12 @@ func (g *received) has(key string) bool {
 	return len(g.header[key]) > 0 || len(g.trailer[key]) > 0
 }
 
-// fromUpstream reports whether Envoy marks the answer as an answer of the target. Envoy does
-// not mark its own answers.
+// fromUpstream reports whether the proxy Envoy marks the answer as an answer of the target. Envoy
+// does not mark its own answers.
 func (g *received) fromUpstream() bool { return g.has("x-envoy-upstream-service-time") }
 
-// byEnvoy reports whether Envoy has sent the answer, either its own or one that it forwarded.
+// byEnvoy reports whether the proxy Envoy has sent the answer. It may be an answer of Envoy itself,
+// or an answer of the target that Envoy has forwarded.
 func (g *received) byEnvoy() bool {
 	envoy := func(server string) bool { return server == "envoy" || server == "istio-envoy" }
 	return slices.ContainsFunc(g.header["server"], envoy) || slices.ContainsFunc(g.trailer["server"], envoy)
@@ -179,8 +182,8 @@ func (g *received) hasEnvoyKey() bool {
 	return false
 }
 
-// byProxy reports whether a proxy may have made the status. It returns true if the reply has
-// the key "via", even if Envoy marks the answer as an answer of the target.
+// byProxy reports whether a proxy may have made the status. It returns true if the reply has the
+// metadata key "via", even if Envoy marks the answer as an answer of the target.
 func (g *received) byProxy() bool {
 	return g.has("via") || g.byEnvoy() && !g.fromUpstream()
 }

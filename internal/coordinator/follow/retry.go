@@ -17,10 +17,10 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// retrier repeats unary calls that a target has turned away, as RetryRule defines. It does not
-// repeat a call that was not answered in time, because that is evidence. It does not repeat a
-// call on a broken connection, because only the follower dials. It does not repeat streams,
-// because the follower opens the next stream.
+// retrier repeats unary calls that a target has turned away. RetryRule says when a target turns
+// a call away, and how a call is repeated. It does not repeat a call that was not answered in
+// time, because that is evidence. It does not repeat a call on a broken connection, because only
+// the follower dials. It does not repeat streams, because the follower opens the next stream.
 type retrier struct {
 	rules    map[string]RetryRule // rule for each method, by full method name with a slash
 	patience func() time.Duration
@@ -37,8 +37,8 @@ func newRetrier(cfg *Config) *retrier {
 	}
 }
 
-// unary is the interceptor for unary calls. For a call that succeeds, it does only one map
-// lookup and counts the call.
+// unary is the interceptor for unary calls. It repeats a call that the target has turned away. A
+// call that succeeds costs only one map lookup and one counter.
 func (r *retrier) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	rule, known := r.rules[method]
 	if !known {
@@ -56,7 +56,7 @@ func (r *retrier) unary(ctx context.Context, method string, req, reply any, cc *
 	if recorded := replyOf(ctx); recorded != nil {
 		c.reply, c.received = recorded, recorded.received()
 	}
-	return c.again(ctx, method, req, reply, cc, invoke, opts...)
+	return c.repeat(ctx, method, req, reply, cc, invoke, opts...)
 }
 
 // retriedCall is one call that the target has turned away, and its further attempts.
@@ -70,14 +70,14 @@ type retriedCall struct {
 	// reply after the first attempt.
 	reply    *reply
 	received received
-	begun    bool // the library has received the error of the first attempt
+	begun    bool // the retry library has received the error of the first attempt
 	repeated int
 	pause    time.Duration
 }
 
-// again passes the call to the retry library. The first attempt of the library makes no call:
-// it returns the error of the attempt that unary has already made.
-func (c *retriedCall) again(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+// repeat passes the call to the retry library. The first attempt of the library makes no call: it
+// returns the error of the attempt that the method unary has already made.
+func (c *retriedCall) repeat(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	retrying := retry.UnaryClientInterceptor(
 		retry.WithMax(uint(c.rule.Attempts)), retry.WithRetriable(c.retriable),
 		retry.WithBackoff(func(context.Context, uint) time.Duration { return c.pause }),
@@ -98,8 +98,8 @@ func (c *retriedCall) again(ctx context.Context, method string, req, reply any, 
 	return err
 }
 
-// retriable reports whether another attempt must be made, and sets c.pause. The pause is a
-// random part of the longest pause, or the pause that the answer requests.
+// retriable reports whether another attempt must be made, and sets c.pause. The pause is random,
+// from 0 to the longest pause, but at least the pause that the target requests in its answer.
 func (c *retriedCall) retriable(err error) bool {
 	if !turnedAway(err) || c.conn.GetState() != connectivity.Ready || c.repeated+1 >= c.rule.Attempts {
 		return false
@@ -133,11 +133,12 @@ func turnedAway(err error) bool {
 }
 
 const (
-	// perCall is the number of tokens that each call adds to the budget. perSecond is the
-	// number that each second adds, so that a mesh with few targets has a budget too.
+	// perCall is the number of tokens that each call adds to retryBudget. perSecond is the
+	// number of tokens that each second adds, so that a mesh with few targets can repeat calls
+	// too.
 	perCall   = 0.1
 	perSecond = 1
-	// maxBudget is the largest number of tokens that the budget can hold.
+	// maxBudget is the largest number of tokens in retryBudget.
 	maxBudget = 50
 )
 

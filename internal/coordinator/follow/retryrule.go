@@ -28,30 +28,31 @@ const (
 
 // RetryRule says how a call is repeated after the target has turned it away. A target turns a
 // call away by UNAVAILABLE on a connection that has not broken, or by RESOURCE_EXHAUSTED with
-// RetryInfo. No attempt begins later than half of the poll interval, or half of the timeout of
-// a Check, after the first attempt.
+// RetryInfo. No further attempt begins when half of the poll interval, or half of the timeout of
+// a Check, has passed since the first attempt began.
 type RetryRule struct {
-	// Attempts is the total number of attempts, at most 10. 0 means 3. 1 means that
+	// Attempts is the largest number of attempts of one call, at most 10. 0 means 3. 1 means that
 	// the call is not repeated.
 	Attempts int
-	// Base is the longest pause before the second attempt, and at least 10 ms. The
+	// Base is the longest pause before the second attempt. It must be at least 10 ms. The
 	// longest pause doubles with each further attempt, up to Cap. Each pause is random,
-	// from 0 to the longest. 0 means 1 s for Base and 15 s for Cap.
+	// from 0 to the longest pause. Base 0 means 1 s, and Cap 0 means 15 s.
 	Base, Cap time.Duration
 }
 
-// Retry holds the embedded rule for all methods whose calls may be repeated. Methods holds
-// rules for single methods by name; see RetryMethods. If a field of such a rule is zero, the
-// value of the embedded rule is used, if the two fit together. The zero value of Retry means
-// the defaults.
+// Retry holds the rules for the methods whose calls may be repeated. The embedded RetryRule is the
+// rule for all these methods. Methods holds rules for single methods by their names, see
+// RetryMethods. If a field of a rule in Methods is zero, the field of the embedded rule is used.
+// Base is decreased, or Cap is increased, if Base would be more than Cap. The zero value of
+// Retry means the defaults.
 type Retry struct {
 	RetryRule
 	Methods map[string]RetryRule
 }
 
 // RetryMethods returns the full names of the methods whose calls may be repeated: the
-// unary ones without side effects. A Watch is not repeated here, because its follower
-// opens the next one.
+// unary methods without side effects. A Watch is not repeated by a RetryRule, because the follower
+// opens the next Watch.
 func RetryMethods() []string {
 	return []string{
 		strings.TrimPrefix(healthpb.Health_Check_FullMethodName, "/"),
@@ -100,8 +101,9 @@ func (r RetryRule) validate(prefix string) error {
 	return errs.Join()
 }
 
-// withDefaults replaces each zero field by that of another rule, or by the default if that is
-// zero too. If only one of Base and Cap is set, the other one is adapted to it.
+// withDefaults returns r in which each zero field has the value of the rule other. If that field
+// is zero too, the default is used. If r has only one of Base and Cap, the other value is adapted
+// so that Base is at most Cap.
 func (r RetryRule) withDefaults(other RetryRule) RetryRule {
 	base, limit := cmp.Or(other.Base, DefaultRetryBase), cmp.Or(other.Cap, DefaultRetryCap)
 	switch {
@@ -122,7 +124,8 @@ func (r RetryRule) maxPause(repeated int) time.Duration {
 	return delay.Doubled(r.Base, repeated, r.Cap)
 }
 
-// byMethod returns the rule of each method with all defaults, by full method name with a slash.
+// byMethod returns the rule for each method, with defaults in place of zero fields. The keys are
+// full method names that begin with a slash.
 func (r *Retry) byMethod() map[string]RetryRule {
 	rules := map[string]RetryRule{}
 	for _, name := range RetryMethods() {

@@ -19,26 +19,26 @@ import (
 )
 
 // session is one stream, or one series of polls over one connection. All its answers come from
-// one process, unless a proxy forwards the calls. Sessions report the evidence from answers.
-// follower.report reports the evidence from errors without a session.
+// one process, unless a proxy forwards the calls. A session passes the answers as evidence to
+// the registry. If no answer comes, follower.report passes the error as evidence.
 type session struct {
 	f      *follower
 	source health.Source
 	number uint64 // unique number of the session within the manager
-	via    string // reason for which no better source is in use; empty if source is the best source
+	via    string // reason for which no better protocol is in use; empty if the best protocol is in use
 
 	reply   reply       // reply of the stream, or of the last Check
-	proven  atomic.Bool // a reply contained the proof of the registered process
+	proven  atomic.Bool // a reply contained the proof that the registered process has answered
 	proxied atomic.Bool // the headers or trailers of a reply named a proxy
 
 	mu   sync.Mutex
 	last targetAnswer
 }
 
-// targetAnswer is the last answer of the target about the health name. If the target does not
-// know the health name, the answer is about "".
+// targetAnswer is the last answer of the target about the health name, which is the service name in
+// health requests. If the target does not know the health name, the answer is about the name "".
 type targetAnswer struct {
-	valid  bool // true if the answer is a valid status
+	valid  bool // true if the answer is a valid status, false if it is an error
 	named  bool // true if the answer is about the health name, false if it is about ""
 	status health.Status
 	at     time.Time // time at which the answer came
@@ -50,7 +50,8 @@ func newSession(f *follower, source health.Source) *session {
 	return &session{f: f, source: source, number: f.sessions.Add(1), via: f.learnt.via}
 }
 
-// nonceBytes is the length of a nonce in bytes.
+// nonceBytes is the length in bytes of a nonce: the random value for which a process returns a
+// proof.
 const nonceBytes = 16
 
 // callContext returns a context for one call or stream whose reply is recorded in r. If the
@@ -84,8 +85,8 @@ func (s *session) identify(r *reply, nonce []byte) (proven bool, err error) {
 	return false, errStranger
 }
 
-// startStream opens a stream and waits for its first message. proven and err are the results of
-// identify for the reply with this message.
+// startStream opens a stream and waits for its first message. proven is true if the reply proves
+// that the registered process has answered. If another process has answered, err is errStranger.
 func startStream[M any](ctx context.Context, s *session, r *reply, open func(context.Context) (grpc.ServerStreamingClient[M], error)) (stream grpc.ServerStreamingClient[M], first *M, proven bool, err error) {
 	call, nonce := s.callContext(ctx, r)
 	if stream, err = open(call); err != nil {
@@ -98,7 +99,7 @@ func startStream[M any](ctx context.Context, s *session, r *reply, open func(con
 	return stream, first, proven, err
 }
 
-// reportStatus passes a status to the registry.
+// reportStatus passes to the registry a status that the target has sent.
 func (s *session) reportStatus(ctx context.Context, r mesh.Report) {
 	s.setLast(targetAnswer{valid: true, named: r.Named, status: r.Status})
 	if r.Named {
@@ -117,20 +118,20 @@ func (s *session) confirmLast(ctx context.Context, proven bool) {
 	}
 }
 
-// confirmAlive reports only that the target has answered. It is used if the status in the
-// answer is less precise than an earlier one on the connection.
+// confirmAlive reports only that the target has answered, but no status. It is used if the status
+// in the answer is less precise than an earlier status on the same connection.
 func (s *session) confirmAlive(ctx context.Context) {
 	s.reportAnswer(ctx, mesh.Event{Kind: mesh.EventAlive, Proven: s.proven.Load()})
 }
 
-// reportFinding reports an answer that contains no status of a requested name. since is the time
-// at which the Check began, or zero if the answer came on a stream.
-func (s *session) reportFinding(ctx context.Context, found finding, since time.Time) {
+// reportFinding reports an answer that contains no status of a requested name. waitBegan is the
+// time at which the Check began, or zero if the answer came on a stream.
+func (s *session) reportFinding(ctx context.Context, found finding, waitBegan time.Time) {
 	if found.kind == unknownName || found.kind == targetFailed { // the target implements the protocol
 		s.f.source.set(s.source)
 	}
 	s.setLast(targetAnswer{})
-	s.f.report(ctx, found, since)
+	s.f.report(ctx, found, waitBegan)
 }
 
 func (s *session) reportAnswer(ctx context.Context, ev mesh.Event) {
@@ -157,10 +158,10 @@ func (s *session) lastAnswer() targetAnswer {
 	return s.last
 }
 
-// endedBy describes the end of the session by err. since is when the last answer came, or when
-// the wait for the first answer began.
-func (s *session) endedBy(err error, since time.Time) ended {
-	end := ended{err: err, since: since, answered: s.lastAnswer().count > 0}
+// endedBy returns why the session ended. err is the error of the stream. waitBegan is the time at
+// which the last answer came. If no answer came, it is the time at which the session began.
+func (s *session) endedBy(err error, waitBegan time.Time) ended {
+	end := ended{err: err, since: waitBegan, answered: s.lastAnswer().count > 0}
 	switch {
 	case errors.Is(err, errNoRoom):
 		end.found = quotaFinding()
@@ -191,9 +192,10 @@ func (s *session) stockStatus(status healthpb.HealthCheckResponse_ServingStatus,
 	return r, finding{}
 }
 
-// reportOf translates a status of grpc.health.v1. The trailers of a Check may have a more
-// precise status, and its cause. Without trailers, the status is that of the message. The cause
-// is then CauseNone, and the mesh uses the usual cause of the status.
+// reportOf translates a status of grpc.health.v1 into a report. status is the number in the
+// message. The trailers of a Check may have a more precise status, and its cause. Without such
+// trailers, the report has the status of the message and the cause CauseNone. For CauseNone the
+// registry uses the usual cause of the status. ok is false if the number is not valid.
 func reportOf(status int32, trailer metadata.MD) (r mesh.Report, ok bool) {
 	switch status {
 	case 0:
@@ -216,8 +218,8 @@ func reportOf(status int32, trailer metadata.MD) (r mesh.Report, ok bool) {
 	return r, true
 }
 
-// refines reports whether grpc.health.v1 can show the status precise as this number. A server
-// may choose to show DEGRADED as NOT_SERVING.
-func refines(precise health.Status, number int32) bool {
-	return precise.GRPC() == number || precise == health.Degraded && number == health.NotServing.GRPC()
+// refines reports whether a server with the status s may return number as its status of
+// grpc.health.v1. A server may choose to return NOT_SERVING if its status is DEGRADED.
+func refines(s health.Status, number int32) bool {
+	return s.GRPC() == number || s == health.Degraded && number == health.NotServing.GRPC()
 }

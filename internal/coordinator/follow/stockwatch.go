@@ -15,12 +15,12 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// errNameUnknown ends a Watch if the target does not know the health name and never knew it.
+// errNameUnknown ends a Watch if the target does not know the health name, and has never known it.
 var errNameUnknown = errors.New("the target does not know the health name")
 
 // followStock follows the instance by the Watch of grpc.health.v1 until the stream ends. It
-// watches the health name. If the target does not know that name, it watches "" instead, and
-// probes ask for the health name.
+// watches the health name. If the target does not know that name, followStock watches the name
+// "" instead. In this case probes find out when the target knows the health name.
 func (f *follower) followStock(ctx context.Context, conn *grpc.ClientConn) ended {
 	w, err := f.watchName(ctx, conn, f.name())
 	unknown := errors.Is(err, errNameUnknown) || status.Code(err) == codes.NotFound && w.lastAnswer().count == 0
@@ -34,13 +34,14 @@ func (f *follower) followStock(ctx context.Context, conn *grpc.ClientConn) ended
 	return end
 }
 
-// watchName runs the stock Watch of one name until the stream ends, and returns why it ended.
+// watchName opens the Watch of grpc.health.v1 for one name, and reads it until the stream ends. It
+// returns why the stream ended.
 func (f *follower) watchName(ctx context.Context, conn *grpc.ClientConn, name string) (*stockWatch, error) {
 	w := &stockWatch{session: newSession(f, health.SourceWatch), conn: conn, began: time.Now()}
 	return w, w.run(ctx, name)
 }
 
-// stockWatch is one stream of grpc.health.v1.
+// stockWatch is one stream of the Watch of grpc.health.v1.
 type stockWatch struct {
 	*session
 	conn  *grpc.ClientConn
@@ -62,7 +63,7 @@ func (w *stockWatch) run(ctx context.Context, name string) error {
 	every := w.f.cfg.pace(probeEvery)
 	p := &probe{session: w.session, conn: w.conn, end: cancel}
 	defer w.f.monitor.watch(&monitoredStream{
-		limit: w.f.cfg.firstMessageTimeout(), end: cancel, until: w.f.learnt.tryBetterAt,
+		limit: w.f.cfg.firstMessageTimeout(), end: cancel, tryBetterAt: w.f.learnt.tryBetterAt,
 		probe: func() { p.start(ctx) }, probeEvery: every, probeAt: time.Now().Add(rand.N(every)),
 	})()
 	return ownEnd(ctx, w.read(ctx, name))
@@ -75,7 +76,7 @@ func (w *stockWatch) read(ctx context.Context, name string) error {
 	if err == nil {
 		w.proven.Store(proven)
 		w.f.endpoint.callAnswered()
-		w.f.monitor.setLimit(0) // a stock Watch has no heartbeats
+		w.f.monitor.setLimit(0) // the Watch of grpc.health.v1 has no heartbeats
 	}
 	for err == nil {
 		if !w.f.withinBudget() {
@@ -103,7 +104,7 @@ func (w *stockWatch) handle(ctx context.Context, s healthpb.HealthCheckResponse_
 		w.reportFinding(ctx, found, time.Time{})
 		return nil
 	case stock.reopened && r.Status.GRPC() != w.f.interval.answer:
-		return errContradicted // a Check has just given another answer
+		return errContradicted // the last Check has returned another status
 	}
 	stock.reopened = false
 	r.Named = named

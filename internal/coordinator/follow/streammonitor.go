@@ -14,24 +14,26 @@ type streamMonitor struct {
 	open *monitoredStream // the open stream; nil if no stream is open
 }
 
-// monitoredStream holds the limits of an open stream, and when its last message came.
+// monitoredStream says when an open stream must be ended or probed, and when its last message
+// came.
 type monitoredStream struct {
-	limit   time.Duration // longest time without a message; 0: no limit, because probes ask for signs of life
-	heardAt time.Time     // time at which the last sign of life came
+	limit   time.Duration // longest time without a message; 0: no limit, because probes find out whether the target answers
+	heardAt time.Time     // time at which the last message came, or the stream opened
 	// forgiven is the part of the time since heardAt in which the coordinator itself was
 	// late. longestLate is the longest single lateness in this time.
 	forgiven, longestLate time.Duration
-	// end ends the stream: with errSilent after a silence longer than limit, or with
-	// errTryBetter when the time until has come.
-	end   context.CancelCauseFunc
-	until time.Time // time at which a better protocol is tried; zero: never
-	// probe asks the target for a sign of life. It is nil if the stream has heartbeats.
+	// end ends the stream. Its argument is errSilent after a silence longer than limit, or
+	// errTryBetter at the time tryBetterAt.
+	end         context.CancelCauseFunc
+	tryBetterAt time.Time // time at which the stream ends so that a better protocol is tried; zero: never
+	// probe finds out by a Check whether the target still answers. It is nil if the stream has
+	// heartbeats.
 	probe      func()
 	probeEvery time.Duration
 	probeAt    time.Time
 }
 
-// watch monitors a stream that opens now, until the caller calls done.
+// watch begins to monitor a stream that opens now. The caller must call done when the stream ends.
 func (m *streamMonitor) watch(s *monitoredStream) (done func()) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -44,17 +46,17 @@ func (m *streamMonitor) watch(s *monitoredStream) (done func()) {
 	}
 }
 
-// heard records that a message or another sign of life has just come.
+// heard records that a message has just come on the open stream.
 func (m *streamMonitor) heard() {
 	m.update(func(s *monitoredStream) { s.heardAt, s.forgiven, s.longestLate = time.Now(), 0, 0 })
 }
 
-// setLimit sets the longest time without a sign of life from now on; 0 means no limit.
+// setLimit sets the longest time without a message for the open stream; 0 means no limit.
 func (m *streamMonitor) setLimit(limit time.Duration) {
 	m.update(func(s *monitoredStream) { s.limit = limit })
 }
 
-// probeIn plans the next probe for the time d from now.
+// probeIn plans that the next probe begins after the delay d.
 func (m *streamMonitor) probeIn(d time.Duration) {
 	m.update(func(s *monitoredStream) { s.probeAt = time.Now().Add(d) })
 }
@@ -67,8 +69,8 @@ func (m *streamMonitor) update(change func(*monitoredStream)) {
 	}
 }
 
-// check ends the stream or starts a probe, if either is due. late is how late the caller
-// itself is; 0 if it is not.
+// check ends the stream or starts a probe, if one of these actions is due. late is how late the
+// caller itself runs; it is 0 if the caller runs in time.
 func (m *streamMonitor) check(now time.Time, late time.Duration) {
 	m.mu.Lock()
 	end, probe, why := m.open.nextAction(now, late)
@@ -83,7 +85,7 @@ func (m *streamMonitor) check(now time.Time, late time.Duration) {
 
 // nextAction returns the function end or probe that must be called now, or neither. While the
 // coordinator is late, it does not end a stream for silence, because messages may have arrived
-// that no goroutine has read yet. s may be nil.
+// that no goroutine has read yet. why is the argument for end. s may be nil.
 func (s *monitoredStream) nextAction(now time.Time, late time.Duration) (end context.CancelCauseFunc, probe func(), why error) {
 	switch {
 	case s == nil:
@@ -91,7 +93,7 @@ func (s *monitoredStream) nextAction(now time.Time, late time.Duration) (end con
 		s.forgive(late)
 	case s.limit > 0 && now.Sub(s.heardAt)-s.forgiven >= s.limit:
 		return s.end, nil, errSilent
-	case !s.until.IsZero() && now.After(s.until):
+	case !s.tryBetterAt.IsZero() && now.After(s.tryBetterAt):
 		return s.end, nil, errTryBetter
 	case s.probe != nil && !now.Before(s.probeAt):
 		s.probeAt = now.Add(s.probeEvery)
@@ -100,9 +102,9 @@ func (s *monitoredStream) nextAction(now time.Time, late time.Duration) (end con
 	return nil, nil, nil
 }
 
-// forgive subtracts the lateness of the coordinator from the silence of the stream. The total
-// of repeated lateness is forgiven only up to the limit. So a silent stream is found after
-// twice the limit at the latest, unless a single lateness was longer.
+// forgive subtracts the lateness of the coordinator from the silence of the stream. The sum of
+// repeated lateness is subtracted only up to the field limit. So a silent stream is found after
+// twice limit at the latest, unless a single lateness was longer than limit.
 func (s *monitoredStream) forgive(late time.Duration) {
 	s.longestLate = max(s.longestLate, late)
 	s.forgiven = min(s.forgiven+late, max(s.limit, s.longestLate))
