@@ -17,8 +17,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// GRPC returns a check of the health of another service, which the own service calls. conn is the
-// connection that the own service uses for its calls, or a connection to a coordinator. name is the
+// GRPC returns a check of the health of another service that the program calls. conn is the
+// connection that the program uses for these calls, or a connection to a coordinator. name is the
 // name of the other service in the health calls. The empty name means the whole server. SERVING is
 // a pass, DEGRADED is a warning, and any other status is a failure.
 //
