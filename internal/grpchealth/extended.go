@@ -31,7 +31,7 @@ type extended struct {
 	h *Handlers
 }
 
-// Check returns everything about one name.
+// Check returns the whole state of one name, with the level of detail that the policy allows.
 func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckResponse, error) {
 	x.h.noteCall()
 	if err := x.h.prove(ctx); err != nil {

@@ -29,10 +29,10 @@ type Config struct {
 	// Caller returns the principal that makes a call. The access policy needs the principal.
 	// Caller is called once for each call. nil means that nothing is known about any caller.
 	Caller func(context.Context) access.Principal
-	// ShowReasons reports whether the caller of a call is trusted and so may see reasons. true
-	// makes a caller trusted even if Caller returns a principal that is not. It is called once
-	// for each call of meshhealth.v1.HealthService, and not for grpc.health.v1, which shows no
-	// reasons. nil means false for every caller.
+	// ShowReasons reports whether the caller of a call is trusted and so may see reasons. The
+	// result true counts even if Caller returns a principal that is not trusted. ShowReasons is
+	// called once for each call of meshhealth.v1.HealthService, and not for grpc.health.v1,
+	// which shows no reasons. nil means false for every caller.
 	ShowReasons func(context.Context) bool
 	// Asked is called at the beginning of each call, before the request is checked. nil means
 	// that no function is called.

@@ -142,8 +142,8 @@ func (s standard) parseName(req *healthpb.HealthCheckRequest) (health.ID, error)
 	return s.h.resolve(health.ParseID(req.GetService())), v.Err()
 }
 
-// numberIn returns the status number of a name from a step, which is what a reader gets from the
-// feed at once. The reader must read only this name. known is false if the step does not contain
+// numberIn returns the status number of a name after a step, the result of one call of
+// reader.Next. The reader must read only this name. known is false if the step does not contain
 // the state of the name.
 func (h *Handlers) numberIn(step *feed.Step) (number healthpb.HealthCheckResponse_ServingStatus, known bool) {
 	for e := range step.Entries {
