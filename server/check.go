@@ -81,7 +81,7 @@ type Check struct {
 	Priority int
 }
 
-// Kind is the question that a check or a served service answers.
+// Kind is the question that a check, or the status of a service name, answers.
 type Kind uint8
 
 // The values of Kind. The zero value is Readiness.
@@ -113,7 +113,7 @@ const (
 	// Fail makes the status of the service at least as bad as that of the check.
 	Fail OnFail = iota
 	// Degrade makes the service DEGRADED, never NOT_SERVING, when the check fails. The
-	// service does not wait for the first run of the check.
+	// service does not stay STARTING until the first run of the check.
 	Degrade
 	// Ignore gives the check no effect on the service. Callers still see the check.
 	Ignore

@@ -163,8 +163,8 @@ func (m *missingRun) look() {
 	}
 }
 
-// refused puts into the reason of the status that Run has refused the configuration, with
-// the error of Run.
+// refused is called if Run has refused the configuration. It puts this fact and the error of
+// Run into the reason of the status.
 func (m *missingRun) refused(err error) {
 	p := m.pipeline
 	p.update(func(time.Time) {

@@ -210,8 +210,8 @@ func (t totals) metrics() *health.Metrics {
 	}
 }
 
-// quantile returns a percentile of sorted by the nearest-rank method. It returns 0 if
-// sorted is empty.
+// quantile returns a percentile of sorted durations, by the nearest-rank method. It returns 0
+// if there are no durations.
 func quantile(sorted []time.Duration, percent int) time.Duration {
 	if len(sorted) == 0 {
 		return 0

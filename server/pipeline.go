@@ -72,9 +72,9 @@ func (p *pipeline) publishAndUnlock(now time.Time) {
 	}
 }
 
-// publish counts all changed checks and publishes the changed services. Changes other than
-// a changed status may wait, but only while the scheduler runs, because the scheduler publishes
-// them later. newsWait reports whether changes began to wait in this call.
+// publish updates the counts for all changed checks and publishes the changed services. Changes
+// other than a changed status may wait, but only while the scheduler runs, because the scheduler
+// publishes them later. newsWait reports whether changes began to wait in this call.
 func (p *pipeline) publish(now time.Time) (changes []health.Change, newsWait bool) {
 	p.countChanged()
 	return p.publisher.publishSoon(now, !p.judgement.started || p.schedule.closed)
@@ -89,7 +89,7 @@ func (p *pipeline) countChanged() {
 	p.judgement.updateStarted()
 }
 
-// wakeScheduler makes the scheduler call step now.
+// wakeScheduler makes the scheduler call step at once.
 func (p *pipeline) wakeScheduler() {
 	select {
 	case p.wake <- struct{}{}:

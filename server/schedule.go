@@ -15,8 +15,8 @@ const (
 	// slack is added to the time by which the next run of a check must have ended. Without
 	// slack, the last outcome would become stale if this run is a little late.
 	slack = time.Second
-	// lateSlack is the largest lateness of the scheduler after which deadlines stay the same.
-	// A larger lateness extends them.
+	// If the scheduler is late by more than lateSlack, the deadlines of all checks are extended
+	// by the same time.
 	lateSlack = 500 * time.Millisecond
 	// minPause and maxPause bound the result of pauseAfter.
 	minPause = time.Millisecond

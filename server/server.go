@@ -276,8 +276,8 @@ func (s *Server) Shutdown() {
 	})
 }
 
-// Resume ends the effect of Shutdown. For "" and each name that SetServingStatus has set, it
-// replaces the status set by hand by SERVING. The checks and the status of SetStatus still count.
+// Resume ends the effect of Shutdown. The status set by hand becomes SERVING for "" and for
+// each name that SetServingStatus has set. The checks and the status of SetStatus still count.
 func (s *Server) Resume() {
 	s.pipeline.update(func(time.Time) {
 		j := &s.pipeline.judgement

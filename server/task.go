@@ -148,7 +148,8 @@ func (t *task) nextRun(began, ended time.Time, m *machine.Machine) time.Time {
 // deadlines of the check, by at most maxExcused times its interval.
 const maxExcused = 4
 
-// forgive extends the deadlines of t by lateness: how late the scheduler was.
+// forgive extends the deadlines of t by lateness: the time by which the scheduler was late.
+// maxExcused limits the sum of these extensions.
 func (t *task) forgive(lateness time.Duration, now time.Time) {
 	lateness = min(lateness, maxExcused*t.rules.every-t.forgiven)
 	if lateness <= 0 {
@@ -245,7 +246,8 @@ func (t *task) state() health.CheckState {
 	return state
 }
 
-// CheckInfo describes a check to its own process.
+// CheckInfo describes a check for the program that runs it. It has more fields than the
+// CheckState that the server publishes.
 type CheckInfo struct {
 	health.CheckState
 	Kind Kind

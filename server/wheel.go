@@ -43,7 +43,7 @@ const (
 	firstSlot          // first slot; the other slots follow it
 )
 
-// put adds t to the wheel, or moves t within the wheel, so that t is due at dueTime.
+// put adds t to the wheel with this due time. If t is in the wheel already, put moves t.
 func (w *wheel) put(t *task, dueTime instant) {
 	w.remove(t)
 	list := int16(firstSlot + dueTime/slotWidth%numSlots)
