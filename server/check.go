@@ -20,8 +20,8 @@ const (
 // due would leave no time for the other checks.
 const MinEvery = 100 * time.Millisecond
 
-// MaxBreak is the longest time between two runs while the breaker of a check is open,
-// unless Every is longer.
+// MaxBreak is the longest time between two runs of a check whose breaker is open (see
+// Check.BreakAfter), unless Check.Every is longer.
 const MaxBreak = time.Minute
 
 // Check examines one thing that a service depends on. Name and Run are required. The
@@ -32,7 +32,7 @@ type Check struct {
 	Name string
 	// Run returns nil for a pass, an error from health.Warning or health.Warnf for a
 	// warning, and any other error for a failure. Its context ends after Timeout, when
-	// Remove removes the check, and when the server's Run ends. Two runs of one check
+	// Server.Remove removes the check, and when Server.Run ends. Two runs of one check
 	// never overlap.
 	Run func(context.Context) error
 	// Kind is the question that the check answers. The default is Readiness.
@@ -42,9 +42,9 @@ type Check struct {
 	// InitialDelay is the time before the first run. The default is 0.
 	InitialDelay time.Duration
 	// Every is the time from the start of one run to the start of the next, plus or
-	// minus 10 %. The default is DefaultEvery. While the status is not certain, the
-	// server uses a fifth of Every, but at least 1 s. At least half of the interval
-	// lies between the end of a run and the start of the next.
+	// minus 10 %. The default is DefaultEvery. The interval is a fifth of Every, but at
+	// least 1 s, while the status is not SERVING and after a failure or warning. At least
+	// half of the interval lies between the end of a run and the start of the next.
 	Every time.Duration
 	// Timeout is the longest time of one run and is shorter than Every. The default is
 	// DefaultTimeout, or half of Every if that is shorter. A run that has not returned
@@ -62,8 +62,8 @@ type Check struct {
 	// MinHold is the shortest time between a change of the check's status and a later
 	// improvement. The default is 0.
 	MinHold time.Duration
-	// StaleAfter limits how long an outcome counts. The time starts when the next run
-	// should have ended. The default is Every. A negative value means no limit.
+	// StaleAfter limits how long the outcome of a run counts. The time starts when the
+	// next run should have ended. The default is Every. A negative value means no limit.
 	StaleAfter time.Duration
 	// BreakAfter is the number of consecutive failures that open the breaker of the
 	// check. While the breaker is open, the time between runs doubles from Every up to
@@ -81,10 +81,10 @@ type Check struct {
 	Priority int
 }
 
-// Kind is the question that a check or a served service answers.
+// Kind is the question that a check, or the status of a service name, answers.
 type Kind uint8
 
-// The kinds. The zero value is Readiness.
+// The values of Kind. The zero value is Readiness.
 const (
 	// Readiness asks: can the service receive traffic?
 	Readiness Kind = iota
@@ -108,20 +108,20 @@ func (k Kind) String() string {
 // OnFail is the effect of a failing check on the service.
 type OnFail uint8
 
-// The effects. The zero value is Fail.
+// The values of OnFail. The zero value is Fail.
 const (
 	// Fail makes the status of the service at least as bad as that of the check.
 	Fail OnFail = iota
 	// Degrade makes the service DEGRADED, never NOT_SERVING, when the check fails. The
-	// service does not wait for the first run of the check.
+	// service does not stay STARTING until the first run of the check.
 	Degrade
 	// Ignore gives the check no effect on the service. Callers still see the check.
 	Ignore
 	numOnFail
 )
 
-// validate returns all errors of c. r has the rules that c.rules has returned. Each error
-// names its field.
+// validate returns an error that names each invalid field of the check, or nil. r must be
+// the result of c.rules.
 func (c *Check) validate(r *rules) error {
 	var f fieldErrors
 	if c.Name == "" {
@@ -139,7 +139,7 @@ func (c *Check) validate(r *rules) error {
 }
 
 // rules are the settings of a check, with the defaults filled in. Checks with equal
-// settings share one value, which therefore does not change.
+// settings share one value, which therefore must not be changed.
 type rules struct {
 	kind                         Kind
 	onFail                       OnFail
@@ -170,7 +170,8 @@ func (c *Check) rules() rules {
 	return r
 }
 
-// validate adds all errors of r to f. The errors use the field names of Check.
+// validate adds an error to f for each invalid setting in r. The errors use the field
+// names of Check.
 func (r *rules) validate(f *fieldErrors) {
 	if r.every < MinEvery {
 		f.Addf("Every", "is %v; allowed: %v or more", r.every, MinEvery)
@@ -194,24 +195,23 @@ func (r *rules) validate(f *fieldErrors) {
 	}
 }
 
-// interval returns the time from the start of one run to the start of the next. doubt means
-// that the next run may change the status of the check; the interval is shorter then.
-func (r *rules) interval(doubt bool) time.Duration {
-	if !doubt {
+// interval returns the time from the start of one run to the start of the next. It returns
+// a shorter time if mayChange is true: the next run may change the status of the check.
+func (r *rules) interval(mayChange bool) time.Duration {
+	if !mayChange {
 		return r.every
 	}
 	return min(r.every, max(time.Second, r.every/5))
 }
 
-// breakerInterval returns the time between two runs while the breaker is open. fails is
-// the number of consecutive failures. Each failure from breakAfter on doubles the time,
-// up to MaxBreak.
-func (r *rules) breakerInterval(fails int) time.Duration {
-	return delay.Doubled(r.every, fails-r.breakAfter+1, max(MaxBreak, r.every))
+// breakerInterval returns the time between two runs while the breaker of a check is open.
+// Each consecutive failure, from number breakAfter on, doubles the time, up to MaxBreak.
+func (r *rules) breakerInterval(failures int) time.Duration {
+	return delay.Doubled(r.every, failures-r.breakAfter+1, max(MaxBreak, r.every))
 }
 
-// Tuning holds settings of a check that can change while the check runs. A field that is
-// zero leaves the present setting unchanged.
+// Tuning holds new values for settings of a check (see Server.Tune). A field that is zero
+// leaves the present setting unchanged.
 type Tuning struct {
 	Every, Timeout                        time.Duration
 	FailAfter, RecoverAfter, DegradeAfter int
@@ -240,8 +240,8 @@ func set[T comparable](setting *T, value T) {
 	}
 }
 
-// maxSharedRules is the largest number of entries in sharedRules. When it is reached,
-// sharedRules starts again with an empty map.
+// maxSharedRules is the largest number of entries in a map of type sharedRules. When the map
+// is full, it is emptied before the next entry is added.
 const maxSharedRules = 64
 
 // sharedRules maps rules to the one copy that all checks with equal rules share. This

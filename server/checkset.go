@@ -14,7 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// checkSet holds the tasks of all checks of a server by name. pipeline.mu guards it.
+// checkSet holds the task of each check of a server, by the name of the check. A task is a
+// check with its state. pipeline.mu guards the set.
 type checkSet struct {
 	tasks map[string]*task
 	rules sharedRules
@@ -22,7 +23,7 @@ type checkSet struct {
 
 // newTasks returns a task for each check, but does not add the tasks to the set. rules has
 // the rules of each check, and errs has errors that the caller has found in checks. The
-// error of newTasks joins errs and all errors of names and of DependsOn.
+// error of newTasks joins errs and the errors that it finds in the fields Name and DependsOn.
 func (c *checkSet) newTasks(checks []Check, rules []rules, errs []error) ([]*task, error) {
 	tasks := make([]*task, len(checks))
 	for i := range checks {
@@ -52,8 +53,8 @@ func (c *checkSet) validateNames(tasks []*task) error {
 	return errors.Join(errs...)
 }
 
-// linkDependencies sets the dependencies of each task from DependsOn of its check. A name
-// in DependsOn refers to one of tasks or to a check of the set.
+// linkDependencies sets the dependencies of each task from the field DependsOn of its check.
+// Each name in DependsOn must belong to one of tasks or to a check that is in the set already.
 func (c *checkSet) linkDependencies(tasks []*task, checks []Check) error {
 	byName := make(map[string]*task, len(tasks))
 	for _, t := range tasks {
@@ -90,8 +91,8 @@ func cycleText(path []*task) string {
 	return strings.Join(names, " depends on ")
 }
 
-// insert adds a task of newTasks to the set, with a new machine. It also makes the task a
-// dependent of its dependencies.
+// insert adds a task that newTasks has returned to the set. It gives the task a new state
+// machine, and adds the task to the dependents of each check that the task depends on.
 func (c *checkSet) insert(t *task, now time.Time) {
 	t.machine = machine.New(&t.rules.policy, now)
 	c.tasks[t.name] = t
@@ -100,7 +101,7 @@ func (c *checkSet) insert(t *task, now time.Time) {
 	}
 }
 
-// tune changes the rules of the named checks. If there is an error, it changes no rules.
+// tune changes the rules of the named checks. If it returns an error, it has changed nothing.
 func (c *checkSet) tune(byName map[string]Tuning) error {
 	tuned := make(map[*task]rules, len(byName))
 	var errs []error
@@ -128,8 +129,8 @@ func (c *checkSet) tune(byName map[string]Tuning) error {
 	return nil
 }
 
-// find returns the tasks with these names for which match returns true. unknown has the
-// names for which there is no such task.
+// find returns the tasks that have one of these names and for which match returns true.
+// unknown has the names for which find has found no such task.
 func (c *checkSet) find(names []string, match func(*task) bool) (found map[*task]bool, unknown []string) {
 	for _, name := range names {
 		t := c.tasks[name]
@@ -156,8 +157,8 @@ func (c *checkSet) tags() map[string]bool {
 	return tags
 }
 
-// stuck returns an error with the names of the checks in the phase stuck, or nil. The error
-// wraps ErrStuck.
+// stuck returns an error with the names of the checks whose run is overdue and has not
+// returned. The error wraps ErrStuck. It is nil if there is no such check.
 func (c *checkSet) stuck() error {
 	var names []string
 	for _, t := range c.tasks {
@@ -181,8 +182,9 @@ func stuckError(names []string) error {
 func (t *task) dependencies() []*task { return t.extra().dependencies }
 func (t *task) dependents() []*task   { return t.extra().dependents }
 
-// updateBlocker sets the blocker of t. A dependency blocks t if it is blocked itself, is
-// NOT_SERVING or has not run. The blockers of all dependencies must be up to date.
+// updateBlocker sets the blocker of t: the check because of which t must not run, or nil.
+// t must not run while one of its dependencies is NOT_SERVING, has not run, or has a blocker.
+// The blockers of all dependencies must be up to date.
 func (t *task) updateBlocker() {
 	if t.extras == nil {
 		return
@@ -219,9 +221,10 @@ func (t *task) unlinkDependents() {
 	t.extras.dependencies, t.extras.dependents, t.extras.blocker = nil, nil, nil
 }
 
-// postorder returns tasks and all tasks that next reaches from them, each task once. Each
-// task comes after all tasks that next reaches from this task. There must be no cycle.
-func postorder(tasks []*task, next func(*task) []*task) []*task {
+// postorder returns tasks and all tasks that can be reached from them, each task once. The
+// function neighbors returns the tasks that can be reached in one step. Each task comes
+// after all tasks that can be reached from this task. There must be no cycle.
+func postorder(tasks []*task, neighbors func(*task) []*task) []*task {
 	seen := map[*task]bool{}
 	var order []*task
 	var visit func(t *task)
@@ -230,7 +233,7 @@ func postorder(tasks []*task, next func(*task) []*task) []*task {
 			return
 		}
 		seen[t] = true
-		for _, n := range next(t) {
+		for _, n := range neighbors(t) {
 			visit(n)
 		}
 		order = append(order, t)

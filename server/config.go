@@ -32,13 +32,13 @@ type Config struct {
 	// Service is the name for which clients ask: 1 to 255 characters of [A-Za-z0-9._-].
 	// The empty name has the same status.
 	Service string
-	// Services are additional names, for traffic or for the probes of an orchestrator
-	// (see Service.Kind). Each name has its own selection of checks. At most 98 names
+	// Services are additional names for which clients or the probes of an orchestrator can
+	// ask (see Service.Kind). Each name has its own selection of checks. At most 98 names
 	// are allowed, so that List of grpc.health.v1 can show all names.
 	Services []Service
-	// MaxConcurrent is the largest number of checks that run at the same time. Runs that
-	// are overdue do not count. 0 means DefaultMaxConcurrent. A negative value means no
-	// limit.
+	// MaxConcurrent is the largest number of checks that run at the same time. A run that
+	// has not returned 50 ms after its timeout does not count any more. 0 means
+	// DefaultMaxConcurrent. A negative value means no limit.
 	MaxConcurrent int
 	// Propagation is the time between the end of the OnDrain functions and the end of
 	// the Watch streams. In this time clients learn that the service drains. 0 means
@@ -82,22 +82,22 @@ type Config struct {
 }
 
 // Service is an additional name for which clients can ask. Only the checks that Checks
-// and Tags select judge it.
+// and Tags select decide the status of the name.
 type Service struct {
 	// Name has the form of Config.Service and differs from all other names.
 	Name string
-	// Kind is the question that the name answers. The default is Readiness. A name of
-	// kind Liveness is judged as /livez is, and a name of kind Startup as /startupz is.
-	// SetStatus, SetServingStatus, Shutdown and Drain do not change names of these two
-	// kinds.
+	// Kind is the question that the status of the name answers. The default is Readiness.
+	// For a name of kind Liveness, the checks decide in the same way as for /livez. For a
+	// name of kind Startup, they decide in the same way as for /startupz. SetStatus,
+	// SetServingStatus, Shutdown and Drain do not change names of these two kinds.
 	Kind Kind
-	// Checks are names of checks that judge this name. A check that has one of Tags
-	// judges this name too. Run returns an error if an entry of Checks or Tags matches no
-	// check, or if no matching check counts.
+	// Checks are the names of the checks that are selected for this service. A check that
+	// has one of Tags is selected too. If both fields are empty, all checks of the same
+	// Kind are selected. Both may be empty only for the kinds Liveness and Startup.
 	//
-	// A check counts if its OnFail is not Ignore and its Kind is the Kind of the name.
-	// For Readiness, checks of kind Startup count too. If Checks and Tags are empty, all
-	// checks of its kind judge a name of kind Liveness or Startup.
+	// A selected check counts for the status if its OnFail is not Ignore and it has the
+	// Kind of the service. For Readiness, checks of kind Startup count too. Run returns an
+	// error if a name or tag matches no check, or if none of the selected checks counts.
 	Checks, Tags []string
 }
 
@@ -110,7 +110,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// validate returns all errors of c. Each error names its field.
+// validate returns an error that names each invalid field of the configuration, or nil.
 func (c *Config) validate() error {
 	var f fieldErrors
 	f.Add("Service", wire.CheckService(c.Service))
@@ -198,7 +198,7 @@ var (
 	ErrStuck = errors.New("has not returned")
 )
 
-// checkError returns err with the name of the check to which it belongs.
+// checkError wraps an error of one check in an error that has the name of this check.
 func checkError(name string, err error) error {
 	return fmt.Errorf("server.Check %q: %w", wire.CleanTo(name, wire.MaxName), err)
 }
@@ -219,7 +219,7 @@ func (f *fieldErrors) checkNotTooLong(field string, d time.Duration) {
 	}
 }
 
-// checkLimit adds an error if n is negative. 0 is allowed and selects the default.
+// checkLimit adds an error for the field if its value n is negative.
 func (f *fieldErrors) checkLimit(field string, n int) {
 	if n < 0 {
 		f.Addf(field, "is %d; allowed: 1 or more, 0 for the default", n)

@@ -12,7 +12,8 @@
 // such as "acme.payments.v1.Payments". A gRPC client with health checking asks for the
 // name in its service configuration, and a coordinator asks for the registered name. The
 // empty name has the status of Config.Service. kubelet, Envoy and grpc-health-probe ask
-// for the empty name by default. Config.Services adds names that only some checks judge.
+// for the empty name by default. Config.Services adds names whose status only some checks
+// decide.
 //
 // A check returns nil, an error, or a warning from health.Warnf or health.Warning. The
 // first failure makes a check DEGRADED, and the third failure in a row makes it

@@ -38,8 +38,8 @@ const (
 	probeMessage = 4 << 10         // largest size of a request in bytes
 	probeStreams = 100             // largest number of concurrent calls on one connection
 	probeHello   = 5 * time.Second // longest time for the setup of a connection
-	// probeStop is the longest time for which ServeHealth waits until Drain begins. It is also
-	// the longest time for which ServeHealth then waits until all calls have ended.
+	// After its context has ended, ServeHealth waits at most probeStop for the begin of Drain.
+	// Before it returns, it waits at most probeStop for the end of all calls.
 	probeStop = time.Second
 )
 
@@ -80,8 +80,8 @@ func (s *Server) ServeHealth(ctx context.Context, l net.Listener) error {
 	return nil
 }
 
-// endStreamsWith returns an interceptor that ends each stream when ctx ends. The context of the
-// stream then has the cause of ctx.
+// endStreamsWith returns an interceptor that cancels the context of each stream when ctx ends.
+// The cause of the cancellation is the cause of ctx.
 func endStreamsWith(ctx context.Context) grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
 		both, cancel := context.WithCancelCause(ss.Context())

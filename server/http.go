@@ -24,8 +24,8 @@ type httpHandler struct {
 	renderer  renderer
 	reader    func(context.Context) access.Caller // function that returns the caller of a request
 	requested func()                              // ServeHTTP calls requested for each request
-	// kept has the last page of each view. The last two indexes are verbose and detailed.
-	// nil means that no page of the view was made yet.
+	// kept has the last page of each view. Its indexes are the endpoint, the format, and 0
+	// or 1 for view.verbose and view.detailed. nil means that the page was not made yet.
 	kept [numEndpoints][numFormats][2][2]atomic.Pointer[page]
 }
 
@@ -118,8 +118,8 @@ func (h *httpHandler) serveCheck(w http.ResponseWriter, r *http.Request, v view,
 	h.renderer.render(v, &one).write(w, r)
 }
 
-// page returns the page of a view. It renders the page again if something has changed since
-// the last time.
+// page returns the page for a view. It renders the page again if a status or a check on the
+// page has changed since it was rendered.
 func (h *httpHandler) page(v view) *page {
 	kept := &h.kept[v.endpoint][v.format][index(v.verbose)][index(v.detailed)]
 	// The version is read before the answer. So if something changes in between, the page is
@@ -149,8 +149,8 @@ func index(b bool) int {
 }
 
 // answer returns the content of the page of v, as if the checks in exclude did not exist.
-// It reads the status first and the checks of a verbose page later. So a status may be older
-// than the checks beside it.
+// It reads the status first and the checks of a verbose page later. So the status may be
+// older than the checks on the same page.
 func (h *httpHandler) answer(v view, exclude []string) *answer {
 	a := &answer{}
 	excluded := h.evaluate(v.endpoint, exclude, a)
@@ -167,8 +167,9 @@ func (h *httpHandler) answer(v view, exclude []string) *answer {
 	return a
 }
 
-// evaluate sets the status, the note and the unknown names in a. It returns the tasks of the
-// names in exclude. It computes the status from counts, so it holds the lock for a short time.
+// evaluate sets the status, the note and the unknown names in the answer a. It returns the
+// tasks of the checks that exclude names. It computes the status from the numbers of checks
+// with each status, so it holds the lock for a short time only.
 func (h *httpHandler) evaluate(e endpoint, exclude []string, a *answer) (excluded map[*task]bool) {
 	p := h.pipeline
 	p.mu.Lock()

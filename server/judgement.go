@@ -8,29 +8,31 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// judgement holds the served services. For each of them it counts the checks by status. From
-// the counts and the status set by hand it computes one verdict. pipeline.mu guards it.
+// judgement holds the served services: one for each name that the server publishes. For each
+// service, it counts the checks by status. From these counts and from the statuses that the
+// program has set, it computes the verdict of the service. pipeline.mu guards it.
 type judgement struct {
 	// services has Config.Service at ownIndex and the empty name at namelessIndex. After
 	// them come Config.Services, and then the names that SetServingStatus has added.
 	services []*servedService
 	byID     map[health.ID]*servedService
-	// byKind has one unpublished service for each Kind. It counts all checks of that kind.
-	// The answers of /livez and /startupz come from these services.
+	// byKind has, for each Kind, a service that is not published and that counts all checks
+	// of that kind. The answers of /livez and /startupz come from these services.
 	byKind   [numKinds]servedService
 	startups []*servedService // the elements of services whose kind is Startup
-	worst    worstTasks       // tasks that at least one service blames
+	worst    worstTasks       // checks that are a reason why at least one service is not SERVING
 
 	manual   manualStatus // status of the whole server, set by SetStatus
 	started  bool         // true after Run was called
 	leaving  bool         // true after Drain was called or Run has ended
 	shutDown bool         // true from Shutdown until Resume
-	// noRunNote says why no check runs. "" means that checks run or may run later.
+	// noRunNote is a text that says why no check runs. It is empty if checks run or if they
+	// may run later.
 	noRunNote string
 }
 
-// Indexes into judgement.services. The service of the empty name has no members of its
-// own: the members of Config.Service judge the empty name too.
+// Indexes into judgement.services. The service with the empty name has no checks of its
+// own: the checks of Config.Service decide its status.
 const (
 	ownIndex = iota
 	namelessIndex
@@ -60,14 +62,14 @@ func (j *judgement) addService(name string, kind Kind, includes func(*task) bool
 	return s
 }
 
-// own returns the service of Config.Service.
+// own returns the service with the name Config.Service.
 func (j *judgement) own() *servedService { return j.services[ownIndex] }
 
-// nameless returns the service of the empty name.
+// nameless returns the service with the empty name.
 func (j *judgement) nameless() *servedService { return j.services[namelessIndex] }
 
-// judgedBy returns the service whose members decide the status of s. It is s itself, except
-// for the empty name.
+// judgedBy returns the service whose checks decide the status of s. This is s itself, unless
+// s has the empty name. The checks of Config.Service decide for the empty name.
 func (j *judgement) judgedBy(s *servedService) *servedService {
 	if s == j.nameless() {
 		return j.own()
@@ -75,7 +77,7 @@ func (j *judgement) judgedBy(s *servedService) *servedService {
 	return s
 }
 
-// addCheck makes t a member of each service whose status depends on t.
+// addCheck adds the check t to the members of each service whose status depends on t.
 func (j *judgement) addCheck(t *task) {
 	j.own().members = append(j.own().members, t)
 	for _, s := range j.services[firstConfigured:] {
@@ -95,8 +97,8 @@ func (j *judgement) servicesOf(t *task) []*servedService {
 	return j.services[:1:1] // most checks are members of Config.Service only
 }
 
-// markNew notes in t which of its services are routable now. These services stay routable
-// until the first outcome of t.
+// markNew records in the new check t which of its services are routable now: their status
+// allows traffic. Until the first outcome of t, t does not make these services STARTING.
 func (j *judgement) markNew(t *task) {
 	isRoutable := func(s *servedService) bool {
 		return s.published.Status.Routable() || s == j.own() && j.nameless().published.Status.Routable()
@@ -118,8 +120,8 @@ func (j *judgement) dropRemoved(services map[*servedService]bool) {
 	}
 }
 
-// count updates the counts of all services that have t as a member. It also moves t to its
-// place in worst, after the status of t has changed.
+// count must be called when the status of t may have changed. It updates the counts of all
+// services that have t as a member, and moves t to the list of its status in j.worst.
 func (j *judgement) count(t *task) {
 	status := t.effect().status
 	included := !t.removed && t.rules.onFail != Ignore
@@ -153,20 +155,20 @@ func (j *judgement) updateStarted() {
 	}
 }
 
-// markAll sets the bit serverChanged in each service.
+// markAll notes for each service that a state of the whole server has changed.
 func (j *judgement) markAll() {
 	for _, s := range j.services {
 		s.changes |= serverChanged
 	}
 }
 
-// setStatus sets the status of the server by hand.
+// setStatus stores a status that the program has set for the whole server.
 func (j *judgement) setStatus(v verdict) {
 	j.manual = manualStatus{set: true, verdict: v}
 	j.markAll()
 }
 
-// setServiceStatus sets the status of one service by hand.
+// setServiceStatus stores a status that the program has set for one service.
 func (j *judgement) setServiceStatus(s *servedService, v verdict) {
 	s.manual = manualStatus{set: true, verdict: v}
 	s.changes |= manualChanged
@@ -176,8 +178,8 @@ func (j *judgement) setServiceStatus(s *servedService, v verdict) {
 	}
 }
 
-// manualOf returns the status that SetServingStatus has set for s. If a program has set only
-// one of the names Config.Service and "", its status holds for both.
+// manualOf returns the status that SetServingStatus has set for s. If a program has set a
+// status for only one of the names Config.Service and "", both names have this status.
 func (j *judgement) manualOf(s *servedService) *manualStatus {
 	switch own, nameless := j.own(), j.nameless(); {
 	case s == own && !own.manual.set:
@@ -194,8 +196,9 @@ func (j *judgement) status(s *servedService) health.Status {
 	return status
 }
 
-// statusOf returns the status of s if its members have these counts. found reports whether
-// at least one check or one status set by hand counts.
+// statusOf returns the status of s for these counts, which are the numbers of checks with
+// each status. found reports whether at least one check, or a status that the program has
+// set, decides the result.
 func (j *judgement) statusOf(s *servedService, counts statusCounts) (worst health.Status, found bool) {
 	switch s.kind {
 	case Liveness:
@@ -236,9 +239,9 @@ func (j *judgement) verdict(s *servedService) verdict {
 	return j.verdictWithout(s, j.judgedBy(s).counts, nil)
 }
 
-// verdictWithout returns the verdict that s would have without some checks. counts must
-// not include these checks.
-func (j *judgement) verdictWithout(s *servedService, counts statusCounts, without map[*task]bool) verdict {
+// verdictWithout returns the verdict that s would have without the excluded checks. counts
+// must be the counts of s without these checks.
+func (j *judgement) verdictWithout(s *servedService, counts statusCounts, excluded map[*task]bool) verdict {
 	status, found := j.statusOf(s, counts)
 	switch {
 	case status == health.Draining:
@@ -250,16 +253,16 @@ func (j *judgement) verdictWithout(s *servedService, counts statusCounts, withou
 	case status == health.Serving:
 		return verdict{status: status, cause: health.CauseOK, reason: j.manual.reason}
 	}
-	return j.explained(s, status, without)
+	return j.explained(s, status, excluded)
 }
 
-// maxReasons is the largest number of checks that a reason names.
+// maxReasons is the largest number of checks that the reason of one service names.
 const maxReasons = 16
 
-// explained returns the verdict of a service that is not SERVING. Its reason joins the
-// reasons of the statuses set by hand and of the worst checks. Its cause is the cause of the
-// first status or check that is as bad as the service.
-func (j *judgement) explained(s *servedService, status health.Status, without map[*task]bool) verdict {
+// explained returns the verdict of a service that is not SERVING. The reason of the verdict
+// joins the reasons of the statuses that the program has set and of the worst checks. The
+// cause comes from the first of these statuses and checks that is as bad as status.
+func (j *judgement) explained(s *servedService, status health.Status, excluded map[*task]bool) verdict {
 	v := verdict{status: status}
 	var reasons []string
 	if j.noRunNote != "" {
@@ -277,7 +280,7 @@ func (j *judgement) explained(s *servedService, status health.Status, without ma
 			add(m.verdict, "")
 		}
 	}
-	for _, t := range j.blamedTasks(j.judgedBy(s), without) {
+	for _, t := range j.blamedTasks(j.judgedBy(s), excluded) {
 		add(t.effect(), t.name)
 	}
 	if v.cause == health.CauseNone && status == health.Starting {
@@ -288,11 +291,11 @@ func (j *judgement) explained(s *servedService, status health.Status, without ma
 	return v
 }
 
-// blamedTasks returns the worst checks that make s not SERVING, at most maxReasons, in the
-// order of Add. It leaves out the checks in without.
-func (j *judgement) blamedTasks(s *servedService, without map[*task]bool) []*task {
+// blamedTasks returns the worst checks that are a reason why s is not SERVING, at most
+// maxReasons, in the order in which they were added. It leaves out the excluded checks.
+func (j *judgement) blamedTasks(s *servedService, excluded map[*task]bool) []*task {
 	blamed := j.worst.find(maxReasons, func(t *task) bool {
-		return !without[t] && s.hasMember(t) && s.blames(t, t.countedAs)
+		return !excluded[t] && s.hasMember(t) && s.blames(t, t.countedAs)
 	})
 	sortBySeq(blamed)
 	return blamed

@@ -20,9 +20,9 @@ const beatEvery = time.Second
 //
 // Run returns nil when all checks have returned. It returns ErrStuck with the names of the
 // checks that have not returned in time. Run returns at once with ErrRanTwice if it was
-// called before. It also returns at once with an error that names all entries of
-// Config.Services that match no check, or for which no check counts. Run logs every error,
-// ErrStuck as WARN and the others as ERROR.
+// called before. It also returns at once if an entry of Config.Services matches no check, or
+// if no check counts for it (see Service.Checks). The error names all such entries. Run logs
+// every error, ErrStuck as WARN and the others as ERROR.
 func (s *Server) Run(ctx context.Context) error {
 	err := s.run(ctx)
 	s.logRunError(err)
@@ -73,8 +73,8 @@ func (s *Server) runScheduler(ctx context.Context) {
 	}
 }
 
-// validateServices returns an error that names all entries of Config.Services that match
-// no check, and all services for which no check counts.
+// validateServices returns an error that names each check name and tag in Config.Services
+// that matches no check. It also names each service none of whose selected checks counts.
 func (s *Server) validateServices() error {
 	var f fieldErrors
 	s.pipeline.mu.Lock()
@@ -114,7 +114,8 @@ func (s *Server) logRunError(err error) {
 	}
 }
 
-// runWithin is the time from the first request to the error that Run was not called.
+// runWithin is the time after the first request within which the program must call Run.
+// Otherwise the server reports an error.
 const runWithin = 10 * time.Second
 
 // Texts that say why no check runs. Every caller may see them.
@@ -123,24 +124,26 @@ const (
 	runRefused   = "no check runs: Run has refused the configuration"
 )
 
-// missingRun reports in the status and in the log that the server has checks and receives
-// requests, but that Run was not called.
+// missingRun reports that the server has checks and receives requests, although the program
+// has not called Run. The report is an error in the log and a reason of the status.
 type missingRun struct {
 	pipeline *pipeline
-	// waits is set by the first request. look clears it if the server has no checks yet.
-	waits atomic.Bool
+	// planned is true after a request has planned a call of look. If look finds that the
+	// server has no checks yet, it sets planned to false.
+	planned atomic.Bool
 }
 
-// requested is called for each request. The first call makes look run after runWithin.
+// requested must be called for each request. The first call starts a timer that calls the
+// method look after the time runWithin.
 func (m *missingRun) requested() {
-	if !m.waits.Load() && !m.waits.Swap(true) {
+	if !m.planned.Load() && !m.planned.Swap(true) {
 		time.AfterFunc(runWithin, m.look)
 	}
 }
 
-// look is called runWithin after a request. If the server has checks, but Run was not
-// called, look reports this. If the server has no checks yet, the next request makes look
-// run again.
+// look is called when the time runWithin has passed after a request. If the server has
+// checks, but Run was not called, look reports an error. If the server has no checks yet,
+// the next request plans another call of look.
 func (m *missingRun) look() {
 	missing := false
 	p := m.pipeline
@@ -151,7 +154,7 @@ func (m *missingRun) look() {
 			j.noRunNote = runNotCalled
 			j.markAll()
 		} else if !j.started {
-			m.waits.Store(false)
+			m.planned.Store(false)
 		}
 	})
 	if missing {
@@ -160,7 +163,8 @@ func (m *missingRun) look() {
 	}
 }
 
-// refused reports that Run has refused the configuration.
+// refused is called if Run has refused the configuration. It puts this fact and the error of
+// Run into the reason of the status.
 func (m *missingRun) refused(err error) {
 	p := m.pipeline
 	p.update(func(time.Time) {
@@ -269,7 +273,8 @@ func callUntil(ctx context.Context, f func(context.Context) error) error {
 		return err
 	case <-ctx.Done():
 	}
-	// f may return its own error within the time grace. That error may say more than ctx.
+	// f may still return an error within the time grace. That error may say more than the
+	// error of ctx.
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

@@ -17,7 +17,7 @@ type outcome struct {
 	reason   string
 	value    *reading // last value that the check has passed to Observe; nil: none
 	stack    string   // stack trace of a panic; empty: no panic
-	void     bool     // true if the outcome does not count, because the run was cancelled
+	void     bool     // true if the run was cancelled, so that its outcome does not count
 }
 
 // reading is a value, with its unit, that a check has passed to Observe.
@@ -33,7 +33,7 @@ func failedOutcome(cause health.Cause, reason string) outcome {
 // Result classifies the outcome of a run, for metrics and for the history.
 type Result uint8
 
-// The results. NumResults is their number.
+// The values of Result. NumResults is the number of these values.
 const (
 	Passed Result = iota
 	Warned
@@ -71,8 +71,8 @@ type PastRun struct {
 	Reason string // reason of the warning or failure; may be empty
 }
 
-// history has the last runs of one check. It grows up to its limit. After that, run i of the
-// check is stored at index i modulo the limit.
+// history has the last runs of one check. It grows up to Config.History entries, the limit.
+// After that, run i of the check is stored at index i modulo the limit.
 type history []compactRun
 
 // compactRun is a PastRun in 24 bytes instead of 56.
@@ -91,7 +91,7 @@ func (h *history) add(i uint64, o *outcome, took time.Duration, now time.Time, l
 	}
 	r := compactRun{at: now.UnixNano(), took: uint32(min(took.Microseconds(), math.MaxUint32)), result: o.result()}
 	if o.reason != "" {
-		reason := o.reason // a pointer into o would keep all of o in memory
+		reason := o.reason // a pointer to the field would keep the whole outcome in memory
 		r.reason = &reason
 	}
 	if len(*h) < limit {
@@ -118,8 +118,8 @@ func (h history) all(runs uint64) []PastRun {
 	return all
 }
 
-// DurationBounds has the inclusive upper bound of each entry of CheckInfo.Durations but the
-// last, which has no bound.
+// DurationBounds has the inclusive upper bounds of the entries of CheckInfo.Durations. The
+// last of these entries has no upper bound.
 var DurationBounds = [...]time.Duration{
 	time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
 	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,
@@ -129,9 +129,8 @@ var DurationBounds = [...]time.Duration{
 // stats counts the outcomes of one check since the start of the server.
 type stats struct {
 	results [NumResults]uint32
-	// slow counts the runs that took longer than DurationBounds[0], by duration. Many checks
-	// have no such run; for them slow is nil. Entry i belongs to entry i+1 of
-	// CheckInfo.Durations.
+	// slow counts the runs that took longer than DurationBounds[0], by duration. It is nil if
+	// the check had no such run. Entry i is the value of entry i+1 of CheckInfo.Durations.
 	slow *[len(DurationBounds)]uint32
 	took time.Duration // sum of the durations of all runs
 	// lastRun is the end of the last run. lastSuccess is the end of the last run that passed
@@ -162,7 +161,8 @@ func (s *stats) runs() uint64 {
 	return s.failures() + uint64(s.results[Passed]) + uint64(s.results[Warned])
 }
 
-// durations returns CheckInfo.Durations.
+// durations returns the value of CheckInfo.Durations: the number of runs in each range of
+// durations.
 func (s *stats) durations() (counts [len(DurationBounds) + 1]uint64) {
 	counts[0] = s.runs()
 	if s.slow != nil {
@@ -182,7 +182,7 @@ func timeOf(ns int64) time.Time {
 	return time.Unix(0, ns)
 }
 
-// recentRuns is the number of runs from which totals computes its quantiles.
+// recentRuns is the number of last runs whose durations totals keeps to compute quantiles.
 const recentRuns = 256
 
 // totals counts the outcomes of all checks since the start of the server.
@@ -199,8 +199,8 @@ func (t *totals) add(took time.Duration, failed bool) {
 	}
 }
 
-// metrics returns the totals as metrics. It sorts the times of its receiver, which is a
-// copy. So it needs no lock.
+// metrics returns the totals in the form in which they are published. It sorts the durations
+// in its receiver. The receiver is a copy, so metrics needs no lock.
 func (t totals) metrics() *health.Metrics {
 	times := t.times[:min(t.runs, recentRuns)]
 	slices.Sort(times)
@@ -210,8 +210,8 @@ func (t totals) metrics() *health.Metrics {
 	}
 }
 
-// quantile returns a percentile of sorted by the nearest-rank method. It returns 0 if
-// sorted is empty.
+// quantile returns a percentile of sorted durations, by the nearest-rank method. It returns 0
+// if there are no durations.
 func quantile(sorted []time.Duration, percent int) time.Duration {
 	if len(sorted) == 0 {
 		return 0

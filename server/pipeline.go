@@ -16,8 +16,8 @@ import (
 //
 //	schedule   decides which check runs, and when
 //	run        executes the check in a worker, without the lock
-//	outcome    is what the run returned; the schedule gives it to the machine of the check
-//	judgement  counts the checks whose status has changed and judges the served services
+//	outcome    is the result of the run; the schedule gives it to the state machine of the check
+//	judgement  counts the checks by status and computes the status of each served service
 //	publisher  publishes the served services that have changed
 //
 // Each method that changes something ends with publishAndUnlock.
@@ -51,8 +51,8 @@ func newPipeline(cfg *Config) *pipeline {
 	return p
 }
 
-// update calls change with the lock held, and publishes the result. When update returns, a
-// changed status is published. Other changes may be published up to newsEvery later.
+// update calls the function change with the lock held, and publishes the result. When update
+// returns, a changed status is published. Other changes may be published up to newsEvery later.
 func (p *pipeline) update(change func(now time.Time)) {
 	p.mu.Lock()
 	now := time.Now()
@@ -61,7 +61,7 @@ func (p *pipeline) update(change func(now time.Time)) {
 }
 
 // publishAndUnlock publishes all changes and releases the lock. After that it writes the
-// log, and wakes the scheduler if the scheduler would sleep too long.
+// log. It wakes the scheduler if work is due earlier than the scheduler plans to wake.
 func (p *pipeline) publishAndUnlock(now time.Time) {
 	changes, newsWait := p.publish(now)
 	wake := newsWait || p.schedule.wakeSoon
@@ -72,15 +72,15 @@ func (p *pipeline) publishAndUnlock(now time.Time) {
 	}
 }
 
-// publish makes the judgement count all changed tasks, and makes the publisher publish the
-// changed services. Only a running scheduler can publish news later. So without one, publish
-// publishes all news at once. newsWait reports whether the scheduler must publish news.
+// publish updates the counts for all changed checks and publishes the changed services. Changes
+// other than a changed status may wait, but only while the scheduler runs, because the scheduler
+// publishes them later. newsWait reports whether changes began to wait in this call.
 func (p *pipeline) publish(now time.Time) (changes []health.Change, newsWait bool) {
 	p.countChanged()
 	return p.publisher.publishSoon(now, !p.judgement.started || p.schedule.closed)
 }
 
-// countChanged makes the judgement count the tasks in schedule.changed again.
+// countChanged updates the counts of the judgement for the checks in schedule.changed.
 func (p *pipeline) countChanged() {
 	if len(p.schedule.changed) > 0 {
 		p.publisher.pages.statusChanged()
@@ -89,7 +89,7 @@ func (p *pipeline) countChanged() {
 	p.judgement.updateStarted()
 }
 
-// wakeScheduler makes the scheduler call step now.
+// wakeScheduler makes the scheduler call step at once.
 func (p *pipeline) wakeScheduler() {
 	select {
 	case p.wake <- struct{}{}:
@@ -97,8 +97,9 @@ func (p *pipeline) wakeScheduler() {
 	}
 }
 
-// step does all work that is due at now. next is the time when step must be called again,
-// at most maxPause after limit. callWorker reports whether the caller must start a worker.
+// step does all work that is due at the time now. The result next is the time when step must
+// be called again, at most maxPause after limit. callWorker reports whether the caller must
+// start a worker.
 func (p *pipeline) step(now, limit time.Time) (next time.Time, callWorker bool) {
 	p.mu.Lock()
 	due := p.schedule.step(now, limit)
@@ -114,8 +115,8 @@ func (p *pipeline) step(now, limit time.Time) (next time.Time, callWorker bool) 
 	return next, callWorker
 }
 
-// beginFirst begins the first run of a worker. It returns nil if there is nothing to run.
-// callWorker reports whether the caller must start another worker.
+// beginFirst begins the first run of a worker. r is nil if no run may begin. callWorker
+// reports whether the caller must start another worker.
 func (p *pipeline) beginFirst(ctx context.Context) (r *run, callWorker bool) {
 	p.mu.Lock()
 	now := time.Now()
@@ -124,8 +125,8 @@ func (p *pipeline) beginFirst(ctx context.Context) (r *run, callWorker bool) {
 	return r, callWorker
 }
 
-// finish records the outcome of r and begins the next run of the worker. Its results have
-// the same meaning as those of beginFirst.
+// finish records the outcome o of the run r and begins the next run of the worker. next is
+// nil if no run may begin. callWorker reports whether the caller must start another worker.
 func (p *pipeline) finish(r *run, o outcome) (next *run, callWorker bool) {
 	p.mu.Lock()
 	now := time.Now()
@@ -228,8 +229,8 @@ func (p *pipeline) stuck() error {
 const chunk = 1000
 
 // forEachCheck calls f with the lock held for each check, in the order of Add. It
-// releases the lock after each chunk, so that the pipeline waits less than a millisecond.
-// It leaves out a check that is removed while forEachCheck runs.
+// releases the lock after each chunk, so that others wait less than 1 ms for the lock. It
+// leaves out a check that is removed while forEachCheck runs.
 func (p *pipeline) forEachCheck(f func(*task)) {
 	p.mu.Lock()
 	members := slices.Clone(p.judgement.own().members)
@@ -246,7 +247,7 @@ func (p *pipeline) forEachCheck(f func(*task)) {
 }
 
 // figures returns the present checks and metrics of a name, for the calls Check and List.
-// The feed may have older ones, because news wait.
+// They may be newer than those in the feed, to which they are published with a delay.
 func (p *pipeline) figures(id health.ID) ([]health.CheckState, *health.Metrics) {
 	p.mu.Lock()
 	s := p.judgement.byID[id]
@@ -267,7 +268,7 @@ func (p *pipeline) log(changes []health.Change) {
 }
 
 func (p *pipeline) logChange(c *health.Change) {
-	if c.From == c.Status || c.ID == (health.ID{}) { // "" has the status of Config.Service
+	if c.From == c.Status || c.ID == (health.ID{}) { // the name "" always has the status of Config.Service
 		return
 	}
 	level := slog.LevelInfo

@@ -25,15 +25,16 @@ type publisher struct {
 	pages     pageVersions
 	revision  uint64 // highest revision that was published
 
-	// newsBudget limits the rate of news. Each publication of news moves newsBudget newsEvery
-	// into the future. News wait while newsBudget is more than newsBurst-1 times newsEvery in
-	// the future.
+	// newsBudget limits the rate of news, which are all changes but a changed status. Each
+	// publication of news moves it to newsEvery after its present value or after the present
+	// time, whichever is later. News wait while newsBudget is more than
+	// (newsBurst-1)*newsEvery after the present time.
 	newsBudget time.Time
-	newsDue    time.Time // time when the waiting news are published; zero: no news wait
+	newsDue    time.Time // time when the waiting news will be published; zero: no news wait
 }
 
-// newsEvery and newsBurst together allow 10 publications of news in any second. A
-// coordinator accepts 20 messages per second on a Watch.
+// newsEvery and newsBurst together allow 10 publications in any second of news: changes
+// other than a changed status. A coordinator accepts 20 messages per second on a Watch.
 const (
 	newsEvery = 200 * time.Millisecond
 	newsBurst = 5
@@ -47,8 +48,8 @@ func (p *pageVersions) statusChanged() { p.statuses.Add(1); p.checks.Add(1) }
 func (p *pageVersions) checkRan()      { p.checks.Add(1) }
 
 // publishSoon publishes all changes at once if a status has changed or if atOnce is set.
-// Otherwise the changes are news and may wait. newsWait reports whether news began to wait
-// in this call. If so, the scheduler must call publishSoon again at newsDue.
+// Otherwise the changes are news, which may wait. newsWait reports whether news began to wait
+// in this call. In this case the scheduler must call publishSoon again at p.newsDue.
 func (p *publisher) publishSoon(now time.Time, atOnce bool) (published []health.Change, newsWait bool) {
 	due := p.newsBudget.Add(-(newsBurst - 1) * newsEvery)
 	switch {
@@ -75,15 +76,15 @@ func (p *publisher) statusChanged() bool {
 		if s.changes == 0 {
 			return false
 		}
-		// grpc.health.v1 has two numbers for UNKNOWN, and the cause selects one of them.
+		// grpc.health.v1 has two numbers for UNKNOWN: 0 and 3. The cause selects one of them.
 		// Therefore a new cause of a status set by hand counts as a new status.
 		newCause := s.changes&manualChanged != 0 && p.judgement.manualOf(s).cause != s.published.Cause
 		return newCause || p.judgement.status(s) != s.published.Status || s.published.Since.IsZero()
 	})
 }
 
-// publish publishes all services that have changed. A check that only has a new reason does
-// not make a service changed. The reason is published with the next change.
+// publish publishes all services that have changed. If only the reason of a check is new, the
+// service has not changed. The reason is published with the next change of the service.
 func (p *publisher) publish(now time.Time) []health.Change {
 	p.pages.statusChanged()
 	var published []health.Change
@@ -120,7 +121,7 @@ func (p *publisher) publishService(s *servedService, v verdict, now time.Time) h
 		Since: since, FirstFailure: v.firstFailure, Revision: p.revision,
 	}
 	if s == p.judgement.nameless() {
-		own := &p.judgement.own().published // published before, in the same call of publish
+		own := &p.judgement.own().published // Config.Service was published before, in the same call of publish
 		c.Checks, c.Metrics = own.Checks, own.Metrics
 	} else {
 		c.Checks, c.Metrics = s.checkStates(&p.judgement.worst), p.totals.metrics()
@@ -139,8 +140,8 @@ type hook struct {
 	known  map[health.ID]health.Status // last status that was read from the feed
 }
 
-// startHook starts a goroutine that calls f for each later change of a status. stop ends the
-// goroutine, and waits at most 50 ms for a call of f that has not returned.
+// startHook starts a goroutine that calls f for each later change of a status. The function
+// stop ends the goroutine. It waits at most 50 ms for a call of f that has not returned.
 func startHook(f func(health.Change), from *feed.Feed, logger *slog.Logger) (stop func()) {
 	if f == nil {
 		return func() {}
@@ -173,7 +174,7 @@ func (h *hook) read(ctx context.Context) {
 		}
 		for e := range step.Entries {
 			if e.ID == (health.ID{}) {
-				continue // "" has the status of Config.Service
+				continue // the name "" always has the status of Config.Service
 			}
 			from, known := h.known[e.ID]
 			h.known[e.ID] = e.Status

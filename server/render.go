@@ -87,7 +87,7 @@ type answer struct {
 // page is an encoded answer.
 type page struct {
 	view    view
-	version uint64 // value of its counter in pageVersions before the page was rendered
+	version uint64 // value of the page's counter in pageVersions before the page was rendered
 	code    int    // HTTP status
 	body    []byte
 	length  []string // value of the header Content-Length
@@ -99,8 +99,8 @@ type renderer struct {
 	degradedCode   int    // HTTP status of /readyz while DEGRADED; 0: the default
 }
 
-// render encodes a as a page. If the view is not detailed, it first removes the reasons of
-// checks from a.
+// render encodes the answer a as a page. If the view is not detailed, it first removes the
+// reasons of checks from the answer.
 func (r *renderer) render(v view, a *answer) *page {
 	p := &page{view: v, code: r.code(v.endpoint, a.status)}
 	if !v.detailed {
@@ -120,7 +120,7 @@ func (r *renderer) render(v view, a *answer) *page {
 	return p
 }
 
-// code returns the HTTP status of the answer of an endpoint, when the health status is status.
+// code returns the HTTP status with which an endpoint answers, for the health status status.
 func (r *renderer) code(e endpoint, status health.Status) int {
 	switch {
 	case e == livez && status != health.NotServing:
@@ -231,7 +231,7 @@ type healthCheck struct {
 	Unit   string   `json:"observedUnit,omitempty"`
 }
 
-// healthJSON encodes a as a healthAnswer. code is the HTTP status of the page.
+// healthJSON encodes the answer a as a healthAnswer. code is the HTTP status of the page.
 func (r *renderer) healthJSON(a *answer, code int) []byte {
 	out := healthAnswer{Status: healthJSONStatus(a.status, code), ReleaseID: r.build, ServiceID: r.service}
 	if out.Status != "pass" {
@@ -252,8 +252,8 @@ func (r *renderer) healthJSON(a *answer, code int) []byte {
 	return encodeJSON(out)
 }
 
-// healthJSONStatus returns the status for healthAnswer and healthCheck. It agrees with the
-// HTTP status code, as the draft requires.
+// healthJSONStatus returns the value of the field status of healthAnswer and healthCheck.
+// The value agrees with the HTTP status code, as the draft requires.
 func healthJSONStatus(s health.Status, code int) string {
 	switch {
 	case code >= http.StatusBadRequest:

@@ -13,7 +13,7 @@ import (
 )
 
 // grace is the time after the timeout of a run in which the check can still return. In this
-// time a check that honours its context can report what it was waiting for.
+// time a check that obeys its context can return an error that says what has taken so long.
 const grace = 50 * time.Millisecond
 
 // run is one execution of a check. It is also the context of the check.
@@ -40,12 +40,12 @@ type run struct {
 	// The lock of the pipeline guards the fields below.
 	overdue time.Time     // time when the server stops waiting for the run
 	excused bool          // true if a timeout does not count, because the scheduler was late
-	again   bool          // true if the check must run again soon after this run
+	rerun   bool          // true if the check must run again soon after this run
 	done    chan struct{} // closed when the run has ended; nil: nothing waits for the end
 }
 
-// backgroundFunc is the argument of Background.
-type backgroundFunc = func(life context.Context, again func())
+// backgroundFunc is the type of a function that Background starts.
+type backgroundFunc = func(life context.Context, rerun func())
 
 // newRun returns a run of t that begins now. parent is the context of Server.Run.
 func newRun(parent context.Context, t *task, now time.Time) *run {
@@ -86,8 +86,8 @@ func (r *run) outcomeOf(err error) outcome {
 	return failedOutcome(health.CauseFailed, reason)
 }
 
-// stillRunning returns the observation for a run that cannot start, because the earlier run
-// r of the same check has not returned.
+// stillRunning returns the result, for the state machine of the check, of a run that cannot
+// start. The reason is that r, the run before, has not returned.
 func (r *run) stillRunning(now time.Time) machine.Observation {
 	return machine.Observation{
 		At: now, Evidence: machine.Fail, Cause: health.CauseTimeout,
@@ -98,10 +98,10 @@ func (r *run) stillRunning(now time.Time) machine.Observation {
 // runKey is the key under which the context of a check has its run.
 type runKey struct{}
 
-// Observe records a value that a check has measured, such as 42 "connections". Callers see
-// the last value of the last run. ctx is the context of the run. Observe cuts the unit to
-// 32 bytes. Every caller may see it. If ctx belongs to no run, or the run has ended, Observe
-// does nothing. Several goroutines may call Observe at the same time.
+// Observe records a value that a check has measured, such as 42 "connections". Every caller
+// of the health services may see the last value of the last run, with its unit. ctx must be
+// the context of the run. Observe cuts the unit to 32 bytes. If ctx belongs to no run, or if
+// the run has ended, Observe does nothing. Several goroutines may call Observe at the same time.
 func Observe(ctx context.Context, number float64, unit string) {
 	r, ok := ctx.Value(runKey{}).(*run)
 	if !ok {
@@ -119,13 +119,13 @@ func Observe(ctx context.Context, number float64, unit string) {
 // receive notifications, for example from an open stream, instead of polling.
 //
 // ctx is the context of the run. The context life ends when the check is removed or when
-// the server's Run ends. Run waits for f as it waits for a run. The function again makes
-// the check run as soon as MinEvery allows. Any goroutine may call again at any time.
+// Server.Run ends. Server.Run waits for f as it waits for a run. The function rerun makes
+// the check run as soon as MinEvery allows. Any goroutine may call rerun at any time.
 //
 // A check has at most one f at a time. While f runs, Background does nothing. It also does
 // nothing if ctx belongs to no run. Therefore a check calls Background in each run, and f
 // returns when its stream ends. The server logs a panic in f.
-func Background(ctx context.Context, f func(life context.Context, again func())) {
+func Background(ctx context.Context, f func(life context.Context, rerun func())) {
 	if r, ok := ctx.Value(runKey{}).(*run); ok && r.startBackground != nil {
 		r.startBackground(r, f)
 	}
@@ -198,7 +198,7 @@ func (r *run) stop() {
 	}
 }
 
-// contextError returns the same as Err, but creates no context.
+// contextError returns the same error as Err, but does not create the context with a timer.
 func (r *run) contextError() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -233,8 +233,8 @@ func newWorkers(p *pipeline) *workers {
 	return w
 }
 
-// start starts a worker. It is called whenever a method of the pipeline returns callWorker.
-// ctx is the context of Server.Run.
+// start starts a worker. It must be called whenever a method of the pipeline returns true as
+// callWorker. ctx is the context of Server.Run.
 func (w *workers) start(ctx context.Context) {
 	go func() {
 		r, call := w.pipeline.beginFirst(ctx)
@@ -242,7 +242,8 @@ func (w *workers) start(ctx context.Context) {
 	}()
 }
 
-// executeAll executes r, and then further runs until the pipeline has no other run.
+// executeAll executes r, and after that further runs until no run may begin. callWorker
+// reports whether executeAll must start another worker.
 func (w *workers) executeAll(ctx context.Context, r *run, callWorker bool) {
 	for r != nil {
 		if callWorker {
@@ -255,7 +256,7 @@ func (w *workers) executeAll(ctx context.Context, r *run, callWorker bool) {
 // execute executes the check of r and returns the next run of this worker, or nil. After a
 // panic or runtime.Goexit in the check, the worker goes on with the next run.
 func (w *workers) execute(r *run) (next *run, callWorker bool) {
-	// This outcome counts if the check calls runtime.Goexit.
+	// This is the outcome if the check calls runtime.Goexit and so does not return.
 	o, returned := failedOutcome(health.CausePanic, "the check ended its goroutine"), false
 	defer func() {
 		r.stop()
@@ -277,12 +278,12 @@ func (w *workers) execute(r *run) (next *run, callWorker bool) {
 type background struct {
 	task    *task
 	name    string             // name of the check
-	timeout time.Duration      // timeout of the check; Run waits so long for the function
+	timeout time.Duration      // timeout of the check; Server.Run waits at most this long for the function
 	cancel  context.CancelFunc // cancels the context life of the function
 	done    chan struct{}      // closed when the function has returned
 }
 
-// startInBackground implements Background for the check of r.
+// startInBackground starts f in a goroutine, as described for Background, for the check of r.
 func (w *workers) startInBackground(r *run, f backgroundFunc) {
 	w.pipeline.mu.Lock()
 	defer w.pipeline.mu.Unlock()
@@ -361,7 +362,7 @@ func waitUntil(done <-chan struct{}, deadline time.Time) bool {
 		return true
 	case <-timer.C:
 	}
-	// If both channels were ready, select may have chosen the timer.
+	// If both channels are ready, the select above may choose the timer.
 	select {
 	case <-done:
 		return true

@@ -12,19 +12,21 @@ import (
 )
 
 const (
-	// slack is added to the time by which the next run should have ended. Without slack, a
-	// run that is a little late would make the last evidence stale.
+	// slack is added to the time by which the next run of a check must have ended. Without
+	// slack, the last outcome would become stale if this run is a little late.
 	slack = time.Second
-	// lateSlack is the largest lateness of the scheduler that does not extend deadlines.
+	// If the scheduler is late by more than lateSlack, the deadlines of all checks are extended
+	// by the same time.
 	lateSlack = 500 * time.Millisecond
 	// minPause and maxPause bound the result of pauseAfter.
 	minPause = time.Millisecond
 	maxPause = 10 * time.Millisecond
 )
 
-// pauseAfter returns the shortest time from a step in which that many tasks were due to the
-// next step. The next step does all work that becomes due in this time. So while many tasks
-// are due, the scheduler wakes less often. While few tasks are due, each run begins on time.
+// pauseAfter returns the shortest time between two steps of the scheduler, if the given number
+// of tasks was due in the first step. The second step does all work that becomes due between
+// them. So while many tasks are due, the scheduler wakes less often. While few tasks are due,
+// each run begins on time.
 func pauseAfter(tasks int) time.Duration {
 	return min(max(time.Duration(tasks)*time.Millisecond, minPause), maxPause)
 }
@@ -35,26 +37,27 @@ type schedule struct {
 	maxRuns  int       // largest number of runs at the same time; negative: no limit
 	history  int       // number of runs that the history of each check keeps
 	wheel    wheel     // all tasks, by the time when they are due
-	waiting  waitHeap  // tasks in the phase waiting
+	waiting  waitHeap  // tasks whose run is due and waits for a worker
 	inTime   int       // number of runs that are in progress and not overdue
 	called   bool      // true if a worker was started and has not called beginFirst yet
 	lastSeq  uint32    // seq of the task that was added last
-	epoch    time.Time // time of the instant 0
+	epoch    time.Time // time from which instants are counted
 	closed   bool      // true after Run has ended: no run starts, and no outcome counts
 	wakeTime time.Time // time when step must be called again; zero before the first step
-	wakeSoon bool      // true if step must be called earlier, because of a due time before wakeTime
+	wakeSoon bool      // true if a task is due before wakeTime, so that step must be called earlier
 
-	// changed has the tasks whose status may have changed since the judgement last counted
-	// them.
+	// changed has the tasks whose status may have changed since judgement.count was last
+	// called for them.
 	changed []*task
 	totals  totals
 }
 
-// instant converts t to an instant. A time more than 292 years after epoch becomes never.
+// instant converts t to nanoseconds after epoch. A time more than 292 years after epoch
+// becomes the constant never.
 func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch)) }
 
-// step does all work that is due at now and returns the number of tasks that were due. It
-// sets wakeTime to the time when the next task is due, but not later than limit.
+// step does all work that is due at the time now and returns the number of tasks that were
+// due. It sets wakeTime to the time when the next task is due, but not later than limit.
 func (s *schedule) step(now, limit time.Time) (due int) {
 	if late := now.Sub(s.wakeTime); !s.wakeTime.IsZero() && late > lateSlack {
 		for _, t := range slices.Collect(s.wheel.all()) {
@@ -72,8 +75,9 @@ func (s *schedule) step(now, limit time.Time) (due int) {
 	return due
 }
 
-// doDue does all work that is due for t. It gives up an overdue run of t, or makes t wait
-// for a worker, or blocks t. After that it calls Tick of the machine.
+// doDue does all work that is due for t. It stops waiting for an overdue run of t, makes t
+// wait for a worker, or blocks t because of a dependency. After that it lets the state
+// machine of t handle changes that need no run, such as a stale outcome.
 func (s *schedule) doDue(t *task, now time.Time) {
 	ready := t.next <= s.instant(now)
 	switch {
@@ -94,8 +98,8 @@ func (s *schedule) doDue(t *task, now time.Time) {
 	}
 }
 
-// callWorker reports whether the caller must start a worker. It must if a task waits, a run
-// may begin, and no worker was started that has not called beginFirst yet.
+// callWorker reports whether the caller must start a worker. This is so if a task waits and a
+// run may begin, unless a worker was started already that has not called beginFirst yet.
 func (s *schedule) callWorker() bool {
 	if s.called || len(s.waiting) == 0 || !s.mayBegin() {
 		return false
@@ -106,14 +110,15 @@ func (s *schedule) callWorker() bool {
 
 func (s *schedule) mayBegin() bool { return !s.closed && (s.maxRuns < 0 || s.inTime < s.maxRuns) }
 
-// beginFirst begins the first run of a new worker. It returns the same as beginNext.
+// beginFirst begins the first run of a new worker. r is nil if no task waits or no run may
+// begin. call reports whether the caller must start another worker.
 func (s *schedule) beginFirst(ctx context.Context, now time.Time) (r *run, call bool) {
 	s.called = false
 	return s.beginNext(ctx, now)
 }
 
-// beginNext begins the run of the first task that waits. It returns nil if no task waits
-// or no run may begin. call reports whether the caller must start another worker.
+// beginNext begins the run of the first task that waits. r is nil if no task waits or no
+// run may begin. call reports whether the caller must start another worker.
 func (s *schedule) beginNext(ctx context.Context, now time.Time) (r *run, call bool) {
 	for len(s.waiting) > 0 && s.mayBegin() {
 		t := heap.Pop(&s.waiting).(*task)
@@ -141,7 +146,7 @@ func (s *schedule) runSoon(t *task, now time.Time) {
 	switch soon := s.instant(now.Add(wait)); {
 	case t.removed || s.closed:
 	case t.phase == running:
-		t.current.again = true
+		t.current.rerun = true
 	case t.phase == idle && t.next > soon:
 		t.next = soon
 		s.updateDueTime(t)
@@ -190,8 +195,8 @@ func (s *schedule) giveUpRun(t *task, now time.Time) {
 	}, now)
 }
 
-// record adds an outcome to the statistics and the history of t, and passes its evidence to
-// the machine of t.
+// record adds the outcome o of a run of t to the statistics and the history of t. It also
+// passes the outcome to the state machine of t.
 func (s *schedule) record(t *task, o outcome, now time.Time) {
 	t.took = now.Sub(t.current.began)
 	t.setValue(o.value)
@@ -201,11 +206,11 @@ func (s *schedule) record(t *task, o outcome, now time.Time) {
 	s.observe(t, machine.Observation{At: now, Evidence: o.evidence, Cause: o.cause, Reason: o.reason}, t.current.began)
 }
 
-// observe passes evidence to the machine of t and sets the time of the next run. began is
-// the time when the run began that gave the evidence.
+// observe passes the result o of a run to the state machine of t and sets the time of the
+// next run. began is the time when the run began.
 func (s *schedule) observe(t *task, o machine.Observation, began time.Time) {
-	// The time of the next run depends on the state of the machine after this evidence. But
-	// the machine needs this time with the evidence. So a copy of the machine observes first.
+	// The time of the next run depends on the state of the machine after this result. But the
+	// machine needs this time together with the result. So a copy gets the result first.
 	ahead := t.machine
 	ahead.Observe(o)
 	next := t.nextRun(began, o.At, &ahead)
@@ -215,8 +220,8 @@ func (s *schedule) observe(t *task, o machine.Observation, began time.Time) {
 	s.updateMachine(t, o.At, func(m *machine.Machine) { m.Observe(o) })
 }
 
-// updateMachine calls f with the machine of t. If the status or its cause changes, it
-// updates the dependents of t.
+// updateMachine calls f with the state machine of t. If f changes the status or its cause,
+// updateMachine updates the blockers of the checks that depend on t.
 func (s *schedule) updateMachine(t *task, now time.Time, f func(*machine.Machine)) {
 	status, cause := t.machine.Status(), t.machine.Cause()
 	f(&t.machine)
@@ -252,8 +257,8 @@ func (s *schedule) add(t *task, now time.Time) {
 	s.markChanged(t)
 }
 
-// remove removes a task from the schedule and cancels its run, if there is one. The run
-// still counts for maxRuns until it returns or is overdue.
+// remove removes the task t from the schedule and cancels the run of t, if there is one. The
+// run still counts for maxRuns until it returns or is overdue.
 func (s *schedule) remove(t *task, now time.Time) {
 	t.removed = true
 	s.markChanged(t)
@@ -303,16 +308,16 @@ func (s *schedule) updateDependents(t *task, now time.Time) {
 	}
 }
 
-// unblock makes t run at once if t has no blocker any more and was blocked, or if the
-// breaker of t is open.
+// unblock does nothing if t has a blocker. Otherwise, it makes t run at once if t was blocked
+// until now, or if the breaker of t is open.
 func (s *schedule) unblock(t *task, now time.Time) {
 	if t.blocker() != nil {
 		return
 	}
 	switch {
 	case t.phase == blocked:
-		// The check could not run while it was blocked, so this time does not make its
-		// evidence stale.
+		// The check could not run while it was blocked. So the age of its last outcome does
+		// not include this time.
 		t.machine.Forgive(now.Sub(t.extras.blockedSince))
 		t.phase, t.next = idle, s.instant(now)
 	case t.phase == idle && t.breakerOpen():
@@ -328,7 +333,7 @@ func (s *schedule) dueTime(t *task) instant {
 	at := never
 	switch t.phase {
 	case blocked:
-		return never // a blocked task has no run, and its evidence does not become stale
+		return never // a blocked task has no run, and its last outcome does not become stale
 	case idle, stuck:
 		at = t.next
 	case running:

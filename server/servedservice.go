@@ -11,13 +11,13 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// changes is a set of bits: what has changed in a served service since it was last
-// published. The bits decide whether and when the publisher publishes the service.
+// changes is a set of bits that say what has changed in a served service since its last
+// publication. The bits decide whether and when the publisher publishes the service.
 type changes uint8
 
 const (
-	// checksChanged means that the status of a check of the service has changed. The
-	// publisher publishes the service even if the verdict of the service is the same.
+	// checksChanged means that the status or cause of a check of the service has changed.
+	// The service is published even if its own status, cause and reason are the same.
 	checksChanged changes = 1 << iota
 	// manualChanged means that SetServingStatus has set the status of this service.
 	manualChanged
@@ -31,7 +31,7 @@ type servedService struct {
 	kind       Kind
 	includes   func(*task) bool // reports whether a check becomes a member; nil: every check
 	members    []*task          // checks that can affect the status, in the order of Add
-	counts     statusCounts     // number of members for which countsCheck is true, by status
+	counts     statusCounts     // for each status, the number of members that affect the service
 	manual     manualStatus     // status that SetServingStatus has set
 	changes    changes
 	hasStarted bool         // true after all members have passed; only used for kind Startup
@@ -50,8 +50,8 @@ func (s *Service) includes(t *task) bool {
 // hasMember reports whether the check t is a member of the service.
 func (s *servedService) hasMember(t *task) bool { return s.includes == nil || s.includes(t) }
 
-// countsCheck reports whether t affects the status of the service. status is the status in
-// task.effect of t.
+// countsCheck reports whether the check t affects the status of the service. status must be
+// the status that t.effect returns.
 func (s *servedService) countsCheck(t *task, status health.Status) bool {
 	switch {
 	case t.rules.onFail == Ignore:
@@ -64,14 +64,14 @@ func (s *servedService) countsCheck(t *task, status health.Status) bool {
 	return t.rules.kind != Liveness
 }
 
-// blames reports whether t is a reason why the service is not SERVING. status is the status
-// in task.effect of t.
+// blames reports whether the check t is a reason why the service is not SERVING. status must
+// be the status that t.effect returns.
 func (s *servedService) blames(t *task, status health.Status) bool {
 	return status != health.Serving && s.countsCheck(t, status) && !(s.kind == Liveness && status == health.Starting)
 }
 
-// count removes t from the count of its earlier status and, if included is true, adds t to
-// the count of status.
+// count subtracts 1 from the count of the earlier status of t. If included is true, it adds 1
+// to the count of status. It changes no count for a status with which t does not affect s.
 func (s *servedService) count(t *task, status health.Status, included bool) {
 	if t.counted && s.countsCheck(t, t.countedAs) {
 		s.counts[t.countedAs]--
@@ -82,7 +82,8 @@ func (s *servedService) count(t *task, status health.Status, included bool) {
 	s.changes |= checksChanged
 }
 
-// countsWithout returns the counts of the service without the checks in excluded.
+// countsWithout returns, for each status, the number of checks that affect the service,
+// without the checks in excluded.
 func (s *servedService) countsWithout(excluded map[*task]bool) statusCounts {
 	counts := s.counts
 	for t := range excluded {
@@ -94,8 +95,8 @@ func (s *servedService) countsWithout(excluded map[*task]bool) statusCounts {
 }
 
 // firstFailure returns the time when the present trouble of the service began. named is the
-// earliest first failure of the checks that the reason names. The result may be earlier than
-// named: the check that failed first may have recovered or may not be in the reason.
+// time of the earliest failure among the checks that the reason names. The result may be
+// earlier: the check that failed first may have recovered or may not be in the reason.
 func (s *servedService) firstFailure(named time.Time, status health.Status) time.Time {
 	p := &s.published
 	if status.Routable() == p.Status.Routable() || p.Status == health.Degraded {
@@ -135,21 +136,22 @@ func (s *servedService) mostImportant(worst *worstTasks) []*task {
 	return shown
 }
 
-// canCount reports whether at least one member can affect the status. It also returns true
-// for a service without members.
+// canCount reports whether at least one member of the service can affect its status. It also
+// returns true for a service without members.
 func (s *servedService) canCount() bool {
 	counts := func(t *task) bool { return s.countsCheck(t, health.Serving) }
 	return len(s.members) == 0 || slices.ContainsFunc(s.members, counts)
 }
 
-// countingChecks describes, for each kind of service, the checks that count for it.
+// countingChecks describes, for each kind of service, the checks that affect its status.
 var countingChecks = [numKinds]string{
 	Readiness: "check of kind readiness or startup whose OnFail is not Ignore",
 	Liveness:  "check of kind liveness whose OnFail is not Ignore",
 	Startup:   "check of kind startup whose OnFail is not Ignore",
 }
 
-// whyNoneCounts returns a text that says for the first members why each does not count.
+// whyNoneCounts returns a text that says, for each of the first three members, why this check
+// does not affect the status of the service.
 func (s *servedService) whyNoneCounts() string {
 	const limit = 3
 	var all []string
@@ -169,11 +171,11 @@ type manualStatus struct {
 	verdict
 }
 
-// statusCounts is the number of checks that have each status.
+// statusCounts has, at the index of each status, the number of checks with this status.
 type statusCounts [health.NumStatuses]int
 
-// worst returns the worst status that at least one check has. found is false if c counts no
-// check.
+// worst returns the worst status that at least one check has. found is false if all counts
+// are 0.
 func (c *statusCounts) worst() (worst health.Status, found bool) {
 	for i, n := range c {
 		if s := health.Status(i); n > 0 && (!found || s.WorseThan(worst)) {
@@ -198,8 +200,9 @@ func (c statusCounts) liveness() health.Status {
 	return health.Serving
 }
 
-// worstTasks has a list for each status, with the tasks that at least one service blames.
-// So the publisher finds the worst tasks without a search through all tasks.
+// worstTasks has, for each status, a list of the checks that are a reason why at least one
+// service is not SERVING. With these lists, the worst checks are found without a search
+// through all checks.
 type worstTasks [health.NumStatuses]list.List
 
 // worstFirst has all statuses but SERVING. The worst status comes first.

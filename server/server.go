@@ -30,7 +30,7 @@ type Server struct {
 	logs       *logs.Logger // logger with a queue; cfg.Logger writes to this queue
 }
 
-// New returns a server whose status is STARTING. The error joins all errors of cfg.
+// New returns a server whose status is STARTING. The error names all invalid fields of cfg.
 func New(cfg Config) (*Server, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("server.Config: %w", err)
@@ -105,8 +105,8 @@ func (s *Server) Statuses() []health.State {
 // them names its check and field.
 //
 // Before Run is called, no check runs. Later, the first run of a check starts at once or
-// after InitialDelay. If the service is routable when Add is called, it waits for the first
-// outcome of the new check and stays routable until then.
+// after InitialDelay. If the service can receive traffic when Add is called, a new check
+// does not affect its status before the first outcome of this check.
 func (s *Server) Add(checks ...Check) error {
 	all := make([]rules, len(checks))
 	var errs []error
@@ -199,9 +199,9 @@ func (s *Server) SetStatus(status health.Status, reason string) error {
 // was set last. SetServingStatus adds an unknown name. With checks, the server publishes
 // the worst of this status, of the status of SetStatus and of the checks of the name.
 //
-// If only one of "" and Config.Service was set, the status holds for both names.
-// Coordinators ask for Config.Service. A number that grpc.health.v1 does not define means
-// UNKNOWN.
+// If a status was set for only one of the names "" and Config.Service, both names have this
+// status. Coordinators ask for Config.Service. A status number that grpc.health.v1 does not
+// define means UNKNOWN.
 //
 // After Shutdown and Drain, SetServingStatus does nothing. It logs an error for an invalid
 // name (see Config.Service), for a name of kind Liveness or Startup, and for more than
@@ -254,8 +254,8 @@ func setServingStatus(j *judgement, service string, v verdict, now time.Time) er
 // error if there are more than 100 names, as List of grpc-go does.
 const maxNames = 1000
 
-// addManualService adds a served service without members. Only SetServingStatus and the
-// status of the server decide its status.
+// addManualService adds a served service without checks. Only SetServingStatus and the
+// status of the whole server decide the status of this service.
 func addManualService(j *judgement, name string) (*servedService, error) {
 	if err := wire.CheckService(name); err != nil {
 		return nil, err
@@ -276,8 +276,8 @@ func (s *Server) Shutdown() {
 	})
 }
 
-// Resume ends Shutdown. It sets the status set by hand to SERVING for "" and for each name
-// that SetServingStatus has set. The checks and the status of SetStatus still count.
+// Resume ends the effect of Shutdown. The status set by hand becomes SERVING for "" and for
+// each name that SetServingStatus has set. The checks and the status of SetStatus still count.
 func (s *Server) Resume() {
 	s.pipeline.update(func(time.Time) {
 		j := &s.pipeline.judgement

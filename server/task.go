@@ -20,14 +20,14 @@ const (
 	idle    phase = iota // the task has no run; the next run is due at task.next
 	waiting              // a run is due and waits until fewer than MaxConcurrent checks run
 	running              // a run is in progress and is not overdue
-	stuck                // the run is overdue and has not returned
-	blocked              // the task does not run, because it has a blocker
+	stuck                // a run is overdue and has not returned
+	blocked              // the task does not run, because a check that it depends on does not allow it
 )
 
 // instant is a time in ns since schedule.epoch.
 type instant int64
 
-// never is the largest instant. A task that is due at never has nothing to do.
+// never is the largest instant. It is the due time of a task that has nothing to do.
 const never instant = math.MaxInt64
 
 // task is a check together with its state. The lock of the pipeline guards it. A server
@@ -39,13 +39,13 @@ type task struct {
 	extras  *extras // nil: the task has no extras
 	machine machine.Machine
 
-	// trouble is the element of judgement.worst that has this task; nil: no service blames
-	// the task.
+	// trouble is the element of judgement.worst that has this task. It is nil if the task is
+	// no reason why a service is not SERVING.
 	trouble *list.Element
 
 	current  *run          // run that has not returned; nil: there is none
 	next     instant       // time when the next run is due
-	forgiven time.Duration // sum of the extensions of deadlines since the last evidence
+	forgiven time.Duration // sum of the times by which deadlines were extended since the last outcome
 	took     time.Duration // duration of the last run
 	stats    stats
 	history  history
@@ -54,15 +54,15 @@ type task struct {
 	seq   uint32 // number of the task in the order of Add
 
 	phase       phase
-	excusedRuns uint8 // number of timeouts since the last evidence that do not count
-	// newToAll is set if all services of the check were routable when the check was added.
-	// They stay routable until the first outcome of the check.
+	excusedRuns uint8 // number of timeouts since the last outcome that do not count
+	// newToAll is set if, when the check was added, the status of all its services allowed
+	// traffic. Until its first outcome, the check does not make these services STARTING.
 	newToAll bool
 	removed  bool
-	spread   bool // true after nextRun has delayed a run by randomPhase
+	spread   bool // true after nextRun has once chosen a random time for the next run
 	changed  bool // true if schedule.changed has the task
-	// counted is set if the counts of its services include the task. countedAs is the status
-	// under which they count the task.
+	// counted is set if the counts of the services include the task. countedAs is the status
+	// under which the services count the task.
 	counted   bool
 	countedAs health.Status
 }
@@ -70,8 +70,8 @@ type task struct {
 // extras holds fields of a task that only few tasks need.
 type extras struct {
 	tags []string
-	// services are the served services that the check judges. nil means only the service of
-	// Config.Service.
+	// services are the served services that have the check as a member. nil means only the
+	// service with the name Config.Service.
 	services []*servedService
 	// dependencies are the checks in DependsOn of this check. dependents are the checks that
 	// have this check in their DependsOn.
@@ -81,8 +81,8 @@ type extras struct {
 	// stopBackground ends the function that Background has started; nil: there is none.
 	stopBackground context.CancelFunc
 	value          *reading // value that the last run has observed; nil: none
-	// newTo are the services that were routable when the check was added, if not all were.
-	// They stay routable until the first outcome of the check.
+	// newTo are the services whose status allowed traffic when the check was added, unless
+	// all were (see newToAll). Until its first outcome, the check does not make them STARTING.
 	newTo []*servedService
 }
 
@@ -125,17 +125,17 @@ func (t *task) breakerOpen() bool {
 }
 
 // nextRun returns the time of the next run. began and ended are the times of the last run.
-// m is the machine after it has observed the last run.
+// m is the state machine of the check after it has received the result of the last run.
 func (t *task) nextRun(began, ended time.Time, m *machine.Machine) time.Time {
-	doubt := m.Suspect()
-	wait := t.rules.interval(doubt)
+	mayChange := m.Suspect()
+	wait := t.rules.interval(mayChange)
 	if n := t.rules.breakAfter; n > 0 && m.Fails() >= n {
 		wait = t.rules.breakerInterval(m.Fails())
 	}
-	if t.current.again {
+	if t.current.rerun {
 		return ended.Add(MinEvery)
 	}
-	if !doubt && !t.spread {
+	if !mayChange && !t.spread {
 		// All checks begin together at the start. A random time spreads their later runs.
 		t.spread = true
 		return began.Add(delay.Between(1, wait, rand.Float64()))
@@ -143,24 +143,26 @@ func (t *task) nextRun(began, ended time.Time, m *machine.Machine) time.Time {
 	return later(began.Add(delay.Around(wait, rand.Float64())), ended.Add(wait/2))
 }
 
-// maxExcused limits how much lateness of the scheduler is forgiven between two pieces of
-// evidence. It is a number of intervals for deadlines, and a number of runs for timeouts.
+// maxExcused is the largest number of timeouts that do not count between two outcomes of a
+// check, because the scheduler was late. Between two outcomes, lateness also extends the
+// deadlines of the check, by at most maxExcused times its interval.
 const maxExcused = 4
 
-// forgive extends the deadlines of t, because the scheduler was late by the time late.
-func (t *task) forgive(late time.Duration, now time.Time) {
-	late = min(late, maxExcused*t.rules.every-t.forgiven)
-	if late <= 0 {
+// forgive extends the deadlines of t by lateness: the time by which the scheduler was late.
+// maxExcused limits the sum of these extensions.
+func (t *task) forgive(lateness time.Duration, now time.Time) {
+	lateness = min(lateness, maxExcused*t.rules.every-t.forgiven)
+	if lateness <= 0 {
 		return
 	}
-	t.forgiven += late
-	t.machine.Forgive(late)
+	t.forgiven += lateness
+	t.machine.Forgive(lateness)
 	if t.phase != running || t.excusedRuns == maxExcused {
 		return
 	}
 	t.current.excused = true
-	// The run may have returned already. Its worker has the time grace to report the outcome.
-	t.current.overdue = later(t.current.overdue.Add(late), now.Add(grace))
+	// The check may have returned already. Its worker has the time grace to report the outcome.
+	t.current.overdue = later(t.current.overdue.Add(lateness), now.Add(grace))
 }
 
 // verdict is the status of one check, of one status set by hand, or of one served
@@ -172,8 +174,9 @@ type verdict struct {
 	firstFailure time.Time // time of the first failure of the present trouble; zero: none
 }
 
-// sentence returns the reason of a verdict that is not SERVING, after the name of its check.
-// name is "" if the verdict belongs to a status that was set by hand.
+// sentence returns the reason of a verdict that is not SERVING, in the form "CHECK: REASON".
+// name is the name of the check. It is "" for a status that the program has set, whose reason
+// stands alone.
 func (v *verdict) sentence(name string) string {
 	reason := v.reason
 	if reason == "" {
@@ -200,8 +203,8 @@ func later(a, b time.Time) time.Time {
 	return a
 }
 
-// ownVerdict returns the status of the check. If the check has a blocker, the status is at
-// least as bad as that of the blocker.
+// ownVerdict returns the status of the check with its explanation. If another check blocks
+// it, the status is at least as bad as the status of this other check.
 func (t *task) ownVerdict() verdict {
 	v := verdict{
 		status: t.machine.Status(), cause: t.machine.Cause(),
@@ -219,8 +222,8 @@ func (t *task) ownVerdict() verdict {
 	return v
 }
 
-// effect returns the verdict of the check for its services. If OnFail is Degrade,
-// NOT_SERVING becomes DEGRADED.
+// effect returns the verdict of the check as it affects the services of the check. If OnFail
+// is Degrade, NOT_SERVING becomes DEGRADED.
 func (t *task) effect() verdict {
 	v := t.ownVerdict()
 	if t.rules.onFail == Degrade && v.status == health.NotServing {
@@ -243,7 +246,8 @@ func (t *task) state() health.CheckState {
 	return state
 }
 
-// CheckInfo describes a check to its own process.
+// CheckInfo describes a check for the program that runs it. It has more fields than the
+// CheckState that the server publishes.
 type CheckInfo struct {
 	health.CheckState
 	Kind Kind

@@ -21,8 +21,8 @@ type wheel struct {
 	now   instant // argument of the last call of advance
 }
 
-// due is a task and the time when schedule.doDue must be called for this task. A list has
-// this time beside the task, so that a search reads no task.
+// due is a task and the time when schedule.doDue must be called for this task. The time is
+// kept beside the pointer, so that a search for due tasks need not read the tasks.
 type due struct {
 	at   instant
 	task *task
@@ -39,22 +39,22 @@ type place struct {
 const (
 	noList      = iota // list of a task that is not in the wheel; always empty
 	readyList          // tasks that are due
-	undatedList        // tasks that are due at never
+	undatedList        // tasks that have nothing to do: their due time is never
 	firstSlot          // first slot; the other slots follow it
 )
 
-// put adds t to the wheel, or moves t, so that it is due at the instant at.
-func (w *wheel) put(t *task, at instant) {
+// put adds t to the wheel with this due time. If t is in the wheel already, put moves t.
+func (w *wheel) put(t *task, dueTime instant) {
 	w.remove(t)
-	list := int16(firstSlot + at/slotWidth%numSlots)
+	list := int16(firstSlot + dueTime/slotWidth%numSlots)
 	switch {
-	case at == never:
+	case dueTime == never:
 		list = undatedList
-	case at <= w.now:
+	case dueTime <= w.now:
 		list = readyList
 	}
 	t.place = place{list: list, index: int32(len(w.lists[list]))}
-	w.lists[list] = append(w.lists[list], due{at, t})
+	w.lists[list] = append(w.lists[list], due{dueTime, t})
 }
 
 // remove removes t from the wheel. It does nothing if t is not in the wheel.
@@ -71,7 +71,8 @@ func (w *wheel) remove(t *task) {
 	t.place = place{}
 }
 
-// advance makes the tasks ready that are due at now. now is not before the last call.
+// advance moves each task that is due at the time now to the list of ready tasks. now must
+// not be earlier than in the last call.
 func (w *wheel) advance(now instant) {
 	last := now / slotWidth
 	first := max(w.now/slotWidth, last-numSlots+1)
@@ -94,8 +95,8 @@ func (w *wheel) ready() *task {
 	return nil
 }
 
-// next returns the earliest due time, but at most limit. limit is less than a turn after
-// the last call of advance.
+// next returns the earliest due time of all tasks, but at most limit. limit must be less than
+// one turn of the wheel after the argument of the last call of advance.
 func (w *wheel) next(limit instant) instant {
 	if len(w.lists[readyList]) > 0 {
 		return w.now
@@ -122,8 +123,8 @@ func (w *wheel) all() iter.Seq[*task] {
 	}
 }
 
-// withoutPeak returns list. If it is empty but has much room, the result is nil. After the
-// start of the server, a list would otherwise keep room for all tasks.
+// withoutPeak returns the list, or nil if the list is empty and has room for more than 256
+// elements. Otherwise a list would keep its memory after the start, when all tasks were in it.
 func withoutPeak[T any](list []T) []T {
 	const room = 256
 	if len(list) == 0 && cap(list) > room {

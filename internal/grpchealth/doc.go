@@ -6,8 +6,8 @@
 // server and the coordinator both use this package, so a status means the same in both.
 //
 // grpc.health.v1 has only four numbers for statuses: 0 UNKNOWN, 1 SERVING, 2 NOT_SERVING and
-// 3 SERVICE_UNKNOWN. Comments here call them the number of a status. Check sends trailers if
-// the number does not say all, see wire.TrailerStatus.
+// 3 SERVICE_UNKNOWN. Comments in this package call them status numbers. Check sends trailers
+// if the status number does not express the whole state, see wire.TrailerStatus.
 //
 // Each Watch has its own reader of the feed. The handler of the Watch sleeps until the reader
 // has a step: changes of entries that the client has selected, or a snapshot of all these

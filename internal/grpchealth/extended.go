@@ -31,7 +31,7 @@ type extended struct {
 	h *Handlers
 }
 
-// Check returns everything about one name.
+// Check returns the whole state of one name, with the level of detail that the policy allows.
 func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckResponse, error) {
 	x.h.noteCall()
 	if err := x.h.prove(ctx); err != nil {
@@ -56,8 +56,8 @@ func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckRes
 	return &pb.CheckResponse{Status: h.GetStatus(), Health: h}, nil
 }
 
-// currentHealth returns the message for an entry. Its checks and metrics are those of
-// Config.Metrics, if that function is set.
+// currentHealth returns the message for an entry. If the function Config.Metrics is set, the
+// checks and metrics in the message are the results of this function.
 func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, detail access.Detail) *pb.Health {
 	s := e.State
 	if h.cfg.Metrics != nil {
@@ -66,8 +66,8 @@ func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, detail access.Det
 	return wire.Health(&s, now, detail == access.Full)
 }
 
-// List returns a page of the entries that match, ordered by name. Entries that the caller
-// may not read are omitted.
+// List returns one page of the entries that the request selects, ordered by name. It omits
+// entries that the caller may not read.
 func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListResponse, error) {
 	x.h.noteCall()
 	l, err := wire.ListRequest(req)
@@ -111,7 +111,7 @@ type readable struct {
 }
 
 // page returns the entries of the page. more reports whether entries for another page follow.
-// The cost is proportional to the entries of the page and the entries that it leaves out.
+// The time grows with the number of entries that page returns or skips.
 func (p *pager) page(cut feed.Cut) (page []readable, more bool) {
 	for e := range p.candidates(cut) {
 		if !p.list.Selector.Matches(&e.State) || p.hidesEmpty && e.ID == (health.ID{}) {
@@ -129,8 +129,8 @@ func (p *pager) page(cut feed.Cut) (page []readable, more bool) {
 	return page, false
 }
 
-// candidates yields the entries from which page selects, in the order of names. The entries
-// of earlier pages are not among them.
+// candidates yields the entries from which the method page selects, in the order of names. It
+// does not yield the entries of earlier pages.
 func (p *pager) candidates(cut feed.Cut) iter.Seq[*feed.Entry] {
 	if p.list.First {
 		return cut.Of(p.list.Selector.Names()...)
@@ -180,8 +180,8 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 	}
 }
 
-// resolveWatch replaces the name "" in the IDs and in the selector of a request by the result
-// of resolve.
+// resolveWatch replaces the name "" in the IDs and in the selector of a request by Config.Self
+// if the feed has no entry "".
 func (h *Handlers) resolveWatch(w *wire.Watch) {
 	for i, id := range w.IDs {
 		w.IDs[i] = h.resolve(id)
@@ -193,7 +193,7 @@ func (h *Handlers) resolveWatch(w *wire.Watch) {
 func (h *Handlers) newReader(w *wire.Watch) *feed.Reader {
 	in := feed.Interest{
 		Services: w.Selector.Names(), Names: w.IDs,
-		Period: int((w.Heartbeat + time.Second - 1) / time.Second), // in beats of the feed, of which there is one each second
+		Period: int((w.Heartbeat + time.Second - 1) / time.Second), // in heartbeats of the feed, which sends one each second
 	}
 	if w.HasToken {
 		return h.cfg.Feed.Resume(in, feed.Cursor{Epoch: w.Token.Epoch, Revision: w.Token.Revision})

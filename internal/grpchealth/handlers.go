@@ -21,28 +21,28 @@ type Config struct {
 	// Feed is the feed whose entries the handlers serve.
 	Feed *feed.Feed
 	// Self is the name whose entry answers a request for "" if Feed has no entry "". If Feed
-	// has an entry "", List and Watch send it only to a caller that names "". The zero value
-	// of Self means that "" is a name like any other.
+	// has an entry "", List and Watch send it only if the request names "". The zero value of
+	// Self means that "" is a name like any other.
 	Self health.ID
 	// Policy decides about access. nil means [access.TrustPolicy].
 	Policy access.Policy
-	// Caller returns the principal that makes a call, for the access policy. It is called once
-	// for each call. nil means that nothing is known about any caller.
+	// Caller returns the principal that makes a call. The access policy needs the principal.
+	// Caller is called once for each call. nil means that nothing is known about any caller.
 	Caller func(context.Context) access.Principal
-	// ShowReasons reports whether the caller of a call is trusted, and so may see reasons, even
-	// if Caller returns a principal that is not trusted. It is called once for each call of
-	// meshhealth.v1.HealthService. It is not called for grpc.health.v1, which shows no reasons.
-	// nil means false for every caller.
+	// ShowReasons reports whether the caller of a call is trusted and so may see reasons. The
+	// result true counts even if Caller returns a principal that is not trusted. ShowReasons is
+	// called once for each call of meshhealth.v1.HealthService, and not for grpc.health.v1,
+	// which shows no reasons. nil means false for every caller.
 	ShowReasons func(context.Context) bool
 	// Asked is called at the beginning of each call, before the request is checked. nil means
 	// that no function is called.
 	Asked func()
 	// Metrics returns the current checks and metrics of an entry, which may be newer than those
-	// in Feed. Check and List of meshhealth.v1.HealthService send these. nil means that both
-	// send the checks and metrics in Feed.
+	// in Feed. Check and List of meshhealth.v1.HealthService send its results. nil means that
+	// Check and List send the checks and metrics in Feed.
 	Metrics func(health.ID) ([]health.CheckState, *health.Metrics)
-	// Number returns the number that grpc.health.v1 sends for a state. It must be at most 3, and
-	// SERVING for the status SERVING. nil means the result of health.Status.GRPC.
+	// Number returns the status number that grpc.health.v1 sends for a state: at most 3, and 1
+	// (SERVING) for the status SERVING. nil means that health.Status.GRPC gives the number.
 	Number func(*health.State) healthpb.HealthCheckResponse_ServingStatus
 	// Build is the version of the program. The first message and each heartbeat of a Watch
 	// contain it.
@@ -60,8 +60,8 @@ type Handlers struct {
 	made    time.Time // time at which New was called; watcher.sendBegan counts from this time
 	// watchers is the set of open Watch streams: the keys are *watcher.
 	watchers sync.Map
-	// ended is a context that End cancels. The cause of ended is then the error that every Watch
-	// returns.
+	// ended is a context that End cancels. The cause of the cancellation is the error that
+	// every Watch returns.
 	ended context.Context
 	end   context.CancelCauseFunc
 }
@@ -78,8 +78,8 @@ func New(cfg Config) *Handlers {
 }
 
 // End ends every Watch with UNAVAILABLE. Check and List still answer. A Watch that is opened
-// after End ends without a message. A stock client takes a stream with a message for a success.
-// Such a client would open the next stream at once, thousands of times a second.
+// after the call of End gets an error and no message. A stock client takes a stream with a
+// message for a success, and would open the next stream at once, thousands of times a second.
 func (h *Handlers) End() { h.end(domain.ErrStopping) }
 
 // Ended returns a channel that is closed when End is called.
@@ -115,9 +115,9 @@ func (h *Handlers) caller(ctx context.Context) access.Caller {
 	return c
 }
 
-// Reader returns the caller of a request whose answer may contain reasons. The caller is also
-// trusted, and so sees reasons, if Config.ShowReasons returns true. Reader may be called
-// concurrently.
+// Reader returns the caller of a request whose answer may contain reasons. If
+// Config.ShowReasons returns true, the caller is trusted and so may see reasons. Reader may be
+// called concurrently.
 func (h *Handlers) Reader(ctx context.Context) access.Caller {
 	c := h.caller(ctx)
 	if h.cfg.ShowReasons != nil && h.cfg.ShowReasons(ctx) {
@@ -148,7 +148,8 @@ func (h *Handlers) resolve(id health.ID) health.ID {
 	return h.cfg.Self
 }
 
-// resolveSelector replaces the service "" of a selector by the result of resolve.
+// resolveSelector replaces the service "" in a selector by Config.Self if the feed has no
+// entry "".
 func (h *Handlers) resolveSelector(s *wire.Selector) {
 	if s.Services[""] {
 		delete(s.Services, "")

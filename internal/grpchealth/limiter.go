@@ -25,9 +25,9 @@ type limiter struct {
 	total, perPeer int // largest number of streams, in total and for one peer
 
 	mu      sync.Mutex     // guards the fields below
-	streams int            // number of streams that count: the open ones, and the number in held
-	held    int            // number of streams that have ended and still count; see release
-	peers   map[string]int // number of streams that count, by the result of peerOf
+	streams int            // number of streams that count for the limits: the open ones and those in held
+	held    int            // number of streams that have ended but still count for the limits; see release
+	peers   map[string]int // number of streams that count for the limits, by the name of the peer
 }
 
 func (l *limiter) init(total, perPeer int) {
@@ -58,9 +58,9 @@ func (l *limiter) addStream(ctx context.Context) (release func(), err error) {
 	return func() { l.release(ctx, addr, host) }, nil
 }
 
-// release stops counting a stream that has ended. If the client does not read, gRPC stores
-// the unread messages until the connection closes. In this case the stream still counts until
-// the connection closes.
+// release must be called when a stream has ended. The stream no longer counts for the limits,
+// unless its client does not read. In this case gRPC keeps the unread messages in memory until
+// the connection closes, so the stream counts until that time.
 func (l *limiter) release(ctx context.Context, addr net.Addr, host string) {
 	a, ok := addr.(wire.PeerAddr)
 	if !ok || !isStuck(ctx) {
@@ -89,8 +89,8 @@ func (l *limiter) addHeld(n int) {
 	l.held += n
 }
 
-// count returns the number of open streams. Streams that have ended and still count are not
-// included.
+// count returns the number of open streams. It does not include streams that have ended but
+// still count for the limits.
 func (l *limiter) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,9 +110,9 @@ func addrOf(ctx context.Context) net.Addr {
 	return nil
 }
 
-// peerOf returns the name of the peer to which an address belongs. The limit MaxWatchersPerPeer
-// is for all streams of peers with one name. The name is an IPv4 address, an IPv6 network, or
-// the identity in a verified certificate.
+// peerOf returns the name of the peer with an address: an IPv4 address, an IPv6 network, or the
+// identity in a verified certificate. The limit MaxWatchersPerPeer is for all streams together
+// whose peers have the same name.
 func peerOf(a net.Addr) string {
 	switch a := a.(type) {
 	case nil:

@@ -13,7 +13,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// sender sends the steps of one reader as messages on the stream of one Watch.
+// sender sends what one reader gets from the feed as messages on the stream of one Watch. The
+// reader gets steps: changes, a snapshot or a heartbeat.
 type sender struct {
 	h      *Handlers
 	watch  *wire.Watch
@@ -40,7 +41,8 @@ func (s *sender) send(step *feed.Step) error {
 	return s.sendEntries(step)
 }
 
-// sendBatch sends a whole batch. All senders with the same detail share the encoded bytes.
+// sendBatch sends a whole batch of changes. All senders whose callers have the same level of
+// detail share the encoded bytes.
 func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
 	b := step.Batch.Encoded(encodingOf(detail), func(b *feed.Batch) []byte {
 		var all []byte
@@ -55,14 +57,14 @@ func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
 	case len(b) > wire.ChunkBytes:
 		return s.sendEntries(step)
 	case len(b) == 0:
-		return nil // the batch has only the entry "", which the view hides
+		return nil // the batch has only the entry "", which this Watch omits
 	}
 	return s.sendMessage(b, step.Revision, &pb.WatchResponse{})
 }
 
-// sendEntries sends the entries of a step that the view selects, in chunks. A client can
-// resume after each chunk of changes. It can resume after a snapshot only if it has received
-// the last chunk.
+// sendEntries sends the entries of a step that this Watch selects, in chunks: messages of
+// limited size. A client can resume after each chunk of changes. It can resume after a snapshot
+// only if it has received the last chunk.
 func (s *sender) sendEntries(step *feed.Step) error {
 	c := chunker{s: s, step: step}
 	if step.Snapshot {
@@ -91,8 +93,8 @@ func (s *sender) sendEntries(step *feed.Step) error {
 }
 
 // chunker joins the encoded entries of a step to chunks, and sends each chunk as a message. A
-// chunk has at most wire.ChunkBytes, unless one entry alone is larger. Each message has its
-// own buffer, because gRPC may use a message after Send has returned.
+// chunk has at most wire.ChunkBytes bytes, unless it has only one entry, which is larger. Each
+// message has its own buffer, because gRPC may use a message after Send has returned.
 type chunker struct {
 	s       *sender
 	step    *feed.Step
@@ -105,7 +107,7 @@ type chunker struct {
 func (c *chunker) add(fragment []byte, revision uint64) error {
 	if len(c.chunk) > 0 && len(c.chunk)+len(fragment) > wire.ChunkBytes {
 		if revision == c.reached {
-			c.reached-- // a client that resumes here must receive the whole revision again
+			c.reached-- // a client that resumes after this chunk must receive all entries of this revision
 		}
 		if err := c.sendPart(); err != nil {
 			return err
@@ -116,9 +118,9 @@ func (c *chunker) add(fragment []byte, revision uint64) error {
 	return nil
 }
 
-// joined appends a fragment to a chunk. The first fragment of the first chunk becomes the
-// chunk without a copy. All readers share its bytes, so it is clipped: a later append
-// copies it.
+// joined appends a fragment, which is an encoded entry, to a chunk. The first fragment of the
+// first chunk is used without a copy. All readers share the bytes of a fragment. Therefore the
+// capacity of the result is its length, so that a later append copies it.
 func joined(chunk, fragment []byte) []byte {
 	if len(chunk) == 0 && cap(chunk) < len(fragment) {
 		return slices.Clip(fragment)
@@ -137,7 +139,7 @@ func (c *chunker) sendPart() error {
 	return c.s.sendMessage(c.chunk, reached, m)
 }
 
-// sendLast sends the last chunk of a step. If the step has changes but the view selects none
+// sendLast sends the last chunk of a step. If the step has changes but this Watch selects none
 // of them, sendLast sends nothing.
 func (c *chunker) sendLast() error {
 	if !c.step.Snapshot && len(c.chunk) == 0 {
@@ -148,8 +150,8 @@ func (c *chunker) sendLast() error {
 	})
 }
 
-// sendMessage completes m and sends it. It sets the encoded entries as unknown fields, so
-// that gRPC copies the bytes and does not encode the entries again.
+// sendMessage sets the other fields of m and sends it. It puts the encoded entries into m as
+// unknown fields, so that gRPC copies the bytes and does not encode the entries again.
 func (s *sender) sendMessage(entries []byte, revision uint64, m *pb.WatchResponse) error {
 	m.Epoch, m.Revision, m.At = s.h.cfg.Feed.Epoch(), revision, timestamppb.Now()
 	if revision > 0 || !m.GetSnapshot() {

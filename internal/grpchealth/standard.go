@@ -26,8 +26,8 @@ type standard struct {
 	h *Handlers
 }
 
-// Check returns the grpc.health.v1 number of one name. If the number does not say all, the
-// trailers have the status, the cause and whether the status is unconfirmed.
+// Check returns the status number of one name, such as 1 for SERVING. If the number does not
+// express the whole state, trailers say the status, the cause and whether it is unconfirmed.
 func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (*healthpb.HealthCheckResponse, error) {
 	s.h.noteCall()
 	if err := s.h.prove(ctx); err != nil {
@@ -52,7 +52,8 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	return &healthpb.HealthCheckResponse{Status: s.h.numberOf(&e.State)}, nil
 }
 
-// List returns the numbers of the services, of the mesh and of "" that the caller may read.
+// List returns the status number of each service, of the mesh and of the name "". It omits the
+// names that the caller may not read.
 func (s standard) List(ctx context.Context, _ *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	s.h.noteCall()
 	caller := s.h.caller(ctx)
@@ -73,8 +74,8 @@ func (s standard) List(ctx context.Context, _ *healthpb.HealthListRequest) (*hea
 	return &healthpb.HealthListResponse{Statuses: statuses}, nil
 }
 
-// Watch sends the number of one name at once, and again whenever the number changes. The
-// number of an unknown name is SERVICE_UNKNOWN, and the Watch of such a name stays open.
+// Watch sends the status number of one name at once, and again whenever the number changes. For
+// an unknown name it sends SERVICE_UNKNOWN, and the stream stays open.
 func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse]) error {
 	s.h.noteCall()
 	if err := s.h.prove(stream.Context()); err != nil {
@@ -112,13 +113,13 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 	}
 }
 
-// numberSender sends the number of one name on a stream, each time the number has changed.
+// numberSender sends the status number of one name on a stream whenever the number has changed.
 type numberSender struct {
 	h      *Handlers
 	caller access.Caller
 	id     health.ID
 	stream timedStream[healthpb.HealthCheckResponse]
-	sent   healthpb.HealthCheckResponse_ServingStatus // number that was sent last; -1 before the first
+	sent   healthpb.HealthCheckResponse_ServingStatus // status number that was sent last; -1: none was sent yet
 }
 
 func (n *numberSender) send(step *feed.Step) error {
@@ -133,16 +134,17 @@ func (n *numberSender) send(step *feed.Step) error {
 	return n.stream.Send(&healthpb.HealthCheckResponse{Status: now})
 }
 
-// parseName returns the name whose entry answers a request, see resolve. The error is not nil
-// only if the name in the request is too long.
+// parseName returns the name whose entry answers a request. This is the name in the request or,
+// for "", the result of resolve. parseName returns an error if the name is too long.
 func (s standard) parseName(req *healthpb.HealthCheckRequest) (health.ID, error) {
 	var v wire.Violations
 	v.MaxLen("service", req.GetService(), wire.MaxFullName)
 	return s.h.resolve(health.ParseID(req.GetService())), v.Err()
 }
 
-// numberIn returns the number of a name after a step. The reader of the step must read only
-// this name. known is false if the step does not contain the state of the name.
+// numberIn returns the status number of a name after a step, the result of one call of
+// reader.Next. The reader must read only this name. known is false if the step does not contain
+// the state of the name.
 func (h *Handlers) numberIn(step *feed.Step) (number healthpb.HealthCheckResponse_ServingStatus, known bool) {
 	for e := range step.Entries {
 		if e.Removed {
@@ -153,7 +155,7 @@ func (h *Handlers) numberIn(step *feed.Step) (number healthpb.HealthCheckRespons
 	return healthpb.HealthCheckResponse_SERVICE_UNKNOWN, step.Snapshot
 }
 
-// numberOf returns the number that grpc.health.v1 sends for a state.
+// numberOf returns the status number that grpc.health.v1 sends for a state.
 func (h *Handlers) numberOf(s *health.State) healthpb.HealthCheckResponse_ServingStatus {
 	if h.cfg.Number != nil {
 		return h.cfg.Number(s)

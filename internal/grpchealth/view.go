@@ -22,12 +22,12 @@ type view struct {
 	ids      []health.ID // names that the request lists; empty if the request has a selector instead
 	selector *wire.Selector
 	caller   access.Caller
-	// sent is the set of instances that this Watch has sent to the client. If a change of its
-	// labels or its zone ends the selection of an instance, the Watch sends the instance as
+	// sent is the set of instances that this Watch has sent to the client. If the new labels
+	// or zone of such an instance no longer match the request, the Watch sends the instance as
 	// removed. sent is nil if the request selects neither labels nor a zone.
 	sent map[health.ID]bool
-	// resumed is true if the client resumed with a token. Until the next snapshot, the client
-	// may know instances that are not in sent.
+	// resumed is true if the client has resumed with a token and has not received a snapshot
+	// since. Such a client may know instances that are not in sent.
 	resumed bool
 	// hidesEmpty is the result of Handlers.hidesEmpty: true if the view omits the entry "".
 	hidesEmpty bool
@@ -72,8 +72,8 @@ func (v *view) detailOf(b *feed.Batch) (detail access.Detail, same bool) {
 	return detail, true
 }
 
-// fragment returns the bytes to send for an entry. It returns nil if the Watch must send
-// nothing for the entry.
+// fragment returns the encoded form in which the Watch must send an entry. It returns nil if
+// the Watch must not send the entry.
 func (v *view) fragment(e *feed.Entry) []byte {
 	d := v.caller.Decide(access.Read, access.Of(e.ID))
 	if d.Allowed && v.selects(e) {
@@ -112,7 +112,8 @@ func (v *view) unknownNames(known map[health.ID]bool) iter.Seq[[]byte] {
 	}
 }
 
-// encodingOf returns the encoding whose bytes all callers with this level of detail share.
+// encodingOf returns the encoding for callers with this level of detail. Entries and batches
+// keep their bytes in this encoding, so that all these callers share the bytes.
 func encodingOf(detail access.Detail) feed.Encoding {
 	if detail == access.Full {
 		return feed.Encoding{Format: feed.Protobuf, Audience: feed.Full}
@@ -120,8 +121,8 @@ func encodingOf(detail access.Detail) feed.Encoding {
 	return feed.Encoding{Format: feed.Protobuf, Audience: feed.Public}
 }
 
-// encodedEntry returns e encoded as the field entries of a WatchResponse. All callers of one
-// audience share the bytes.
+// encodedEntry returns e encoded as the field entries of a WatchResponse. All callers with the
+// same level of detail share the bytes.
 func encodedEntry(e *feed.Entry, detail access.Detail) []byte {
 	return e.Encoded(encodingOf(detail), func(e *feed.Entry) []byte {
 		h := wire.Health(&e.State, e.At, detail == access.Full)

@@ -45,16 +45,17 @@ func (h *Handlers) openWatch(stream context.Context) (ctx context.Context, w *wa
 	return ctx, w, func() { unhook(); cancel(nil); w.returned.Store(true); h.watchers.Delete(w); release() }, nil
 }
 
-// nextStep waits for the next step of a Watch. If ctx has ended before the call, end is the
-// cause of ctx. The step is then the last one: the caller must send the step and return end.
-// Only one more step is sent, because endless changes must not keep a stream open.
+// nextStep waits for the next step of a Watch: changes, a snapshot or a heartbeat. If ctx has
+// ended before the call, end is the cause of ctx. In this case the caller must send the step
+// and return end. No further step is sent, because endless changes must not keep a stream open.
 func nextStep(ctx context.Context, reader *feed.Reader) (step feed.Step, end, err error) {
 	end = context.Cause(ctx)
 	step, err = reader.Next(ctx)
 	return step, end, err
 }
 
-// timedStream is the stream of a Watch. Send stores in watcher.sendBegan when it has begun.
+// timedStream is the stream of a Watch. While its method Send runs, watcher.sendBegan has the
+// time when Send began.
 type timedStream[M any] struct {
 	grpc.ServerStreamingServer[M]
 	h *Handlers
@@ -91,7 +92,8 @@ func countOpen(all []*watcher) (n int) {
 	return n
 }
 
-// waitFor waits until one stream has ended, or until its client has not read for stuckAfter.
+// waitFor waits until one stream has ended, or until its client has not read for the time
+// stuckAfter.
 func (h *Handlers) waitFor(ctx context.Context, w *watcher) error {
 	for {
 		began, returned := w.sendBegan.Load(), w.returned.Load()

@@ -16,23 +16,24 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// DefaultExpiryWarning is how long before the expiry of a certificate the checks of certificates
-// begin to warn, by default.
+// DefaultExpiryWarning is the default of the parameter warn of CertFile, CertAt and Cert: the time
+// before the expiry of a certificate at which the check begins to warn.
 const DefaultExpiryWarning = 14 * 24 * time.Hour
 
 // maxPEM is the largest size of a PEM file in bytes.
 const maxPEM = 1 << 20
 
-// CertFile checks when the certificates in a PEM file expire. It warns if one of them expires
-// within the time warn; 0 means DefaultExpiryWarning. It fails if one of them has expired or is
-// not valid yet. Each run reads the file again.
+// CertFile returns a check of the certificates in a PEM file. The check fails if a certificate has
+// expired or is not valid yet. It warns if a certificate expires soon. The parameter warn is the
+// time before the expiry at which warnings begin. 0 means DefaultExpiryWarning. Each run reads
+// the file again.
 func CertFile(path string, warn time.Duration) Func {
 	return Cert(func(context.Context) ([]*x509.Certificate, error) { return readCerts(path) }, warn)
 }
 
-// CertAt checks the certificates of the TLS server at HOST:PORT, with the same rules as CertFile.
-// It verifies the certificates with config. If config is nil, the certificates must be valid for
-// HOST and the root certificates of the system.
+// CertAt returns a check of the certificates of the TLS server at HOST:PORT. The check warns and
+// fails as the check of CertFile does, and verifies the certificates with config. If config is nil,
+// the certificates must be valid for HOST and the root certificates of the system.
 func CertAt(address string, config *tls.Config, warn time.Duration) Func {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || host == "" {
@@ -49,7 +50,8 @@ func CertAt(address string, config *tls.Config, warn time.Duration) Func {
 	}, warn)
 }
 
-// Cert checks the certificates that get returns, with the same rules as CertFile.
+// Cert returns a check of the certificates that the function get returns. The check warns and
+// fails as the check of CertFile does.
 func Cert(get func(context.Context) ([]*x509.Certificate, error), warn time.Duration) Func {
 	switch {
 	case get == nil:

@@ -42,8 +42,8 @@ func Connected(c interface{ IsConnected() bool }) Func {
 	})
 }
 
-// requireClient returns run. If client is nil, it returns a check that always fails. argument is the
-// name of the missing argument in the error text.
+// requireClient returns the check run. If client is nil, it returns a check that always fails
+// instead. argument is the name of the missing argument in the error text.
 func requireClient(argument string, client any, run Func) Func {
 	if client == nil {
 		return invalid(argument, "is nil")
@@ -51,7 +51,7 @@ func requireClient(argument string, client any, run Func) Func {
 	return run
 }
 
-// invalid returns a check that always fails because of an invalid argument.
+// invalid returns a check that always fails, because the argument with this name is not valid.
 func invalid(argument, format string, args ...any) Func {
 	err := fmt.Errorf("the check's %s %s", argument, fmt.Sprintf(format, args...))
 	return func(context.Context) error { return err }

@@ -7,9 +7,9 @@ import (
 	"os"
 )
 
-// DiskFree checks which percentage of the file system that contains path is free. If the file
-// system has a limited number of inodes, their free percentage counts too, and the lower of both
-// decides. Space that only root can use is not free.
+// DiskFree returns a check of the free space, in percent, of the file system that contains path. If
+// the file system has a limited number of inodes, the check uses the lower of two percentages: of
+// free space and of free inodes. Space that only root can use is not free.
 func DiskFree(path string, limit Limit) Func {
 	if path == "" {
 		return invalid("path", "is empty")
@@ -23,12 +23,12 @@ func DiskFree(path string, limit Limit) Func {
 	})
 }
 
-// share returns the percentage that free is of all. It returns 100 if all is 0.
-func share(free, all uint64) float64 {
-	if all == 0 {
+// share returns 100*free/total: the free part in percent. It returns 100 if total is 0.
+func share(free, total uint64) float64 {
+	if total == 0 {
 		return 100
 	}
-	return 100 * float64(free) / float64(all)
+	return 100 * float64(free) / float64(total)
 }
 
 // Writable returns a check that creates a small file in a directory, syncs it to the disk, and

@@ -7,9 +7,9 @@
 //	)
 //
 // A check uses the client that the service already has. A check with connections of its
-// own would not test the connections of the service. Clients are interfaces with one or
-// two methods, so that the package imports no driver. TCP and HTTP are for targets without
-// a client.
+// own would not test the connections of the service. The parameters for clients are interfaces
+// with one or two methods, so that the package imports no driver. TCP and HTTP are for targets
+// for which the service has no client.
 //
 // A measured value, such as the number of connections of a pool, is shown with the check.
 // A check with invalid arguments always fails, and its reason names the argument.

@@ -17,10 +17,10 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// GRPC checks the health of a service that this service calls. conn is the connection that this
-// service uses for its calls, or a connection to a coordinator. name is the service name in the
-// health calls. The empty name means the whole server. SERVING is a pass, DEGRADED is a warning,
-// and any other status is a failure.
+// GRPC returns a check of the health of another service that the program calls. conn is the
+// connection that the program uses for these calls, or a connection to a coordinator. name is the
+// name of the other service in the health calls. The empty name means the whole server. SERVING is
+// a pass, DEGRADED is a warning, and any other status is a failure.
 //
 // Each run calls Check of meshhealth.v1. If the answer is an error, the run calls Check of
 // grpc.health.v1, because some interceptors and proxies allow only this. If the server has the
@@ -47,16 +47,16 @@ func (u *upstream) run(ctx context.Context) error {
 	server.Background(ctx, u.watch)
 	err := u.ask(ctx)
 	if status.Code(err) == codes.Unavailable {
-		u.stock.Store(false) // after a restart the server may have another version
+		u.stock.Store(false) // after a restart, a new version of the server may implement meshhealth.v1
 	}
 	return err
 }
 
 var errNeither = errors.New("the server has neither meshhealth.v1 nor grpc.health.v1")
 
-// ask calls Check of meshhealth.v1, unless stock is set. If this call fails, ask calls Check of
-// grpc.health.v1. If the server does not implement the second method, ask returns the error
-// of the first call.
+// ask calls Check of meshhealth.v1, unless the server is known not to implement it. If this call
+// fails, ask calls Check of grpc.health.v1. If the server does not implement the second method, ask
+// returns the error of the first call.
 func (u *upstream) ask(ctx context.Context) error {
 	first := errNeither
 	if !u.stock.Load() {
@@ -83,15 +83,15 @@ func (u *upstream) ask(ctx context.Context) error {
 	return evaluateStandard(resp.GetStatus(), trailer.Get(trailerStatus))
 }
 
-// trailerStatus is the key of a trailer of Check. A meshhealth server sends its exact status
-// in this trailer, because grpc.health.v1 has no number for some statuses. A server without
-// the trailer has the status of its number. The key must equal TrailerStatus of internal/wire.
+// trailerStatus is the key of a trailer of Check of grpc.health.v1. In this trailer, a meshhealth
+// server sends its exact status, because grpc.health.v1 has no number for some statuses. The key
+// must equal TrailerStatus of internal/wire.
 const trailerStatus = "meshhealth-status"
 
-// evaluateStandard evaluates a status of grpc.health.v1. names has the values of the trailer
-// trailerStatus, and is empty if the answer has no such trailer. A value counts if its status
-// maps to number. DEGRADED always counts, because a server may map DEGRADED to SERVING or to
-// NOT_SERVING.
+// evaluateStandard returns the result of a run for an answer of grpc.health.v1: a status number,
+// and the values of the trailer trailerStatus, which are the names of exact statuses. A name is
+// ignored if its status does not have this number. DEGRADED is never ignored, because a server may
+// send DEGRADED as SERVING or as NOT_SERVING.
 func evaluateStandard(number healthpb.HealthCheckResponse_ServingStatus, names []string) error {
 	text := number.String()
 	for _, name := range names {
@@ -123,20 +123,20 @@ func evaluateExtended(resp *pb.CheckResponse) error {
 	return fmt.Errorf("it is %s", text)
 }
 
-// watch calls again when a Watch stream receives a change. watch opens a stream of
+// watch calls the function rerun when a Watch stream receives a change. watch opens a stream of
 // meshhealth.v1. If that stream ends without a status, watch opens a stream of grpc.health.v1.
 // watch returns when the last stream ends. The next run of the check starts watch again.
-func (u *upstream) watch(life context.Context, again func()) {
-	if !u.stock.Load() && u.watchExtended(life, again) || life.Err() != nil {
+func (u *upstream) watch(life context.Context, rerun func()) {
+	if !u.stock.Load() && u.watchExtended(life, rerun) || life.Err() != nil {
 		return
 	}
-	u.watchStandard(life, again)
+	u.watchStandard(life, rerun)
 }
 
 // watchExtended runs a Watch of meshhealth.v1 until the stream ends. received reports whether a
 // status was received.
-func (u *upstream) watchExtended(life context.Context, again func()) (received bool) {
-	changed := onChange(again)
+func (u *upstream) watchExtended(life context.Context, rerun func()) (received bool) {
+	changed := onChange(rerun)
 	stream, err := u.extended.Watch(life, &pb.WatchRequest{Names: []string{u.name}})
 	for err == nil {
 		var resp *pb.WatchResponse
@@ -151,8 +151,8 @@ func (u *upstream) watchExtended(life context.Context, again func()) (received b
 	return received
 }
 
-func (u *upstream) watchStandard(life context.Context, again func()) {
-	changed := onChange(again)
+func (u *upstream) watchStandard(life context.Context, rerun func()) {
+	changed := onChange(rerun)
 	stream, err := u.standard.Watch(life, &healthpb.HealthCheckRequest{Service: u.name})
 	for err == nil {
 		var resp *healthpb.HealthCheckResponse
@@ -162,14 +162,14 @@ func (u *upstream) watchStandard(life context.Context, again func()) {
 	}
 }
 
-// onChange returns the function received, which must be called for each status of a stream.
-// received calls again if the status differs from the previous one. It ignores the first status,
-// because the present run of the check has already asked for it.
-func onChange(again func()) (received func(status int32)) {
+// onChange returns a function that must be called for each status that a stream receives. This
+// function calls rerun if the status differs from the previous one. It does not call rerun for the
+// first status, because the present run of the check asks for the status anyway.
+func onChange(rerun func()) (received func(status int32)) {
 	last, known := int32(0), false
 	return func(status int32) {
 		if known && status != last {
-			again()
+			rerun()
 		}
 		last, known = status, true
 	}

@@ -9,14 +9,15 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Heartbeat checks that a loop makes progress. The loop calls Beat, and a check looks at the time of
-// the last call. NewHeartbeat returns a Heartbeat. Its methods may be called concurrently.
+// Heartbeat shows whether a loop makes progress. The loop must call Beat, and a check looks at the
+// time of the last call. Create a Heartbeat with NewHeartbeat. Its methods may be called
+// concurrently.
 type Heartbeat struct {
 	created time.Time
 	last    atomic.Int64 // time of the last call of Beat, in nanoseconds after created
 }
 
-// NewHeartbeat returns a Heartbeat. Until the first call of Beat, its age is the time since now.
+// NewHeartbeat returns a Heartbeat. The call of NewHeartbeat counts as the first call of Beat.
 func NewHeartbeat() *Heartbeat { return &Heartbeat{created: time.Now()} }
 
 // Beat reports that the loop has made progress. It allocates no memory.

@@ -18,13 +18,13 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// maxBody is the number of bytes of an answer that a check reads at most.
+// maxBody is the largest number of bytes that a check reads from the body of an answer.
 const maxBody = 64 << 10
 
-// HTTP returns a check that sends GET to an http or https URL. The check passes if the status code
-// is in want. An empty want means 200 to 299. The check warns if the answer is
-// application/health+json with the status "warn". It does not follow redirects, because the answer
-// would be about another URL.
+// HTTP returns a check that sends GET to an http or https URL. The parameter want lists the status
+// codes with which the check passes. Without this parameter, these are 200 to 299. The check warns
+// if the answer is application/health+json with the status "warn". It does not follow redirects,
+// because the answer would be about another URL.
 //
 // If the connection breaks, the check sends the request once more, because the server may have
 // closed an idle connection. The check reads at most 64 KiB of an answer. It uses the transport of
@@ -47,7 +47,7 @@ func HTTP(client *http.Client, address string, want ...int) Func {
 			return err
 		}
 		defer resp.Body.Close()
-		// A connection can be used again only if its answer was read to the end.
+		// The connection can be used for the next run only if the answer was read to the end.
 		body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
 		if err != nil {
 			return fmt.Errorf("cannot read the answer: %w", err)

@@ -14,19 +14,21 @@ import (
 type Limit struct {
 	warn, fail float64
 	lower      bool // true if warn and fail are lower bounds, false if they are upper bounds
-	set        bool // true if AtMost or AtLeast has made the limit; other limits are not valid
+	set        bool // true if AtMost or AtLeast has made the limit; false: the limit is not valid
 }
 
-// AtMost returns a limit for values that should be low. A check warns above warn and fails above
-// fail. fail must not be less than warn. The value math.Inf(1) removes a bound.
+// AtMost returns a limit for values that should be low. A check warns if the value is more than the
+// bound warn. It fails if the value is more than the bound fail, which must not be less than warn.
+// The bound math.Inf(1) means no bound.
 func AtMost(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, set: true} }
 
-// AtLeast returns a limit for values that should be high. A check warns below warn and fails below
-// fail. fail must not be more than warn. The value math.Inf(-1) removes a bound.
+// AtLeast returns a limit for values that should be high. A check warns if the value is less than
+// the bound warn. It fails if the value is less than the bound fail, which must not be more than
+// warn. The bound math.Inf(-1) means no bound.
 func AtLeast(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, lower: true, set: true} }
 
-// Gauge checks the value that read returns, such as the length of a queue. The value is shown with
-// the check and its unit. NaN is a failure.
+// Gauge returns a check of the value that the function read returns, such as the length of a queue.
+// The health services show the value and its unit with the check. NaN is a failure.
 func Gauge(read func(context.Context) (float64, error), unit string, limit Limit) Func {
 	if read == nil {
 		return invalid("read", "is nil")
@@ -40,7 +42,7 @@ func Gauge(read func(context.Context) (float64, error), unit string, limit Limit
 	})
 }
 
-// validated returns run. If the limit is not valid, it returns a check that always fails.
+// validated returns the check run. If the limit is not valid, it returns a check that always fails.
 func (l Limit) validated(run Func) Func {
 	switch {
 	case !l.set:
@@ -55,8 +57,8 @@ func (l Limit) validated(run Func) Func {
 	return run
 }
 
-// evaluate returns an error or a warning if value is beyond a bound of l. It also passes the value
-// to server.Observe, so that the value is shown with the check.
+// evaluate returns an error or a warning if value is beyond a bound of the limit. It also passes
+// the value to server.Observe, so that the health services show the value with the check.
 func (l Limit) evaluate(ctx context.Context, value float64, unit string) error {
 	server.Observe(ctx, value, unit)
 	switch {
@@ -84,8 +86,8 @@ func (l Limit) text(bound float64, unit string) string {
 	return "more than " + amount(bound, unit)
 }
 
-// amount formats a value with its unit. The number is an integer or has at most four significant
-// digits.
+// amount returns the text of a value and its unit. The number in the text is an integer, or has at
+// most four significant digits.
 func amount(value float64, unit string) string {
 	if math.Abs(value) < 1e4 && value != math.Trunc(value) {
 		return fmt.Sprintf("%.4g %s", value, unit)

@@ -10,11 +10,11 @@ import (
 	"strings"
 )
 
-// Memory checks which percentage of its memory limit the process uses. There are two kinds of
-// limits: GOMEMLIMIT of the Go runtime and, on Linux, the cgroup v2 limits. These are the limits of
-// the process's group and of all its parent groups, such as the group of a container. For a group,
-// file cache that the kernel can drop does not count. The highest percentage decides. Without any
-// limit the check passes. The measurement does not stop the program.
+// Memory returns a check of the memory that the process uses, in percent of its memory limit. There
+// are two kinds of limits: GOMEMLIMIT of the Go runtime and, on Linux, the cgroup v2 limits. These
+// are the limits of the process's group and of all its parent groups, such as the group of a
+// container. For a group, file cache that the kernel can drop does not count. The highest percentage
+// decides. Without any limit the check passes. The measurement does not stop the program.
 func Memory(limit Limit) Func {
 	root := os.DirFS("/")
 	return limit.validated(func(ctx context.Context) error {
@@ -23,13 +23,13 @@ func Memory(limit Limit) Func {
 		if !goLimited && !groupsLimited {
 			return nil
 		}
-		// If a limit is missing, its percentage is 0.
+		// The percentage is 0 for a kind of limit that is not set.
 		return limit.evaluate(ctx, max(ofGo, ofGroups), "% of memory")
 	})
 }
 
-// goMemory returns which percentage of GOMEMLIMIT the Go runtime uses. It counts the same memory as
-// the runtime. limited is false if no limit is set.
+// goMemory returns the memory that the Go runtime uses, in percent of GOMEMLIMIT. It counts the
+// same memory as the runtime does for this limit. limited is false if no limit is set.
 func goMemory() (percent float64, limited bool) {
 	limit := readMetric("/gc/gomemlimit:bytes").Uint64()
 	if limit == math.MaxInt64 || limit == 0 {
@@ -39,9 +39,9 @@ func goMemory() (percent float64, limited bool) {
 	return 100 * float64(used) / float64(limit), true
 }
 
-// cgroupMemory returns which percentage of a cgroup memory limit is used. If several groups of the
-// process have a limit, it returns the highest percentage. The format of the files is described in
-// the file Documentation/admin-guide/cgroup-v2.rst of Linux.
+// cgroupMemory returns the memory in use in percent of a cgroup v2 memory limit. If several groups
+// of the process have a limit, it returns the highest percentage. The file
+// Documentation/admin-guide/cgroup-v2.rst of Linux describes the files that it reads.
 func cgroupMemory(root fs.FS) (percent float64, limited bool) {
 	group, ok := ownGroup(root)
 	if !ok {
@@ -57,8 +57,8 @@ func cgroupMemory(root fs.FS) (percent float64, limited bool) {
 	}
 }
 
-// ownGroup returns the cgroup v2 path of this process, such as /system.slice/a.service. It reads it
-// from a line such as 0::/system.slice/a.service.
+// ownGroup returns the cgroup v2 path of this process, such as /system.slice/a.service. It reads
+// the path from a line such as 0::/system.slice/a.service in /proc/self/cgroup.
 func ownGroup(root fs.FS) (string, bool) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -96,7 +96,7 @@ func number(root fs.FS, name string) (float64, bool) {
 	return float64(n), err == nil
 }
 
-// inactiveFile returns the bytes of the file cache that the kernel drops first.
+// inactiveFile returns the size, in bytes, of the file cache that the kernel drops first.
 func inactiveFile(root fs.FS, dir string) float64 {
 	text, err := fs.ReadFile(root, dir+"/memory.stat")
 	if err != nil {

@@ -25,8 +25,8 @@ func TCP(address string) Func {
 	}
 }
 
-// DNS returns a check that looks up a host. The number of its addresses is shown with the check. A
-// nil resolver means net.DefaultResolver.
+// DNS returns a check that looks up the addresses of a host. The health services show the number of
+// addresses with the check. A nil resolver means net.DefaultResolver.
 func DNS(resolver *net.Resolver, host string) Func {
 	if host == "" {
 		return invalid("host", "is empty")

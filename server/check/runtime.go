@@ -12,33 +12,34 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// Goroutines checks the number of goroutines. The number grows if goroutines leak, or if
-// more and more work waits.
+// Goroutines returns a check of the number of goroutines of the process. The number grows if
+// goroutines leak, or if more and more work waits.
 func Goroutines(limit Limit) Func {
 	return limit.validated(func(ctx context.Context) error {
 		return limit.evaluate(ctx, float64(readMetric("/sched/goroutines:goroutines").Uint64()), "goroutines")
 	})
 }
 
-// GCPause checks the pauses of the garbage collector since the previous run. It warns if the 99th
-// percentile is above warn, and fails if it is above fail. The source is runtime/metrics.
+// GCPause returns a check of the pauses of the garbage collector since the previous run. The check
+// warns if the 99th percentile is longer than the duration warn. It fails if the percentile is
+// longer than the duration fail. The pauses are read from runtime/metrics.
 func GCPause(warn, fail time.Duration) Func {
 	return pauses("/sched/pauses/total/gc:seconds", warn, fail)
 }
 
-// pauses checks a histogram of runtime/metrics. metric is the name of the histogram, whose unit must
-// be seconds.
+// pauses returns a check of a histogram of runtime/metrics. metric is the name of the histogram,
+// whose unit must be seconds. warn and fail have the same meaning as in GCPause.
 func pauses(metric string, warn, fail time.Duration) Func {
 	if warn <= 0 || fail < warn {
 		return invalid("limits", "are %v and %v; allowed: 0 < warn <= fail", warn, fail)
 	}
 	var mu sync.Mutex
-	var before []uint64
+	var earlier []uint64
 	return func(ctx context.Context) error {
 		mu.Lock()
 		h := readMetric(metric).Float64Histogram()
-		pause := percentile(h, before, 0.99)
-		before = append(before[:0], h.Counts...)
+		pause := percentile(h, earlier, 0.99)
+		earlier = append(earlier[:0], h.Counts...)
 		mu.Unlock()
 		server.Observe(ctx, pause.Seconds(), "s")
 		switch {
@@ -51,13 +52,13 @@ func pauses(metric string, warn, fail time.Duration) Func {
 	}
 }
 
-// percentile returns the percentile p, from 0 to 1, of the values that were added to h since before.
-// before has the earlier counts of h. The result is the upper end of a bucket, or 0 if no value was
-// added.
-func percentile(h *metrics.Float64Histogram, before []uint64, p float64) time.Duration {
+// percentile returns the percentile p, from 0 to 1, of the values that were added to the histogram h
+// since an earlier time. earlier has the counts of h at that time. The result is the upper end of a
+// bucket, or 0 if no value was added.
+func percentile(h *metrics.Float64Histogram, earlier []uint64, p float64) time.Duration {
 	added := func(i int) uint64 {
-		if i < len(before) {
-			return h.Counts[i] - before[i]
+		if i < len(earlier) {
+			return h.Counts[i] - earlier[i]
 		}
 		return h.Counts[i]
 	}
@@ -76,7 +77,8 @@ func percentile(h *metrics.Float64Histogram, before []uint64, p float64) time.Du
 	return 0
 }
 
-// bucketEnd returns the upper end of a bucket. If this is infinite, it returns the lower end.
+// bucketEnd returns the upper end of a bucket, given in seconds. If the upper end is infinite, it
+// returns the lower end.
 func bucketEnd(low, high float64) time.Duration {
 	if math.IsInf(high, 1) {
 		high = low

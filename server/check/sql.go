@@ -28,8 +28,8 @@ func SQL(db interface{ PingContext(context.Context) error }) Func {
 }
 
 // Query returns a check that runs a query, such as "SELECT 1", and reads all rows. The query should
-// return few rows. db is a *sql.DB, *sqlx.DB or *bun.DB with any driver. The check shows
-// connections and warns in the same way as the check of SQL.
+// return few rows. db is a *sql.DB, *sqlx.DB or *bun.DB with any driver. Like the check of SQL, the
+// check shows how many connections are in use, and only warns if all are in use.
 func Query(db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }, query string,
@@ -48,16 +48,16 @@ func Query(db interface {
 	}))
 }
 
-// pooled returns a check that calls ask and shows how many connections are in use. If ask runs out of
-// time while all connections are in use, the check only warns. If db has no method Stats, pooled
-// returns ask.
+// pooled returns a check that calls the check ask and shows how many connections are in use. If ask
+// runs out of time while all connections are in use, the new check only warns. If db has no method
+// Stats, pooled returns ask.
 func pooled(db any, ask Func) Func {
 	pool, _ := db.(interface{ Stats() sql.DBStats })
 	if pool == nil {
 		return ask
 	}
 	return func(ctx context.Context) error {
-		// ask must end before ctx. Otherwise the result would be a time-out and not a warning.
+		// ask must return before ctx ends. Otherwise the result would be a timeout and no warning.
 		short, cancel := shorten(ctx)
 		defer cancel()
 		err := ask(short)
@@ -101,8 +101,8 @@ var (
 	errCannotTell = errors.New("SQL cannot see whether the driver can ping, because the type hides its connections; pass its *sql.DB, or use check.Query")
 )
 
-// verifyDriver returns an error if the driver cannot ping, or if this cannot be found out. A type
-// that does not use database/sql implements PingContext itself, so it is accepted.
+// verifyDriver returns an error if the driver cannot ping, or if nothing shows whether the driver
+// can. It accepts a type that does not use database/sql: such a type implements PingContext itself.
 func (p *pings) verifyDriver(ctx context.Context) error {
 	if _, standard := p.db.(interface{ Driver() driver.Driver }); !standard {
 		return nil

@@ -28,7 +28,7 @@ func newDescs(service string) descs {
 	}
 }
 
-// bounds are the upper bounds of the histogram buckets for durations, in seconds.
+// bounds are the upper bounds, in seconds, of the histogram buckets for the durations of runs.
 var bounds = func() (all [len(server.DurationBounds)]float64) {
 	for i, d := range server.DurationBounds {
 		all[i] = d.Seconds()
@@ -89,15 +89,15 @@ func number(b bool) float64 {
 	return 0
 }
 
-// gauge sends a metric with the number of a status to ch. It sends nothing if the status has no
-// number in metrics.
+// gauge sends a metric to ch whose value is the number for the status s. It sends nothing if
+// health.Status.Metric defines no number for s.
 func gauge(ch chan<- prometheus.Metric, d *prometheus.Desc, s health.Status, label string) {
 	if value, ok := s.Metric(); ok {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, label)
 	}
 }
 
-// buckets returns, for each upper bound in seconds, how many durations were at most this long.
+// buckets returns, for each upper bound in seconds, the number of runs that took at most this long.
 func buckets(c *server.CheckInfo) map[float64]uint64 {
 	all := make(map[float64]uint64, len(bounds))
 	var n uint64
