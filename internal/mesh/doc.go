@@ -21,6 +21,9 @@
 // suspended. The method Forgive extends all deadlines by this lateness. If a deadline was
 // extended to its limit, the end of the deadline proves nothing: the instance becomes UNKNOWN.
 //
+// The amnesty is a time after the start of the process. In this time, no instance that was
+// loaded from the store is called silent or expired.
+//
 // # Concurrency
 //
 // A Mesh is not safe for concurrent use. It has one owner and must not be copied.
