@@ -56,9 +56,9 @@ func (a *awareness) noteSuspect(now moment, service string) {
 	a.noteName(now, &a.suspectServices, &a.suspectSince, service)
 }
 
-// noteName adds a name to a set. If the set has names for longer than decayTime, noteName first
-// empties the set. When the set has minNames names, noteName raises the score and empties the
-// set. So one name alone never raises the score.
+// noteName adds a name to a set. If the oldest name in the set is older than decayTime, noteName
+// first empties the set. When the set has minNames names, noteName raises the score and empties
+// the set. So one name alone never raises the score.
 func (a *awareness) noteName(now moment, names *map[string]bool, since *moment, name string) {
 	if *names == nil || now-*since > moment(decayTime) {
 		*names, *since = map[string]bool{}, now

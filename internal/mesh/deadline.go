@@ -84,7 +84,7 @@ func (d *deadline) extendUntil(lateness time.Duration, latest moment) {
 	d.extendWithin(lateness, min(maxForgiven*d.length, time.Duration(latest-begun)))
 }
 
-// extendWithin delays d. The delay is the lateness of this process, the parameter late. The delay is
+// extendWithin delays d by the lateness of this process, which is the parameter late. The delay is
 // shorter if the sum of all extensions would otherwise exceed limit.
 func (d *deadline) extendWithin(late, limit time.Duration) {
 	if d.at == 0 {

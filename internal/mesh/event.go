@@ -16,8 +16,8 @@ const (
 	// the instance of the same name. The new one is STARTING, and evidence with the old lease is
 	// dropped. EventRegister uses the field Spec.
 	EventRegister EventKind = iota + 1
-	// EventLoad adds an instance that was loaded from the store. It uses the fields
-	// Spec and Loaded.
+	// EventLoad adds an instance that was loaded from the store. It uses the fields Spec
+	// and Loaded.
 	EventLoad
 	// EventDeregister removes an instance.
 	EventDeregister
@@ -41,11 +41,11 @@ const (
 	// EventQuota means that the target refused a call because a limit was reached. If this
 	// lasts for UnreachableAfter, the instance is UNKNOWN. EventQuota uses the field Reason.
 	EventQuota
-	// EventStranger is an answer that was certainly sent by another process than the registered
+	// EventStranger is an answer that certainly came from a process other than the registered
 	// process. The status does not become worse. EventStranger uses the field Reason.
 	EventStranger
-	// EventRefused means that a connection was refused with ECONNREFUSED. It
-	// uses the field Reason.
+	// EventRefused means that a connection was refused with ECONNREFUSED. It uses the field
+	// Reason.
 	EventRefused
 	// EventPath is a failure on the way to the instance: a time-out, no route, an error of
 	// DNS, or missing heartbeats. EventPath uses the fields Reason and Late.

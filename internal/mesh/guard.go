@@ -22,12 +22,13 @@ type guardLayer struct {
 // guardEntry is what one instance adds to the counts of the guards of the mesh and of its zone.
 // The zero value adds nothing.
 type guardEntry struct {
-	known, suspect bool   // true if the instance is counted in guard.known and in guard.suspect
-	zone           string // zone of the instance; if empty, only the guard of the mesh counts it
+	known   bool   // true if the instance is counted in guard.known
+	suspect bool   // true if the instance is also counted in guard.suspect
+	zone    string // zone of the instance; if empty, only the guard of the mesh counts it
 }
 
-// observe decides whether a guard holds the instance. found is the finding of the reach layer. g
-// is a tripped guard that covers the instance, or nil if there is none.
+// observe decides whether a guard holds the instance, which means that the guard keeps its status.
+// found is the finding of the reach layer. g is a tripped guard that covers the instance, or nil.
 func (l *guardLayer) observe(found finding, r *reachLayer, g *guard) {
 	switch {
 	case !r.state.lostBySilence(), found == foundDeath:
@@ -52,8 +53,8 @@ func (l *guardLayer) review(t turn, r *reachLayer, g *guard) {
 	}
 }
 
-// apply returns v, the verdict of the reach layer, for an instance that is not held. For a held
-// instance it returns reported, the verdict of the report layer, marked as unconfirmed.
+// apply returns v, the verdict of the reach layer, if no guard holds the instance. If a guard holds
+// the instance, apply returns the verdict of the report layer (reported), marked as unconfirmed.
 func (l *guardLayer) apply(t turn, v, reported verdict, r *reachLayer, rep *reportLayer) verdict {
 	if !l.held || excused(t.spec, rep) {
 		return v
@@ -76,7 +77,7 @@ func (l *guardLayer) apply(t turn, v, reported verdict, r *reachLayer, rep *repo
 }
 
 // newEntry returns what the instance now adds to the counts of the guards of the mesh and its
-// zone. An instance that was declared dead because of silence, and is not held, adds nothing.
+// zone. A silent instance that was declared dead adds nothing, unless a guard keeps its status.
 func (l *guardLayer) newEntry(zone string, rep *reportLayer, r *reachLayer) guardEntry {
 	lost := r.state.lostBySilence()
 	if !rep.confirmed || rep.leaving() || lost && !l.held {
@@ -106,8 +107,8 @@ type guard struct {
 func (g *guard) mustTrip(min int) bool { return g.known >= min && g.suspect*2 >= g.known }
 
 // mustRelease reports whether the guard must end its effect. This is so if less than a third of
-// the instances are suspect. This limit is lower than the limit of mustTrip, so that the first instances that
-// answer again do not release the guard.
+// the instances are suspect. This limit is lower than the limit of mustTrip, so that the first
+// instances that answer again do not release the guard.
 func (g *guard) mustRelease() bool { return g.suspect == 0 || g.suspect*3 < g.known }
 
 func (g *guard) count(e guardEntry, n int) {

@@ -108,7 +108,7 @@ func (m *Mesh) Deadline() (at time.Time, ok bool) {
 // All delays of a deadline together are at most four times its length. If a deadline that was
 // delayed to this limit ends, the instance becomes UNKNOWN and not NOT_SERVING. Recurring
 // lateness has lower limits. An instance becomes suspect at most twice UnreachableAfter after
-// its last answer. It is given up at most four times UnreachableAfter after that answer.
+// its last answer. It is declared dead at most four times UnreachableAfter after that answer.
 func (m *Mesh) Forgive(lateness time.Duration) {
 	m.awareness.noteLateness(m.now, lateness, m.policy.UnreachableAfter)
 	for _, in := range m.instances {

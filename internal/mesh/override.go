@@ -49,8 +49,9 @@ func newOverrides() overrides {
 	return overrides{byScope: map[health.Scope]*overrideEntry{}, nextEnd: lastMoment}
 }
 
-// set adds an override, unless it has already ended. If its scope is one instance, registered
-// says whether this instance is registered. If not, the override waits for the instance.
+// set adds an override, unless it has already ended. If the scope of the override is one instance,
+// the parameter registered says whether this instance is registered. Without a registered
+// instance, the override waits for its registration.
 func (o *overrides) set(e *env, override health.Override, registered bool) {
 	switch {
 	case override.Scope.Instance == "" || registered:
@@ -134,8 +135,8 @@ func (o *overrides) match(id health.ID, spec *health.Spec) *health.Override {
 	return &best.Override
 }
 
-// precedes reports which override applies to an instance if the scopes of both include it. The
-// result is true for entry, and false for other.
+// precedes is called if the scopes of two overrides include the same instance. It returns true if
+// entry applies to the instance, and false if other applies.
 func (entry *overrideEntry) precedes(other *overrideEntry) bool {
 	switch {
 	case entry.Scope.Narrower(other.Scope):

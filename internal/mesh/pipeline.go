@@ -15,7 +15,7 @@ import (
 //	reach     reach.go     without answers: worse, or unconfirmed    suspicion, lease, removal
 //	guard     guard.go     not made worse if many become silent      GuardMax
 //	damping   damping.go   not improved while it changes often       end of the suppression
-//	override  override.go  replaced by the status of an override    end of the override
+//	override  override.go  replaced by the status of an override     end of the override
 //
 // Each layer is a value with up to four methods:
 //

@@ -86,8 +86,8 @@ func (r *reachLayer) observe(t turn, ev *Event, rep *reportLayer, held bool) fin
 }
 
 // observeAnswer handles a valid answer. Only a proven answer renews the lease. An unproven
-// answer counts as long as the lease has not ended. After that, its status counts only when a
-// proven answer has followed.
+// answer counts as long as the lease has not ended. After the end of the lease, the status in an
+// unproven answer counts only when a proven answer has followed.
 func (r *reachLayer) observeAnswer(t turn, ev *Event) finding {
 	// A push comes from the registered process, but shows nothing about the process at the
 	// address. Therefore the field identity is not updated.

@@ -181,7 +181,7 @@ func (r *reportLayer) accept(rep *Report) {
 
 // lower makes the status NotServing because the instance was declared dead. It does so only for a
 // standard server of grpc.health.v1, and for an instance that has not reported anything. Later,
-// SERVING of this target must wait again, because the target may be another process.
+// SERVING of this target does not count at once, because the target may be another process.
 func (r *reportLayer) lower(cause health.Cause, reason string) {
 	if (isStock(r.source) || !r.seen) && !r.leaving() {
 		r.status, r.cause, r.reason, r.seen, r.lowered = health.NotServing, cause, reason, true, true

@@ -89,10 +89,10 @@ func worstOf(counted *statusCounts) health.Status {
 	return firstOf(counted, health.Starting, health.NotServing, health.Unknown, health.Degraded, health.Serving)
 }
 
-// firstOf returns the first status in order that a member has. If no member has a status in order,
-// firstOf returns fallback.
-func firstOf(counts *statusCounts, fallback health.Status, order ...health.Status) health.Status {
-	for _, s := range order {
+// firstOf goes through the list of statuses and returns the first status that a member has. If no
+// member has one of these statuses, firstOf returns fallback.
+func firstOf(counts *statusCounts, fallback health.Status, statuses ...health.Status) health.Status {
+	for _, s := range statuses {
 		if counts[s] > 0 {
 			return s
 		}

@@ -23,14 +23,15 @@ func (s *serviceAggregate) addRollup(zone string, r *rollup) {
 	s.zones[zone] = r
 }
 
-// trouble has the moments since which a service is bad. lackingSince decides whether the service
-// can be the root (the cause of the trouble) of other services.
+// trouble has the moments since which a service is in trouble. The field lackingSince decides
+// whether the service can be the root (the cause of the trouble) of other services.
 type trouble struct {
 	since        moment // moment since which Status.InTrouble is true; 0 if it is false
 	lackingSince moment // moment since which the service is not SERVING; 0 if it is SERVING
 }
 
-// note updates both moments. The service has got the status s at the moment now.
+// note updates both moments after the service has got the status s. The change came at the moment
+// now.
 func (t *trouble) note(now moment, s health.Status) {
 	t.since = sinceWhen(t.since, now, s.InTrouble())
 	t.lackingSince = sinceWhen(t.lackingSince, now, s != health.Serving)
