@@ -23,9 +23,9 @@ type Machine struct {
 
 	trouble *trouble  // present failure; nil if there is no failure
 	since   time.Time // time when status was published
-	// staleAge is how long after the time in the field since the last evidence becomes stale.
-	// neverStale means that it does not become stale. A server may have 200,000 machines, and a
-	// second time.Time would need three times as much memory.
+	// staleAge is the duration from the time m.since to the time when the last evidence becomes
+	// stale. neverStale means that the evidence does not become stale. A second time.Time would
+	// need three times as much memory, and a server may have 200,000 machines.
 	staleAge time.Duration
 
 	// Each field counts runs in a row, up to the last run. passes counts runs that passed, and
@@ -181,8 +181,8 @@ func firstStatus(e Evidence) health.Status {
 	return health.NotServing
 }
 
-// publishEarned makes the earned status the published status, unless the earned status is
-// better and MinHold delays it.
+// publishEarned publishes the status that the results of the runs give, m.earned. If this status
+// is better than the published one, MinHold may delay the publication.
 func (m *Machine) publishEarned(now time.Time) {
 	held := m.status.WorseThan(m.earned) && m.status != health.Starting && now.Before(m.since.Add(m.policy.MinHold))
 	if m.status == m.earned || held {
