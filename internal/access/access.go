@@ -7,15 +7,15 @@ import (
 	"github.com/meshhealth/meshhealth/internal/domain"
 )
 
-// Principal describes a caller, as far as the transport and the configuration know the caller.
+// Principal describes a caller with the facts that the transport and the configuration give.
 // The zero value is an unknown caller.
 type Principal struct {
 	// Identity is the first URI of the caller's verified certificate. If the certificate has
 	// no URI, Identity is its subject. It is empty for a caller without a verified
 	// certificate.
 	Identity string
-	// Trusted reports that the certificate of the caller was verified, or that the
-	// configuration trusts every caller.
+	// Trusted is true if the certificate of the caller was verified, or if the configuration
+	// trusts every caller.
 	Trusted bool
 }
 
@@ -53,11 +53,11 @@ func (v Verb) String() string { return verbTexts[v] }
 // Name is the object of a request: an instance, an aggregate or the selector of an override.
 // The zero value is the coordinator itself.
 type Name struct {
-	// ID is the name of an instance or an aggregate. If Selector is set, ID has only the
-	// service of the selector, which may be empty.
+	// ID is the name of an instance or an aggregate. If the field Selector is set, ID has only
+	// the service of the selector, which may be empty.
 	ID health.ID
-	// Selector is the text of an override's scope with a zone or labels. It is empty if the
-	// object has an ID of its own.
+	// Selector is the text of an override's scope that has a zone or labels. It is empty for
+	// an instance or an aggregate.
 	Selector string
 }
 
@@ -100,13 +100,13 @@ type Decision struct {
 	// Detail says how much of a state an allowed caller may read. It has an effect only on the
 	// verb Read. For example, an answer to Inspect always contains everything.
 	Detail Detail
-	// Needs says what a refused caller would need, such as a certificate. It becomes part of
-	// the error text, and may be empty.
+	// Needs names what a refused caller lacks, such as a certificate. It becomes part of the
+	// error text, and may be empty.
 	Needs string
 }
 
-// Policy decides about access. Decide is called for each name in a request, and for each entry
-// that is sent. It must be fast and safe for concurrent use.
+// Policy decides what a caller may do. Decide is called for each name in a request, and for each
+// entry that is sent. Decide must be fast and safe for concurrent use.
 type Policy interface {
 	Decide(who Principal, verb Verb, name Name) Decision
 }
@@ -132,12 +132,12 @@ type Caller struct {
 	Principal Principal
 }
 
-// Decide returns the decision of the policy about the principal.
+// Decide returns the decision of the policy about a request of this caller.
 func (c Caller) Decide(verb Verb, name Name) Decision {
 	return c.Policy.Decide(c.Principal, verb, name)
 }
 
-// May reports whether the policy allows the principal to use the verb with the name.
+// May reports whether the policy allows this caller to use the verb on the name.
 func (c Caller) May(verb Verb, name Name) bool { return c.Decide(verb, name).Allowed }
 
 // Check returns the level of detail that the caller may read. If the policy refuses, it

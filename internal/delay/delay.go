@@ -2,18 +2,21 @@ package delay
 
 import "time"
 
-// Between returns a duration from least to most, in proportion to random, which is from 0 to 1.
-func Between(least, most time.Duration, random float64) time.Duration {
-	return least + time.Duration(random*float64(most-least))
+// Between returns a duration between shortest and longest. random is a number from 0, which gives
+// the shortest duration, to 1, which gives the longest.
+func Between(shortest, longest time.Duration, random float64) time.Duration {
+	return shortest + time.Duration(random*float64(longest-shortest))
 }
 
-// Around returns d plus or minus a tenth, in proportion to random, which is from 0 to 1.
+// Around returns d plus or minus up to a tenth of d. random is a number from 0, which gives 0.9 d,
+// to 1, which gives 1.1 d.
 func Around(d time.Duration, random float64) time.Duration { return Between(d-d/10, d+d/10, random) }
 
-// Doubled returns d after n doublings, or most if that is shorter.
-func Doubled(d time.Duration, n int, most time.Duration) time.Duration {
-	for ; n > 0 && d < most; n-- {
+// Doubled doubles d n times, and returns the result. It returns longest if the result would be
+// longer than this.
+func Doubled(d time.Duration, n int, longest time.Duration) time.Duration {
+	for ; n > 0 && d < longest; n-- {
 		d *= 2
 	}
-	return min(d, most)
+	return min(d, longest)
 }

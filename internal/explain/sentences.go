@@ -9,14 +9,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Input is what Sentences needs in addition to the state that it explains.
+// Input has the data that the function Sentences needs in addition to the state to explain.
 type Input struct {
 	// Now is the present time. Sentences computes all ages from it.
 	Now time.Time
 	// Policy is the configured policy of the service.
 	Policy health.ServicePolicy
-	// Members are the instances of a service, or the services of a zone or of the mesh. It is
-	// empty if the state is of an instance.
+	// Members has the states of the instances of a service, or of the services of a zone or of
+	// the mesh. It is empty if Sentences explains the state of an instance.
 	Members []health.State
 	// Find returns the published state of a name, or false if the name is unknown.
 	Find func(health.ID) (health.State, bool)
@@ -53,7 +53,8 @@ func (b *explainer) say(format string, args ...any) {
 
 func (b *explainer) since(t time.Time) string { return brief(b.input.Now.Sub(t)) }
 
-// nameOf returns the words for the instance or aggregate of s in a sentence.
+// nameOf returns the words with which a sentence names the instance or the aggregate with the
+// state s.
 func nameOf(s *health.State) string {
 	zone, inZone := s.ID.Zone()
 	switch {
@@ -69,7 +70,7 @@ func nameOf(s *health.State) string {
 	return s.ID.String()
 }
 
-// first adds the first sentence: the status, its age and its cause.
+// first adds the first sentence, which contains the status, its age and its cause.
 func (b *explainer) first() {
 	s := b.s
 	text := fmt.Sprintf("%s is %s for %s", nameOf(s), s.Status, b.since(s.Since))
@@ -99,8 +100,8 @@ func (b *explainer) override() {
 	}
 }
 
-// instance adds sentences about the checks of an instance, and about how the coordinator
-// receives its status.
+// instance adds sentences about the checks of an instance. It also adds sentences about how the
+// coordinator receives the status of the instance.
 func (b *explainer) instance() {
 	s := b.s
 	for i := range s.Checks {
@@ -196,7 +197,7 @@ func (b *explainer) aggregate() {
 	b.dependencies()
 }
 
-// unheard adds a sentence with the instances of which no status was ever received. A service
+// unheard adds a sentence with the names of the instances that have never sent a status. A service
 // with such instances is at best DEGRADED.
 func (b *explainer) unheard() {
 	if b.s.Counts.Unheard == 0 {
@@ -226,17 +227,17 @@ func (b *explainer) meshRule() {
 	}
 }
 
-// members returns the names of the members that have the status, at most maxNamed of them.
+// members returns the names of the members with this status, at most maxNamed of them.
 func (b *explainer) members(status health.Status) string {
 	return b.named(func(m *health.State) bool { return m.Status == status })
 }
 
-// named returns the names of members, at most maxNamed. The function is decides whether a member
-// is named.
-func (b *explainer) named(is func(*health.State) bool) string {
+// named returns the names of the members for which the function include returns true, at most
+// maxNamed of them.
+func (b *explainer) named(include func(*health.State) bool) string {
 	var names []string
 	for i := range b.input.Members {
-		if m := &b.input.Members[i]; is(m) {
+		if m := &b.input.Members[i]; include(m) {
 			name := m.ID.String()
 			if m.Cause != health.CauseNone && m.Cause != m.Status.Cause() {
 				name += " (" + m.Cause.String() + ")"

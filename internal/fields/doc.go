@@ -1,5 +1,5 @@
-// Package fields collects errors about the fields of a value. So all faults of the value are
-// reported at once, each with the name of its field.
+// Package fields collects errors about the fields of a value. So a caller can report all faults of
+// the value at once, each with the name of its field.
 //
 // # Concurrency
 //

@@ -27,10 +27,12 @@ func (e *Errors) Add(field string, err error) {
 	}
 }
 
-// Addf appends a fault of field. The other arguments are those of fmt.Errorf.
+// Addf appends a fault of field. The text of the fault is formatted from format and args, as in
+// fmt.Errorf.
 func (e *Errors) Addf(field, format string, args ...any) {
 	e.Add(field, fmt.Errorf(format, args...))
 }
 
-// Join returns all faults as one error with one line each, or nil if there are none.
+// Join returns one error whose text has one line for each fault. It returns nil if there are no
+// faults.
 func (e Errors) Join() error { return errors.Join(e...) }

@@ -2,9 +2,10 @@ package graph
 
 import "slices"
 
-// Cycle searches from the nodes, in their order, for a path that returns to its first node.
-// next returns the nodes that follow a node. Cycle returns the first such path, which begins
-// and ends with the same node, or nil. Its recursion is as deep as the longest path.
+// Cycle searches a directed graph for a cycle, and starts at each of the nodes in turn. The
+// function next returns the nodes to which a node has edges. Cycle returns the path of the first
+// cycle, which begins and ends with the same node. It returns nil if there is no cycle. The
+// recursion is as deep as the longest path.
 func Cycle[N comparable](nodes []N, next func(N) []N) []N {
 	const (
 		onPath = 1 + iota

@@ -30,7 +30,7 @@ func (e Evidence) String() string {
 	return ""
 }
 
-// cause returns the cause of an Observation that has the evidence e and no other cause.
+// cause returns the usual cause for the evidence e. It is used if an Observation has no cause.
 func (e Evidence) cause() health.Cause {
 	switch e {
 	case Pass:
@@ -45,7 +45,7 @@ func (e Evidence) cause() health.Cause {
 type Observation struct {
 	At       time.Time
 	Evidence Evidence
-	Cause    health.Cause // cause of the evidence; CauseNone: OK, warned or failed, as Evidence says
+	Cause    health.Cause // cause of the evidence; CauseNone means the usual cause for Evidence
 	Reason   string       // cause in words; may be empty
 	// Next is the time by which the next run must have ended. It includes the time-out of the
 	// next run and some slack. Without a result until then, the evidence becomes stale. Zero

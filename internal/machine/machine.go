@@ -16,25 +16,26 @@ type Machine struct {
 	policy *health.Policy // policy with its defaults filled in; Machine does not change it
 
 	status health.Status // the published status
-	// earned is the status that the results of the runs give. It is better than status while
-	// MinHold delays the publication, and otherwise equal.
+	// earned is the status that the results of the runs give. While MinHold delays its
+	// publication, earned is better than the field status. Otherwise both are equal.
 	earned health.Status
 	cause  health.Cause
 
 	trouble *trouble  // present failure; nil if there is no failure
 	since   time.Time // time when status was published
-	// staleAge is the time from since until the last evidence becomes stale, or never. A
-	// server may have 200,000 machines, and a second time.Time would need three times as
-	// much memory.
+	// staleAge is the duration from the time m.since to the time when the last evidence becomes
+	// stale. neverStale means that the evidence does not become stale. A second time.Time would
+	// need three times as much memory, and a server may have 200,000 machines.
 	staleAge time.Duration
 
-	// Each field is the number of the last pieces of evidence in a row that were a pass, a
-	// fail, no pass, or no fail. A transition does not reset them.
+	// Each field counts runs in a row, up to the last run. passes counts runs that passed, and
+	// fails counts runs that failed. nonPasses counts warnings and fails, and nonFails counts
+	// passes and warnings. A transition of the status does not reset these counts.
 	passes, fails, nonPasses, nonFails uint32
 }
 
-// never is the value of Machine.staleAge for evidence that does not become stale.
-const never time.Duration = math.MaxInt64
+// neverStale is the value of Machine.staleAge for evidence that does not become stale.
+const neverStale time.Duration = math.MaxInt64
 
 // trouble describes the present failure. It is immutable, so that copies of a Machine can
 // share it.
@@ -47,7 +48,7 @@ type trouble struct {
 // (see [health.Policy.WithDefaults]) and must not change. Several machines may share a policy.
 func New(p *health.Policy, now time.Time) Machine {
 	return Machine{
-		policy: p, since: now, staleAge: never,
+		policy: p, since: now, staleAge: neverStale,
 		status: health.Starting, earned: health.Starting, cause: health.CauseStarting,
 	}
 }
@@ -84,7 +85,7 @@ func (m *Machine) Passes() int { return int(m.passes) }
 // Fails returns the number of fails in a row up to the last run.
 func (m *Machine) Fails() int { return int(m.fails) }
 
-// Suspect reports whether one more run may change the status. This is so if the status is not
+// Suspect reports whether the next run may change the status. It returns true if the status is not
 // SERVING or if the last run was not a pass.
 func (m *Machine) Suspect() bool { return m.status != health.Serving || m.nonPasses > 0 }
 
@@ -105,7 +106,7 @@ func (m *Machine) Observe(o Observation) (Transition, bool) {
 // transition and true.
 func (m *Machine) Tick(now time.Time) (Transition, bool) {
 	from := m.status
-	if m.staleAge != never && now.Sub(m.since) >= m.staleAge {
+	if m.staleAge != neverStale && now.Sub(m.since) >= m.staleAge {
 		m.countStale(now)
 	}
 	m.publishEarned(now)
@@ -122,22 +123,22 @@ func (m *Machine) Deadline() (at time.Time, ok bool) {
 	if m.status != m.earned {
 		age = min(age, m.policy.MinHold)
 	}
-	if age == never {
+	if age == neverStale {
 		return time.Time{}, false
 	}
 	return m.since.Add(age), true
 }
 
-// Forgive delays the time when the last evidence becomes stale by late. late is the time by
-// which the process itself was late, so that it could not run the check.
-func (m *Machine) Forgive(late time.Duration) {
-	if m.staleAge != never {
-		m.staleAge += late
+// Forgive delays the time when the last evidence becomes stale. lateness is the duration by which
+// this process itself was late, so that it could not run the check.
+func (m *Machine) Forgive(lateness time.Duration) {
+	if m.staleAge != neverStale {
+		m.staleAge += lateness
 	}
 }
 
-// Retune replaces the policy by p. The counters and the status stay the same. As for New, p
-// must have its defaults filled in and must not change.
+// Retune replaces the present policy with p. The counters and the status stay the same. As for
+// New, p must have its defaults filled in and must not change.
 func (m *Machine) Retune(p *health.Policy) { m.policy = p }
 
 func (m *Machine) count(e Evidence) {
@@ -180,21 +181,21 @@ func firstStatus(e Evidence) health.Status {
 	return health.NotServing
 }
 
-// publishEarned makes the earned status the published status, unless the earned status is
-// better and MinHold delays it.
+// publishEarned publishes the status that the results of the runs give, m.earned. If this status
+// is better than the published one, MinHold may delay the publication.
 func (m *Machine) publishEarned(now time.Time) {
 	held := m.status.WorseThan(m.earned) && m.status != health.Starting && now.Before(m.since.Add(m.policy.MinHold))
 	if m.status == m.earned || held {
 		return
 	}
-	if m.staleAge != never {
+	if m.staleAge != neverStale {
 		m.staleAge -= now.Sub(m.since)
 	}
 	m.status, m.since = m.earned, now
 }
 
-// updateTrouble sets the cause and the reason from o. A pass ends the failure if the status
-// is SERVING.
+// updateTrouble sets the cause and the reason to the values in the observation o. A pass ends the
+// failure if the status is SERVING.
 func (m *Machine) updateTrouble(o Observation) {
 	if m.status == health.Serving {
 		m.cause = health.CauseOK
@@ -210,8 +211,8 @@ func (m *Machine) updateTrouble(o Observation) {
 	}
 }
 
-// setReason sets the reason of the present failure. If there was no failure, one begins at
-// now.
+// setReason sets the reason of the present failure. If there is no present failure, a failure
+// begins at the time now.
 func (m *Machine) setReason(reason string, now time.Time) {
 	if m.trouble == nil {
 		m.trouble = &trouble{reason, now}
@@ -220,7 +221,7 @@ func (m *Machine) setReason(reason string, now time.Time) {
 	}
 }
 
-// causeOr returns c, or the cause that belongs to e if c is CauseNone.
+// causeOr returns c. If c is CauseNone, it returns the usual cause for the evidence e.
 func causeOr(c health.Cause, e Evidence) health.Cause {
 	if c == health.CauseNone {
 		return e.cause()
@@ -228,16 +229,17 @@ func causeOr(c health.Cause, e Evidence) health.Cause {
 	return c
 }
 
-// countStale counts a missing run as a fail, and makes the status NOT_SERVING.
+// countStale handles evidence that became stale because a run is missing. It counts this as a
+// fail, and makes the earned status NOT_SERVING.
 func (m *Machine) countStale(now time.Time) {
 	m.count(Fail)
-	m.earned, m.staleAge = health.NotServing, never
+	m.earned, m.staleAge = health.NotServing, neverStale
 	m.cause = health.CauseStale
 	m.setReason("", now)
 }
 
-// endTrouble handles the end of MinHold if the status becomes SERVING. If the last run was a
-// pass, the present failure ends. Otherwise only its reason is removed.
+// endTrouble is called when the status becomes SERVING after the delay MinHold. If the last run
+// was a pass, the present failure ends. Otherwise only the reason of the failure is removed.
 func (m *Machine) endTrouble() {
 	m.cause = health.CauseOK
 	if m.nonPasses == 0 {
@@ -247,10 +249,11 @@ func (m *Machine) endTrouble() {
 	}
 }
 
-// staleAgeAfter returns the staleAge of evidence. next is the Next of its Observation.
+// staleAgeAfter returns the new value of m.staleAge after a run. next is the time by which the next
+// run must have ended. It is zero if no run is planned.
 func (m *Machine) staleAgeAfter(next time.Time) time.Duration {
 	if next.IsZero() || m.policy.StaleAfter < 0 {
-		return never
+		return neverStale
 	}
 	return next.Add(m.policy.StaleAfter).Sub(m.since)
 }

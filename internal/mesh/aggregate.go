@@ -18,9 +18,9 @@ type aggregates struct {
 	zones    map[string]*zoneAggregate
 	mesh     zoneAggregate
 	roots    roots
-	// amnesty is the end of a time after the start of the coordinator. Until then a mesh or
-	// zone that is UNKNOWN is published as DEGRADED and unconfirmed. So a restart of the
-	// coordinator does not take the traffic away from a whole zone.
+	// amnesty ends after the duration MeshPolicy.Amnesty, which begins at the start of the
+	// coordinator. Before its end, an UNKNOWN zone or mesh is published as DEGRADED and
+	// unconfirmed. So a restart of the coordinator does not stop the traffic to a whole zone.
 	amnesty deadline
 }
 
@@ -55,30 +55,30 @@ func (a *aggregates) newZoneState(id health.ID) health.State {
 	return health.State{ID: id, Since: a.wall, Counts: &health.Counts{Rule: a.policy.MeshRule}}
 }
 
-// count replaces the contribution of one instance to s. was is the old contribution and now
-// the new one. failedAt is the time of the first failure of the instance.
-func (a *aggregates) count(s *serviceAggregate, was, now contribution, failedAt time.Time) {
-	if was == now {
+// count replaces the old contribution of one instance to s, prev, with the new one, next.
+// failedAt is the time of the first failure of the instance.
+func (a *aggregates) count(s *serviceAggregate, prev, next contribution, failedAt time.Time) {
+	if prev == next {
 		return
 	}
-	s.add(was, -1)
-	s.add(now, 1)
+	s.add(prev, -1)
+	s.add(next, 1)
 	a.updateService(s, failedAt)
-	a.countInZones(s, was, now, failedAt)
+	a.countInZones(s, prev, next, failedAt)
 }
 
-// leave removes an instance from s. was is the contribution of the instance. If the service has no
-// more instances, leave removes s.
-func (a *aggregates) leave(s *serviceAggregate, instance string, was contribution, failedAt time.Time) {
-	s.add(was, -1)
+// leave removes an instance from the service s. prev is what the instance added to the counts of
+// s. If the service has no more instances, leave removes the service.
+func (a *aggregates) leave(s *serviceAggregate, instance string, prev contribution, failedAt time.Time) {
+	s.add(prev, -1)
 	s.size--
 	if s.size > 0 {
 		a.updateService(s, failedAt)
-		a.countInZones(s, was, contribution{}, failedAt)
+		a.countInZones(s, prev, contribution{}, failedAt)
 		a.declare(s, instance, nil)
 		return
 	}
-	a.countInZones(s, was, contribution{}, failedAt)
+	a.countInZones(s, prev, contribution{}, failedAt)
 	a.removeService(s)
 }
 
@@ -106,8 +106,8 @@ func (a *aggregates) updateService(s *serviceAggregate, failedAt time.Time) {
 	}
 }
 
-// evaluate computes the state of a rollup, the counts of a service in all zones or in one. It
-// returns true if the status or the counts have changed.
+// evaluate computes the state of r. A rollup has the counts of a service, in all zones or in
+// one. evaluate returns true if the status or the counts have changed.
 func (a *aggregates) evaluate(r *rollup, rule health.Rule, p *health.ServicePolicy, failedAt time.Time) bool {
 	status, counts := r.evaluate(rule, p)
 	if status == r.state.Status && counts == *r.state.Counts {
@@ -117,8 +117,8 @@ func (a *aggregates) evaluate(r *rollup, rule health.Rule, p *health.ServicePoli
 	return true
 }
 
-// setState sets the status and the counts of an aggregate. failedAt is the time of the first
-// failure of the member because of which the status is computed again.
+// setState sets the status and the counts of an aggregate. A change of one member has led to
+// this call. failedAt is the time of the first failure of this member, or zero.
 func (a *aggregates) setState(s *health.State, status health.Status, counts health.Counts, failedAt time.Time) {
 	if s.Status != status {
 		s.Since = a.wall
@@ -129,26 +129,26 @@ func (a *aggregates) setState(s *health.State, status health.Status, counts heal
 	case s.FirstFailure.IsZero():
 		s.FirstFailure = failedAt
 		if failedAt.IsZero() && (status == health.NotServing || status == health.Degraded) {
-			s.FirstFailure = a.wall // the reason is not a failure but the removal of a good member
+			s.FirstFailure = a.wall // no member failed, but a good member was removed
 		}
 	}
 	s.Status, s.Cause, s.Counts = status, status.Cause(), &counts
 	s.Unconfirmed = counts.Total() > 0 && counts.Unconfirmed == counts.Total()
 }
 
-// countInZones replaces the contribution of an instance to the counts of s in one zone. The old
-// contribution was and the new one now may be in different zones.
-func (a *aggregates) countInZones(s *serviceAggregate, was, now contribution, failedAt time.Time) {
-	if was.zone != now.zone {
-		a.updateServiceZone(s, was.zone, was, contribution{}, failedAt)
-		was = contribution{}
+// countInZones replaces the old contribution of an instance, prev, with the new one, next, in
+// the counts of s by zone. The instance may have moved from one zone to another.
+func (a *aggregates) countInZones(s *serviceAggregate, prev, next contribution, failedAt time.Time) {
+	if prev.zone != next.zone {
+		a.updateServiceZone(s, prev.zone, prev, contribution{}, failedAt)
+		prev = contribution{}
 	}
-	a.updateServiceZone(s, now.zone, was, now, failedAt)
+	a.updateServiceZone(s, next.zone, prev, next, failedAt)
 }
 
-// updateServiceZone replaces the contribution of an instance to s in one zone, and publishes
-// the changes in this zone.
-func (a *aggregates) updateServiceZone(s *serviceAggregate, zone string, was, now contribution, failedAt time.Time) {
+// updateServiceZone replaces the contribution prev of an instance with next in the counts of s
+// in one zone. It publishes the changes in this zone.
+func (a *aggregates) updateServiceZone(s *serviceAggregate, zone string, prev, next contribution, failedAt time.Time) {
 	if zone == "" {
 		return
 	}
@@ -158,8 +158,8 @@ func (a *aggregates) updateServiceZone(s *serviceAggregate, zone string, was, no
 		r = &fresh
 		s.addRollup(zone, r)
 	}
-	r.add(was, -1)
-	r.add(now, 1)
+	r.add(prev, -1)
+	r.add(next, 1)
 	if total(&r.all) == 0 {
 		a.removeServiceZone(s, zone)
 		return
@@ -176,8 +176,8 @@ func (a *aggregates) evaluateServiceZone(s *serviceAggregate, zone string, faile
 	a.countInZone(a.zone(zone), r, &s.policy)
 }
 
-// removeServiceZone removes the rollup of s in a zone that has no more instances of s. If no
-// other service is in the zone, it also removes the zone from the mesh.
+// removeServiceZone removes the counts of s in a zone that has no more instances of s. If no
+// other service is in the zone, removeServiceZone also removes the zone from the mesh.
 func (a *aggregates) removeServiceZone(s *serviceAggregate, zone string) {
 	r, z := s.rollupOf(zone), a.zone(zone)
 	delete(s.zones, zone)
@@ -215,7 +215,7 @@ func (a *aggregates) countInZone(z *zoneAggregate, r *rollup, p *health.ServiceP
 	a.updateZone(z, r.state.FirstFailure)
 }
 
-// updateZone computes a zone or the mesh again, and publishes it if it has changed.
+// updateZone computes the state of a zone or the mesh, and publishes the state if it has changed.
 func (a *aggregates) updateZone(z *zoneAggregate, failedAt time.Time) {
 	s := &z.state
 	from := s.Status
@@ -243,8 +243,8 @@ func (a *aggregates) declare(s *serviceAggregate, instance string, spec *health.
 	a.applyPolicy(s)
 }
 
-// retune applies changed policies to all services. The caller must have stored the policies in
-// env before.
+// retune applies changed policies to all services. The caller must first have stored the policies
+// in the field policy of env.
 func (a *aggregates) retune() {
 	a.roots.setDependencies(a.policy.Services)
 	for _, name := range sortedNames(a.services) {
@@ -253,13 +253,13 @@ func (a *aggregates) retune() {
 	a.roots.updateAll()
 }
 
-// applyPolicy computes s again if the policy of the service has changed.
+// applyPolicy computes the status of s again if the policy of this service has changed.
 func (a *aggregates) applyPolicy(s *serviceAggregate) {
 	was := s.policy
 	s.policy = a.policy.Of(s.state.ID.Service, s.declared.policy())
 	same := was.Rule == s.policy.Rule && was.MinAvailable == s.policy.MinAvailable && was.Optional == s.policy.Optional &&
 		was.Critical == s.policy.Critical
-	if same || s.state.Revision == 0 { // revision 0 means that s is new: count will compute it
+	if same || s.state.Revision == 0 { // s is new if its revision is 0: the method count will compute its status
 		return
 	}
 	a.updateService(s, s.state.FirstFailure)
@@ -270,7 +270,8 @@ func (a *aggregates) applyPolicy(s *serviceAggregate) {
 
 func (a *aggregates) nextDeadline() moment { return a.amnesty.next() }
 
-// tick ends the amnesty when it is due, and computes the zones and the mesh again.
+// tick handles the end of the amnesty, a time after the start of the coordinator in which a zone
+// is not called UNKNOWN. tick computes the statuses of the zones and of the mesh again.
 func (a *aggregates) tick() {
 	if _, due := a.amnesty.fire(a.now); !due {
 		return

@@ -8,27 +8,27 @@ import "time"
 // declares an instance dead. The method is the local health awareness of HashiCorp's
 // memberlist (Lifeguard).
 type awareness struct {
-	score int    // score when it was raised last; the method current subtracts what has decayed since then
-	at    moment // moment when score was raised last
+	score int    // score right after its last rise; the method current subtracts the decay since this rise
+	at    moment // moment of the last rise of score
 	// suspectServices is the set of services with an instance that became silent recently.
 	suspectServices map[string]bool
-	suspectSince    moment // moment when the first of suspectServices was added
+	suspectSince    moment // moment when the first name was added to suspectServices
 	// faultAddresses is the set of addresses to which this process could not connect recently,
 	// because it lacked a resource such as file descriptors.
 	faultAddresses map[string]bool
-	faultSince     moment // moment when the first of faultAddresses was added
-	// awayUntil is the end of the last time in which this process was late by more than
-	// UnreachableAfter. 0 means that this has not happened.
+	faultSince     moment // moment when the first address was added to faultAddresses
+	// awayUntil is the end of the last period in which this process was late by more than
+	// UnreachableAfter. 0 means that this process was never so late.
 	awayUntil moment
 }
 
 const (
 	maxScore = 7 // highest score
-	// unrelated is how many different services, or addresses, must have trouble within the
-	// time calm to raise the score.
-	unrelated = 3
-	// calm is the time after which the score falls by one.
-	calm = 10 * time.Second
+	// minNames is how many different services, or addresses, must have trouble within
+	// decayTime to raise the score.
+	minNames = 3
+	// decayTime is the time after which the score falls by one.
+	decayTime = 10 * time.Second
 )
 
 // raise raises the score by one.
@@ -36,12 +36,12 @@ func (a *awareness) raise(now moment) {
 	a.score, a.at = min(maxScore, a.current(now)+1), now
 }
 
-// noteLateness raises the score, because this process was late by the time late. threshold is the
-// policy's UnreachableAfter.
-func (a *awareness) noteLateness(now moment, late, threshold time.Duration) {
-	a.raise(now + moment(late))
-	if late > threshold {
-		a.awayUntil = now + moment(late)
+// noteLateness raises the score because of the lateness of this process. threshold is the policy's
+// UnreachableAfter.
+func (a *awareness) noteLateness(now moment, lateness, threshold time.Duration) {
+	a.raise(now + moment(lateness))
+	if lateness > threshold {
+		a.awayUntil = now + moment(lateness)
 	}
 }
 
@@ -56,28 +56,28 @@ func (a *awareness) noteSuspect(now moment, service string) {
 	a.noteName(now, &a.suspectServices, &a.suspectSince, service)
 }
 
-// noteName adds a name to a set. If the first name was added longer than calm ago, noteName
-// empties the set before that. When the set has as many names as unrelated says, noteName
-// raises the score and empties the set. So one name alone never raises the score.
+// noteName adds a name to a set. If the oldest name in the set is older than decayTime, noteName
+// first empties the set. When the set has minNames names, noteName raises the score and empties
+// the set. So one name alone never raises the score.
 func (a *awareness) noteName(now moment, names *map[string]bool, since *moment, name string) {
-	if *names == nil || now-*since > moment(calm) {
+	if *names == nil || now-*since > moment(decayTime) {
 		*names, *since = map[string]bool{}, now
 	}
 	(*names)[name] = true
-	if len(*names) == unrelated {
+	if len(*names) == minNames {
 		*names = nil
 		a.raise(now)
 	}
 }
 
-// current returns the score at a moment.
+// current returns the score at the moment now. The score falls by one in each decayTime.
 func (a *awareness) current(now moment) int {
-	return max(0, a.score-int((now-a.at)/moment(calm)))
+	return max(0, a.score-int((now-a.at)/moment(decayTime)))
 }
 
-// patience returns the time for which an instance may be silent, as a suspect, before it is
-// declared dead. It is UnreachableAfter for the score 0, and twice as long for maxScore.
+// patience returns how long an instance may stay suspect before it is declared dead. This time is
+// UnreachableAfter for the score 0, and twice as long for maxScore.
 func (e *env) patience() time.Duration {
-	after := e.policy.UnreachableAfter
-	return after + after*time.Duration(e.awareness.current(e.now))/maxScore
+	shortest := e.policy.UnreachableAfter
+	return shortest + shortest*time.Duration(e.awareness.current(e.now))/maxScore
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // TestAwareness checks that the score is raised by lateness, stays from 0 to 7, and falls by
-// one in each calm.
+// one in each decayTime.
 func TestAwareness(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	for range 300 {
@@ -35,10 +35,10 @@ func TestAwareness(t *testing.T) {
 	}
 }
 
-// fallen lowers a score by one for each whole calm since last.
+// fallen lowers a score by one for each whole decayTime since last.
 func fallen(score int, last, now time.Time) (int, time.Time) {
-	for score > 0 && now.Sub(last) >= calm {
-		score, last = score-1, last.Add(calm)
+	for score > 0 && now.Sub(last) >= decayTime {
+		score, last = score-1, last.Add(decayTime)
 	}
 	return score, last
 }

@@ -23,14 +23,14 @@ type dampingLayer struct {
 	penalty   float64 // penalty at the moment penaltyAt; it halves in each FlapHalfLife
 	penaltyAt moment
 
-	last    health.Status // status that the earlier layers have computed last
+	last    health.Status // last status that the earlier layers have computed
 	begun   bool          // true once the process has had a status other than STARTING
 	falling bool          // true if the last change made the status worse
 
 	suppressed bool
 	since      moment        // moment when the suppression began
 	worst      health.Status // worst status since the suppression began; last status if there is no suppression
-	reason     string        // reason of the status worst
+	reason     string        // reason of the status in the field worst
 	release    deadline      // end of the suppression; not armed without a suppression
 }
 
@@ -67,7 +67,7 @@ func (d *dampingLayer) observe(t turn, v *verdict) {
 
 // step stores a new status. flip is true if the status has become better after it became worse,
 // or the reverse. So a failure and its recovery are two flips, even if each of them takes
-// several changes. Going into DRAINING and coming back are also two flips.
+// several changes. A change to DRAINING and the change back are also two flips.
 func (d *dampingLayer) step(to health.Status) (flip bool) {
 	from, begun := d.last, d.begun
 	d.last, d.begun = to, begun || to != health.Starting
@@ -85,8 +85,8 @@ func (d *dampingLayer) decayed(now moment, halfLife time.Duration) float64 {
 	return d.penalty * math.Exp2(-float64(now-d.penaltyAt)/float64(halfLife))
 }
 
-// remaining returns how long the instance stays suppressed if it does not flip again. A
-// suppression lasts at most limit in total.
+// remaining returns how long the instance stays suppressed if it does not flip again. The
+// parameter limit is the longest total duration of one suppression.
 func (d *dampingLayer) remaining(now moment, halfLife, limit time.Duration) time.Duration {
 	quiet := time.Duration(float64(halfLife) * math.Log2(d.penalty/flapReuse))
 	return max(minSuppress, min(quiet, limit-time.Duration(now-d.since)))
@@ -94,8 +94,9 @@ func (d *dampingLayer) remaining(now moment, halfLife, limit time.Duration) time
 
 func (d *dampingLayer) nextDeadline() moment { return d.release.next() }
 
-// tick ends the suppression when release is due. FlapMax may end it while the penalty is still
-// high. Therefore tick lowers the penalty to at most flapReuse.
+// tick ends the suppression when the deadline release is due. The limit FlapMax may end a
+// suppression while the penalty is still high. Therefore tick lowers the penalty to at most
+// flapReuse.
 func (d *dampingLayer) tick(t turn) {
 	if _, due := d.release.fire(t.now); !due {
 		return
@@ -104,8 +105,8 @@ func (d *dampingLayer) tick(t turn) {
 	d.suppressed = false
 }
 
-// apply returns v. But if the instance is suppressed and v is not worse, it returns a verdict
-// with the status worst.
+// apply returns the verdict v of the earlier layers. But if the instance is suppressed and v is
+// not worse than the status d.worst, apply returns a verdict with the status d.worst.
 func (d *dampingLayer) apply(v verdict, rep *reportLayer) verdict {
 	if !d.suppressed || rep.leaving() || v.status.WorseThan(d.worst) {
 		return v

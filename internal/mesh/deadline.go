@@ -10,14 +10,14 @@ import (
 // it. 0 means that there is no time.
 type moment int64
 
-// never is the last moment. A deadline at never is never due.
-const never = moment(math.MaxInt64)
+// lastMoment is later than every deadline. A function returns it if no deadline is armed.
+const lastMoment = moment(math.MaxInt64)
 
 // clock holds the time of the current call of a Mesh.
 type clock struct {
 	base time.Time // time that was passed to New
 	now  moment    // moment of the current call
-	wall time.Time // time of the current call on the wall clock
+	wall time.Time // time when the current call was made, on the wall clock
 }
 
 func (c *clock) setNow(now time.Time) {
@@ -33,9 +33,9 @@ func (c *clock) timeOf(at moment) time.Time { return c.base.Add(time.Duration(at
 // means that no decision is planned.
 type deadline struct {
 	at       moment        // moment of the decision; 0 means not armed
-	length   time.Duration // time between the call of arm and at, without extensions
+	length   time.Duration // time from the call of arm to the decision, without extensions
 	forgiven time.Duration // sum of all extensions since arm was called
-	// overForgiven is true if an extension was shortened because of the limit maxForgiven.
+	// overForgiven is true if an extension was shortened because of a limit, see maxForgiven.
 	overForgiven bool
 }
 
@@ -53,15 +53,15 @@ func (d *deadline) armed() bool { return d.at != 0 }
 
 func (d *deadline) due(now moment) bool { return d.at != 0 && d.at <= now }
 
-// next returns the moment of d, or never if d is not armed.
+// next returns the moment of d, or lastMoment if d is not armed.
 func (d *deadline) next() moment {
 	if d.at == 0 {
-		return never
+		return lastMoment
 	}
 	return d.at
 }
 
-// fire disarms d if d is due. fired is a copy of d from before.
+// fire disarms d if d is due. fired is a copy of d as it was before the call.
 func (d *deadline) fire(now moment) (fired deadline, due bool) {
 	if !d.due(now) {
 		return deadline{}, false
@@ -71,20 +71,21 @@ func (d *deadline) fire(now moment) (fired deadline, due bool) {
 	return fired, true
 }
 
-// extend delays d by late, the time by which this process was late. The sum of all extensions
-// is at most maxForgiven times the length of d.
-func (d *deadline) extend(late time.Duration) {
-	d.extendWithin(late, maxForgiven*d.length)
+// extend delays d by the lateness of this process. The sum of all extensions is at most
+// maxForgiven times the length of d.
+func (d *deadline) extend(lateness time.Duration) {
+	d.extendWithin(lateness, maxForgiven*d.length)
 }
 
-// extendUntil works like extend, but never delays d beyond the moment last. Without this limit,
-// a process that is late again and again could delay d for ever.
-func (d *deadline) extendUntil(late time.Duration, last moment) {
+// extendUntil works like extend, but does not delay d beyond the moment latest. Without this
+// limit, a process that is late again and again could delay d for ever.
+func (d *deadline) extendUntil(lateness time.Duration, latest moment) {
 	begun := d.at - moment(d.forgiven)
-	d.extendWithin(late, min(maxForgiven*d.length, time.Duration(last-begun)))
+	d.extendWithin(lateness, min(maxForgiven*d.length, time.Duration(latest-begun)))
 }
 
-// extendWithin delays d by late, or by less if the sum of all extensions would exceed limit.
+// extendWithin delays d by the lateness of this process, which is the parameter late. The delay is
+// shorter if the sum of all extensions would otherwise exceed limit.
 func (d *deadline) extendWithin(late, limit time.Duration) {
 	if d.at == 0 {
 		return

@@ -13,13 +13,16 @@
 // of a service is computed. The contribution of an instance is what it adds to the counts.
 //
 // An instance that does not answer becomes suspect: it keeps its last status, unconfirmed. The
-// time for which it may stay suspect is its deadline giveUp. At the end the instance is given
-// up: it is declared dead. If many instances become silent at once, a guard holds them: they
-// keep their last status.
+// time for which it may stay suspect ends at its deadline giveUp. At this deadline the instance is
+// declared dead. If many instances become silent at once, a guard holds them: they keep their last
+// status.
 //
 // The process that runs this package may itself be late, for example because its machine was
 // suspended. The method Forgive extends all deadlines by this lateness. If a deadline was
 // extended to its limit, the end of the deadline proves nothing: the instance becomes UNKNOWN.
+//
+// The amnesty is a time after the start of the process. In this time, no instance that was
+// loaded from the store is called silent or expired.
 //
 // # Concurrency
 //

@@ -10,61 +10,63 @@ import (
 type EventKind uint8
 
 // The kinds of events. Each kind uses the fields ID and Lease of Event. The comment of each kind
-// ends with the other fields that it uses.
+// names the other fields of Event that the kind uses.
 const (
 	// EventRegister adds or updates an instance. If the lease is new, a new instance replaces
-	// the instance of the same name: it is STARTING, and evidence with the old lease is
-	// dropped. It uses Spec.
+	// the instance of the same name. The new one is STARTING, and evidence with the old lease is
+	// dropped. EventRegister uses the field Spec.
 	EventRegister EventKind = iota + 1
-	// EventLoad adds an instance that was loaded from the store. It uses Spec and Loaded.
+	// EventLoad adds an instance that was loaded from the store. It uses the fields Spec
+	// and Loaded.
 	EventLoad
 	// EventDeregister removes an instance.
 	EventDeregister
-	// EventReport is a status of the instance: an answer from its address, or a push. If the
-	// status is proven, it renews the lease. It uses Report, Session and Proven.
+	// EventReport is a status of the instance: an answer from its address, or a push. A proven
+	// status renews the lease. EventReport uses the fields Report, Session and Proven.
 	EventReport
-	// EventAlive is an answer that confirms the last status. If the answer is proven, it
-	// renews the lease. It uses Session and Proven.
+	// EventAlive is an answer that confirms the last status. A proven answer renews the lease.
+	// EventAlive uses the fields Session and Proven.
 	EventAlive
 	// EventRenew is a renewal of the lease by the client. It shows that the process lives,
 	// but not that the coordinator can reach the instance.
 	EventRenew
 	// EventFailed is an error with which the target has answered. Two such answers, at least a
-	// second apart, make the instance NOT_SERVING. It uses Report.Source, Report.Via and
-	// Reason.
+	// second apart, make the instance NOT_SERVING. EventFailed uses the fields Report.Source,
+	// Report.Via and Reason.
 	EventFailed
 	// EventMalformed is an answer that is not valid gRPC, or not of a health protocol. Two
-	// such answers, at least a second apart, make the instance UNKNOWN. It uses Cause and
-	// Reason.
+	// such answers, at least a second apart, make the instance UNKNOWN. EventMalformed uses the
+	// fields Cause and Reason.
 	EventMalformed
 	// EventQuota means that the target refused a call because a limit was reached. If this
-	// lasts for UnreachableAfter, the instance is UNKNOWN. It uses Reason.
+	// lasts for UnreachableAfter, the instance is UNKNOWN. EventQuota uses the field Reason.
 	EventQuota
-	// EventStranger is an answer that another process than the registered one has certainly
-	// sent. The status does not become worse. It uses Reason.
+	// EventStranger is an answer that certainly came from a process other than the registered
+	// process. The status does not become worse. EventStranger uses the field Reason.
 	EventStranger
-	// EventRefused means that a connection was refused with ECONNREFUSED. It uses Reason.
+	// EventRefused means that a connection was refused with ECONNREFUSED. It uses the field
+	// Reason.
 	EventRefused
 	// EventPath is a failure on the way to the instance: a time-out, no route, an error of
-	// DNS, or missing heartbeats. It uses Reason and Late.
+	// DNS, or missing heartbeats. EventPath uses the fields Reason and Late.
 	EventPath
 	// EventConfig is an answer that shows a wrong configuration, such as missing permissions.
-	// It uses Cause and Reason.
+	// EventConfig uses the fields Cause and Reason.
 	EventConfig
 	// EventPushed reports that the instance has opened or closed a stream on which it pushes
-	// its status. It uses On.
+	// its status. EventPushed uses the field On.
 	EventPushed
 	// EventOverride sets an override for all instances that a scope matches, also for
-	// instances that register later. If Override is nil, it clears the override of the scope.
-	// It uses Scope and Override, but not ID and Lease.
+	// instances that register later. If the field Override is nil, it clears the override of
+	// the scope. EventOverride uses the fields Scope and Override, but not ID and Lease.
 	EventOverride
 	// EventOwnFault means that the coordinator could not call the instance, because the
 	// coordinator lacked a resource such as file descriptors. If this happens for several
-	// addresses, Score rises. It uses Reason.
+	// addresses, the result of Mesh.Score rises. EventOwnFault uses the field Reason.
 	EventOwnFault
 	// EventNotAsked means that the coordinator has not called the instance for so long that
 	// the last status may be wrong. The status is unconfirmed until the next answer, but does
-	// not become worse. It uses Reason.
+	// not become worse. EventNotAsked uses the field Reason.
 	EventNotAsked
 )
 
@@ -86,10 +88,10 @@ type Event struct {
 	Session uint64
 	// Proven reports that the answer contains a valid proof of the registered process's key.
 	Proven bool
-	// Late is used if no answer came. It is the part of the wait in which the coordinator itself
-	// was late. The instance gets this time again before the evidence counts.
+	// Late is the part of a wait without an answer in which the coordinator itself was late. The
+	// instance gets this time again before the missing answer counts against it.
 	Late time.Duration
-	// On is true if a stream has begun, and false if it has ended.
+	// On is true if a stream of pushes has begun, and false if it has ended.
 	On       bool
 	Scope    health.Scope
 	Override *health.Override

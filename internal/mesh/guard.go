@@ -8,25 +8,27 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// guardLayer is the third layer. If the reach layer gives an instance up because of silence, a
-// guard may hold the instance. An instance that is held keeps its reported status.
+// guardLayer is the third layer. The layer before it, the reach layer, declares an instance dead
+// if the instance is silent for too long. A guard may then hold the instance: the instance keeps
+// its reported status.
 type guardLayer struct {
 	held bool // true while a guard holds the instance
 	// expired is true if a guard expired while it held the instance. In this case the status
 	// is UNKNOWN instead of the reported status.
 	expired bool
-	entry   guardEntry // what the instance adds to the counts of its guards
+	entry   guardEntry // what the instance adds to the counts of the guards of the mesh and its zone
 }
 
 // guardEntry is what one instance adds to the counts of the guards of the mesh and of its zone.
 // The zero value adds nothing.
 type guardEntry struct {
-	known, suspect bool   // whether the instance is in the counts known and suspect of a guard
-	zone           string // zone of the instance; if empty, only the guard of the mesh counts it
+	known   bool   // true if the instance is counted in guard.known
+	suspect bool   // true if the instance is also counted in guard.suspect
+	zone    string // zone of the instance; if empty, only the guard of the mesh counts it
 }
 
-// observe begins or ends a hold after the reach layer has returned found. g is a tripped guard
-// that covers the instance, or nil if there is none.
+// observe decides whether a guard holds the instance, which means that the guard keeps its status.
+// found is the finding of the reach layer. g is a tripped guard that covers the instance, or nil.
 func (l *guardLayer) observe(found finding, r *reachLayer, g *guard) {
 	switch {
 	case !r.state.lostBySilence(), found == foundDeath:
@@ -38,8 +40,9 @@ func (l *guardLayer) observe(found finding, r *reachLayer, g *guard) {
 	}
 }
 
-// review handles a change of the guards that cover a held instance. g is a tripped guard that
-// covers it, or nil. If g is nil, the instance gets some time to answer again.
+// review handles a change of the guards that cover an instance. g is a tripped guard that covers
+// the instance, or nil. If g is nil and a guard held the instance, the instance gets the time
+// UnreachableAfter to answer again.
 func (l *guardLayer) review(t turn, r *reachLayer, g *guard) {
 	switch {
 	case !l.held:
@@ -50,8 +53,8 @@ func (l *guardLayer) review(t turn, r *reachLayer, g *guard) {
 	}
 }
 
-// apply returns v, the verdict of the reach layer, for an instance that is not held. For a held
-// instance it returns reported, the verdict of the report layer, marked as unconfirmed.
+// apply returns v, the verdict of the reach layer, if no guard holds the instance. If a guard holds
+// the instance, apply returns the verdict of the report layer (reported), marked as unconfirmed.
 func (l *guardLayer) apply(t turn, v, reported verdict, r *reachLayer, rep *reportLayer) verdict {
 	if !l.held || excused(t.spec, rep) {
 		return v
@@ -73,8 +76,8 @@ func (l *guardLayer) apply(t turn, v, reported verdict, r *reachLayer, rep *repo
 	return v
 }
 
-// newEntry returns what the instance now adds to the counts of its guards. An instance that was
-// given up and is not held adds nothing.
+// newEntry returns what the instance now adds to the counts of the guards of the mesh and its
+// zone. A silent instance that was declared dead adds nothing, unless a guard keeps its status.
 func (l *guardLayer) newEntry(zone string, rep *reportLayer, r *reachLayer) guardEntry {
 	lost := r.state.lostBySilence()
 	if !rep.confirmed || rep.leaving() || lost && !l.held {
@@ -92,20 +95,20 @@ func (l *guardLayer) newEntry(zone string, rep *reportLayer, r *reachLayer) guar
 // probably dead.
 type guard struct {
 	zone           string    // zone that the guard covers; empty means the whole mesh
-	known, suspect int       // number of instances that the guard counts, and of the suspect ones among them
+	known, suspect int       // number of counted instances, and number of suspect instances among these
 	tripped        bool      // true while the guard has an effect: from trip to release
 	expired        bool      // true if the guard is tripped for longer than GuardMax
 	since          time.Time // time when the guard tripped
-	limit          deadline  // end of GuardMax; armed while the guard is tripped and not expired
+	limit          deadline  // moment when the guard expires; armed while it is tripped and not expired
 }
 
-// mustTrip reports whether the guard must trip: it counts at least min instances, and at least
-// half of them are suspect.
+// mustTrip reports whether the guard must trip. This is so if the guard counts at least min
+// instances, and at least half of these are suspect.
 func (g *guard) mustTrip(min int) bool { return g.known >= min && g.suspect*2 >= g.known }
 
-// mustRelease reports whether the guard must end its effect: less than a third of the instances
-// are suspect. This limit is lower than the limit of mustTrip, so that the first instances that
-// answer again do not release the guard.
+// mustRelease reports whether the guard must end its effect. This is so if less than a third of
+// the instances are suspect. This limit is lower than the limit of mustTrip, so that the first
+// instances that answer again do not release the guard.
 func (g *guard) mustRelease() bool { return g.suspect == 0 || g.suspect*3 < g.known }
 
 func (g *guard) count(e guardEntry, n int) {
@@ -126,11 +129,11 @@ type guards struct {
 	tripped []*guard          // tripped guards, in the order in which they tripped
 }
 
-// move replaces the entry of one instance in the counts of its guards. was is the old entry, and
-// now the new one.
-func (gs *guards) move(was, now guardEntry) {
-	gs.count(was, -1)
-	gs.count(now, 1)
+// move subtracts the old entry of one instance, prev, from the counts of the guards, and adds the
+// new entry, next.
+func (gs *guards) move(prev, next guardEntry) {
+	gs.count(prev, -1)
+	gs.count(next, 1)
 }
 
 func (gs *guards) count(e guardEntry, n int) {
@@ -149,8 +152,8 @@ func (gs *guards) count(e guardEntry, n int) {
 	g.count(e, n)
 }
 
-// ofZone returns the guard of a zone, or nil if the guard counts no instance. In this case
-// ofZone also deletes it from zones.
+// ofZone returns the guard of a zone, or nil if there is none. If the guard counts no instance,
+// ofZone also deletes the guard from the map zones.
 func (gs *guards) ofZone(zone string) *guard {
 	g := gs.zones[zone]
 	if g != nil && g.known == 0 {
@@ -189,7 +192,8 @@ func (gs *guards) review(e *env, g *guard) (released bool) {
 	return false
 }
 
-// expire marks g as expired if GuardMax has ended. It returns true if this call has done so.
+// expire marks g as expired if g has been tripped for GuardMax. It returns true if g has expired
+// in this call.
 func (g *guard) expire(now moment) bool {
 	_, due := g.limit.fire(now)
 	g.expired = g.expired || due
@@ -197,17 +201,17 @@ func (g *guard) expire(now moment) bool {
 }
 
 func (gs *guards) nextDeadline() moment {
-	next := never
+	next := lastMoment
 	for _, g := range gs.tripped {
 		next = min(next, g.limit.next())
 	}
 	return next
 }
 
-// extend delays the end of GuardMax, for all tripped guards, by the lateness of this process.
-func (gs *guards) extend(late time.Duration) {
+// extend delays the moment when each tripped guard expires by the lateness of this process.
+func (gs *guards) extend(lateness time.Duration) {
 	for _, g := range gs.tripped {
-		g.limit.extend(late)
+		g.limit.extend(lateness)
 	}
 }
 
@@ -218,7 +222,7 @@ type Guard struct {
 	Zone string
 	// Since is the time when the guard tripped.
 	Since time.Time
-	// Known is the number of instances that the guard counts. Suspect is how many of them are
+	// Known is the number of instances that the guard counts. Suspect is how many of these are
 	// silent, or were not called for a long time.
 	Known, Suspect int
 	// Expired reports that the guard is tripped for longer than GuardMax. The instances that it

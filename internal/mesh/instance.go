@@ -7,7 +7,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// instance is one registered instance. It has the layers, and the state that was published last.
+// instance is one registered instance: the layers that compute its status, and its last published
+// state.
 type instance struct {
 	spec    *health.Spec
 	state   health.State
@@ -21,10 +22,10 @@ type instance struct {
 
 	proven  bool         // true if the instance was routable at least once since its registration
 	aged    bool         // true if the instance is older than StartupGrace
-	grace   deadline     // end of StartupGrace
-	counted contribution // what the rollups count for the instance now
+	grace   deadline     // moment when the instance becomes older than StartupGrace
+	counted contribution // what the instance adds to the counts of its service now
 
-	due    moment // moment when Tick must handle the instance; may be earlier than nextDeadline
+	due    moment // moment when Tick must handle the instance; not later than the result of nextDeadline
 	heapAt int    // index of the instance in the schedule, or notScheduled
 }
 
@@ -33,18 +34,18 @@ func (in *instance) turn(e *env) turn {
 	return turn{env: e, service: in.state.ID.Service, spec: in.spec}
 }
 
-// nextDeadline returns the moment of the first deadline of all layers.
+// nextDeadline returns the moment of the earliest deadline of the instance's layers.
 func (in *instance) nextDeadline() moment {
 	return min(in.report.nextDeadline(), in.reach.nextDeadline(), in.damping.nextDeadline(), in.grace.next())
 }
 
-// extend delays all deadlines of the instance by late, the lateness of this process. The ends
-// of overrides stay the same.
-func (in *instance) extend(t turn, late time.Duration) {
-	in.report.recover.extend(late)
-	in.reach.extend(t, late)
-	in.damping.release.extend(late)
-	in.grace.extend(late)
+// extend delays all deadlines of the instance by the lateness of this process. The ends of
+// overrides stay the same.
+func (in *instance) extend(t turn, lateness time.Duration) {
+	in.report.recover.extend(lateness)
+	in.reach.extend(t, lateness)
+	in.damping.release.extend(lateness)
+	in.grace.extend(lateness)
 }
 
 // contribution returns what the published state adds to the counts of the service.
@@ -60,7 +61,8 @@ func (in *instance) standing() standing {
 	case s == health.Draining || s == health.Maintenance:
 		return uncounted
 	case in.proven, in.state.Cause == health.CauseFlapping:
-		// A new process with an inherited suppression counts, although it is not proven yet.
+		// A new process keeps the suppression of the earlier process with the same name. While
+		// it is suppressed, it counts, even if it was not routable yet.
 		return countedFully
 	case in.aged && in.report.confirmed:
 		return countedFully
@@ -72,8 +74,8 @@ func (in *instance) standing() standing {
 	return uncounted
 }
 
-// differs reports whether the instance must be published again, because v or the layers differ
-// from the published state. judged is the status without the override.
+// differs reports whether the instance must be published again, because the verdict v or a value
+// of a layer differs from the published state. judged is the status without the override.
 func (in *instance) differs(v verdict, judged health.Status) bool {
 	s, identity := &in.state, &in.reach.lease.identity
 	return s.Status != v.status || s.Judged != judged || s.Cause != v.cause || s.Reason != v.reason ||
@@ -84,8 +86,8 @@ func (in *instance) differs(v verdict, judged health.Status) bool {
 		s.Unproved != identity.unproved
 }
 
-// setState makes v and the values of the layers the state of the instance. judged is the status
-// without the override.
+// setState copies the verdict v and values of the layers into the state of the instance. judged is
+// the status without the override.
 func (in *instance) setState(c *clock, v verdict, judged health.Status) {
 	s, identity := &in.state, &in.reach.lease.identity
 	if s.Status != v.status {
@@ -105,14 +107,15 @@ func (in *instance) setState(c *clock, v verdict, judged health.Status) {
 	in.report.changed = false
 }
 
-// setFirstFailure updates the time FirstFailure. to is the new status. If to is a failure and no
-// time is set, it sets the present time. If to is SERVING, it clears the time.
-func (in *instance) setFirstFailure(c *clock, to health.Status) {
+// setFirstFailure updates the time FirstFailure in the state. If the new status is a failure and
+// no time is set, setFirstFailure sets the time when the failure began. If the new status is
+// SERVING, it clears the time.
+func (in *instance) setFirstFailure(c *clock, status health.Status) {
 	s := &in.state
 	switch {
-	case to == health.Serving:
+	case status == health.Serving:
 		s.FirstFailure = time.Time{}
-	case !s.FirstFailure.IsZero() || !to.InTrouble():
+	case !s.FirstFailure.IsZero() || !status.InTrouble():
 	case in.report.firstFailure.IsZero():
 		s.FirstFailure = c.wall
 	default:
@@ -120,8 +123,8 @@ func (in *instance) setFirstFailure(c *clock, to health.Status) {
 	}
 }
 
-// schedule is a heap of all instances, ordered by the field due. If a deadline moves to a later
-// time, due stays the same until Tick handles the instance.
+// schedule is a heap of all instances, ordered by the field due. If a deadline of an instance
+// moves to a later time, the field due stays the same until Tick handles the instance.
 type schedule []*instance
 
 const notScheduled = -1
@@ -146,15 +149,15 @@ func (s *schedule) advance(in *instance) {
 
 func (s *schedule) remove(in *instance) { heap.Remove(s, in.heapAt) }
 
-// next returns the moment when the first instance is due, or never if the heap is empty.
+// next returns the moment when the first instance is due, or lastMoment if the heap is empty.
 func (s schedule) next() moment {
 	if len(s) == 0 {
-		return never
+		return lastMoment
 	}
 	return s[0].due
 }
 
-// Len implements heap.Interface, as the other methods below.
+// Len and the methods below implement heap.Interface.
 func (s schedule) Len() int           { return len(s) }
 func (s schedule) Less(i, j int) bool { return s[i].due < s[j].due }
 

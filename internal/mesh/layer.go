@@ -17,7 +17,7 @@ type env struct {
 // output collects the changes of one call of a Mesh. It gives each change a revision.
 type output struct {
 	epoch    uint64
-	revision uint64          // revision of the last change; 0 if there was no change
+	revision uint64          // revision of the last change; 0 before the first change
 	changes  []health.Change // changes of the current call; nil between two calls
 }
 
@@ -37,8 +37,8 @@ func (e *env) begin(dst []health.Change, now time.Time) {
 	e.out.begin(dst)
 }
 
-// publish gives s the next revision and appends a change to s. from is the status before the
-// change.
+// publish gives the state s the next revision and appends s to the changes of the current call.
+// from is the status before the change.
 func (e *env) publish(s *health.State, from health.Status) {
 	o := &e.out
 	o.revision++
@@ -46,8 +46,8 @@ func (e *env) publish(s *health.State, from health.Status) {
 	o.changes = append(o.changes, health.Change{State: *s, Epoch: o.epoch, From: from, At: e.wall})
 }
 
-// turn holds the values that a layer may use while it handles one instance. Besides these, a
-// layer may use only the earlier layers of the same instance.
+// turn holds the values that a layer may use while it handles one instance. In addition, a layer
+// may use the earlier layers of the same instance, but nothing else.
 type turn struct {
 	*env
 	service string       // name of the service of the instance
@@ -61,7 +61,7 @@ type verdict struct {
 	reason      string
 	unconfirmed bool
 	nextAt      moment       // moment when the status may change next; 0 if no change is expected
-	nextCause   health.Cause // cause that the status would have after this change
+	nextCause   health.Cause // cause that the status would have after the change at nextAt
 }
 
 // finding is what the reach layer concludes from an event or from the end of a deadline. The
@@ -80,10 +80,10 @@ const (
 	// foundSuspicion means that the last status cannot be confirmed now, or that the answers
 	// contain nothing about the health.
 	foundSuspicion
-	// foundLoss means that the instance was given up because of silence. A guard may hold the
-	// instance, so that its status does not become worse.
+	// foundLoss means that the instance was declared dead because of silence. A guard may hold
+	// the instance, so that its status does not become worse.
 	foundLoss
-	// foundDeath means that the instance was given up, and that guards have no effect on this.
+	// foundDeath means that the instance was declared dead, and that no guard may hold it.
 	foundDeath
 	// foundGone means that the instance must be removed.
 	foundGone

@@ -7,19 +7,19 @@ import (
 )
 
 // lease is the lease of one instance: a limit in time that the client must renew. A static
-// instance has no lease, so its deadlines here are never armed.
+// instance has no lease, so the deadlines in its lease value are never armed.
 type lease struct {
 	end     deadline // end of the lease
-	removal deadline // moment when an instance is removed whose lease has ended
-	// fresh ends half a TTL after the last renewal. Until then the renewal counts as recent.
+	removal deadline // moment when the instance is removed; armed when the lease ends
+	// fresh ends half a TTL after the last renewal. Before its end, the renewal counts as recent.
 	fresh deadline
-	// awaited ends one TTL after the lease was loaded from the store. Until then the lease
-	// counts as kept, because the client may still renew it.
+	// awaited ends one TTL after the lease was loaded from the store. Before its end, the
+	// coordinator assumes that the client still renews the lease.
 	awaited  deadline
 	identity identity
 }
 
-// renew begins the lease again at the moment now.
+// renew begins the lease again at the moment now, for the duration ttl.
 func (l *lease) renew(now moment, ttl time.Duration) {
 	l.identity.renewed()
 	l.end.arm(now, ttl)
@@ -28,6 +28,7 @@ func (l *lease) renew(now moment, ttl time.Duration) {
 }
 
 // restore begins a lease that was loaded from the store. The lease ends after ttl plus delay.
+// Here delay is the amnesty, which gives the client more time after a restart of the coordinator.
 func (l *lease) restore(now moment, ttl, delay time.Duration) {
 	l.fresh.disarm() // the client itself has not renewed the lease
 	l.end.arm(now, ttl+delay)
@@ -49,44 +50,44 @@ func (l *lease) kept(now moment, spec *health.Spec) bool {
 }
 
 // extend delays all deadlines of the lease by the lateness of this process.
-func (l *lease) extend(late time.Duration) {
-	l.end.extend(late)
-	l.removal.extend(late)
-	l.fresh.extend(late)
-	l.awaited.extend(late)
+func (l *lease) extend(lateness time.Duration) {
+	l.end.extend(lateness)
+	l.removal.extend(lateness)
+	l.fresh.extend(lateness)
+	l.awaited.extend(lateness)
 }
 
 // identity decides whether answers from the address of an instance come from the registered
 // process.
 //
-// An answer with a proof of the process key does. Without proofs, three events on one session
-// (a stream or connection) decide: an answer on the session, then a renewal of the lease, then
-// another answer on the session. This works because another process at the address has another
-// session, and does not renew this lease. If the registered process proves its answers,
-// sessions do not count.
+// An answer with a proof of the process key comes from the registered process. If this process
+// sends no proofs, three events decide: an answer on a session (a stream or connection), then a
+// renewal of the lease, then another answer on the same session. This works because another
+// process at the address has another session, and does not renew this lease. If the registered
+// process sends proofs, only proofs decide.
 type identity struct {
 	session  uint64 // session of the last answer; 0 if no session is known
 	stage    identityStage
 	stranger bool // true if another process has certainly sent the last answer
-	unproved bool // true if the last answer had no proof, although the process proves its answers
+	unproved bool // true if the last answer had no proof, although the process normally sends proofs
 }
 
 type identityStage uint8
 
 const (
-	stageUnknown  identityStage = iota // no answer has come on a session
-	stageAnswered                      // an answer has come on the session
-	stageRenewed                       // the client has renewed the lease after an answer on the session
+	stageUnknown  identityStage = iota // no answer has come on a known session
+	stageAnswered                      // an answer has come on the present session
+	stageRenewed                       // the client has renewed the lease after an answer on the present session
 )
 
-// answered handles a valid answer. proven is true if the answer certainly comes from the
-// registered process. The parameter proves says whether this process proves its answers.
-func (i *identity) answered(ev *Event, proves bool) (proven bool) {
-	i.stranger, i.unproved = false, proves && !ev.Proven
+// answered handles a valid answer. sendsProofs says whether the registered process adds proofs to
+// its answers. The result is true if the answer certainly comes from this process.
+func (i *identity) answered(ev *Event, sendsProofs bool) (proven bool) {
+	i.stranger, i.unproved = false, sendsProofs && !ev.Proven
 	switch {
 	case ev.Proven:
 		return true
-	case ev.Session == 0, proves:
+	case ev.Session == 0, sendsProofs:
 		return false
 	case i.session != ev.Session:
 		i.session, i.stage = ev.Session, stageAnswered

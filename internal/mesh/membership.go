@@ -25,7 +25,7 @@ func (m *Mesh) applyMembership(in *instance, ev *Event) bool {
 }
 
 // register updates the instance if the event has the same lease. Otherwise a new instance, which
-// is Starting, replaces it. Overrides for the name of the instance still apply.
+// is Starting, replaces the old one. Overrides of this name apply to the new instance too.
 func (m *Mesh) register(in *instance, ev *Event) {
 	if in == nil || in.spec.Lease != ev.Spec.Lease {
 		in = m.add(in, ev)
@@ -49,7 +49,8 @@ func (m *Mesh) renew(in *instance) {
 	m.conclude(in, t, nil, foundNothing)
 }
 
-// load adds an instance that was in the store. Its deadlines begin at the end of the amnesty.
+// load adds an instance that was in the store. The deadlines of its silence and its lease begin
+// at the end of the amnesty, a time after the start of the coordinator.
 func (m *Mesh) load(in *instance, ev *Event) {
 	in = m.add(in, ev)
 	l, amnesty := ev.Loaded, max(m.policy.Amnesty, 0)
@@ -69,7 +70,7 @@ func (m *Mesh) load(in *instance, ev *Event) {
 
 // add adds a new instance, which is Starting. It replaces old if old is not nil.
 func (m *Mesh) add(old *instance, ev *Event) *instance {
-	in := &instance{spec: ev.Spec, report: newReport(), damping: newDamping(), heapAt: notScheduled, due: never}
+	in := &instance{spec: ev.Spec, report: newReport(), damping: newDamping(), heapAt: notScheduled, due: lastMoment}
 	in.state = health.State{
 		ID: ev.ID, Status: health.Starting, Judged: health.Starting, Cause: health.CauseStarting, Since: m.wall, Spec: ev.Spec,
 	}
@@ -90,14 +91,15 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 	return in
 }
 
-// announce publishes a new instance, even if the replaced instance had the same status.
+// announce publishes a new instance. It does so even if the instance replaces one with the same
+// status.
 func (m *Mesh) announce(in *instance) {
 	in.report.changed = true
 	m.update(in)
 	m.aggregates.declare(in.service, in.state.ID.Instance, in.spec)
 }
 
-// remove removes an instance and publishes its removal.
+// remove removes an instance from the mesh and publishes the removal.
 func (m *Mesh) remove(in *instance) {
 	delete(m.instances, in.state.ID)
 	m.overrides.setRegistered(&m.env, in.state.ID, false)
@@ -105,7 +107,7 @@ func (m *Mesh) remove(in *instance) {
 	m.updateGuards(in, guardEntry{})
 	in.state.Removed = true
 	m.publish(&in.state, in.state.Status)
-	was := in.counted
+	prev := in.counted
 	in.counted = contribution{}
-	m.aggregates.leave(in.service, in.state.ID.Instance, was, in.state.FirstFailure)
+	m.aggregates.leave(in.service, in.state.ID.Instance, prev, in.state.FirstFailure)
 }

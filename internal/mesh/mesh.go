@@ -23,8 +23,9 @@ type Mesh struct {
 	self       health.State // state of the process that owns the mesh, see PublishSelf
 }
 
-// New returns an empty mesh. Its amnesty, if p has one, begins at now. Zero fields of p mean
-// their defaults. All changes of the mesh have the number epoch in their field Epoch.
+// New returns an empty mesh. The amnesty (see [health.MeshPolicy]) begins at the time now. Fields
+// of p that are zero get their defaults. All changes of the mesh have the number epoch in their
+// field Epoch.
 func New(p health.MeshPolicy, epoch uint64, now time.Time) *Mesh {
 	m := &Mesh{
 		env:       env{policy: p.WithDefaults(), clock: clock{base: now}, out: output{epoch: epoch}},
@@ -47,7 +48,8 @@ func (m *Mesh) Revision() uint64 { return m.out.revision }
 // Len returns the number of instances.
 func (m *Mesh) Len() int { return len(m.instances) }
 
-// Apply handles one event. An event that changes nothing allocates no memory.
+// Apply handles one event, which comes at the time now. An event that changes nothing allocates no
+// memory.
 func (m *Mesh) Apply(dst []health.Change, now time.Time, ev *Event) []health.Change {
 	m.begin(dst, now)
 	m.apply(ev)
@@ -94,31 +96,31 @@ func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 // armed. Tick may have nothing to do at this time.
 func (m *Mesh) Deadline() (at time.Time, ok bool) {
 	next := min(m.schedule.next(), m.guards.nextDeadline(), m.overrides.nextDeadline(), m.aggregates.nextDeadline())
-	if next == never {
+	if next == lastMoment {
 		return time.Time{}, false
 	}
 	return m.timeOf(next), true
 }
 
-// Forgive delays all deadlines by late, the time by which this process was late. The ends of
-// overrides stay the same.
+// Forgive delays all deadlines by the lateness of this process. The ends of overrides stay the
+// same.
 //
 // All delays of a deadline together are at most four times its length. If a deadline that was
 // delayed to this limit ends, the instance becomes UNKNOWN and not NOT_SERVING. Recurring
 // lateness has lower limits. An instance becomes suspect at most twice UnreachableAfter after
-// its last answer. It is given up at most four times UnreachableAfter after that answer.
-func (m *Mesh) Forgive(late time.Duration) {
-	m.awareness.noteLateness(m.now, late, m.policy.UnreachableAfter)
+// its last answer. It is declared dead at most four times UnreachableAfter after that answer.
+func (m *Mesh) Forgive(lateness time.Duration) {
+	m.awareness.noteLateness(m.now, lateness, m.policy.UnreachableAfter)
 	for _, in := range m.instances {
-		in.extend(in.turn(&m.env), late)
+		in.extend(in.turn(&m.env), lateness)
 		in.due = in.nextDeadline()
 	}
-	m.aggregates.amnesty.extend(late)
-	m.guards.extend(late)
+	m.aggregates.amnesty.extend(lateness)
+	m.guards.extend(lateness)
 	heap.Init(&m.schedule)
 }
 
-// Retune replaces the policies of single services. The policies must be valid.
+// Retune replaces the policies of services with the map services. The policies must be valid.
 func (m *Mesh) Retune(dst []health.Change, now time.Time, services map[string]health.ServicePolicy) []health.Change {
 	m.begin(dst, now)
 	m.policy.Services = services
@@ -127,8 +129,8 @@ func (m *Mesh) Retune(dst []health.Change, now time.Time, services map[string]he
 }
 
 // LoadOverrides adds overrides from the store, each with its scope. It must be called after all
-// instances are loaded. It does not add overrides that have already ended, but
-// TakeEndedOverrides returns them.
+// instances are loaded. It does not add overrides that have already ended. TakeEndedOverrides
+// returns these.
 func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health.Override) []health.Change {
 	m.begin(dst, now)
 	for i := range stored {

@@ -301,7 +301,7 @@ func compareZones(m *Mesh, dumb *dumbMesh, forgave bool) error {
 // than the first deadline.
 func rescan(m *Mesh) error {
 	by := map[string]*statusCounts{}
-	first := never
+	first := lastMoment
 	for id, in := range m.instances {
 		if by[id.Service] == nil {
 			by[id.Service] = &statusCounts{}
@@ -317,7 +317,7 @@ func rescan(m *Mesh) error {
 			return fmt.Errorf("%s counts %v, there are %v", name, s.state.Counts, by[name])
 		}
 	}
-	if due, ok := m.Deadline(); first != never && (!ok || due.After(m.timeOf(first))) {
+	if due, ok := m.Deadline(); first != lastMoment && (!ok || due.After(m.timeOf(first))) {
 		return fmt.Errorf("the deadline is %v, the first is %v", due, m.timeOf(first))
 	}
 	return nil

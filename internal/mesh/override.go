@@ -15,7 +15,7 @@ type overrideLayer struct {
 	forced *health.Override // override that applies to the instance, or nil
 }
 
-// apply returns v. If there is an override, it returns a verdict with the forced status instead.
+// apply returns a verdict with the status of the override, or v if there is no override.
 func (l *overrideLayer) apply(v verdict) verdict {
 	if l.forced == nil {
 		return v
@@ -27,13 +27,13 @@ func (l *overrideLayer) apply(v verdict) verdict {
 	return verdict{status: l.forced.Status, cause: cause, reason: l.forced.Reason, unconfirmed: v.unconfirmed}
 }
 
-// overrides holds all overrides of a mesh. They are few. Therefore match searches all of them
-// again when an instance or an override changes.
+// overrides holds all overrides of a mesh. A mesh has few overrides. Therefore the method match
+// searches all selectors again when an instance or an override changes.
 type overrides struct {
 	byScope map[health.Scope]*overrideEntry
 	// selectors has the overrides whose scope has a zone or labels. They are also in byScope.
 	selectors []*overrideEntry
-	nextEnd   moment            // moment when the next override ends, or never
+	nextEnd   moment            // moment when the next override ends; lastMoment if none ends
 	ended     []health.Override // overrides that have ended since the last call of takeEnded
 }
 
@@ -42,15 +42,16 @@ type overrideEntry struct {
 	health.Override
 	// matches reports whether the scope of the override includes an instance.
 	matches func(id health.ID, zone string, labels map[string]string) bool
-	end     moment // moment when the override ends, or never
+	end     moment // moment when the override ends; lastMoment if it does not end
 }
 
 func newOverrides() overrides {
-	return overrides{byScope: map[health.Scope]*overrideEntry{}, nextEnd: never}
+	return overrides{byScope: map[health.Scope]*overrideEntry{}, nextEnd: lastMoment}
 }
 
-// set adds an override, unless it has already ended. If its scope is one instance, registered
-// says whether this instance is registered. If not, the override waits for the instance.
+// set adds an override, unless it has already ended. If the scope of the override is one instance,
+// the parameter registered says whether this instance is registered. Without a registered
+// instance, the override waits for its registration.
 func (o *overrides) set(e *env, override health.Override, registered bool) {
 	switch {
 	case override.Scope.Instance == "" || registered:
@@ -58,7 +59,7 @@ func (o *overrides) set(e *env, override health.Override, registered bool) {
 	case override.GoneAt.IsZero():
 		override.GoneAt = e.wall
 	}
-	entry := &overrideEntry{Override: override, matches: override.Scope.Matcher(), end: never}
+	entry := &overrideEntry{Override: override, matches: override.Scope.Matcher(), end: lastMoment}
 	if ends := override.Ends(); !ends.IsZero() {
 		left := ends.Sub(e.wall)
 		if left <= 0 {
@@ -84,8 +85,8 @@ func (o *overrides) remove(scope health.Scope) {
 	o.findNextEnd()
 }
 
-// setRegistered notes that an instance was registered or removed. Without an ExpiresAt, the
-// override of the instance ends OverrideKept after the removal.
+// setRegistered notes that an instance was registered or removed. An override of this instance
+// that has no time ExpiresAt ends when the duration OverrideKept has passed after the removal.
 func (o *overrides) setRegistered(e *env, id health.ID, registered bool) {
 	entry := o.byScope[health.ScopeOf(id)]
 	if entry == nil || entry.GoneAt.IsZero() == registered {
@@ -97,7 +98,7 @@ func (o *overrides) setRegistered(e *env, id health.ID, registered bool) {
 		changed.GoneAt = e.wall
 	}
 	if changed.ExpiresAt.IsZero() {
-		changed.end = never
+		changed.end = lastMoment
 		if !registered {
 			changed.end = e.now + moment(health.OverrideKept)
 		}
@@ -107,14 +108,15 @@ func (o *overrides) setRegistered(e *env, id health.ID, registered bool) {
 }
 
 func (o *overrides) findNextEnd() {
-	o.nextEnd = never
+	o.nextEnd = lastMoment
 	for _, entry := range o.byScope {
 		o.nextEnd = min(o.nextEnd, entry.end)
 	}
 }
 
-// match returns the override that applies to an instance, or nil. If several overrides include
-// the instance, match returns the narrowest one, and the latest of equally narrow ones.
+// match returns the override that applies to an instance, or nil. If the scopes of several
+// overrides include the instance, match returns the override with the narrowest scope. If several
+// scopes are equally narrow, it returns the latest of these overrides.
 func (o *overrides) match(id health.ID, spec *health.Spec) *health.Override {
 	var best *overrideEntry
 	for _, entry := range []*overrideEntry{o.byScope[health.ScopeOf(id)], o.byScope[health.Scope{Service: id.Service}]} {
@@ -133,7 +135,8 @@ func (o *overrides) match(id health.ID, spec *health.Spec) *health.Override {
 	return &best.Override
 }
 
-// precedes reports whether entry applies and not other, if both include an instance.
+// precedes is called if the scopes of two overrides include the same instance. It returns true if
+// entry applies to the instance, and false if other applies.
 func (entry *overrideEntry) precedes(other *overrideEntry) bool {
 	switch {
 	case entry.Scope.Narrower(other.Scope):
@@ -148,7 +151,7 @@ func (entry *overrideEntry) precedes(other *overrideEntry) bool {
 
 func (o *overrides) nextDeadline() moment { return o.nextEnd }
 
-// tick removes the overrides that have ended. It returns true if there was one.
+// tick removes the overrides that have ended. It returns true if an override has ended.
 func (o *overrides) tick(now moment) bool {
 	if o.nextEnd > now {
 		return false
@@ -174,7 +177,7 @@ func (o *overrides) takeEnded() []health.Override {
 	return ended
 }
 
-// compareScopes orders selectors by their text before services and instances by their IDs.
+// compareScopes orders scopes by their IDs, and scopes with equal IDs by their text.
 func compareScopes(a, b health.Scope) int {
 	return cmp.Or(a.ID().Compare(b.ID()), strings.Compare(a.String(), b.String()))
 }

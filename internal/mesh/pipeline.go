@@ -15,7 +15,7 @@ import (
 //	reach     reach.go     without answers: worse, or unconfirmed    suspicion, lease, removal
 //	guard     guard.go     not made worse if many become silent      GuardMax
 //	damping   damping.go   not improved while it changes often       end of the suppression
-//	override  override.go  replaced by the status of a person        end of the override
+//	override  override.go  replaced by the status of an override     end of the override
 //
 // Each layer is a value with up to four methods:
 //
@@ -38,7 +38,7 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 }
 
 // conclude passes found, the finding of the reach layer, to the report layer and the guard
-// layer. ev is the event that has led to the finding. It is nil if a deadline has led to it.
+// layer. ev is the event that has led to the finding, or nil if a deadline has led to it.
 func (m *Mesh) conclude(in *instance, t turn, ev *Event, found finding) {
 	in.report.observe(t, ev, found)
 	in.guard.observe(found, &in.reach, m.guards.covering(t.spec.Zone))
@@ -53,8 +53,8 @@ func (m *Mesh) conclude(in *instance, t turn, ev *Event, found finding) {
 func (m *Mesh) tickInstance(in *instance) (gone bool) {
 	t := in.turn(&m.env)
 	in.report.tick(t)
-	for which := range numReachDeadlines {
-		found := in.reach.tick(t, which, &in.report, in.guard.held)
+	for number := range numReachDeadlines {
+		found := in.reach.tick(t, number, &in.report, in.guard.held)
 		m.conclude(in, t, nil, found)
 		gone = gone || found == foundGone
 	}
@@ -83,7 +83,8 @@ func (m *Mesh) update(in *instance) {
 	m.updateState(in)
 }
 
-// updateState publishes the state of an instance and of its aggregates, if these have changed.
+// updateState publishes the state of an instance, and the states of its aggregates, if these
+// states have changed.
 func (m *Mesh) updateState(in *instance) {
 	t := in.turn(&m.env)
 	in.guard.review(t, &in.reach, m.guards.covering(t.spec.Zone))
@@ -96,27 +97,27 @@ func (m *Mesh) updateState(in *instance) {
 		in.setState(&m.clock, v, judged)
 		m.publish(&in.state, from)
 	}
-	was := in.counted
+	prev := in.counted
 	in.counted = in.contribution()
-	m.aggregates.count(in.service, was, in.counted, in.state.FirstFailure)
+	m.aggregates.count(in.service, prev, in.counted, in.state.FirstFailure)
 }
 
-// updateGuards makes now the entry of an instance in the counts of its guards. Then it trips or
-// releases these guards if the counts require this.
-func (m *Mesh) updateGuards(in *instance, now guardEntry) {
-	was := in.guard.entry
-	if was == now {
+// updateGuards sets what an instance adds to the counts of the guards of the mesh and its zone.
+// Then it trips or releases these guards if the counts require this.
+func (m *Mesh) updateGuards(in *instance, entry guardEntry) {
+	prev := in.guard.entry
+	if prev == entry {
 		return
 	}
-	in.guard.entry = now
-	m.guards.move(was, now)
+	in.guard.entry = entry
+	m.guards.move(prev, entry)
 	m.reviewGuard(&m.guards.mesh)
-	m.reviewGuard(m.guards.ofZone(was.zone))
-	m.reviewGuard(m.guards.ofZone(now.zone))
+	m.reviewGuard(m.guards.ofZone(prev.zone))
+	m.reviewGuard(m.guards.ofZone(entry.zone))
 }
 
-// reviewGuard trips or releases a guard if its counts require this. After a release, the
-// instances that the guard covers get some time to answer again.
+// reviewGuard trips or releases a guard if its counts require this. After a release, the suspect
+// instances that the guard covers get the time UnreachableAfter to answer again.
 func (m *Mesh) reviewGuard(g *guard) {
 	if g == nil || !m.guards.review(&m.env, g) {
 		return
@@ -126,13 +127,14 @@ func (m *Mesh) reviewGuard(g *guard) {
 			in.reach.grantTime(in.turn(&m.env))
 		}
 	}
-	// Publishing these instances does not change what guards count, so no further review follows.
+	// updateState does not change the counts of guards, so no guard needs another review.
 	for _, in := range heldBy(g, m.instances) {
 		m.updateState(in)
 	}
 }
 
-// heldBy returns the instances that are held and that g covers, ordered by ID.
+// heldBy returns the instances that g covers and that a guard holds, ordered by ID. Such an
+// instance keeps its reported status, although it is silent.
 func heldBy(g *guard, instances map[health.ID]*instance) []*instance {
 	var held []*instance
 	for _, in := range instances {
@@ -148,8 +150,8 @@ func anyInstance(*instance) bool { return true }
 
 func compareInstances(a, b *instance) int { return a.state.ID.Compare(b.state.ID) }
 
-// tickGuards handles the end of GuardMax of each guard. After it, the instances that the guard
-// still holds are UNKNOWN.
+// tickGuards marks the guards that have been tripped for GuardMax as expired. The instances that
+// such a guard holds become UNKNOWN.
 func (m *Mesh) tickGuards() {
 	for _, g := range m.guards.tripped {
 		if !g.expire(m.now) {
@@ -162,7 +164,8 @@ func (m *Mesh) tickGuards() {
 	}
 }
 
-// setOverride sets the override of a scope to o. If o is nil, it clears the override.
+// setOverride sets the override of a scope to o. If o is nil, setOverride clears the override of
+// this scope.
 func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
 	m.overrides.remove(scope)
 	if o != nil {
@@ -184,8 +187,8 @@ func (m *Mesh) addOverride(scope health.Scope, o health.Override) {
 	m.overrides.set(&m.env, o, m.instances[scope.ID()] != nil)
 }
 
-// applyOverrides finds the override of each instance for which concerned returns true. It
-// publishes the instances whose override has changed.
+// applyOverrides finds the override of each instance for which the function concerned returns
+// true. It publishes the instances whose override has changed.
 func (m *Mesh) applyOverrides(concerned func(*instance) bool) {
 	var changed []*instance
 	for id, in := range m.instances {

@@ -45,8 +45,8 @@ func (m *Mesh) State(id health.ID) (s health.State, ok bool) {
 	return health.State{}, false
 }
 
-// meshState returns the state of a zone with all its services. If zone is empty, it returns the
-// state of the mesh.
+// meshState returns the state of a zone, which counts all services in the zone. If zone is empty,
+// it returns the state of the mesh. ok is false if there is no such zone.
 func (a *aggregates) meshState(zone string) (s health.State, ok bool) {
 	if zone == "" {
 		return a.mesh.state, true
@@ -66,9 +66,9 @@ func (m *Mesh) KeepsLease(id health.ID, now time.Time) bool {
 	return in != nil && in.reach.lease.kept(m.now, in.spec)
 }
 
-// Score returns how many problems the process of the owner has, from 0 (none) to 7. It is the
-// value at the last call that had a parameter now. Components that wait for instances should
-// add Score times the length of a time-out to the time-out.
+// Score returns how many problems the process that owns the Mesh has, from 0 (none) to 7. It is
+// the score at the time of the last call that had a parameter now. A component that waits for
+// instances should extend its time-out by Score times the length of the time-out.
 func (m *Mesh) Score() int { return m.awareness.current(m.now) }
 
 // Guards returns the guards that are tripped, in the order in which they tripped.

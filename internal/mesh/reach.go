@@ -11,13 +11,14 @@ import (
 type reachLayer struct {
 	suspicion
 	lease lease
-	// giveUp is the end of a suspicion. When it is due, the instance is given up: the status
+	// giveUp is the end of a suspicion. When it is due, the instance is declared dead: the status
 	// becomes NOT_SERVING or UNKNOWN.
 	giveUp deadline
 	// silentBy is the moment when a suspicion begins, unless an answer comes before it.
 	silentBy deadline
-	// quietFrom is the moment from which the present silence counts. It is the last of three
-	// moments: the last answer, the end of the amnesty, and the release by a guard.
+	// quietFrom is the moment from which the present silence counts. It is the latest of three
+	// moments: the last answer, the end of the amnesty after the start, and the release by a
+	// guard.
 	quietFrom moment
 	pushers   int // number of open streams on which the instance pushes its status
 }
@@ -25,28 +26,30 @@ type reachLayer struct {
 // suspicion is the evidence that the last status may be wrong. A valid answer clears it.
 type suspicion struct {
 	state reachState
-	// config is set if the answers contain nothing about the health. It says why, and stays
-	// set while the instance is suspect. CauseNone means that there were no such answers.
+	// config says why the answers contain nothing about the health, for example because of
+	// missing permissions. It stays set while the instance is suspect. CauseNone means that there
+	// were no such answers.
 	config   health.Cause
-	reason   string   // explanation of state, of config or of notAsked
+	reason   string   // explanation in words of the field state, config or notAsked
 	notAsked bool     // true if the coordinator has not called the instance for a long time
-	paused   deadline // copy of giveUp while notAsked is true; its field at is the remaining time
-	// overForgiven is true if the instance was given up by a deadline that had been extended to
+	paused   deadline // copy of giveUp while notAsked is true; paused.at is the remaining time
+	// overForgiven is true if the deadline that declared the instance dead had been extended to
 	// its limit, because this process was late. In this case the instance is UNKNOWN.
 	overForgiven bool
 	first        firstSightings
 }
 
-// firstSightings has, for each kind of evidence that must come twice to count, the moment when
-// it came first. 0 means that it has not come.
+// firstSightings has one moment for each kind of evidence that must come twice to count. It is the
+// moment when this evidence came first, or 0 if it has not come.
 type firstSightings struct{ refused, failed, malformed moment }
 
 // secondLook is the minimum time between the first and the second evidence of one kind. If the
 // second one comes earlier, it does not count.
 const secondLook = time.Second
 
-// seenTwice handles evidence that came at now. If it is the first of its kind, seenTwice stores
-// now in first. It returns true if the first evidence is at least secondLook old.
+// seenTwice handles evidence that came at the moment now. first is the moment when the first
+// evidence of this kind came. If it is 0, seenTwice sets it to now. seenTwice returns true if the
+// first evidence is at least secondLook old.
 func seenTwice(now moment, first *moment) bool {
 	if *first == 0 {
 		*first = now
@@ -55,7 +58,7 @@ func seenTwice(now moment, first *moment) bool {
 }
 
 // observe handles an event, and returns the finding for the other layers. held says whether a
-// guard holds the instance.
+// guard keeps the status of the instance.
 func (r *reachLayer) observe(t turn, ev *Event, rep *reportLayer, held bool) finding {
 	switch ev.Kind {
 	case EventReport, EventAlive:
@@ -83,11 +86,11 @@ func (r *reachLayer) observe(t turn, ev *Event, rep *reportLayer, held bool) fin
 }
 
 // observeAnswer handles a valid answer. Only a proven answer renews the lease. An unproven
-// answer counts as long as the lease has not ended. After that, its status counts only when a
-// proven answer has followed.
+// answer counts as long as the lease has not ended. After the end of the lease, the status in an
+// unproven answer counts only when a proven answer has followed.
 func (r *reachLayer) observeAnswer(t turn, ev *Event) finding {
 	// A push comes from the registered process, but shows nothing about the process at the
-	// address. Therefore identity does not handle it.
+	// address. Therefore the field identity is not updated.
 	pushed := ev.Kind == EventReport && ev.Report.Source == health.SourcePush
 	proven := pushed || r.lease.identity.answered(ev, t.spec.Proves)
 	if r.lease.ended(t.spec) && !proven {
@@ -135,7 +138,7 @@ func (r *reachLayer) clear(t turn) {
 	r.silentBy.disarm()
 }
 
-// observeFailure handles an answer of the target that is an error. The second such answer
+// observeFailure handles an error with which the target has answered. The second such answer
 // counts as a report that the instance is NOT_SERVING.
 func (r *reachLayer) observeFailure(t turn, ev *Event) finding {
 	if !seenTwice(t.now, &r.first.failed) {
@@ -148,7 +151,7 @@ func (r *reachLayer) observeFailure(t turn, ev *Event) finding {
 }
 
 // observeQuota handles a call that the target refused because a limit was reached. If the
-// instance had been given up, the refusal shows that it lives, but its health stays unknown.
+// instance had been declared dead, the refusal shows that it lives, but its health stays unknown.
 func (r *reachLayer) observeQuota(t turn, reason string) finding {
 	if r.state.lost() || r.state == reachUnknown && r.config == health.CauseQuota {
 		return r.misconfigure(t, health.CauseQuota, reason)
@@ -156,7 +159,7 @@ func (r *reachLayer) observeQuota(t turn, reason string) finding {
 	return r.suspect(t, sawQuota, reason)
 }
 
-// renew begins the lease again. An instance that was given up because of silence becomes
+// renew begins the lease again. An instance that was declared dead because of silence becomes
 // suspect again.
 func (r *reachLayer) renew(t turn) {
 	if t.spec.Static {
@@ -198,8 +201,8 @@ func (r *reachLayer) becomeSilent(t turn, reason string) finding {
 	return found
 }
 
-// suspect enters a state in which the last status is kept as unconfirmed. It arms giveUp if
-// giveUp is not armed yet.
+// suspect enters a state in which the last status is kept as unconfirmed. It arms the deadline
+// giveUp, at which the instance is declared dead, if this deadline is not armed yet.
 func (r *reachLayer) suspect(t turn, saw sighting, reason string) finding {
 	if r.state.lost() || r.state == reachUnknown && saw == sawStranger {
 		return foundNothing
@@ -224,7 +227,7 @@ func (r *reachLayer) suspect(t turn, saw sighting, reason string) finding {
 }
 
 // observeNotAsked notes that the coordinator has not called the instance for a long time. It
-// pauses giveUp until the next evidence comes.
+// pauses the deadline giveUp, so that the instance is not declared dead before new evidence comes.
 func (r *reachLayer) observeNotAsked(t turn, reason string) {
 	if r.pushed() || r.state.lost() {
 		return
@@ -246,9 +249,9 @@ func (r *reachLayer) resumeGiveUp(t turn) {
 	r.paused.disarm()
 }
 
-// observeRefusal handles a refused connection. The second refusal gives the instance up. There
-// is one exception: a static instance that drains may be restarting, so it stays suspect until
-// giveUp.
+// observeRefusal handles a refused connection. After the second refusal, the instance is declared
+// dead. There is one exception: a static instance that drains may be restarting, so it stays
+// suspect until the deadline giveUp.
 func (r *reachLayer) observeRefusal(t turn, reason string, rep *reportLayer) finding {
 	draining := rep.status == health.Draining && t.spec.Static
 	if twice := seenTwice(t.now, &r.first.refused); !twice || draining {
@@ -270,42 +273,44 @@ func (r *reachLayer) misconfigure(t turn, cause health.Cause, reason string) fin
 	return foundSuspicion
 }
 
-// lose gives the instance up. to is the new state. It returns foundLoss if a guard may hold the
-// instance, and foundDeath if not. No guard holds an instance that has refused connections.
-func (r *reachLayer) lose(to reachState, reason string) finding {
-	was := r.suspicion
-	r.suspicion = suspicion{state: to, reason: reason, first: was.first, config: was.config}
+// lose declares the instance dead and sets the new state. It returns foundLoss if a guard may
+// hold the instance (keep its status), and foundDeath if not. No guard holds an instance that has
+// refused connections.
+func (r *reachLayer) lose(state reachState, reason string) finding {
+	prev := r.suspicion
+	r.suspicion = suspicion{state: state, reason: reason, first: prev.first, config: prev.config}
 	r.giveUp.disarm()
-	if was.state == reachRefused || !to.lostBySilence() {
+	if prev.state == reachRefused || !state.lostBySilence() {
 		return foundDeath
 	}
 	return foundLoss
 }
 
-// confirmLoss is called if no guard holds an instance that was given up. It clears the field config,
-// which is needed only while a guard holds the instance.
+// confirmLoss is called if the instance was declared dead and no guard keeps its status. It clears
+// the field config, which is needed only while a guard keeps the status.
 func (r *reachLayer) confirmLoss() { r.config = health.CauseNone }
 
 func (r *reachLayer) countQuietFromNow(t turn) { r.quietFrom = max(r.quietFrom, t.now) }
 
 // quietSince returns the moment from which the present silence counts. If this process was late
-// for a long time, silence before the end of this time does not count.
+// for a long time, the silence before the end of this lateness does not count.
 func (r *reachLayer) quietSince(t turn) moment { return max(r.quietFrom, t.awareness.awayUntil) }
 
-// latestSilentBy returns the limit for extensions of silentBy: twice UnreachableAfter after
-// quietSince.
+// latestSilentBy returns the latest moment to which the deadline silentBy may be extended. It is
+// twice UnreachableAfter after the moment that quietSince returns.
 func (r *reachLayer) latestSilentBy(t turn) moment {
 	return r.quietSince(t) + maxForgiven/2*moment(t.policy.UnreachableAfter)
 }
 
-// latestGiveUp returns the limit for extensions of giveUp: four times UnreachableAfter after
-// quietSince.
+// latestGiveUp returns the latest moment to which the deadline giveUp may be extended. It is four
+// times UnreachableAfter after the moment that quietSince returns.
 func (r *reachLayer) latestGiveUp(t turn) moment {
 	return r.quietSince(t) + maxForgiven*moment(t.policy.UnreachableAfter)
 }
 
-// patience returns how long an instance may stay suspect. This is env.patience, but less if giveUp
-// would otherwise be after latestGiveUp. It is never less than UnreachableAfter.
+// patience returns how long an instance may stay suspect. This time is the result of env.patience.
+// It is shorter if the deadline giveUp would otherwise be later than latestGiveUp. It is never less
+// than UnreachableAfter.
 func (r *reachLayer) patience(t turn) time.Duration {
 	return max(t.policy.UnreachableAfter, min(t.patience(), time.Duration(r.latestGiveUp(t)-t.now)))
 }
@@ -322,7 +327,7 @@ func (r *reachLayer) countPusher(begins bool) {
 
 func (r *reachLayer) pushed() bool { return r.pushers > 0 }
 
-// expired reports whether the lease has ended and no guard holds the instance.
+// expired reports whether the lease has ended and no guard keeps the status of the instance.
 func (r *reachLayer) expired(held bool) bool { return r.state == reachExpired && !held }
 
 // wantsReport reports whether the client should push the status. This is so if the client
@@ -331,15 +336,15 @@ func (r *reachLayer) wantsReport(spec *health.Spec) bool {
 	return !spec.Static && (r.state == reachRenewing || r.state == reachStranger || r.config == health.CauseQuota)
 }
 
-// excused reports whether the reported status stays as it is, whatever the reach layer and the
-// guard layer find. This is so for an instance in maintenance. It is also so for an instance
-// that drains and has a lease, because it is removed when its lease ends.
+// excused reports whether the reported status stays the same even if the instance is silent. This
+// is so for an instance in maintenance. It is also so for an instance that drains and has a
+// lease, because this instance is removed when its lease ends.
 func excused(spec *health.Spec, rep *reportLayer) bool {
 	return rep.status == health.Maintenance || rep.status == health.Draining && !spec.Static
 }
 
-// apply replaces the status of v if the instance was given up, or if its answers contain nothing
-// about its health. It marks v as unconfirmed if the instance is suspect.
+// apply replaces the status of the verdict v if the instance was declared dead, or if its answers
+// contain nothing about its health. It marks v as unconfirmed if the instance is suspect.
 func (r *reachLayer) apply(t turn, v verdict, rep *reportLayer) verdict {
 	if excused(t.spec, rep) {
 		return v
@@ -370,9 +375,9 @@ func (r *reachLayer) apply(t turn, v verdict, rep *reportLayer) verdict {
 	return v
 }
 
-// announces reports whether the instance will be given up when giveUp is due, so that people can
-// be told in advance. It returns false if the client renews the lease. It also returns false
-// after a first error or malformed answer, because then the next answer decides.
+// announces reports whether the instance will be declared dead at the deadline giveUp, so that
+// people can be warned in advance. It returns false if the client renews the lease. It also returns
+// false after a first error or malformed answer, because the next answer decides in this case.
 func (r *reachLayer) announces() bool {
 	fault := r.state == reachOnce && r.first.refused == 0
 	return r.state != reachRenewing && !fault && r.giveUp.armed()

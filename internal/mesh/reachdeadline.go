@@ -22,10 +22,10 @@ func (r *reachLayer) nextDeadline() moment {
 	return min(r.giveUp.next(), r.lease.end.next(), r.lease.removal.next(), r.silentBy.next())
 }
 
-// tick handles one deadline if it is due. which is the number of the deadline. held says whether
-// a guard holds the instance.
-func (r *reachLayer) tick(t turn, which reachDeadline, rep *reportLayer, held bool) finding {
-	switch which {
+// tick handles the deadline with this number if it is due. held says whether a guard keeps the
+// status of the instance.
+func (r *reachLayer) tick(t turn, number reachDeadline, rep *reportLayer, held bool) finding {
+	switch number {
 	case reachGiveUp:
 		if fired, due := r.giveUp.fire(t.now); due {
 			return r.endSuspicion(t, fired, rep, held)
@@ -46,9 +46,9 @@ func (r *reachLayer) tick(t turn, which reachDeadline, rep *reportLayer, held bo
 	return foundNothing
 }
 
-// endSuspicion gives a suspect instance up. There are two exceptions: the client renews the
-// lease, or this process has got more problems of its own (a higher score) since giveUp was
-// armed. For a held instance, giveUp is the end of the time to answer again, so there is no
+// endSuspicion declares a suspect instance dead. There are two exceptions: the client renews the
+// lease, or this process has got more problems of its own (a higher score) since the deadline was
+// armed. held says that a guard has kept the status of the instance. In this case there is no
 // exception.
 func (r *reachLayer) endSuspicion(t turn, fired deadline, rep *reportLayer, held bool) finding {
 	switch {
@@ -69,14 +69,15 @@ func (r *reachLayer) endSuspicion(t turn, fired deadline, rep *reportLayer, held
 	return r.loseAfter(fired, reachTable[r.state][sawOverdue])
 }
 
-func (r *reachLayer) loseAfter(fired deadline, to reachState) finding {
-	found := r.lose(to, r.reason)
+func (r *reachLayer) loseAfter(fired deadline, state reachState) finding {
+	found := r.lose(state, r.reason)
 	r.overForgiven = fired.overForgiven
 	return found
 }
 
-// prolong arms giveUp again if this process has got more problems of its own since giveUp was
-// armed, so that the patience is longer now. It returns false if giveUp needs no more time.
+// prolong arms the deadline giveUp again if the patience is longer now than when giveUp was armed.
+// The patience grows with the problems of this process itself. prolong returns false if giveUp
+// needs no more time.
 func (r *reachLayer) prolong(t turn, fired deadline) bool {
 	more := t.patience() - max(fired.length, t.policy.UnreachableAfter)
 	if more = min(more, time.Duration(r.latestGiveUp(t)-t.now)); more <= 0 {
@@ -87,8 +88,8 @@ func (r *reachLayer) prolong(t turn, fired deadline) bool {
 	return true
 }
 
-// endLease handles the end of the lease. It gives the instance up. But an instance that drains or
-// is in maintenance is removed.
+// endLease handles the end of the lease. It declares the instance dead. But an instance that drains
+// or is in maintenance is removed.
 func (r *reachLayer) endLease(t turn, overForgiven bool, rep *reportLayer) finding {
 	if rep.leaving() {
 		return foundGone
@@ -102,8 +103,8 @@ func (r *reachLayer) endLease(t turn, overForgiven bool, rep *reportLayer) findi
 }
 
 // endRemoval handles the end of the deadline removal, which was armed when the lease ended. It
-// returns foundGone, so that the instance is removed. While a guard holds the instance, it arms
-// the deadline again instead.
+// returns foundGone, so that the instance is removed. If a guard keeps the status of the instance,
+// endRemoval arms the deadline again instead.
 func (r *reachLayer) endRemoval(t turn, held bool) finding {
 	if held {
 		r.lease.removal.arm(t.now, t.policy.DeregisterAfter)
@@ -112,8 +113,9 @@ func (r *reachLayer) endRemoval(t turn, held bool) finding {
 	return foundGone
 }
 
-// endSilentBy makes the instance suspect, because it was silent until silentBy. For an instance
-// that was loaded from the store, this silence is no sign that this process itself has problems.
+// endSilentBy makes the instance suspect, because no answer came before the deadline silentBy. For
+// an instance that was loaded from the store, this silence is no sign that this process itself
+// has problems.
 func (r *reachLayer) endSilentBy(t turn) finding {
 	switch {
 	case r.pushed() || r.state.lost():
@@ -125,8 +127,8 @@ func (r *reachLayer) endSilentBy(t turn) finding {
 	return r.becomeSilent(t, "")
 }
 
-// restore begins a suspicion of an instance that was loaded from the store. delay is the amnesty,
-// by which all deadlines of the instance are longer.
+// restore begins a suspicion of an instance that was loaded from the store. delay is the amnesty, a
+// time after the start of the coordinator. It is added to the deadlines of the instance.
 func (r *reachLayer) restore(t turn, delay time.Duration) {
 	r.quietFrom = t.now + moment(delay)
 	r.renew(t)
@@ -138,16 +140,16 @@ func (r *reachLayer) restore(t turn, delay time.Duration) {
 	r.silentBy.arm(t.now, t.policy.UnreachableAfter/2+delay)
 }
 
-// extend delays the deadlines by late, the lateness of this process. The limits ensure that
-// recurring lateness does not delay a suspicion for ever.
-func (r *reachLayer) extend(t turn, late time.Duration) {
-	r.silentBy.extendUntil(late, r.latestSilentBy(t))
-	r.giveUp.extendUntil(late, r.latestGiveUp(t))
-	r.lease.extend(late)
+// extend delays the deadlines by the lateness of this process. The limits ensure that recurring
+// lateness does not delay a suspicion or its end for ever.
+func (r *reachLayer) extend(t turn, lateness time.Duration) {
+	r.silentBy.extendUntil(lateness, r.latestSilentBy(t))
+	r.giveUp.extendUntil(lateness, r.latestGiveUp(t))
+	r.lease.extend(lateness)
 }
 
-// grantTime gives the instance time to answer after the release of a guard that covered it. giveUp
-// and the end of the lease are then at least UnreachableAfter away.
+// grantTime gives the instance time to answer after the release of a guard that covered it. It
+// moves the deadline giveUp and the end of the lease to at least UnreachableAfter from now.
 func (r *reachLayer) grantTime(t turn) {
 	r.countQuietFromNow(t)
 	for _, d := range []*deadline{&r.giveUp, &r.lease.end} {
@@ -157,8 +159,9 @@ func (r *reachLayer) grantTime(t turn) {
 	}
 }
 
-// grantReturn arms giveUp for a held instance that no tripped guard covers any more. Until giveUp
-// the instance can answer again.
+// grantReturn is called if a guard has kept the status of a silent instance, but no tripped guard
+// covers the instance any more. It arms the deadline giveUp, before which the instance can answer
+// again.
 func (r *reachLayer) grantReturn(t turn) {
 	if !r.giveUp.armed() {
 		r.giveUp.arm(t.now, t.policy.UnreachableAfter)

@@ -10,10 +10,10 @@ const (
 	// first answer, is also in this state.
 	reachHeard reachState = iota
 	// reachRestored means that the status was loaded from the store, or that the client has
-	// renewed a lease that had ended. No answer has come since. The status is unconfirmed.
+	// renewed a lease that had ended. No answer has come after that. The status is unconfirmed.
 	reachRestored
 	// reachOnce means that one refusal, error or malformed answer has come. The status is
-	// unconfirmed. A second one will decide the status.
+	// unconfirmed. A second one of the same kind will decide the status.
 	reachOnce
 	// reachSuspect means that answers are missing. The status is unconfirmed.
 	reachSuspect
@@ -25,19 +25,19 @@ const (
 	// is unconfirmed.
 	reachQuota
 	// reachStranger means that another process answers at the address. The coordinator asks
-	// the client to push its status. The status is unconfirmed, and no deadline ends this.
+	// the client to push its status. The status is unconfirmed, and no deadline changes it.
 	reachStranger
 	// reachUnknown means that the answers contain nothing about the health. The status is
 	// UNKNOWN.
 	reachUnknown
-	// reachRefused means that the instance was given up because it refused connections. The
+	// reachRefused means that the instance was declared dead because it refused connections. The
 	// status is NOT_SERVING.
 	reachRefused
-	// reachUnreachable means that the instance was given up because no answer came. The
-	// status is NOT_SERVING, unless a guard holds the instance.
+	// reachUnreachable means that the instance was declared dead because no answer came. The
+	// status is NOT_SERVING, unless a guard keeps the reported status.
 	reachUnreachable
-	// reachExpired means that the instance was given up because its lease has ended. The
-	// status is NOT_SERVING, unless a guard holds the instance.
+	// reachExpired means that the instance was declared dead because its lease has ended. The
+	// status is NOT_SERVING, unless a guard keeps the reported status.
 	reachExpired
 	numReachStates
 )
@@ -60,8 +60,9 @@ const (
 	numSightings
 )
 
-// reachTable has the next state for each state and each sighting. An instance whose lease has
-// ended, and that no guard holds, leaves reachExpired only after a proven answer or a renewal.
+// reachTable has the next state for each state and each sighting. reachExpired is the state of an
+// instance whose lease has ended. If no guard keeps its status, the instance leaves this state only
+// after a proven answer or a renewal.
 var reachTable = [numReachStates][numSightings]reachState{
 	// Each row has one column per sighting: answer, renewal, first refusal, first fault,
 	// silence, quota, stranger, config, refusal, overdue, lapse.
@@ -85,14 +86,14 @@ func (s reachState) suspect() bool { return s >= reachRestored && s <= reachStra
 // such an instance as suspect.
 func (s reachState) silent() bool { return s == reachSuspect || s == reachRenewing }
 
-// lost reports whether s is a state of an instance that was given up.
+// lost reports whether s is a state of an instance that was declared dead.
 func (s reachState) lost() bool { return s >= reachRefused }
 
-// lostBySilence reports whether s means that the instance was given up because answers or
-// renewals were missing. A guard may hold an instance only in these states.
+// lostBySilence reports whether s means that the instance was declared dead because answers or
+// renewals were missing. A guard may keep the reported status only in these states.
 func (s reachState) lostBySilence() bool { return s == reachUnreachable || s == reachExpired }
 
-// cause returns the cause of the status of an instance that was given up. It returns CauseNone
+// cause returns the cause of the status of an instance that was declared dead. It returns CauseNone
 // for other instances.
 func (s reachState) cause() health.Cause {
 	switch s {

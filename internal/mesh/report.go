@@ -23,27 +23,27 @@ type reportLayer struct {
 	source       health.Source
 
 	via  string // Report.Via of the last report: why there is no better source
-	seen bool   // true after the first status has counted, or after the instance was given up
-	// lowered is true if status is NotServing because the instance was given up.
+	seen bool   // true after the first status has counted, or after the instance was declared dead
+	// lowered is true if status is NotServing because the instance was declared dead.
 	lowered bool
 	// changed is true if the state must be published because checks have changed.
 	changed bool
 
-	// waiting is true while SERVING of a stock server does not count yet. The next three fields
-	// belong to this wait.
+	// waiting is true while a standard server of grpc.health.v1 has answered SERVING, but this
+	// status does not count yet. The next three fields belong to this wait.
 	waiting bool
-	waited  bool     // true after RecoverHold has passed
+	waited  bool     // true if the wait has lasted for RecoverHold
 	polls   int      // number of answers SERVING since the wait began
-	recover deadline // end of RecoverHold
+	recover deadline // moment when the wait has lasted for RecoverHold
 
 	// received is the last received status, and receivedFrom is its source. Both are valid if
-	// hasReceived is true. received differs from status in three cases: it must wait, the
-	// instance was given up, or the lease had ended.
+	// hasReceived is true. received differs from status in three cases: the received status does
+	// not count yet, the instance was declared dead, or the lease had ended.
 	received     health.Status
 	receivedFrom health.Source
 	hasReceived  bool
 
-	confirmed bool // true after a status was received, or a recent one was loaded from the store
+	confirmed bool // true after a status was received, or after a recent status was loaded from the store
 	unheard   bool // true if no status was received since the registration
 	named     bool // true if the target has at least once answered for its health name
 }
@@ -62,7 +62,7 @@ func (r *reportLayer) restore(l *Loaded) {
 	case l.Trusted:
 		r.status, r.cause, r.reason, r.seen = l.Status, l.Cause, l.Reason, true
 		if r.cause == health.CauseNone || r.cause == health.CauseGuarded || r.cause == health.CauseFlapping {
-			r.cause = r.status.Cause() // after a start, no guard or damping holds the instance yet
+			r.cause = r.status.Cause() // a stored cause may be from a guard or flap damping, which now have no effect
 		}
 		r.confirmed = !l.Unheard
 		if l.Status != health.Serving {
@@ -73,7 +73,8 @@ func (r *reportLayer) restore(l *Loaded) {
 	}
 }
 
-// observe handles a finding of the reach layer. ev is the event that has led to it, or nil.
+// observe handles a finding of the reach layer. ev is the event that has led to the finding. It is
+// nil if a deadline has led to the finding.
 func (r *reportLayer) observe(t turn, ev *Event, found finding) {
 	switch found {
 	case foundAnswer:
@@ -91,7 +92,8 @@ func (r *reportLayer) observe(t turn, ev *Event, found finding) {
 	}
 }
 
-// receiveAnswer handles an answer. It contains a status, or confirms the last received status.
+// receiveAnswer handles an answer of the instance. The answer contains a status, or confirms the
+// last received status.
 func (r *reportLayer) receiveAnswer(t turn, ev *Event) {
 	switch {
 	case ev.Kind == EventReport:
@@ -101,7 +103,7 @@ func (r *reportLayer) receiveAnswer(t turn, ev *Event) {
 	}
 }
 
-// receive handles a report with a status. The status counts at once unless it must wait.
+// receive handles a report with a status. The status counts at once, unless mustWait returns true.
 func (r *reportLayer) receive(t turn, rep *Report) {
 	r.confirmed, r.unheard = true, false
 	r.remember(rep)
@@ -123,8 +125,8 @@ func (r *reportLayer) mustWait(t turn, rep *Report) bool {
 	return isStock(rep.Source) && rep.Status == health.Serving && r.seen && r.status != health.Serving && t.policy.RecoverHold > 0
 }
 
-// wait handles SERVING of a stock server, which does not count yet. The wait ends after
-// RecoverHold and, for a polled target, after RecoverAfter polls.
+// wait handles SERVING of a standard server of grpc.health.v1. This status does not count yet. The
+// wait ends after RecoverHold and, for a polled target, after RecoverAfter polls.
 func (r *reportLayer) wait(t turn, source health.Source) {
 	r.source = source
 	if !r.waiting {
@@ -142,8 +144,8 @@ func (r *reportLayer) wait(t turn, source health.Source) {
 
 func (r *reportLayer) nextDeadline() moment { return r.recover.next() }
 
-// tick handles the end of RecoverHold. SERVING of a polled target may still have to wait for
-// more polls.
+// tick handles the deadline recover, at which SERVING may begin to count. SERVING of a polled
+// target may still have to wait for more polls.
 func (r *reportLayer) tick(t turn) {
 	if _, due := r.recover.fire(t.now); !due || !r.waiting {
 		return
@@ -177,9 +179,9 @@ func (r *reportLayer) accept(rep *Report) {
 	r.checks = rep.Checks
 }
 
-// lower makes the status NotServing because a stock target was given up. Later, SERVING of this
-// target must wait again, because the target may be another process. An instance that has not
-// reported anything may be a stock target too, so lower handles it in the same way.
+// lower makes the status NotServing because the instance was declared dead. It does so only for a
+// standard server of grpc.health.v1, and for an instance that has not reported anything. Later,
+// SERVING of this target does not count at once, because the target may be another process.
 func (r *reportLayer) lower(cause health.Cause, reason string) {
 	if (isStock(r.source) || !r.seen) && !r.leaving() {
 		r.status, r.cause, r.reason, r.seen, r.lowered = health.NotServing, cause, reason, true, true

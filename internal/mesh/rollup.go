@@ -19,9 +19,9 @@ func routable(counts *statusCounts) int { return counts[health.Serving] + counts
 // percentOf returns percent % of n, rounded up. The result is at least 1.
 func percentOf(n, percent int) int { return max(1, (n*percent+99)/100) }
 
-// evaluateRule returns the status that a rule gives to a service. all has the counts of all
-// instances, and counted those of the instances that count. minAvailable is a percentage.
-// growing says that an instance has registered recently, so that more may follow.
+// evaluateRule returns the status that a rule gives to a service. all has the number of all
+// instances by status. counted has the number of the instances that count. minAvailable is a
+// percentage. growing says that an instance has registered recently, so that more may follow.
 func evaluateRule(rule health.Rule, all, counted *statusCounts, minAvailable int, growing bool) health.Status {
 	n := total(counted)
 	need, numbered := rule.Need(n)
@@ -59,9 +59,9 @@ func evaluateNeed(all, counted *statusCounts, need int, growing bool) health.Sta
 	return health.NotServing
 }
 
-// evaluateRoutable returns the status of an aggregate in which not all members are SERVING. need is
-// the number of members that must be routable. With this number, the status is DEGRADED. If the
-// number is reached only with the UNKNOWN members, it is UNKNOWN. Otherwise it is NOT_SERVING.
+// evaluateRoutable returns the status of an aggregate in which not all members are SERVING. If at
+// least need members are routable, the status is DEGRADED. If this number is reached only with the
+// UNKNOWN members, the status is UNKNOWN. Otherwise the status is NOT_SERVING.
 func evaluateRoutable(counted *statusCounts, need int) health.Status {
 	switch {
 	case routable(counted) >= need:
@@ -89,15 +89,15 @@ func worstOf(counted *statusCounts) health.Status {
 	return firstOf(counted, health.Starting, health.NotServing, health.Unknown, health.Degraded, health.Serving)
 }
 
-// firstOf goes through the statuses in order, and returns the first one that a member has. If
-// no member has one of them, it returns otherwise.
-func firstOf(counts *statusCounts, otherwise health.Status, order ...health.Status) health.Status {
-	for _, s := range order {
+// firstOf goes through the list of statuses and returns the first status that a member has. If no
+// member has one of these statuses, firstOf returns fallback.
+func firstOf(counts *statusCounts, fallback health.Status, statuses ...health.Status) health.Status {
+	for _, s := range statuses {
 		if counts[s] > 0 {
 			return s
 		}
 	}
-	return otherwise
+	return fallback
 }
 
 // contribution is what one instance adds to the counts of its service. The zero value adds
@@ -132,10 +132,11 @@ type rollup struct {
 	state health.State
 	all   statusCounts
 	// counted counts the instances with the standing countedFully. unproven counts the
-	// instances with the standing unproven or unheard. These decide the status only if counted
-	// is empty. So an address that never answered does not outweigh instances that live.
+	// instances with the standing unproven or unheard, which have sent no status. unproven decides
+	// the status only if counted is empty. So an address that never answered does not outweigh
+	// instances that live.
 	counted, unproven statusCounts
-	unheard           statusCounts        // instances with the standing unheard, which are also in unproven
+	unheard           statusCounts        // number of instances with the standing unheard, also counted in unproven
 	unconfirmed       int                 // number of instances whose status is unconfirmed
 	young             int                 // number of instances younger than StartupGrace
 	inZone            serviceContribution // what this rollup adds to its zone, or to the mesh
@@ -164,7 +165,8 @@ func (r *rollup) add(c contribution, n int) {
 	}
 }
 
-// deciding returns the counts that decide the status: counted, or unproven if counted is empty.
+// deciding returns the counts that decide the status: r.counted, or r.unproven if r.counted is
+// empty.
 func (r *rollup) deciding() *statusCounts {
 	if total(&r.counted) == 0 {
 		return &r.unproven
@@ -172,9 +174,9 @@ func (r *rollup) deciding() *statusCounts {
 	return &r.counted
 }
 
-// evaluate returns the status that rule and the policy of the service give, and the counts.
-// Instances with the standing unheard are ignored, except that a service with such instances is
-// at best DEGRADED.
+// evaluate returns the status that rule and the policy of the service give, and the counts. If some
+// instances count, the instances that have never sent a status are ignored. But a service with
+// such instances is at best DEGRADED.
 func (r *rollup) evaluate(rule health.Rule, p *health.ServicePolicy) (health.Status, health.Counts) {
 	counts := health.Counts{
 		By: r.all, Counted: total(r.deciding()), Unconfirmed: r.unconfirmed, Rule: rule,

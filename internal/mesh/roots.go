@@ -2,8 +2,8 @@ package mesh
 
 import "github.com/meshhealth/meshhealth/health"
 
-// roots finds, for each service in trouble, the service that causes the trouble: the root. It is
-// a service on which the first one depends, directly or not, and which failed first. Roots only
+// roots finds the root of each service in trouble: the service that causes the trouble. The root
+// is a dependency of the service in trouble, direct or indirect, and failed first. Roots only
 // explain a status and never change it. Dependencies have no cycles.
 type roots struct {
 	*env
@@ -12,9 +12,9 @@ type roots struct {
 	dependents map[string][]string
 }
 
-// find returns the root of s, or "" if there is none. It takes the dependency that failed first.
-// If this dependency has a root itself, its root is the result. A dependency that failed more
-// than RootWindow after s cannot be the root.
+// find returns the root of s, or "" if there is none. It takes the dependency of s that failed
+// first. If this dependency has a root itself, find returns that root. A dependency that failed
+// more than RootWindow after s cannot be the root.
 func (r *roots) find(s *serviceAggregate) string {
 	if s.trouble.since == 0 {
 		return ""
@@ -64,7 +64,8 @@ func (r *roots) remove(s *serviceAggregate) {
 	r.updateDependents(s.state.ID.Service)
 }
 
-// countAffected adds n to the number of services that have this root, and publishes the root.
+// countAffected adds n to the number of services whose root is the service named root. It
+// publishes this service.
 func (r *roots) countAffected(root string, n int) {
 	s := r.services[root]
 	if s == nil {
@@ -78,9 +79,9 @@ func (r *roots) countAffected(root string, n int) {
 // publishes each service at most once.
 func (r *roots) updateAll() {
 	names := sortedNames(r.services)
-	before := map[string]health.State{}
+	oldStates := map[string]health.State{}
 	for _, name := range names {
-		r.findAfterDependencies(name, before)
+		r.findAfterDependencies(name, oldStates)
 	}
 	for _, s := range r.services {
 		if root := r.services[s.state.Root]; root != nil {
@@ -88,24 +89,24 @@ func (r *roots) updateAll() {
 		}
 	}
 	for _, name := range names {
-		s, was := r.services[name], before[name]
+		s, was := r.services[name], oldStates[name]
 		if s.state.Root != was.Root || s.state.Affected != was.Affected {
 			r.publish(&s.state, s.state.Status)
 		}
 	}
 }
 
-// findAfterDependencies finds the root of a service after the roots of its dependencies. It
-// stores the earlier state of the service in the map before. If the map already has the
-// service, it does nothing.
-func (r *roots) findAfterDependencies(name string, before map[string]health.State) {
+// findAfterDependencies finds the root of a service. Before that, it finds the roots of the
+// dependencies of this service. It stores the earlier state of the service in oldStates. If
+// oldStates already has the service, findAfterDependencies does nothing.
+func (r *roots) findAfterDependencies(name string, oldStates map[string]health.State) {
 	s := r.services[name]
-	if _, done := before[name]; done || s == nil {
+	if _, done := oldStates[name]; done || s == nil {
 		return
 	}
-	before[name] = s.state
+	oldStates[name] = s.state
 	for _, on := range r.policy.Services[name].DependsOn {
-		r.findAfterDependencies(on, before)
+		r.findAfterDependencies(on, oldStates)
 	}
 	s.state.Root, s.state.Affected = r.find(s), 0
 }

@@ -2,7 +2,7 @@ package mesh
 
 import "github.com/meshhealth/meshhealth/health"
 
-// serviceAggregate counts all instances of a service, and in addition those in each zone.
+// serviceAggregate counts all instances of a service, and separately its instances in each zone.
 type serviceAggregate struct {
 	rollup
 	policy   health.ServicePolicy // policy that applies to the service now
@@ -12,7 +12,7 @@ type serviceAggregate struct {
 	trouble  trouble
 }
 
-// rollupOf returns the counts of the service in one zone, or nil.
+// rollupOf returns the counts of the service in one zone, or nil if it has no instance there.
 func (s *serviceAggregate) rollupOf(zone string) *rollup { return s.zones[zone] }
 
 // addRollup stores the counts of the service in one zone.
@@ -23,24 +23,25 @@ func (s *serviceAggregate) addRollup(zone string, r *rollup) {
 	s.zones[zone] = r
 }
 
-// trouble has the moments when a service became bad. lackingSince decides whether the service
-// can be the root of the trouble of others.
+// trouble has the moments since which a service is in trouble. The field lackingSince decides
+// whether the service can be the root (the cause of the trouble) of other services.
 type trouble struct {
 	since        moment // moment since which Status.InTrouble is true; 0 if it is false
 	lackingSince moment // moment since which the service is not SERVING; 0 if it is SERVING
 }
 
-// note updates both moments after the status has become s at the moment now.
+// note updates both moments after the service has got the status s. The change came at the moment
+// now.
 func (t *trouble) note(now moment, s health.Status) {
 	t.since = sinceWhen(t.since, now, s.InTrouble())
 	t.lackingSince = sinceWhen(t.lackingSince, now, s != health.Serving)
 }
 
-// sinceWhen returns the moment since which a condition is true, or 0 if holds is false. since is
-// the result of the previous call.
-func sinceWhen(since, now moment, holds bool) moment {
+// sinceWhen returns the moment since which a condition is true, or 0 if the condition is false now.
+// since is the result of the previous call.
+func sinceWhen(since, now moment, isTrue bool) moment {
 	switch {
-	case !holds:
+	case !isTrue:
 		return 0
 	case since != 0:
 		return since

@@ -6,8 +6,8 @@ import "github.com/meshhealth/meshhealth/health"
 type zoneAggregate struct {
 	state health.State
 	all   statusCounts
-	// normal has the counts of the normal services, and critical those of the critical ones. all
-	// has the counts of both and of the optional services.
+	// normal has the counts of the normal services. critical has the counts of the critical
+	// services. all has the counts of all services, also of the optional services.
 	normal, critical statusCounts
 }
 
