@@ -26,9 +26,8 @@ type MeshPolicy struct {
 	// NOT_SERVING. Until that time the instance keeps its last status, marked as unconfirmed.
 	// 0 means 15 s.
 	UnreachableAfter time.Duration
-	// StartupGrace is the time after the registration for which an instance that was never
-	// routable is not counted. The status of a service is computed from its counted
-	// instances. 0 means 60 s.
+	// StartupGrace is the age up to which an instance that was never routable is not counted.
+	// The status of a service is computed from its counted instances. 0 means 60 s.
 	StartupGrace time.Duration
 	// DeregisterAfter is the time for which an instance stays registered after the end of its
 	// lease. 0 means 10 min. A negative value means that the instance stays for ever.
