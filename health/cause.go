@@ -22,15 +22,15 @@ const (
 	CauseUnauthenticated              // the target did not accept the coordinator's identity
 	CauseUnimplemented                // the target serves no known health protocol
 	CauseUnknownName                  // the target does not know the service name that the health call contains
-	CauseLeaseExpired                 // the lease has ended
+	CauseLeaseExpired                 // the lease of the instance has ended, because nobody has renewed the lease
 	CauseDraining                     // the instance shuts down on purpose
 	CauseMaintenance                  // a person has taken the instance out of traffic
 	CauseForced                       // an override, set by a person, replaces the computed status
 	CauseFlapping                     // the status changes too often, so the worst recent status is kept
 	CauseGuarded                      // many instances are silent at once, so each keeps its last status
-	CauseUnconfirmed                  // the status is an earlier one that is not confirmed now
-	CauseStarting                     // there is no evidence yet
-	CauseQuota                        // a limit of the target was reached, so that it refused calls
+	CauseUnconfirmed                  // the status is the last known one, which cannot be confirmed now
+	CauseStarting                     // no evidence about the health has arrived yet
+	CauseQuota                        // the target refused calls, because a limit of the target was reached
 	CauseMalformed                    // the answers of the target are not valid
 	NumCauses                         // the number of causes, CauseNone included
 )

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// warning marks an error as a warning.
+// warning wraps an error that counts as a warning and not as a failure.
 type warning struct{ err error }
 
 func (w *warning) Error() string { return w.err.Error() }
@@ -41,8 +41,8 @@ func IsWarning(err error) bool {
 	return false
 }
 
-// allWarnings reports whether all joined errors are warnings. It ignores errors that are
-// nil. It returns false if all are nil.
+// allWarnings reports whether all joined errors are warnings. Errors that are nil are
+// ignored. The result is false if all errors are nil.
 func allWarnings(joined []error) bool {
 	warnings := 0
 	for _, part := range joined {
@@ -57,7 +57,8 @@ func allWarnings(joined []error) bool {
 	return warnings > 0
 }
 
-// annotated is an error to which With has added an attribute, or Hint a hint.
+// annotated is an error with an attribute that With has added, or with a hint that Hint has
+// added.
 type annotated struct {
 	err       error
 	key, hint string
@@ -77,8 +78,9 @@ func With(err error, key string, value any) error {
 	return &annotated{err: err, key: key, value: value}
 }
 
-// Hint adds to err a text that says what a person can do about err. [Describe] shows it. The
-// method Error of err still returns the same text. Hint returns nil if err is nil.
+// Hint adds to err a text that says what a person can do about err. The text that [Describe]
+// returns contains the hint. The method Error of err still returns the same text. Hint
+// returns nil if err is nil.
 func Hint(err error, hint string) error {
 	if err == nil {
 		return nil
@@ -113,9 +115,9 @@ func Describe(err error) string {
 	return withNotes(err.Error(), attributes, hints)
 }
 
-// describeJoined returns the text of err, in which the description of each joined error
-// replaces the text of this error. If the text of err does not contain these texts as lines,
-// describeJoined returns the text of err unchanged.
+// describeJoined describes err, which joins several errors. It searches the text of err for
+// the texts of the joined errors, one per line. It replaces these lines by the descriptions
+// of the joined errors. If it does not find the lines, it returns the text of err unchanged.
 func describeJoined(err error, joined []error) string {
 	var plain, described []string
 	for _, e := range joined {

@@ -2,13 +2,14 @@ package health
 
 import "strings"
 
-// MeshName is the name that the whole mesh has in the place of a service name.
+// MeshName is the name of the whole mesh. It is used in the place of a service name, for
+// example in ID.Service.
 const MeshName = "*"
 
 // ID is the name of an instance or of an aggregate. An aggregate is a service, a zone or the
 // mesh. An ID with an empty Instance names a service, or the mesh if Service is MeshName.
-// [ZoneID] returns the names of zones. The zero value names the process that answers the
-// request.
+// [ZoneID] returns the names of zones. The zero value names the publisher itself: the process
+// that publishes the states and answers requests about them.
 type ID struct {
 	Service  string
 	Instance string
@@ -48,9 +49,9 @@ func (id ID) Compare(other ID) int {
 	return strings.Compare(id.Instance, other.Instance)
 }
 
-// zonePrefix begins the second part of the name "service/@zone", which stands for all
-// instances of a service in one zone. A zone of the whole mesh has the name "*/zone". No
-// instance can have such a name.
+// zonePrefix is the "@" in a name like "pay/@eu", which stands for all instances of the
+// service pay in the zone eu. The name of an instance cannot begin with "@". The zone eu of
+// the whole mesh has the name "*/eu".
 const zonePrefix = "@"
 
 // ZoneID returns the name that stands for all instances of a service in one zone. If service

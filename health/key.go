@@ -20,8 +20,9 @@ type Key struct {
 	secret *[KeyBytes]byte
 }
 
-// proofOf is the prefix of each text that is signed for a proof. A signature for another
-// purpose must use another prefix, so that nobody can present it as a proof.
+// proofOf is the prefix of each text that a process signs to prove that it has its Key. A
+// signature for another purpose needs another prefix. Otherwise somebody could present this
+// signature as a proof.
 const proofOf = "meshhealth.v1 proof"
 
 // KeyFrom returns the key that has the given secret of KeyBytes bytes. An empty secret gives
@@ -53,13 +54,13 @@ func (k Key) text() []byte {
 	return k.secret[:]
 }
 
-// Equal reports whether both keys are the same. It takes constant time.
+// Equal reports whether both keys are the same. The comparison takes constant time.
 func (k Key) Equal(other Key) bool {
 	return subtle.ConstantTimeCompare(k.text(), other.text()) == 1
 }
 
 // Proof returns the HMAC-SHA256 of a nonce, signed with k. The peer that has sent the nonce
-// can verify with it that the answer comes from a process that has k.
+// verifies the proof. A valid proof shows that the answer comes from a process that has k.
 func (k Key) Proof(nonce []byte) []byte {
 	mac := hmac.New(sha256.New, k.text())
 	mac.Write([]byte(proofOf))
@@ -67,8 +68,8 @@ func (k Key) Proof(nonce []byte) []byte {
 	return mac.Sum(nil)
 }
 
-// Proves reports whether proof is the result of k.Proof(nonce). It takes constant time. It
-// returns false for the zero Key.
+// Proves reports whether proof is the result of k.Proof(nonce). The comparison takes constant
+// time. Proves returns false for the zero Key.
 func (k Key) Proves(nonce, proof []byte) bool {
 	return !k.IsZero() && hmac.Equal(k.Proof(nonce), proof)
 }

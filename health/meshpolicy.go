@@ -19,31 +19,33 @@ type MeshPolicy struct {
 	// SERVING counts at once.
 	RecoverHold time.Duration
 	// RecoverAfter is the number of polls that must return SERVING before SERVING replaces a
-	// worse status. It has an effect only on targets that are polled, and in addition to
-	// RecoverHold. 0 means 2.
+	// worse status. RecoverAfter has an effect only on instances that are polled. For these,
+	// RecoverHold must have passed too. 0 means 2.
 	RecoverAfter int
-	// UnreachableAfter is a length of time. An instance that does not answer keeps its last
-	// status, unconfirmed, for this time, and then becomes NOT_SERVING. 0 means 15 s.
+	// UnreachableAfter is the time after which an instance that does not answer becomes
+	// NOT_SERVING. Until that time the instance keeps its last status, marked as unconfirmed.
+	// 0 means 15 s.
 	UnreachableAfter time.Duration
-	// StartupGrace is the age from which an instance counts in its service, even if it was
-	// never routable. 0 means 60 s.
+	// StartupGrace is the age up to which an instance that was never routable is not counted.
+	// The status of a service is computed from its counted instances. 0 means 60 s.
 	StartupGrace time.Duration
 	// DeregisterAfter is the time for which an instance stays registered after the end of its
 	// lease. 0 means 10 min. A negative value means that the instance stays for ever.
 	DeregisterAfter time.Duration
 	// Amnesty is a time after the start of the coordinator. During this time, no instance
-	// that was loaded from the store is called silent or expired. Its deadlines begin at the
-	// end of this time. 0 means 30 s. A negative value means no amnesty.
+	// that was loaded from the store is called silent or expired. The deadlines of such an
+	// instance begin at the end of Amnesty. 0 means 30 s. A negative value means no amnesty.
 	Amnesty time.Duration
 	// MinAvailable is the percentage of a service's instances that must be routable under the
-	// rule Available. Instances that do not count are ignored, see StartupGrace. 0 means 50.
+	// rule Available. Instances that are not counted (see StartupGrace) are ignored. 0 means
+	// 50.
 	MinAvailable int
 	// MeshRule is the rule of the mesh and of its zones: Available or Worst. The zero value
 	// means Available.
 	MeshRule Rule
-	// MeshMinAvailable is the percentage of the normal services that must be routable. It has
-	// an effect if MeshRule is Available. STARTING and leaving services are ignored. 0 means
-	// 50.
+	// MeshMinAvailable is the percentage of the normal services (neither Optional nor
+	// Critical) that must be routable. It has an effect if MeshRule is Available. Services
+	// that are STARTING, DRAINING or MAINTENANCE are ignored. 0 means 50.
 	MeshMinAvailable int
 	// GuardMin is the number of instances that a zone or the mesh must have before its
 	// mass-failure guard can trip. The guard trips when half of the instances are silent. 0
@@ -52,39 +54,41 @@ type MeshPolicy struct {
 	// GuardMax is the time for which a tripped guard keeps the status of silent instances.
 	// After that these instances are UNKNOWN. 0 means 10 min.
 	GuardMax time.Duration
-	// FlapHalfLife is the half-life of the flap penalty of an instance. Each flip adds 1,000
-	// to the penalty. An instance is suppressed when its penalty reaches 3,000, until the
-	// penalty has decayed to 1,500. 0 means 60 s. A negative value means that no instance is
-	// suppressed.
+	// FlapHalfLife is the half-life of the flap penalty of an instance. The penalty grows by
+	// 1,000 when the status gets better after it got worse, or the reverse. When the penalty
+	// reaches 3,000, the instance is suppressed: it keeps its worst status until the penalty
+	// has decayed to 1,500. 0 means 60 s. A negative value means that no instance is suppressed.
 	FlapHalfLife time.Duration
-	// FlapMax is the longest time for which an instance is suppressed. 0 means 10 min.
+	// FlapMax is the longest time for which flap damping suppresses an instance. 0 means
+	// 10 min.
 	FlapMax time.Duration
 	// RootWindow is a time after the failure of a service. A dependency that fails within
-	// this time can still be the root of the failure. 0 means 15 s. A negative value means
-	// that the dependency must not fail later than the service.
+	// this time can still be the root (the cause) of the failure. 0 means 15 s. A negative
+	// value means that a dependency that fails later than the service is never the root.
 	RootWindow time.Duration
-	// Services holds the policies of single services, by name. All other services have the
-	// zero ServicePolicy.
+	// Services holds the policies of single services, by the name of the service. All other
+	// services have the zero ServicePolicy.
 	Services map[string]ServicePolicy
 }
 
 // ServicePolicy holds the settings of one service. A zero field means its default.
 type ServicePolicy struct {
 	Rule Rule
-	// MinAvailable replaces MeshPolicy.MinAvailable for this service. 0 means no
-	// replacement.
+	// MinAvailable replaces MeshPolicy.MinAvailable for this service. 0 means that
+	// MeshPolicy.MinAvailable applies.
 	MinAvailable int
 	// Optional means that the status of the service does not change the status of the mesh.
 	// Critical means that the mesh is NOT_SERVING if the service is NOT_SERVING. At most one
 	// of the two is set. A service with neither is a normal service.
 	Optional, Critical bool
 	// Protocol is the protocol with which the coordinator follows the instances. ProtocolAuto
-	// means that the registration of each instance decides. This field has no effect in the
-	// policy of a registration.
+	// means that the registration of each instance decides. This field is ignored in a policy
+	// that an instance sends with its registration.
 	Protocol Protocol
 	// DependsOn are the services without which this service fails. SoftDependsOn are the
-	// services that this service uses, but without which it still works. Both lists explain a
-	// status and never change it. They have no effect in the policy of a registration.
+	// services that this service uses, but without which it still works. Both lists are used to
+	// explain a status, and never change a status. Both lists are ignored in a policy that an
+	// instance sends with its registration.
 	DependsOn, SoftDependsOn []string
 }
 
@@ -134,7 +138,8 @@ func (p MeshPolicy) WithDefaults() MeshPolicy {
 }
 
 // Of returns the policy that applies to a service. declared is the policy that an instance of
-// the service has sent with its registration. A field that is set in p takes precedence over declared.
+// the service has sent with its registration. A field that p sets for the service takes
+// precedence over the same field of declared.
 func (p *MeshPolicy) Of(service string, declared ServicePolicy) ServicePolicy {
 	s := p.Services[service]
 	if s.Rule == (Rule{}) {
@@ -229,7 +234,8 @@ func (p *MeshPolicy) checkServices(errs *fields.Errors) {
 	}
 }
 
-// checkDependencies adds the errors of DependsOn and SoftDependsOn to errs.
+// checkDependencies checks DependsOn and SoftDependsOn of all services, and adds the errors
+// to errs.
 func (p *MeshPolicy) checkDependencies(errs *fields.Errors) {
 	services := p.Services
 	add := func(name, format string, args ...any) {

@@ -2,8 +2,8 @@ package health
 
 import "time"
 
-// OverrideKept is the time for which an override of one instance stays after the removal of
-// the instance, if the override has no ExpiresAt.
+// OverrideKept is how long an override of one instance is kept after the instance was removed.
+// It applies only to an override without ExpiresAt.
 const OverrideKept = 24 * time.Hour
 
 // Override is a status that a person forces.
@@ -14,8 +14,8 @@ type Override struct {
 	Reason    string
 	SetAt     time.Time
 	ExpiresAt time.Time // time when the override ends; zero means that no end is set
-	// GoneAt is the time when the instance of the scope was removed. It is zero while the
-	// instance is registered, and if the scope is not one instance.
+	// GoneAt is the time when the instance to which the override applies was removed. It is
+	// zero while this instance is registered. It is always zero if Scope is not one instance.
 	GoneAt time.Time
 }
 

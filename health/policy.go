@@ -7,8 +7,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/fields"
 )
 
-// MaxDuration is the upper bound of all times in a MeshPolicy. MaxCheckTime is the upper
-// bound of all times of a check. With these bounds no sum of times overflows.
+// MaxDuration is the upper bound of all durations in a MeshPolicy. MaxCheckTime is the upper
+// bound of all durations of a check. With these bounds no sum of durations overflows.
 const (
 	MaxDuration  = 30 * 24 * time.Hour
 	MaxCheckTime = 366 * 24 * time.Hour
@@ -17,22 +17,22 @@ const (
 // Policy holds the thresholds that decide when evidence changes the status of a check. A
 // zero field means its default.
 type Policy struct {
-	// DegradeAfter is the number of consecutive warns or fails after which SERVING becomes
-	// DEGRADED. 0 means 1. It is at most FailAfter.
+	// DegradeAfter is the number of consecutive warnings or failures after which SERVING
+	// becomes DEGRADED. 0 means 1. DegradeAfter is at most FailAfter.
 	DegradeAfter int
-	// FailAfter is the number of consecutive fails after which the status is NOT_SERVING.
+	// FailAfter is the number of consecutive failures after which the status is NOT_SERVING.
 	// 0 means 3.
 	FailAfter int
 	// RecoverAfter is the number of consecutive passes after which the status is SERVING. It
-	// is also the number of consecutive runs without a fail after which NOT_SERVING becomes
+	// is also the number of consecutive runs without a failure after which NOT_SERVING becomes
 	// DEGRADED. 0 means 2.
 	RecoverAfter int
-	// MinHold is the minimum time from a change of the status to a better status. 0 means
-	// no minimum. A worse status is never delayed.
+	// MinHold is the minimum time for which a status is kept before a better status replaces
+	// it. 0 means no minimum. A worse status is never delayed.
 	MinHold time.Duration
-	// StaleAfter is how much longer the last result still counts if the next run does not
-	// return in time. It begins when the next run should have ended. 0 means no longer. A
-	// negative value means for ever.
+	// StaleAfter is how long the last result of the check stays valid after the next run should
+	// have ended but has not returned. 0 means that the last result becomes invalid at that
+	// moment. A negative value means that the last result stays valid for ever.
 	StaleAfter time.Duration
 }
 
@@ -82,10 +82,10 @@ func (p Policy) Validate() error {
 	return errs.Join()
 }
 
-// tooLong returns an error if d is longer than most, its upper bound.
-func tooLong(d, most time.Duration) error {
-	if d <= most {
+// tooLong returns an error if d is longer than limit.
+func tooLong(d, limit time.Duration) error {
+	if d <= limit {
 		return nil
 	}
-	return fmt.Errorf("is %v; allowed: at most %v", d, most)
+	return fmt.Errorf("is %v; allowed: at most %v", d, limit)
 }

@@ -40,20 +40,21 @@ func ParseProtocol(name string) (Protocol, error) {
 	return ProtocolAuto, fmt.Errorf("%q is no protocol", name)
 }
 
-// Source says how the coordinator has received a status. From some sources a status that is
-// better than the last one counts at once. From others it counts after a delay.
+// Source says how the coordinator has received a status. The source decides whether a status
+// that is better than the last one is used at once or after a delay.
 type Source uint8
 
-// The sources, with the time from which a better status counts.
+// The sources, and when a status that is better than the last one is used. RecoverHold and
+// RecoverAfter are fields of MeshPolicy.
 const (
 	SourceNone       Source = iota // no status was received
-	SourceMeshhealth               // Watch of meshhealth.v1; a better status counts at once
-	SourcePush                     // push by the instance; a better status counts at once
-	SourceWatch                    // Watch of grpc.health.v1; SERVING counts after RecoverHold
-	SourcePoll                     // polls; SERVING counts after RecoverHold and RecoverAfter polls
+	SourceMeshhealth               // method Watch of meshhealth.v1; a better status is used at once
+	SourcePush                     // the instance sends its status itself; a better status is used at once
+	SourceWatch                    // method Watch of grpc.health.v1; SERVING is used after the time MeshPolicy.RecoverHold
+	SourcePoll                     // polls with Check of grpc.health.v1; SERVING is used after RecoverHold and RecoverAfter polls
 )
 
-// String returns the name of the source in metrics and commands.
+// String returns the name by which metrics and commands show the source.
 func (s Source) String() string {
 	return [...]string{"connecting", "meshhealth-watch", "report", "grpc-watch", "grpc-poll"}[s]
 }

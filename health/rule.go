@@ -25,22 +25,25 @@ const (
 
 // The rules without a number.
 var (
-	// Available makes a service SERVING if all instances that count are SERVING. It makes the
-	// service DEGRADED if at least MinAvailable percent of them are routable.
+	// Available makes a service SERVING if all its counted instances are SERVING. It makes the
+	// service DEGRADED if at least MinAvailable percent of the counted instances are routable.
+	// DRAINING, MAINTENANCE and new instances (see MeshPolicy.StartupGrace) are not counted.
 	Available = Rule{kind: available}
-	// Worst gives a service the worst status of the instances that count. From best to worst:
-	// SERVING, DEGRADED, UNKNOWN, NOT_SERVING.
+	// Worst gives a service the worst status of its counted instances. From best to worst:
+	// SERVING, DEGRADED, UNKNOWN, NOT_SERVING. DRAINING, MAINTENANCE and new instances (see
+	// MeshPolicy.StartupGrace) are not counted.
 	Worst = Rule{kind: worst}
 )
 
 // AtLeast returns a rule by which a service is SERVING if at least k instances are SERVING,
 // and DEGRADED if at least k are routable. Otherwise the service is NOT_SERVING, with two
-// exceptions. It is UNKNOWN if k instances may be routable because some are UNKNOWN. It is
-// STARTING if k instances may soon be routable because some are starting or registering.
+// exceptions. It is UNKNOWN if the routable and the UNKNOWN instances together are at least k.
+// It is STARTING if k instances may soon be routable, because some still start or register.
 func AtLeast(k int) Rule { return Rule{kind: atLeast, n: k} }
 
 // Percent returns a rule that works like AtLeast(k), where k is p percent of the number of
-// instances that count.
+// counted instances. DRAINING, MAINTENANCE and new instances (see MeshPolicy.StartupGrace) are
+// not counted.
 func Percent(p int) Rule { return Rule{kind: percent, n: p} }
 
 // String returns the name of the rule in configurations, such as "at-least-2". The zero value
@@ -68,7 +71,7 @@ const MeshRuleNames = "available or worst"
 // MaxAtLeast is the largest number that the rule AtLeast may have.
 const MaxAtLeast = 50_000
 
-// Need returns how many instances must be SERVING if n instances count. ok is false if the
+// Need returns how many of n instances must be SERVING under the rule r. ok is false if the
 // rule is Available or Worst, which need no fixed number.
 func (r Rule) Need(n int) (need int, ok bool) {
 	switch r.kind {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Scope is the set of instances for which an override is set: one instance, the instances
+// Scope is the set of instances to which an override applies: one instance, the instances
 // of a service, or the instances that a selector matches. A selector has a service, a zone
 // and labels, of which some may be empty. All parts that are not empty must match. A Scope
 // is comparable. The zero value matches no instance.
@@ -15,7 +15,7 @@ type Scope struct {
 	Service  string
 	Instance string // if Instance is set, Service is set too, and Zone and labels are empty
 	Zone     string
-	labels   string // pairs key=value, sorted and separated by commas; quoted describes the form of a value
+	labels   string // pairs key=value, sorted and separated by commas; see the function quoted for the form of a value
 }
 
 // ScopeOf returns the scope of one instance, or of a service if Instance is empty.
@@ -204,13 +204,14 @@ func carries(labels, wanted map[string]string) bool {
 	return true
 }
 
-// Narrower reports whether an override for s replaces an override for other if both match an
-// instance. A scope with an instance is the narrowest. Next are scopes with a service, then
-// scopes with labels, and last scopes with a zone.
+// Narrower reports whether s is narrower than the scope other. If two overrides match an
+// instance, the one with the narrower scope applies. A scope with an instance is the
+// narrowest. Next are scopes with a service, then scopes with labels, and last scopes with a
+// zone.
 func (s Scope) Narrower(other Scope) bool { return s.rank() > other.rank() }
 
-// rank returns a number with one bit for each part of s that is set. The bit of the narrowest
-// part is the highest.
+// rank returns a number that is higher for a narrower scope. It has one bit for each part of s
+// that is set. From the highest bit: instance, service, labels, zone.
 func (s Scope) rank() int {
 	rank := 0
 	for i, given := range []bool{s.Zone != "", s.labels != "", s.Service != "", s.Instance != ""} {

@@ -23,7 +23,7 @@ type State struct {
 	Root     string
 	Affected int
 	// NextAt is the time when the status will probably change if there is no new evidence. It
-	// is zero if no change is expected. NextCause is the cause that the status would have.
+	// is zero if no change is expected. NextCause is the cause of the status after this change.
 	NextAt    time.Time
 	NextCause Cause
 	// Override is the override that forces Status, or nil.
@@ -33,11 +33,11 @@ type State struct {
 	Judged Status
 	Proven bool
 	// Unheard reports that the coordinator has received no status of the instance since its
-	// registration. A status that was received before a restart of the coordinator counts.
+	// registration. A restart of the coordinator does not set Unheard to true again.
 	Unheard bool
 	// Spec is the registration of an instance. It is nil for an aggregate.
 	Spec *Spec
-	// Checks and Metrics are the last ones that the instance has reported about itself.
+	// Checks and Metrics are the last values that the instance has reported about itself.
 	Checks  []CheckState
 	Metrics *Metrics
 	// Counts holds the numbers of members of an aggregate. It is nil for an instance.
@@ -46,13 +46,14 @@ type State struct {
 	// no better source. Via is empty if Source is the best one.
 	Source Source
 	Via    string
-	// Named reports that the target has at least once known its health name, which is the
-	// service name in health calls. Since then the status for the empty name is not used.
+	// Named reports that the target has answered at least once for its health name (the service
+	// name in health calls). If Named is true, the status for the empty name is not used.
 	Named bool
 	// Unproved reports that the last answer had no proof of the process key, although the
 	// registered process proves its answers. The answer may come from another process.
 	Unproved bool
-	// Stranger reports that another process answers at the address of the instance.
+	// Stranger reports that a process other than the registered one answers at the address of
+	// the instance.
 	Stranger bool
 	// Pushed reports that the instance pushes its status, so that the coordinator need not
 	// follow it.
@@ -72,20 +73,20 @@ type State struct {
 // Change is a new state together with the status before it.
 type Change struct {
 	State
-	// Epoch identifies the run of the process that has published the change. It is a random
-	// number that is new at each start of the process.
+	// Epoch identifies the process that has published the change. It is a random number that
+	// differs after each restart of this process.
 	Epoch uint64
 	From  Status    // status before the change
 	At    time.Time // time of the change
 }
 
-// Transition reports whether the change has changed the status or removed the state. Other
-// changes are only about other fields, such as the cause or the labels.
+// Transition reports whether c is a change of the status or a removal. All other changes
+// affect only other fields, such as the cause or the labels.
 func (c *Change) Transition() bool { return c.From != c.Status || c.Removed }
 
 // Recorded reports whether the history of the coordinator contains c. The history contains
-// transitions, but not those of the coordinator itself. It also omits those of a service in
-// one zone, because the changes of its instances have the same information.
+// only transitions. It omits transitions of the coordinator itself. It also omits transitions
+// of a service in one zone, because the transitions of the instances have the same information.
 func (c *Change) Recorded() bool {
 	_, inZone := c.ID.Zone()
 	return c.Transition() && c.ID != ID{} && (!inZone || c.ID.Service == MeshName)
@@ -112,7 +113,8 @@ type Spec struct {
 	Proves bool
 	// Protocol is the protocol by which the coordinator follows the instance.
 	Protocol Protocol
-	// Lease is the number of the registration. Evidence for another number is dropped.
+	// Lease is the number of this registration. The coordinator drops evidence that was collected
+	// under the number of another registration of the same instance.
 	Lease        uint64
 	RegisteredAt time.Time
 }
@@ -125,10 +127,10 @@ type CheckState struct {
 	Reason        string
 	LastRun       time.Time
 	ResponseTime  time.Duration // duration of the last run
-	Passes, Fails int           // numbers of passes or fails in a row, up to the last run
+	Passes, Fails int           // numbers of consecutive passes and failures, up to the last run
 	HasValue      bool          // true if Value and Unit are set
 	Value         float64
-	Unit          string // unit of Value
+	Unit          string // unit of Value, for example "ms"
 	Runs          uint64 // number of runs since the start of the process
 	Failures      uint64 // number of failed runs since the start of the process
 }
@@ -145,25 +147,25 @@ type Metrics struct {
 // instances. The members of the mesh and of a zone are services.
 type Counts struct {
 	By          [NumStatuses]int // number of members with each status
-	Counted     int              // number of members that are used to compute the status
+	Counted     int              // number of members from which the status is computed
 	Unconfirmed int              // number of members whose status is unconfirmed
 	// Unheard is the number of instances older than StartupGrace that have never sent a
-	// status. They do not count if another instance counts, and make the service at best
-	// DEGRADED. If no other instance counts, Unheard is 0.
+	// status. The status is computed without these instances, and is at best DEGRADED. If it
+	// cannot be computed from any other instance, these instances are used, and Unheard is 0.
 	Unheard int
 	// Rule is the rule by which the status is computed from these numbers.
 	Rule Rule
 	// Critical and Optional report whether a service is critical or optional (see
 	// ServicePolicy). Both are false for the mesh and its zones.
 	Critical, Optional bool
-	// Normal is the number of normal services that count. Routable is how many of these are
-	// routable, and Need is how many must be routable. CriticalDown is the number of critical
-	// services that are NOT_SERVING. All four are set only for the mesh and its zones under
-	// the rule Available.
+	// Normal is the number of services that are neither critical nor optional, and not STARTING,
+	// DRAINING or MAINTENANCE. Routable is how many of these are routable, and Need is how many
+	// must be routable. CriticalDown is the number of critical services that are NOT_SERVING.
+	// All four are set only for the mesh and its zones under the rule Available.
 	Normal, Routable, Need, CriticalDown int
 }
 
-// Of returns how many members have a status.
+// Of returns how many members have the status s.
 func (c *Counts) Of(s Status) int { return c.By[s] }
 
 // Total returns the number of members.

@@ -32,7 +32,7 @@ type statusRow struct {
 	severity  int // a status with a higher severity is worse
 }
 
-// statusTable has a row for each status; a test checks that.
+// statusTable has a row for each status. A test checks that no row is missing.
 var statusTable = [NumStatuses]statusRow{
 	Unknown:     {name: "UNKNOWN", wire: 0, grpc: 0, exit: 3, http: 503, severity: 5},
 	Serving:     {name: "SERVING", routable: true, wire: 1, grpc: 1, metric: 2, hasMetric: true, exit: 0, http: 200, severity: 1},
@@ -43,7 +43,7 @@ var statusTable = [NumStatuses]statusRow{
 	Maintenance: {name: "MAINTENANCE", wire: 7, grpc: 2, exit: 1, http: 503, severity: 3},
 }
 
-// Statuses returns every status, in the order of their constants.
+// Statuses returns every status, in the order in which the constants are declared.
 func Statuses() []Status {
 	all := make([]Status, NumStatuses)
 	for i := range all {
@@ -52,7 +52,7 @@ func Statuses() []Status {
 	return all
 }
 
-// row returns the row of s. Unknown values have the row of Unknown.
+// row returns the row of s in statusTable. A value that is not a status has the row of Unknown.
 func (s Status) row() *statusRow {
 	if s >= NumStatuses {
 		s = Unknown
@@ -93,8 +93,8 @@ func (s Status) InTrouble() bool { return s == Degraded || s == NotServing || s 
 func (s Status) WorseThan(t Status) bool { return s.row().severity > t.row().severity }
 
 // StatusFromWire returns the status with the number n in the proto enum meshhealth.v1.Status.
-// ok is false for unknown numbers and for 3. There 3 is SERVICE_UNKNOWN, the answer for an
-// unknown name, which is not a status.
+// ok is false for unknown numbers and for 3. In this enum, 3 is SERVICE_UNKNOWN: the answer
+// for an unknown name, which is not a status.
 func StatusFromWire(n int32) (s Status, ok bool) {
 	for s = range NumStatuses {
 		if statusTable[s].wire == n {

@@ -11,7 +11,8 @@ import (
 const (
 	// DefaultTransitions is the default of the largest number of transitions in a journal.
 	DefaultTransitions = 100_000
-	// MaxPage is the largest number of transitions that one call returns.
+	// MaxPage is the largest number of transitions that one call of Transitions or
+	// TransitionsAfter returns.
 	MaxPage = 1000
 )
 
@@ -19,8 +20,9 @@ const (
 // comes from another store, or from a newer copy of this store.
 var ErrAhead = errors.New("store: the cursor is after the end of the journal")
 
-// JournalBound returns the largest number of transitions that a journal keeps if n is configured.
-// n 0 means DefaultTransitions; a negative n means none.
+// JournalBound returns the largest number of transitions that a journal keeps. n is the
+// configured number: 0 means DefaultTransitions, and a negative number means that the journal
+// keeps no transitions.
 func JournalBound(n int) int {
 	if n == 0 {
 		return DefaultTransitions
@@ -34,11 +36,11 @@ type Transition struct {
 	// Seq is the number of the transition. The store sets it: the first transition has 1, and
 	// each further one has 1 more. The store never uses a Seq twice.
 	Seq uint64 `json:"-"`
-	// ID is the name whose status has changed. For an action it is the instance or the service
-	// of the scope, and zero if the scope is a selector.
+	// ID is the name whose status has changed. For an action on an override, ID is the instance
+	// or the service to which the override applies. It is zero if Scope is a selector.
 	ID           health.ID     `json:"-"`
 	From         health.Status `json:"from"`
-	To           health.Status `json:"to"` // new status; for an action, the forced status
+	To           health.Status `json:"to"` // new status; for an action on an override, the forced status
 	At           time.Time     `json:"at"`
 	Cause        health.Cause  `json:"cause"`
 	Reason       string        `json:"reason,omitempty"`
@@ -48,9 +50,11 @@ type Transition struct {
 	// they were stored. It is greater than 0 only for a gap.
 	Lost   uint64 `json:"lost,omitempty"`
 	Action Action `json:"action,omitempty"`
-	// Scope is the text of the scope of an action; empty for other transitions.
+	// Scope is the text of the scope of an override, if the transition is an action on this
+	// override. It is empty for other transitions.
 	Scope string `json:"scope,omitempty"`
-	// By is the author of the action, or of the override that has caused the change.
+	// By is the author of the action on an override, or the author of the override that has
+	// caused the change of the status. It may be empty.
 	By string `json:"by,omitempty"`
 }
 
@@ -62,15 +66,15 @@ const (
 	ActionNone Action = iota
 	ActionSet
 	ActionCleared
-	ActionEnded // the override has expired, or its instance was gone for a day
+	ActionEnded // the override has expired, or its instance was removed a day ago
 )
 
 // Query selects the transitions of one page of the journal, newest first.
 type Query struct {
-	// ID selects the transitions of a service with all its instances, or those of one instance.
-	// Zero selects all transitions. Every query selects the gaps too.
+	// ID selects the transitions of a service and all its instances, or of one instance. The
+	// zero ID selects all transitions. Gaps are selected for every ID.
 	ID health.ID
-	// Before selects the transitions whose Seq is lower than Before; 0 selects all.
+	// Before selects the transitions whose Seq is lower than Before. 0 selects all transitions.
 	Before uint64
 	// Limit is the largest number of transitions to return: 1 to MaxPage.
 	Limit int
@@ -86,7 +90,7 @@ func checkLimit(limit int) error {
 	return nil
 }
 
-// Matches reports whether the ID of the query selects t.
+// Matches reports whether q.ID selects the transition t. It ignores q.Before and q.Limit.
 func (q Query) Matches(t *Transition) bool {
 	switch {
 	case t.Lost > 0, q.ID == health.ID{}:
@@ -101,11 +105,13 @@ func (q Query) Matches(t *Transition) bool {
 // Page is one page of the journal, newest first.
 type Page struct {
 	Transitions []Transition
-	// Next is the value of Query.Before for the next page; 0 if this is the last page.
+	// Next is the value of Query.Before that selects the next page. It is 0 if this is the last
+	// page.
 	Next uint64
 }
 
-// Cursor is a place in the journal at which a consumer reads forward.
+// Cursor is a place in the journal from which a consumer reads forward, toward newer
+// transitions.
 type Cursor struct {
 	// After is the Seq of the last transition that the consumer has processed. 0 means that the
 	// consumer reads from the oldest transition.
@@ -123,20 +129,21 @@ func (c Cursor) Validate(lastSeq uint64) error {
 	return checkLimit(c.Limit)
 }
 
-// Segment is a part of the journal, oldest first. If it has fewer transitions than the Limit
-// of the cursor, it ends at the end of the journal.
+// Segment is a part of the journal, oldest transition first. If it has fewer transitions than
+// Cursor.Limit, the journal has no further transitions.
 type Segment struct {
 	Transitions []Transition
 	// Next is the value of Cursor.After for the next call. A consumer that has processed the
 	// segment stores it as its position.
 	Next uint64
-	// Dropped is the number of transitions between the cursor and the segment that the journal
-	// has dropped because it was full.
+	// Dropped is the number of transitions between the cursor and the segment. The journal has
+	// dropped these transitions because it was full.
 	Dropped uint64
 }
 
-// NewSegment returns the segment of transitions, which are the first ones after c that the journal
-// still holds. lastSeq is the Seq of the newest transition in the journal.
+// NewSegment returns a segment that consists of the given transitions. These are the first
+// transitions after the cursor c that the journal still has. lastSeq is the Seq of the newest
+// transition in the journal.
 func NewSegment(c Cursor, transitions []Transition, lastSeq uint64) Segment {
 	if len(transitions) == 0 {
 		return Segment{Next: lastSeq, Dropped: lastSeq - c.After}

@@ -43,7 +43,7 @@ func NewMemory(maxTransitions int) *Memory {
 	}
 }
 
-// checkOpen returns an error if the store is closed or ctx has ended. The caller holds the lock.
+// checkOpen returns an error if the store is closed or ctx has ended. The caller must hold m.mu.
 func (m *Memory) checkOpen(ctx context.Context) error {
 	if m.closed {
 		return ErrClosed
@@ -131,7 +131,7 @@ func (m *Memory) Commit(ctx context.Context, b *Batch) error {
 	return nil
 }
 
-// positionsAfter returns the positions that the store has after a commit of b.
+// positionsAfter returns the positions that the store will have after a commit of b.
 func (m *Memory) positionsAfter(b *Batch) (map[string]uint64, error) {
 	if len(b.DeletePositions)+len(b.PutPositions) == 0 {
 		return m.positions, nil
@@ -184,7 +184,7 @@ func (m *Memory) appendTransitions(transitions []Transition) {
 		m.journal = append(m.journal, t)
 	}
 	if n := len(m.journal) - m.maxTransitions; n > 0 {
-		clear(m.journal[:n]) // frees the texts of the dropped transitions now, and not at a later append
+		clear(m.journal[:n]) // so that the memory of the dropped transitions is free at once
 		m.journal = m.journal[n:]
 	}
 }
@@ -214,12 +214,13 @@ func (m *Memory) Transitions(ctx context.Context, q Query) (Page, error) {
 	return page, nil
 }
 
-// countBefore counts the transitions whose Seq is lower than before; 0 counts all.
-func (m *Memory) countBefore(before uint64) int {
-	if before == 0 {
+// countBefore returns the number of transitions whose Seq is lower than seq. If seq is 0, it
+// returns the number of all transitions.
+func (m *Memory) countBefore(seq uint64) int {
+	if seq == 0 {
 		return len(m.journal)
 	}
-	return sort.Search(len(m.journal), func(i int) bool { return m.journal[i].Seq >= before })
+	return sort.Search(len(m.journal), func(i int) bool { return m.journal[i].Seq >= seq })
 }
 
 // TransitionsAfter implements [Store].

@@ -17,12 +17,13 @@ var ErrClosed = errors.New("store: the store is closed")
 type Store interface {
 	// Load reads all records except the transitions.
 	Load(ctx context.Context) (State, error)
-	// Commit applies b completely or not at all, and returns when b is durable. If it returns
-	// an error, b may have been applied or not. LastBatch in the result of Lookup shows which.
+	// Commit stores b completely or not at all, and returns when b is durable. If Commit returns
+	// an error, b may be stored or not. If b is stored, LastBatch in the result of Lookup is the
+	// ID of b.
 	Commit(ctx context.Context, b *Batch) error
 	// Lookup reads the records of the instances in ids, and AliveAt and LastBatch. It returns
-	// an override if its scope has the same text as one of ids. All records that it returns
-	// are durable.
+	// an override if the text of the scope equals the text of one of the ids. All records that
+	// Lookup returns are durable.
 	Lookup(ctx context.Context, ids []health.ID) (State, error)
 	// Transitions reads one page of the journal, newest first.
 	Transitions(ctx context.Context, q Query) (Page, error)
@@ -42,18 +43,19 @@ type State struct {
 	Statuses      []Status
 	// Positions holds the position of each consumer. Lookup does not return it.
 	Positions []Position
-	// AliveAt is the AliveAt of the last committed batch that had one; zero if none had.
+	// AliveAt is the last known time at which the coordinator was running: Batch.AliveAt of the
+	// last batch that has set it. It is zero if no batch has set it.
 	AliveAt time.Time
-	// LastBatch is the ID of the last batch that was committed; 0 if that batch had no ID.
+	// LastBatch is the ID of the last batch that is stored. It is 0 if that batch had no ID.
 	LastBatch uint64
 }
 
 // Batch is the content of one Commit. The store applies the deletions first, then the
 // puts, then the transitions in their order.
 type Batch struct {
-	// ID is a number that no earlier batch of the writer had. With it, Lookup shows whether a
-	// failed commit was made. The writer counts up from State.LastBatch, also after a failed
-	// commit. 0 means no ID.
+	// ID is a number that no earlier batch of the writer had. If Commit returns an error, the
+	// batch is stored nevertheless if Lookup returns this ID as LastBatch. The writer counts up
+	// from State.LastBatch. The batch after a failed commit has a new ID too. 0 means no ID.
 	ID uint64
 
 	DeleteRegistrations []health.ID // registrations to delete, together with their statuses
@@ -64,7 +66,7 @@ type Batch struct {
 	PutStatuses         []Status // statuses to store; the status of an instance that is not registered is ignored
 	PutPositions        []Position
 	Transitions         []Transition
-	AliveAt             time.Time // time at which the coordinator was running; zero: the stored time stays
+	AliveAt             time.Time // time at which the coordinator was running; zero: the stored time is not changed
 }
 
 // Registration is one registered instance.
@@ -100,16 +102,16 @@ type Judge struct {
 
 // Override is a status that a person forces.
 type Override struct {
-	// Scope is the text of the health.Scope. It is also the key of the override. One release may
-	// store texts that another release cannot parse.
+	// Scope is the text of a health.Scope, and the key of this override in the store. It is not
+	// parsed here, because one release may store texts that another release cannot parse.
 	Scope     string        `json:"-"`
 	Status    health.Status `json:"status"`
 	Author    string        `json:"author"`
 	Reason    string        `json:"reason"`
 	SetAt     time.Time     `json:"set_at"`
 	ExpiresAt time.Time     `json:"expires_at,omitzero"` // time at which the override ends; zero: it has no end
-	// GoneAt is the time when the instance of the scope was removed; zero while the instance
-	// is registered.
+	// GoneAt is the time when the instance to which the override applies was removed. It is zero
+	// while this instance is registered, and always zero if Scope is not one instance.
 	GoneAt time.Time `json:"gone_at,omitzero"`
 }
 
@@ -126,7 +128,8 @@ type Status struct {
 	// Unheard is true if the coordinator has received no status from the instance under its
 	// current registration. It is always false in records of early releases.
 	Unheard bool `json:"unheard,omitempty"`
-	// Named is true if the target once knew its health name, the service name in health calls.
+	// Named is true if the target has answered at least once for its health name (the service
+	// name in health calls).
 	Named bool `json:"named,omitempty"`
 }
 
@@ -140,11 +143,11 @@ const (
 // Position says how far a consumer has processed the journal.
 type Position struct {
 	Consumer string `json:"-"`   // name of the consumer: 1 to MaxConsumerName bytes
-	Seq      uint64 `json:"seq"` // Seq of the last transition that was processed; 0: none was
+	Seq      uint64 `json:"seq"` // Seq of the last transition that the consumer has processed; 0: no transition
 }
 
-// Validate returns an error if the name or Seq is out of range. lastSeq is the Seq of the
-// newest transition, including the transitions in the same batch.
+// Validate returns an error if the length of Consumer or Seq is out of range. lastSeq is the Seq
+// of the newest transition, including the transitions in the same batch.
 func (p *Position) Validate(lastSeq uint64) error {
 	switch {
 	case len(p.Consumer) < 1 || len(p.Consumer) > MaxConsumerName:
@@ -155,7 +158,7 @@ func (p *Position) Validate(lastSeq uint64) error {
 	return nil
 }
 
-// CheckConsumers returns an error if n consumers are too many for a store.
+// CheckConsumers returns an error if n, the number of consumers in a store, is too large.
 func CheckConsumers(n int) error {
 	if n > MaxConsumers {
 		return fmt.Errorf("PutPositions: the batch would leave %d consumers; allowed: at most %d", n, MaxConsumers)

@@ -13,7 +13,8 @@ type Format uint8
 
 // The formats. Each new format needs a constant before numFormats.
 const (
-	// Protobuf encodes each entry as the field entries of meshhealth.v1.WatchResponse.
+	// Protobuf is the format in which each entry is encoded as an element of the repeated field
+	// "entries" of the message meshhealth.v1.WatchResponse.
 	Protobuf Format = iota
 	numFormats
 )
@@ -37,7 +38,7 @@ type Encoding struct {
 	Audience Audience
 }
 
-// slot returns the index of the encoding e in slots.
+// slot returns the index of the encoding e in an array of type slots.
 func (e Encoding) slot() int { return int(e.Format)*int(numAudiences) + int(e.Audience) }
 
 // numEncodings is the number of encodings that one entry or batch can have.
@@ -52,7 +53,8 @@ func (s *slots) get(e Encoding, encode func() []byte) []byte {
 	if p := slot.Load(); p != nil {
 		return *p
 	}
-	// Two readers may encode at the same time. Both results are equal, so each may be stored.
+	// Two readers may encode at the same time. Both results are equal, so it does not matter
+	// which of them is stored.
 	b := encode()
 	slot.Store(&b)
 	return b
@@ -74,18 +76,18 @@ func (e *Entry) currentAt(revision uint64) bool {
 	return until == 0 || until > revision
 }
 
-// changesRegistration reports whether e changes the registration of an instance, or whether
-// the instance pushes its status. old is the entry before e, or nil.
+// changesRegistration reports whether the registration or the field Pushed of an instance
+// differs between old and e. old is the previous entry of the same name, or nil.
 func (e *Entry) changesRegistration(old *Entry) bool {
 	return e.Spec != nil && (old == nil || e.Removed || e.Spec != old.Spec || e.Pushed != old.Pushed)
 }
 
-// Encoded returns the bytes that the function encode returns for e. It stores the bytes in
-// the slot of the encoding as. All readers share the result of one call of encode. If
+// Encoded returns the bytes that the function encode returns for e. It stores the bytes, one
+// copy for each encoding, so that later calls with the same encoding need not call encode. If
 // readers call Encoded at the same time, it may call encode more than once. The result of
-// encode must depend only on e and as.
-func (e *Entry) Encoded(as Encoding, encode func(*Entry) []byte) []byte {
-	return e.slots.get(as, func() []byte { return encode(e) })
+// encode must depend only on e and encoding.
+func (e *Entry) Encoded(encoding Encoding, encode func(*Entry) []byte) []byte {
+	return e.slots.get(encoding, func() []byte { return encode(e) })
 }
 
 // Batch is the set of changes that one call of Publish has published. It has at most one
@@ -95,19 +97,20 @@ type Batch struct {
 	// Revision is the revision of the last change in the batch.
 	Revision uint64
 
-	all    iter.Seq[*Entry] // iterator over Entries, which Step.Entries shares
+	all    iter.Seq[*Entry] // iterator over Entries, made once for all steps that contain the batch
 	shards shardSet         // the shards to which the changes of the batch belong
-	size   int              // size in bytes: the sum of sizeOf of all entries
+	size   int              // upper bound for the memory of all entries, in bytes; see sizeOf
 	slots  slots
 }
 
-// Encoded returns b in encoded form. It calls encode once per encoding and stores the bytes,
-// in the same way as [Entry.Encoded].
-func (b *Batch) Encoded(as Encoding, encode func(*Batch) []byte) []byte {
-	return b.slots.get(as, func() []byte { return encode(b) })
+// Encoded returns the bytes that the function encode returns for b. It stores the bytes for
+// later calls with the same encoding, in the same way as [Entry.Encoded].
+func (b *Batch) Encoded(encoding Encoding, encode func(*Batch) []byte) []byte {
+	return b.slots.get(encoding, func() []byte { return encode(b) })
 }
 
-// seal returns a batch with one entry for each change. Feed.apply completes it.
+// seal returns a batch with one entry for each change. Feed.apply sets the other fields of the
+// batch.
 func seal(changes []health.Change) *Batch {
 	b := &Batch{Entries: make([]*Entry, len(changes)), Revision: changes[len(changes)-1].Revision}
 	for i := range changes {
@@ -116,8 +119,8 @@ func seal(changes []health.Change) *Batch {
 	return b
 }
 
-// complete removes the entries that a later entry of the batch has replaced. It sets the
-// fields that depend on the remaining entries. No entry of the batch is visible to readers.
+// complete removes each entry that a later entry of the same batch has replaced. It sets the
+// fields that depend on the remaining entries. The batch must not be published yet.
 func (b *Batch) complete() {
 	b.Entries = slices.DeleteFunc(b.Entries, func(e *Entry) bool { return e.until.Load() != 0 })
 	for _, e := range b.Entries {

@@ -9,8 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// tree holds entries by name. A tree and its copy share each node until one of the two
-// changes the node.
+// tree holds entries by name. After a tree was copied, the copy and the original share each
+// node until one of them changes the node.
 type tree = btree.BTreeG[leaf]
 
 // leaf is one item of a tree: a name and its entry.
@@ -19,7 +19,8 @@ type leaf struct {
 	entry *Entry
 }
 
-// degree is the degree of the B-tree. With this value one change copies about 4 KiB of nodes.
+// degree is the degree of the B-tree. With this value, one change of the tree copies nodes of
+// about 4 KiB.
 const degree = 8
 
 func newTree() *tree {
@@ -89,15 +90,15 @@ func sortedUnique(services []string) []string {
 	return slices.Compact(slices.Sorted(slices.Values(services)))
 }
 
-// Aggregates yields the entries whose name has no instance: services, the mesh and the
-// publisher. Its cost depends only on the number of services.
+// Aggregates yields the entries whose ID has an empty Instance: services, the mesh and the
+// publisher itself. Its cost depends on the number of services, and not of instances.
 func (c Cut) Aggregates() iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
 		for at, more := "", true; more; {
 			more = false
 			c.tree.Ascend(leaf{id: health.ID{Service: at}}, func(l leaf) bool {
 				more = l.id.Instance != "" || yield(l.entry)
-				at = l.id.Service + "\x00" // the smallest service name after l.id.Service
+				at = l.id.Service + "\x00" // the smallest name that sorts after l.id.Service
 				return false
 			})
 		}

@@ -10,9 +10,9 @@
 // A batch and each of its entries store their encoded bytes for each [Encoding]. All readers
 // of the same format and audience share these bytes.
 //
-// The feed has no clock and no goroutine. Its owner calls Beat once a second: this is a beat.
-// A reader can ask for a heartbeat, a step without changes, every N beats. The heartbeat shows
-// that the publisher is alive.
+// The feed has no clock and no goroutine. Its owner calls Beat once a second. Each such call
+// is a beat. A reader can ask for a heartbeat, a step without changes, every N beats. The
+// heartbeat shows that the publisher is alive.
 //
 // The services are divided into shards by a hash of their names. A reader of a few services
 // wakes only for changes in their shards.

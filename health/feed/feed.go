@@ -21,11 +21,11 @@ type Feed struct {
 	maxBytes int // largest size of the log in bytes
 	key      health.Key
 
-	// publishing guards the fields next, removed and dropped. Only the publisher uses them. It
-	// does the work that grows with the size of a batch while it holds publishing and not mu.
+	// publishing guards the fields next, removed and dropped, which only the publisher uses. The
+	// publisher holds publishing, and not mu, during work that grows with the size of a batch.
 	publishing sync.Mutex
 	next       *tree                // current entries, including those of the batch that is being published
-	removed    map[health.ID]*Entry // entries in the log that remove a name, by this name, while the name has no newer entry
+	removed    map[health.ID]*Entry // removed[id] is the entry in the log that has removed the name id; absent if the name has a newer entry
 	dropped    []*Batch             // batches that the log must drop to make room for the batch that is being published
 
 	// mu guards the fields below. No code that holds mu may do work that grows with the number
@@ -56,9 +56,9 @@ func NewKey() health.Key {
 	return key
 }
 
-// Key returns the random secret of this feed. A server of the feed proves with the key that
-// an answer comes from this feed. Registrations contain the key. Other messages and logs
-// must not contain it.
+// Key returns the random secret of this feed. A server that serves the feed proves with the
+// key that an answer comes from this feed. Registrations contain the key. Other messages and
+// logs must not contain it.
 func (f *Feed) Key() health.Key { return f.key }
 
 // Epoch returns the number that New received. Readers recognize by a new epoch that the
@@ -81,9 +81,9 @@ func (f *Feed) Cut() Cut {
 // Get returns the current entry of a name.
 func (f *Feed) Get(id health.ID) (*Entry, bool) { return f.Cut().Get(id) }
 
-// Publish makes one batch of changes and wakes the readers that wait for one of them. The
-// revisions of changes must not decrease. They must be higher than those of the batch before.
-// Publish returns the batch, or nil if changes is empty.
+// Publish makes one batch of changes and wakes the readers that wait for one of the changes.
+// The revisions in changes must not decrease. They must be higher than the revisions in the
+// previous batch. Publish returns the batch, or nil if changes is empty.
 func (f *Feed) Publish(changes []health.Change) *Batch {
 	if len(changes) == 0 {
 		return nil
@@ -96,16 +96,16 @@ func (f *Feed) Publish(changes []health.Change) *Batch {
 func (f *Feed) publish(b *Batch) {
 	f.publishing.Lock()
 	defer f.publishing.Unlock()
-	now := f.apply(b)
+	newCut := f.apply(b)
 	// Closing a channel takes time for each waiting reader, so mu is not held here.
-	for _, ch := range f.show(b, now) {
+	for _, ch := range f.show(b, newCut) {
 		close(ch)
 	}
 	f.dropped = nil
 }
 
-// apply adds the batch b to the tree f.next, and returns the new cut. Readers do not see this
-// cut until show is called.
+// apply adds the batch b to the tree f.next, and returns a Cut (an immutable view) of the new
+// tree. Readers do not see the changes until show is called.
 func (f *Feed) apply(b *Batch) Cut {
 	for _, e := range b.Entries {
 		if old := f.setCurrent(e, b.Revision); e.changesRegistration(old) {
@@ -120,12 +120,12 @@ func (f *Feed) apply(b *Batch) Cut {
 	return Cut{tree: f.next.Copy(), revision: b.Revision}
 }
 
-// show makes the batch b and the cut now visible to readers. The caller must close the
-// returned channels after that, which wakes the readers.
-func (f *Feed) show(b *Batch, now Cut) (woken []chan struct{}) {
+// show makes the batch b and the view newCut visible to readers. The caller must close the
+// returned channels afterwards, to wake the readers that wait for changes in b.
+func (f *Feed) show(b *Batch, newCut Cut) (woken []chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.now = now
+	f.now = newCut
 	f.log.push(b, len(f.dropped))
 	for s := range b.shards.all {
 		woken = f.shards[s].wake(woken)
@@ -133,11 +133,11 @@ func (f *Feed) show(b *Batch, now Cut) (woken []chan struct{}) {
 	return f.all.wake(woken)
 }
 
-// setCurrent makes e the current entry of its name. from is the revision at which e replaces
-// the entry before it. setCurrent returns that entry, or nil if the name had no current entry.
-func (f *Feed) setCurrent(e *Entry, from uint64) *Entry {
+// setCurrent makes e the current entry of its name, from the given revision on. It returns
+// the entry that e replaces, or nil if the name had no current entry.
+func (f *Feed) setCurrent(e *Entry, revision uint64) *Entry {
 	if gone := f.removed[e.ID]; gone != nil {
-		gone.until.Store(from)
+		gone.until.Store(revision)
 		delete(f.removed, e.ID)
 	}
 	var old leaf
@@ -148,12 +148,13 @@ func (f *Feed) setCurrent(e *Entry, from uint64) *Entry {
 		old, _ = f.next.Set(leaf{id: e.ID, entry: e})
 	}
 	if old.entry != nil {
-		old.entry.until.Store(from)
+		old.entry.until.Store(revision)
 	}
 	return old.entry
 }
 
-// forgetRemovals deletes the removals of a dropped batch b from f.removed.
+// forgetRemovals deletes the entries of b from the map f.removed. b is a batch that the log
+// drops.
 func (f *Feed) forgetRemovals(b *Batch) {
 	for _, e := range b.Entries {
 		if f.removed[e.ID] == e {

@@ -17,7 +17,7 @@ type changeLog struct {
 }
 
 // excess returns the oldest batches that the log must drop so that b fits into the log. If b
-// alone is larger than maxBytes, the result has all batches and b.
+// alone is larger than maxBytes (the largest size of the log), the result is all batches and b.
 func (l *changeLog) excess(b *Batch, maxBytes int) []*Batch {
 	size, n := l.size+b.size, 0
 	for ; size > maxBytes && n < len(l.batches); n++ {
@@ -29,7 +29,8 @@ func (l *changeLog) excess(b *Batch, maxBytes int) []*Batch {
 	return l.batches[:n]
 }
 
-// push appends b and then drops the oldest batches. dropped is how many batches to drop.
+// push appends b to the log and then drops the oldest batches. dropped is the number of
+// batches to drop.
 func (l *changeLog) push(b *Batch, dropped int) {
 	l.batches = append(l.batches, b)
 	l.size += b.size
@@ -48,8 +49,8 @@ func (l *changeLog) drop(b *Batch) {
 	}
 }
 
-// after returns the batches whose revision is higher than revision. The caller must not
-// change the slice.
+// after returns the batches whose Revision is higher than the parameter revision. The caller
+// must not change the returned slice.
 func (l *changeLog) after(revision uint64) []*Batch {
 	i := sort.Search(len(l.batches), func(i int) bool { return l.batches[i].Revision > revision })
 	return l.batches[i:]

@@ -16,8 +16,8 @@ type Interest struct {
 	Services []string
 	Names    []health.ID
 	// Registrations makes the reader wait for changes of registrations: an instance is new
-	// or removed, its Spec is another one, or its field Pushed changes. Its next step has
-	// these changes and all later ones. It reads everything, and must not set the fields above.
+	// or removed, or its field Spec or Pushed is changed. The next step of the reader has the
+	// first such change and all changes after it. Services and Names must be empty.
 	Registrations bool
 	// Period is the heartbeat period in beats, from 1 to MaxPeriod. 0 means no heartbeats.
 	Period int
@@ -32,7 +32,7 @@ type Cursor struct {
 // Step is what a reader receives from one call of Next: a snapshot, changes, or a heartbeat.
 type Step struct {
 	// Batch is set if the step is exactly one whole batch. In this case Entries yields the
-	// entries of Batch. It is nil for all other steps.
+	// entries of Batch. Batch is nil for all other steps.
 	Batch *Batch
 	// Entries is never nil and yields at most one entry for each name. Changes come in the
 	// order of their revisions. A snapshot comes in the order of names. Entries holds no lock,
@@ -57,23 +57,24 @@ type Reader struct {
 	cursor   uint64   // revision up to which the reader has read; valid if placed is true
 	placed   bool     // false if the next step must be a snapshot
 	gap      bool     // true if the next snapshot must be marked as a gap
-	beats    uint64   // number of heartbeats that the reader has received or skipped so far
+	beats    uint64   // number of due heartbeats of this period that the reader has received or skipped
 }
 
-// NewReader returns a reader that receives what in selects. Its first step is a snapshot.
-func (f *Feed) NewReader(in Interest) *Reader {
-	in.Services = sortedUnique(in.Services)
-	if len(in.Names) > 1 {
-		in.Names = slices.CompactFunc(slices.SortedFunc(slices.Values(in.Names), health.ID.Compare), func(a, b health.ID) bool { return a == b })
+// NewReader returns a reader of the entries and heartbeats that interest selects. The first
+// step of the reader is a snapshot.
+func (f *Feed) NewReader(interest Interest) *Reader {
+	interest.Services = sortedUnique(interest.Services)
+	if len(interest.Names) > 1 {
+		interest.Names = slices.CompactFunc(slices.SortedFunc(slices.Values(interest.Names), health.ID.Compare), func(a, b health.ID) bool { return a == b })
 	}
-	r := &Reader{feed: f, interest: in, beats: f.due(in.Period)}
-	for _, s := range in.Services {
+	r := &Reader{feed: f, interest: interest, beats: f.due(interest.Period)}
+	for _, s := range interest.Services {
 		r.shards = append(r.shards, shardOf(s))
 	}
-	for _, id := range in.Names {
+	for _, id := range interest.Names {
 		r.shards = append(r.shards, shardOf(id.Service))
 	}
-	if in.Registrations {
+	if interest.Registrations {
 		r.shards = append(r.shards, registrations)
 	}
 	slices.Sort(r.shards)
@@ -84,16 +85,16 @@ func (f *Feed) NewReader(in Interest) *Reader {
 // Resume returns a reader that continues after the cursor c. The cursor must have the epoch of
 // f, and its revision must not be higher than the revision of f. Otherwise the first step is a
 // snapshot that is marked as a gap.
-func (f *Feed) Resume(in Interest, c Cursor) *Reader {
-	r := f.NewReader(in)
+func (f *Feed) Resume(interest Interest, c Cursor) *Reader {
+	r := f.NewReader(interest)
 	r.cursor = c.Revision
 	r.placed = c.Epoch == f.epoch && c.Revision <= f.Revision()
 	r.gap = !r.placed
 	return r
 }
 
-// Next waits for the next step and returns it. If ctx ends first, Next returns the cause of
-// its end as an error.
+// Next waits for the next step and returns this step. If ctx ends first, Next returns the
+// error context.Cause(ctx).
 func (r *Reader) Next(ctx context.Context) (Step, error) {
 	for {
 		step, news, beat := r.poll()
@@ -109,9 +110,9 @@ func (r *Reader) Next(ctx context.Context) (Step, error) {
 	}
 }
 
-// poll returns the next step. If there is none yet, poll returns the channels news and beat.
-// One of them will be closed when the caller must poll again. beat is nil if the reader has
-// no heartbeats.
+// poll returns the next step without waiting. If there is no step yet, poll returns the
+// channels news and beat instead. When one of these channels is closed, the caller must call
+// poll again. beat is nil if the reader has no heartbeats.
 func (r *Reader) poll() (step Step, news, beat <-chan struct{}) {
 	for {
 		got := r.advance()
@@ -125,17 +126,18 @@ func (r *Reader) poll() (step Step, news, beat <-chan struct{}) {
 }
 
 // progress is the result of advance. It contains one of three things: a complete step,
-// batches from which the caller makes the step, or the channels for which it must wait.
+// batches from which the caller makes the step, or channels for which the caller must wait.
 type progress struct {
-	// batches are the batches up to step.Revision that may contain entries of interest. If
-	// batches is nil, either step is complete or news is set.
+	// batches are the batches up to step.Revision that may contain entries that the reader
+	// wants. If batches is nil, either step is complete or news is set.
 	batches    []*Batch
 	step       Step
 	news, beat <-chan struct{}
 }
 
-// advance moves the cursor to the current revision and selects the batches in between. It
-// does no more than this, because it holds Feed.mu. The caller merges the batches later.
+// advance moves the cursor to the current revision and selects the batches that the cursor has
+// passed. It does no more work than this, because it holds Feed.mu. The caller merges the
+// selected batches later.
 func (r *Reader) advance() (got progress) {
 	f := r.feed
 	f.mu.Lock()
@@ -153,8 +155,8 @@ func (r *Reader) advance() (got progress) {
 		return got
 	}
 	for _, b := range batches {
-		// A later entry of the same name may replace one that changes a registration. So
-		// all batches after it belong to the step.
+		// If a batch changes a registration, all later batches belong to the step too. One of
+		// them may have a newer entry for the instance, which the step must contain instead.
 		if r.touchedBy(b) || r.interest.Registrations && got.batches != nil {
 			got.batches = append(got.batches, b)
 		}
@@ -165,9 +167,9 @@ func (r *Reader) advance() (got progress) {
 	return got
 }
 
-// await sets got to a heartbeat if one is due. Otherwise it sets the channels for which the
-// reader must wait. A heartbeat that became due while the reader was busy is not lost,
-// because the reader compares the number of due heartbeats with its own.
+// await sets got.step to a heartbeat if one is due. Otherwise it sets the channels in got for
+// which the reader must wait. A heartbeat that becomes due while the reader is busy is not
+// lost: r.beats is then lower than the number of heartbeats that were due.
 func (r *Reader) await(got *progress) {
 	f := r.feed
 	if r.interest.Period > 0 {
@@ -199,8 +201,8 @@ func (r *Reader) droppedUntil() uint64 {
 	return last
 }
 
-// snapshot returns a step with all current entries of interest, and moves the cursor to its
-// revision. The caller must hold Feed.mu.
+// snapshot returns a step with all current entries that the reader wants, and moves the cursor
+// to the revision of this step. The caller must hold Feed.mu.
 func (r *Reader) snapshot() Step {
 	f := r.feed
 	step := Step{
@@ -219,9 +221,9 @@ func (r *Reader) entriesOf(c Cut) iter.Seq[*Entry] {
 	return c.Of(r.interest.Services...)
 }
 
-// merge returns the entries of interest in the given batches, in the order of their
-// revisions. If a name has several entries, merge returns the one that was current at the
-// given revision.
+// merge returns the entries of the given batches that the reader wants, in the order of their
+// revisions. If a name has several entries, merge returns only the entry that was current at
+// the given revision.
 func (r *Reader) merge(batches []*Batch, revision uint64) []*Entry {
 	var merged []*Entry
 	for _, b := range batches {
@@ -234,7 +236,7 @@ func (r *Reader) merge(batches []*Batch, revision uint64) []*Entry {
 	return merged
 }
 
-// touchedBy reports whether b may contain entries that the reader wants.
+// touchedBy reports whether the batch b may contain entries that the reader wants.
 func (r *Reader) touchedBy(b *Batch) bool {
 	for _, s := range r.shards {
 		if b.shards.has(s) {

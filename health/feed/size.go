@@ -17,8 +17,8 @@ const (
 	countsBytes = 256
 )
 
-// encodings is the largest number of encoded copies of an entry that may be stored: for each
-// Encoding one copy in the entry and one copy in its batch.
+// encodings is the largest number of encoded copies of an entry that may be stored. For each
+// Encoding there is one copy in the entry and one copy in the batch of the entry.
 const encodings = 2 * numEncodings
 
 // sizeOf returns an upper bound for the number of bytes that the log needs for the state s.

@@ -5,21 +5,21 @@ import (
 	"math/bits"
 )
 
-// A shard is a group of changes with its own waker. Changes in other shards do not wake a
-// reader of one shard.
+// A shard is a group of changes, for example the changes of some services. A reader that needs
+// only the changes of one shard is not woken by changes of other shards.
 type shard uint16
 
 const (
 	// numServiceShards is the number of shards into which the services are divided.
 	numServiceShards = 256
-	// registrations is the shard of the changes of registrations, whatever their service is.
+	// registrations is the shard that has the changes of registrations of all services.
 	registrations shard = numServiceShards
 	numShards           = numServiceShards + 1
 )
 
 var shardSeed = maphash.MakeSeed()
 
-// shardOf returns the shard of a service.
+// shardOf returns the shard to which the changes of a service belong.
 func shardOf(service string) shard {
 	return shard(maphash.String(shardSeed, service) % numServiceShards)
 }

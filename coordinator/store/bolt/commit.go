@@ -37,7 +37,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 // and the transaction is rolled back.
 type batchWriter struct {
 	tx      *bbolt.Tx
-	summary summary // summary of the store after the batch
+	summary summary // content of the summary record after the batch
 	err     error
 }
 
@@ -71,8 +71,8 @@ func (w *batchWriter) putRecords(b *store.Batch) {
 	}
 }
 
-// putPositions writes the positions of consumers. It is called after the transitions were
-// written, because a position may be the number of one of these transitions.
+// putPositions writes the positions of consumers. It must be called after the transitions of the
+// batch were written, because a position may be the number of one of these transitions.
 func (w *batchWriter) putPositions(positions []store.Position) {
 	for i := range positions {
 		p := &positions[i]
@@ -103,9 +103,9 @@ func (w *batchWriter) appendTransitions(all []store.Transition) {
 	}
 }
 
-// dropOldest deletes the oldest transitions. most is the number of transitions that may remain.
-func (w *batchWriter) dropOldest(most int) {
-	tooMany := w.summary.Transitions - most
+// dropOldest deletes the oldest transitions, so that at most limit transitions remain.
+func (w *batchWriter) dropOldest(limit int) {
+	tooMany := w.summary.Transitions - limit
 	if w.err != nil || tooMany <= 0 {
 		return
 	}
@@ -119,7 +119,8 @@ func (w *batchWriter) dropOldest(most int) {
 	}
 }
 
-// delete removes a record, if it exists, and updates the number of records in the summary.
+// delete removes the record of a key, if there is one, and updates the number of records in
+// w.summary.
 func (w *batchWriter) delete(bucket string, key []byte) {
 	b := bucketOf(w.tx, bucket)
 	if w.err != nil || b.Get(key) == nil {
@@ -137,7 +138,7 @@ func (w *batchWriter) putByID(bucket string, id health.ID, v any) {
 	w.put(bucket, idKey(id), v)
 }
 
-// put adds or replaces a record, and updates the number of records in the summary.
+// put adds or replaces the record of a key, and updates the number of records in w.summary.
 func (w *batchWriter) put(bucket string, key []byte, v any) {
 	if w.err != nil {
 		return

@@ -10,21 +10,21 @@ import (
 	berrors "go.etcd.io/bbolt/errors"
 )
 
-// refusal is a reason for which Open does not use a file. The predicate is the end of a
-// sentence that begins with "the file". The advice says what the operator can do.
+// refusal is a reason why Open does not use a file. The predicate is the end of a sentence that
+// begins with "the file". The advice says what the operator can do.
 type refusal struct{ predicate, advice string }
 
 // Error implements error.
 func (r *refusal) Error() string { return "store: the file " + r.predicate }
 
-// The reasons for which Open refuses a file. It does not change a file that it refuses.
+// The reasons why Open refuses a file. Open does not change a file that it refuses.
 var (
 	// ErrNotAFile means that the path names a directory, a device or the like.
 	ErrNotAFile error = &refusal{"is not a regular file", "give the path of a file"}
-	// ErrNoPlace means that the folder of the file cannot be made, read or written to.
+	// ErrNoPlace means that the folder of the file cannot be created, read or written to.
 	ErrNoPlace error = &refusal{"cannot be made or reached", "give a folder that this user may write to"}
-	// ErrEmpty means that the file has no bytes. Open never makes such a file, so this one may
-	// have lost its content.
+	// ErrEmpty means that the file has no bytes. Open never creates an empty file, so this file
+	// may have lost its content.
 	ErrEmpty error = &refusal{"is empty", "remove it to start without records, or restore a copy"}
 	// ErrForeign means that another program has written the file.
 	ErrForeign error = &refusal{"is not a meshhealth store", "give another path"}
@@ -35,11 +35,11 @@ var (
 	// ErrReadOnly means that this process may not write to the file.
 	ErrReadOnly error = &refusal{"is read-only", "make it and its file system writable for this user"}
 	// ErrDamaged means that the content of the file is not what was written. The methods of an
-	// open store return it too.
+	// open store return ErrDamaged too.
 	ErrDamaged error = &refusal{"is damaged", "move it away or restore a copy"}
 )
 
-// refusedFile is the error for a file that is refused, by Open or by a later call.
+// refusedFile is the error that Open or a later call returns for a file that it refuses.
 type refusedFile struct {
 	path   string
 	why    error  // one of the errors above, such as ErrDamaged
@@ -74,7 +74,7 @@ type unsuitable struct {
 // Error implements error.
 func (u *unsuitable) Error() string { return u.why.Error() + ": " + u.detail }
 
-// corruption is damage at one place of a file.
+// corruption is the error for damage at one place of a file.
 type corruption struct {
 	place string
 	what  error
@@ -86,15 +86,16 @@ func (c *corruption) Error() string { return c.place + ": " + c.what.Error() }
 // Unwrap returns the fault that was found at the place.
 func (c *corruption) Unwrap() error { return c.what }
 
-// boltPanic is a panic of bbolt. It means that the file is damaged.
+// boltPanic is the error for a panic of bbolt. Such a panic means that the file is damaged.
 type boltPanic struct{ value any }
 
 // Error implements error.
 func (p *boltPanic) Error() string { return fmt.Sprint(p.value) }
 
-// catchPanics runs f and returns a panic of f as an error. It does the same with a fault in the
-// mapped file, which would otherwise end the process. It cannot catch panics of other
-// goroutines, so f must not start any. The checks of bbolt itself do start goroutines.
+// catchPanics runs f and returns a panic of f as an error. It does the same with a memory fault
+// in the mapped file, which would otherwise end the process. It cannot catch panics of other
+// goroutines. So f must not start goroutines, and must not call the checks of bbolt, because
+// these checks start goroutines.
 func catchPanics(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -113,8 +114,8 @@ func isDamage(err error) bool {
 		errors.Is(err, berrors.ErrChecksum) || errors.Is(err, berrors.ErrVersionMismatch)
 }
 
-// openError returns an error that refuses the file at path, because of the fault err in it. It
-// returns nil if err is nil.
+// openError converts err into the error that Open returns for the file at path. It returns nil
+// if err is nil.
 func openError(path string, err error) error {
 	var u *unsuitable
 	switch {

@@ -26,8 +26,8 @@ func (e *examiner) examine() error {
 	return e.checkFreelist()
 }
 
-// findBuckets returns the buckets by their names. The value of a bucket is the value of the
-// page element that holds the bucket.
+// findBuckets returns a map from the name of each bucket to its value. This is the value of the
+// page element of the bucket, and tells walkBucket where the records are.
 func (e *examiner) findBuckets() (map[string][]byte, error) {
 	roots := map[string][]byte{}
 	err := e.walkTree(e.meta.root, nil, nil, func(el *element) error {
@@ -40,7 +40,7 @@ func (e *examiner) findBuckets() (map[string][]byte, error) {
 	return roots, err
 }
 
-// checkBuckets checks that the file is a store. Then it checks every record.
+// checkBuckets checks that the buckets are the buckets of a store, and then checks every record.
 func (e *examiner) checkBuckets(roots map[string][]byte) error {
 	want, err := e.readMetaBucket(roots)
 	if err != nil {
@@ -62,8 +62,8 @@ func (e *examiner) checkBuckets(roots map[string][]byte) error {
 	return nil
 }
 
-// readMetaBucket checks that the file is a store of a known format, and returns its
-// summary.
+// readMetaBucket checks that the file is a store of a known format. It returns the summary
+// record, which has the number of records of each kind.
 func (e *examiner) readMetaBucket(roots map[string][]byte) (*summary, error) {
 	foreign := &unsuitable{ErrForeign, "it is a bbolt file of another program"}
 	value, ok := roots[bucketMeta]
@@ -88,14 +88,14 @@ func (e *examiner) readMetaBucket(roots map[string][]byte) (*summary, error) {
 	return &s, decodeRecord(bucketMeta, []byte(keySummary), meta[keySummary], &s)
 }
 
-// checkRecords checks all records of one bucket. It counts them in have.
-func (e *examiner) checkRecords(name string, value []byte, have *summary) error {
+// checkRecords checks all records of one bucket, and adds their number to counted.
+func (e *examiner) checkRecords(name string, value []byte, counted *summary) error {
 	if value == nil {
 		return &corruption{"bucket " + name, errors.New("it is missing")}
 	}
-	check := e.checkerOf(name, have.LastSeq)
+	check := e.checkerOf(name, counted.LastSeq)
 	return e.walkBucket(name, value, func(el *element) error {
-		*have.count(name)++
+		*counted.count(name)++
 		if el.bucket {
 			return &corruption{placeOf(name, el.key), errors.New("it is a bucket and not a record")}
 		}
@@ -103,7 +103,8 @@ func (e *examiner) checkRecords(name string, value []byte, have *summary) error 
 	})
 }
 
-// checkerOf returns the function that checks the records of a bucket, one after the other.
+// checkerOf returns a function that checks one record of a bucket. The function must be called
+// for the records in the order of their keys.
 func (e *examiner) checkerOf(bucket string, lastSeq uint64) func(key, record []byte) error {
 	switch {
 	case bucket == bucketRegistrations:
@@ -143,8 +144,8 @@ func checkPosition(lastSeq uint64) func(key, record []byte) error {
 	}
 }
 
-// checkTransition returns a function that checks the transitions one after the other. Their
-// numbers must rise and be at most lastSeq.
+// checkTransition returns a function that is called for each transition, in the order of the
+// keys. It checks that the numbers of the transitions rise and are at most lastSeq.
 func checkTransition(lastSeq uint64) func(key, record []byte) error {
 	var t store.Transition
 	return func(key, record []byte) (err error) {

@@ -20,8 +20,8 @@ const (
 const (
 	magic = "meshhealth coordinator store"
 	// format is the number of the file format that this release writes. Format 2 added the
-	// positions of consumers, the ID of the last batch, and the scope of actions. It also
-	// changed the key of an override to the text of its scope.
+	// positions of consumers, the ID of the last batch, and the scope of actions on overrides.
+	// It also changed the key of an override to the text of its scope.
 	format = 2
 )
 
@@ -36,8 +36,8 @@ func recordBuckets(format uint32) []string {
 
 // summary is the record that every commit writes. It has the number of records of each kind,
 // which reveals that bbolt has lost a page without an error. LastSeq is the number of the
-// newest transition. It is stored so that no number is used twice after the journal was
-// emptied.
+// newest transition. It is stored so that no number is used twice, even if all transitions were
+// dropped from the journal.
 type summary struct {
 	AliveAt       time.Time `json:"alive_at,omitzero"`
 	LastBatch     uint64    `json:"last_batch,omitempty"`

@@ -27,8 +27,8 @@ func (s *Store) Transitions(ctx context.Context, q store.Query) (store.Page, err
 	return page, err
 }
 
-// readBackward reads one page of the journal, the newest transition first. Of transitions that
-// the query does not select, it reads only the keys.
+// readBackward reads one page of the journal, the newest transition first. If the query does not
+// select a transition, readBackward reads only the key of this transition.
 func readBackward(c *bbolt.Cursor, q *store.Query) (store.Page, error) {
 	var page store.Page
 	selected := keyFilter(q.ID)
@@ -61,8 +61,8 @@ func seekBefore(c *bbolt.Cursor, seq uint64) (key, record []byte) {
 	return c.Prev()
 }
 
-// keyFilter returns a function that reports, for the key of a transition, whether a query for id
-// selects the transition. Every query selects the gaps.
+// keyFilter returns a function that is called with the key of a transition. The function reports
+// whether a query for id selects this transition. Every query selects the gaps.
 func keyFilter(id health.ID) func(key []byte) bool {
 	if (id == health.ID{}) {
 		return func([]byte) bool { return true }

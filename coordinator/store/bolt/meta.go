@@ -27,25 +27,26 @@ const (
 var native = binary.NativeEndian
 
 // boltMeta is the content of a meta page, which says which commit is valid. A file has two meta
-// pages, which bbolt writes alternately. The page with the higher txid is the valid one.
+// pages, which bbolt writes alternately. The page with the higher txid (transaction number) is
+// the valid one.
 type boltMeta struct {
 	version, pageSize           uint32
 	root, freelist, pages, txid uint64
 }
 
 // examiner reads a whole bbolt file with ordinary reads. It does not map the file into memory,
-// because access to a mapping faults where the file is too short. It does not use the checks of
-// bbolt, because their goroutines may panic, and this package cannot catch that.
+// because an access beyond the end of the file would then be a memory fault. It does not use the
+// checks of bbolt, because these start goroutines, whose panics this package cannot catch.
 type examiner struct {
 	file   *os.File
 	meta   boltMeta
 	format uint32 // format number of the store
-	used   []bool // used[n] is true if page n was found to be in use or free
+	used   []bool // used[n] is true if page n was found already, as a page in use or as a free page
 }
 
 // readMetaPages reads and compares both meta pages, and returns an error unless both are valid.
-// bbolt needs only one valid page: if it used the older one, the last commit would be lost
-// without an error. A crash cannot damage a meta page, because its content is in one sector.
+// bbolt needs only one valid meta page. If bbolt used the older one, the last commit would be
+// lost without an error. A crash cannot damage a meta page, because its content is in one sector.
 func (e *examiner) readMetaPages() error {
 	first, err := e.readMetaPage(0, 0)
 	if err != nil {
@@ -84,7 +85,8 @@ func (e *examiner) readMetaPage(id uint64, offset int64) (boltMeta, error) {
 }
 
 // hasSecondMetaPage reports whether the file has a second meta page. It is called if the first
-// page is not a meta page. The result decides whether the file is damaged or not a bbolt file.
+// page is not a meta page. If there is a second one, the file is a damaged bbolt file. Otherwise
+// it is not a bbolt file.
 func (e *examiner) hasSecondMetaPage() bool {
 	var b [4]byte
 	for size := int64(minPageSize); size <= maxPageSize; size *= 2 {
@@ -116,8 +118,8 @@ func sum64(b []byte) uint64 {
 	return h.Sum64()
 }
 
-// checkSize checks that the file is long enough for all its pages. It runs before any page other
-// than the meta pages is read.
+// checkSize checks that the file is long enough for all its pages. It must be called before any
+// page other than the meta pages is read.
 func (e *examiner) checkSize() error {
 	info, err := e.file.Stat()
 	if err != nil {

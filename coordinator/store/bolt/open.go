@@ -54,8 +54,8 @@ func Open(path string, opts Options) (*Store, error) {
 }
 
 // createFile makes an empty store in a temporary file, and links this file to path when the store
-// is complete. So a crash never leaves an incomplete store at path. If two processes do this at
-// the same time, both use the file of the first one.
+// is complete. So a crash never leaves an incomplete store at path. If two processes create the
+// same store at the same time, both use the file of the first process.
 func createFile(path string) error {
 	folder := filepath.Dir(path)
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -88,7 +88,7 @@ func writeEmptyStore(path string) error {
 	return errors.Join(db.Update(createBuckets), db.Close())
 }
 
-// syncFolder makes the file names in a folder durable.
+// syncFolder syncs a folder, so that the names of new files in the folder are durable.
 func syncFolder(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -105,7 +105,7 @@ func boltOptions() *bbolt.Options {
 	return &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoStatistics: true}
 }
 
-// examineFile examines a file without changing it.
+// examineFile checks every page and every record of a file, and does not change the file.
 func examineFile(path string) error {
 	if err := checkFileMode(path); err != nil {
 		return err
@@ -129,8 +129,8 @@ func checkFileMode(path string) error {
 	case info.Size() == 0:
 		return &refusedFile{path: path, why: ErrEmpty}
 	case info.Mode().Perm()&0o222 == 0:
-		// An administrator may write even to a file whose mode forbids it. Open refuses such a
-		// file, because a person has chosen this mode.
+		// An administrator may write even to a file whose mode forbids writing. Open refuses such
+		// a file, because a person has chosen this mode.
 		return &refusedFile{path: path, why: ErrReadOnly, detail: "mode " + info.Mode().Perm().String()}
 	}
 	// Only an attempt to open the file shows whether this process may write to it.
@@ -143,7 +143,8 @@ func checkFileMode(path string) error {
 
 // withReadLock runs f under a read lock of the file, so that no other process can write to it. If
 // bbolt cannot open the file, f runs without the lock. This is safe, because no other process can
-// open the file either, and f finds the reason.
+// open such a file either. The error of f is returned first, because it says more than the error
+// of bbolt.
 func withReadLock(path string, f func() error) error {
 	opts := boltOptions()
 	opts.ReadOnly = true
@@ -163,7 +164,7 @@ func withReadLock(path string, f func() error) error {
 func (s *Store) openFile() error {
 	opts := boltOptions()
 	opts.OpenFile = func(name string, flag int, mode os.FileMode) (f *os.File, err error) {
-		// O_CREATE is removed, so that it is an error if the file no longer exists.
+		// O_CREATE is removed, so that os.OpenFile fails if the file no longer exists.
 		s.file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
 		return s.file, err
 	}

@@ -51,8 +51,8 @@ func pageError(id uint64, what error) error {
 	return &corruption{fmt.Sprintf("page %d", id), what}
 }
 
-// claimPages marks the n pages from number id on as used. It returns an error if one of them is
-// already marked, or is beyond the end of the file.
+// claimPages marks n pages as used, beginning with page id. It returns an error if one of these
+// pages is already marked, or is beyond the end of the file.
 func (e *examiner) claimPages(id, n uint64) error {
 	if id < 2 || id >= e.meta.pages || n > e.meta.pages-id {
 		return pageError(id, errRange)
@@ -66,7 +66,8 @@ func (e *examiner) claimPages(id, n uint64) error {
 	return nil
 }
 
-// readPage reads a page with the overflow pages that continue it.
+// readPage reads the page id and the overflow pages that continue it. It marks all of them as
+// used.
 func (e *examiner) readPage(id uint64) (header, []byte, error) {
 	if err := e.claimPages(id, 1); err != nil {
 		return header{}, nil, err
@@ -113,8 +114,8 @@ func parseElements(h header, page []byte) ([]element, error) {
 	return all, nil
 }
 
-// parseElement parses the element at the start of b. It returns the element and n, the length of
-// its data. want is the position in b at which the data must begin.
+// parseElement parses the element whose header is at the start of b. want is the position in b
+// at which the key of the element must begin. n is the length of the key and the value in bytes.
 func parseElement(flags uint16, b []byte, want int) (el element, n int, ok bool) {
 	pos, keyLen, valueLen := native.Uint32(b[4:]), native.Uint32(b[8:]), native.Uint32(b[12:])
 	kind := native.Uint32(b)
@@ -131,7 +132,7 @@ func parseElement(flags uint16, b []byte, want int) (el element, n int, ok bool)
 	return el, int(keyLen) + int(valueLen), true
 }
 
-// visit is a function that is called for every element of a bucket, in the order of the keys.
+// A visit is a function that is called for every element of a bucket, in the order of the keys.
 type visit func(el *element) error
 
 func visitAll(all []element, f visit) error {
@@ -143,8 +144,8 @@ func visitAll(all []element, f visit) error {
 	return nil
 }
 
-// walkBucket calls f for the elements of a bucket. value is the value of the element that holds
-// the bucket. It contains the number of the root page, or 0 and a leaf with all elements.
+// walkBucket calls f for the elements of a bucket. value is the value of the page element of this
+// bucket. It contains either the number of the root page, or 0 and a leaf with all elements.
 func (e *examiner) walkBucket(name string, value []byte, f visit) error {
 	if len(value) == bucketHeader {
 		return e.walkTree(native.Uint64(value), nil, nil, f)
@@ -156,7 +157,8 @@ func (e *examiner) walkBucket(name string, value []byte, f visit) error {
 	return visitAll(all, f)
 }
 
-// parseInlineBucket reads a bucket that is stored as a leaf in the value of its element.
+// parseInlineBucket reads a small bucket, which bbolt stores as a leaf inside the page element of
+// the bucket. value is the value of this element.
 func parseInlineBucket(value []byte) ([]element, error) {
 	if len(value) < bucketHeader+pageHeader || native.Uint64(value) != 0 {
 		return nil, errLayout
@@ -173,7 +175,7 @@ func parseInlineBucket(value []byte) ([]element, error) {
 	return all, err
 }
 
-// usedBytes returns how many bytes of a leaf its header and elements use.
+// usedBytes returns the size in bytes of a leaf with the given elements, including its header.
 func usedBytes(all []element) int {
 	n := pageHeader + len(all)*elementSize
 	for i := range all {
@@ -182,8 +184,9 @@ func usedBytes(all []element) int {
 	return n
 }
 
-// walkTree calls f for the elements in the page id and in the pages below it. All keys must be at
-// least low and, unless high is nil, less than high.
+// walkTree calls f for the elements in the page id and in the pages below this page. It returns
+// an error if a key is less than low, or not less than high. If high is nil, there is no upper
+// bound.
 func (e *examiner) walkTree(id uint64, low, high []byte, f visit) error {
 	h, page, err := e.readPage(id)
 	if err != nil {
@@ -225,9 +228,9 @@ func (e *examiner) walkChildren(all []element, high []byte, f visit) error {
 	return nil
 }
 
-// checkFreelist checks that every page is either in use or free. A page that is both would lose
-// its content, because bbolt writes to free pages. checkFreelist is called when all pages in use
-// have been claimed.
+// checkFreelist checks that every page is either in use or free. If a page were both, bbolt could
+// overwrite its content. All pages in use must be marked (see claimPages) before checkFreelist
+// is called.
 func (e *examiner) checkFreelist() error {
 	free, err := e.readFreelist()
 	if err != nil {
@@ -246,8 +249,8 @@ func (e *examiner) checkFreelist() error {
 	return nil
 }
 
-// readFreelist returns the numbers of the free pages. It returns nil if the file has no
-// freelist, which some tools do not write. bbolt then computes the free pages.
+// readFreelist returns the numbers of the free pages. It returns nil if the file has no freelist,
+// because some tools write files without one. bbolt itself computes the free pages of such files.
 func (e *examiner) readFreelist() ([]uint64, error) {
 	if e.meta.freelist == noFreelist {
 		return nil, nil
@@ -260,7 +263,7 @@ func (e *examiner) readFreelist() ([]uint64, error) {
 		return nil, pageError(h.id, errNotThisPage)
 	}
 	ids, n := page[pageHeader:], uint64(h.count)
-	if n == 0xFFFF { // the count does not fit into the header, so the first ID is the count
+	if n == 0xFFFF { // the count does not fit into the header, so the first item of the list is the count
 		n, ids = native.Uint64(ids), ids[8:]
 	}
 	if n > uint64(len(ids)/8) {

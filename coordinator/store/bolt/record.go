@@ -40,7 +40,7 @@ func checksum(bucket string, key, text []byte) uint32 {
 	return crc32.Update(crc32.Update(sum, castagnoli, key), castagnoli, text)
 }
 
-// encodeRecord returns the record of v with version byte and checksum.
+// encodeRecord returns v in the form of a record: a version byte, a checksum, and v in JSON.
 func encodeRecord(bucket string, key []byte, v any) ([]byte, error) {
 	text, err := json.Marshal(v)
 	if err != nil {
@@ -74,18 +74,18 @@ func decodeRecord(bucket string, key, record []byte, v any) error {
 	return nil
 }
 
-// placeOf returns the place of a record for an error text. The key is quoted, because it may be
-// damaged too.
+// placeOf returns a text that says where a record is, for use in an error. The key is quoted,
+// because the key may be damaged too.
 func placeOf(bucket string, key []byte) string { return fmt.Sprintf("bucket %s, key %q", bucket, key) }
 
-// appendID appends the key of an ID to dst: its service, a zero byte, and its instance. So the
-// keys of all instances of a service begin with the key of the service.
+// appendID appends the key of a record about id to dst: id.Service, a zero byte, and
+// id.Instance. So the keys of all instances of a service begin with the key of the service.
 func appendID(dst []byte, id health.ID) []byte {
 	dst = append(append(dst, id.Service...), 0)
 	return append(dst, id.Instance...)
 }
 
-// idKey returns the key of an ID.
+// idKey returns the key of a record about id, in the form that appendID writes.
 func idKey(id health.ID) []byte { return appendID(nil, id) }
 
 // checkID refuses a service name with a zero byte, whose key would be ambiguous.
@@ -101,7 +101,8 @@ func parseID(key []byte) (health.ID, bool) {
 	return health.ID{Service: string(service), Instance: string(instance)}, ok
 }
 
-// The key of a transition consists of its number (big-endian), its kind, and the key of its ID.
+// The key of a transition consists of its number (8 bytes, big-endian), its kind (change or gap),
+// and the key of its ID.
 const (
 	seqLen     = 8
 	kindChange = 't'
@@ -127,7 +128,7 @@ func parseTransitionKey(key []byte) (seq uint64, gap bool, id []byte, ok bool) {
 	return binary.BigEndian.Uint64(key), kind == kindGap, key[seqLen+1:], kind == kindGap || kind == kindChange
 }
 
-// readRegistration reads a registration from its record and its key.
+// readRegistration decodes a registration from its record and the key of this record.
 func readRegistration(key, record []byte) (r store.Registration, err error) {
 	r.ID, err = readWithID(bucketRegistrations, key, record, &r)
 	return r, err
@@ -138,7 +139,7 @@ func readStatus(key, record []byte) (s store.Status, err error) {
 	return s, err
 }
 
-// readWithID reads a record into v, and returns the ID that its key holds.
+// readWithID decodes a record into v, and returns the ID that is encoded in the key.
 func readWithID(bucket string, key, record []byte, v any) (health.ID, error) {
 	id, ok := parseID(key)
 	if !ok {
@@ -147,14 +148,15 @@ func readWithID(bucket string, key, record []byte, v any) (health.ID, error) {
 	return id, decodeRecord(bucket, key, record, v)
 }
 
-// readOverride reads an override. Its key is the text of the scope.
+// readOverride decodes an override. The key of the record is the text of the scope.
 func readOverride(key, record []byte) (o store.Override, err error) {
 	err = decodeRecord(bucketOverrides, key, record, &o)
 	o.Scope = string(key)
 	return o, err
 }
 
-// readPosition reads the position of a consumer. Its key is the name of the consumer.
+// readPosition decodes the position of a consumer. The key of the record is the name of the
+// consumer.
 func readPosition(key, record []byte) (p store.Position, err error) {
 	err = decodeRecord(bucketPositions, key, record, &p)
 	p.Consumer = string(key)
@@ -177,7 +179,8 @@ func readTransition(key, record []byte) (t store.Transition, err error) {
 	return t, nil
 }
 
-// putRecord stores v under key in b. bucket is the name of b, which the checksum covers.
+// putRecord stores v under the given key in b. bucket is the name of b, which is a part of the
+// checksum.
 func putRecord(b *bbolt.Bucket, bucket string, key []byte, v any) error {
 	record, err := encodeRecord(bucket, key, v)
 	if err != nil {
@@ -186,22 +189,24 @@ func putRecord(b *bbolt.Bucket, bucket string, key []byte, v any) error {
 	return b.Put(key, record)
 }
 
-// loadAll reads all records of a bucket and appends them to dst. read decodes one record.
-func loadAll[T any](tx *bbolt.Tx, bucket string, dst *[]T, read func(key, record []byte) (T, error)) error {
+// loadAll reads all records of a bucket, decodes each with the function decode, and appends the
+// results to dst.
+func loadAll[T any](tx *bbolt.Tx, bucket string, dst *[]T, decode func(key, record []byte) (T, error)) error {
 	return tx.Bucket([]byte(bucket)).ForEach(func(key, record []byte) error {
-		v, err := read(key, record)
+		v, err := decode(key, record)
 		*dst = append(*dst, v)
 		return err
 	})
 }
 
-// loadOne reads the record of a key, if there is one, and appends it to dst. read decodes it.
-func loadOne[T any](tx *bbolt.Tx, bucket string, key []byte, dst *[]T, read func(key, record []byte) (T, error)) error {
+// loadOne reads the record of a key, if there is one, decodes this record with the function
+// decode, and appends the result to dst.
+func loadOne[T any](tx *bbolt.Tx, bucket string, key []byte, dst *[]T, decode func(key, record []byte) (T, error)) error {
 	record := tx.Bucket([]byte(bucket)).Get(key)
 	if record == nil {
 		return nil
 	}
-	v, err := read(key, record)
+	v, err := decode(key, record)
 	*dst = append(*dst, v)
 	return err
 }

@@ -14,19 +14,19 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Store is a store in a file. Open returns one.
+// Store is a [store.Store] that keeps its records in a file. Open returns a Store.
 type Store struct {
 	path           string
 	maxTransitions int
 	db             *bbolt.DB
 	file           *os.File // file to which db writes
-	// indeterminate is true if the last commit can be read but may not be durable. The reason
-	// is that the commit has failed, or that an earlier process has made it. Only the
-	// goroutine that writes to the store uses this field.
+	// indeterminate is true if the last commit in the file may be readable but not durable. This
+	// is so after a failed commit, and after Open, because an earlier process may have made a
+	// failed commit. Only the goroutine that writes to the store uses this field.
 	indeterminate bool
 
-	panicked atomic.Bool // bbolt panicked in a commit because of damage, so its data in memory may be wrong too
-	locked   atomic.Bool // the commit that panicked still holds the locks of bbolt, so Close would block
+	panicked atomic.Bool // true if bbolt panicked in a commit, so that the data of bbolt in memory may be wrong
+	locked   atomic.Bool // true if a commit that panicked still holds the locks of bbolt, so that db.Close would block
 	closed   atomic.Bool
 }
 
@@ -69,18 +69,19 @@ func (s *Store) update(ctx context.Context, f func(*bbolt.Tx) error) error {
 	s.indeterminate = err != nil
 	if p := (*boltPanic)(nil); errors.As(err, &p) {
 		s.panicked.Store(true)
-		s.locked.Store(tx != nil && tx.DB() != nil) // true if bbolt has not rolled back the transaction, and so still holds its locks
+		s.locked.Store(tx != nil && tx.DB() != nil) // true if bbolt has not rolled back the transaction, so that bbolt still holds its locks
 	}
 	return s.wrapError(err)
 }
 
-// endIndeterminate makes the readable content of the file durable after a failed commit. It must be
-// called before Load and Lookup read the store, and before the next commit.
+// endIndeterminate makes the readable content of the file durable after a failed commit. Lookup
+// calls it first, and so does each commit.
 //
-// If only the sync of the meta page has failed, the commit can be read. But Linux treats the page
-// as written, and no later sync writes it. A power cut could then restore the commit before, whose
-// pages the next commit overwrites. So endIndeterminate writes the meta pages again. After Open it
-// does so too, because an earlier process may have made a failed commit.
+// If only the sync of the meta page has failed, the new commit can be read. But Linux treats the
+// meta page as written, and no later sync writes it to the disk. After a power cut, the previous
+// commit would be valid again, although the next commit may have overwritten its pages. So
+// endIndeterminate writes the meta pages again. It also does this at the first call after Open,
+// because an earlier process may have made a failed commit.
 func (s *Store) endIndeterminate() error {
 	if !s.indeterminate {
 		return nil
@@ -106,8 +107,8 @@ func (s *Store) wrapError(err error) error {
 	}
 }
 
-// Close implements [store.Store]. After a commit that found damage it may return an error
-// and leave the file locked until the process ends.
+// Close implements [store.Store]. If a commit has found damage, Close may return an error and
+// leave the file locked until the process ends.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil

@@ -27,9 +27,9 @@ func upgradeFormat(tx *bbolt.Tx) error {
 	return errors.Join(err, writeFormat(tx))
 }
 
-// upgradeFormat1 converts format 1 to format 2. It adds the bucket for positions, uses the text of
-// the scope as the key of an override, and adds a scope to actions. In format 1 the key of an
-// override was made from an ID, see scopeFormat1.
+// upgradeFormat1 converts a store of format 1 to format 2. It adds the bucket for positions, and
+// a scope to actions on overrides. The key of an override becomes the text of the scope. In
+// format 1 this key was made from an ID, see scopeFormat1.
 func upgradeFormat1(tx *bbolt.Tx) error {
 	s, err := readSummary(tx)
 	if err != nil {
@@ -44,9 +44,9 @@ func upgradeFormat1(tx *bbolt.Tx) error {
 	return errors.Join(upgradeActions1(tx), writeSummary(tx, &s))
 }
 
-// scopeFormat1 returns the text of the scope for a key in format 1, which was made from an ID.
-// The ID was an instance, a service, or a selector. The ID of a selector had an empty service,
-// and the text of the selector as its instance.
+// scopeFormat1 returns the text of the scope for the key of an override in format 1. This key was
+// made from an ID, which named an instance, a service, or a selector. For a selector, the ID had an
+// empty Service, and Instance was the text of the selector.
 func scopeFormat1(key []byte) (scope string, selector, ok bool) {
 	id, ok := parseID(key)
 	if id.Service == "" {
@@ -55,7 +55,7 @@ func scopeFormat1(key []byte) (scope string, selector, ok bool) {
 	return id.String(), false, ok
 }
 
-// readOverride1 reads an override of format 1.
+// readOverride1 decodes an override from a record of format 1.
 func readOverride1(key, record []byte) (o store.Override, err error) {
 	scope, _, ok := scopeFormat1(key)
 	if !ok || scope == "" {
@@ -84,7 +84,7 @@ func upgradeOverrides1(tx *bbolt.Tx) (int, error) {
 	return len(all), err
 }
 
-// upgradeActions1 writes all actions with their scope.
+// upgradeActions1 adds the scope to all transitions that are actions on overrides.
 func upgradeActions1(tx *bbolt.Tx) error {
 	var actions []store.Transition
 	b := bucketOf(tx, bucketTransitions)

@@ -11,11 +11,11 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/store"
 )
 
-// The functions below compare the texts of records. They accept that a store returns records in
-// another order, times with another location, and nil instead of empty labels.
+// The functions below compare the texts of records. Some differences between stores are accepted:
+// another order of the records, another location of times, and nil instead of empty labels.
 
-// text returns the key of a record and the record v in JSON. The JSON of v does not contain the
-// key.
+// text returns the key of a record, a space, and the record v in JSON. The key is a parameter,
+// because the JSON of v does not contain it.
 func text(key string, v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
@@ -53,14 +53,14 @@ func transitionLine(t store.Transition) string {
 	return text(t.ID.String(), t)
 }
 
-// same fails the test if two states are not equal.
+// same fails the test if the states got and want are not equal.
 func same(t *testing.T, what string, got, want store.State) {
 	t.Helper()
 	diff(t, what, lines(&got), lines(&want))
 }
 
-// sameJournal fails the test if the transitions are not equal. It compares the Seq of a transition
-// only if the wanted one is not 0.
+// sameJournal fails the test if the transitions in got and want are not equal. It compares the
+// field Seq only for transitions whose Seq in want is not 0.
 func sameJournal(t *testing.T, what string, got, want []store.Transition) {
 	t.Helper()
 	diff(t, what, transitionLines(got), transitionLines(want))

@@ -9,11 +9,12 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Open returns an empty store whose journal keeps at most maxTransitions. Open must arrange
-// that the store is closed at the end of the test t.
+// Open is a function that returns an empty store whose journal keeps at most maxTransitions. The
+// function must arrange that the store is closed at the end of the test t.
 type Open func(t *testing.T, maxTransitions int) store.Store
 
-// OpenAt opens the store in a folder. If the folder has no store, it makes an empty one.
+// OpenAt is a function that opens the store in a folder. If the folder has no store, the function
+// makes an empty one.
 type OpenAt func(t *testing.T, folder string, maxTransitions int) store.Store
 
 // noon is the time to which the tests add durations to get the times of their records.
@@ -55,7 +56,7 @@ func changes(id health.ID, n int) []store.Transition {
 	return all
 }
 
-// whole returns a batch that has one record of each kind for each ID.
+// whole returns a batch with a registration, an override, a status and a transition for each ID.
 func whole(ids ...health.ID) *store.Batch {
 	b := &store.Batch{}
 	for _, id := range ids {
@@ -124,7 +125,7 @@ func journal(t *testing.T, s store.Store, q store.Query) []store.Transition {
 	}
 }
 
-// segment reads one segment of the journal, and checks the rules that every segment must obey.
+// segment reads one segment of the journal. It checks the rules that every segment must obey.
 func segment(t *testing.T, s store.Store, c store.Cursor) store.Segment {
 	t.Helper()
 	g, err := s.TransitionsAfter(context.Background(), c)
@@ -142,8 +143,8 @@ func segment(t *testing.T, s store.Store, c store.Cursor) store.Segment {
 	return g
 }
 
-// forward reads the journal from a cursor to the end. It returns all transitions, and the number of
-// transitions after the cursor that were dropped.
+// forward reads the journal from the cursor c to the end. It returns all transitions that it has
+// read. dropped is the number of transitions after c that the journal has dropped.
 func forward(t *testing.T, s store.Store, c store.Cursor) (all []store.Transition, dropped uint64) {
 	t.Helper()
 	for {

@@ -10,7 +10,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// callAll calls every method except Close, and returns their errors by name.
+// callAll calls every method of s except Close. It returns the errors by the names of the methods.
 func callAll(ctx context.Context, s store.Store) map[string]error {
 	_, load := s.Load(ctx)
 	_, lookup := s.Lookup(ctx, []health.ID{pay1})

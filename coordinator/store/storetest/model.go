@@ -12,21 +12,21 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// model is a simple store made of maps, with which a real store is compared.
+// model is a simple store made of maps. The tests compare a real store with it.
 type model struct {
-	most          int // largest number of transitions in the journal
+	maxJournal    int // largest number of transitions that the real store keeps
 	registrations map[health.ID]store.Registration
 	overrides     map[string]store.Override
 	statuses      map[health.ID]store.Status
 	positions     map[string]store.Position
-	journal       []store.Transition // all transitions, including the dropped ones
+	journal       []store.Transition // all transitions, including those that the real store has dropped
 	lastBatch     uint64
 	aliveAt       time.Time
 }
 
-func newModel(most int) *model {
+func newModel(maxJournal int) *model {
 	return &model{
-		most:          most,
+		maxJournal:    maxJournal,
 		registrations: map[health.ID]store.Registration{},
 		overrides:     map[string]store.Override{},
 		statuses:      map[health.ID]store.Status{},
@@ -77,13 +77,13 @@ func (m *model) state() store.State {
 	}
 }
 
-// compare fails the test if the store and the model differ. It compares all records, and the results
-// of one query and of one cursor.
+// compare fails the test if the store and the model differ. It compares all records, the pages of
+// one query, and the whole journal read forward.
 func (m *model) compare(t *testing.T, s store.Store, step int) {
 	t.Helper()
 	what := fmt.Sprintf("step %d", step)
 	same(t, what, load(t, s), m.state())
-	kept := m.journal[max(0, len(m.journal)-m.most):]
+	kept := m.journal[max(0, len(m.journal)-m.maxJournal):]
 	q := queries[step%len(queries)]
 	q.Limit = 1 + step%9
 	sameJournal(t, what, journal(t, s, q), matching(kept, q))
@@ -94,7 +94,8 @@ func (m *model) compare(t *testing.T, s store.Store, step int) {
 	}
 }
 
-// chance makes random batches. It uses few names, so that many batches have names in common.
+// chance is a source of random batches. It uses few names, so that many batches change the same
+// records.
 type chance struct{ *rand.Rand }
 
 func (c chance) id() health.ID {

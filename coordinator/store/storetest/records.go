@@ -19,7 +19,7 @@ func testEmpty(t *testing.T, open Open) {
 	same(t, "after an empty batch", load(t, s), store.State{})
 }
 
-// full returns a batch in which no field is zero, except for the deletions.
+// full returns a batch in which every field has a value, except for the fields of deletions.
 func full() *store.Batch {
 	return &store.Batch{
 		PutRegistrations: []store.Registration{{
@@ -146,7 +146,7 @@ func testAliveAt(t *testing.T, open Open) {
 		{time.Time{}, time.Time{}},
 		{at(5), at(5)},
 		{time.Time{}, at(5)},
-		{at(3), at(3)}, // the second time may be earlier, because a clock may be set back
+		{at(3), at(3)}, // an earlier time than before must be stored too, because a clock may be set back
 		{at(4).In(time.FixedZone("", 3600)), at(4)},
 	} {
 		commit(t, s, &store.Batch{AliveAt: c.put})
