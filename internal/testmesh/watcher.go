@@ -15,8 +15,8 @@ type watcher struct {
 
 	mu      sync.Mutex
 	now     map[string]*client.Entry   // the last entry of each name that is not removed
-	seen    map[string][]*client.Entry // all entries of each name since the last command forget
-	named   map[string]bool            // names in the snapshot that is being received; nil if there is none
+	seen    map[string][]*client.Entry // all entries of each name since the last command "forget"
+	named   map[string]bool            // names in the snapshot that the watcher is receiving now; nil between snapshots
 	gaps    int
 	stale   bool          // true if the client has lost the coordinator, so that entries may be out of date
 	changed chan struct{} // closed and replaced when an update arrives
@@ -103,7 +103,7 @@ func (w *watcher) current(name string) (*client.Entry, <-chan struct{}) {
 }
 
 // everWas reports whether the watcher has received an entry of the name with this status since
-// the last command forget.
+// the last command "forget".
 func (w *watcher) everWas(name, status string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
