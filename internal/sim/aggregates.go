@@ -297,8 +297,8 @@ func meshStatus(parts []serviceState, p *health.MeshPolicy) health.Status {
 	return health.Serving
 }
 
-// meshStatusUncounted returns the status of the mesh if no service counts in it. The
-// status is STARTING if any service is STARTING. Otherwise it is the worst status of a service. byWorst
+// meshStatusUncounted returns the status of the mesh if no service counts in it. The status is
+// STARTING if any service is STARTING. Otherwise it is the worst status of a service. byWorst
 // is true if the mesh has the rule worst, which ignores optional services.
 func meshStatusUncounted(parts []serviceState, byWorst bool) health.Status {
 	rank := []health.Status{health.Serving, health.Degraded, health.Maintenance, health.Draining, health.Unknown, health.NotServing, health.Starting}

@@ -99,9 +99,9 @@ type deadline struct {
 // evidence has the answers that the coordinator has received from the address of an instance,
 // and their times.
 type evidence struct {
-	refusedAt time.Duration // the first refused connection since the last good answer; 0 means none
-	failedAt  time.Duration // the first answer with an error since the last good answer; 0 means none
-	garbledAt time.Duration // the first invalid answer since the last good answer; 0 means none
+	refusedAt time.Duration // the time of the first refused connection since the last good answer; 0 means none
+	failedAt  time.Duration // the time of the first answer with an error since the last good answer; 0 means none
+	garbledAt time.Duration // the time of the first invalid answer since the last good answer; 0 means none
 
 	heard      time.Duration // the last time that the coordinator received anything from the address of the instance
 	heardThen  time.Duration // the value of the field heard when the instance became suspect

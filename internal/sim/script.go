@@ -51,7 +51,7 @@ type Step struct {
 // Op says what a [Step] does.
 type Op string
 
-// Steps about the instance whose name is in Who.
+// Steps about one instance. The field Who of the Step has the name of the instance.
 const (
 	OpAdd      Op = "add"      // the process of the instance starts and registers
 	OpKill     Op = "kill"     // the process of the instance dies
@@ -61,7 +61,7 @@ const (
 	OpIsolate  Op = "isolate"  // neither the instance nor the coordinator can reach the other one
 	OpHeal     Op = "heal"     // the network to the instance works again, and the instance answers correctly
 	OpDrop     Op = "drop"     // the network loses the next N messages from the instance
-	OpDelay    Op = "delay"    // from now on the messages of the instance arrive after the time For
+	OpDelay    Op = "delay"    // from now on each message of the instance arrives late by the time For
 	OpConfig   Op = "config"   // the instance answers with a certificate that the coordinator refuses
 	OpOverride Op = "override" // a person forces Status for the time For; 0 means without an end
 	OpClear    Op = "clear"    // a person clears the override of the instance
