@@ -6,14 +6,16 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// census has the number of instances of one service for each status. The oracle counts them
-// in its records whenever it checks the service.
+// census has the number of instances of one service for each published status. The oracle
+// makes a census from its records whenever it checks the service.
 type census struct {
-	all, counted, unproven [health.NumStatuses]int
-	unheard                int                     // number of instances that do not count because they never sent a status
-	expected               [health.NumStatuses]int // all without the unheard instances
-	unconfirmed            int
-	young                  bool
+	all         [health.NumStatuses]int // every registered instance
+	counted     [health.NumStatuses]int // the instances that count in the status of the service
+	unproven    [health.NumStatuses]int // instances that count only if no other instance counts
+	expected    [health.NumStatuses]int // registered instances without those that unheard counts
+	unheard     int                     // number of instances that do not count because they never sent a status
+	unconfirmed int
+	young       bool
 }
 
 // aggregateChecks has the checks that compare the published status of services, zones and the
@@ -100,7 +102,7 @@ func (o aggregateChecks) checkService(s *service) {
 }
 
 // verdict computes the status of a service from the counts in c. It is written independently
-// of package mesh, so that the two can be compared. least is MinAvailable in percent.
+// of package mesh, so that the two can be compared. least is the MinAvailable of the policy, in percent.
 func verdict(rule health.Rule, c *census, least int) health.Status {
 	if rule == (health.Rule{}) {
 		rule = health.Available // the default rule
@@ -155,8 +157,8 @@ func enough(by *[health.NumStatuses]int, need int) health.Status {
 }
 
 // quorum computes the status of a service that has the rule at-least-K or percent-P. It is
-// written independently of package mesh. coming is the number of instances that will count
-// later.
+// written independently of package mesh. coming is the number of instances that do not count
+// yet, but will count later.
 func quorum(rule health.Rule, c *census, coming int) health.Status {
 	by, n := &c.counted, sum(&c.counted)
 	need, grows := need(rule, n)
@@ -295,9 +297,9 @@ func meshStatus(parts []serviceState, p *health.MeshPolicy) health.Status {
 	return health.Serving
 }
 
-// meshStatusUncounted returns the status of the mesh if no service counts. The status is
-// STARTING if any service is STARTING, and otherwise that of the worst service. If byWorst is
-// true, optional services are ignored.
+// meshStatusUncounted returns the status of the mesh if no service counts in it. The status is
+// STARTING if any service is STARTING. Otherwise it is the worst status of a service. byWorst
+// is true if the mesh has the rule worst, which ignores optional services.
 func meshStatusUncounted(parts []serviceState, byWorst bool) health.Status {
 	rank := []health.Status{health.Serving, health.Degraded, health.Maintenance, health.Draining, health.Unknown, health.NotServing, health.Starting}
 	if len(parts) == 0 {

@@ -8,8 +8,9 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// twice reports whether evidence of one kind, such as a refused connection, has come for at
-// least a second. first points to the time of its first occurrence. twice replaces 0 by now.
+// twice is called for each piece of evidence of one kind, such as a refused connection. It
+// reports whether the first piece came at least a second ago. first points to the time of the
+// first piece. A time of 0 means that this call has the first piece, and twice sets the time.
 func (o *oracle) twice(first *time.Duration) bool {
 	if *first == 0 {
 		*first = o.w.now
@@ -17,15 +18,16 @@ func (o *oracle) twice(first *time.Duration) bool {
 	return o.w.now-*first >= time.Second
 }
 
-// noteAnswer updates r after a valid answer from the address of the instance, or after a push
-// of its client. Only an answer that proves the registered process renews the lease.
+// noteAnswer updates the record r after a valid answer from the address of the instance, or
+// after a status that its client has pushed. The answer renews the lease only if it certainly
+// comes from the registered process.
 func (r *record) noteAnswer(m *message) {
 	o := r.o
 	ev := &m.ev
-	if ev.Kind != mesh.EventReport || ev.Report.Source != health.SourcePush { // a push does not come from the address of the instance
+	if ev.Kind != mesh.EventReport || ev.Report.Source != health.SourcePush { // a status that the client pushes does not come from the address of the instance
 		r.stranger = false
 	}
-	known := r.named && o.w.now > r.namedAt+10*lag // since the server knows its health name, the follower must use this name now
+	known := r.named && o.w.now > r.namedAt+10*lag // the server has known its health name for some time, so the follower must use this name
 	if known && ev.Kind == mesh.EventReport && stock(ev.Report.Source) && !ev.Report.Named {
 		o.w.fail("name", "%s has known its health name, and is followed by another: %+v", r.in.id, ev.Report)
 	}
@@ -62,7 +64,7 @@ func (r *record) note(now time.Duration, rep *mesh.Report) {
 }
 
 // proves reports whether an answer certainly comes from the registered process. This needs a
-// proof in the answer, or a renewal of the lease between two answers of one session.
+// proof in the answer, or a renewal of the lease between two answers on one stream.
 func (r *record) proves(ev *mesh.Event) bool {
 	switch {
 	case ev.Proven || ev.Kind == mesh.EventReport && ev.Report.Source == health.SourcePush:
@@ -75,8 +77,8 @@ func (r *record) proves(ev *mesh.Event) bool {
 	return r.between
 }
 
-// noteFailure updates r after a refused connection, an error, an invalid answer, or an answer
-// of a process that is not the registered one.
+// noteFailure updates the record r after a refused connection, an error, or an invalid answer.
+// It does the same after an answer of a process that is not the registered one.
 func (r *record) noteFailure(ev *mesh.Event) {
 	o := r.o
 	switch ev.Kind {
@@ -116,7 +118,7 @@ func (r *record) noteFailure(ev *mesh.Event) {
 	}
 }
 
-// suspectAnswer makes the instance of r suspect because of an answer without a status. Such an
+// suspectAnswer makes the instance suspect because it has answered without a status. This
 // answer shows that the network path works, so the instance is not silent.
 func (r *record) suspectAnswer() {
 	if r.pushers > 0 || r.lost() {
@@ -132,7 +134,7 @@ func (r *record) noteConfiguration(why health.Cause) {
 	r.config, r.waiting, r.expired, r.garbledAt = why, stamp{}, stamp{}, since
 }
 
-// lives reports whether the process that registered the instance of r is still running.
+// lives reports whether the process that registered the instance is still running.
 func (r *record) lives() bool {
 	return r.in.up && (r.static || strconv.FormatUint(r.in.incarnation, 10) == r.incarnation)
 }

@@ -41,7 +41,7 @@ func (c *coordinator) call(cl *call) {
 	c.wakeAt = min(c.wakeAt, c.w.now+lag)
 }
 
-// answered updates the world after the coordinator has replied to the command cl.
+// answered updates the simulated client after the coordinator has replied to its command cl.
 func (c *coordinator) answered(cl *call) {
 	cl.answered = true
 	switch {
@@ -54,8 +54,8 @@ func (c *coordinator) answered(cl *call) {
 	}
 }
 
-// repeat plans another attempt if cl is a registration. The first attempt has failed or has
-// had no reply.
+// repeat plans another attempt of the command cl if it is a registration. It is called after
+// an attempt that failed or had no reply.
 func (w *world) repeat(cl *call) {
 	if cl.Register != nil && cl.in.up && cl.process == cl.in.incarnation {
 		w.plan(cl.in, taskRegister, cl.in.process.gen, retryCall)

@@ -19,8 +19,8 @@ func same(is, want *health.Override) bool {
 // states that are allowed.
 type instanceChecks struct{ *oracle }
 
-// check checks the published state of the instance of r. This state must agree with all
-// evidence that the coordinator has received, and with the truth.
+// check checks the published state of the instance that r describes. This state must agree
+// with all evidence that the coordinator has received, and with the truth.
 func (o instanceChecks) check(r *record) {
 	s := &r.state
 	r.expireDeadlines(o.stamp())
@@ -35,14 +35,14 @@ func (o instanceChecks) check(r *record) {
 		r.flapping = stamp{}
 	}
 	if r.excused() && s.Judged != r.said && r.mayBelieve() {
-		r.believe() // a foreign process at the address has reported SERVING
+		r.believe() // the mesh has accepted SERVING from a foreign process at the address
 	}
 	switch {
 	case r.excused():
 		o.checkLeaving(r)
 	case flapping:
 		o.checkFlapping(r)
-	case r.forced != nil && r.moves >= 3: // flap damping may suppress the instance, which the override hides
+	case r.forced != nil && r.moves >= 3: // the override hides whether flap damping suppresses the instance
 		o.adoptUnseen(r)
 	default:
 		o.checkSeen(r)
@@ -64,8 +64,8 @@ func (o instanceChecks) checkLeaving(r *record) {
 	}
 }
 
-// checkSeen checks an instance whose judged status is visible, since flap damping does not
-// suppress the instance.
+// checkSeen checks an instance that flap damping does not suppress. The field Judged of its
+// published state is then the status that follows from the evidence.
 func (o instanceChecks) checkSeen(r *record) {
 	s := &r.state
 	r.setVague(false)
@@ -96,8 +96,9 @@ func (r *record) base() health.Status {
 	return r.said
 }
 
-// matches reports whether the evidence allows the published status. The evidence may allow
-// SERVING in addition to r.said. If SERVING is then published, matches stores it as r.said.
+// matches reports whether the published status is r.said, the status that the mesh should use.
+// If r.also is true, SERVING is allowed too. If SERVING is then published, matches sets r.said
+// to SERVING.
 func (o instanceChecks) matches(r *record) bool {
 	s := r.state.Judged
 	if r.config != health.CauseNone {
@@ -153,8 +154,9 @@ func (o instanceChecks) checkUnconfirmed(r *record) {
 	r.setVague(r.suspectFrom.set && !r.silent && !r.held && o.w.now >= r.giveUp.ends)
 }
 
-// overdue reports whether the coordinator should have given the instance up before now. After
-// the coordinator was late, it may wait longer, so overdue returns false for some time.
+// overdue reports whether the instance has been suspect for too long: the coordinator should
+// have made its status worse before now. A coordinator that was late may wait longer, so overdue
+// returns false for some time after lateness.
 func (o instanceChecks) overdue(r *record) bool {
 	after := o.policy().UnreachableAfter
 	if late := o.w.coord.forgivenAt; late != 0 && o.w.now < late+after+slack {
@@ -174,8 +176,8 @@ func (o instanceChecks) checkFull(r *record) {
 	o.checkSaid(r)
 }
 
-// checkGone checks an instance that the coordinator has given up, because the instance was
-// silent or its lease has expired.
+// checkGone checks an instance whose status the coordinator has made worse, because the
+// instance was silent or its lease has expired.
 func (o instanceChecks) checkGone(r *record) {
 	s := &r.state
 	first, held := !r.gone, r.held
@@ -206,14 +208,16 @@ func (o instanceChecks) checkGone(r *record) {
 	}
 }
 
-// hiddenByGuard reports whether a guard may have kept the last status of the instance although
-// nothing shows it. This is possible if that status is NOT_SERVING.
+// hiddenByGuard reports whether a guard may keep the last status of the instance although the
+// published state does not show the guard. This is possible if the last status is NOT_SERVING.
 func (o instanceChecks) hiddenByGuard(r *record) bool {
 	return r.said == health.NotServing && !r.unguardedFor(2*o.policy().UnreachableAfter)
 }
 
-// checkGivenUp checks that the coordinator has not given up a living instance that it can
-// reach. overForgiven means that lateness beyond the limit has made the status UNKNOWN.
+// checkGivenUp is called when the coordinator has made the status of an instance worse because
+// of silence or an expired lease. It checks that the instance is not a living one that the
+// coordinator can reach, and that no guard protects it. overForgiven is true if the status is
+// UNKNOWN because a deadline was extended to its limit.
 func (o instanceChecks) checkGivenUp(r *record, overForgiven bool) {
 	r.moves++
 	r.markLowered()
@@ -255,8 +259,9 @@ func (o instanceChecks) checkFlapping(r *record) {
 	o.adoptUnseen(r)
 }
 
-// adoptUnseen updates r while flap damping or an override hides the judged status. It takes
-// from the published state whether the instance is unconfirmed or was given up.
+// adoptUnseen updates the record r while flap damping or an override hides the status that
+// follows from the evidence. It does not check this status. It concludes from the published
+// field Unconfirmed whether the instance is still suspect or counts as lost.
 func (o instanceChecks) adoptUnseen(r *record) {
 	s := &r.state
 	if r.waiting.set && o.due(r.waiting, o.policy().RecoverHold) {
@@ -278,8 +283,8 @@ func (o instanceChecks) adoptUnseen(r *record) {
 	r.setVague(s.Unconfirmed && r.suspectFrom.set && o.w.now >= r.giveUp.ends)
 }
 
-// checkTouched checks every instance that has received an event or a change in this Step of
-// the core. Once a second it checks all instances, since the mesh may have missed a deadline.
+// checkTouched checks every instance that has had an event or a change in this call of
+// core.Step. Once a second it checks all instances, since the mesh may have missed a deadline.
 func (o *oracle) checkTouched() {
 	o.noteGuards()
 	o.noticed = o.stamp()
@@ -317,8 +322,9 @@ func (o *oracle) scan() {
 	}
 }
 
-// checkZones compares the guards of the core with the counts of the oracle. Before it reports
-// a fault, it checks all instances again, which updates the counts.
+// checkZones compares the guards of the core with the numbers of suspect instances that the
+// oracle has counted. Before it reports a fault, it checks all instances again, which updates
+// these numbers.
 func (o *oracle) checkZones() {
 	if o.zoneFault() != "" {
 		o.scan()
@@ -331,7 +337,7 @@ func (o *oracle) checkZones() {
 func (o *oracle) zoneFault() string {
 	for name, z := range o.zones {
 		// A guard trips if half of the known instances are suspect. It releases when less
-		// than a third of them are suspect.
+		// than a third of the known instances are suspect.
 		must := o.policy().GuardMin > 0 && z.known >= o.policy().GuardMin && 2*z.suspects >= z.known && z.known > 0
 		mustNot := z.suspects == 0 || 3*z.suspects < z.known
 		if must && !z.tripped || mustNot && z.tripped {

@@ -6,7 +6,8 @@ import (
 )
 
 // clock returns the times that the simulated coordinator reads. The monotonic reading follows
-// the time of the script. The wall clock reading differs from it by the sum of all jumps.
+// the time of the script. The wall clock reading differs by the sum of all jumps of the wall
+// clock.
 type clock struct {
 	base time.Time
 	jump time.Duration
@@ -16,12 +17,12 @@ type clock struct {
 // monotonic reading.
 func newClock() *clock { return &clock{base: time.Now()} }
 
-// at returns what the coordinator reads from its clocks when d has passed since the begin of
-// the script.
+// at returns what the coordinator reads from its clocks when the duration d has passed since
+// the begin of the script.
 func (c *clock) at(d time.Duration) time.Time {
 	t := c.base.Add(d + c.jump)
-	// No function of package time changes the monotonic reading alone. The layout of
-	// time.Time has been the same since Go 1.9.
+	// No function of package time changes the monotonic reading alone, so this line changes
+	// it in memory. The layout of time.Time has been the same since Go 1.9.
 	(*reading)(unsafe.Pointer(&t)).monotonic -= int64(c.jump)
 	return t
 }

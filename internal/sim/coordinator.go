@@ -14,7 +14,7 @@ import (
 )
 
 const (
-	lag        = 2 * time.Millisecond // time from an input of the core to the call of Step
+	lag        = 2 * time.Millisecond // time from an input of the core to the call of core.Step
 	storeTrust = 5 * time.Minute
 	queueBytes = 1 << 20
 	mostSpins  = 1000
@@ -25,8 +25,8 @@ func newCoordinator(w *world) *coordinator {
 	return &coordinator{w: w, clock: newClock(), store: store.NewMemory(100)}
 }
 
-// next returns the time at which act must be called next: to start the coordinator, or for its
-// next Step.
+// next returns the time at which the method act must be called: the time of the next start of
+// the coordinator, or of the next call of core.Step.
 func (c *coordinator) next() time.Duration {
 	if !c.up {
 		return c.upAt
@@ -52,8 +52,8 @@ func (c *coordinator) hasInputs() bool {
 	return len(c.inbox) > 0 || c.called < len(c.calls) || c.result != nil
 }
 
-// step calls Step of the core with all inputs that wait. It then stores and publishes what
-// Step returns, and lets the oracle check it.
+// step calls core.Step with all inputs that have come since the last call. It then stores and
+// publishes what core.Step returns, and lets the oracle check the published states.
 func (c *coordinator) step() {
 	now := c.clock.at(c.w.now)
 	c.w.oracle.noteStep()
@@ -148,8 +148,8 @@ func (c *coordinator) Applied(ev *mesh.Event, changes []health.Change) {
 	c.w.oracle.noteEvent(c.messageOf(ev), changes)
 }
 
-// messageOf returns the message from which the core has made an event. For events that come
-// from the store or a command, it makes a message.
+// messageOf returns the message from which the core has made an event. Commands, renewals and
+// the content of the store also cause events. For these, messageOf makes a new message.
 func (c *coordinator) messageOf(ev *mesh.Event) *message {
 	m := message{ev: *ev}
 	switch ev.Kind {
@@ -193,8 +193,8 @@ func (c *coordinator) updateFollower(ch *health.Change) {
 	in.named = ch.Named
 }
 
-// sleep plans the next Step after the time d. The Step is earlier if inputs wait, or if the
-// store has an operation to carry out.
+// sleep plans the next call of core.Step after the duration d. The call comes earlier if inputs
+// are ready, or if the store has an operation to carry out.
 func (c *coordinator) sleep(d time.Duration) {
 	c.due = c.w.now + d
 	c.wakeAt = c.due
@@ -206,7 +206,7 @@ func (c *coordinator) sleep(d time.Duration) {
 	}
 }
 
-// crash ends the coordinator, which starts again after d. Only the content of its store
+// crash ends the coordinator, which starts again after the duration d. Only the content of its store
 // remains. Clients repeat the registrations that had no reply.
 func (c *coordinator) crash(d time.Duration) {
 	if !c.up {

@@ -8,18 +8,17 @@
 //   - The world (world.go) has the true state of every instance. It turns the steps into
 //     messages of followers and clients, such as reports, refused connections and renewals.
 //   - The agenda (task.go) is the list of future tasks, such as the next heartbeat.
-//   - The coordinator (coordinator.go) passes the messages to the core by calls of Step. It
-//     stores and publishes what the core returns.
+//   - The coordinator (coordinator.go) passes the messages to the core by calls of the method
+//     Step of core.Core. It stores and publishes what this method returns.
 //   - The oracle (oracle.go) knows the world and the messages. It has one record
 //     (record.go) for each registered instance. It checks that each published state is
-//     allowed, and that every state that is due was published.
+//     allowed, and that no change is missing or late.
 //
-// A Step with a capital letter is a call of core.Core.Step. The core forgives lateness: it
-// extends its deadlines if it was called late. The oracle therefore notes each time
-// together with the lateness that was forgiven until then (stamp). An instance is given up
-// when the coordinator makes its status worse because the instance was silent, refused
-// connections, or did not renew its lease. A guard may hold an instance, which means that
-// the instance keeps its last status instead.
+// The core forgives lateness: it extends its deadlines if it was called late. The oracle
+// therefore notes each time together with the lateness that was forgiven until then
+// (stamp). The coordinator gives an instance up when it makes the status worse because the
+// instance was silent, refused connections, or did not renew its lease. A guard may hold
+// an instance, which means that the instance keeps its last status instead.
 //
 // Random values depend on the seed and on names, never on the order of draws. The rest of
 // a script therefore stays the same when one step is removed. A script that fails can be

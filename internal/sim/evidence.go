@@ -7,8 +7,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// noteStep stores which guards are tripped. It is called at the begin of each Step of the
-// core.
+// noteStep stores which guards are tripped. It must be called before each call of core.Step.
 func (o *oracle) noteStep() {
 	for _, z := range o.zones {
 		z.before = z.tripped
@@ -74,7 +73,7 @@ func (o *oracle) noteRegistration(m *message) *record {
 func (r *record) noteLoad(ev *mesh.Event) {
 	o := r.o
 	l, amnesty := ev.Loaded, max(o.policy().Amnesty, 0)
-	if l.Unheard { // the time before the restart is also part of StartupGrace
+	if l.Unheard { // StartupGrace has run since the registration, which was before the restart
 		age := o.w.coord.clock.at(o.w.now).Round(0).Sub(ev.Spec.RegisteredAt)
 		r.grace -= max(0, min(age, r.grace))
 	}
@@ -107,7 +106,7 @@ func (o *oracle) forced(v *health.Override) forced {
 	return f
 }
 
-// noteEvidence updates r after an event that has the present lease of the instance.
+// noteEvidence updates the record r after an event that has the present lease of the instance.
 func (r *record) noteEvidence(m *message) {
 	o := r.o
 	ev := &m.ev
@@ -153,7 +152,7 @@ func (r *record) clearSuspicion() {
 }
 
 // noteRenewal notes that the client has renewed the lease, which now lasts for ttl. If the
-// instance was given up because of silence or an expired lease, it becomes suspect.
+// instance was lost because of silence or an expired lease, it becomes suspect.
 func (r *record) noteRenewal() {
 	o := r.o
 	if r.static {
@@ -164,17 +163,17 @@ func (r *record) noteRenewal() {
 	r.between, r.mayGo = r.before, 0
 	r.length = ttl
 	if expired || unreachable {
-		suspect := r.silentAfter // a renewal does not show that the coordinator can reach the instance
+		silentAfter := r.silentAfter // kept, since a renewal does not show that the coordinator can reach the instance
 		r.clearSuspicion()
-		r.expired, r.silentAfter = stamp{}, suspect
+		r.expired, r.silentAfter = stamp{}, silentAfter
 		r.markSuspect()
 		r.silent = unreachable && r.suspectFrom.set
 	}
 }
 
-// noteWait updates r after the follower has waited for an answer in vain. late is the lateness
-// of the coordinator during the wait. If late is not 0, the instance becomes suspect only after
-// it was silent for a further time late.
+// noteWait updates the record r after the follower has waited for an answer in vain. late is
+// the lateness of the coordinator during this wait. If late is not 0, the instance becomes
+// suspect only after it was silent for a further time, which is at most late.
 func (r *record) noteWait(late time.Duration) {
 	o := r.o
 	switch {
@@ -187,7 +186,7 @@ func (r *record) noteWait(late time.Duration) {
 }
 
 // noteSilence makes the instance suspect because it is silent. It does nothing if the client
-// has a push stream, or if the instance was given up.
+// has a push stream, or if the instance is already lost, which is worse than suspect.
 func (r *record) noteSilence() {
 	if r.pushers == 0 && !r.lost() {
 		r.markSuspect()
@@ -196,7 +195,7 @@ func (r *record) noteSilence() {
 }
 
 // markSuspect makes the instance suspect. It does nothing if the client has a push stream, or
-// if the instance was given up.
+// if the instance is already lost, which is worse than suspect.
 func (r *record) markSuspect() {
 	o := r.o
 	if r.pushers > 0 || r.lost() {
@@ -209,7 +208,7 @@ func (r *record) markSuspect() {
 	r.full, r.byStranger = false, false
 }
 
-// noteRefusal updates r after a refused connection. A second refusal, at least a second after
+// noteRefusal updates the record r after a refused connection. A second refusal, at least a second after
 // the first one, makes the instance NOT_SERVING.
 func (r *record) noteRefusal() {
 	o := r.o
@@ -224,8 +223,9 @@ func (r *record) noteRefusal() {
 	r.markLowered()
 }
 
-// markLowered notes that the instance was given up. If the instance has a stock server, or has
-// never reported a status, its next SERVING counts only after RecoverHold.
+// markLowered notes that the coordinator has made the status of the instance worse without a
+// report. If the instance has a stock server, or has never reported a status, its next SERVING
+// counts only after RecoverHold.
 func (r *record) markLowered() {
 	r.waiting, r.config = stamp{}, health.CauseNone
 	if (stock(r.source) || !r.seen) && !r.leaving() {
@@ -252,35 +252,36 @@ func (r *record) noteReport(rep *mesh.Report) {
 	r.said, r.source, r.failed = rep.Status, rep.Source, rep.Cause == health.CauseFailed
 }
 
-// setVague sets r.vague to is, and updates o.vague, the number of records with vague set.
-func (r *record) setVague(is bool) {
+// setVague sets the field vague of the record. It also updates o.vague, the number of records
+// whose field vague is true.
+func (r *record) setVague(vague bool) {
 	o := r.o
-	if r.vague != is {
-		r.vague = is
+	if r.vague != vague {
+		r.vague = vague
 		o.vague++
-		if !is {
+		if !vague {
 			o.vague -= 2
 		}
 	}
 }
 
-// expireDeadlines ends the waits of r that are over at the time until. As a result the
-// instance may be silent, its lease may have expired, or its override may have ended.
-func (r *record) expireDeadlines(until stamp) {
+// expireDeadlines applies all deadlines of the record that are not later than t. As a result
+// the instance may be silent, its lease may have expired, or its override may have ended.
+func (r *record) expireDeadlines(t stamp) {
 	o := r.o
-	if r.silentAfter.set && until.at >= r.silentAfter.ends {
+	if r.silentAfter.set && t.at >= r.silentAfter.ends {
 		r.silentAfter = deadline{}
-		r.also = r.also || r.mayBelieve() // the mesh may have published SERVING earlier in this Step
+		r.also = r.also || r.mayBelieve() // the mesh may have published SERVING earlier in this call of core.Step
 		r.noteSilence()
 	}
-	if !r.static && !r.ended.set && until.past(r.renewed, r.length) {
+	if !r.static && !r.ended.set && t.past(r.renewed, r.length) {
 		r.expired = o.stamp()
-		r.ended = r.expired // ended is the end of the lease, and expired is when the oracle notices this end
+		r.ended = r.expired // ended is the end of the lease; expired is the time at which the oracle notices this end
 		r.ended.at = r.ended.ends(r.renewed, r.length)
 		r.held = r.state.Unconfirmed
 		r.moves++
 	}
-	if r.forced != nil && until.at >= r.forcedTo {
+	if r.forced != nil && t.at >= r.forcedTo {
 		r.forced = nil
 	}
 }

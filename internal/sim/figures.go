@@ -4,7 +4,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// noteTruth updates in.truth, which the figures need. well is the present result of in.well.
+// noteTruth updates in.truth, the facts with which the figures compare the published statuses.
+// well is true if the coordinator can receive the right status of the instance.
 func (o *oracle) noteTruth(in *instance, well bool) {
 	up := in.up && in.says.Routable()
 	if up != in.serves {
@@ -22,7 +23,7 @@ func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	case up == was, c.Override != nil || r.state.Override != nil:
 	case up && in.usable:
 		f.Held = append(f.Held, o.w.now-max(in.usableSince, o.w.coord.startedAt.at))
-	case up: // the instance has become unusable before SERVING was published
+	case up: // the instance had died or could not be reached when SERVING was published
 	case in.serves && c.Cause != health.CauseStarting && c.Cause != health.CauseFlapping:
 		f.FalseDown++
 	case !in.up:
@@ -30,8 +31,9 @@ func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	}
 }
 
-// service adds 1 to ServiceDown if c makes a service NOT_SERVING although more than half of
-// its registered instances serve.
+// service adds 1 to ServiceDown if the change c wrongly makes a service NOT_SERVING. The change
+// is wrong if the processes of more than half of the registered instances report a routable
+// status.
 func (f *Figures) service(o *oracle, c *health.Change) {
 	if c.Status != health.NotServing || c.From == health.NotServing {
 		return

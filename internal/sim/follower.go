@@ -20,17 +20,17 @@ const (
 // an instance.
 func (w *world) beatEvery() time.Duration { return max(time.Second, w.pace(5*time.Second)) }
 
-// pace returns the shorter of the interval every and a third of UnreachableAfter.
-func (w *world) pace(every time.Duration) time.Duration {
-	return min(every, w.setup.Policy.UnreachableAfter/3)
+// pace returns interval, but at most a third of UnreachableAfter.
+func (w *world) pace(interval time.Duration) time.Duration {
+	return min(interval, w.setup.Policy.UnreachableAfter/3)
 }
 
-// follow starts the follower of an instance with a new lease. The follower dials when the time
-// after has passed.
-func (w followers) follow(in *instance, lease uint64, after time.Duration) {
+// follow starts the follower of an instance that has a new lease. The follower dials after the
+// duration delay.
+func (w followers) follow(in *instance, lease uint64, delay time.Duration) {
 	f := &in.follower
 	*f = follower{followed: lease, gen: f.gen + 1, closed: w.oracle.stamp()}
-	w.plan(in, taskDial, f.gen, after)
+	w.plan(in, taskDial, f.gen, delay)
 }
 
 func (w followers) unfollow(in *instance) {
@@ -38,14 +38,14 @@ func (w followers) unfollow(in *instance) {
 	in.follower.gen++
 }
 
-// reset ends the stream of an instance's follower. The follower dials again when the time
-// after has passed.
-func (w followers) reset(in *instance, after time.Duration) {
+// reset ends the stream of an instance's follower. The follower dials again after the duration
+// delay.
+func (w followers) reset(in *instance, delay time.Duration) {
 	f := &in.follower
 	f.streaming, f.failures, f.lastSent, f.closed = false, 0, 0, w.oracle.stamp()
 	f.gen++
 	if f.followed != 0 {
-		w.plan(in, taskDial, f.gen, after)
+		w.plan(in, taskDial, f.gen, delay)
 	}
 }
 
@@ -72,8 +72,9 @@ func (w followers) followerTask(in *instance, kind taskKind) {
 	}
 }
 
-// patient returns the time-out that a follower uses in place of d. A coordinator that works
-// badly, as its score says, waits longer, but at most for half of UnreachableAfter.
+// patient returns the time-out that a follower uses in place of the usual time-out d. It is
+// longer if the coordinator itself has problems, which the method Score of the mesh counts. It
+// is at most half of UnreachableAfter.
 func (w followers) patient(d time.Duration) time.Duration {
 	return min(d*time.Duration(1+w.coord.mesh().Score()), w.setup.Policy.UnreachableAfter/2)
 }
@@ -132,7 +133,7 @@ func (w followers) beat(in *instance) {
 	switch {
 	case in.deaf():
 	case f.to != in.listener:
-		w.reset(in, 0) // another process listens now, which does not know the stream
+		w.reset(in, 0) // another process listens now, and this process does not have the stream
 		return
 	case f.behind, f.source == health.SourcePoll:
 		w.sendStatus(in)
@@ -170,8 +171,9 @@ func (w followers) sendMessage(in *instance, ev mesh.Event) {
 	w.agenda.push(task{at: f.lastSent, kind: taskArrive, in: in, msg: &m})
 }
 
-// receive passes a message to the coordinator, unless the stream that carried it has ended. A
-// message with an earlier lease is always passed on, since a queue may have delayed it.
+// receive passes a message to the coordinator, unless the stream that carried the message has
+// ended. It always passes a message with an earlier lease: a queue in the coordinator may still
+// have such a message after the stream has ended.
 func (w followers) receive(in *instance, m *message) {
 	f := &in.follower
 	switch {
@@ -186,7 +188,7 @@ func (w followers) receive(in *instance, m *message) {
 	w.coord.deliver(*m)
 }
 
-// observe passes an event to the coordinator that the follower itself has noticed, such as a
+// observe tells the coordinator about an event that the follower itself has noticed, such as a
 // time-out. since is the begin of a wait without an answer; 0 means that there was no wait.
 func (w followers) observe(in *instance, ev mesh.Event, since time.Duration) {
 	ev.ID, ev.Lease = in.id, in.followed
@@ -194,7 +196,7 @@ func (w followers) observe(in *instance, ev mesh.Event, since time.Duration) {
 }
 
 // relisten notes that another process listens at the address of the instance, or that the
-// process has lost its streams. It ends the open stream of the follower.
+// process there has lost its streams. It ends the open stream of the follower.
 func (w *world) relisten(in *instance) {
 	in.listener++
 	if in.streaming && !in.deaf() {

@@ -81,15 +81,15 @@ func (g *generator) service(n, most int) Service {
 	return s
 }
 
-func (g *generator) step(after time.Duration, s Step) {
-	g.at += after
+func (g *generator) step(delay time.Duration, s Step) {
+	g.at += delay
 	s.At = g.at
 	g.s.Steps = append(g.s.Steps, s)
 }
 
-// do adds a step about an instance or a zone to the script. The parameter after is the time
-// between the previous step and the new one.
-func (g *generator) do(after time.Duration, op Op, who string) { g.step(after, Step{Op: op, Who: who}) }
+// do adds a step about an instance or a zone to the script. delay is the time between the
+// previous step and the new one.
+func (g *generator) do(delay time.Duration, op Op, who string) { g.step(delay, Step{Op: op, Who: who}) }
 
 // begin adds steps that start about seven of eight instances in the first 4 s of the script.
 func (g *generator) begin() {
@@ -117,8 +117,8 @@ func (g *generator) somewhere() string {
 	return fmt.Sprint("z", g.IntN(g.zones))
 }
 
-// soon returns a random delay of at most 2 min. Its magnitude is also random: 100 ms, 2 s,
-// 20 s or 2 min.
+// soon returns a random delay. The largest possible delay is also random: 100 ms, 2 s, 20 s or
+// 2 min.
 func (g *generator) soon() time.Duration {
 	return one(g, g.below(100*time.Millisecond), g.below(2*time.Second), g.below(20*time.Second), g.below(2*time.Minute))
 }
@@ -342,7 +342,7 @@ func (g *generator) allAnswerBadly() {
 }
 
 // forgets makes a stock server answer that its health name is unknown, until a later step. In
-// half of the cases the server does not know the name from its start.
+// half of the cases the server has just started and has never known the name.
 func (g *generator) forgets() {
 	who := g.someone()
 	if g.IntN(2) == 0 {

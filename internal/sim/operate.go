@@ -100,7 +100,7 @@ func (w *world) heal(in *instance) {
 	}
 	w.mark(in)
 	if in.streaming && in.behind && in.to == in.listener && in.source != health.SourcePoll {
-		w.followers.sendStatus(in) // the network delivers the status that the fault has held back
+		w.followers.sendStatus(in) // the process sends the status that the network did not deliver before
 	}
 }
 
@@ -149,7 +149,7 @@ func (w *world) playAddressStep(in *instance, s *Step) {
 	switch s.Op {
 	case OpTake:
 		if in.up && !in.service.Static && !in.embedded() {
-			return // a follower cannot distinguish two stock servers while the client renews the lease
+			return // no foreign process, since a follower cannot distinguish two stock servers while the client renews the lease
 		}
 		in.other, in.otherSays = other(1+s.N%int(numOthers-1)), health.Serving
 		w.relisten(in)
@@ -182,13 +182,13 @@ func (w *world) name(in *instance) {
 	}
 }
 
-// sicken makes the process of an instance answer new calls wrongly, as how specifies. If
-// breaks is true, sicken also ends the open stream.
-func (w *world) sicken(in *instance, how sickness, breaks bool) {
+// sicken makes the process of an instance answer new calls wrongly, in the way that kind
+// selects. If breaks is true, sicken also ends the open stream.
+func (w *world) sicken(in *instance, kind sickness, breaks bool) {
 	if !in.up {
 		return
 	}
-	in.sick = how
+	in.sick = kind
 	if breaks && in.other == nobody {
 		w.relisten(in)
 	}

@@ -15,28 +15,30 @@ func newOracle(w *world) *oracle {
 	return o
 }
 
-// forget drops the published states and all counts. The coordinator loses them when it
-// crashes.
+// forget drops the published states and all counts, since a coordinator that crashes loses
+// them.
 func (o *oracle) forget() {
 	o.records, o.aggregates = map[health.ID]*record{}, map[health.ID]*health.State{}
 	o.dirty, o.zones = map[string]bool{}, map[string]*zone{}
 	o.touched, o.revision, o.vague, o.away, o.unheard = nil, 0, 0, 0, o.stamp()
 }
 
-// isOverForgiven reports whether a wait for length that began at s is over-forgiven: since s,
-// the coordinator was late by more than four times length in total.
+// isOverForgiven reports whether the coordinator was late by more than four times length in
+// total since the time s. A wait of this length that began at s is then over-forgiven.
 func (o *oracle) isOverForgiven(s stamp, length time.Duration) bool {
 	return s.set && o.forgiven-s.forgiven > 4*length
 }
 
-// mayBeOverForgiven reports whether, since the instance became suspect, the coordinator may
-// have been late by more than it may forgive. length is the wait before a suspect is given up.
+// mayBeOverForgiven reports whether the coordinator may have been late by more than it forgives
+// since the instance became suspect. length is the time for which a suspect instance keeps its
+// last status.
 func (o *oracle) mayBeOverForgiven(r *record, length time.Duration) bool {
 	capped := r.suspectFrom.set && o.forgiven > r.suspectFrom.forgiven && o.w.now >= r.heardThen+4*o.policy().UnreachableAfter
 	return capped || o.isOverForgiven(r.suspectFrom, length)
 }
 
-// awakeFor returns the time since s, minus the lateness of the coordinator in that time.
+// awakeFor returns the duration since the time s, minus the lateness of the coordinator in this
+// duration.
 func (o *oracle) awakeFor(s stamp) time.Duration {
 	return o.w.now - s.at - (o.forgiven - s.forgiven)
 }
@@ -77,7 +79,7 @@ func (r *record) drained() bool {
 	return r.static && r.said == health.Draining && r.refusedAt != 0 && r.suspectFrom.set
 }
 
-// markTouched makes checkTouched check r at the end of this Step of the core.
+// markTouched makes checkTouched check the record r at the end of this call of core.Step.
 func (o *oracle) markTouched(r *record) {
 	if !r.dirty {
 		r.dirty = true

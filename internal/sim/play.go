@@ -8,7 +8,7 @@ import (
 
 // Result has the first fault that [Play] found in a script, and the figures of the script.
 type Result struct {
-	Fault   *Fault        // nil if every check of the oracle succeeded
+	Fault   *Fault        // the first fault; nil if every check of the oracle succeeded
 	Events  int           // number of events that the mesh has received
 	Took    time.Duration // simulated time from the begin to the end of the script
 	Figures Figures
@@ -37,8 +37,8 @@ func play(w *world, s *Script) Result {
 	return Result{Fault: w.fault, Events: w.events, Took: w.now, Figures: w.oracle.figures}
 }
 
-// recover ends all failures. It waits for longer than guards and flap damping can delay a
-// status. Then it checks that every instance is published with its true status.
+// recover ends all failures. It waits for longer than the time by which guards and flap damping
+// can delay a status. Then it checks that every instance is published with its true status.
 func (w *world) recover() {
 	p := &w.setup.Policy
 	for _, in := range w.all {

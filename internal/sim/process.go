@@ -25,7 +25,8 @@ func (p *process) open() bool {
 }
 
 // well reports whether the coordinator can receive the right status of the instance from its
-// address. For a static instance, a foreign process at the address is also right.
+// address. For a static instance, a foreign process also gives the right status, unless it
+// belongs to another service.
 func (in *instance) well() bool {
 	if in.service.Static && in.other != nobody {
 		return in.other != otherService && in.open()
@@ -33,8 +34,9 @@ func (in *instance) well() bool {
 	return in.up && in.open() && in.other == nobody && in.sick == sickNot && !in.unnamed
 }
 
-// mark stores the present results of in.well and in.deaf, and the times at which they changed.
-// It is called after each change of an instance.
+// mark stores whether the coordinator can receive the right status of the instance, whether the
+// network drops all its messages, and when these facts changed. It must be called after each
+// change of an instance.
 func (w *world) mark(in *instance) {
 	if in.deaf() && !in.wasDeaf {
 		in.deafSince = w.now
@@ -170,7 +172,7 @@ func (w *world) renewed(in *instance, r *core.Renewal) {
 }
 
 // push makes the client send a heartbeat on its push stream, if the instance needs the stream.
-// It ends the stream if the last heartbeat was sent brokenAfter ago.
+// It ends the stream if the client sent its last heartbeat at least brokenAfter ago.
 func (w *world) push(in *instance) {
 	switch {
 	case !in.pushing:

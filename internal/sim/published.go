@@ -63,8 +63,10 @@ func (o *oracle) noteInstance(r *record, c *health.Change) {
 	o.markTouched(r)
 }
 
-// noteRemoved checks that the mesh was allowed to remove the instance of r. It then deletes r.
-// The mesh may remove instances that deregistered, left, or were lost for DeregisterAfter.
+// noteRemoved checks that the mesh was allowed to remove an instance, and then deletes the
+// record r of the instance. The mesh may remove an instance that was deregistered. If the
+// instance is DRAINING or MAINTENANCE, the mesh may also remove it at the end of its lease.
+// Otherwise the mesh may remove it DeregisterAfter after the end of its lease.
 func (o *oracle) noteRemoved(r *record) {
 	r.expireDeadlines(o.stamp())
 	switch {
@@ -81,8 +83,8 @@ func (o *oracle) noteRemoved(r *record) {
 	delete(o.acked, r.in.id)
 }
 
-// noteAcknowledged checks that an acknowledged registration is stored and published. It makes
-// an exception if another call about the same instance may have replaced the registration.
+// noteAcknowledged checks that an acknowledged registration is stored and published. It reports
+// no fault if another command about the same instance may have replaced the registration.
 func (o *oracle) noteAcknowledged(cl *call) {
 	id, lease := cl.in.id, cl.Specs[0].Lease
 	if stored := o.w.coord.storedLease(id); stored != lease {

@@ -35,7 +35,7 @@ var ended = func() context.Context {
 	return ctx
 }()
 
-// read reads everything new in the feed, if the time r.lookAt has come.
+// read reads all new entries of the feed. It does nothing before the time r.lookAt.
 func (r *reader) read(w *world) {
 	if w.now < r.lookAt {
 		return
@@ -56,7 +56,7 @@ func (r *reader) read(w *world) {
 }
 
 // attachTo gives r a new feed.Reader if the coordinator has a new feed, or if r.resumes is
-// set. The first feed.Reader of r begins with a snapshot. Later ones resume at r.cursor.
+// true. The first feed.Reader of r begins with a snapshot. Each later one resumes at r.cursor.
 func (r *reader) attachTo(w *world) {
 	f := w.coord.feed
 	if r.from == f && !r.resumes {
@@ -125,8 +125,8 @@ func encodeBatch(audience feed.Audience) func(*feed.Batch) []byte {
 	return func(b *feed.Batch) []byte { return []byte{byte(audience), byte(len(b.Entries))} }
 }
 
-// compare compares the revisions of all entries that r knows with the published revisions. It
-// needs a reader that has read the whole feed.
+// compare compares the revisions of all entries that r has received with the published
+// revisions. It must be called when r has just read all new entries.
 func (r *reader) compare(w *world) {
 	n := 0
 	for _, in := range w.all {

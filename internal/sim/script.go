@@ -17,8 +17,8 @@ type Script struct {
 type Setup struct {
 	Seed     uint64
 	LogBytes int // number of bytes that the log of the feed keeps
-	// Start plus 100 ms is the longest time from the start of a process until it reports
-	// SERVING. 0 means 3 s.
+	// Start plus 100 ms is the longest time from the start of a process to its first report
+	// of SERVING. A Start of 0 means 3 s.
 	Start    time.Duration
 	Policy   health.MeshPolicy
 	Services []Service
@@ -43,15 +43,15 @@ type Step struct {
 	At     time.Duration // time since the begin of the script
 	Op     Op            // what happens
 	Who    string        // name of an instance, a service or a zone; empty means the coordinator or the mesh
-	Status health.Status // a parameter of some Ops
-	For    time.Duration // a parameter of some Ops
-	N      int           // a parameter of some Ops
+	Status health.Status // the status that some Ops need
+	For    time.Duration // the duration that some Ops need
+	N      int           // the number that some Ops need
 }
 
 // Op says what a [Step] does.
 type Op string
 
-// Steps about the instance whose name is in Who.
+// Steps about one instance. The field Who of the Step has the name of the instance.
 const (
 	OpAdd      Op = "add"      // the process of the instance starts and registers
 	OpKill     Op = "kill"     // the process of the instance dies
@@ -61,7 +61,7 @@ const (
 	OpIsolate  Op = "isolate"  // neither the instance nor the coordinator can reach the other one
 	OpHeal     Op = "heal"     // the network to the instance works again, and the instance answers correctly
 	OpDrop     Op = "drop"     // the network loses the next N messages from the instance
-	OpDelay    Op = "delay"    // from now on the messages of the instance arrive after the time For
+	OpDelay    Op = "delay"    // from now on each message of the instance arrives late by the time For
 	OpConfig   Op = "config"   // the instance answers with a certificate that the coordinator refuses
 	OpOverride Op = "override" // a person forces Status for the time For; 0 means without an end
 	OpClear    Op = "clear"    // a person clears the override of the instance
@@ -69,7 +69,8 @@ const (
 )
 
 // Steps about the process that listens at the address of an instance, and about its answers.
-// OpHeal undoes them. It leaves a foreign process only if the instance's own process is dead.
+// OpHeal undoes these steps, but it ends a foreign process only if the instance's own process
+// is running.
 const (
 	OpTake   Op = "take"   // a foreign process answers at the address of the instance; N selects its kind
 	OpLeave  Op = "leave"  // the foreign process at the address of the instance ends

@@ -6,7 +6,8 @@ import (
 )
 
 // shrinker makes a failing script smaller, one change after the other. It keeps a change if
-// the script still breaks the same rule. It stops when no change succeeds, or when tries is 0.
+// the smaller script still breaks the same rule. It stops when it can keep no change any more,
+// or when it has played enough scripts.
 type shrinker struct {
 	best  *Script            // the smallest failing script so far
 	fails func(*Script) bool // reports whether a script breaks the rule
@@ -14,7 +15,7 @@ type shrinker struct {
 }
 
 // Minimise makes the failing script s smaller, and returns a script that breaks the same rule.
-// It plays at most the number tries of scripts. It does not change s.
+// The parameter tries limits how many scripts Minimise plays. Minimise does not change s.
 func Minimise(s *Script, rule string, tries int) *Script {
 	return minimise(s, rule, tries, func(s *Script) *Fault { return Play(s).Fault })
 }
@@ -66,7 +67,7 @@ func (m *shrinker) try(change func(*Script)) bool {
 }
 
 // steps tries to remove steps from the script: first half of all steps at once, then smaller
-// groups, at last single steps.
+// groups, and finally single steps.
 func (m *shrinker) steps() {
 	for size := max(1, len(m.best.Steps)/2); ; size /= 2 {
 		for from := 0; from < len(m.best.Steps); {

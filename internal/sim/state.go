@@ -20,7 +20,7 @@ type world struct {
 	agenda    agenda
 	services  []*service
 	all       []*instance
-	named     map[string]*instance // all instances, by SERVICE/INSTANCE
+	named     map[string]*instance // all instances, by their names SERVICE/INSTANCE
 	coord     *coordinator
 	oracle    *oracle
 	followers followers
@@ -56,7 +56,7 @@ type instance struct {
 // the instance and the coordinator.
 type process struct {
 	up          bool
-	gen         uint32 // number of starts and ends of the process; tasks that were planned under another number are ignored
+	gen         uint32 // number of starts and ends of the process; a task that was planned when the number was smaller is ignored
 	incarnation uint64
 	says        health.Status // the status that the process reports
 	lease       uint64        // the lease that the client believes it has; 0 means none
@@ -79,10 +79,10 @@ type process struct {
 
 // address describes the process that listens at the address of an instance, and its answers.
 type address struct {
-	listener  uint32        // a number that rises whenever another process listens or its streams break
+	listener  uint32        // a number that rises when another process begins to listen, or when all streams to the process break
 	other     other         // the foreign process that listens; nobody if there is none
 	otherSays health.Status // the status that the foreign process reports
-	sick      sickness      // how the instance's own process answers calls wrongly
+	sick      sickness      // the wrong way in which the instance's own process answers calls
 	changed   stamp         // the last time that a step of the script changed the address or its answers
 	unnamed   bool          // true if the server does not know its health name, and answers SERVING for the empty name
 	stub      bool          // true if the Watch of the server does not work, so that the coordinator polls it
@@ -98,13 +98,13 @@ type sickness uint8
 // follower is the state of the coordinator's follower of one instance.
 type follower struct {
 	followed  uint64        // the lease of the followed instance; 0 means that no instance is followed
-	gen       uint32        // number of resets; tasks that were planned under another number are ignored
+	gen       uint32        // number of resets; a task that was planned when the number was smaller is ignored
 	streaming bool          // true while the follower has a stream or polls
-	to        uint32        // the value of address.listener when the stream was opened
+	to        uint32        // the value of address.listener when the follower opened the stream
 	source    health.Source // how the follower learns the status
 	session   uint64        // number of the stream
 	named     bool          // true if the published state says that the server has known its health name
-	behind    bool          // true if the follower has not received the last status
+	behind    bool          // true if the follower has not received the last status that the process reported
 	closed    stamp         // the time at which the last stream ended
 	heardAt   time.Duration // the last time that the follower received a message
 	dialedAt  time.Duration // the begin of the last dial
@@ -141,34 +141,34 @@ type coordinator struct {
 	w     *world
 	clock *clock
 	store *store.Memory
-	core  *core.Core // the core that was made at the last start
-	feed  *feed.Feed // the feed that was made at the last start
+	core  *core.Core // the real core, made at the last start of the coordinator
+	feed  *feed.Feed // the real feed, made at the last start of the coordinator
 	up    bool
 	epoch uint64
 	upAt  time.Duration // the time of the next start, if up is false
 	// startedAt is the time of the last start of the coordinator.
 	startedAt stamp
 
-	inbox       []message     // messages for the next Step of the core
-	inputs      []core.Input  // inputs of the present Step; the first ones are made from stepping, in the same order
-	stepping    []message     // messages of the present Step
+	inbox       []message     // messages for the next call of core.Step
+	inputs      []core.Input  // inputs of the present call of core.Step; the first inputs are the messages in stepping, in the same order
+	stepping    []message     // messages that the present call of core.Step receives
 	applied     int           // index in the field stepping of the last message that the mesh has received
-	wakeAt      time.Duration // the time of the next Step
-	due         time.Duration // the time of the next Step if no input comes before
+	wakeAt      time.Duration // the time of the next call of core.Step
+	due         time.Duration // the time of the next call of core.Step if no input comes before
 	pausedUntil time.Duration // the end of the last pause
 	forgivenAt  time.Duration // the last time that the core forgave lateness
-	lates       []lateness    // the last mostLates late Steps, the oldest first
-	spins       int           // number of Steps in a row that the core has asked for without an input; many of them mean a busy loop
+	lates       []lateness    // the last mostLates late calls of core.Step, the oldest first
+	spins       int           // number of calls of core.Step in a row that the core has asked for and that had no input; many such calls mean a busy loop
 
 	calls        []*call         // commands without a reply, the oldest first
-	called       int             // the first called elements of calls have been inputs of the core
+	called       int             // number of elements of calls, from the first one, that the core has already received
 	operation    *core.Operation // store operation that still must be carried out; nil if there is none
-	result       *core.Result    // result of the last store operation, an input of the next Step; nil if there is none
+	result       *core.Result    // result of the last store operation, for the next call of core.Step; nil if there is none
 	stalledUntil time.Duration   // the time until which the store blocks
 }
 
-// lateness describes one late Step of the core. at is the time of the Step, and late is the
-// delay of the Step.
+// lateness describes one late call of core.Step. at is the time of the call, and late is the
+// duration by which the call was late.
 type lateness struct{ at, late time.Duration }
 
 // call is a command that a client or a person sends to the coordinator.
@@ -185,7 +185,7 @@ type reader struct {
 	name     string
 	interest feed.Interest
 	audience feed.Audience
-	every    time.Duration // time between two reads; 0 means one read after every Step of the core
+	every    time.Duration // time between two reads; 0 means one read after every call of core.Step
 	resumes  bool          // if true, each read uses a new feed.Reader that resumes at cursor
 
 	from   *feed.Feed
@@ -193,7 +193,8 @@ type reader struct {
 	cursor feed.Cursor          // position after the last read
 	known  map[health.ID]uint64 // revisions of the entries that the reader has received
 	lookAt time.Duration        // the time of the next read
-	// compareAt is the time of the next comparison of known with all published entries.
+	// compareAt is the time of the next comparison between the field known and all published
+	// entries.
 	compareAt time.Duration
 	placed    bool // true if the reader has received a snapshot from its present feed
 }
@@ -204,10 +205,10 @@ type Figures struct {
 	// FalseDown is how often an instance was published as not routable although its
 	// process reported a routable status. The causes STARTING and FLAPPING do not count.
 	FalseDown int
-	// Detected has, for each instance that died, the time until it was published as not
-	// routable.
+	// Detected has, for each instance that died, the time from its death until it was
+	// published as not routable.
 	Detected []time.Duration
-	// Held has, for each instance that was routable again, the time until it was
+	// Held has, for each instance that became routable, the time from then until it was
 	// published as routable.
 	Held []time.Duration
 	// ServiceDown is how often a service was published as NOT_SERVING although the
@@ -223,10 +224,11 @@ func (w *world) fail(rule, format string, args ...any) {
 	}
 }
 
-// plan adds a task about an instance to the agenda. The task is due when the time after has
-// passed. gen is the present gen of the process or of the follower.
-func (w *world) plan(in *instance, kind taskKind, gen uint32, after time.Duration) {
-	w.agenda.push(task{at: w.now + after, kind: kind, gen: gen, in: in})
+// plan adds a task about an instance to the agenda. The task is due after the duration delay.
+// gen is the present process.gen for tasks of the process, and follower.gen for tasks of the
+// follower.
+func (w *world) plan(in *instance, kind taskKind, gen uint32, delay time.Duration) {
+	w.agenda.push(task{at: w.now + delay, kind: kind, gen: gen, in: in})
 }
 
 // hash returns the 64-bit FNV-1a hash of s.
@@ -246,11 +248,11 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// noise returns a random time below most. The time depends only on in.key and on the number
-// of earlier calls for the same instance.
-func (in *instance) noise(most time.Duration) time.Duration {
+// noise returns a random duration below limit. The duration depends only on in.key and on the
+// number of earlier calls for the same instance.
+func (in *instance) noise(limit time.Duration) time.Duration {
 	in.draws++
-	return time.Duration(mix(in.key+in.draws) % uint64(most))
+	return time.Duration(mix(in.key+in.draws) % uint64(limit))
 }
 
 func count(is bool) int {
@@ -276,8 +278,8 @@ func (c *coordinator) storedLease(id health.ID) uint64 {
 	return state.Registrations[0].Lease
 }
 
-// isAlone reports whether cl is the only command about its instance that waits for a reply or
-// gets one in this Step of the core.
+// isAlone reports whether cl is the only command about its instance. Commands count while they
+// wait for a reply, and until the end of the call of core.Step that replies.
 func (c *coordinator) isAlone(cl *call) bool {
 	for _, other := range c.calls {
 		if other != cl && other.in == cl.in {
@@ -296,9 +298,9 @@ func (c *coordinator) deliver(m message) {
 	}
 }
 
-// forgives returns for how much longer than limit a follower waits for a message, if its wait
-// began at since. The result is the lateness of the coordinator during the wait. It is at most
-// limit, or the longest single lateness if that is longer.
+// forgives returns by how much a follower extends its wait for a message. The wait began at the
+// time since, and its usual length is limit. The result is the lateness of the coordinator
+// during the wait. It is at most limit or the longest single lateness, whichever is longer.
 func (c *coordinator) forgives(since, limit time.Duration) time.Duration {
 	all, single := time.Duration(0), time.Duration(0)
 	for _, l := range c.lates {
@@ -309,6 +311,6 @@ func (c *coordinator) forgives(since, limit time.Duration) time.Duration {
 	return min(all, max(limit, single))
 }
 
-// secret is the reason of all reports and overrides in scripts. Readers with the public
+// secret is the text of the reason in all reports and overrides in scripts. Readers with the public
 // audience must not receive it.
 const secret = "secret"

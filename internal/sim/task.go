@@ -16,7 +16,8 @@ const (
 	taskArrive                   // a message that the network has delayed arrives at a follower
 )
 
-// agenda is the list of planned tasks, as a heap. The next task is the first one.
+// agenda is the list of planned tasks, as a heap. The first element is the task with the
+// earliest time.
 type agenda struct {
 	tasks []task
 	seq   uint64
@@ -76,7 +77,7 @@ type task struct {
 	at   time.Duration
 	seq  uint64 // orders tasks with the same time: the task that was planned first comes first
 	kind taskKind
-	gen  uint32 // process.gen or follower.gen when the task was planned; if it has changed, the task is ignored
+	gen  uint32 // process.gen or follower.gen when the task was planned; if this field has changed since, the task is ignored
 	in   *instance
 	msg  *message
 }

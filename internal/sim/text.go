@@ -50,7 +50,8 @@ func (s *Step) write(b *strings.Builder) {
 	b.WriteByte('\n')
 }
 
-// field is one named value of a script. get returns its text, and set parses a text.
+// field is one named value of a script. get returns the value as a text, and set sets the value
+// from a text.
 type field struct {
 	name string
 	get  func() string
@@ -146,8 +147,8 @@ func (v *Service) read(words []string) error {
 	return err
 }
 
-// assign sets the fields whose names and values are in words. Each word has the form
-// name=value.
+// assign sets fields of a script. Each of the words has the form name=value and sets the field
+// with this name.
 func assign(words []string, fields []field) error {
 	for _, word := range words {
 		name, value, _ := strings.Cut(word, "=")

@@ -6,8 +6,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// checkTruth compares the published state of r with the true state of its instance. It does
-// not use the evidence that the coordinator has received.
+// checkTruth compares the published state of an instance with the true state. It does not use
+// the evidence that the coordinator has received.
 func (o instanceChecks) checkTruth(r *record) {
 	if !r.static && !r.lives() {
 		o.checkDead(r)
@@ -20,8 +20,9 @@ func (o instanceChecks) checkTruth(r *record) {
 	}
 }
 
-// checkDead checks an instance whose registered process is dead. It must not be published as
-// routable after the end of its lease, even if another process answers at its address.
+// checkDead checks an instance whose registered process is dead. The instance must not be
+// published as routable after the end of its lease, even if another process answers at its
+// address.
 func (o instanceChecks) checkDead(r *record) {
 	lease, spared := ttl+r.extra+slack, o.policy().UnreachableAfter+slack
 	over := o.due(r.in.ended, lease) && o.due(r.spoke, lease) && o.due(r.born, ttl+max(o.policy().Amnesty, 0)+slack)
@@ -56,12 +57,13 @@ func (o instanceChecks) checkSick(r *record) {
 
 // checkBlind checks that recurring lateness of the coordinator does not keep a silent instance
 // routable. The instance must be unconfirmed after two times UnreachableAfter, and not
-// routable after four times. A single lateness longer than UnreachableAfter restarts the times.
+// routable after four times. Both times begin again when the coordinator was late by more than
+// UnreachableAfter at once.
 func (o instanceChecks) checkBlind(r *record) {
 	after := o.policy().UnreachableAfter
 	since := max(o.alone(r), r.heard, o.away)
 	if o.w.now < o.w.coord.forgivenAt+slack || r.pushers > 0 || r.byStranger || r.guarded(false) {
-		return // after lateness the core may need up to slack to publish the worse status
+		return // after it was late, the core may need up to slack to publish the worse status
 	}
 	long := o.w.now - since - slack
 	if s := &r.state; long > 2*after && !s.Unconfirmed && s.Judged.Routable() {
@@ -73,8 +75,8 @@ func (o instanceChecks) checkBlind(r *record) {
 	}
 }
 
-// alone returns the time since which the coordinator has no evidence about the instance but
-// silence.
+// alone returns the time since which the coordinator can have had no other evidence about the
+// instance than silence.
 func (o instanceChecks) alone(r *record) time.Duration {
 	since := max(r.in.deafSince, r.born.at, r.alone.at, o.w.coord.startedAt.at)
 	for _, name := range zonesOf(r.in) {

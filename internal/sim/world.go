@@ -37,9 +37,9 @@ func (w *world) addService(v Service) {
 	}
 }
 
-// run plays the steps of a script until the time end or the first fault. Between them it
-// performs the tasks of the agenda, and the Steps of the core, in the order of their times.
-func (w *world) run(steps []Step, end time.Duration) {
+// run plays the steps of a script until the time stopAt or the first fault. Between the steps
+// it performs the tasks of the agenda and calls core.Step, in the order of their times.
+func (w *world) run(steps []Step, stopAt time.Duration) {
 	for w.fault == nil {
 		next := min(w.agenda.next(), w.coord.next())
 		if len(steps) > 0 && steps[0].At <= next {
@@ -48,8 +48,8 @@ func (w *world) run(steps []Step, end time.Duration) {
 			steps = steps[1:]
 			continue
 		}
-		if next > end {
-			w.now = max(w.now, end)
+		if next > stopAt {
+			w.now = max(w.now, stopAt)
 			return
 		}
 		w.now = max(w.now, next)

@@ -6,8 +6,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// countInZones updates the counts of the instance's zones. known means that the zones count
-// the instance. suspect means that they count it as suspect.
+// countInZones updates the counts of the instance's zones. known is true if the zones now count
+// the instance. suspect is true if they count it as suspect.
 func (r *record) countInZones(known, suspect bool) {
 	o := r.o
 	suspect = suspect && known
@@ -22,20 +22,22 @@ func (r *record) countInZones(known, suspect bool) {
 	r.countedKnown, r.countedSuspect = known, suspect
 }
 
-// guarded reports whether the guard of the instance's zone or of the mesh is tripped now. If
-// before is true, it reports whether a guard was tripped at the begin of this Step of the core.
-func (r *record) guarded(before bool) bool {
+// guarded reports whether the guard of the instance's zone or the guard of the mesh is tripped.
+// If atBegin is true, guarded reports whether one of the two was tripped before this call of
+// core.Step.
+func (r *record) guarded(atBegin bool) bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {
-		if z := o.zone(name); before && z.before || !before && z.tripped {
+		if z := o.zone(name); atBegin && z.before || !atBegin && z.tripped {
 			return true
 		}
 	}
 	return false
 }
 
-// guardMayExpire reports whether a guard of the instance may have expired. An instance that an
-// expired guard holds is UNKNOWN. A guard that was released may have expired before.
+// guardMayExpire reports whether a guard of the instance may have expired, so that the instance
+// may be UNKNOWN. This is possible if the guard has been tripped for GuardMax, or if it was
+// tripped earlier and has been released.
 func (r *record) guardMayExpire() bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {
@@ -84,7 +86,7 @@ func (r *record) unguardedFor(d time.Duration) bool {
 }
 
 // noteGuards stores which guards are tripped now. When a guard releases, every suspect
-// instance in its zone has UnreachableAfter to answer.
+// instance in its zone gets the time UnreachableAfter to answer.
 func (o *oracle) noteGuards() {
 	tripped := o.w.coord.mesh().Guards()
 	for i := range tripped {
@@ -116,7 +118,7 @@ func (o *oracle) extendAfterGuard(zone string) {
 		}
 		still := r.suspectFrom.set && (r.state.Unconfirmed || r.leaving()) && !r.refused && !r.expired.set
 		if still && o.stamp().ends(r.renewed, r.length) < o.w.now+after {
-			if r.leaving() { // if the mesh has already given the instance up, which is not visible, it extends nothing
+			if r.leaving() { // the published state does not show whether the mesh extends the lease of this instance
 				r.mayGo = o.stamp().ends(r.renewed, r.length)
 			}
 			r.renewed, r.length = o.stamp(), after
@@ -125,7 +127,7 @@ func (o *oracle) extendAfterGuard(zone string) {
 }
 
 // guardJustEnded reports whether a guard of the instance was released less than
-// UnreachableAfter ago, after the instance had become suspect.
+// UnreachableAfter ago, and the instance was suspect before the release.
 func (r *record) guardJustEnded() bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {
@@ -136,8 +138,9 @@ func (r *record) guardJustEnded() bool {
 	return false
 }
 
-// overForgivenSinceGuard reports whether a wait for UnreachableAfter since the release of each
-// guard is over-forgiven. It reports false while a guard of the instance is tripped.
+// overForgivenSinceGuard reports whether the coordinator was late by more than four times
+// UnreachableAfter since the release of each guard of the instance. It reports false while a
+// guard is tripped, and true if no guard has ever tripped.
 func (r *record) overForgivenSinceGuard() bool {
 	o := r.o
 	for _, name := range zonesOf(r.in) {

@@ -33,7 +33,7 @@ type Mesh struct {
 	pause     atomic.Int64 // duration in nanoseconds for which the next log call of the coordinator blocks
 	processes map[string]process
 	addresses map[string]string
-	// superseded has the processes whose name a newer process has taken over, by name.
+	// superseded has each process whose name a newer process has taken over. The key is the name.
 	superseded map[string]*service
 
 	client  *client.Client

@@ -28,7 +28,7 @@ type host struct {
 	mu       sync.Mutex
 	listener *bufconn.Listener
 	conns    map[*conn]bool
-	gate     chan struct{} // a closed channel, but not closed while all traffic hangs
+	gate     chan struct{} // a channel that is closed, except while all traffic hangs
 	fault    error         // the error that every dial returns; nil if dials work
 }
 
@@ -38,8 +38,8 @@ func NewNetwork() *Network { return &Network{hosts: map[string]*host{}} }
 // Listen returns a listener that accepts the connections to an address, which may be any text.
 func (n *Network) Listen(address string) net.Listener { return n.host(address).open() }
 
-// Kill closes the listener and all connections of an address at once, as the death of the
-// process there does.
+// Kill closes the listener and all connections of an address at once, as if the process at this
+// address had died.
 func (n *Network) Kill(address string) { n.host(address).kill() }
 
 // Cut closes the open connections to an address. New connections are still accepted.
@@ -161,7 +161,7 @@ func (h *host) waitForTraffic(ctx context.Context) error {
 	}
 }
 
-// conn is a connection to a host, on the side that has dialled.
+// conn is the dialling side of a connection to a host.
 type conn struct {
 	net.Conn
 	host *host
@@ -194,7 +194,7 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// cut closes the open connections of the host. It still accepts new ones.
+// cut closes the open connections of the host. The host still accepts new connections.
 func (h *host) cut() {
 	h.mu.Lock()
 	conns := h.conns

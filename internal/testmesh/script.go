@@ -168,8 +168,8 @@ func (m *Mesh) hang(name string, _ []string) error   { m.at(name).hang(); return
 func (m *Mesh) resume(name string, _ []string) error { m.at(name).resume(); return nil }
 func (m *Mesh) cut(name string, _ []string) error    { m.at(name).cut(); return nil }
 
-// within splits the words of a command at "within D". It returns the words before, and the
-// time D.
+// within splits the words of a command, which must end with "within D". It returns the words
+// before "within", and the duration D.
 func within(words []string) ([]string, time.Duration, error) {
 	i := slices.Index(words, "within")
 	if i < 0 || i+2 != len(words) {
@@ -180,7 +180,7 @@ func within(words []string) ([]string, time.Duration, error) {
 }
 
 // expect waits until the watcher has an entry of the name with the status, the cause and the
-// confirmation that are in words. It returns an error after the time in words.
+// confirmation that are in words. It returns an error if the time in words passes before.
 func (m *Mesh) expect(name string, words []string) error {
 	words, d, err := within(words)
 	if err != nil {

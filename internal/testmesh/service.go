@@ -22,7 +22,7 @@ import (
 const checkEvery = time.Second
 
 // service is a simulated process with the server and the client of this module. The server has
-// one check, and the script sets its result. The client registers the instance.
+// one check, whose result the script sets. The client registers the instance.
 type service struct {
 	id     health.ID
 	host   *host

@@ -15,10 +15,10 @@ type watcher struct {
 
 	mu      sync.Mutex
 	now     map[string]*client.Entry   // the last entry of each name that is not removed
-	seen    map[string][]*client.Entry // all entries of each name since the last command forget
-	named   map[string]bool            // names in the snapshot that is being received; nil if there is none
+	seen    map[string][]*client.Entry // all entries of each name since the last command "forget"
+	named   map[string]bool            // names in the snapshot that the watcher is receiving now; nil between snapshots
 	gaps    int
-	stale   bool          // true if the client has lost the coordinator, so that entries may be out of date
+	stale   bool          // true if the client receives nothing from the coordinator, so that entries may be out of date
 	changed chan struct{} // closed and replaced when an update arrives
 }
 
@@ -92,7 +92,7 @@ func (w *watcher) dropUnnamed() {
 }
 
 // current returns the last entry of a name, and a channel that is closed when the next update
-// arrives. The entry is nil if there is none, or if the client has lost the coordinator.
+// arrives. The entry is nil if the watcher has none, or if the field stale is true.
 func (w *watcher) current(name string) (*client.Entry, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,7 +103,7 @@ func (w *watcher) current(name string) (*client.Entry, <-chan struct{}) {
 }
 
 // everWas reports whether the watcher has received an entry of the name with this status since
-// the last command forget.
+// the last command "forget".
 func (w *watcher) everWas(name, status string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,5 +1,6 @@
-// Package transcript runs tests that are files of commands and what they print. It also runs
-// checks of random inputs.
+// Package transcript runs tests from text files, called transcripts. A transcript has commands
+// and the output that each command must print. The package also calls a check with random
+// inputs.
 //
 // # Concurrency
 //

@@ -13,23 +13,23 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "rewrite testdata")
 
-// T0 is the time at which every transcript begins. Transcripts print each time as its
-// difference from T0, its age.
+// T0 is the time at which every transcript begins. A transcript prints each time as the
+// duration since T0, such as "5s".
 var T0 = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// At returns the time that is age after T0.
+// At returns T0 plus age.
 func At(age time.Duration) time.Time { return T0.Add(age) }
 
 // Ago returns the difference between t and T0 as a text, such as "5s".
 func Ago(t time.Time) string { return t.Sub(T0).String() }
 
 // Line is one command of a transcript, such as "verb word word key=value". Its methods take
-// words and options out of the line. A test fails if any of them is left.
+// words and options out of the line. A test fails if a word or an option is left.
 type Line struct {
 	Verb  string            // first word of the command
-	words []string          // other words that no method has taken
+	words []string          // words after the verb that no method has taken yet
 	opts  map[string]string // values of the options, by key
-	used  map[string]bool   // keys that a method has asked for
+	used  map[string]bool   // keys of options that a method has asked for
 }
 
 func parseLine(text string) Line {
@@ -60,12 +60,13 @@ func (l *Line) Text(key string) string {
 	return strings.ReplaceAll(v, "_", " ")
 }
 
-// Age returns the value of an option that is a duration. The value "off" means -1. Without the
-// option, Age returns otherwise. It panics if the value is no duration, which fails the test.
-func (l *Line) Age(key string, otherwise time.Duration) time.Duration {
+// Age returns the value of an option that is a duration. The value "off" means -1. If the
+// command does not have the option, Age returns fallback. It panics if the value is no
+// duration, which fails the test.
+func (l *Line) Age(key string, fallback time.Duration) time.Duration {
 	v, ok := l.Opt(key)
 	if !ok {
-		return otherwise
+		return fallback
 	}
 	if v == "off" {
 		return -1
@@ -110,8 +111,8 @@ func (l *Line) left() []string {
 }
 
 // Run runs every transcript whose path matches pattern, each as a subtest. It calls start once
-// for each transcript. The function that start returns executes one command and returns its
-// output.
+// for each transcript. start returns the function that executes the commands of this
+// transcript. This function returns the output of one command.
 func Run(t *testing.T, pattern string, start func() func(*Line) string) {
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
@@ -161,8 +162,8 @@ func transcript(t *testing.T, file string, run func(*Line) string) {
 	}
 }
 
-// execute runs one command with run and returns its output. It fails the test if run leaves
-// words or options of the command.
+// execute passes one command to the function run and returns the output. It fails the test if
+// run does not take all words and options of the command.
 func execute(t *testing.T, where, text string, run func(*Line) string) string {
 	t.Helper()
 	l := parseLine(text)
