@@ -26,7 +26,7 @@ type rig struct {
 	bounds      Bounds
 	coordinator *coordinator
 	watcher     *watcher  // the watcher whose updates are compared with the truths
-	countFrom   time.Time // updates before this time are not compared
+	countFrom   time.Time // updates before this time are not compared with the truths
 
 	mu      sync.Mutex
 	closers []func() // functions that the method close calls, the last one first
@@ -57,7 +57,7 @@ func (r *rig) close() {
 	for _, f := range slices.Backward(closers) {
 		f()
 	}
-	_ = r.log.Close() // only child processes wrote to it
+	_ = r.log.Close() // a failure loses no output, because only child processes wrote to the file
 }
 
 // progress passes a text about the present phase of the scenario to the caller of Run.
@@ -65,7 +65,7 @@ func (r *rig) progress(format string, args ...any) {
 	r.cfg.Progress(r.name + ": " + fmt.Sprintf(format, args...))
 }
 
-// wait waits for the time d. It returns early with an error if the scenario is interrupted.
+// wait waits for the duration d. It returns early with an error if the scenario is interrupted.
 func (r *rig) wait(d time.Duration) error {
 	if !sleep(r.ctx, d) {
 		return r.ctx.Err()
@@ -84,8 +84,8 @@ func (r *rig) start(s settings) error {
 	return err
 }
 
-// waitUntilServing registers the static targets, and waits until all targets are SERVING and
-// confirmed. All updates after that are compared with the truths.
+// waitUntilServing registers the static targets of all child processes. It waits until all targets
+// are SERVING and confirmed. Later updates are compared with the truths.
 func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 	for _, h := range hosts {
 		if err := r.register(h.staticRegistrations()); err != nil {
@@ -100,7 +100,7 @@ func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 	return nil
 }
 
-// ids returns the names of the targets that these child processes host.
+// ids returns the names of the targets that the child processes in hosts have started first.
 func ids(hosts ...*hostProcess) []health.ID {
 	var all []health.ID
 	for _, h := range hosts {
@@ -111,9 +111,9 @@ func ids(hosts ...*hostProcess) []health.ID {
 	return all
 }
 
-// hostLeasedAndStatic starts n targets, each with an address of its own. One child process
-// hosts leased targets of this library. Another one hosts static targets with standard
-// servers.
+// hostLeasedAndStatic starts n targets, each with an address of its own. One child process hosts
+// targets with a lease and servers of this library. Another child process hosts targets without a
+// lease and with standard servers.
 func (r *rig) hostLeasedAndStatic(n int) (leased, static *hostProcess, err error) {
 	leased, err = r.host(Group{Kind: kindOurs, Service: "leased", Targets: n / 2, Leased: true})
 	if err != nil {

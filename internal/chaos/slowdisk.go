@@ -11,7 +11,7 @@ import (
 const (
 	slowDiskTargets = 200
 	slowDiskTime    = 10 * time.Second
-	// slowDiskDelay is the additional time of every sync of the disk.
+	// slowDiskDelay is the time by which strace delays every sync of the coordinator's disk.
 	slowDiskDelay = 500 * time.Millisecond
 )
 
