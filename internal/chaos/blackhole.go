@@ -11,8 +11,9 @@ import (
 
 const (
 	blackholeTargets = 1000
-	// blackholePatience is the setting unreachable_after of the coordinator. The silent
-	// targets are suspended for longer than three times this value.
+	// blackholePatience is the setting unreachable_after of the coordinator: the silence
+	// after which a target is unreachable. Half of the mesh is silent for more than three
+	// times this value.
 	blackholePatience = 6 * time.Second
 	// blackholeTTL is the TTL of all leases in the scenario. It is shorter than
 	// blackholeTime, so that the leases of suspended targets expire.
@@ -30,7 +31,7 @@ type halfMesh struct {
 
 // blackhole suspends half of the mesh. No suspended target may be published as dead: a fault of
 // the network or of the coordinator is more likely than the death of half of a mesh. Other
-// targets that report NOT_SERVING, or whose port is closed, must still be published.
+// targets that report NOT_SERVING, or whose port is closed, must be published as NOT_SERVING.
 func blackhole(r *rig, v *Verdict) error {
 	n := r.cfg.instances(blackholeTargets)
 	if err := r.start(settings{unreachable: blackholePatience, policy: map[string]string{"guard_max": "10m"}}); err != nil {

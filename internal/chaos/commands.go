@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// execute runs a command and returns when it is done.
+// execute runs a command and returns when the command is done.
 func (h *host) execute(c *Command) error {
 	switch c.Do {
 	case commandSet:
@@ -46,9 +46,9 @@ func (h *host) targetsNamed(ids []string) []*target {
 	return slices.DeleteFunc(all, func(t *target) bool { return !wanted[t.id.String()] })
 }
 
-// flipTargets changes the state of each target in c.IDs about c.Turns times, evenly within
-// c.Duration. Every target has its turn once in a round, in a random order. At the end, about
-// half of the targets are NOT_SERVING.
+// flipTargets changes the states of the targets in c.IDs, evenly within c.Duration. In each of
+// c.Turns rounds it changes every target once, in a random order. At the end, about half of the
+// targets are NOT_SERVING.
 func (h *host) flipTargets(c *Command) error {
 	targets := h.targetsNamed(c.IDs)
 	began, n := time.Now(), 0

@@ -10,14 +10,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Case has the input of [Compare]. For each ID, the truths and the updates must be in time
-// order. Updates of an ID without truths are ignored.
+// Case has the input of [Compare]. For each ID, Truths and Seen must be in time order. Updates of
+// an ID that Truths does not contain are ignored.
 type Case struct {
 	Truths  []Truth
 	Seen    []Seen // the updates that a watcher has received
 	Outages []Outage
-	// Compare ignores updates and truths before From and after To. Before From, the scenario
-	// sets up the mesh.
+	// Compare ignores everything before From and after To. Before From, the scenario sets up
+	// the mesh.
 	From, To time.Time
 }
 
@@ -61,7 +61,7 @@ func stateChanges(seen []Seen) []Seen {
 	return slices.CompactFunc(slices.Clone(seen), func(a, b Seen) bool { return a.State == b.State })
 }
 
-// comparison compares the truths and the updates of one target.
+// comparison compares the true states of one target with the updates that a watcher received.
 type comparison struct {
 	*Case
 	*Count
@@ -87,8 +87,8 @@ func (t *comparison) compareTarget() {
 	}
 }
 
-// isNewName reports whether change i is the first publication of a target, as STARTING. A
-// target is STARTING until the coordinator has received a status of the target.
+// isNewName reports whether change i publishes a new target as STARTING. A target is STARTING until
+// the coordinator has received a status of the target.
 func (t *comparison) isNewName(i int) bool {
 	return t.changes[i].State == starting && (i == 0 || t.changes[i-1].State == Gone)
 }
@@ -130,7 +130,7 @@ func (t *comparison) findPublished(i int) {
 	lasted := outages(t.Outages).elapsed(truth.At, end) > truth.Bound
 	from := t.dueAfter(truth)
 	if truth.State.matches(t.stateAt(from)) {
-		return // the coordinator did not publish the short state before this truth, so it need not publish a change
+		return // this state is published already, because the coordinator did not publish a short state before it
 	}
 	at, ok := t.firstSeen(truth, from, end)
 	switch took := outages(t.Outages).elapsed(truth.At, at); {
@@ -147,9 +147,9 @@ func (t *comparison) findPublished(i int) {
 	}
 }
 
-// dueAfter returns the time from which firstSeen looks for the publication of a truth. Usually it
-// is the time at which the truth began. An undecided truth allows wrong publications within its
-// bound, so for this truth it is the time of the last of them.
+// dueAfter returns the time after which a truth must be published. Usually this is the time at
+// which the truth began. For an undecided truth, it is the time of the last wrong publication
+// within Truth.Bound.
 func (t *comparison) dueAfter(truth Truth) time.Time {
 	last := truth.At
 	for _, s := range t.changes {

@@ -143,7 +143,7 @@ func lastLine(text []byte) string {
 }
 
 // residentBytes returns the resident memory of the coordinator in bytes. If another program
-// runs the coordinator as its child, it returns the larger memory of the two.
+// runs the coordinator as its child, the result is the larger memory of the two processes.
 func (c *coordinator) residentBytes() int {
 	n := residentBytes(c.pid())
 	for _, child := range children(c.pid()) {

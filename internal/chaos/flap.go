@@ -22,8 +22,8 @@ func flap(r *rig, v *Verdict) error {
 	if err := r.start(settings{policy: map[string]string{"flap_half_life": flapHalfLife.String()}}); err != nil {
 		return err
 	}
-	// Flap damping may delay every state of a flapping target, so flapBound is the bound of
-	// every state and not only of the final state.
+	// Flap damping may delay every state of a flapping target. So the time limit flapBound
+	// is for every state, and not only for the final state.
 	r.bounds.Report = flapBound
 	h, err := r.host(Group{Kind: kindOurs, Service: "flapping", Targets: 10, Leased: true})
 	if err != nil {

@@ -11,11 +11,11 @@ import (
 
 const (
 	killTargets = 1000
-	// killAfter is the shortest time after which a coordinator is killed. The longest time
-	// is twice as long.
+	// killAfter is the shortest time for which a coordinator runs before it is killed. The
+	// longest time is twice as long.
 	killAfter = 2 * time.Second
-	// regroup is the time from the restart of a killed coordinator until the end of the
-	// round. A coordinator needs about one second to confirm all targets.
+	// regroup is the time from the restart of a killed coordinator until the end of a round,
+	// which has one kill. A coordinator needs about one second to confirm all targets.
 	regroup = 5 * time.Second
 )
 
@@ -82,8 +82,8 @@ func killRound(r *rig, round int, l *load, hosts ...*hostProcess) error {
 	}
 	took := time.Since(back)
 	l.slowest = max(l.slowest, took)
-	// The new coordinator could not publish a target's changes before it had reached the
-	// target. This time is therefore a part of the outage.
+	// The outage ends when the new coordinator has reached all targets. It could not publish
+	// the changes of a target before it had reached the target.
 	r.record.addOutage(from, back.Add(took))
 	return errors.Join(r.wait(regroup-took), done())
 }

@@ -4,7 +4,7 @@ import "github.com/meshhealth/meshhealth/health"
 
 // The ways in which the targets of the scenario "reuse" are registered before they are killed.
 const (
-	howFeed   = "feed"   // the target has a lease and a server of this library, whose feed its client uses
+	howFeed   = "feed"   // the target has a lease and a server of this library, and its client reads the server's feed
 	howPlain  = "plain"  // the target has a lease and a stock server, so that its client has no feed
 	howStatic = "static" // the target has no lease: its status is the answer of the server at its address
 )
@@ -15,7 +15,7 @@ const (
 	occupantStock    = "stock"    // a stock server takes the address of a killed target, and knows its name
 	occupantCheck    = "check"    // a server that implements only Check takes the address of a killed target
 	occupantService  = "service"  // a server for another service takes the address of a killed target
-	occupantInstance = "instance" // another instance of its service takes the address of a killed target, and registers
+	occupantInstance = "instance" // another instance of the same service takes the address of a killed target
 )
 
 // killedTarget is a target of the scenario "reuse" whose process is killed. The service of the
@@ -113,8 +113,8 @@ func (g *Group) first() health.ID {
 
 func (k *killedTarget) service() health.ID { return health.ID{Service: k.id().Service} }
 
-// answer returns the state of the name of the killed target, as the server reports it that has
-// taken the target's address.
+// answer returns the state that the new server at the target's address reports for the name of the
+// killed target.
 func (k *killedTarget) answer() State {
 	if k.occupant == occupantService {
 		return unknown
@@ -122,9 +122,9 @@ func (k *killedTarget) answer() State {
 	return serving
 }
 
-// routable returns how many instances of the target's service must be routable, and how many
-// instances the service must have. The numbers are for the time after the target was killed and
-// its lease has expired.
+// routable returns how many instances of the target's service must be routable (SERVING or
+// DEGRADED), and how many instances the service must have. The numbers are for the time after the
+// target was killed and its lease has expired.
 func (k *killedTarget) routable() (routable, all int) {
 	routable, all = 1, 2
 	if k.how == howStatic && k.answer() == serving {
@@ -137,7 +137,7 @@ func (k *killedTarget) routable() (routable, all int) {
 }
 
 // serviceState returns the expected state of a service of which at least half of the instances
-// are routable: SERVING if all are, and otherwise DEGRADED.
+// are routable: SERVING if all instances are routable, and otherwise DEGRADED.
 func serviceState(routable, all int) State {
 	if routable == all {
 		return serving
@@ -153,7 +153,7 @@ func idsOf(all []*killedTarget) (names []health.ID) {
 	return names
 }
 
-// groupsOf returns the results of calling compute for each target.
+// groupsOf returns the [Group] that compute returns for each target.
 func groupsOf(all []*killedTarget, compute func(*killedTarget) Group) (groups []Group) {
 	for _, k := range all {
 		groups = append(groups, compute(k))

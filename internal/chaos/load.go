@@ -12,12 +12,12 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// maxLoad is the largest number of targets that a load keeps registered. Without this limit, the
-// number would grow with the duration of the scenario.
+// maxLoad is the largest number of targets that the goroutine of a load keeps registered. Without
+// this limit, the number would grow with the duration of the scenario.
 const maxLoad = 500
 
-// load is a goroutine that registers, overrides and deregisters targets until it is stopped. It
-// records the acknowledged calls. While it runs, no other goroutine may read the fields.
+// load registers, overrides and deregisters targets in a goroutine, and records the acknowledged
+// calls. While the goroutine runs, no other goroutine may read the fields.
 type load struct {
 	client       *client.Client
 	address      string      // HOST:PORT of a stock server, the address of all targets of the load

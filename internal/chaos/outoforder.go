@@ -36,7 +36,7 @@ func OutOfOrder(truths []Truth, seen []Seen) (n int, faults []string) {
 // targetHistory has the true states of one target, and the last of these states that was published.
 type targetHistory struct {
 	truths  []Truth
-	matched int  // index in truths of the last truth that an update has published
+	matched int  // index in truths of the last true state that was published
 	last    Seen // the last update of the target
 }
 

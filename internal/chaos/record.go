@@ -8,7 +8,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// record collects the truths of the targets and the outages of the coordinator. It is
+// record collects the true states of the targets and the outages of the coordinator. It is
 // safe for concurrent use.
 type record struct {
 	mu      sync.Mutex
@@ -47,7 +47,7 @@ func (r *record) addOutage(from, to time.Time) {
 	r.outages = append(r.outages, Outage{from, to})
 }
 
-// read returns all truths that were recorded so far, sorted by their times, and all outages.
+// read returns all true states that were recorded so far, sorted by time, and all outages.
 func (r *record) read() ([]Truth, []Outage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// reusePatience is the setting unreachable_after of the coordinator. The time between two
-	// polls of a target is at most a third of this value.
+	// reusePatience is the setting unreachable_after of the coordinator: the silence after
+	// which a target is unreachable. In this time, the coordinator polls a target at least
+	// three times.
 	reusePatience = 6 * time.Second
 	// reusePoll is the setting poll_every of the coordinator.
 	reusePoll = time.Second
@@ -28,8 +29,8 @@ const (
 	// reuseBack is the time from the restart of a killed target until its service must have
 	// the expected state. It includes the start of the process.
 	reuseBack = 15 * time.Second
-	// reuseOthers is the number of targets without a fault. Because of them the 20 killed
-	// targets are only a fifth of the mesh. The mass-failure guard trips if half is suspect.
+	// reuseOthers is the number of targets without a fault. With so many targets, the 20
+	// killed targets are only a fifth of the mesh, and the mass-failure guard does not trip.
 	reuseOthers = 60
 )
 
@@ -61,7 +62,7 @@ func reuse(r *rig, v *Verdict) error {
 	return restartKilled(r, v, sets)
 }
 
-// hostReused starts all targets of the scenario, and waits until they are SERVING.
+// hostReused starts all targets of the scenario "reuse", and waits until they are SERVING.
 func hostReused(r *rig, sets []*reuseSet, killed []*killedTarget) error {
 	services := servicesOf(idsOf(killed))
 	r.record.add(serving, reuseBack, services...)
@@ -108,7 +109,7 @@ func restartKilled(r *rig, v *Verdict, sets []*reuseSet) error {
 }
 
 // requireRoutable requires that List of the coordinator shows the right number of routable
-// instances for each service of a killed target.
+// instances (SERVING or DEGRADED) for each service of a killed target.
 func requireRoutable(r *rig, v *Verdict, all []*killedTarget) error {
 	c, err := r.newClient()
 	if err != nil {

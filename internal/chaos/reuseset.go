@@ -17,8 +17,8 @@ func newReuseSet(r *rig, moves bool) *reuseSet {
 	return &reuseSet{rig: r, moves: moves, killed: killedTargets(moves)}
 }
 
-// openTargets starts the targets. It also starts the process that will host the occupants: the
-// servers that take the addresses of killed targets. So they can take the addresses without a delay.
+// openTargets starts the targets. It also starts the process that will host the occupants, the
+// servers that take the addresses of killed targets. So these servers can later start at once.
 func (s *reuseSet) openTargets() (err error) {
 	if s.host, err = s.rig.host(groupsOf(s.killed, (*killedTarget).group)...); err != nil {
 		return err
@@ -73,8 +73,8 @@ func (s *reuseSet) restartTargets() error {
 	return err
 }
 
-// recordOccupantEnd records the states that must be published after the occupant was killed, the
-// server at the address of the target k. It returns the final state of the service of k.
+// recordOccupantEnd is called before the server is killed that has taken the address of k. It
+// records the states that must be published then, and returns the final state of the service of k.
 func (s *reuseSet) recordOccupantEnd(k *killedTarget) State {
 	if k.how == howStatic {
 		s.recordEnd(k.id(), k.how)

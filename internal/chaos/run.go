@@ -60,7 +60,7 @@ func Run(ctx context.Context, cfg Config) (all []Verdict, err error) {
 	if cfg.Keep {
 		cfg.Progress("logs and data are kept in " + dir)
 	} else {
-		defer os.RemoveAll(dir) //nolint:errcheck // the system removes old temporary files itself
+		defer os.RemoveAll(dir) //nolint:errcheck // if RemoveAll fails, the system removes the temporary folder later
 	}
 	for _, s := range scenarios {
 		if len(cfg.Only) > 0 && !slices.Contains(cfg.Only, s.name) {

@@ -12,13 +12,14 @@ const (
 	// SERVING. The coordinator dials a silent target every 15 s plus up to a quarter, so at
 	// least every 19 s.
 	silentBack = 19*time.Second + 3*time.Second
-	// silentTTL is the TTL of the lease in the scenario. It is twice unreachable_after, as by
-	// default. A target is not published as dead within half of its TTL after a renewal.
+	// silentTTL is the TTL of the lease in the scenario. Like the default TTL, it is twice
+	// unreachable_after. A target is not published as dead within half of its TTL after it
+	// renewed its lease.
 	silentTTL = 2 * blackholePatience
 )
 
 // silent suspends two processes that host one target each, while all other targets answer.
-// The two silent targets must be published as dead within their bound.
+// The two silent targets must be published as dead within the time Bounds.Path.
 func silent(r *rig, v *Verdict) error {
 	n := r.cfg.instances(silentTargets)
 	if err := r.start(settings{unreachable: blackholePatience}); err != nil {

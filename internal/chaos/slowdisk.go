@@ -53,8 +53,8 @@ func slowDisk(r *rig, v *Verdict) error {
 	return requireStored(r, v, l, n)
 }
 
-// requireStored compares the published states with the truths. It requires that a registration
-// waits for the disk, and that all acknowledged registrations exist.
+// requireStored compares the published states with the true states of the targets. It requires that
+// a registration waits for the disk, and that all acknowledged registrations exist.
 func requireStored(r *rig, v *Verdict, l *load, n int) error {
 	r.countErrors(v, n)
 	began := time.Now()

@@ -103,7 +103,7 @@ func unimplemented(any, grpc.ServerStream) error {
 	return status.Error(codes.Unimplemented, "unknown method")
 }
 
-// stub is the health server of grpc-go, with a method Check or Watch that kind can replace.
+// stub is the health server of grpc-go. Its kind may replace the methods Check and Watch.
 type stub struct {
 	*stock.Server
 	kind *stubKind
@@ -178,7 +178,7 @@ func checkFails(_ context.Context, s *stub, name string) error {
 // watchFails returns an implementation of Watch that ends at once with the code c.
 func watchFails(c codes.Code) func(*stub, string, healthpb.Health_WatchServer) error {
 	return func(*stub, string, healthpb.Health_WatchServer) error {
-		return status.Error(c, "Watch is not implemented") // for the code OK, status.Error returns nil
+		return status.Error(c, "Watch is not implemented") // if c is OK, this is nil, and Watch ends without an error
 	}
 }
 

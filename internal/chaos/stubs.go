@@ -9,23 +9,24 @@ import (
 )
 
 const (
-	// stubPatience is the setting unreachable_after of the coordinator. After each third of
-	// this time, the coordinator compares the Watch of a target with a Check.
+	// stubPatience is the setting unreachable_after of the coordinator: the silence after
+	// which a target is unreachable. After each third of this time, the coordinator compares
+	// the Watch of a target with a Check.
 	stubPatience = 6 * time.Second
 	// stubPoll is the setting poll_every of the coordinator: the shortest allowed value.
 	stubPoll = time.Second
 	// stubTTL is the TTL of all leases in the scenario. It is short, so that a lease that is
 	// not renewed expires before the scenario ends.
 	stubTTL = 6 * time.Second
-	// stubCrowd is the number of targets without a fault. Because of them, only about a third
-	// of the mesh is half-implemented. The mass-failure guard trips if half is suspect.
+	// stubCrowd is the number of targets without a fault. With so many targets, only about a
+	// third of the mesh is half-implemented, and the mass-failure guard does not trip.
 	stubCrowd = 120
 	// stubDwell is the time for which a true state must stay published.
 	stubDwell = 8 * time.Second
 )
 
-// stubs runs targets with half-implemented health services. Check or Watch of each target is
-// right, so the coordinator can know the state of the target. All true states must be
+// stubs runs targets with half-implemented health services. Check or Watch of each target works
+// correctly, so the coordinator can know the state of the target. All true states must be
 // published.
 func stubs(r *rig, v *Verdict) error {
 	if err := r.start(settings{unreachable: stubPatience, poll: stubPoll, policy: undamped}); err != nil {
@@ -137,7 +138,7 @@ func waitUntilPublished(r *rig) error {
 }
 
 // noteKinds adds a note about each service with errors to v. It requires that NOT_SERVING was
-// published only with the cause "failed", since the targets have no other faults.
+// published only with the cause "failed", since the only fault of a target is a reported failure.
 func noteKinds(r *rig, v *Verdict, all []health.ID) {
 	truths, gaps := r.record.read()
 	seen, _ := r.watcher.read()

@@ -62,7 +62,7 @@ func (t *target) waitRegistered(ctx context.Context) error {
 // status DRAINING can be published.
 const propagation = 200 * time.Millisecond
 
-// drain drains the target, which also deregisters it, and stops its server.
+// drain drains and deregisters the target, and stops its server.
 func (t *target) drain(ctx context.Context) error {
 	t.h.out.writeTruth(t.id, draining, t.source)
 	err := t.ownServer.Drain(ctx)

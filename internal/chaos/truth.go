@@ -72,7 +72,8 @@ func truthLine(at time.Time, id health.ID, s State, w source) string {
 	return fmt.Sprintf("%s %d %s %s %s\n", truthWord, at.UnixNano(), id, s, w)
 }
 
-// parseTruth parses the fields of a line about a truth, without the word truthWord.
+// parseTruth parses a line in which a child process reports the state of a target. fields has the
+// words of the line after truthWord.
 func parseTruth(fields []string, b Bounds) (Truth, error) {
 	if len(fields) != 4 {
 		return Truth{}, fmt.Errorf("a line about a truth has %d fields, want 4: %s", len(fields), strings.Join(fields, " "))
@@ -100,25 +101,25 @@ const (
 
 // Bounds has the times within which a new state of a target must be published.
 type Bounds struct {
-	// Report is the bound of a state that a target reports itself. On an idle machine the
-	// publication takes milliseconds, so most of the bound is for a busy machine.
+	// Report is the time limit for a state that a target reports itself. On an idle machine
+	// the publication takes milliseconds, so most of the time is for a busy machine.
 	Report time.Duration
 	// Hold is the time for which a stock server must report SERVING before the coordinator
 	// publishes SERVING.
 	Hold time.Duration
-	// Refusal is the bound of a target whose port is closed. The coordinator needs two
-	// refused connections, at least one second apart.
+	// Refusal is the time limit for NOT_SERVING of a target whose port is closed. The
+	// coordinator needs two refused connections, at least one second apart.
 	Refusal time.Duration
-	// Path is the bound of a target that does not answer: twice UnreachableAfter, plus two
-	// seconds. It is too short if the coordinator was late and extended its deadlines.
+	// Path is the time limit for NOT_SERVING of a target that does not answer: twice
+	// UnreachableAfter, plus two seconds. If the coordinator was late, it may need longer.
 	Path time.Duration
-	// Stub is the bound of a half-implemented health service: UnreachableAfter plus 9 s.
-	// The coordinator needs two Checks that contradict the Watch before it polls with Check.
-	// Then SERVING must last for Hold.
+	// Stub is the time limit for a state that a half-implemented health service reports:
+	// UnreachableAfter plus 9 s. The coordinator needs two Checks that contradict the Watch
+	// before it polls with Check. Then SERVING must last for Hold.
 	Stub time.Duration
 }
 
-// boundsFor returns the bounds for a coordinator with the given setting unreachable_after.
+// boundsFor returns the time limits for a coordinator with the given setting unreachable_after.
 func boundsFor(unreachableAfter time.Duration) Bounds {
 	const slack = time.Second
 	return Bounds{
