@@ -49,7 +49,7 @@ func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer c.Close() //nolint:errcheck // a failed Close loses nothing, because the instance has deregistered before
+	defer c.Close() //nolint:errcheck // a failed Close loses nothing, because the instance has already deregistered
 	var registration *client.Registration
 	s, err := i.server(func(ctx context.Context) error { return registration.Close(ctx) })
 	if err != nil {
@@ -102,7 +102,8 @@ func serveUntil(ctx context.Context, s *server.Server, g *grpc.Server, l net.Lis
 	return errors.Join(err, <-served, <-checked)
 }
 
-// stateOf returns the state that a feed has for a service, and whether there is one.
+// stateOf returns the state that a feed has for a service. It returns false if the feed has no state
+// for the service.
 func stateOf(f *feed.Feed, service string) (health.State, bool) {
 	e, ok := f.Get(health.ID{Service: service})
 	if !ok {

@@ -113,7 +113,7 @@ func (i *instance) kill() error {
 	return nil
 }
 
-// restart makes run start the child again, as soon as the child has ended.
+// restart makes the method run start the child again, as soon as the child has ended.
 func (i *instance) restart() error {
 	select {
 	case i.restarts <- struct{}{}:

@@ -22,7 +22,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // the system removes old temporary files itself
+	defer os.RemoveAll(dir) //nolint:errcheck // if RemoveAll fails, the system removes the temporary folder later
 	c, err := cfg.Start(ctx, dir, policy())
 	if err != nil {
 		return err
