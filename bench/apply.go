@@ -12,7 +12,7 @@ import (
 )
 
 // benchApply measures how many events the method Apply of a mesh handles in one second. It then
-// calls benchLayers.
+// calls benchLayers, which measures parts of Apply.
 func benchApply(_ context.Context, _ *options, r *report) error {
 	for _, c := range []struct {
 		what   string

@@ -58,7 +58,7 @@ func serveCoordinator(ctx context.Context) error {
 // alone.
 type process struct {
 	cmd *exec.Cmd
-	at  string // the first line that the child printed: its addresses, separated by spaces
+	at  string // the first line that the child printed: the addresses of its listeners, separated by spaces
 }
 
 // process starts a child process that runs kinds[kind], with the arguments args.

@@ -161,7 +161,7 @@ func benchPolledHeap(ctx context.Context, r *report, n int) error {
 }
 
 // heapEach calls open, which makes n connections in this process. It returns how many KB of live
-// heap and of stacks each connection needs. It measures when the duration settled has passed.
+// heap and of stacks each connection needs. It waits for the duration settled before it measures.
 func heapEach(ctx context.Context, n int, open func(r *rig, at string, n int) error) (heap, stacks float64, err error) {
 	rig := newRig(ctx)
 	defer rig.close()

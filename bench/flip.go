@@ -11,13 +11,13 @@ import (
 )
 
 // longestPause is the longest random pause before a measurement, in the second part of benchFlip.
-// During a pause a core goes to sleep, so that the time includes its wake-up by the kernel.
+// During a pause the cores go to sleep, so the measured time includes the time to wake them.
 const longestPause = 1500 * time.Microsecond
 
 // benchFlip measures the time from SetStatus in a service until a watcher of the coordinator
-// receives the status. The status goes over two hops: service to coordinator to watcher. It
-// compares this time with one Check, and with a stock Watch over one hop. The three measurements
-// take turns, so that the load of the machine is the same for all.
+// receives the status. The status goes over two hops: from the service to the coordinator, and
+// from there to the watcher. benchFlip compares this time with one Check, and with a stock Watch
+// over one hop. The three measurements take turns, so that the load of the machine is the same.
 func benchFlip(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()

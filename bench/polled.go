@@ -23,12 +23,12 @@ import (
 )
 
 // polledFor is the time for which the benchmark counts polls. The metric meshhealth_poll_coverage is
-// about the last 30 s. So the second half of polledFor is exactly the time of this metric.
+// about the last 30 s. So at the end this metric is about the second half of polledFor.
 const polledFor = 60 * time.Second
 
-// benchPolled lets a coordinator poll many targets every second, each over its own
-// connection. It compares the coverage that the coordinator reports with the number of
-// polls that the targets count.
+// benchPolled lets a coordinator poll many targets every second, each over its own connection.
+// The coordinator reports the coverage: the number of polls made, divided by the number of polls
+// due. benchPolled compares the coverage with the number of polls that the targets count.
 func benchPolled(ctx context.Context, o *options, r *report) error {
 	for _, c := range []struct {
 		n    int
@@ -62,7 +62,7 @@ type polledFigures struct {
 	theirs      float64 // CPU time of the targets for one poll, in microseconds
 }
 
-// polledBy starts a coordinator and n targets, and returns the figures of their polls.
+// polledBy starts a coordinator that polls n targets, and returns the figures that it measured.
 func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err error) {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -82,7 +82,7 @@ func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err erro
 		return f, err
 	}
 	long := time.Duration(o.size(int(polledFor), int(10*time.Second)))
-	if err := rig.pause(long / 2); err != nil { // after this pause, the metric counts no poll from before the pause
+	if err := rig.pause(long / 2); err != nil { // after this pause, the coverage includes no poll from before the pause
 		return f, err
 	}
 	return rig.countPolls(p, t, at[1], n, long)

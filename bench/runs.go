@@ -44,7 +44,8 @@ func (p *periodic) used() used {
 	return used{time.Duration(u.Utime.Nano() + u.Stime.Nano()), m.Mallocs, p.runs.Load()}
 }
 
-// costs waits for d while the checks run. It returns what the process has used in this time.
+// costs waits for the duration d while the checks run. It returns the CPU time, the allocations and
+// the runs of checks of the process in this time.
 func (p *periodic) costs(ctx context.Context, d time.Duration) (used, error) {
 	before := p.used()
 	select {
@@ -128,8 +129,8 @@ func (u used) allocsEach() float64 { return float64(u.allocs) / float64(max(1, u
 
 func (u used) each() time.Duration { return u.cpu / time.Duration(max(1, u.runs)) }
 
-// bareRuns runs a trivial check n times, each in a new goroutine with a time-out. It returns
-// what the process has used for the runs.
+// bareRuns runs a trivial check n times, each in a new goroutine with a time-out. It returns the CPU
+// time and the allocations of the process for these runs.
 func bareRuns(n int) used {
 	var p periodic
 	before := p.used()
@@ -158,7 +159,7 @@ func benchMany(ctx context.Context, o *options, r *report) error {
 		if err := start(&p, n, every); err != nil {
 			return err
 		}
-		if _, err := p.costs(ctx, every+every/10); err != nil { // before the first run of each check has ended, nothing is measured
+		if _, err := p.costs(ctx, every+every/10); err != nil { // the result is ignored, because it includes the start of the checks
 			return err
 		}
 		u, err := p.costs(ctx, every)
