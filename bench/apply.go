@@ -12,7 +12,7 @@ import (
 )
 
 // benchApply measures how many events the method Apply of a mesh handles in one second. It then
-// measures the share of the layers with benchLayers.
+// calls benchLayers, which measures parts of Apply.
 func benchApply(_ context.Context, _ *options, r *report) error {
 	for _, c := range []struct {
 		what   string
@@ -56,8 +56,8 @@ func zero(allocs int64) string {
 	return ""
 }
 
-// applyAll applies b.N reports of instances, in turn, to a mesh with n instances of 10 services.
-// If flips is true, each report changes the status of its instance.
+// applyAll passes b.N reports to the method Apply of a mesh with n instances of 10 services. The
+// instances report one after the other. If flips is true, each report changes a status.
 func applyAll(b *testing.B, n int, flips bool, zone string, p health.MeshPolicy) {
 	now := time.Now()
 	m := mesh.New(p, 1, now)
@@ -72,7 +72,7 @@ func applyAll(b *testing.B, n int, flips bool, zone string, p health.MeshPolicy)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
-		now = now.Add(2 * time.Minute / time.Duration(n)) // an instance reports every 2 min, which is too slow for flap damping
+		now = now.Add(2 * time.Minute / time.Duration(n)) // an instance reports every 2 min, so that flap damping does nothing
 		ev.ID, ev.Report = ids[i%n], mesh.Report{Source: health.SourceMeshhealth, Status: health.Serving}
 		if flips && i/n%2 == 1 {
 			ev.Report.Status = health.NotServing

@@ -31,7 +31,7 @@ import (
 // The size of the mesh that benchAttacker attacks.
 const (
 	attackedInstances = 50_000 // number of instances of all services
-	attackedServices  = 90     // number of services; List of grpc.health.v1 returns at most 100
+	attackedServices  = 90     // number of services, which is below 100, the limit of List of grpc.health.v1
 	largeService      = 10_000 // number of instances of the largest service
 )
 
@@ -59,8 +59,8 @@ func unverified() *tls.Config {
 	return &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13}
 }
 
-// freeing starts a goroutine that returns unused memory to the system after each SIGUSR1.
-// Another process then sends SIGUSR1 and measures the resident memory, which is in use.
+// freeing starts a goroutine that returns unused memory to the system after each SIGUSR1. The
+// benchmark sends SIGUSR1 before it measures the resident memory, so that only used memory counts.
 func freeing(ctx context.Context) {
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGUSR1)
@@ -107,8 +107,8 @@ func serveAttacked(ctx context.Context) error {
 	return err
 }
 
-// fill registers attackedInstances instances: those of one large service, and those of many
-// smaller services.
+// fill registers attackedInstances instances. largeService of them belong to one service, and the
+// others belong to many smaller services.
 func fill(ctx context.Context, r *registry.Registry) error {
 	var regs []wire.Registration
 	for i := range attackedInstances {

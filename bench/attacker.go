@@ -47,7 +47,7 @@ func (v *victim) connect() (*grpc.ClientConn, error) {
 // measurements, which take 3 s.
 func (v *victim) weigh() (int, error) {
 	least := math.MaxInt
-	for range 4 { // during the first ones, a garbage collection may still be running
+	for range 4 { // during the first measurements, a garbage collection may still be running
 		if err := v.process.cmd.Process.Signal(syscall.SIGUSR1); err != nil {
 			return 0, err
 		}
@@ -65,8 +65,8 @@ func (v *victim) weigh() (int, error) {
 	return least, nil
 }
 
-// each calls open n times. It returns by how many bytes the memory of the victim grew, divided
-// by n.
+// each calls open n times. It returns the average number of bytes by which the memory of the victim
+// grew for one call.
 func (v *victim) each(n int, open func() error) (float64, error) {
 	before, err := v.weigh()
 	if err != nil {
@@ -81,7 +81,7 @@ func (v *victim) each(n int, open func() error) (float64, error) {
 	return float64(after-before) / float64(n), err
 }
 
-// cost is the CPU time that a victim needs for one call, and the size of its answer in bytes.
+// cost is the CPU time that a server needs for one call, and the size of its answer in bytes.
 type cost struct {
 	cpu   time.Duration
 	bytes int
@@ -90,7 +90,7 @@ type cost struct {
 func (c cost) perKiB() float64 { return float64(c.cpu.Nanoseconds()) / (float64(c.bytes) / 1024) }
 
 // calls makes n calls to the victim, one after the other, and returns the average cost of one
-// call. Before, it makes n/10+1 calls that are not measured.
+// call. First it makes n/10+1 calls that are not measured.
 func (v *victim) calls(n int, call func(ctx context.Context) (proto.Message, error)) (c cost, err error) {
 	var before time.Duration
 	for i := -n/10 - 1; i < n; i++ {
@@ -196,8 +196,8 @@ func attackByCalls(o *options, r *report, ours, theirs *victim) error {
 	return nil
 }
 
-// attackByBytes measures calls of methods that only the coordinator implements. It compares
-// their CPU time for each KiB of the answer with that of List of the stock server.
+// attackByBytes measures calls of methods that only the coordinator implements. For such a call and
+// for List of the stock server, it compares the CPU time for each KiB of the answer.
 func attackByBytes(o *options, r *report, ours, theirs *victim) error {
 	list, err := theirs.calls(o.size(500, 10), func(ctx context.Context) (proto.Message, error) {
 		return healthpb.NewHealthClient(theirs.conn).List(ctx, &healthpb.HealthListRequest{})
@@ -287,8 +287,8 @@ func attackByMemory(o *options, r *report, ours, theirs *victim) error {
 	if err != nil {
 		return err
 	}
-	// streams returns a function that opens one stream with each call. Each raw peer has 128
-	// streams, and its flow control lets the server send no messages.
+	// streams returns a function that opens one stream with each call. 128 streams share a
+	// connection. The client never lets the server send a message on a stream.
 	streams := func(method string, req proto.Message, cut int, answered bool) func(*victim) func() error {
 		return func(v *victim) func() error {
 			var p *rawPeer
@@ -318,7 +318,7 @@ func attackByMemory(o *options, r *report, ours, theirs *victim) error {
 		what     string
 		method   string
 		req      proto.Message
-		cut      int // number of bytes of the request that are sent; 0: all
+		cut      int // number of bytes of the request that are sent; 0 means the whole request
 		answered bool
 		n        int
 	}{

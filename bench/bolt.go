@@ -10,8 +10,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// bareBolt is a bbolt database that is used directly, for comparison with our store on bbolt.
-// Each commit waits for the disk.
+// bareBolt is a bbolt database that the benchmark uses directly, for comparison with our store,
+// which also uses bbolt. Each commit waits for the disk.
 type bareBolt struct{ *bbolt.DB }
 
 var bareBucket = []byte("registrations")
@@ -27,8 +27,8 @@ func openBare(path string) (*bareBolt, error) {
 	})
 }
 
-// bareRecord returns a key and a value of the same lengths as those that our store writes for
-// the registration with the number i.
+// bareRecord returns a key and a value for the registration with the number i. They are as long as
+// the key and the value that our store writes.
 func bareRecord(i int) (key, value []byte, err error) {
 	reg := registrationOf(i)
 	key = []byte(reg.GetService() + "\x00" + reg.GetInstance())

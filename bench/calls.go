@@ -29,7 +29,7 @@ func benchCalls(ctx context.Context, o *options, r *report) error {
 	}
 	for _, c := range []struct {
 		kind  string
-		goals map[int]float64 // goal of the ratio, by the number of calls in flight
+		goals map[int]float64 // largest ratio that meets the goal, by the number of concurrent calls
 	}{
 		{"server", map[int]float64{1: 1.05, 32: 1.05}},
 		{"server with options", map[int]float64{1: 0.95, 32: 0.8}},
@@ -49,8 +49,8 @@ func benchCalls(ctx context.Context, o *options, r *report) error {
 	return benchStatus(ctx, r)
 }
 
-// partsOfRound is the number of parts of a round. In each part, first our server and then the
-// peer is measured. So a disturbance of the machine affects both.
+// partsOfRound is the number of parts of a round. In each part, the benchmark first measures our
+// server and then its peer. So a disturbance of the machine affects both servers.
 const partsOfRound = 10
 
 // checkRatios returns one ratio for each round: the CPU time of a Check in our server, divided
@@ -58,7 +58,7 @@ const partsOfRound = 10
 func checkRatios(ctx context.Context, o *options, ours, peer *callee, inFlight int) (ratios []float64, err error) {
 	n := o.size(500, 32)
 	if inFlight > 1 {
-		n *= 4 // calls at the same time take less CPU time each, and need more calls to measure it
+		n *= 4 // a call needs less CPU time if calls are concurrent, so more calls must be measured
 	}
 	for range o.rounds {
 		var mine, theirs time.Duration
@@ -99,8 +99,8 @@ func (r *rig) callee(kind string) (*callee, error) {
 	return c, err
 }
 
-// check calls Check about n times, from inFlight goroutines that share one connection. It
-// returns the CPU time that the server process has used for each call.
+// check calls Check about n times, from inFlight goroutines that share one connection. It returns
+// the average CPU time that the server process has used for a call.
 func (c *callee) check(ctx context.Context, n, inFlight int) (time.Duration, error) {
 	before, err := c.process.cpu()
 	if err != nil {

@@ -15,12 +15,12 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 )
 
-// childEnv is an environment variable. If it has a key of kinds, this process runs only the
-// program of this key.
+// childEnv is an environment variable. If its value is a key of the map kinds, this process runs
+// only the function kinds[key], and no benchmark.
 const childEnv = "MESHHEALTH_BENCH_CHILD"
 
-// kinds has the programs that a child process can run, by name. Each prints one line when it
-// is ready: a server prints its address. It runs until its context ends.
+// kinds has the functions that a child process can run, by name. Each function prints one line when
+// it is ready: a server prints its address. It runs until its context ends.
 var kinds = map[string]func(ctx context.Context) error{
 	"coordinator":            serveCoordinator,
 	"stock":                  serveStock,
@@ -58,10 +58,10 @@ func serveCoordinator(ctx context.Context) error {
 // alone.
 type process struct {
 	cmd *exec.Cmd
-	at  string // the line that the child printed: its addresses, separated by spaces
+	at  string // the first line that the child printed: the addresses of its listeners, separated by spaces
 }
 
-// process starts a child process of a kind, with these arguments.
+// process starts a child process that runs kinds[kind], with the arguments args.
 func (r *rig) process(kind string, args ...string) (*process, error) {
 	p := &process{cmd: exec.Command("/proc/self/exe", args...)}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+kind)

@@ -15,7 +15,8 @@ import (
 )
 
 // benchConnections measures the memory that a coordinator needs for each instance if every
-// instance has its own connection. The peer is a client of grpc-go with as many connections.
+// instance has its own connection. For comparison it measures a client of grpc-go with the same
+// number of connections.
 func benchConnections(ctx context.Context, o *options, r *report) error {
 	n := o.size(4000, 20)
 	if err := benchFollowed(ctx, r, n); err != nil {
@@ -24,8 +25,8 @@ func benchConnections(ctx context.Context, o *options, r *report) error {
 	return benchPolledHeap(ctx, r, n)
 }
 
-// benchFollowed compares the resident memory of a coordinator that follows n stock servers
-// with that of a client that has one stock Watch on each of n connections.
+// benchFollowed compares the resident memory of two processes. One is a coordinator that follows n
+// stock servers. The other is a client that has one stock Watch on each of n connections.
 func benchFollowed(ctx context.Context, r *report, n int) error {
 	var each [2]float64
 	for i, weigh := range []func(context.Context, int) (int, error){weighFollowed, weighBareWatches} {
@@ -88,7 +89,8 @@ func weighBareWatches(ctx context.Context, n int) (int, error) {
 	return rig.settledRSS(p)
 }
 
-// settledRSS returns the resident memory of a process after a time without work.
+// settledRSS waits for the duration settled, so that the process p has no more work. It then returns
+// the resident memory of p in bytes.
 func (r *rig) settledRSS(p *process) (int, error) {
 	if err := r.pause(settled); err != nil {
 		return 0, err
@@ -96,8 +98,8 @@ func (r *rig) settledRSS(p *process) (int, error) {
 	return p.rss()
 }
 
-// watchBare is a child process. Its arguments are the address of a server and the number of
-// connections. It opens a stock Watch on each connection.
+// watchBare runs in a child process. The arguments of the process are the address of a server and
+// the number of connections. watchBare opens a stock Watch on each connection.
 func watchBare(ctx context.Context) error {
 	at, number := os.Args[1], os.Args[2]
 	n, err := strconv.Atoi(number)
@@ -122,9 +124,10 @@ func watchBare(ctx context.Context) error {
 	return nil
 }
 
-// dialEach makes n connections to the targets of the server at, and calls use with each.
-func (r *rig) dialEach(at string, n int, use func(*grpc.ClientConn) error) error {
-	_, port, err := net.SplitHostPort(at)
+// dialEach makes n connections to a server that listens on every loopback address, each to another
+// address. It calls use with each connection. serverAddr has the port of the server.
+func (r *rig) dialEach(serverAddr string, n int, use func(*grpc.ClientConn) error) error {
+	_, port, err := net.SplitHostPort(serverAddr)
 	if err != nil {
 		return err
 	}
@@ -140,8 +143,8 @@ func (r *rig) dialEach(at string, n int, use func(*grpc.ClientConn) error) error
 	return nil
 }
 
-// benchPolledHeap compares the live heap of a coordinator that polls n targets with that of a
-// client that has made one Check on each of n connections.
+// benchPolledHeap compares two live heaps. One is the heap of a coordinator that polls n targets.
+// The other is the heap of a client that has made one Check on each of n connections.
 func benchPolledHeap(ctx context.Context, r *report, n int) error {
 	ours, stacks, err := heapEach(ctx, n, (*rig).pollEach)
 	if err != nil {
@@ -157,8 +160,8 @@ func benchPolledHeap(ctx context.Context, r *report, n int) error {
 	return nil
 }
 
-// heapEach returns how many KB of live heap and of stacks each of the n connections needs that
-// open makes in this process. It measures after a time without new connections.
+// heapEach calls open, which makes n connections in this process. It returns how many KB of live
+// heap and of stacks each connection needs. It waits for the duration settled before it measures.
 func heapEach(ctx context.Context, n int, open func(r *rig, at string, n int) error) (heap, stacks float64, err error) {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -170,7 +173,7 @@ func heapEach(ctx context.Context, n int, open func(r *rig, at string, n int) er
 	if err := open(rig, t.at, n); err != nil {
 		return 0, 0, err
 	}
-	if err := rig.pause(settled); err != nil { // the first polls of all targets are over then
+	if err := rig.pause(settled); err != nil { // after this pause, the first polls of all targets have ended
 		return 0, 0, err
 	}
 	heapAfter, stacksAfter := inUse()
@@ -178,7 +181,7 @@ func heapEach(ctx context.Context, n int, open func(r *rig, at string, n int) er
 	return each(heapAfter, heapBefore), each(stacksAfter, stacksBefore), nil
 }
 
-// pollEach runs a coordinator in this process, and waits until it has polled n targets.
+// pollEach runs a coordinator in this process, and waits until the coordinator has polled n targets.
 func (r *rig) pollEach(at string, n int) error {
 	c, err := coordinator.New(r.ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: "127.0.0.1:0", MetricInstances: -1})
 	if err != nil {
@@ -191,7 +194,7 @@ func (r *rig) pollEach(at string, n int) error {
 	return r.untilPolled(c.HTTPAddr().String(), n)
 }
 
-// checkEach makes n connections, and one Check on each.
+// checkEach makes n connections to n targets, and calls Check once on each connection.
 func (r *rig) checkEach(at string, n int) error {
 	return r.dialEach(at, n, func(c *grpc.ClientConn) error {
 		ctx, cancel := context.WithTimeout(r.ctx, 10*time.Second)

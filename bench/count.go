@@ -9,7 +9,7 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// countKey is the name of a response header. A polled target sends in it how many polls it has
+// countKey is the name of a response header. Its value is the number of polls that the server has
 // answered so far.
 const countKey = "asked"
 

@@ -10,14 +10,14 @@ import (
 	"github.com/meshhealth/meshhealth/client"
 )
 
-// longestPause is the longest pause before a measurement with pauses. Without pauses the cores
-// stay awake; with them, the kernel must wake the cores too.
+// longestPause is the longest random pause before a measurement, in the second part of benchFlip.
+// During a pause the cores go to sleep, so the measured time includes the time to wake them.
 const longestPause = 1500 * time.Microsecond
 
-// benchFlip measures the time from SetStatus in a service until a watcher of the
-// coordinator receives the status, over two hops. It compares this time with one Check,
-// and with a stock Watch over one hop. The three take turns, so that the load of the
-// machine is the same for all.
+// benchFlip measures the time from SetStatus in a service until a watcher of the coordinator
+// receives the status. The status goes over two hops: from the service to the coordinator, and
+// from there to the watcher. benchFlip compares this time with one Check, and with a stock Watch
+// over one hop. The three measurements take turns, so that the load of the machine is the same.
 func benchFlip(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -45,15 +45,15 @@ func benchFlip(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// report adds the rows with the times themselves.
+// report adds two rows to the table, with the medians and the 99th percentiles of the measured times.
 func (t *turns) report(r *report) {
 	r.figure("… flip, Check, stock Watch, p50", inMicros(.5, t.flips, t.checks, t.watches), "", true)
 	r.figure("… flip, Check, stock Watch, p99", inMicros(.99, t.flips, t.checks, t.watches), "", true)
 }
 
-// flipRounds measures n turns in each round. It returns for each round the ratios of a flip
-// to a Check (medians, 99th percentiles) and to a stock Watch (medians). last has the times of
-// the last round.
+// flipRounds calls takeTurns for each round, and returns three ratios for each round. mid is flip to
+// Check (medians), slow is flip to Check (99th percentiles), and direct is flip to stock Watch
+// (medians). last has the times of the last round.
 func (r *rig) flipRounds(f *flipRig, rounds, n int, longest time.Duration) (mid, slow, direct []float64, last turns, err error) {
 	for range rounds {
 		if last, err = r.takeTurns(f, n, longest); err != nil {
@@ -66,7 +66,8 @@ func (r *rig) flipRounds(f *flipRig, rounds, n int, longest time.Duration) (mid,
 	return mid, slow, direct, last, nil
 }
 
-// flipRig has the servers that benchFlip compares. check calls the stock server.
+// flipRig has the servers that benchFlip compares, and a client for calls of Check to the stock
+// server.
 type flipRig struct {
 	ours, theirs *flipped
 	check        healthpb.HealthClient
@@ -75,8 +76,8 @@ type flipRig struct {
 // turns are the measured times of one round.
 type turns struct{ flips, checks, watches times }
 
-// takeTurns measures a flip over two hops, a Check and a flip over one hop, n times in this
-// order. Before each it pauses for a random time, which is shorter than longest.
+// takeTurns measures a flip through the coordinator, a Check and a flip of the stock server, n times
+// in this order. Before each measurement it pauses for a random time shorter than longest.
 func (r *rig) takeTurns(f *flipRig, n int, longest time.Duration) (t turns, err error) {
 	check := func(int) (time.Duration, error) {
 		began := time.Now()
@@ -107,14 +108,15 @@ func (r *rig) takeTurns(f *flipRig, n int, longest time.Duration) (t turns, err 
 	return t, nil
 }
 
-// flipped is a server whose status can be flipped. seen receives each status that a watcher
-// of it receives.
+// flipped is a server with a watcher. flip changes the status of the server, and seen receives each
+// status that the watcher has received.
 type flipped struct {
 	flip func(i int) error
 	seen chan seen
 }
 
-// in returns the time from the i-th flip of f until the watcher has received it.
+// in makes flip i of the server f. It returns the time from the flip until the watcher has received
+// the new status.
 func (r *rig) in(f *flipped, i int) (time.Duration, error) {
 	_, _, want := side(i)
 	began := time.Now()
@@ -159,8 +161,8 @@ func (r *rig) twoHops() (*flipped, error) {
 	return f, err
 }
 
-// oneHop starts a stock server and a client that watches it. It also returns a client for
-// Check.
+// oneHop starts a stock server and a client that watches this server. It also returns a client that
+// calls Check of this server.
 func (r *rig) oneHop() (*flipped, healthpb.HealthClient, error) {
 	peer, at, err := r.peer()
 	if err != nil {

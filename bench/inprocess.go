@@ -104,8 +104,8 @@ func benchInProcess(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// benchHistory measures the time until the flips of many instances are in the stored history.
-// It compares this time with that of the same number of single commits of our store.
+// benchHistory flips many instances and measures the time until all flips are stored in the history.
+// It compares this time with the time for the same number of single commits of our store.
 func benchHistory(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -164,7 +164,7 @@ func (p *inProcess) flipAll(leases []*health.Spec, round int) (time.Duration, er
 		}
 	}
 	// The registry handles inputs in order. When it has answered this renewal, it has
-	// handled all reports, so the history that is read then contains all flips.
+	// handled all reports. So the history that is read below contains all flips.
 	_, _, _ = p.registry.Renew(p.ctx, health.ID{}, 0)
 	last := idOf(len(leases) - 1)
 	page, err := p.registry.Transitions(p.ctx, store.Query{ID: last, Limit: 1})

@@ -28,7 +28,7 @@ type library struct {
 type embedded struct {
 	handler http.Handler
 	stop    func()
-	took    time.Duration // time from the start until the results of all checks were known
+	took    time.Duration // time from the start of the checks until the results of all checks were known
 }
 
 func libraries() []library {
@@ -144,8 +144,8 @@ func weight() int64 {
 	return heap + stacks
 }
 
-// inUse returns the bytes of live heap and of stacks after a garbage collection. It collects
-// twice, because a sync.Pool keeps its items for one collection.
+// inUse returns the bytes of live heap and of stacks after a garbage collection. It runs two
+// collections, because a sync.Pool keeps its items during the first one.
 func inUse() (heap, stacks int64) {
 	runtime.GC()
 	runtime.GC()

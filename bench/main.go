@@ -16,14 +16,14 @@ import (
 // options has the values of the flags.
 type options struct {
 	rounds int  // number of rounds of each comparison
-	quick  bool // true if benchmarks only need to run, without useful figures
+	quick  bool // true if benchmarks must only show that they run; their figures mean nothing
 }
 
-// size returns the number of repetitions or things to measure: n, or little if the flag -quick
-// is set.
-func (o *options) size(n, little int) int {
+// size returns the size of a measurement, such as a number of calls. The size is n, or quick if the
+// flag -quick is set.
+func (o *options) size(n, quick int) int {
 	if o.quick {
-		return little
+		return quick
 	}
 	return n
 }
@@ -52,7 +52,7 @@ var benches = []struct {
 }
 
 func main() {
-	slog.SetDefault(slog.New(slog.DiscardHandler)) // the peers write no logs, so the comparison is without logs
+	slog.SetDefault(slog.New(slog.DiscardHandler)) // the peers write no logs, so our servers must not write logs either
 	if at := os.Getenv(childEnv); at != "" {
 		exit(child(at))
 	}

@@ -14,8 +14,8 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// benchMass flips 1,000 instances at once. It compares the coordinator's CPU time with 100
-// clients that watch everything to the time with one such client.
+// benchMass flips 1,000 instances at once while clients watch all instances. It compares the CPU
+// time of the coordinator for 100 clients with its CPU time for one client.
 func benchMass(ctx context.Context, o *options, r *report) error {
 	var ratios []float64
 	var messages [2]float64
@@ -85,7 +85,8 @@ func massFlip(ctx context.Context, o *options, clients int) (time.Duration, floa
 	return (ended - began) / time.Duration(flips), float64(after-before) / float64(flips*clients), err
 }
 
-// many is one stock server that serves many instances. names are their health names.
+// many is one stock server that serves many instances. names has the names of these instances in
+// health requests.
 type many struct {
 	*stock.Server
 	names []string
@@ -97,22 +98,22 @@ func (m *many) set(s healthpb.HealthCheckResponse_ServingStatus) {
 	}
 }
 
-// fleet registers n static instances at a coordinator. Each stock server serves at most as
-// many of them as the parameter each says.
-func (r *rig) fleet(at string, n, each int) ([]*many, error) {
-	conn, err := r.dial(at)
+// fleet registers n static instances at a coordinator. It starts stock servers that each serve at
+// most perServer of the instances.
+func (r *rig) fleet(coordinatorAddr string, n, perServer int) ([]*many, error) {
+	conn, err := r.dial(coordinatorAddr)
 	if err != nil {
 		return nil, err
 	}
 	registry := pb.NewRegistryServiceClient(conn)
 	var all []*many
-	for first := 0; first < n; first += each {
+	for first := 0; first < n; first += perServer {
 		s, address, err := r.peer()
 		if err != nil {
 			return nil, err
 		}
 		m, req := &many{Server: s}, &pb.RegisterRequest{}
-		for i := first; i < min(first+each, n); i++ {
+		for i := first; i < min(first+perServer, n); i++ {
 			m.names = append(m.names, name("h", i))
 			req.Registrations = append(req.Registrations, &pb.Registration{
 				Service: name("service", i%50), Instance: name("i", i), Address: address, HealthName: name("h", i), Static: true,
@@ -127,7 +128,7 @@ func (r *rig) fleet(at string, n, each int) ([]*many, error) {
 	return all, nil
 }
 
-// allWatcher is a client that watches everything, with the last status of each instance.
+// allWatcher is a client that watches all instances, and keeps the last status of each instance.
 type allWatcher struct {
 	messages atomic.Int64
 	mu       sync.Mutex
@@ -179,7 +180,7 @@ func (w *allWatcher) count(want status) (n int) {
 	return n
 }
 
-// all waits until every client has at least n instances with the status want.
+// all waits until every client in watching has received the status want for at least n instances.
 func (r *rig) all(watching []*allWatcher, want status, n int) error {
 	for _, w := range watching {
 		for w.count(want) < n {

@@ -24,7 +24,8 @@ func benchMemory(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// settled is the time without work before the memory of a coordinator is measured.
+// settled is the duration for which a benchmark waits, without giving work to a process, before it
+// measures the memory of the process.
 const settled = 5 * time.Second
 
 func weigh(ctx context.Context, n int) (int, error) {

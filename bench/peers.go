@@ -77,8 +77,8 @@ func hellofreshOnce(n int) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// allDone is a listener of go-sundheit that waits for the first runs of checks. It closes done
-// when left is 0.
+// allDone is a listener of go-sundheit, which calls it after each run of a check. It closes the
+// channel done when the field left is 0.
 type allDone struct {
 	left atomic.Int64 // number of runs that have not completed yet
 	once sync.Once

@@ -22,13 +22,13 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// polledFor is how long the polls are counted. It is twice the 30 s of the metric
-// meshhealth_poll_coverage, so that the second half is exactly the time of this metric.
+// polledFor is the time for which the benchmark counts polls. The metric meshhealth_poll_coverage is
+// about the last 30 s. So at the end this metric is about the second half of polledFor.
 const polledFor = 60 * time.Second
 
-// benchPolled lets a coordinator poll many targets every second, each over its own
-// connection. It compares the coverage that the coordinator reports with the number of
-// polls that the targets count.
+// benchPolled lets a coordinator poll many targets every second, each over its own connection.
+// The coordinator reports the coverage: the number of polls made, divided by the number of polls
+// due. benchPolled compares the coverage with the number of polls that the targets count.
 func benchPolled(ctx context.Context, o *options, r *report) error {
 	for _, c := range []struct {
 		n    int
@@ -51,16 +51,18 @@ func benchPolled(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// polledFigures are the results of one run: the reported and the counted coverage, the
-// changed and the unconfirmed statuses, and the CPU. cpu is in cores of the coordinator. each
-// and theirs are microseconds for a poll, of the coordinator and of the targets.
+// polledFigures are the results of one run of benchPolled.
 type polledFigures struct {
-	says, counted        float64
-	changed, unconfirmed float64
-	cpu, each, theirs    float64
+	says        float64 // coverage that the coordinator reports: polls made, divided by polls due
+	counted     float64 // coverage that results from the polls that the targets have counted
+	changed     float64 // number of statuses that changed
+	unconfirmed float64 // number of statuses that were unconfirmed at the end
+	cpu         float64 // average number of cores that the coordinator used
+	each        float64 // CPU time of the coordinator for one poll, in microseconds
+	theirs      float64 // CPU time of the targets for one poll, in microseconds
 }
 
-// polledBy starts a coordinator and n targets, and returns the figures of their polls.
+// polledBy starts a coordinator that polls n targets, and returns the figures that it measured.
 func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err error) {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -68,7 +70,7 @@ func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err erro
 	if err != nil {
 		return f, err
 	}
-	at := strings.Fields(p.at) // the addresses of gRPC and of HTTP
+	at := strings.Fields(p.at) // the addresses of the coordinator for gRPC and for HTTP
 	t, err := rig.process("polled")
 	if err != nil {
 		return f, err
@@ -80,29 +82,29 @@ func polledBy(ctx context.Context, o *options, n int) (f polledFigures, err erro
 		return f, err
 	}
 	long := time.Duration(o.size(int(polledFor), int(10*time.Second)))
-	if err := rig.pause(long / 2); err != nil { // the metric of coverage then has no polls from before this pause
+	if err := rig.pause(long / 2); err != nil { // after this pause, the coverage includes no poll from before the pause
 		return f, err
 	}
 	return rig.countPolls(p, t, at[1], n, long)
 }
 
-// targetName is the health name of every target that registerTargets registers.
+// targetName is the name of every target in health requests.
 const targetName = "target"
 
-// targetAddress returns the address of the i-th target of a server that listens on every
-// loopback address, with the given port.
+// targetAddress returns the address of target i. One server stands for all targets: it listens on
+// port at every loopback address, and each target has another loopback address.
 func targetAddress(i int, port string) string {
 	return net.JoinHostPort(fmt.Sprintf("127.1.%d.%d", i/250, 1+i%250), port)
 }
 
-// registerTargets registers n targets at the coordinator at. Each target has its own loopback
-// address, with the port of target. So each has its own connection.
-func (r *rig) registerTargets(at, target string, n int) error {
-	conn, err := r.dial(at)
+// registerTargets registers n targets at a coordinator. One server stands for all targets. Each
+// target has another loopback address, and so its own connection.
+func (r *rig) registerTargets(coordinatorAddr, serverAddr string, n int) error {
+	conn, err := r.dial(coordinatorAddr)
 	if err != nil {
 		return err
 	}
-	_, port, err := net.SplitHostPort(target)
+	_, port, err := net.SplitHostPort(serverAddr)
 	if err != nil {
 		return err
 	}
@@ -148,13 +150,12 @@ func (r *rig) pause(d time.Duration) error {
 	}
 }
 
-// reading has all counters at one time. polls is the count of the targets. cpu has the CPU
-// time of the coordinator and of the targets.
+// reading has the values of all counters at one time.
 type reading struct {
 	at      time.Time
-	polls   float64
-	cpu     [2]time.Duration
-	metrics map[string]float64
+	polls   float64            // number of polls that the targets have answered so far
+	cpu     [2]time.Duration   // CPU time so far of the coordinator and of the targets
+	metrics map[string]float64 // values of the coordinator's metrics, by name and labels
 }
 
 func (r *rig) read(p, t *process, at string) (v reading, err error) {
@@ -174,13 +175,13 @@ func (r *rig) read(p, t *process, at string) (v reading, err error) {
 	return v, nil
 }
 
-// countPolls reads the counters at the begin, in the middle and at the end of the time long.
-// It compares the coverage of the second half with the polls that the targets counted in it.
-func (r *rig) countPolls(p, t *process, at string, n int, long time.Duration) (f polledFigures, err error) {
+// countPolls reads the counters at the begin, in the middle and at the end of duration. The coverage
+// is computed for the second half, and all other figures for the whole duration.
+func (r *rig) countPolls(p, t *process, at string, n int, duration time.Duration) (f polledFigures, err error) {
 	var v [3]reading
 	for i := range v {
 		if i > 0 {
-			if err := r.pause(long / 2); err != nil {
+			if err := r.pause(duration / 2); err != nil {
 				return f, err
 			}
 		}
@@ -222,8 +223,8 @@ func scrape(at string) (map[string]float64, error) {
 	return m, nil
 }
 
-// asked returns how many polls the targets have answered. It asks them with a Check that they
-// do not count.
+// asked returns how many polls the targets have answered. It reads this number with a Check that
+// the targets do not count as a poll.
 func (r *rig) asked(at string) (float64, error) {
 	conn, err := r.dial(at)
 	if err != nil {
@@ -237,7 +238,7 @@ func (r *rig) asked(at string) (float64, error) {
 	return header.count()
 }
 
-// checkOnly is a health server that implements only Check, and counts the calls.
+// checkOnly is a health server that implements only the method Check, and counts its calls.
 type checkOnly struct {
 	healthpb.UnimplementedHealthServer
 	asked atomic.Int64
@@ -252,8 +253,8 @@ func (c *checkOnly) Check(ctx context.Context, req *healthpb.HealthCheckRequest)
 	return &healthpb.HealthCheckResponse{Status: healthpb.HealthCheckResponse_SERVING}, nil
 }
 
-// servePolled runs one server in place of all targets. Its listener accepts connections to
-// every loopback address.
+// servePolled runs one server that stands for all polled targets. It accepts connections to every
+// loopback address.
 func servePolled(ctx context.Context) error {
 	return serveEverywhere(ctx, &checkOnly{})
 }

@@ -9,10 +9,10 @@ import (
 	"github.com/meshhealth/meshhealth/internal/nettest"
 )
 
-// rawPeer is a client without a certificate.
+// rawPeer is a client without a TLS certificate that makes gRPC calls frame by frame.
 type rawPeer struct {
 	*nettest.RawPeer
-	// answered receives a value for each response header and each trailer.
+	// answered receives a value when the server has sent a response header or a trailer.
 	answered chan struct{}
 }
 
@@ -36,7 +36,8 @@ func (r *rig) rawPeer(at string) (*rawPeer, error) {
 	return p, nil
 }
 
-// call opens a stream and sends a request, or at most its first cut bytes. 0 sends all of it.
+// call opens a stream and sends a request. If cut is not 0, it sends only the first cut bytes of the
+// request.
 func (p *rawPeer) call(method string, req proto.Message, cut int) error {
 	stream, err := p.Open(method)
 	if err != nil {

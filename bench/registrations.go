@@ -13,8 +13,8 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// registering has a client of a coordinator that stores registrations in a file. For
-// comparison it has a bare bbolt database on the same file system.
+// registering has what a benchmark of registrations compares. registry is a client of a coordinator
+// that stores registrations in a file. bare is a bbolt database on the same file system.
 type registering struct {
 	*rig
 	registry pb.RegistryServiceClient
@@ -71,12 +71,12 @@ func (g *registering) register(first, end int) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// registerAll registers n instances in calls with the number each of instances. It returns
-// the time that all calls took.
-func (g *registering) registerAll(n, each int) (took time.Duration, err error) {
-	for i := 0; i < n && err == nil; i += each {
+// registerAll registers n instances in calls with perCall instances each. It returns the time that
+// all calls took.
+func (g *registering) registerAll(n, perCall int) (took time.Duration, err error) {
+	for i := 0; i < n && err == nil; i += perCall {
 		var one time.Duration
-		one, err = g.register(i, min(n, i+each))
+		one, err = g.register(i, min(n, i+perCall))
 		took += one
 	}
 	return took, err
@@ -153,12 +153,12 @@ func benchOneByOneCall(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-// each returns the microseconds for one registration, if t has the times of groups of
-// registrations. It is the median of t, divided by the size of a group.
-func each(t times, turn int) float64 { return t.quantile(0.5).Seconds() * 1e6 / float64(turn) }
+// each returns the microseconds for one registration. t has the times of groups of registrations,
+// and each group has size registrations. The result is the median of t, divided by size.
+func each(t times, size int) float64 { return t.quantile(0.5).Seconds() * 1e6 / float64(size) }
 
-// turn registers the instances from first to end-1 one by one. It then makes the same number
-// of commits of the bare bbolt database. It returns both times.
+// turn registers the instances from first to end-1 one by one, and returns the time as ours. It then
+// makes the same number of commits of the bare bbolt database, and returns the time as bare.
 func (g *registering) turn(first, end int) (ours, bare time.Duration, err error) {
 	for i := first; i < end; i++ {
 		took, err := g.register(i, i+1)

@@ -16,7 +16,7 @@ func newReport() *report {
 	return &report{rows: [][5]string{{"WHAT", "FIGURE", "MIN–MAX", "GOAL", ""}}}
 }
 
-// ratio adds a row with the median and the extremes of the ratios of all rounds. The goal is
+// ratio adds a row with the median, the smallest and the greatest ratio of all rounds. The goal is
 // met if the median is at most goal.
 func (r *report) ratio(what string, ratios []float64, goal float64) {
 	slices.Sort(ratios)
@@ -31,8 +31,8 @@ func (r *report) ratio(what string, ratios []float64, goal float64) {
 	r.rows = append(r.rows, [5]string{what, fmt.Sprintf("%.2f", mid), fmt.Sprintf("%.2f–%.2f", least, most), fmt.Sprintf("≤ %g", goal), verdict})
 }
 
-// figure adds a row with one figure as a text. met is true if the figure meets the goal. An
-// empty goal means that there is none.
+// figure adds a row with one figure as a text. met is true if the figure meets the goal. If the text
+// goal is empty, the figure has no goal.
 func (r *report) figure(what, figure, goal string, met bool) {
 	verdict := ""
 	if goal != "" {
@@ -52,7 +52,7 @@ func (r *report) print(w io.Writer) error {
 // times has the results of repeated measurements of the same thing.
 type times []time.Duration
 
-// quantile sorts t and returns the q-quantile of t. For q = 0.5 it is the median.
+// quantile sorts t and returns the q-quantile of t. The 0.5-quantile is the median.
 func (t times) quantile(q float64) time.Duration {
 	slices.Sort(t)
 	return t[int(float64(len(t)-1)*q)]

@@ -19,8 +19,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// rig has everything that one benchmark has started, such as servers and connections. The
-// method close ends all of it.
+// rig has everything that one benchmark has started, such as servers and connections. The method
+// close ends everything.
 type rig struct {
 	ctx   context.Context
 	stop  context.CancelFunc
@@ -70,7 +70,7 @@ func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
 	return l.Addr().String(), nil
 }
 
-// peer runs the health server of grpc-go, and returns the server with its address.
+// peer runs the health server of grpc-go, and returns the server and its address.
 func (r *rig) peer() (*stock.Server, string, error) {
 	s := stock.NewServer()
 	at, err := r.serve(func(g *grpc.Server) { healthpb.RegisterHealthServer(g, s) })
@@ -91,9 +91,8 @@ func (r *rig) coordinator() (address string, err error) {
 	return c.Addr().String(), nil
 }
 
-// service runs a server of this library that is SERVING. It registers the server at the
-// coordinator with the address at.
-func (r *rig) service(at, service, instance string) (*server.Server, error) {
+// service runs a server of this library that is SERVING, and registers the server at a coordinator.
+func (r *rig) service(coordinatorAddr, service, instance string) (*server.Server, error) {
 	s, err := server.New(server.Config{Service: service})
 	if err != nil {
 		return nil, err
@@ -106,7 +105,7 @@ func (r *rig) service(at, service, instance string) (*server.Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	mesh, err := r.client(at)
+	mesh, err := r.client(coordinatorAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +158,8 @@ func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- seen) err
 	return nil
 }
 
-// until reads from the channel until the status want comes. It returns the time at which the
-// Watch received this status.
+// until reads from the channel until it reads the status want. It returns the time at which a Watch
+// received this status.
 func (r *rig) until(from <-chan seen, want status) (time.Time, error) {
 	for {
 		select {
@@ -176,7 +175,7 @@ func (r *rig) until(from <-chan seen, want status) (time.Time, error) {
 	}
 }
 
-// side returns the status after the flip with the number i, in three types. The status is
+// side returns the status after the flip with the number i, as three Go types. The status is
 // NOT_SERVING if i is even, and otherwise SERVING.
 func side(i int) (ours health.Status, theirs healthpb.HealthCheckResponse_ServingStatus, number status) {
 	if i%2 == 0 {

@@ -22,14 +22,14 @@ func benchRuns(ctx context.Context, o *options, r *report) error {
 	return benchMany(ctx, o, r)
 }
 
-// periodic is a number of trivial checks that run periodically. runs counts their runs, and
-// stop ends them.
+// periodic is a number of trivial checks that run periodically. runs counts the runs of all checks,
+// and stop ends the checks.
 type periodic struct {
 	runs atomic.Int64
 	stop func()
 }
 
-// used has the CPU time, the allocations and the runs of checks of this process so far.
+// used has three totals of this process: its CPU time, its allocations and its runs of checks.
 type used struct {
 	cpu    time.Duration
 	allocs uint64
@@ -44,7 +44,8 @@ func (p *periodic) used() used {
 	return used{time.Duration(u.Utime.Nano() + u.Stime.Nano()), m.Mallocs, p.runs.Load()}
 }
 
-// costs waits for d while the checks run. It returns what the process has used in this time.
+// costs waits for the duration d while the checks run. It returns the CPU time, the allocations and
+// the runs of checks of the process in this time.
 func (p *periodic) costs(ctx context.Context, d time.Duration) (used, error) {
 	before := p.used()
 	select {
@@ -128,8 +129,8 @@ func (u used) allocsEach() float64 { return float64(u.allocs) / float64(max(1, u
 
 func (u used) each() time.Duration { return u.cpu / time.Duration(max(1, u.runs)) }
 
-// bareRuns runs a trivial check n times, each in a new goroutine with a time-out. It returns
-// what the process has used for the runs.
+// bareRuns runs a trivial check n times, each in a new goroutine with a time-out. It returns the CPU
+// time and the allocations of the process for these runs.
 func bareRuns(n int) used {
 	var p periodic
 	before := p.used()
@@ -147,8 +148,8 @@ func bareRuns(n int) used {
 	return used{after.cpu - before.cpu, after.allocs - before.allocs, int64(n)}
 }
 
-// benchMany compares very many checks of our server with as many goroutines that have a timer
-// each.
+// benchMany compares a very large number of checks of our server with the same number of goroutines
+// that have a timer each.
 func benchMany(ctx context.Context, o *options, r *report) error {
 	n, every := o.size(100_000, 100), time.Duration(o.size(int(10*time.Second), int(time.Second)))
 	var cpu, memory [2]float64
@@ -158,7 +159,7 @@ func benchMany(ctx context.Context, o *options, r *report) error {
 		if err := start(&p, n, every); err != nil {
 			return err
 		}
-		if _, err := p.costs(ctx, every+every/10); err != nil { // after the first round, the runs are spread over the interval
+		if _, err := p.costs(ctx, every+every/10); err != nil { // the result is ignored, because it includes the start of the checks
 			return err
 		}
 		u, err := p.costs(ctx, every)

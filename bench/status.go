@@ -14,7 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// listedEnv is an environment variable with the address that the child "bare list" asks.
+// listedEnv is an environment variable. It has the address of the coordinator whose entries the
+// child process "bare list" prints.
 const listedEnv = "MESHHEALTH_BENCH_LISTED"
 
 // benchStatusCommand measures `meshhealth status` against a coordinator with 10,000
@@ -100,8 +101,8 @@ func (r *rig) statusRounds(o *options, rep *report, p *process, n int, command [
 	return nil
 }
 
-// timed runs a command to its end, with its output into a pipe as in a shell. It returns how
-// long that took and the CPU time of the process.
+// timed runs a command to its end. The output of the command goes into a pipe, as in a shell. timed
+// returns how long the command ran, and the CPU time of its process.
 func (r *rig) timed(cmd *exec.Cmd) (took, cpu time.Duration, err error) {
 	var out counter
 	cmd.Stdout = &out
@@ -125,7 +126,8 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// listBare is the peer of `meshhealth status`: it prints all entries of a coordinator.
+// listBare is the peer to which `meshhealth status` is compared. It prints all entries of a
+// coordinator.
 func listBare(ctx context.Context) error {
 	rig := newRig(ctx)
 	defer rig.close()

@@ -14,8 +14,8 @@ import (
 // connection.
 const perConn = 100
 
-// benchWatchers measures the time from a flip until the last of 1,000 stock clients has
-// received it. The clients watch a stock server, our server, or a coordinator that follows our
+// benchWatchers measures the time from a change of the status until the last of 1,000 stock clients
+// has received it. The clients watch a stock server, our server, or a coordinator that follows our
 // server.
 func benchWatchers(ctx context.Context, o *options, r *report) error {
 	rig := newRig(ctx)

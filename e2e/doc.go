@@ -5,7 +5,7 @@
 //
 // # Concurrency
 //
-// The package contains only tests. Most run one after another, because the commands of
-// the pages use the default ports. Tests that wait for most of their time run beside each
-// other.
+// The package contains only tests. Most tests run one after another, because the commands in
+// the documentation use the default ports. Tests that spend most of their time waiting run
+// concurrently.
 package e2e

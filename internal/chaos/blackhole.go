@@ -11,26 +11,27 @@ import (
 
 const (
 	blackholeTargets = 1000
-	// blackholePatience is the setting unreachable_after in the scenario. Silent targets
-	// are suspended for longer than three times this value.
+	// blackholePatience is the setting unreachable_after of the coordinator: the silence
+	// after which a target is unreachable. Half of the mesh is silent for more than three
+	// times this value.
 	blackholePatience = 6 * time.Second
-	// blackholeTTL is the TTL of all leases in the scenario. All leases of suspended
-	// targets expire.
+	// blackholeTTL is the TTL of all leases in the scenario. It is shorter than
+	// blackholeTime, so that the leases of suspended targets expire.
 	blackholeTTL = 9 * time.Second
-	// blackholeTime is how long half of the mesh is suspended.
+	// blackholeTime is the time for which half of the mesh is suspended.
 	blackholeTime = 22 * time.Second
 )
 
 // halfMesh has the processes that host a mesh. One half of the targets will be suspended.
 type halfMesh struct {
 	lost   []*hostProcess // the processes of the half that is suspended
-	living []*hostProcess // the processes of the other half
-	alone  *hostProcess   // the process of a service with one instance, which is killed
+	living []*hostProcess // the processes of the half that is not suspended
+	alone  *hostProcess   // the process that hosts the only instance of a service, and that is killed
 }
 
 // blackhole suspends half of the mesh. No suspended target may be published as dead: a fault of
 // the network or of the coordinator is more likely than the death of half of a mesh. Other
-// targets that report NOT_SERVING, or whose port is closed, must still be published.
+// targets that report NOT_SERVING, or whose port is closed, must be published as NOT_SERVING.
 func blackhole(r *rig, v *Verdict) error {
 	n := r.cfg.instances(blackholeTargets)
 	if err := r.start(settings{unreachable: blackholePatience, policy: map[string]string{"guard_max": "10m"}}); err != nil {
@@ -63,7 +64,7 @@ func blackhole(r *rig, v *Verdict) error {
 // hostHalfMesh starts n targets. One process hosts half of them, a second process hosts all
 // others but one, and a third process hosts the last one.
 func hostHalfMesh(r *rig, n int) (*halfMesh, error) {
-	half := (n + 1) / 2 // the guard trips if at least half of the mesh is suspect
+	half := (n + 1) / 2 // the mass-failure guard trips if at least half of the mesh is suspect
 	groups := func(name string, n int) []Group {
 		return []Group{
 			{Kind: kindOurs, Service: name + "-leased", Targets: n / 2, Leased: true, TTL: blackholeTTL},
@@ -85,8 +86,8 @@ func hostHalfMesh(r *rig, n int) (*halfMesh, error) {
 	return &halfMesh{[]*hostProcess{lost}, []*hostProcess{living}, alone}, r.waitUntilServing(lost, living, alone)
 }
 
-// failDuringGuard waits until the guard trips. Then it kills the service with one instance,
-// and makes some targets of the living half NOT_SERVING.
+// failDuringGuard waits until the mass-failure guard trips. Then it kills the service with one
+// instance, and makes some targets of the half that is not suspended NOT_SERVING.
 func failDuringGuard(r *rig, v *Verdict, m *halfMesh) error {
 	began := time.Now()
 	if err := r.watcher.waitFor(r.ctx, "the coordinator is DEGRADED", hasState(degraded, health.ID{})); err != nil {
@@ -99,8 +100,8 @@ func failDuringGuard(r *rig, v *Verdict, m *halfMesh) error {
 	return r.flipSome(m.living...)
 }
 
-// requireGuarded requires that the metrics and `meshhealth status` show the tripped guard, and
-// that List shows all suspended targets as guarded.
+// requireGuarded requires that the metrics and `meshhealth status` show the tripped guard. List
+// must show that the guard keeps the status of every suspended target.
 func requireGuarded(r *rig, v *Verdict, m *halfMesh) error {
 	guards, err := r.metric("meshhealth_tripped_guards")
 	if err != nil {

@@ -14,13 +14,13 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 )
 
-// The sizes of calls to the coordinator.
+// The sizes of messages from and to the coordinator.
 const (
 	perRegister = 500  // number of registrations in one Register call
 	perList     = 1000 // number of entries in one answer of List
 )
 
-// newClient returns a client of the coordinator. The method close of the rig closes it.
+// newClient returns a client of the coordinator. The client is closed at the end of the scenario.
 func (r *rig) newClient() (*client.Client, error) {
 	c, err := client.New(client.Config{Coordinator: r.coordinator.at})
 	if err == nil {
@@ -50,8 +50,8 @@ func (r *rig) register(all []*pb.Registration) error {
 	return nil
 }
 
-// staticRegistrations returns registrations for the targets of the child process that do not
-// register themselves.
+// staticRegistrations returns a registration for each static target of the child process. A
+// static target does not register itself.
 func (h *hostProcess) staticRegistrations() []*pb.Registration {
 	var all []*pb.Registration
 	for _, t := range h.listTargets() {
@@ -97,7 +97,7 @@ func (r *rig) metric(name string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer resp.Body.Close() //nolint:errcheck // the body was only read
+	defer resp.Body.Close() //nolint:errcheck // a failed Close loses nothing, because the body was only read
 	text, err := io.ReadAll(resp.Body)
 	for line := range strings.Lines(string(text)) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), name+" "); ok {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// execute runs a command and returns when it is done.
+// execute runs a command and returns when the command is done.
 func (h *host) execute(c *Command) error {
 	switch c.Do {
 	case commandSet:
@@ -46,8 +46,9 @@ func (h *host) targetsNamed(ids []string) []*target {
 	return slices.DeleteFunc(all, func(t *target) bool { return !wanted[t.id.String()] })
 }
 
-// flipTargets changes every target c.Turns times, spread evenly over c.Duration. Each
-// round has a new random order. About half of the targets are NOT_SERVING at the end.
+// flipTargets changes the states of the targets in c.IDs, evenly within c.Duration. In each of
+// c.Turns rounds it changes every target once, in a random order. At the end, about half of the
+// targets are NOT_SERVING.
 func (h *host) flipTargets(c *Command) error {
 	targets := h.targetsNamed(c.IDs)
 	began, n := time.Now(), 0
@@ -58,7 +59,8 @@ func (h *host) flipTargets(c *Command) error {
 				return h.ctx.Err()
 			}
 			n++
-			// Targets with an odd index do not change in the last round.
+			// Targets with an odd index do not change in the last round, so that the
+			// two halves end with different states.
 			if round < c.Turns-1 || i%2 == 0 {
 				targets[i].setState([]State{notServing, serving}[round%2])
 			}
@@ -118,7 +120,7 @@ func (h *host) growService(c *Command) error {
 	return h.waitAllRegistered()
 }
 
-// openGroups starts the targets of groups, and waits until the leased ones are registered.
+// openGroups starts the targets of each group, and waits until all leased targets are registered.
 func (h *host) openGroups(groups []Group) error {
 	for i := range groups {
 		if err := h.openGroup(&groups[i]); err != nil {
@@ -147,7 +149,8 @@ func (h *host) stopAll() error {
 	return forEach(all, h.stopTarget)
 }
 
-// forEach calls f for all values of a map concurrently, waits, and joins the errors.
+// forEach calls f for all values of a map concurrently. It waits for all calls and joins their
+// errors.
 func forEach[T any](all map[string]T, f func(T) error) error {
 	var (
 		wg   sync.WaitGroup
@@ -166,7 +169,7 @@ func forEach[T any](all map[string]T, f func(T) error) error {
 	return errors.Join(errs...)
 }
 
-// sleep waits for the time d. It returns false if ctx ended before d had passed.
+// sleep waits for the duration d. It returns false if ctx ended before d had passed.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

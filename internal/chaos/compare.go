@@ -10,14 +10,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Case has the input of [Compare]. For each ID, the truths and the updates must be in time
-// order. Updates of an ID without truths are ignored.
+// Case has the input of [Compare]. For each ID, Truths and Seen must be in time order. Updates of
+// an ID that Truths does not contain are ignored.
 type Case struct {
 	Truths  []Truth
 	Seen    []Seen // the updates that a watcher has received
 	Outages []Outage
-	// Compare ignores updates and truths before From, when the mesh was set up, and after
-	// To.
+	// Compare ignores everything before From and after To. Before From, the scenario sets up
+	// the mesh.
 	From, To time.Time
 }
 
@@ -25,18 +25,18 @@ type Case struct {
 type Count struct {
 	Transitions, False, Missed, Late int
 	// Detections has one duration for each published truth, in ascending order: the time
-	// from the change of the target until its publication. Outages and Truth.Hold are
-	// subtracted.
+	// from the change of the target until the change was published. The time of outages and
+	// Truth.Hold are subtracted.
 	Detections []time.Duration
-	// Faults has one text for each of the first 20 errors.
+	// Faults has one text for each of the first 20 false, missed or late states.
 	Faults []string
 }
 
-// maxFaults is the largest number of errors that a list describes with a text.
+// maxFaults is the largest number of texts in a list of errors. Further errors are only counted.
 const maxFaults = 20
 
-// Compare counts the published states that were not true, the truths that were never
-// published, and the truths that were published too late.
+// Compare counts three kinds of errors: published states that were not true, true states that
+// were never published, and true states that were published too late.
 func Compare(c *Case) Count {
 	var n Count
 	seen := map[health.ID][]Seen{}
@@ -61,7 +61,7 @@ func stateChanges(seen []Seen) []Seen {
 	return slices.CompactFunc(slices.Clone(seen), func(a, b Seen) bool { return a.State == b.State })
 }
 
-// comparison compares the truths and the updates of one target.
+// comparison compares the true states of one target with the updates that a watcher received.
 type comparison struct {
 	*Case
 	*Count
@@ -87,14 +87,15 @@ func (t *comparison) compareTarget() {
 	}
 }
 
-// isNewName reports whether change i is the first publication of a target, as STARTING. A
-// target is STARTING until the coordinator has received a status of the target.
+// isNewName reports whether change i publishes a new target as STARTING. A target is STARTING until
+// the coordinator has received a status of the target.
 func (t *comparison) isNewName(i int) bool {
 	return t.changes[i].State == starting && (i == 0 || t.changes[i-1].State == Gone)
 }
 
-// wasTrue reports whether the published state s was true. A truth that ended before the
-// publication also counts, if it ended at most its bound before.
+// wasTrue reports whether the published state s was true at the time of the publication, or had
+// been true at most Truth.Bound earlier. During the bound of an undecided truth, any state counts
+// as true.
 func (t *comparison) wasTrue(s Seen) bool {
 	for i, truth := range t.truths {
 		switch {
@@ -108,8 +109,8 @@ func (t *comparison) wasTrue(s Seen) bool {
 	return false
 }
 
-// endOf returns the time at which truth i ended. The last truth of a target does not end, so
-// endOf returns a time after t.To.
+// endOf returns the time at which truth i of the target ended, because the next truth began. The
+// last truth does not end, so for it endOf returns a time after t.To.
 func (t *comparison) endOf(i int) time.Time {
 	if i+1 < len(t.truths) {
 		return t.truths[i+1].At
@@ -117,8 +118,9 @@ func (t *comparison) endOf(i int) time.Time {
 	return t.To.Add(time.Hour)
 }
 
-// findPublished looks for the publication of truth i. It counts the truth as missed or late if
-// there is no publication in time.
+// findPublished looks for the time at which truth i was published. A truth that lasted longer than
+// its bound counts as missed if it was never published. It counts as late if it was published
+// after its bound.
 func (t *comparison) findPublished(i int) {
 	truth := t.truths[i]
 	end := t.endOf(i)
@@ -128,7 +130,7 @@ func (t *comparison) findPublished(i int) {
 	lasted := outages(t.Outages).elapsed(truth.At, end) > truth.Bound
 	from := t.dueAfter(truth)
 	if truth.State.matches(t.stateAt(from)) {
-		return // the published state was already right, because the state between was too short to be published
+		return // this state is published already, because the coordinator did not publish a short state before it
 	}
 	at, ok := t.firstSeen(truth, from, end)
 	switch took := outages(t.Outages).elapsed(truth.At, at); {
@@ -145,8 +147,9 @@ func (t *comparison) findPublished(i int) {
 	}
 }
 
-// dueAfter returns the time after which a truth must be published: the time of the truth. For
-// an undecided truth it is the time of the last wrong publication within the bound.
+// dueAfter returns the time after which a truth must be published. Usually this is the time at
+// which the truth began. For an undecided truth, it is the time of the last wrong publication
+// within Truth.Bound.
 func (t *comparison) dueAfter(truth Truth) time.Time {
 	last := truth.At
 	for _, s := range t.changes {
@@ -171,8 +174,8 @@ func (t *comparison) stateAt(at time.Time) State {
 	return t.changes[i-1].State
 }
 
-// firstSeen returns the time of the first publication of a truth after from. It reports false
-// if there is no publication until end, plus the bound of the truth.
+// firstSeen returns the first time after from at which the state of a truth was published. It
+// reports false if this time is later than end plus Truth.Bound, or if there is none.
 func (t *comparison) firstSeen(truth Truth, from, end time.Time) (time.Time, bool) {
 	for _, s := range t.changes {
 		if truth.State.matches(s.State) && s.At.After(from) {
@@ -182,7 +185,7 @@ func (t *comparison) firstSeen(truth Truth, from, end time.Time) (time.Time, boo
 	return time.Time{}, false
 }
 
-// truthAt returns a text that says which state was true when the given change was published.
+// truthAt returns a text about the true state at the time of the update with the index change.
 func (t *comparison) truthAt(change int) string {
 	at := t.changes[change].At
 	text := "no truth is known before"

@@ -21,7 +21,7 @@ type settings struct {
 	policy      map[string]string // keys and values of the section policy of the configuration file
 	unreachable time.Duration     // value of the setting unreachable_after; 0 means the default
 	poll        time.Duration     // value of the setting poll_every; 0 means the default
-	wrap        []string          // program with arguments that runs the coordinator as its child; nil for none
+	wrap        []string          // program, such as strace, and arguments to run the coordinator as its child; may be nil
 }
 
 func (s *settings) unreachableAfter() time.Duration {
@@ -92,7 +92,7 @@ func (r *rig) launchCoordinator() error {
 	if err != nil {
 		return err
 	}
-	defer log.Close() //nolint:errcheck // the child has its own descriptor
+	defer log.Close() //nolint:errcheck // a failed Close has no effect on the child, which has its own descriptor
 	cmd := r.cfg.Command(r.ctx, "coordinator", "--config", config)
 	if len(c.settings.wrap) > 0 {
 		cmd = wrapCommand(c.settings.wrap, cmd)
@@ -143,7 +143,7 @@ func lastLine(text []byte) string {
 }
 
 // residentBytes returns the resident memory of the coordinator in bytes. If another program
-// runs the coordinator as its child, it returns the larger memory of the two.
+// runs the coordinator as its child, the result is the larger memory of the two processes.
 func (c *coordinator) residentBytes() int {
 	n := residentBytes(c.pid())
 	for _, child := range children(c.pid()) {

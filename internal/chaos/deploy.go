@@ -76,7 +76,8 @@ const (
 )
 
 // scale starts many instances of a service at once, and then stops all of them. The service
-// must be SERVING until the instances stop. It may then be DRAINING, and must be removed.
+// must be SERVING until the instances stop. Afterwards it may be DRAINING for some time, and must
+// be removed in the end.
 func scale(r *rig, v *Verdict) error {
 	if err := r.start(settings{}); err != nil {
 		return err

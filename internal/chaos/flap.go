@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	flapHalfLife = 5 * time.Second // the setting flap_half_life in the scenario
+	flapHalfLife = 5 * time.Second // the setting flap_half_life of the coordinator
 	flapTurns    = 9               // number of changes of each flapping target
-	flapTime     = 4 * time.Second // time for all changes
+	flapTime     = 4 * time.Second // time in which a flapping target makes all its changes
 	// flapBound is the longest time from the last change of a flapping target until flap
 	// damping must publish the final state.
 	flapBound = 4*flapHalfLife + time.Second
@@ -22,7 +22,8 @@ func flap(r *rig, v *Verdict) error {
 	if err := r.start(settings{policy: map[string]string{"flap_half_life": flapHalfLife.String()}}); err != nil {
 		return err
 	}
-	// Flap damping may delay every state of a flapping target, and not only the final one.
+	// Flap damping may delay every state of a flapping target. So the time limit flapBound
+	// is for every state, and not only for the final state.
 	r.bounds.Report = flapBound
 	h, err := r.host(Group{Kind: kindOurs, Service: "flapping", Targets: 10, Leased: true})
 	if err != nil {
@@ -42,8 +43,8 @@ func flap(r *rig, v *Verdict) error {
 	return requireDamped(r, v, h, flapping)
 }
 
-// requireDamped requires that both flapping targets are suppressed, and that their final
-// states are published.
+// requireDamped requires that flap damping has suppressed both flapping targets, and that their
+// final states are published.
 func requireDamped(r *rig, v *Verdict, h *hostProcess, flapping []health.ID) error {
 	last := time.Now()
 	if err := r.watcher.waitFor(r.ctx, "both targets are published with their final states", matchesTruth(r.record, flapping)); err != nil {
@@ -63,8 +64,8 @@ func requireDamped(r *rig, v *Verdict, h *hostProcess, flapping []health.ID) err
 	return nil
 }
 
-// matchesTruth returns a condition for waitFor. It is true when every target is published with
-// its true state, and none of the flapping targets is suppressed.
+// matchesTruth returns a condition for waitFor. The condition is true when every target is
+// published with its true state, and flap damping does not suppress a target in flapping.
 func matchesTruth(rec *record, flapping []health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool {
 		truths, _ := rec.read()

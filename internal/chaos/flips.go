@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// someTargets is the number of targets of each child process that become NOT_SERVING during
-// another fault. They show that the coordinator still follows the targets that answer.
+// someTargets is the number of targets of each child process that become NOT_SERVING while other
+// targets are silent. They show that the coordinator still follows the targets that answer.
 const someTargets = 5
 
 // flipSome makes the first someTargets targets of each child process NOT_SERVING.
@@ -24,15 +24,15 @@ func (r *rig) flipSome(hosts ...*hostProcess) error {
 	return nil
 }
 
-// flipTenth makes every tenth target NOT_SERVING during the first half of the time over. Half
-// of these targets become SERVING again during the second half. Each of ten rounds uses
-// other targets, so that no target flaps. The returned function waits for the last change.
-func (r *rig) flipTenth(round int, over time.Duration, hosts ...*hostProcess) (wait func() error) {
-	return r.startFlips(Command{Turns: 2, Duration: over}, func(i int) bool { return i%10 == round%10 }, hosts)
+// flipTenth makes every tenth target NOT_SERVING during the first half of duration. Half of these
+// targets become SERVING again during the second half. Each of ten rounds uses different targets,
+// so that no target flaps. The returned function waits for the last change.
+func (r *rig) flipTenth(round int, duration time.Duration, hosts ...*hostProcess) (wait func() error) {
+	return r.startFlips(Command{Turns: 2, Duration: duration}, func(i int) bool { return i%10 == round%10 }, hosts)
 }
 
-// flipAll changes the states of all targets as c specifies. It then waits for as long as the
-// coordinator may need to publish the last change.
+// flipAll changes the states of all targets c.Turns times within c.Duration. It then waits for as
+// long as the coordinator may need to publish the last change.
 func (r *rig) flipAll(c Command, hosts ...*hostProcess) error {
 	if err := r.startFlips(c, func(int) bool { return true }, hosts)(); err != nil {
 		return err

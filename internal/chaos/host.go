@@ -26,13 +26,13 @@ type host struct {
 	targets []*target
 	closers []func()         // functions that the method close calls
 	clients []*client.Client // clients with which leased targets register
-	leases  int              // number of targets that registered with the last client
+	leases  int              // number of targets that use the last client in clients
 	closed  bool
 }
 
 // RunHost starts the targets of the [Spec] in the first line of in. Then it executes the
-// [Command] in each further line, and writes lines to out. It returns when in or ctx ends, and
-// all its goroutines have ended.
+// [Command] in each further line. It writes the states of the targets and the results of the
+// commands to out. It returns when in or ctx ends, and all its goroutines have ended.
 func RunHost(ctx context.Context, in io.Reader, out io.Writer) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 4<<20)
@@ -61,7 +61,7 @@ func RunHost(ctx context.Context, in io.Reader, out io.Writer) error {
 	return lines.Err()
 }
 
-// writeTargets writes one line for each target to stdout, and then the line readyWord.
+// writeTargets writes one line for each target to stdout, and after these lines the line "ready".
 func (h *host) writeTargets() {
 	for _, t := range h.allTargets() {
 		h.out.writeLine("%s %s %s %s %t\n", targetWord, t.id, t.address, t.name, t.lease != nil)
@@ -78,8 +78,8 @@ func (h *host) allTargets() []*target {
 // perClient is the number of targets that register over one connection.
 const perClient = 50
 
-// clientWithRoom returns a client with which another target may register. It makes a new
-// client after perClient targets.
+// clientWithRoom returns a client with which another target may register. It makes a new client
+// if perClient targets use the last one.
 func (h *host) clientWithRoom() (*client.Client, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -125,7 +125,7 @@ func (h *host) close() {
 	h.wg.Wait()
 }
 
-// writer writes lines that do not mix. It is safe for concurrent use.
+// writer writes whole lines, even if several goroutines write at the same time.
 type writer struct {
 	mu sync.Mutex
 	to io.Writer

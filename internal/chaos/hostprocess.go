@@ -15,7 +15,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// hostProcess is a child process that hosts targets, as its parent sees it.
+// hostProcess is the handle that the parent has of a child process that hosts targets.
 type hostProcess struct {
 	*process
 	record *record
@@ -25,8 +25,8 @@ type hostProcess struct {
 
 	mu      sync.Mutex
 	targets []hostedTarget
-	seq     int                // the number Seq of the last command
-	waiting map[int]chan error // results of the commands that are not done yet, by Command.Seq
+	seq     int                // Command.Seq of the last command that was sent
+	waiting map[int]chan error // channels for the results of unfinished commands, by Command.Seq
 	err     error              // error about invalid lines of the child; nil if there are none
 }
 
@@ -38,7 +38,8 @@ type hostedTarget struct {
 	leased  bool
 }
 
-// host starts a child process that hosts groups, and waits until their targets have started.
+// host starts a child process that hosts the targets of groups, and waits until these targets
+// have started.
 func (r *rig) host(groups ...Group) (*hostProcess, error) {
 	h := &hostProcess{
 		record: r.record, bounds: r.bounds, ready: make(chan struct{}), read: make(chan struct{}), waiting: map[int]chan error{},
@@ -124,7 +125,8 @@ func (h *hostProcess) addTarget(fields []string) error {
 	return nil
 }
 
-// listTargets returns the targets of the child. Commands do not change this list.
+// listTargets returns the targets of the child's Spec. Targets that a [Command] starts later are
+// not in the list.
 func (h *hostProcess) listTargets() []hostedTarget {
 	h.mu.Lock()
 	defer h.mu.Unlock()

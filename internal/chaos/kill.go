@@ -11,11 +11,11 @@ import (
 
 const (
 	killTargets = 1000
-	// killAfter is the shortest time after which a coordinator is killed. The longest time
-	// is twice as long.
+	// killAfter is the shortest time for which a coordinator runs before it is killed. The
+	// longest time is twice as long.
 	killAfter = 2 * time.Second
-	// regroup is the time from the start of a new coordinator until the end of the round.
-	// A new coordinator needs about one second to confirm all targets.
+	// regroup is the time from the restart of a killed coordinator until the end of a round,
+	// which has one kill. A coordinator needs about one second to confirm all targets.
 	regroup = 5 * time.Second
 )
 
@@ -43,20 +43,21 @@ func kill(r *rig, v *Verdict) error {
 			return err
 		}
 	}
-	after := r.coordinator.settings.unreachableAfter()
-	if err := r.wait(after); err != nil {
+	limit := r.coordinator.settings.unreachableAfter()
+	if err := r.wait(limit); err != nil {
 		return err
 	}
 	v.note("%d registrations and overrides and %d deregistrations were acknowledged, in %d rounds; all targets were confirmed again within %v",
 		l.acknowledged, len(l.deregistered), r.cfg.Rounds, l.slowest.Round(time.Millisecond))
-	// A coordinator that needs longer than this publishes targets as unreachable.
-	v.require(l.slowest <= after, "it took %v until all targets were confirmed again, want at most %v", l.slowest, after)
+	// If a coordinator needs longer than limit to confirm a target, it publishes the target as
+	// unreachable.
+	v.require(l.slowest <= limit, "it took %v until all targets were confirmed again, want at most %v", l.slowest, limit)
 	r.countErrors(v, n)
 	return nil
 }
 
-// undamped is a policy that switches flap damping off. It is for scenarios that change the
-// states of targets often, but do not test flap damping.
+// undamped is a coordinator policy that switches flap damping off. It is for scenarios that change
+// the states of targets often, but do not test flap damping.
 var undamped = map[string]string{"flap_half_life": "off"}
 
 func killRound(r *rig, round int, l *load, hosts ...*hostProcess) error {
@@ -81,7 +82,8 @@ func killRound(r *rig, round int, l *load, hosts ...*hostProcess) error {
 	}
 	took := time.Since(back)
 	l.slowest = max(l.slowest, took)
-	// The new coordinator could not publish changes before it had reached its targets.
+	// The outage ends when the new coordinator has reached all targets. It could not publish
+	// the changes of a target before it had reached the target.
 	r.record.addOutage(from, back.Add(took))
 	return errors.Join(r.wait(regroup-took), done())
 }
@@ -93,8 +95,8 @@ func lastEpoch(r *rig) uint64 {
 	return view[health.ID{}].Epoch
 }
 
-// allHeardBy returns a condition for waitFor. It is true when all targets in ids are published
-// as confirmed by a coordinator process that was started after the one with this epoch.
+// allHeardBy returns a condition for waitFor. The condition is true when a new coordinator process
+// has published all targets in ids as confirmed. epoch is the epoch of the old process.
 func allHeardBy(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool {
 		return !slices.ContainsFunc(ids, func(id health.ID) bool {
@@ -104,8 +106,8 @@ func allHeardBy(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
 	}
 }
 
-// requireAcknowledged requires that List of the coordinator shows all acknowledged
-// registrations, overrides and deregistrations of a load.
+// requireAcknowledged requires that List of the coordinator shows the effects of all acknowledged
+// registrations, overrides and deregistrations that the load l has made.
 func (r *rig) requireAcknowledged(v *Verdict, l *load) error {
 	all, err := list(r.ctx, l.client, nil)
 	if err != nil {
@@ -123,7 +125,7 @@ func (r *rig) requireAcknowledged(v *Verdict, l *load) error {
 	return nil
 }
 
-// mismatched returns the names of the targets whose value in got is not want.
+// mismatched returns the names of the targets in all for which got does not have the value want.
 func mismatched(all []health.ID, got map[health.ID]bool, want bool) []string {
 	var wrong []string
 	for _, id := range all {

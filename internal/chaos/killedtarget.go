@@ -4,33 +4,34 @@ import "github.com/meshhealth/meshhealth/health"
 
 // The ways in which the targets of the scenario "reuse" are registered before they are killed.
 const (
-	howFeed   = "feed"   // the target is leased, and its client has the feed of a server of this library
-	howPlain  = "plain"  // the target is leased, and its client has no feed, since the server is a stock server
-	howStatic = "static" // the target is static: its status is whatever its address answers
+	howFeed   = "feed"   // the target has a lease and a server of this library, and its client reads the server's feed
+	howPlain  = "plain"  // the target has a lease and a stock server, so that its client has no feed
+	howStatic = "static" // the target has no lease: its status is the answer of the server at its address
 )
 
-// The kinds of occupants. An occupant is the server that listens at the address of a target
-// after the target was killed.
+// After a target was killed, another server listens at its address. This server is called the
+// occupant. These are the kinds of occupants.
 const (
-	occupantStock    = "stock"    // the occupant is a stock server that knows the name of the killed target
-	occupantCheck    = "check"    // the occupant is a server that implements only Check
-	occupantService  = "service"  // the occupant is a server of this library for another service
-	occupantInstance = "instance" // the occupant is another instance of the service, which registers itself
+	occupantStock    = "stock"    // a stock server takes the address of a killed target, and knows its name
+	occupantCheck    = "check"    // a server that implements only Check takes the address of a killed target
+	occupantService  = "service"  // a server for another service takes the address of a killed target
+	occupantInstance = "instance" // another instance of the same service takes the address of a killed target
 )
 
 // killedTarget is a target of the scenario "reuse" whose process is killed. The service of the
 // target has one other instance, the partner, which is not killed.
 type killedTarget struct {
-	how      string // how the target is registered: one of the constants how…
-	occupant string // the kind of the occupant: one of the constants occupant…
-	// moves is true if the target returns at another address, while the occupant stays.
+	how      string // how the target is registered: one of the constants howFeed, howPlain, howStatic
+	occupant string // kind of the server that takes the target's address: a constant such as occupantStock
+	// moves is true if the target is started again at another address, because another
+	// server still listens at the old one.
 	moves bool
 	// address is the HOST:PORT at which the target listened before it was killed.
 	address string
 }
 
-// killedTargets returns one target for each combination of registration and occupant. Static
-// targets are missing if moves is true, since a static target cannot return at another address.
+// killedTargets returns one target for each way to register it and each kind of server that takes
+// its address. If moves is true, static targets are missing, since their address cannot change.
 func killedTargets(moves bool) (all []*killedTarget) {
 	for _, how := range []string{howFeed, howPlain, howStatic} {
 		for _, occupant := range []string{occupantStock, occupantCheck, occupantService, occupantInstance} {
@@ -58,7 +59,7 @@ func (k *killedTarget) group() Group {
 }
 
 // partnerGroup returns the [Group] with which the partner of the target is started. The
-// partner is the other instance of the service.
+// partner is the other instance of the target's service, and is not killed.
 func (k *killedTarget) partnerGroup() Group {
 	g := k.group()
 	g.Instance = "partner"
@@ -74,8 +75,8 @@ func (k *killedTarget) againGroup() Group {
 	return g
 }
 
-// occupantGroup returns the [Group] with which the occupant is started at the address of the
-// killed target.
+// occupantGroup returns the [Group] with which the occupant is started. The occupant is the server
+// that takes the address of the killed target.
 func (k *killedTarget) occupantGroup() Group {
 	g := k.group()
 	g.Kind, g.At = kindStock, []string{k.address}
@@ -97,7 +98,8 @@ func (k *killedTarget) id() health.ID {
 	return g.first()
 }
 
-// occupantID returns the name of the occupant, and whether the occupant registers itself.
+// occupantID returns the name of the server that takes the address of the killed target. registered
+// is true if this server registers itself.
 func (k *killedTarget) occupantID() (id health.ID, registered bool) {
 	g := k.occupantGroup()
 	return g.first(), g.Leased
@@ -111,7 +113,8 @@ func (g *Group) first() health.ID {
 
 func (k *killedTarget) service() health.ID { return health.ID{Service: k.id().Service} }
 
-// answer returns the state that the occupant reports for the name of the killed target.
+// answer returns the state that the new server at the target's address reports for the name of the
+// killed target.
 func (k *killedTarget) answer() State {
 	if k.occupant == occupantService {
 		return unknown
@@ -119,9 +122,9 @@ func (k *killedTarget) answer() State {
 	return serving
 }
 
-// routable returns how many instances of the target's service are routable, and how many
-// instances the service has. The numbers hold after the target was killed, as soon as its
-// lease has expired.
+// routable returns how many instances of the target's service must be routable (SERVING or
+// DEGRADED), and how many instances the service must have. The numbers are for the time after the
+// target was killed and its lease has expired.
 func (k *killedTarget) routable() (routable, all int) {
 	routable, all = 1, 2
 	if k.how == howStatic && k.answer() == serving {
@@ -134,7 +137,7 @@ func (k *killedTarget) routable() (routable, all int) {
 }
 
 // serviceState returns the expected state of a service of which at least half of the instances
-// are routable: SERVING if all are, and otherwise DEGRADED.
+// are routable: SERVING if all instances are routable, and otherwise DEGRADED.
 func serviceState(routable, all int) State {
 	if routable == all {
 		return serving
@@ -142,7 +145,7 @@ func serviceState(routable, all int) State {
 	return degraded
 }
 
-// idsOf returns the names of these targets.
+// idsOf returns the names of all targets in a list.
 func idsOf(all []*killedTarget) (names []health.ID) {
 	for _, k := range all {
 		names = append(names, k.id())
@@ -150,10 +153,10 @@ func idsOf(all []*killedTarget) (names []health.ID) {
 	return names
 }
 
-// groupsOf returns one [Group] for each target, as the function of computes it.
-func groupsOf(all []*killedTarget, of func(*killedTarget) Group) (groups []Group) {
+// groupsOf returns the [Group] that compute returns for each target.
+func groupsOf(all []*killedTarget, compute func(*killedTarget) Group) (groups []Group) {
 	for _, k := range all {
-		groups = append(groups, of(k))
+		groups = append(groups, compute(k))
 	}
 	return groups
 }

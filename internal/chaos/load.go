@@ -12,21 +12,21 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// loadMost is the largest number of targets of a load that are registered at one time. Without
-// it, the number would grow with the duration of the run.
-const loadMost = 500
+// maxLoad is the largest number of targets that the goroutine of a load keeps registered. Without
+// this limit, the number would grow with the duration of the scenario.
+const maxLoad = 500
 
-// load registers, overrides and deregisters targets until it is stopped, and records the
-// acknowledged calls. While it runs, no other goroutine may read its fields.
+// load registers, overrides and deregisters targets in a goroutine, and records the acknowledged
+// calls. While the goroutine runs, no other goroutine may read the fields.
 type load struct {
 	client       *client.Client
 	address      string      // HOST:PORT of a stock server, the address of all targets of the load
-	next         int         // number of the next target
+	next         int         // number of the target that is registered next
 	registered   []health.ID // registered targets: their registration was acknowledged
 	overridden   []health.ID // registered targets with an override that was acknowledged
 	deregistered []health.ID // targets with an acknowledged deregistration
 	acknowledged int         // number of acknowledged registrations and overrides
-	// slowest is the longest time that a new coordinator needed to confirm all targets.
+	// slowest is the longest time that a restarted coordinator needed to confirm all targets.
 	slowest time.Duration
 }
 
@@ -38,15 +38,15 @@ func newLoad(r *rig, h *hostProcess) (*load, error) {
 	return &load{client: c, address: h.targets[0].address}, nil
 }
 
-// start starts the calls in a goroutine. The returned function stop ends the goroutine and
-// waits for its end. stop may be called more than once.
+// start starts a goroutine that registers and deregisters targets. The returned function stop ends
+// the goroutine and waits for its end. stop may be called more than once.
 func (l *load) start(ctx context.Context) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for sleep(ctx, 5*time.Millisecond) {
 			l.registerNext(ctx)
-			if len(l.registered) > loadMost {
+			if len(l.registered) > maxLoad {
 				l.deregisterOldest(ctx)
 			}
 		}
@@ -54,8 +54,8 @@ func (l *load) start(ctx context.Context) (stop func()) {
 	return func() { cancel(); wg.Wait() }
 }
 
-// registerNext registers the next target, and overrides every third target. It records only
-// acknowledged calls. A call that failed may have had an effect or not.
+// registerNext registers the next target, and overrides the status of every third target. It
+// records only acknowledged calls. A call that failed may have had an effect or not.
 func (l *load) registerNext(ctx context.Context) {
 	id := health.ID{Service: fmt.Sprintf("load-%d", l.next/10), Instance: fmt.Sprint(l.next)}
 	l.next++
@@ -78,7 +78,7 @@ func (l *load) registerNext(ctx context.Context) {
 }
 
 // deregisterOldest deregisters the target that was registered first. If the call fails, the
-// load forgets the target, since nobody knows whether the target is still registered.
+// load forgets the target, since the target may be registered or not.
 func (l *load) deregisterOldest(ctx context.Context) {
 	id := l.registered[0]
 	l.registered = l.registered[1:]

@@ -46,7 +46,7 @@ func mib(bytes int) string { return fmt.Sprintf("%d MiB", (bytes+1<<19)>>20) }
 
 // memoryGrowth has the resident memory of the coordinator in bytes: before an action, and the
 // largest value during the action.
-type memoryGrowth struct{ before, most int }
+type memoryGrowth struct{ before, largest int }
 
 // watchMemory measures the memory of the coordinator every 250 ms until stop is called.
 func (r *rig) watchMemory() (stop func() memoryGrowth) {
@@ -55,19 +55,19 @@ func (r *rig) watchMemory() (stop func() memoryGrowth) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for sleep(ctx, 250*time.Millisecond) {
-			g.most = max(g.most, r.coordinator.residentBytes())
+			g.largest = max(g.largest, r.coordinator.residentBytes())
 		}
 	})
 	return func() memoryGrowth { cancel(); wg.Wait(); return g }
 }
 
 // requireMemory adds a failure to v if the memory of the coordinator grew by more than limit
-// bytes.
+// bytes. If the system does not report the memory, requireMemory adds only a note.
 func (v *Verdict) requireMemory(g memoryGrowth, limit int) {
 	if g.before == 0 {
 		v.note("this system does not report the memory of a process")
 		return
 	}
-	v.note("the coordinator's memory grew from %s to at most %s", mib(g.before), mib(g.most))
-	v.require(g.most-g.before <= limit, "the coordinator's memory grew from %s to %s, want at most %s more", mib(g.before), mib(g.most), mib(limit))
+	v.note("the coordinator's memory grew from %s to at most %s", mib(g.before), mib(g.largest))
+	v.require(g.largest-g.before <= limit, "the coordinator's memory grew from %s to %s, want at most %s more", mib(g.before), mib(g.largest), mib(limit))
 }

@@ -8,8 +8,8 @@ import (
 
 // OutOfOrder returns how many updates of one watcher were out of order, and texts about the
 // first of these updates. Within an epoch, revisions must rise. The published states of a
-// target must be true states of the target, in the same order. The order starts again
-// with each epoch, because a killed coordinator may not have stored its last updates.
+// target must be true states of the target, in the same order. Updates of different epochs
+// are not compared, because a killed coordinator may not have stored its last updates.
 func OutOfOrder(truths []Truth, seen []Seen) (n int, faults []string) {
 	all := map[health.ID]*targetHistory{}
 	for _, t := range truths {
@@ -33,11 +33,11 @@ func OutOfOrder(truths []Truth, seen []Seen) (n int, faults []string) {
 	return n, faults
 }
 
-// targetHistory has the truths of a target, and the last of them that an update has published.
+// targetHistory has the true states of one target, and the last of these states that was published.
 type targetHistory struct {
 	truths  []Truth
-	matched int  // index in truths of the last truth that an update has published
-	last    Seen // the last update
+	matched int  // index in truths of the last true state that was published
+	last    Seen // the last update of the target
 }
 
 // faultOf returns a text that says why the update s is out of order. The text is empty if s is
@@ -63,8 +63,8 @@ func (t *targetHistory) faultOf(s Seen) string {
 	return "the target did not have this state"
 }
 
-// WrongEnds returns how many targets have a last published state that is not their last true
-// state, and texts about the first of these targets. view has the last update of each target.
+// WrongEnds returns the number of targets whose last published state differs from their last true
+// state. faults describes the first of these targets. view has the last update of each target.
 func WrongEnds(truths []Truth, view map[health.ID]Seen) (n int, faults []string) {
 	last := map[health.ID]State{}
 	for _, t := range truths {

@@ -10,8 +10,8 @@ const (
 	pauseTime    = 10 * time.Second
 )
 
-// pause suspends the coordinator for 10 s. Afterwards, targets that have changed meanwhile
-// must be published with their new states. All other targets must keep their states.
+// pause suspends the coordinator for 10 s. Targets that change their states in this time must be
+// published with their new states afterwards. All other targets must keep their states.
 func pause(r *rig, v *Verdict) error {
 	n := r.cfg.instances(pauseTargets)
 	if err := r.start(settings{}); err != nil {
@@ -29,18 +29,19 @@ func pause(r *rig, v *Verdict) error {
 	if err := done(); err != nil {
 		return err
 	}
-	// A coordinator that confused its own pause with silence of the targets would publish
-	// the targets as dead within this time.
-	after := r.coordinator.settings.unreachableAfter()
-	r.progress("the coordinator is resumed; watching it for %v", after)
-	if err := r.wait(after); err != nil {
+	// If the coordinator mistook its own pause for silence of the targets, it would publish
+	// the targets as dead within deadline.
+	deadline := r.coordinator.settings.unreachableAfter()
+	r.progress("the coordinator is resumed; watching it for %v", deadline)
+	if err := r.wait(deadline); err != nil {
 		return err
 	}
 	r.countErrors(v, n)
 	return nil
 }
 
-// suspendCoordinator suspends the coordinator for the time d, and records the outage.
+// suspendCoordinator suspends the coordinator for the duration d, and records this time as an
+// outage, in which the coordinator cannot publish.
 func (r *rig) suspendCoordinator(d time.Duration) error {
 	from := time.Now()
 	if err := r.coordinator.suspend(); err != nil {
@@ -60,8 +61,9 @@ const (
 	starveStep    = 100 * time.Millisecond
 )
 
-// starve suspends the coordinator for 100 ms and resumes it for 100 ms, again and again. The
-// coordinator does not notice such short suspensions as lateness.
+// starve suspends the coordinator for 100 ms and resumes it for 100 ms, again and again. Each
+// suspension is too short for the coordinator to notice that it was late. No target may be
+// published with a false state.
 func starve(r *rig, v *Verdict) error {
 	n := r.cfg.instances(starveTargets)
 	if err := r.start(settings{}); err != nil {
@@ -81,9 +83,9 @@ func starve(r *rig, v *Verdict) error {
 	if err := done(); err != nil {
 		return err
 	}
-	after := r.coordinator.settings.unreachableAfter()
-	r.progress("the coordinator is not suspended any more; watching it for %v", after)
-	if err := r.wait(after); err != nil {
+	deadline := r.coordinator.settings.unreachableAfter()
+	r.progress("the coordinator is not suspended any more; watching it for %v", deadline)
+	if err := r.wait(deadline); err != nil {
 		return err
 	}
 	r.countErrors(v, n)

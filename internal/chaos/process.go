@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// process is a child process in a process group of its own. The child ends when its stdin
-// ends.
+// process is a child process in a process group of its own. The child ends when the parent closes
+// the child's stdin.
 type process struct {
 	cmd   *exec.Cmd
 	stdin io.WriteCloser // the pipe to the stdin of the child
@@ -29,7 +29,7 @@ func startProcess(cmd *exec.Cmd) (*process, error) {
 	p := &process{cmd: cmd, stdin: stdin, ended: make(chan struct{})}
 	go func() {
 		defer close(p.ended)
-		_ = cmd.Wait() // the output of the process shows why it ended
+		_ = cmd.Wait() // the error is not needed, because the output of the process shows why it ended
 	}()
 	return p, nil
 }

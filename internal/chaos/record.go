@@ -8,7 +8,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// record collects the truths of the targets and the outages of the coordinator. It is
+// record collects the true states of the targets and the outages of the coordinator. It is
 // safe for concurrent use.
 type record struct {
 	mu      sync.Mutex
@@ -22,8 +22,8 @@ func (r *record) addTruth(t Truth) {
 	r.truths = append(r.truths, t)
 }
 
-// add records that these targets have the state s from now on, and that s must be published
-// within bound. Scenarios call it before they change a target themselves.
+// add records that the targets in ids have the state s from now on, and that s must be published
+// within the duration bound. A scenario calls add before it suspends, resumes or kills targets.
 func (r *record) add(s State, bound time.Duration, ids ...health.ID) {
 	at := time.Now()
 	for _, id := range ids {
@@ -31,8 +31,8 @@ func (r *record) add(s State, bound time.Duration, ids ...health.ID) {
 	}
 }
 
-// addUndecided records that these targets must be published with the state s after the time
-// bound. Before that time, any state may be published.
+// addUndecided records that the targets in ids must be published with the state s when the
+// duration bound has passed. Before that, any state may be published.
 func (r *record) addUndecided(s State, bound time.Duration, ids ...health.ID) {
 	at := time.Now()
 	for _, id := range ids {
@@ -47,7 +47,7 @@ func (r *record) addOutage(from, to time.Time) {
 	r.outages = append(r.outages, Outage{from, to})
 }
 
-// read returns all truths so far, sorted by their times, and all outages.
+// read returns all true states that were recorded so far, sorted by time, and all outages.
 func (r *record) read() ([]Truth, []Outage) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

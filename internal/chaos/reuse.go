@@ -9,33 +9,35 @@ import (
 )
 
 const (
-	// reusePatience is the setting unreachable_after in the scenario. The coordinator
-	// polls a target at least every third of it.
+	// reusePatience is the setting unreachable_after of the coordinator: the silence after
+	// which a target is unreachable. In this time, the coordinator polls a target at least
+	// three times.
 	reusePatience = 6 * time.Second
-	// reusePoll is the setting poll_every in the scenario.
+	// reusePoll is the setting poll_every of the coordinator.
 	reusePoll = time.Second
 	// reuseTTL is the TTL of all leases in the scenario.
 	reuseTTL = 6 * time.Second
-	// reuseBound is the time within which the lease of a killed process must expire. The
-	// coordinator checks leases once a second. Another second is for a busy machine.
+	// reuseBound is the time within which the lease of a killed process must expire: the TTL,
+	// one second because the coordinator checks leases once a second, and one second for a
+	// busy machine.
 	reuseBound = reuseTTL + 2*time.Second
 	// reuseStays is the time for which the killed targets must stay published as dead.
 	reuseStays = 8 * time.Second
 	// reuseReport is the time within which a reported state must be published. It is
 	// longer than in other scenarios, because the servers have just started.
 	reuseReport = 3 * time.Second
-	// reuseBack is the time within which the state of a service must be right after its
-	// killed target was started again. It includes the start of the process.
+	// reuseBack is the time from the restart of a killed target until its service must have
+	// the expected state. It includes the start of the process.
 	reuseBack = 15 * time.Second
-	// reuseOthers is the number of targets without a fault. With them the 20 killed targets
-	// are a fifth of the mesh, and the guard trips only if half of the mesh is suspect.
+	// reuseOthers is the number of targets without a fault. With so many targets, the 20
+	// killed targets are only a fifth of the mesh, and the mass-failure guard does not trip.
 	reuseOthers = 60
 )
 
-// reuse kills processes, and lets other servers take their addresses at once. The lease of a
-// killed process must expire, even if another server answers at its address. A static target
-// must have the status that its address answers. Then the killed targets are started again,
-// some at new addresses and some at their old ones.
+// reuse kills targets, and starts other servers at the addresses of the targets at once. The lease
+// of a killed target must expire, even if another server answers at its address. A static target
+// must have the status that the new server answers. Then the killed targets are started again,
+// some at new addresses and some at their old addresses.
 func reuse(r *rig, v *Verdict) error {
 	if err := r.start(settings{unreachable: reusePatience, poll: reusePoll, policy: undamped}); err != nil {
 		return err
@@ -60,7 +62,7 @@ func reuse(r *rig, v *Verdict) error {
 	return restartKilled(r, v, sets)
 }
 
-// hostReused starts all targets of the scenario, and waits until they are SERVING.
+// hostReused starts all targets of the scenario "reuse", and waits until they are SERVING.
 func hostReused(r *rig, sets []*reuseSet, killed []*killedTarget) error {
 	services := servicesOf(idsOf(killed))
 	r.record.add(serving, reuseBack, services...)
@@ -107,7 +109,7 @@ func restartKilled(r *rig, v *Verdict, sets []*reuseSet) error {
 }
 
 // requireRoutable requires that List of the coordinator shows the right number of routable
-// instances for each service of a killed target.
+// instances (SERVING or DEGRADED) for each service of a killed target.
 func requireRoutable(r *rig, v *Verdict, all []*killedTarget) error {
 	c, err := r.newClient()
 	if err != nil {
@@ -129,15 +131,16 @@ func requireRoutable(r *rig, v *Verdict, all []*killedTarget) error {
 	return nil
 }
 
-// routableOf returns how many instances are routable, and how many instances a service has.
+// routableOf returns from the counts n of a service how many instances are routable (SERVING or
+// DEGRADED), and how many instances the service has.
 func routableOf(n *pb.Counts) (routable, all int) {
 	up := n.GetServing() + n.GetDegraded()
 	rest := n.GetNotServing() + n.GetUnknown() + n.GetStarting() + n.GetDraining() + n.GetMaintenance()
 	return int(up), int(up + rest)
 }
 
-// instancesOf returns the names of the targets that have a truth, sorted and without
-// duplicates. Services also have truths, and are left out.
+// instancesOf returns the names of the instances in truths, sorted and without duplicates. Truths
+// about services are ignored.
 func instancesOf(truths []Truth) []health.ID {
 	var all []health.ID
 	for _, t := range truths {

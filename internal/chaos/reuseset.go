@@ -9,16 +9,16 @@ type reuseSet struct {
 	*rig
 	moves     bool // true if the killed targets are started again at other addresses
 	killed    []*killedTarget
-	host      *hostProcess // the process of the targets
-	occupants *hostProcess // the process of the occupants
+	host      *hostProcess // the process that hosts the targets in killed
+	occupants *hostProcess // the process of the servers that take the addresses of the killed targets
 }
 
 func newReuseSet(r *rig, moves bool) *reuseSet {
 	return &reuseSet{rig: r, moves: moves, killed: killedTargets(moves)}
 }
 
-// openTargets starts the targets. It also starts the process of the occupants, which has no
-// targets yet, so that the occupants can later take the addresses without a delay.
+// openTargets starts the targets. It also starts the process that will host the occupants, the
+// servers that take the addresses of killed targets. So these servers can later start at once.
 func (s *reuseSet) openTargets() (err error) {
 	if s.host, err = s.rig.host(groupsOf(s.killed, (*killedTarget).group)...); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (s *reuseSet) openTargets() (err error) {
 	return err
 }
 
-// replaceTargets kills the targets, and starts the occupants at the addresses of the targets.
+// replaceTargets kills the targets, and starts other servers at the addresses of the targets.
 func (s *reuseSet) replaceTargets() error {
 	for _, k := range s.killed {
 		s.recordEnd(k.id(), k.how)
@@ -46,8 +46,8 @@ func (s *reuseSet) replaceTargets() error {
 	return s.occupants.run(s.ctx, Command{Do: commandOpen, Groups: groupsOf(s.killed, (*killedTarget).occupantGroup)})
 }
 
-// recordEnd records what must be published after the process of a target was killed. The lease
-// of a leased target expires. A static target is NOT_SERVING, since its port is closed.
+// recordEnd records the state that must be published after the process of a target was killed. The
+// lease of a leased target expires. A static target is NOT_SERVING, since its port is closed.
 func (s *reuseSet) recordEnd(id health.ID, how string) {
 	if how == howStatic {
 		s.record.add(notServing, s.bounds.Refusal, id)
@@ -56,8 +56,8 @@ func (s *reuseSet) recordEnd(id health.ID, how string) {
 	}
 }
 
-// restartTargets starts the killed targets again. It first kills the occupants if the targets
-// need their old addresses.
+// restartTargets starts the killed targets again. If the targets need their old addresses, it first
+// kills the servers that have taken these addresses.
 func (s *reuseSet) restartTargets() error {
 	for _, k := range s.killed {
 		state := serving
@@ -73,8 +73,8 @@ func (s *reuseSet) restartTargets() error {
 	return err
 }
 
-// recordOccupantEnd records what must be published after the occupant at the address of a
-// target was killed. It returns the state that the service of the target must have in the end.
+// recordOccupantEnd is called before the server is killed that has taken the address of k. It
+// records the states that must be published then, and returns the final state of the service of k.
 func (s *reuseSet) recordOccupantEnd(k *killedTarget) State {
 	if k.how == howStatic {
 		s.recordEnd(k.id(), k.how)

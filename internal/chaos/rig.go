@@ -14,7 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// rig is the environment of one scenario: its processes, its files and the recorded truths.
+// rig is the environment of one scenario: its processes, its files and the recorded true states.
 // The method close ends the processes and closes the files.
 type rig struct {
 	ctx         context.Context
@@ -25,8 +25,8 @@ type rig struct {
 	record      *record
 	bounds      Bounds
 	coordinator *coordinator
-	watcher     *watcher  // the watcher whose updates are compared with the truths
-	countFrom   time.Time // updates before this time are not compared
+	watcher     *watcher  // the watcher whose updates are compared with the true states of the targets
+	countFrom   time.Time // updates before this time are not compared with the true states of the targets
 
 	mu      sync.Mutex
 	closers []func() // functions that the method close calls, the last one first
@@ -57,7 +57,7 @@ func (r *rig) close() {
 	for _, f := range slices.Backward(closers) {
 		f()
 	}
-	_ = r.log.Close() // only child processes wrote to it
+	_ = r.log.Close() // a failure loses no output, because only child processes wrote to the file
 }
 
 // progress passes a text about the present phase of the scenario to the caller of Run.
@@ -65,7 +65,7 @@ func (r *rig) progress(format string, args ...any) {
 	r.cfg.Progress(r.name + ": " + fmt.Sprintf(format, args...))
 }
 
-// wait waits for the time d. It returns early with an error if the scenario is interrupted.
+// wait waits for the duration d. It returns early with an error if the scenario is interrupted.
 func (r *rig) wait(d time.Duration) error {
 	if !sleep(r.ctx, d) {
 		return r.ctx.Err()
@@ -73,7 +73,8 @@ func (r *rig) wait(d time.Duration) error {
 	return nil
 }
 
-// start starts a coordinator, and the watcher whose updates are compared with the truths.
+// start starts a coordinator, and the watcher whose updates are compared with the true states of
+// the targets.
 func (r *rig) start(s settings) error {
 	r.bounds = boundsFor(s.unreachableAfter())
 	if err := r.startCoordinator(s); err != nil {
@@ -84,8 +85,8 @@ func (r *rig) start(s settings) error {
 	return err
 }
 
-// waitUntilServing registers the static targets, and waits until all targets are SERVING and
-// confirmed. All updates after that are compared with the truths.
+// waitUntilServing registers the static targets of all child processes. It waits until all targets
+// are SERVING and confirmed. Later updates are compared with the true states of the targets.
 func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 	for _, h := range hosts {
 		if err := r.register(h.staticRegistrations()); err != nil {
@@ -100,7 +101,7 @@ func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 	return nil
 }
 
-// ids returns the names of the targets that these child processes host.
+// ids returns the names of the targets that the child processes in hosts hosted when they started.
 func ids(hosts ...*hostProcess) []health.ID {
 	var all []health.ID
 	for _, h := range hosts {
@@ -111,9 +112,9 @@ func ids(hosts ...*hostProcess) []health.ID {
 	return all
 }
 
-// hostLeasedAndStatic starts n targets, each with an address of its own. One child process
-// hosts leased targets of this library. Another one hosts static targets with standard
-// servers.
+// hostLeasedAndStatic starts n targets, each with an address of its own. One child process hosts
+// targets with a lease and servers of this library. Another child process hosts targets without a
+// lease and with standard servers.
 func (r *rig) hostLeasedAndStatic(n int) (leased, static *hostProcess, err error) {
 	leased, err = r.host(Group{Kind: kindOurs, Service: "leased", Targets: n / 2, Leased: true})
 	if err != nil {
@@ -126,8 +127,8 @@ func (r *rig) hostLeasedAndStatic(n int) (leased, static *hostProcess, err error
 	return leased, static, r.waitUntilServing(leased, static)
 }
 
-// countErrors compares the truths with the published states, and stores the number of errors
-// in v.
+// countErrors compares the true states of the targets with the published states. It stores the
+// number of errors in v.
 func (r *rig) countErrors(v *Verdict, instances int) {
 	truths, gaps := r.record.read()
 	seen, view := r.watcher.read()
@@ -137,8 +138,8 @@ func (r *rig) countErrors(v *Verdict, instances int) {
 	v.requireOrder("the watcher", truths, seen, view)
 }
 
-// writeLogs writes the truths and the published states into two files, if the user wants to
-// keep logs.
+// writeLogs writes the true states and the published states of the targets into two files, if the
+// user wants to keep logs.
 func (r *rig) writeLogs(truths []Truth, seen []Seen) {
 	if !r.cfg.Keep {
 		return

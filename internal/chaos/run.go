@@ -15,7 +15,7 @@ type scenario struct {
 	run         func(r *rig, v *Verdict) error
 }
 
-// The scenarios run in this order.
+// scenarios has all scenarios in the order in which they run.
 var scenarios = []scenario{
 	{"pause", "the coordinator is suspended for 10 s", pause},
 	{"kill", "the coordinator is killed under load and started again", kill},
@@ -60,7 +60,7 @@ func Run(ctx context.Context, cfg Config) (all []Verdict, err error) {
 	if cfg.Keep {
 		cfg.Progress("logs and data are kept in " + dir)
 	} else {
-		defer os.RemoveAll(dir) //nolint:errcheck // the system clears its temporary files itself
+		defer os.RemoveAll(dir) //nolint:errcheck // if RemoveAll fails, the system removes the temporary folder later
 	}
 	for _, s := range scenarios {
 		if len(cfg.Only) > 0 && !slices.Contains(cfg.Only, s.name) {

@@ -8,17 +8,18 @@ import (
 
 const (
 	silentTargets = 100
-	// silentBack is the time within which a target that answers again must be published as
-	// SERVING. The coordinator dials a silent target every 15 s plus up to a quarter, which
-	// is less than 19 s.
+	// silentBack is the time from the resumption of a target until it must be published as
+	// SERVING. The coordinator dials a silent target every 15 s plus up to a quarter, so at
+	// least every 19 s.
 	silentBack = 19*time.Second + 3*time.Second
-	// silentTTL is the TTL of the lease in the scenario. By default, too, a TTL is twice
-	// unreachable_after. No silent target is given up within half of the TTL after a renewal.
+	// silentTTL is the TTL of the lease in the scenario. Like the default TTL, it is twice
+	// unreachable_after. A target is not published as dead within half of its TTL after it
+	// renewed its lease.
 	silentTTL = 2 * blackholePatience
 )
 
 // silent suspends two processes that host one target each, while all other targets answer.
-// The two silent targets must be published as dead within their bound.
+// The two silent targets must be published as dead within the time Bounds.Path.
 func silent(r *rig, v *Verdict) error {
 	n := r.cfg.instances(silentTargets)
 	if err := r.start(settings{unreachable: blackholePatience}); err != nil {
@@ -75,8 +76,8 @@ func suspendUntilDead(r *rig, v *Verdict, hosts ...*hostProcess) error {
 	return r.watcher.waitFor(r.ctx, "the resumed targets are SERVING", allConfirmed(serving, ids(hosts...)))
 }
 
-// hasState returns a condition for waitFor. It is true when id is published with the state s,
-// confirmed or unconfirmed.
+// hasState returns a condition for waitFor. The condition is true when id is published with the
+// state s, confirmed or unconfirmed.
 func hasState(s State, id health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool { return view[id].State == s }
 }

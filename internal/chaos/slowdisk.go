@@ -11,7 +11,7 @@ import (
 const (
 	slowDiskTargets = 200
 	slowDiskTime    = 10 * time.Second
-	// slowDiskDelay is the additional time of every sync of the disk.
+	// slowDiskDelay is the time by which strace delays every sync of the coordinator's disk.
 	slowDiskDelay = 500 * time.Millisecond
 )
 
@@ -53,8 +53,8 @@ func slowDisk(r *rig, v *Verdict) error {
 	return requireStored(r, v, l, n)
 }
 
-// requireStored compares the published states with the truths. It requires that a registration
-// waits for the disk, and that all acknowledged registrations exist.
+// requireStored compares the published states with the true states of the targets. It requires that
+// a registration waits for the disk, and that all acknowledged registrations exist.
 func requireStored(r *rig, v *Verdict, l *load, n int) error {
 	r.countErrors(v, n)
 	began := time.Now()

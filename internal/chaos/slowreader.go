@@ -14,7 +14,7 @@ import (
 type slowReader struct {
 	watcher
 	pause    time.Duration // length of the pause after each message
-	hurry    chan struct{} // closed when the reader must not pause any more
+	hurry    chan struct{} // closed when the reader must stop pausing
 	messages int           // number of messages that the reader has read so far
 	caughtUp time.Duration // time from the end of the pauses until the reader had the true states
 }
@@ -66,8 +66,8 @@ func (w *slowReader) pauseReading(ctx context.Context) {
 	}
 }
 
-// catchUp ends the pauses of the reader, and waits until the reader has the true states. It
-// returns the number of messages that were read before the call, and the number of all.
+// catchUp ends the pauses of the reader, and waits until the reader has the true states. before is
+// the number of messages that were read before the call, and all includes those of the call.
 func (w *slowReader) catchUp(ctx context.Context, truths []Truth) (before, all int, err error) {
 	began, count := time.Now(), func() int {
 		w.mu.Lock()

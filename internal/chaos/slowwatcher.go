@@ -47,7 +47,7 @@ func slowWatcher(r *rig, v *Verdict) error {
 		if err := r.flipAll(planStorm(r, n), hosts...); err != nil {
 			return err
 		}
-		most = append(most, memory().most)
+		most = append(most, memory().largest)
 	}
 	r.countErrors(v, n)
 	v.requireMemory(memoryGrowth{most[0], most[1]}, slowWatcherMemory)

@@ -17,12 +17,13 @@ type Spec struct {
 
 // Group describes a number of targets of the same kind, which one child process hosts.
 type Group struct {
-	// Kind is "ours" for servers of this library, "stock" for standard servers, or a
-	// name in stubKinds.
+	// Kind is "ours" for servers of this library, "stock" for standard servers, or the name
+	// of a half-implemented health service in stubKinds.
 	Kind string
-	// Service is the prefix of the names of the services. Each service adds its number.
+	// Service is the first part of the names of the services. The second part is the number
+	// of the service.
 	Service string
-	// Instance is the prefix of the names of the targets. Empty means "i".
+	// Instance is the first part of the names of the targets. Empty means "i".
 	Instance string
 	// Targets is the number of targets in the group.
 	Targets int
@@ -37,8 +38,8 @@ type Group struct {
 	// At has the HOST:PORT of the first servers of the group. All other servers listen on
 	// free ports.
 	At []string
-	// Mute says that the targets are not registered, and that no truth is written about
-	// them.
+	// Mute says that the targets are not registered, and that the child does not report
+	// their states.
 	Mute bool
 }
 
@@ -99,9 +100,11 @@ func (g *Group) state() State {
 // as JSON into each line of stdin after the [Spec]. Commands run concurrently. The child
 // writes a line when a command is done.
 type Command struct {
-	// Seq is the number of the command. The line about its end repeats the number.
+	// Seq is the number of the command. The child repeats it in the line that says that the
+	// command is done.
 	Seq int
-	// Do says what the child must do. Each value uses some of the other fields.
+	// Do says what the child must do: it is a constant such as commandSet. Each value of Do
+	// uses some of the other fields.
 	Do string
 	// IDs are the names of the targets that change. Empty means all targets of the child.
 	IDs []string
@@ -120,7 +123,7 @@ type Command struct {
 
 // The values of Command.Do.
 const (
-	commandSet     = "set"    // set the state of the targets IDs to State
+	commandSet     = "set"    // set the states of the targets in IDs to State
 	commandFlip    = "storm"  // change the state of each target in IDs Turns times within Duration
 	commandRoll    = "roll"   // replace each target of the child by a new one, service by service
 	commandGrow    = "grow"   // start Count new instances of Service
@@ -128,10 +131,10 @@ const (
 	commandOpen    = "open"   // start the targets of Groups
 )
 
-// A child that hosts targets writes lines to stdout. These are the first words of such lines,
-// besides truthWord.
+// A child that hosts targets writes lines to stdout. These are the first words of the lines.
+// Another first word is truthWord.
 const (
-	targetWord = "target" // the line has the name, address and health name of a target, and whether it is leased
+	targetWord = "target" // the line has the fields id, address, name and leased of a hostedTarget
 	readyWord  = "ready"  // all targets of the Spec have started
-	doneWord   = "done"   // a command is done; the line has its Seq and its error text
+	doneWord   = "done"   // a command is done; the line has Command.Seq and the error text of the command
 )

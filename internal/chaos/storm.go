@@ -8,11 +8,11 @@ import (
 const (
 	stormTargets = 10_000
 	stormTurns   = 5
-	// stormRate is the number of changes of all targets together in one second.
+	// stormRate is the number of state changes in one second, of all targets together.
 	stormRate = 2500
-	// stormShare is the number of targets that share a server. A process has too few file
-	// descriptors for one server for each target. A server of this library serves up to 99
-	// names.
+	// stormShare is the number of targets that share a server, since a process has too few
+	// file descriptors for one server for each target. A server of this library serves up to
+	// 99 names.
 	stormShare    = 90
 	stormWatchers = 3
 	// stormBound is the time within which a reported state must be published. It is longer
@@ -79,8 +79,8 @@ func planStorm(r *rig, n int) Command {
 	return o
 }
 
-// requireCaughtUp compares the states that the watcher of the rig received with the truths. It
-// requires that all other watchers received the changes in order, and the true states.
+// requireCaughtUp compares the states that the first watcher received with the true states. It
+// requires that all other watchers received the changes in order, and the true states at the end.
 func requireCaughtUp(r *rig, v *Verdict, n int, others []*watcher, slow []*slowReader, grown memoryGrowth) error {
 	r.progress("the storm has ended; the slow watcher reads without delay")
 	v.requireMemory(grown, stormMemory)

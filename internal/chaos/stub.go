@@ -14,10 +14,10 @@ import (
 )
 
 // stubKind is one way in which a grpc.health.v1 service is half-implemented. In each kind at
-// least one of Check and Watch is right, or there is no health service at all.
+// least one of Check and Watch works correctly, or the server has no health service.
 type stubKind struct {
 	name string
-	// watch replaces the method Watch of the stock server; nil means that it is not
+	// watch replaces the method Watch of the stock server. nil means that Watch is not
 	// replaced.
 	watch func(s *stub, name string, stream healthpb.Health_WatchServer) error
 	// check is called before the method Check of the stock server. If it returns an error,
@@ -25,22 +25,22 @@ type stubKind struct {
 	check func(ctx context.Context, s *stub, name string) error
 	// options are the options of the gRPC server.
 	options []grpc.ServerOption
-	// late is true if the server does not know the name of a target before the state of
-	// the target changes for the first time.
+	// late is true if the server does not know a target at first. It learns the name of the
+	// target when the state of the target changes for the first time.
 	late bool
 	// noService is true if the gRPC server has no health service.
 	noService bool
 }
 
-// The names of the kinds of stubs that other files need.
+// The names of two kinds of half-implemented health services that other files use.
 const (
 	kindCheckOnly = "check-only"
 	kindQuota     = "quota"
 )
 
 const (
-	quota      = 3 // number of concurrent streams that a server of kindQuota allows on a connection
-	quotaShare = 6 // number of targets that share a server of kindQuota
+	quota      = 3 // number of concurrent streams on a connection that a server of the kind kindQuota allows
+	quotaShare = 6 // number of targets that share a server of the kind kindQuota
 )
 
 // stubKinds has all kinds of half-implemented health services.
@@ -97,13 +97,13 @@ func refusingKinds() (kinds []stubKind) {
 	return kinds
 }
 
-// unimplemented answers calls of methods that the server does not have. gRPC calls
-// interceptors for such methods only if there is a handler for them.
+// unimplemented answers calls of methods that the server does not have. It is needed because gRPC
+// calls interceptors for unknown methods only if the server has a handler for unknown methods.
 func unimplemented(any, grpc.ServerStream) error {
 	return status.Error(codes.Unimplemented, "unknown method")
 }
 
-// stub is the health server of grpc-go, with methods that its kind replaces.
+// stub is the health server of grpc-go. Its kind may replace the methods Check and Watch.
 type stub struct {
 	*stock.Server
 	kind *stubKind
@@ -178,7 +178,7 @@ func checkFails(_ context.Context, s *stub, name string) error {
 // watchFails returns an implementation of Watch that ends at once with the code c.
 func watchFails(c codes.Code) func(*stub, string, healthpb.Health_WatchServer) error {
 	return func(*stub, string, healthpb.Health_WatchServer) error {
-		return status.Error(c, "Watch is not implemented") // for the code OK, status.Error returns nil
+		return status.Error(c, "Watch is not implemented") // if c is OK, this is nil, and Watch ends without an error
 	}
 }
 
@@ -187,8 +187,8 @@ type (
 	finisher func(stream healthpb.Health_WatchServer) error
 )
 
-// watchSends returns an implementation of Watch that sends at most one message with first. It
-// then ends the stream or keeps it open with last.
+// watchSends returns an implementation of Watch that calls two functions. first sends at most one
+// message, and last ends the stream or keeps it open.
 func watchSends(first sender, last finisher) func(*stub, string, healthpb.Health_WatchServer) error {
 	return func(s *stub, name string, stream healthpb.Health_WatchServer) error {
 		if err := first(s, name, stream); err != nil {

@@ -9,23 +9,24 @@ import (
 )
 
 const (
-	// stubPatience is the setting unreachable_after in the scenario. The coordinator
-	// compares the Watch of a target with its Check every third of it.
+	// stubPatience is the setting unreachable_after of the coordinator: the silence after
+	// which a target is unreachable. After each third of this time, the coordinator compares
+	// the Watch of a target with a Check.
 	stubPatience = 6 * time.Second
-	// stubPoll is the setting poll_every in the scenario: the shortest allowed value.
+	// stubPoll is the setting poll_every of the coordinator: the shortest allowed value.
 	stubPoll = time.Second
-	// stubTTL is the TTL of all leases. A lease that is not renewed expires during the
-	// scenario.
+	// stubTTL is the TTL of all leases in the scenario. It is short, so that a lease that is
+	// not renewed expires before the scenario ends.
 	stubTTL = 6 * time.Second
-	// stubCrowd is the number of targets without a fault. With them the half-implemented
-	// targets are about a third of the mesh. The guard trips only if half of it is suspect.
+	// stubCrowd is the number of targets without a fault. With so many targets, only about a
+	// third of the mesh is half-implemented, and the mass-failure guard does not trip.
 	stubCrowd = 120
-	// stubDwell is the time for which a right state must stay published.
+	// stubDwell is the time for which a true state must stay published.
 	stubDwell = 8 * time.Second
 )
 
-// stubs runs targets with half-implemented health services. Check or Watch of each target is
-// right, so the coordinator can know the state of the target. All true states must be
+// stubs runs targets with half-implemented health services. Check or Watch of each target works
+// correctly, so the coordinator can know the state of the target. All true states must be
 // published.
 func stubs(r *rig, v *Verdict) error {
 	if err := r.start(settings{unreachable: stubPatience, poll: stubPoll, policy: undamped}); err != nil {
@@ -67,8 +68,8 @@ func (r *rig) hostOthers(n int) (*hostProcess, error) {
 	)
 }
 
-// stubGroups returns one group for each kind of half-implemented health service. Each group
-// has one target, but that of kindQuota has quotaShare targets at one server.
+// stubGroups returns one group for each kind of half-implemented health service. Each group has
+// one target. Only the group of the kind kindQuota has quotaShare targets that share a server.
 func stubGroups(leased bool) (groups []Group) {
 	for _, k := range stubKinds {
 		g := Group{Kind: k.name, Service: k.name + "-static", Targets: 1, Each: 1}
@@ -83,9 +84,9 @@ func stubGroups(leased bool) (groups []Group) {
 	return groups
 }
 
-// changeStubs changes the states of all targets of these child processes three times. After
-// each change it waits until the new states are published, and then for stubDwell. In this time
-// no published state may become wrong again.
+// changeStubs changes the states of all targets in hosts three times. After each change it waits
+// until the new states are published. It then waits for stubDwell, in which the published states
+// must not change.
 func changeStubs(r *rig, hosts ...*hostProcess) error {
 	if err := waitUntilPublished(r); err != nil {
 		return err
@@ -115,7 +116,8 @@ func changingTargets(all []health.ID) (names []string) {
 	return names
 }
 
-// stubKindOf returns the name of the [stubKind] of a target, which is a part of its name.
+// stubKindOf returns the name of the [stubKind] of a target. The service name of the target begins
+// with this name.
 func stubKindOf(id health.ID) string {
 	for _, end := range []string{"-static-", "-leased-"} {
 		if kind, _, ok := strings.Cut(id.Service, end); ok {
@@ -135,8 +137,8 @@ func waitUntilPublished(r *rig) error {
 	return r.wait(min(stubDwell, time.Until(late)))
 }
 
-// noteKinds adds a note about each service with errors to v. It requires that targets were
-// published as NOT_SERVING only with the cause "failed", since they have no other faults.
+// noteKinds adds a note about each service with errors to v. It requires that NOT_SERVING was
+// published only with the cause "failed", since the only fault of a target is a reported failure.
 func noteKinds(r *rig, v *Verdict, all []health.ID) {
 	truths, gaps := r.record.read()
 	seen, _ := r.watcher.read()
@@ -156,8 +158,8 @@ func noteKinds(r *rig, v *Verdict, all []health.ID) {
 	v.require(causes == 0, "NOT_SERVING was published %d times although the target had not reported a failure", causes)
 }
 
-// ofService returns a copy of c that has only the truths and updates of the instances of one
-// service.
+// ofService returns a copy of c with the truths and updates of the instances of one service. Other
+// truths and updates are left out.
 func (c *Case) ofService(service string) *Case {
 	one := *c
 	one.Truths = slices.DeleteFunc(slices.Clone(c.Truths), func(t Truth) bool { return t.ID.Service != service || t.ID.Instance == "" })

@@ -22,15 +22,15 @@ type target struct {
 	source    source
 	address   string // HOST:PORT of the server
 	name      string // name of the target in health requests
-	mute      bool   // if true, no truth is written about the target
+	mute      bool   // if true, the child process does not report the states of the target
 	set       func(name string, s healthpb.HealthCheckResponse_ServingStatus)
 	lease     *client.Registration // nil if the target is static
-	ownServer *server.Server       // server of this library that serves only this target; otherwise nil
+	ownServer *server.Server       // server of this library; nil if it is of another kind or serves several targets
 	grpc      *grpc.Server
 }
 
-// setState changes the state of the target. It writes the truth before it changes the health
-// server, so that no state can be published before it is true.
+// setState changes the state of the target. It reports the new state to the parent process before
+// it changes the health server. So no state can be published before it was reported as true.
 func (t *target) setState(s State) {
 	if !t.mute {
 		t.h.out.writeTruth(t.id, s, t.source)
@@ -62,7 +62,7 @@ func (t *target) waitRegistered(ctx context.Context) error {
 // status DRAINING can be published.
 const propagation = 200 * time.Millisecond
 
-// drain drains the target, which also deregisters it, and stops its server.
+// drain drains and deregisters the target, and stops its server.
 func (t *target) drain(ctx context.Context) error {
 	t.h.out.writeTruth(t.id, draining, t.source)
 	err := t.ownServer.Drain(ctx)
@@ -70,8 +70,8 @@ func (t *target) drain(ctx context.Context) error {
 	return err
 }
 
-// deregister writes the truth that the target is Gone, and ends its registration. The method
-// Drain of the server calls it.
+// deregister reports to the parent process that the target is Gone, and ends its registration. The
+// method Drain of the server calls deregister.
 func (t *target) deregister(ctx context.Context) error {
 	t.h.out.writeTruth(t.id, Gone, t.source)
 	return t.lease.Close(ctx)

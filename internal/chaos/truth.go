@@ -16,7 +16,7 @@ type State string
 // Gone is the state of a target that is not registered any more.
 const Gone State = "GONE"
 
-// The states that are the names of statuses.
+// The states of a registered target. Each state is the name of a status.
 var (
 	serving    = State(health.Serving.String())
 	notServing = State(health.NotServing.String())
@@ -26,8 +26,8 @@ var (
 	unknown    = State(health.Unknown.String())
 )
 
-// notRoutable means that a target must have any state in which it receives no traffic. Only a
-// truth can have notRoutable, since no coordinator publishes it.
+// notRoutable stands for any state in which a target receives no traffic. It is a possible State of
+// a [Truth], and is never published.
 const notRoutable State = "NOT_ROUTABLE"
 
 // matches reports whether a published state agrees with a true state.
@@ -45,7 +45,8 @@ type Truth struct {
 	State State
 	// Bound is the time after At within which State must be published.
 	Bound time.Duration
-	// Hold is the part of Bound for which the coordinator waits on purpose.
+	// Hold is the part of Bound for which the coordinator waits on purpose, to see whether
+	// the state lasts.
 	Hold time.Duration
 	// Undecided means that any state may be published until Bound has passed, because the
 	// coordinator cannot know the truth. After Bound, State must be published.
@@ -63,15 +64,16 @@ type Seen struct {
 	Revision    uint64
 }
 
-// truthWord is the first word of a line about a truth. The other fields of the line are the
-// Unix time in nanoseconds, the name of the target, the state and the source.
+// truthWord is the first word of a line with which a child process reports the state of a target.
+// The other fields are the Unix time in nanoseconds, the name, the state and the source.
 const truthWord = "truth"
 
 func truthLine(at time.Time, id health.ID, s State, w source) string {
 	return fmt.Sprintf("%s %d %s %s %s\n", truthWord, at.UnixNano(), id, s, w)
 }
 
-// parseTruth parses the fields of a line about a truth, without the word truthWord.
+// parseTruth parses a line in which a child process reports the state of a target. fields has the
+// words of the line after truthWord.
 func parseTruth(fields []string, b Bounds) (Truth, error) {
 	if len(fields) != 4 {
 		return Truth{}, fmt.Errorf("a line about a truth has %d fields, want 4: %s", len(fields), strings.Join(fields, " "))
@@ -85,39 +87,39 @@ func parseTruth(fields []string, b Bounds) (Truth, error) {
 	return t, nil
 }
 
-// source is the way in which a coordinator learns the state of a target. Each way has its own
-// bound.
+// source is the way in which a coordinator learns the state of a target. For each way, another
+// time limit applies to the publication of the state.
 type source string
 
 const (
 	byReport  source = "report"  // a server of this library reports the state
-	byStock   source = "stock"   // a stock server reports the state; SERVING counts only after Bounds.Hold
-	byRefusal source = "refusal" // the port of the target is closed
-	byPath    source = "path"    // the target does not answer
+	byStock   source = "stock"   // a stock server reports the state; SERVING must last for Bounds.Hold
+	byRefusal source = "refusal" // the state is NOT_SERVING, because the port of the target is closed
+	byPath    source = "path"    // the state is NOT_SERVING, because the target does not answer
 	byStub    source = "stub"    // a half-implemented health service reports the state
 )
 
 // Bounds has the times within which a new state of a target must be published.
 type Bounds struct {
-	// Report is the bound of a state that a target reports. On an idle machine the
-	// publication takes milliseconds, so most of the bound is for a busy machine.
+	// Report is the time limit for a state that a target reports itself. On an idle machine
+	// the publication takes milliseconds, so most of the time is for a busy machine.
 	Report time.Duration
-	// Hold is the time for which a stock server must report SERVING before SERVING is
-	// published.
+	// Hold is the time for which a stock server must report SERVING before the coordinator
+	// publishes SERVING.
 	Hold time.Duration
-	// Refusal is the bound of a target whose port is closed. The coordinator needs two
-	// refused connections, at least one second apart.
+	// Refusal is the time limit for NOT_SERVING of a target whose port is closed. The
+	// coordinator needs two refused connections, at least one second apart.
 	Refusal time.Duration
-	// Path is the bound of a target that does not answer: twice UnreachableAfter, plus two
-	// seconds. Lateness that the coordinator forgives is not included.
+	// Path is the time limit for NOT_SERVING of a target that does not answer: twice
+	// UnreachableAfter, plus two seconds. If the coordinator was late, it may need longer.
 	Path time.Duration
-	// Stub is the bound of a half-implemented health service: UnreachableAfter plus 9 s.
-	// The coordinator first needs two Checks that contradict the Watch. Then it polls, and
-	// SERVING must last for Hold.
+	// Stub is the time limit for a state that a half-implemented health service reports:
+	// UnreachableAfter plus 9 s. The coordinator needs two Checks that contradict the Watch
+	// before it polls with Check. Then SERVING must last for Hold.
 	Stub time.Duration
 }
 
-// boundsFor returns the bounds for a coordinator with this UnreachableAfter.
+// boundsFor returns the time limits for a coordinator with the given setting unreachable_after.
 func boundsFor(unreachableAfter time.Duration) Bounds {
 	const slack = time.Second
 	return Bounds{
@@ -126,8 +128,8 @@ func boundsFor(unreachableAfter time.Duration) Bounds {
 	}
 }
 
-// boundOf returns the time within which the state s must be published, if the coordinator
-// learns it in the way w. hold is the part of this time for which it waits on purpose.
+// boundOf returns the bound of the state s: the time within which s must be published. w is how the
+// coordinator learns s. hold is the part of bound for which the coordinator waits on purpose.
 func (b Bounds) boundOf(w source, s State) (bound, hold time.Duration) {
 	switch {
 	case w == byRefusal:

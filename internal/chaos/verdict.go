@@ -38,8 +38,8 @@ func (v *Verdict) Word() string {
 	return "FAIL"
 }
 
-// Detection returns the time within which the given percentage of the published truths was
-// published. The result is 0 if no truth was published.
+// Detection returns the time within which the given percentage of all published changes of
+// targets was published. The result is 0 if no change was published.
 func (v *Verdict) Detection(percent int) time.Duration {
 	n := len(v.Detections)
 	if n == 0 {

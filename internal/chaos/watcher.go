@@ -17,12 +17,12 @@ type watcher struct {
 	mu   sync.Mutex
 	seen []Seen             // all updates, in the order of their arrival
 	view map[health.ID]Seen // last update of each name that is not removed
-	// named has the names that the present snapshot has sent so far. It is nil when no
-	// snapshot is being received.
+	// named has the names that were received so far in the snapshot that is being received.
+	// It is nil at other times.
 	named map[health.ID]bool
 }
 
-// startWatcher starts a watcher of the whole mesh. The method close of the rig ends it.
+// startWatcher starts a watcher of the whole mesh. The watcher ends when the scenario ends.
 func (r *rig) startWatcher() (*watcher, error) {
 	c, err := client.New(client.Config{Coordinator: r.coordinator.at})
 	if err != nil {
@@ -83,7 +83,7 @@ func (w *watcher) addSeen(s Seen) {
 	w.seen = append(w.seen, s)
 }
 
-// addRemoved records that each known name that is missing in the present snapshot has been
+// addRemoved records that each known name that is missing in the received snapshot has been
 // removed.
 func (w *watcher) addRemoved(at time.Time) {
 	for id := range maps.Clone(w.view) {
@@ -138,8 +138,8 @@ func (w *watcher) waitAtMost(ctx context.Context, limit time.Duration, ok func(v
 	}
 }
 
-// allConfirmed returns a condition for waitFor. It is true when all names in ids are published
-// with the state s and are confirmed.
+// allConfirmed returns a condition for waitFor. The condition is true when all names in ids are
+// published with the state s and are confirmed.
 func allConfirmed(s State, ids []health.ID) func(map[health.ID]Seen) bool {
 	return func(view map[health.ID]Seen) bool {
 		for _, id := range ids {

@@ -30,7 +30,7 @@ func (r *rig) startWatchProcess(n int) (*watchProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer out.Close() //nolint:errcheck // the child has its own descriptor
+	defer out.Close() //nolint:errcheck // a failed Close has no effect on the child, which has its own descriptor
 	cmd := r.cfg.Command(r.ctx, "watch", "--output", "json", "--coordinator", r.coordinator.at)
 	cmd.Stdout, cmd.Stderr = out, r.log
 	p, err := startProcess(cmd)
@@ -67,7 +67,7 @@ func (p *watchProcess) readNewLines() error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // the file was only read
+	defer f.Close() //nolint:errcheck // a failed Close loses nothing, because the file was only read
 	text, err := io.ReadAll(io.NewSectionReader(f, p.read, 1<<40))
 	if err != nil {
 		return err

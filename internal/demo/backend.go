@@ -22,7 +22,7 @@ type backend struct {
 	delay   atomic.Int64 // delay of each answer, in nanoseconds
 
 	mu     sync.Mutex
-	server *http.Server // nil while connections are refused
+	server *http.Server // server of the backend; nil while the backend refuses connections
 	wg     sync.WaitGroup
 }
 
@@ -31,7 +31,8 @@ func newBackend() (*backend, error) {
 	return b, b.open()
 }
 
-// open starts the server of the backend. Later starts use the address of the first start.
+// open starts the server of the backend, unless the server runs. The first call selects a free
+// port, and later calls use the same port.
 func (b *backend) open() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -83,9 +84,9 @@ func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 // slowLimit is the response time of a backend above which the check of a service warns.
 const slowLimit = 50 * time.Millisecond
 
-// pingBackend returns a check that calls the backend at an address. The check opens a new
-// connection for each run, because an open connection can work although the backend refuses
-// new ones.
+// pingBackend returns a check that calls the backend at an address. Each run of the check opens a
+// new connection, because an open connection may work although the backend refuses new
+// connections.
 func pingBackend(address string) func(context.Context) error {
 	transport := &http.Transport{DisableKeepAlives: true}
 	return func(ctx context.Context) error {
@@ -98,7 +99,7 @@ func pingBackend(address string) func(context.Context) error {
 		if err != nil {
 			return errors.New("the database: " + err.Error())
 		}
-		defer resp.Body.Close() //nolint:errcheck // the body was only read
+		defer resp.Body.Close() //nolint:errcheck // a failed Close loses nothing, because the body was only read
 		if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)); err != nil {
 			return fmt.Errorf("the database: %w", err)
 		}

@@ -2,17 +2,16 @@ package demo
 
 import "fmt"
 
-// names has the names of the first services of the demo. Services after these have numbers as
-// names.
+// names has the names of the first eight services of the demo. The ninth service is service-9.
 var names = []string{"payments", "ledger", "search", "sessions", "mail", "catalog", "orders", "invoices"}
 
-// The indexes in names of the services to which the steps of the demo happen.
+// The services in which the demo causes faults, as indexes of names.
 const (
-	slowService    = iota // the backend of the service becomes slow and refuses connections
-	frozenService         // a process of the service is suspended and resumed
-	killedService         // a process of the service is killed and started again
-	drainedService        // a process of the service drains and is started again
-	storyServices         // number of the services above
+	slowService    = iota // the backend of this service becomes slow and refuses connections
+	frozenService         // a process of this service is suspended and resumed
+	killedService         // a process of this service is killed and started again
+	drainedService        // a process of this service drains and is started again
+	storyServices         // number of the services in which the demo causes faults
 )
 
 func serviceName(n int) string {
@@ -42,8 +41,9 @@ func (d *demo) buildMesh() error {
 				},
 				restarts: make(chan struct{}, 1),
 			}
-			// The steps suspend, kill or drain the first instance of these services.
-			// Such an instance runs in a child process.
+			// The demo suspends, kills or drains the first instance of the services
+			// frozenService, killedService and drainedService. Such an instance runs
+			// in a child process.
 			if n == 0 && s > slowService && s < storyServices {
 				i.child = d.cfg.Child
 			}

@@ -23,17 +23,18 @@ type Config struct {
 	// Instances is the number of instances of each service, from 1 to MaxInstances. 0
 	// means 3.
 	Instances int
-	// Start creates a coordinator with this policy that keeps its data in dataDir.
-	// Required.
+	// Start creates a coordinator. The coordinator uses policy and keeps its data in the
+	// folder dataDir. Required.
 	Start func(ctx context.Context, dataDir string, policy health.MeshPolicy) (Coordinator, error)
-	// Child returns the command of a process that calls RunInstance with i. Required.
+	// Child returns a command that starts a process, which calls RunInstance with i.
+	// Required.
 	Child func(ctx context.Context, i Instance) *exec.Cmd
 	// Show prints an update that a watcher of the coordinator has received. Required.
 	Show func(u *client.Update) error
 	// Out receives the lines that the demo itself prints, such as the steps. Required.
 	Out io.Writer
-	// Emphasis returns a line of the demo itself with an emphasis for the terminal. nil
-	// means that there is no emphasis.
+	// Emphasis returns line with an emphasis, such as a colour, for the terminal. nil means
+	// that lines are printed without emphasis.
 	Emphasis func(line string) string
 }
 

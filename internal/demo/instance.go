@@ -38,8 +38,8 @@ func RunInstance(ctx context.Context, i Instance) error {
 	return i.serve(ctx, nil)
 }
 
-// serve serves the instance until ctx ends, and then drains it. If started is not nil, serve
-// first calls it with the feed of the instance.
+// serve serves the instance until ctx ends, and then drains the instance. Before it serves, it
+// calls started with the feed of the instance, unless started is nil.
 func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -49,7 +49,7 @@ func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
-	defer c.Close() //nolint:errcheck // the instance has deregistered before this call
+	defer c.Close() //nolint:errcheck // a failed Close loses nothing, because the instance has already deregistered
 	var registration *client.Registration
 	s, err := i.server(func(ctx context.Context) error { return registration.Close(ctx) })
 	if err != nil {
@@ -68,7 +68,7 @@ func (i *Instance) serve(ctx context.Context, started func(*feed.Feed)) error {
 func (i *Instance) server(onDrain func(context.Context) error) (*server.Server, error) {
 	s, err := server.New(server.Config{
 		Service: i.Service, OnDrain: []func(context.Context) error{onDrain},
-		ShowReasons: func(context.Context) bool { return true }, // the demo has no secrets
+		ShowReasons: func(context.Context) bool { return true }, // every caller may see the reasons of the demo
 		Propagation: 300 * time.Millisecond,
 	})
 	if err != nil {
@@ -102,7 +102,8 @@ func serveUntil(ctx context.Context, s *server.Server, g *grpc.Server, l net.Lis
 	return errors.Join(err, <-served, <-checked)
 }
 
-// stateOf returns the state that a feed has for a service, and whether there is one.
+// stateOf returns the state that a feed has for a service. It returns false if the feed has no state
+// for the service.
 func stateOf(f *feed.Feed, service string) (health.State, bool) {
 	e, ok := f.Get(health.ID{Service: service})
 	if !ok {

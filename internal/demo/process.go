@@ -27,8 +27,8 @@ type instance struct {
 	process *os.Process
 	stdin   io.Closer
 	frozen  bool
-	// restarts receives a value for a request to start the child again. It has room for
-	// one request. The method run reads it after the child has ended.
+	// restarts receives requests to start the child again. It has room for one request. The
+	// method run reads a request after the child has ended.
 	restarts chan struct{}
 }
 
@@ -69,13 +69,13 @@ func (i *instance) runChild(ctx context.Context) error {
 	close(ended)
 	waiting.Wait()
 	if _, killed := errors.AsType[*exec.ExitError](err); killed {
-		return nil // a step of the demo has killed the process
+		return nil // the demo itself has killed the process
 	}
 	return err
 }
 
-// stopAfter waits until ctx or the child ends. If ctx ends, it makes the child drain. If the
-// child has not ended a second after leaveTime, it kills the child.
+// stopAfter waits until ctx or the child ends. If ctx ends, it makes the child drain. If the child
+// does not end within leaveTime and one more second, it kills the child.
 func (i *instance) stopAfter(ctx context.Context, ended <-chan struct{}) {
 	select {
 	case <-ended:
@@ -113,7 +113,7 @@ func (i *instance) kill() error {
 	return nil
 }
 
-// restart makes run start the child again, as soon as the child has ended.
+// restart makes the method run start the child again, as soon as the child has ended.
 func (i *instance) restart() error {
 	select {
 	case i.restarts <- struct{}{}:

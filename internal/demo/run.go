@@ -22,7 +22,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // the system clears its temporary files itself
+	defer os.RemoveAll(dir) //nolint:errcheck // if RemoveAll fails, the system removes the temporary folder later
 	c, err := cfg.Start(ctx, dir, policy())
 	if err != nil {
 		return err
@@ -39,8 +39,8 @@ func policy() health.MeshPolicy {
 	}
 }
 
-// run runs the coordinator and the mesh, and waits for their ends. The coordinator ends after
-// the instances, so that the instances can deregister.
+// run runs the coordinator and the mesh, and waits until both have ended. The coordinator ends
+// after the instances, so that the instances can deregister.
 func (d *demo) run(ctx context.Context) error {
 	coordinatorCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, end := context.WithCancelCause(ctx)
@@ -65,8 +65,8 @@ func (d *demo) run(ctx context.Context) error {
 	return err
 }
 
-// errFinished is the cause with which the context of the mesh ends, if the coordinator has
-// ended without an error.
+// errFinished is the cause of the cancelled context of the mesh, if the context was cancelled
+// because the coordinator has ended without an error.
 var errFinished = errors.New("the demo has ended")
 
 // runMesh starts the backends and runs the mesh until ctx ends or cfg.For has passed. It then
@@ -81,7 +81,7 @@ func (d *demo) runMesh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer watcher.Close() //nolint:errcheck // the client only reads
+	defer watcher.Close() //nolint:errcheck // a failed Close loses nothing, because this client only reads
 	if d.cfg.For > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, d.cfg.For)

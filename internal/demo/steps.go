@@ -8,10 +8,10 @@ import (
 
 // step is one action of the demo, such as the kill of a process.
 type step struct {
-	after  time.Duration // time from the step before to this step
+	delay  time.Duration // time between the previous step and this step
 	what   string        // text about the step for the user
 	do     func() error
-	freeze bool // true if the step suspends or resumes a process; it is skipped unless canFreeze is true
+	freeze bool // true if the step suspends or resumes a process; such steps are skipped if canFreeze is false
 }
 
 // firstStep is the time from the start of the mesh to the first step.
@@ -26,15 +26,15 @@ func (d *demo) steps() []step {
 	database := d.backends[slowService]
 	frozen, killed, drained := d.firstInstance(frozenService), d.firstInstance(killedService), d.firstInstance(drainedService)
 	return []step{
-		{after: 0, what: "the database of payments takes 120 ms (limit 50 ms)", do: database.slowDown},
-		{after: 2 * second, what: "the database of payments refuses connections", do: database.close},
-		{after: second, what: "ledger/a is frozen (SIGSTOP): it does not answer, but its port stays open", do: frozen.freeze, freeze: true},
-		{after: 3 * second, what: "the database of payments recovers", do: database.recover},
-		{after: 2 * second, what: "search/a is killed (SIGKILL)", do: killed.kill},
-		{after: second, what: "ledger/a continues (SIGCONT)", do: frozen.thaw, freeze: true},
-		{after: 2 * second, what: "search/a is started again", do: killed.restart},
-		{after: 2 * second, what: "sessions/a drains and deregisters", do: drained.drain},
-		{after: 2 * second, what: "sessions/a is started again", do: drained.restart},
+		{delay: 0, what: "the database of payments takes 120 ms (limit 50 ms)", do: database.slowDown},
+		{delay: 2 * second, what: "the database of payments refuses connections", do: database.close},
+		{delay: second, what: "ledger/a is frozen (SIGSTOP): it does not answer, but its port stays open", do: frozen.freeze, freeze: true},
+		{delay: 3 * second, what: "the database of payments recovers", do: database.recover},
+		{delay: 2 * second, what: "search/a is killed (SIGKILL)", do: killed.kill},
+		{delay: second, what: "ledger/a continues (SIGCONT)", do: frozen.thaw, freeze: true},
+		{delay: 2 * second, what: "search/a is started again", do: killed.restart},
+		{delay: 2 * second, what: "sessions/a drains and deregisters", do: drained.drain},
+		{delay: 2 * second, what: "sessions/a is started again", do: drained.restart},
 	}
 }
 
@@ -45,7 +45,7 @@ func (d *demo) playSteps(ctx context.Context) error {
 	}
 	for {
 		for _, a := range d.steps() {
-			if !sleep(ctx, a.after) {
+			if !sleep(ctx, a.delay) {
 				return nil
 			}
 			if a.freeze && !canFreeze {
@@ -67,7 +67,7 @@ func (d *demo) runStep(a step) error {
 	return a.do()
 }
 
-// sleep waits for the time d. It returns false if ctx ended before d had passed.
+// sleep waits for the duration d. It returns false if ctx ended before d had passed.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -14,15 +14,15 @@ import (
 // transitions.
 type viewer struct {
 	show func(*client.Update) error
-	// published returns the state that an instance itself publishes now, and whether the
-	// state is known.
+	// published returns the state that the instance publishes in its own server now. It
+	// returns false if this state is not known.
 	published func(service, instance string) (health.State, bool)
 
 	mu      sync.Mutex
 	known   map[health.ID]health.Status
 	into    map[health.Status]int // number of transitions to each status
 	removed int                   // number of instances and services that were removed
-	delays  []time.Duration       // times from a transition in an instance until the viewer received it
+	delays  []time.Duration       // times from a transition in an instance until the viewer received the transition
 	steps   []string              // texts of the steps that have run, in order and without repetitions
 }
 
@@ -70,8 +70,8 @@ func (v *viewer) countEntry(e *client.Entry, u *client.Update) {
 	}
 }
 
-// measure records the time from a transition in an instance until the viewer received it. It
-// records nothing if the status of the instance has changed again.
+// measure records the time from a transition in an instance until the viewer received the
+// transition. It records nothing if the status of the instance has changed again.
 func (v *viewer) measure(id health.ID, status health.Status, seen time.Time) {
 	own, ok := v.published(id.Service, id.Instance)
 	if ok && own.Status == status && !own.Since.IsZero() {
@@ -79,8 +79,8 @@ func (v *viewer) measure(id health.ID, status health.Status, seen time.Time) {
 	}
 }
 
-// publishedState returns the state that an instance itself publishes. It returns false for an
-// instance in a child process.
+// publishedState returns the state that an instance publishes in its own server. It returns false
+// for an instance in a child process.
 func (d *demo) publishedState(service, name string) (health.State, bool) {
 	i := d.findInstance(service, name)
 	if i == nil || i.feed.Load() == nil {
@@ -93,7 +93,7 @@ func (d *demo) publishedState(service, name string) (health.State, bool) {
 func (v *viewer) noteStep(what string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if !slices.Contains(v.steps, what) { // each round has the same steps
+	if !slices.Contains(v.steps, what) { // the demo repeats the same steps in each round
 		v.steps = append(v.steps, what)
 	}
 }

@@ -2,8 +2,8 @@
 // Files and pipes are read up to a maximum size. Faults in YAML are reported with file, line and
 // path.
 //
-// A [Reader] reads one YAML node into the variable it was made for. Readers are
-// combined into a description of a whole file:
+// A [Reader] reads one YAML node into one variable. Readers are combined into a description of a
+// whole file:
 //
 //	input.YAML(problems, text, input.Object(input.Fields{
 //		"name": input.Text(&name, input.AnyText),

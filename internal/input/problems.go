@@ -43,7 +43,7 @@ func (p *Problems) Err() error {
 // last, because other faults often cause them. After 50 faults, one line says how many more there
 // are.
 func (p *Problems) Error() string {
-	place := func(p Problem) uint { return uint(p.Line) - 1 } // line 0 becomes the largest number, so that it is last
+	place := func(p Problem) uint { return uint(p.Line) - 1 } // 0 becomes the largest number, so that line 0 is sorted last
 	slices.SortStableFunc(p.List, func(a, b Problem) int { return cmp.Compare(place(a), place(b)) })
 	var lines []string
 	for i, one := range p.List {

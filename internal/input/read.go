@@ -15,15 +15,15 @@ import (
 // 300 bytes each is smaller.
 const MaxFile = 16 << 20
 
-// ErrTooLarge reports that an input has more bytes than are allowed. The text is the middle of a
-// longer error text.
+// ErrTooLarge reports that an input has more bytes than are allowed. An error that wraps it adds the
+// name of the input before its text, and the limit after its text.
 var ErrTooLarge = errors.New("is larger than")
 
 // Read opens a file or pipe and reads it to its end. It returns ErrTooLarge if there
 // are more than limit bytes.
 //
-// If ctx ends, Read returns the error of ctx. If a pipe has no writer, nothing can end a read from
-// it. In this case the reading goroutine remains until the process ends.
+// If ctx ends, Read returns the error of ctx. If a pipe has no writer, a goroutine that reads from
+// the pipe cannot be stopped. In this case it remains until the process ends.
 func Read(ctx context.Context, limit int64, open func() (io.ReadCloser, error)) ([]byte, error) {
 	type outcome struct {
 		text []byte

@@ -18,8 +18,8 @@ import (
 // off is the word that switches a setting off, if the setting allows this word.
 const off = "off"
 
-// Scalar returns a Reader of a single value. It calls set with the text of the value. allowed says
-// in words which values are allowed; each error text ends with it.
+// Scalar returns a Reader of a single value. It calls set with the text of the value. The text
+// allowed describes the allowed values, and is the end of each error text.
 func Scalar(allowed string, set func(text string, n *yaml.Node) error) Reader {
 	return func(p *Problems, path string, n *yaml.Node) {
 		if n.Kind != yaml.ScalarNode || IsNull(n) {
@@ -79,7 +79,8 @@ func Labels(dst *map[string]string) Reader {
 	})
 }
 
-// Boolean returns a Reader of true or false. It refuses the other spellings of YAML.
+// Boolean returns a Reader of true or false. It refuses other words that mean the same in older
+// versions of YAML, such as yes.
 func Boolean(dst *bool) Reader {
 	return Scalar("true or false", func(text string, n *yaml.Node) error {
 		if n.ShortTag() != "!!bool" {
@@ -95,11 +96,11 @@ var (
 	durationUnits = regexp.MustCompile(`^-?([0-9]+(ns|us|µs|ms|s|m|h))+$`)
 )
 
-// Duration returns a Reader of a duration from least to health.MaxDuration. If offAllowed is true,
+// Duration returns a Reader of a duration from minimum to health.MaxDuration. If offAllowed is true,
 // the word "off" is also allowed and is read as -1.
-func Duration(dst *time.Duration, least time.Duration, offAllowed bool) Reader {
+func Duration(dst *time.Duration, minimum time.Duration, offAllowed bool) Reader {
 	allowed := fmt.Sprintf("a duration such as 15s, 1m30s or 2h, from %s to %s",
-		FormatDuration(least), FormatDuration(health.MaxDuration))
+		FormatDuration(minimum), FormatDuration(health.MaxDuration))
 	if offAllowed {
 		allowed += ", or off"
 	}
@@ -108,12 +109,12 @@ func Duration(dst *time.Duration, least time.Duration, offAllowed bool) Reader {
 			*dst = -1
 			return nil
 		}
-		*dst, err = parseDuration(text, least)
+		*dst, err = parseDuration(text, minimum)
 		return err
 	})
 }
 
-func parseDuration(text string, least time.Duration) (time.Duration, error) {
+func parseDuration(text string, minimum time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(text)
 	switch {
 	case plainNumber.MatchString(text) && text != "0":
@@ -124,14 +125,14 @@ func parseDuration(text string, least time.Duration) (time.Duration, error) {
 		return 0, fmt.Errorf("%q is not a duration", text)
 	case d == 0:
 		return 0, fmt.Errorf("%q has no meaning here", text)
-	case d < least || d > health.MaxDuration:
+	case d < minimum || d > health.MaxDuration:
 		return 0, fmt.Errorf("%s is out of range", text)
 	}
 	return d, nil
 }
 
-// FormatDuration returns d like Duration.String, but without units that are zero at the end: 2h and
-// not 2h0m0s.
+// FormatDuration returns d like Duration.String, but without the zeros at the end. For example it
+// returns 2h and not 2h0m0s.
 func FormatDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -143,10 +144,10 @@ func FormatDuration(d time.Duration) string {
 	return s
 }
 
-// Count returns a Reader of a whole number from 1 to most. If offAllowed is true, the word "off" is
-// also allowed and is read as -1.
-func Count(dst *int, most int, offAllowed bool) Reader {
-	allowed := fmt.Sprintf("a whole number from 1 to %d", most)
+// Count returns a Reader of a whole number from 1 to maximum. If offAllowed is true, the word "off"
+// is also allowed and is read as -1.
+func Count(dst *int, maximum int, offAllowed bool) Reader {
+	allowed := fmt.Sprintf("a whole number from 1 to %d", maximum)
 	if offAllowed {
 		allowed += ", or off"
 	}
@@ -155,12 +156,12 @@ func Count(dst *int, most int, offAllowed bool) Reader {
 			*dst = -1
 			return nil
 		}
-		*dst, err = parseCount(text, most)
+		*dst, err = parseCount(text, maximum)
 		return err
 	})
 }
 
-func parseCount(text string, most int) (int, error) {
+func parseCount(text string, maximum int) (int, error) {
 	n, err := strconv.Atoi(text)
 	switch {
 	case errors.Is(err, strconv.ErrRange):
@@ -169,7 +170,7 @@ func parseCount(text string, most int) (int, error) {
 		return 0, fmt.Errorf("%q is not a whole number", text)
 	case n == 0:
 		return 0, errors.New("0 has no meaning here")
-	case n < 1 || n > most:
+	case n < 1 || n > maximum:
 		return 0, fmt.Errorf("%d is out of range", n)
 	}
 	return n, nil

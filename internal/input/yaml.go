@@ -16,8 +16,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Reader reads one node of a YAML file into a variable. It adds the faults of the node to p. path
-// is the position of the node in the file, such as policy.amnesty.
+// Reader reads the node n of a YAML file into a variable. It adds the faults of the node to the list
+// p. path is the position of the node in the file, such as policy.amnesty.
 type Reader func(p *Problems, path string, n *yaml.Node)
 
 // YAML reads the text of a file that has at most one YAML document. content reports whether the
@@ -93,8 +93,8 @@ func suggestKey(key string, keys []string) string {
 	return "allowed: " + strings.Join(keys, ", ")
 }
 
-// ByName returns a Reader of a mapping whose keys are names. check checks each name. read returns
-// the Reader for the value of a name.
+// ByName returns a Reader of a mapping whose keys are names. check returns an error if a name is not
+// allowed. read returns the Reader for the value of a name.
 func ByName(check func(name string) error, read func(name string) Reader) Reader {
 	return func(p *Problems, path string, n *yaml.Node) {
 		eachPair(p, path, n, "a mapping by name", func(key string, k, v *yaml.Node) {
@@ -107,8 +107,8 @@ func ByName(check func(name string) error, read func(name string) Reader) Reader
 	}
 }
 
-// eachPair calls f for each key of a mapping. It also accepts an empty node, because all lines of the
-// mapping may be commented out.
+// eachPair calls f with each key and value of the mapping n. It also accepts an empty node, because
+// all lines of the mapping may be commented out. If n is no mapping, allowed ends the error text.
 func eachPair(p *Problems, path string, n *yaml.Node, allowed string, f func(key string, k, v *yaml.Node)) {
 	if IsNull(n) {
 		return

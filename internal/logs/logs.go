@@ -9,8 +9,8 @@ import (
 // MaxWaiting is the largest total size, in bytes, of the records that wait to be written.
 const MaxWaiting = 4 << 20
 
-// FlushTime is the longest time for which the end of a server, client or coordinator waits for the
-// log.
+// FlushTime is the longest time for which a server, client or coordinator waits at its end until
+// its log records are written.
 const FlushTime = time.Second
 
 // Logger writes records in order in its own goroutine, so that a log that blocks does not block the
@@ -24,7 +24,8 @@ type Logger struct {
 }
 
 // New returns a Logger that writes to l. If l is nil, each record at WARN or above goes to
-// [slog.Default]. If l is the embedded Logger of another Logger, both share one queue.
+// [slog.Default]. If l is the slog.Logger of a Logger of this package, the two Loggers share the
+// records that wait.
 func New(l *slog.Logger) *Logger {
 	if l == nil {
 		return newLogger(&standard{func() slog.Handler { return slog.Default().Handler() }})
@@ -47,7 +48,8 @@ func (l *Logger) Flush(limit time.Duration) { l.queue.flush(limit) }
 // Dropped returns the number of records that were dropped since the process started.
 func (l *Logger) Dropped() uint64 { return l.queue.droppedSoFar() }
 
-// standard is a handler that passes each record at WARN or above to the current slog.Default.
+// standard is a handler that passes each record at WARN or above to the handler of slog.Default at
+// that time.
 type standard struct{ now func() slog.Handler }
 
 // Enabled implements slog.Handler.
@@ -68,14 +70,15 @@ func (s *standard) WithGroup(name string) slog.Handler {
 	return &standard{func() slog.Handler { return s.now().WithGroup(name) }}
 }
 
-// handler is the slog.Handler of a Logger. It adds records to the queue.
+// handler is the slog.Handler of a Logger. It adds records to a queue, which passes them to the
+// handler to.
 type handler struct {
 	queue *queue
 	to    slog.Handler
 }
 
-// Enabled implements slog.Handler. It calls Enabled of the log in the goroutine of the caller. So the
-// method of the log must not block. If it panics, the record counts as enabled.
+// Enabled implements slog.Handler. It calls the method Enabled of the handler that writes the log, in
+// the goroutine of the caller. So this method must not block. If it panics, the record is enabled.
 func (h *handler) Enabled(ctx context.Context, level slog.Level) (enabled bool) {
 	defer func() {
 		if recover() != nil {

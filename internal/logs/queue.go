@@ -24,8 +24,8 @@ type queue struct {
 	waiting []entry
 	bytes   int
 	writing bool          // true while the goroutine that writes records runs
-	idle    chan struct{} // closed when the goroutine ends; nil if no caller waits for this
-	dropped uint64        // number of dropped records that the log does not report yet
+	idle    chan struct{} // closed when the goroutine that writes records ends; nil if no caller waits for the end
+	dropped uint64        // number of dropped records that no record in the log reports yet
 	total   uint64        // number of records dropped since the start of the process
 }
 
@@ -45,7 +45,7 @@ func (q *queue) add(e entry) {
 	}
 }
 
-// write is the goroutine of the queue: it writes records until none waits. If the code of a log ends
+// write is the goroutine of the queue: it writes records until none waits. If a log handler ends
 // this goroutine with runtime.Goexit, a new goroutine continues.
 func (q *queue) write() {
 	var batch []entry
@@ -55,7 +55,7 @@ func (q *queue) write() {
 		if done {
 			return
 		}
-		for i := range batch { // the other records of the batch are lost
+		for i := range batch { // a log handler has ended the goroutine, so the rest of the batch is lost
 			q.free(batch[i].size)
 		}
 		go q.write()
@@ -80,8 +80,8 @@ func (q *queue) write() {
 	}
 }
 
-// takeBatch returns the waiting records, and how many were dropped since its last call. If no record
-// waits, the goroutine must end.
+// takeBatch returns the waiting records, and how many records were dropped since the previous call of
+// takeBatch. If no record waits and none was dropped, the goroutine that writes records must end.
 func (q *queue) takeBatch() (batch []entry, dropped uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -142,7 +142,7 @@ func dropRecord(to slog.Handler, n uint64) entry {
 // error is not reported, because there is no other log.
 func (e *entry) write() {
 	defer func() { _ = recover() }()
-	if e.to.Enabled(e.ctx, e.record.Level) { // no caller has asked whether the record of dropRecord is enabled
+	if e.to.Enabled(e.ctx, e.record.Level) { // Enabled was not called yet for a record that dropRecord made
 		_ = e.to.Handle(e.ctx, e.record)
 	}
 }

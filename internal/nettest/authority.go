@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// Authority issues certificates. Its own certificate is valid from 1990 to 2100, which
-// includes the times of a synctest bubble.
+// Authority issues certificates. Its own certificate is valid from 1990 to 2100. So it is also valid
+// in a synctest bubble, whose clock starts in the year 2000.
 type Authority struct {
 	t   *testing.T
 	own tls.Certificate
@@ -33,8 +33,8 @@ func NewAuthority(t *testing.T) *Authority {
 	return a
 }
 
-// Sign completes a certificate, signs it, and returns it with a new key. It is valid since
-// 1990 and, if NotAfter is zero, until 2100.
+// Sign adds a serial number and a time of validity to c, signs c, and returns it with a new key.
+// The certificate is valid from 1990 to c.NotAfter, or to 2100 if c.NotAfter is zero.
 func (a *Authority) Sign(c *x509.Certificate) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -44,7 +44,7 @@ func (a *Authority) Sign(c *x509.Certificate) tls.Certificate {
 		c.NotAfter = january(2100)
 	}
 	parent, signer := a.own.Leaf, a.own.PrivateKey
-	if parent == nil { // c is the certificate of the authority
+	if parent == nil { // c is the certificate of the authority itself, which is self-signed
 		parent, signer = c, key
 	}
 	der, err := x509.CreateCertificate(rand.Reader, c, parent, key.Public(), signer)
@@ -63,28 +63,28 @@ func (a *Authority) must(err error) {
 	}
 }
 
-// Certificate returns a certificate for a name and 127.0.0.1. If valid is negative, the
-// certificate has expired.
-func (a *Authority) Certificate(name string, valid time.Duration) tls.Certificate {
+// Certificate returns a certificate for a name and 127.0.0.1. It expires when the duration validFor
+// has passed, or has already expired if validFor is negative.
+func (a *Authority) Certificate(name string, validFor time.Duration) tls.Certificate {
 	a.t.Helper()
 	return a.Sign(&x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
-		NotAfter: time.Now().Add(valid),
+		NotAfter: time.Now().Add(validFor),
 	})
 }
 
-// Pool returns a pool with the authority's own certificate.
+// Pool returns a pool of trusted roots that has only the authority's own certificate.
 func (a *Authority) Pool() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.own.Leaf)
 	return pool
 }
 
-// Issue writes the result of Certificate to NAME.pem and NAME.key in dir, and returns their
-// paths.
-func (a *Authority) Issue(dir, name string, valid time.Duration) (cert, key string) {
+// Issue makes a certificate as Certificate does. It writes the certificate to NAME.pem and its key
+// to NAME.key in the folder dir, and returns the paths of both files.
+func (a *Authority) Issue(dir, name string, validFor time.Duration) (cert, key string) {
 	a.t.Helper()
-	c := a.Certificate(name, valid)
+	c := a.Certificate(name, validFor)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	a.must(err)
 	return a.write(dir, name+".pem", "CERTIFICATE", c.Certificate[0]), a.write(dir, name+".key", "PRIVATE KEY", pkcs8)

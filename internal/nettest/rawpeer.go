@@ -13,17 +13,16 @@ import (
 )
 
 // RawPeer is an HTTP/2 client that makes gRPC calls frame by frame. It answers settings and
-// pings. Its flow-control window is 0, so that a server must keep all messages until Grant.
+// pings. Its flow-control window is 0, so a server cannot send a message before Grant is called.
 // The methods may be called concurrently.
 type RawPeer struct {
-	mu       sync.Mutex // for the writes of framer, and for the fields below
+	mu       sync.Mutex // held for each write of framer; also guards the fields next and vanished
 	framer   *http2.Framer
 	next     uint32 // number of the next stream
 	vanished bool
 }
 
-// NewRawPeer begins HTTP/2 on a connection, which stays with the caller. The caller must
-// call Read in a goroutine.
+// NewRawPeer begins HTTP/2 on conn. The caller must close conn, and must call Read in a goroutine.
 func NewRawPeer(conn net.Conn) (*RawPeer, error) {
 	p := &RawPeer{framer: http2.NewFramer(conn, conn), next: 1}
 	p.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -33,15 +32,15 @@ func NewRawPeer(conn net.Conn) (*RawPeer, error) {
 	return p, p.framer.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
 }
 
-// Read passes each frame to see until the connection ends. Headers are
-// *http2.MetaHeadersFrame.
-func (p *RawPeer) Read(see func(http2.Frame)) {
+// Read calls handle with each received frame until the connection ends. A frame with headers has
+// the type *http2.MetaHeadersFrame.
+func (p *RawPeer) Read(handle func(http2.Frame)) {
 	for {
 		f, err := p.framer.ReadFrame()
 		if err != nil {
 			return
 		}
-		see(f)
+		handle(f)
 		if p.answer(f) != nil {
 			return
 		}
@@ -64,7 +63,7 @@ func (p *RawPeer) answer(f http2.Frame) error {
 	return nil
 }
 
-// Vanish stops the answers to pings, but does not close the connection.
+// Vanish makes p ignore all later pings, but does not close the connection.
 func (p *RawPeer) Vanish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -93,8 +92,8 @@ func (p *RawPeer) Open(method string) (stream uint32, err error) {
 	return stream, p.framer.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block.Bytes(), EndHeaders: true})
 }
 
-// Send sends a request and ends the stream. If cut is not 0, it sends only the first cut
-// bytes, never the last byte, and does not end the stream.
+// Send sends a request and ends the stream. If cut is not 0, it sends an incomplete request: the
+// first cut bytes, but never the last byte. In this case it does not end the stream.
 func (p *RawPeer) Send(stream uint32, req proto.Message, cut int) error {
 	const frame = 16 << 10 // largest frame that every server accepts, in bytes
 	body, err := proto.Marshal(req)
@@ -116,7 +115,8 @@ func (p *RawPeer) Send(stream uint32, req proto.Message, cut int) error {
 	return p.framer.WriteData(stream, cut == 0, message)
 }
 
-// Grant opens the windows of a stream and of the connection by n bytes.
+// Grant lets the server send n more bytes: it enlarges the flow-control windows of a stream and of
+// the connection.
 func (p *RawPeer) Grant(stream, n uint32) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

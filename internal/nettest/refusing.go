@@ -13,7 +13,7 @@ func Refusing(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = l.Close() }) // an earlier close would reset the connection
+	t.Cleanup(func() { _ = l.Close() }) // if l closed before the end of the test, the connection would be reset
 	c, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// Record is the text of a log. A test can read it while others write it, and can block all
-// writes. The zero value is an empty log.
+// Record is the text of a log. A test can read it while other goroutines write to it, and can block
+// all writes. The zero value is an empty log.
 type Record struct {
 	// Blocked makes every write wait until the channel is closed. nil means that writes do
 	// not wait. It must be set before the first write.
@@ -43,8 +43,8 @@ func KeepDefault(t *testing.T) {
 }
 
 // AsDefault makes slog.Default write to r until the end of the test. The test must run in a
-// synctest bubble. Records from outside the bubble are ignored, because the server of an earlier
-// test may still write some.
+// synctest bubble. Records of goroutines outside the bubble are ignored, because a server of an
+// earlier test may still write records.
 func (r *Record) AsDefault(t *testing.T) {
 	KeepDefault(t)
 	slog.SetDefault(slog.New(&bubbled{r.Logger().Handler(), time.Now().Year()}))
