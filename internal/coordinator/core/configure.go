@@ -46,8 +46,8 @@ func (c *Command) configure(d *draft) error {
 	return nil
 }
 
-// configuredBut returns the names of all configured registrations that are not in named. The
-// names are in order.
+// configuredBut returns the names of all configured registrations that are not in named. The names
+// are sorted.
 func (d *draft) configuredBut(named map[health.ID]wire.Registration) (ids []health.ID) {
 	consider := func(id health.ID) {
 		_, is := named[id]

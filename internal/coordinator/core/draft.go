@@ -8,8 +8,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// draft is a batch that is being made. Each command is checked against the stored state with
-// the changes of all earlier commands in the batch.
+// draft is a batch that is being made. Each command is checked against the state that the store
+// will have after all earlier commands of the batch.
 type draft struct {
 	now          time.Time
 	stored       *stored
@@ -21,10 +21,11 @@ type draft struct {
 	actions       []store.Transition                // journal entries for overrides that are set, cleared or ended
 	count         int                               // number of registered instances after the batch is committed
 	events        []mesh.Event                      // events for the mesh that belong to no command
-	restored      map[health.ID]*store.Registration // registrations that restoreConfigured has drafted
+	restored      map[health.ID]*store.Registration // configured targets that the batch registers again, by name
 }
 
-// newDraft returns a draft that begins with the unsaved changes of the configuration.
+// newDraft returns a draft with the unsaved changes of the configuration, which are those that the
+// store does not hold yet.
 func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	d := &draft{
 		now: now, stored: s, newLease: cfg.NewLease, maxInstances: cfg.MaxInstances,
@@ -66,9 +67,9 @@ func (d *draft) override(scope health.Scope) *health.Override {
 	return d.stored.overrides[scope]
 }
 
-// noteInstance updates the override of an instance that was registered or removed, if there
-// is one. GoneAt is the time of the removal, and zero while the instance is registered. An
-// override without an end is kept for a day from GoneAt.
+// noteInstance updates the field GoneAt of an instance's override, if the instance has one, after
+// the instance was registered or removed. GoneAt is the time of the removal, and zero while the
+// instance is registered. An override without an end is kept for a day from GoneAt.
 func (d *draft) noteInstance(id health.ID, registered bool) {
 	scope := health.ScopeOf(id)
 	o := d.override(scope)
@@ -108,8 +109,8 @@ func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
 	return mesh.Event{Kind: mesh.EventRegister, ID: id, Lease: spec.Lease, Spec: &spec}, true
 }
 
-// restoreConfigured drafts the registration of the configured target of a name, if there is
-// one. It is called when another instance of this name was removed or has expired.
+// restoreConfigured drafts the registration of the configured target with the given name, if such a
+// target exists. It is called when another instance of this name was removed or has expired.
 func (d *draft) restoreConfigured(id health.ID) {
 	if ev, ok := d.registerConfigured(id); ok {
 		d.events, d.restored[id] = append(d.events, ev), d.registrations[id]
