@@ -200,8 +200,9 @@ func (c *Core) adopt(a *attempt) {
 	c.adoptOverrides(a.draft.overrides)
 }
 
-// postpone ends an attempt whose batch was not committed. Its records go into the next batch.
-// Commands whose changes were in the batch are refused, and all commands are answered.
+// postpone ends an attempt whose batch was not committed. The records of this batch go into the
+// next batch. Commands whose changes were in the batch are refused, except a configuration. All
+// commands are answered.
 func (c *Core) postpone(now time.Time, a *attempt, cause error) {
 	c.pending.returnRecords(&a.records)
 	a.refuse(cause, c.attempt)
@@ -211,7 +212,8 @@ func (c *Core) postpone(now time.Time, a *attempt, cause error) {
 }
 
 // leaveIndeterminate answers the commands of a failed commit after its lookup has failed too. The
-// outcome of the commit stays unknown, so the commands whose changes were in the batch are refused.
+// outcome of the commit stays unknown, so the commands whose changes were in the batch are refused,
+// except a configuration.
 func (c *Core) leaveIndeterminate(now time.Time, a *attempt) {
 	a.refused = a.refuse(a.cause, nil)
 	a.unsaved = a.configuredChanges()

@@ -70,7 +70,7 @@ type Input struct {
 	Renewal *Renewal
 	// Query is a function that reads the mesh. It must not keep the pointer.
 	Query func(*mesh.Mesh)
-	// Retune replaces all service policies. It is indexed by the name of the service.
+	// Retune replaces all service policies. The key of the map is the name of a service.
 	Retune  map[string]health.ServicePolicy
 	Command *Command
 	// Result is the result of the operation that an earlier Step has returned.
@@ -337,9 +337,9 @@ func (c *Core) reply(f func()) {
 	}
 }
 
-// sleep returns how long the caller may wait before the next Step. If a Step comes late for a
-// deadline of the mesh, this counts as lateness. A late commit does not count, because it harms no
-// instance.
+// sleep returns how long the caller may wait before the next Step. A Step counts as late if it
+// comes after a deadline of the mesh or after MaxSleep. A late commit does not count, because it
+// harms no instance.
 func (c *Core) sleep(now time.Time) time.Duration {
 	deadline, _ := c.mesh.Deadline()
 	sleep := c.clock.armUntil(now, deadline)
