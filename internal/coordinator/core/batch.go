@@ -32,8 +32,7 @@ type attempt struct {
 	unsaved map[health.ID]*store.Registration
 }
 
-// newAttempt takes all commands and records that wait for the store, and drafts a batch
-// from them.
+// newAttempt takes all commands and records that wait for the store, and makes a batch from them.
 func (c *Core) newAttempt(now time.Time) *attempt {
 	a := &attempt{
 		batch: &store.Batch{}, draft: newDraft(now, &c.stored, &c.cfg),
@@ -51,8 +50,8 @@ func (c *Core) newAttempt(now time.Time) *attempt {
 	return a
 }
 
-// draft adds the changes of the command c to the draft d, or returns an error that says why the
-// command is refused.
+// draft adds the changes of the command c to d, the draft of the next batch, or returns an error
+// that says why the command is refused.
 func (c *Command) draft(d *draft) error {
 	switch {
 	case c.Deregister != nil:
@@ -65,8 +64,9 @@ func (c *Command) draft(d *draft) error {
 	return c.register(d)
 }
 
-// appendRecords adds the waiting statuses and transitions to the batch. If older transitions were
-// dropped, a gap record precedes the waiting ones. The journal entries about overrides come last.
+// appendRecords adds the waiting statuses and transitions to the batch. If transitions were
+// dropped, a record with their number comes before the other transitions. The journal entries about
+// overrides come last.
 func (a *attempt) appendRecords(now time.Time) {
 	b := a.batch
 	for _, st := range a.records.statuses {

@@ -83,8 +83,9 @@ func (s *commits) report(err error) {
 	}
 }
 
-// healthAt returns the storeHealth to publish at now. The reason for a slow commit contains the
-// time at which the commit began, and not its duration. So the reason does not change every second.
+// healthAt returns the storeHealth to publish at the time now. The reason for a slow commit
+// contains the time at which the commit began, and not its duration. So the reason does not change
+// every second.
 func (s *commits) healthAt(now time.Time) storeHealth {
 	if !s.running || now.Sub(s.began) <= SlowCommit {
 		return s.health
@@ -95,8 +96,8 @@ func (s *commits) healthAt(now time.Time) storeHealth {
 	}
 }
 
-// identify sets AliveAt and the ID of the batch. No earlier batch had this ID. So a lookup of the
-// ID shows whether the batch is in the store.
+// identify sets two fields of the batch: AliveAt becomes now, and ID a number that no earlier batch
+// had. So a lookup of the ID shows whether the batch is in the store.
 func (s *commits) identify(b *store.Batch, now time.Time) {
 	s.lastBatch++
 	b.ID, b.AliveAt = s.lastBatch, now.Round(0)
@@ -190,7 +191,7 @@ func (c *Core) handleLookup(now time.Time, a *attempt, r *Result) {
 // copy of the store and answers the commands.
 func (c *Core) finish(now time.Time, a *attempt) {
 	c.adopt(a)
-	clear(c.unsaved) // each draft contains all unsaved changes
+	clear(c.unsaved) // the batch contained all unsaved changes
 	c.answer(now, a)
 	c.schedule(now)
 }
@@ -236,9 +237,9 @@ func (c *Core) settleIndeterminate(now time.Time, a *attempt, made bool) {
 	c.applyAll(now, a.refused)
 }
 
-// answer gives the mesh the events of the draft and of each command that succeeded. It adds
-// the replies to all commands to the Output. The caller of Step first publishes the changes
-// and then calls the replies.
+// answer gives the mesh the events of the draft and of each command that succeeded. It also adds
+// the reply functions of all commands to the Output of this Step. The caller of Step publishes the
+// changes before it calls these functions.
 func (c *Core) answer(now time.Time, a *attempt) {
 	c.applyAll(now, a.draft.events)
 	for _, cmd := range a.commands {

@@ -11,7 +11,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// configure drafts the registrations of a new configuration. It also drafts the removal of
+// configure adds the registrations of a new configuration to the draft. It also adds the removal of
 // configured registrations that the new configuration does not contain.
 func (c *Command) configure(d *draft) error {
 	want := c.Configure

@@ -68,7 +68,7 @@ type Input struct {
 	Since time.Time
 
 	Renewal *Renewal
-	// Query is a function that reads the mesh. It must not keep the pointer.
+	// Query is a function that reads the mesh. It must not keep the pointer to the mesh.
 	Query func(*mesh.Mesh)
 	// Retune replaces all service policies. The key of the map is the name of a service.
 	Retune  map[string]health.ServicePolicy

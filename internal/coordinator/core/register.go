@@ -11,7 +11,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// register drafts all registrations of the command. If it returns an error, it has drafted
+// register adds all registrations of the command to the draft. If it returns an error, it has added
 // none of them.
 func (c *Command) register(d *draft) error {
 	added := 0
@@ -51,8 +51,8 @@ func (c *Command) registerInstance(d *draft, r *wire.Registration) {
 }
 
 // isSameProcess reports whether the new registration spec keeps the lease of the registration old.
-// It does if both come from one process, or if both are static with the same address. If only spec
-// has a key, it may come from another process, and gets a new lease.
+// The lease is kept if both come from one process, or if both are static with the same address. If
+// only spec has a process key, spec may come from another process, and gets a new lease.
 func isSameProcess(old *store.Registration, spec *health.Spec) bool {
 	if old.Static || spec.Static {
 		return old.Static == spec.Static && old.Address == spec.Address
@@ -74,8 +74,8 @@ func checkKey(old *store.Registration, spec *health.Spec) error {
 	return fmt.Errorf("is %s; allowed: the key of %s's registration, or a new incarnation: %w", is, old.ID, domain.ErrKey)
 }
 
-// deregister drafts the removal of one instance. If a configured target has the same name,
-// deregister drafts the registration of this target too.
+// deregister adds the removal of one instance to the draft. If the configuration lists an instance
+// with the same name, deregister also adds the registration of the listed instance.
 func (c *Command) deregister(d *draft) error {
 	want, id := c.Deregister, c.Deregister.ID
 	reg := d.registration(id)
