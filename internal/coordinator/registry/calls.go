@@ -50,13 +50,13 @@ func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64, f
 	return d.Returns, nil
 }
 
-// Configure replaces the registrations of the configuration. It registers regs, and
-// removes the targets that only an earlier configuration named. It returns when these
-// changes are published. If the store fails, the changes take effect too, and they are
-// stored when the store works again.
+// Configure replaces the registrations of the configuration. It registers regs, and removes the
+// instances that an earlier configuration has registered and that are not in regs. It returns when
+// these changes are published. If the store fails, the changes take effect too, and they are stored
+// when the store works again.
 //
-// Another process may register a configured name. The configured target is
-// registered again when that process has left or its lease has expired.
+// Another process may register under a name in regs. When the instance of this process was removed,
+// or its lease has expired, the registration in regs takes effect again.
 func (r *Registry) Configure(ctx context.Context, regs []wire.Registration) error {
 	return r.command(ctx, &core.Command{Configure: &core.Configuration{Registrations: regs}})
 }
@@ -133,8 +133,8 @@ func (r *Registry) ask(ctx context.Context, in core.Input) error {
 	return r.await(ctx, in, r.owner.closed)
 }
 
-// await passes an input to the owner and waits for the reply. If stopping is closed and
-// no reply has come, it returns ErrStopping.
+// await passes an input to the owner and waits for the reply. If the channel stopping is closed and
+// no reply has come, await returns domain.ErrStopping.
 func (r *Registry) await(ctx context.Context, in core.Input, stopping <-chan struct{}) error {
 	done := make(chan struct{})
 	in.Reply = func() { close(done) }
@@ -146,7 +146,7 @@ func (r *Registry) await(ctx context.Context, in core.Input, stopping <-chan str
 		return nil
 	case <-stopping:
 		select {
-		case <-done: // the reply has come, although stopping is closed too
+		case <-done: // the reply has come too, and takes precedence
 			return nil
 		default:
 			return domain.ErrStopping

@@ -17,7 +17,7 @@ type storeWriter struct {
 	log        *slog.Logger
 	operations chan core.Operation       // operations to carry out; the owner closes the channel when it stops
 	results    chan core.Result          // one Result for each operation
-	done       chan struct{}             // closed when run has returned
+	done       chan struct{}             // closed when the method run returns
 	began      atomic.Pointer[time.Time] // time at which the operation in progress began; nil if there is none
 	failing    bool                      // true if the last commit has failed
 }
