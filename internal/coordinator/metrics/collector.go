@@ -108,8 +108,8 @@ func labelsOf(s scope, id health.ID) []string {
 	return nil
 }
 
-// statuses sends the metrics X_status and X_state of one entry, where X is its scope, such as
-// instance.
+// statuses sends the two metrics of one entry's status, for example instance_status and
+// instance_state.
 func (out sink) statuses(s scope, e *feed.Entry) {
 	labels := labelsOf(s, e.ID)
 	if value, is := e.Status.Metric(); is {

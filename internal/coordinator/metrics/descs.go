@@ -10,7 +10,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
-// family holds the descriptions of the metrics X_status and X_state, for one X such as instance.
+// family holds the descriptions of two metrics, for example instance_status and instance_state.
 type family struct{ status, state *prometheus.Desc }
 
 func newFamily(name, what string, labels ...string) family {
