@@ -32,7 +32,8 @@ type statsSource struct {
 	logs       *logs.Logger
 }
 
-// metrics returns the stats of all components at one scrape of the metrics.
+// metrics returns the present stats of all components. It is called at each scrape of the metrics,
+// and for each call of GetCoordinator.
 func (s *statsSource) metrics() metrics.Stats {
 	m := metrics.Stats{Watchers: s.api.Watchers(), Followers: s.watcher.Modes()}
 	m.Followers[health.SourcePush.String()] = s.countPushed()
