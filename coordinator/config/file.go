@@ -149,14 +149,14 @@ func readNetwork(dst *netip.Prefix) input.Reader {
 
 // readTargets reads the section "services", which is a list of instances to register.
 func (s *Settings) readTargets() input.Reader {
-	first := map[health.ID]int{} // line in the file at which each instance occurs first
+	firstLines := map[health.ID]int{} // line in the file at which each instance occurs first
 	targets := input.List(func(int) input.Reader {
 		return func(p *input.Problems, path string, n *yaml.Node) {
 			t, before := coordinator.Target{}, len(p.List)
 			if input.Object(targetFields(&t))(p, path, n); len(p.List) > before {
 				return
 			}
-			if err := checkTarget(&t, first, n.Line); err != nil {
+			if err := checkTarget(&t, firstLines, n.Line); err != nil {
 				p.Add(n.Line, path, "%v", err)
 			}
 			s.Coordinator.Static = append(s.Coordinator.Static, t)
@@ -181,9 +181,9 @@ func targetFields(t *coordinator.Target) input.Fields {
 	}
 }
 
-// checkTarget returns an error if t lacks a required key, or if first already contains the
-// instance. Otherwise it adds the instance and its line to the map first.
-func checkTarget(t *coordinator.Target, first map[health.ID]int, line int) error {
+// checkTarget returns an error if t lacks a required key, or if firstLines already contains the
+// instance. Otherwise it adds the instance and its line to firstLines.
+func checkTarget(t *coordinator.Target, firstLines map[health.ID]int, line int) error {
 	var missing []string
 	for _, f := range []struct{ name, value string }{
 		{"service", t.Service}, {"instance", t.Instance}, {"address", t.Address},
@@ -196,10 +196,10 @@ func checkTarget(t *coordinator.Target, first map[health.ID]int, line int) error
 		return errors.New("has no " + strings.Join(missing, ", no ") + "; each has service, instance and address")
 	}
 	id := health.ID{Service: t.Service, Instance: t.Instance}
-	if before, twice := first[id]; twice {
+	if before, twice := firstLines[id]; twice {
 		return fmt.Errorf("%s is there twice; first in line %d", id, before)
 	}
-	first[id] = line
+	firstLines[id] = line
 	return nil
 }
 
