@@ -67,8 +67,8 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 
 // open opens the listeners and the store, and makes the components.
 func (c *Coordinator) open(ctx context.Context) (err error) {
-	// The listeners and the store that the caller has passed are set first, so that New closes them
-	// even if parseTargets or a later step fails.
+	// The listeners and the store of the caller are set first. So New closes them even if
+	// parseTargets or a later step fails.
 	c.listeners, c.store = listeners{c.cfg.Listener, c.cfg.HTTPListener}, c.cfg.Store
 	targets, err := parseTargets(c.cfg.Static)
 	if err != nil {

@@ -50,8 +50,8 @@ func (c *Core) newAttempt(now time.Time) *attempt {
 	return a
 }
 
-// draft adds the changes of the command c to d, the draft of the next batch, or returns an error
-// that says why the command is refused.
+// draft adds the changes of the command c to d, the draft of the next batch. If the command is
+// refused, draft returns an error that says why.
 func (c *Command) draft(d *draft) error {
 	switch {
 	case c.Deregister != nil:
