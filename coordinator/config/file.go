@@ -16,7 +16,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// maxCount is the largest value that a limit in the file may have.
+// maxCount is the largest value that a limit in the configuration file may have.
 const maxCount = 1_000_000
 
 // read reads the text of a configuration file. Relative paths in the text are relative to dir.

@@ -10,7 +10,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Defaults of the file that differ from the defaults of coordinator.Config.
+// Defaults of the configuration file that differ from the defaults of coordinator.Config.
 const (
 	// DefaultDataDir is the folder of the store, relative to the working directory.
 	DefaultDataDir   = "meshhealth-data"
@@ -42,7 +42,7 @@ type Settings struct {
 	NoTargets bool
 
 	dataDirLine int  // number of the line with the key data_dir
-	empty       bool // true if the file has no content
+	empty       bool // true if the configuration file has no content
 }
 
 // Dial says how a coordinator connects to instances. A nil *TLS means plaintext.
