@@ -37,7 +37,7 @@ type Result struct {
 	// Err is the error of the operation. After an error of a commit, the batch may be in the store
 	// nevertheless.
 	Err error
-	// Made is the answer to a lookup. It is true if the ID of the last batch in the store is
+	// Made is the answer to a lookup. It is true if the ID of the last batch in the store equals
 	// Operation.Lookup. It has no meaning if the operation was a commit, or if Err is set.
 	Made bool
 }
