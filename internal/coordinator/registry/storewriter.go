@@ -56,10 +56,10 @@ func (w *storeWriter) perform(ctx context.Context, op *core.Operation) (r core.R
 	return r
 }
 
-// holdsLast reports whether the last batch in the store has the ID batch.
-func (w *storeWriter) holdsLast(ctx context.Context, batch uint64) (bool, error) {
+// holdsLast reports whether the last batch in the store has the given ID.
+func (w *storeWriter) holdsLast(ctx context.Context, id uint64) (bool, error) {
 	found, err := w.store.Lookup(ctx, nil)
-	return err == nil && found.LastBatch == batch, err
+	return err == nil && found.LastBatch == id, err
 }
 
 // logFailure logs one line when commits begin to fail, and one line when commits succeed again.
