@@ -13,8 +13,8 @@ type Stats struct {
 	// Followers is the number of instances that are followed, by the name of the health.Source from
 	// which their status comes. A missing name counts as 0.
 	Followers map[string]int
-	// QueueWaiting is the number of transitions that wait for the store. QueueLost is the
-	// number of transitions that were dropped since the start.
+	// QueueWaiting is the number of transitions that wait for the store. QueueLost is the number of
+	// transitions that were dropped since the start, because too many waited.
 	QueueWaiting int
 	QueueLost    uint64
 	// CommitAge is the age of the commit in progress. It is 0 if no commit is in progress, or if
