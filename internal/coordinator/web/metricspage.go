@@ -80,7 +80,7 @@ func (m *metricsPage) removeReader(peer string) {
 }
 
 // make makes a page in memory. At most maxScrapes pages are made at the same time. It returns nil
-// if the request ends while make waits for this.
+// if the request ends while make waits for its turn.
 func (m *metricsPage) make(r *http.Request) *bufferedPage {
 	select {
 	case m.making <- struct{}{}:
