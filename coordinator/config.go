@@ -21,8 +21,8 @@ import (
 const (
 	DefaultListen = "127.0.0.1:7070"
 	DefaultHTTP   = "127.0.0.1:7071"
-	// Off as the value of Config.HTTP means no HTTP. Off as the value of Config.TargetBudget
-	// means no limit.
+	// Off is a value for two fields of Config. As HTTP it means that no HTTP page is served, and as
+	// TargetBudget that messages are not limited.
 	Off = "off"
 )
 
@@ -35,20 +35,21 @@ type Config struct {
 	// HTTP is the address of the listener for /metrics, /livez and /readyz. Empty means
 	// DefaultHTTP; Off means no HTTP.
 	HTTP string
-	// Listener, if it is set, is used instead of the address Listen. HTTPListener, if it is
-	// set, is used instead of the address HTTP. Run closes both.
+	// Listener, if it is not nil, is used instead of the address Listen. HTTPListener, if it is not
+	// nil, is used instead of the address HTTP. Run closes both listeners.
 	Listener, HTTPListener net.Listener
 
 	// DataDir is the directory of the store. If it is empty, all records are kept in memory
 	// and are lost when the process ends.
 	DataDir string
-	// Store, if set, is used instead of DataDir. Run closes it.
+	// Store, if it is not nil, is used instead of DataDir. Run closes the store.
 	Store store.Store
 
 	// Credentials are the credentials of the gRPC listener; nil means plaintext.
 	Credentials credentials.TransportCredentials
 	// Insecure allows plaintext on addresses other than loopback. With it, every caller may
-	// register instances and set overrides. Use it only in a network without strangers.
+	// register instances and set overrides. Use Insecure only in a network in which every machine
+	// is trusted.
 	Insecure bool
 
 	// Dial says how the coordinator connects to instances.
@@ -66,21 +67,21 @@ type Config struct {
 	// after a restart; 0 means 5 min.
 	StoreTrust time.Duration
 
-	// PollEvery is the poll interval of an instance that serves only the Check of
-	// grpc.health.v1; 0 means 5 s, the minimum is 1 s. It is limited to a third of the
-	// policy's UnreachableAfter.
+	// PollEvery is the poll interval of an instance that serves only the Check of grpc.health.v1; 0
+	// means 5 s, the minimum is 1 s. A value above a third of Policy.UnreachableAfter is reduced to
+	// this third.
 	PollEvery time.Duration
 	// TargetBudget limits the messages of one instance. Empty means 20 messages a second, with
 	// bursts of 100; Off means no limit. If an instance that pushes its status exceeds the
 	// budget, only its latest message of each second is used.
 	TargetBudget string
-	// Retry says when and how often a call is repeated that an instance has refused.
+	// Retry says when, and how often, the coordinator repeats a call that an instance has refused.
 	Retry Retry
 
 	// MaxInstances is the largest number of registered instances; 0 means 50,000.
 	MaxInstances int
-	// MaxWatchers is the largest number of open Watch streams; 0 means 20,000.
-	// MaxWatchersPerPeer is the largest number of them for one peer; 0 means 4,096.
+	// MaxWatchers is the largest number of open Watch streams; 0 means 20,000. MaxWatchersPerPeer
+	// is the largest number of open Watch streams of one peer; 0 means 4,096.
 	MaxWatchers, MaxWatchersPerPeer int
 	// MaxConnsPerPeer is the largest number of open connections of one peer, gRPC and HTTP
 	// together; 0 means 1,024. A peer with a verified certificate is identified by the first
@@ -94,24 +95,25 @@ type Config struct {
 	// totals include all instances. 0 means 2,000; a negative number means none.
 	MetricInstances int
 
-	// Build is the version of the coordinator that callers see.
+	// Build is the version of the coordinator. Callers get it in answers.
 	Build string
 	// Logger receives a record for each transition, and an ERROR if Run fails. nil means that
 	// each record at WARN or above goes to slog.Default(). slog.New(slog.DiscardHandler)
 	// means no log.
 	//
-	// One goroutine writes all records to the log, and no other goroutine waits for the log.
-	// At most 4 MiB of records wait. Further records are dropped, and their number is logged
-	// and counted. Other goroutines call only the method Enabled of the handler, which must
-	// not block.
+	// One goroutine of the coordinator writes all records to the log. No other goroutine waits for
+	// the log. At most 4 MiB of records wait. Further records are dropped. Their number is logged,
+	// and is a metric. Other goroutines call only the method Enabled of the handler, which must not
+	// block.
 	Logger *slog.Logger
 }
 
 // Dial has the credentials with which the coordinator connects to instances. In tests it also
-// replaces the network.
+// contains a replacement for the network.
 type Dial = follow.DialPolicy
 
-// Retry says how calls to instances are repeated. RetryRule is its part for one gRPC method.
+// Retry says how refused calls to instances are repeated. RetryRule is the part of a Retry for one
+// gRPC method.
 type (
 	Retry     = follow.Retry
 	RetryRule = follow.RetryRule
@@ -185,7 +187,8 @@ func (c *Config) validateLimits(errs *fields.Errors) {
 	}
 }
 
-// checkListen allows other addresses than loopback only with TLS or Insecure.
+// checkListen returns an error for an address that is not on loopback, unless c has Credentials or
+// Insecure.
 func (c *Config) checkListen(address string) error {
 	if err := wire.CheckListen(address); err != nil {
 		return err

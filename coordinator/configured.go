@@ -40,8 +40,8 @@ func (c *configured) registerTargets(ctx context.Context) error {
 	return c.registerLocked(ctx)
 }
 
-// replace makes targets and services the current configuration. Concurrent calls run one
-// after the other.
+// replace makes the parameters targets and services the current configuration. Concurrent calls run
+// one after the other.
 func (c *configured) replace(ctx context.Context, targets []wire.Registration, services map[string]health.ServicePolicy) error {
 	unlock, err := c.lockTurn(ctx)
 	if err != nil {

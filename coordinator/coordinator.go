@@ -67,8 +67,8 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 
 // open opens the listeners and the store, and makes the components.
 func (c *Coordinator) open(ctx context.Context) (err error) {
-	// The listeners and the store that the caller has passed are set first, so that they are
-	// closed even if an earlier step fails.
+	// The listeners and the store of the caller are set first. So New closes them even if
+	// parseTargets or a later step fails.
 	c.listeners, c.store = listeners{c.cfg.Listener, c.cfg.HTTPListener}, c.cfg.Store
 	targets, err := parseTargets(c.cfg.Static)
 	if err != nil {
@@ -83,7 +83,8 @@ func (c *Coordinator) open(ctx context.Context) (err error) {
 	c.registry, err = registry.New(ctx, registry.Config{
 		Store: c.store, Policy: c.cfg.Policy, Epoch: newEpoch(), StoreTrust: c.cfg.StoreTrust,
 		MaxInstances: c.cfg.MaxInstances, Logger: c.cfg.Logger,
-		// The metrics need the feed of the registry, and are made later. Run calls this function.
+		// c.metrics is made later, because it needs the feed of the registry. The registry calls
+		// this function only after Run was called, when c.metrics is not nil.
 		Published: func(changes []health.Change) { c.metrics.Count(changes) },
 	})
 	if err != nil {
@@ -93,7 +94,7 @@ func (c *Coordinator) open(ctx context.Context) (err error) {
 	return c.wire()
 }
 
-// wire makes the components that read the registry's feed, and connects them.
+// wire makes the components that read the registry's feed, and connects these components.
 func (c *Coordinator) wire() (err error) {
 	registerer, inbound, outbound := prometheus.NewRegistry(), metrics.ServerMetrics(), metrics.ClientMetrics()
 	registerer.MustRegister(inbound, outbound, collectors.NewGoCollector(),
@@ -144,8 +145,8 @@ func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) 
 	})
 }
 
-// newEpoch returns a random number for this run. It is never 0, because 0 means that a page
-// token contains no epoch.
+// newEpoch returns a random epoch, which identifies this start of the coordinator. The epoch is
+// never 0, because 0 means that a page token contains no epoch.
 func newEpoch() uint64 {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // since Go 1.24 rand.Read never returns an error: it ends the process instead
@@ -166,9 +167,9 @@ func (c *Coordinator) HTTPAddr() net.Addr {
 // Run runs the coordinator until ctx ends or a component fails. It returns nil if ctx has ended.
 //
 // When it ends, Run first stops the API, which ends every Watch with UNAVAILABLE. Then the
-// coordinator stops following instances, and the registry commits the waiting records. If the
-// store takes longer than 5 s for this, Run does not close the store, and returns an error that
-// names it.
+// coordinator stops following instances, and the registry commits the waiting records. If the store
+// takes longer than 5 s for this, Run does not close the store, and returns an error that names the
+// store.
 //
 // Run also logs its error, as an ERROR.
 func (c *Coordinator) Run(ctx context.Context) error {
@@ -200,7 +201,7 @@ func (c *Coordinator) startOthers(g *group) {
 	g.start("static registrations", func(ctx context.Context) error {
 		err := c.configured.registerTargets(ctx)
 		if ctx.Err() != nil {
-			return nil // the coordinator is stopping, which is no error
+			return nil // the error comes from the end of ctx: the coordinator stops as intended
 		}
 		return err
 	})
@@ -211,12 +212,12 @@ func (c *Coordinator) startOthers(g *group) {
 	}
 }
 
-// Reload replaces Config.Static by targets, and Config.Policy.Services by services. If any of them
-// is not valid, it changes nothing and returns all errors, by field.
+// Reload replaces Config.Static by targets, and Config.Policy.Services by services. If a target or
+// a policy is not valid, Reload changes nothing and returns all errors, by field.
 //
 // Reload returns when the change is published. If the store refuses records at the moment, new
-// targets are followed at once and stored later. Run must be running. Concurrent calls run one
-// after the other.
+// targets are followed at once and stored later. Reload may be called only while Run runs.
+// Concurrent calls run one after the other.
 func (c *Coordinator) Reload(ctx context.Context, targets []Target, services map[string]health.ServicePolicy) error {
 	all, err := parseTargets(targets)
 	policy := c.cfg.Policy
@@ -227,8 +228,8 @@ func (c *Coordinator) Reload(ctx context.Context, targets []Target, services map
 	return c.configured.replace(ctx, all, services)
 }
 
-// Close closes the listeners and the store of a Coordinator that was never run. Run closes
-// them itself.
+// Close closes the listeners and the store of a Coordinator that was never run. Run itself closes
+// the listeners and the store.
 func (c *Coordinator) Close() error {
 	err := c.listeners.close()
 	if c.store != nil {

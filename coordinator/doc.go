@@ -13,6 +13,6 @@
 //
 // New opens the listeners and the store; if it fails, it closes them. Run returns when all its
 // goroutines have ended, the waiting records are committed, and the store and the listeners are
-// closed. If the store takes longer than 5 s for the last commit, Run returns without closing it.
-// The other methods are safe for concurrent use.
+// closed. If the store takes longer than 5 s for the last commit, Run returns without closing the
+// store. The other methods are safe for concurrent use.
 package coordinator

@@ -63,8 +63,8 @@ func (l listeners) targets(allow []netip.Prefix) *wire.Targets {
 	return t
 }
 
-// own returns all addresses at which clients can reach the listeners. A listener on an unspecified
-// address can be reached at every address of this machine.
+// own returns all addresses at which clients can reach the listeners of the coordinator. A listener
+// on an unspecified address can be reached at every address of this machine.
 func (l listeners) own() []netip.AddrPort {
 	var all []netip.AddrPort
 	for _, one := range []net.Listener{l.grpc, l.http} {

@@ -23,12 +23,12 @@ func openStore(cfg *Config) (store.Store, error) {
 	}
 	s, err := bolt.Open(filepath.Join(cfg.DataDir, StoreFile), bolt.Options{})
 	if err != nil {
-		return nil, err // the result must be nil itself: an interface that holds a nil *bolt.Store is not nil
+		return nil, err // returning s would be wrong: an interface that holds a nil *bolt.Store is not nil
 	}
 	return s, nil
 }
 
-// storeName returns the name of the store for errors.
+// storeName returns the words that name the store in an error text.
 func storeName(cfg *Config) string {
 	if cfg.DataDir == "" {
 		return "the store"
@@ -37,7 +37,7 @@ func storeName(cfg *Config) string {
 }
 
 // closeStore closes a store. It returns an error if this takes longer than registry.StopWithin,
-// because a disk may block forever. In this case the store is closed when the process ends.
+// because a disk may block forever. In this case only the end of the process closes the store.
 func closeStore(s store.Store, name string) error {
 	closing := make(chan error, 1)
 	go func() { closing <- s.Close() }()

@@ -32,7 +32,8 @@ type statsSource struct {
 	logs       *logs.Logger
 }
 
-// metrics returns the stats that one scrape of the metrics shows.
+// metrics returns the present stats of all components. It is called at each scrape of the metrics,
+// and for each call of GetCoordinator.
 func (s *statsSource) metrics() metrics.Stats {
 	m := metrics.Stats{Watchers: s.api.Watchers(), Followers: s.watcher.Modes()}
 	m.Followers[health.SourcePush.String()] = s.countPushed()
@@ -61,7 +62,7 @@ func (s *statsSource) countPushed() int {
 	return n
 }
 
-// describe fills in the stats in the response of GetCoordinator.
+// describe fills in the stats of all components in a GetCoordinator response.
 func (s *statsSource) describe(r *pb.GetCoordinatorResponse) {
 	m := s.metrics()
 	r.Uptime = durationpb.New(time.Since(s.started))
@@ -113,9 +114,9 @@ func (s *statsSource) describeSize(r *pb.GetCoordinatorResponse) {
 	}
 }
 
-// unknownServices returns the services that the policies name and that have no registered
-// instance. A policy names its own service and its dependencies. unknownServices returns at most
-// maxNamed services.
+// unknownServices returns the services that are named in a policy but have no registered instance.
+// A policy names its own service and its dependencies. unknownServices returns at most maxNamed
+// services.
 func (s *statsSource) unknownServices() []string {
 	unknown := map[string]bool{}
 	for name, p := range s.configured.servicePolicies() {

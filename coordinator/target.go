@@ -17,7 +17,8 @@ type Target struct {
 	Service, Instance string
 	// Address is the host:port of the instance.
 	Address string
-	// HealthName is the name in the health calls to the instance; empty means Service.
+	// HealthName is the service name in health calls to the instance; empty means the value of
+	// Service.
 	HealthName string
 	Labels     map[string]string
 	Zone       string
@@ -27,7 +28,7 @@ type Target struct {
 	ServerName string
 }
 
-// parseTargets returns the registrations of configured targets. If targets are not valid, it
+// parseTargets returns the registrations of configured targets. If some targets are not valid, it
 // returns one error that lists all faults by field.
 func parseTargets(targets []Target) (all []wire.Registration, err error) {
 	var errs []error
@@ -53,7 +54,7 @@ func parseTargets(targets []Target) (all []wire.Registration, err error) {
 	return all, errors.Join(errs...)
 }
 
-// targetField returns the name of the configured target i for errors.
+// targetField returns the words that name the configured target i in an error text.
 func targetField(i int) string { return fmt.Sprintf("Static[%d]", i) }
 
 func (t *Target) registration() *pb.Registration {

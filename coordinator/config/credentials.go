@@ -30,7 +30,8 @@ type Credentials struct {
 
 var _ credentials.TransportCredentials = (*Credentials)(nil)
 
-// ClientCredentials returns credentials for outgoing connections. The caller closes them.
+// ClientCredentials returns credentials for outgoing connections. The caller must close the
+// credentials.
 func ClientCredentials(t *TLS) (*Credentials, error) {
 	least := uint16(tls.VersionTLS13)
 	if t.TLS12 {
@@ -41,9 +42,9 @@ func ClientCredentials(t *TLS) (*Credentials, error) {
 	})
 }
 
-// ServerCredentials returns credentials for incoming connections. They accept a client without
-// a certificate, because the coordinator can refuse single calls of such a client. The caller
-// of ServerCredentials closes them.
+// ServerCredentials returns credentials for incoming connections. The credentials accept a client
+// without a certificate, because the coordinator can refuse single calls of such a client. The
+// caller of ServerCredentials must close the credentials.
 func ServerCredentials(t *TLS) (*Credentials, error) { return serverCredentials(t, certRefresh) }
 
 func serverCredentials(t *TLS, refresh time.Duration) (*Credentials, error) {
@@ -68,7 +69,7 @@ func newCredentials(t *TLS, refresh time.Duration, config func(*certprovider.Key
 	return c, err
 }
 
-// Close stops reading the files. After Close all handshakes fail.
+// Close stops reading the files. If the credentials have files, every handshake after Close fails.
 func (c *Credentials) Close() {
 	if c.files != nil {
 		c.files.Close()
@@ -93,7 +94,7 @@ func (c *Credentials) ClientHandshake(ctx context.Context, authority string, con
 	if err != nil {
 		return nil, nil, err
 	}
-	// gRPC verifies the authority that is passed here, and ignores ServerName of a tls.Config.
+	// gRPC verifies the name that is passed here, and ignores the field ServerName of a tls.Config.
 	return current.ClientHandshake(ctx, cmp.Or(c.name, authority), conn)
 }
 
@@ -113,11 +114,11 @@ func (c *Credentials) Info() credentials.ProtocolInfo {
 	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
-// Clone implements credentials.TransportCredentials. It returns c itself, because several users
-// may share it.
+// Clone implements credentials.TransportCredentials. It returns c itself, because c is safe for
+// concurrent use.
 func (c *Credentials) Clone() credentials.TransportCredentials { return c }
 
-// OverrideServerName implements credentials.TransportCredentials. It always fails.
+// OverrideServerName implements credentials.TransportCredentials. It always returns an error.
 func (c *Credentials) OverrideServerName(string) error {
 	return errors.New("not supported: the name is part of the configuration")
 }

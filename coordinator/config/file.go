@@ -16,7 +16,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// maxCount is the largest value that a limit in the file may have.
+// maxCount is the largest value that a limit in the configuration file may have.
 const maxCount = 1_000_000
 
 // read reads the text of a configuration file. Relative paths in the text are relative to dir.
@@ -59,7 +59,7 @@ func (s *Settings) readDataDir(dir string) input.Reader {
 		}
 		before := len(p.List)
 		if input.Path(dst, dir)(p, path, n); len(p.List) > before {
-			*dst = "" // so that checkFiles does not look for a refused folder
+			*dst = "" // checkFiles must not check a path that already has a fault
 		}
 	}
 }
@@ -74,7 +74,7 @@ func (s *Settings) readTLS(dir string) input.Reader {
 		switch {
 		case t.Cert == "" && !input.IsNull(n):
 			p.Add(n.Line, path, "has no cert; allowed: cert and key, client_ca if you like")
-		case t.Cert != "" && len(p.List) == before: // checkFiles reads only the files of a section without faults
+		case t.Cert != "" && len(p.List) == before: // a section with faults is omitted, so that checkFiles does not read its files
 			s.TLS = t
 		}
 	}
@@ -93,8 +93,8 @@ func (d *Dial) read(dir string) input.Reader {
 	})
 }
 
-// readDial reads how to connect to instances: the word "plaintext", or a mapping with the key
-// "tls".
+// readDial reads how the coordinator connects to instances: the word "plaintext", or a mapping with
+// the key "tls".
 func readDial(dst **TLS, dir string) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
 		if n.Kind == yaml.ScalarNode && n.Value == "plaintext" {
@@ -116,7 +116,7 @@ func readDialTLS(dst **TLS, dir string) input.Reader {
 			"server_name": input.Text(&t.ServerName, input.CheckLength(wire.MaxServerName)),
 			"min_version": input.Choice(func(word string) { t.TLS12 = word == "1.2" }, "1.2", "1.3"),
 		})(p, path, n)
-		if len(p.List) == before { // checkFiles reads only the files of a section without faults
+		if len(p.List) == before { // a section with faults is omitted, so that checkFiles does not read its files
 			*dst = t
 		}
 	}
@@ -147,16 +147,16 @@ func readNetwork(dst *netip.Prefix) input.Reader {
 	})
 }
 
-// readTargets reads the section "services", a list of the static targets.
+// readTargets reads the section "services", which is a list of instances to register.
 func (s *Settings) readTargets() input.Reader {
-	first := map[health.ID]int{} // line of each instance in the file
+	firstLines := map[health.ID]int{} // line in the file at which each instance occurs first
 	targets := input.List(func(int) input.Reader {
 		return func(p *input.Problems, path string, n *yaml.Node) {
 			t, before := coordinator.Target{}, len(p.List)
 			if input.Object(targetFields(&t))(p, path, n); len(p.List) > before {
 				return
 			}
-			if err := checkTarget(&t, first, n.Line); err != nil {
+			if err := checkTarget(&t, firstLines, n.Line); err != nil {
 				p.Add(n.Line, path, "%v", err)
 			}
 			s.Coordinator.Static = append(s.Coordinator.Static, t)
@@ -181,9 +181,9 @@ func targetFields(t *coordinator.Target) input.Fields {
 	}
 }
 
-// checkTarget returns an error if a required key is missing, or if the instance is already in
-// first. Otherwise it adds the line of the target to first.
-func checkTarget(t *coordinator.Target, first map[health.ID]int, line int) error {
+// checkTarget returns an error if t lacks a required key, or if firstLines already contains the
+// instance. Otherwise it adds the instance and its line to firstLines.
+func checkTarget(t *coordinator.Target, firstLines map[health.ID]int, line int) error {
 	var missing []string
 	for _, f := range []struct{ name, value string }{
 		{"service", t.Service}, {"instance", t.Instance}, {"address", t.Address},
@@ -196,10 +196,10 @@ func checkTarget(t *coordinator.Target, first map[health.ID]int, line int) error
 		return errors.New("has no " + strings.Join(missing, ", no ") + "; each has service, instance and address")
 	}
 	id := health.ID{Service: t.Service, Instance: t.Instance}
-	if before, twice := first[id]; twice {
+	if before, twice := firstLines[id]; twice {
 		return fmt.Errorf("%s is there twice; first in line %d", id, before)
 	}
-	first[id] = line
+	firstLines[id] = line
 	return nil
 }
 

@@ -70,8 +70,8 @@ func (s *Settings) checkFiles(p *input.Problems) {
 	}
 }
 
-// CheckDataDir refuses a path that cannot be a folder. A folder that does not exist is
-// accepted: New of package coordinator creates it, and reports if that fails.
+// CheckDataDir returns an error if a path cannot be the path of a folder. It accepts a folder that
+// does not exist, because coordinator.New creates the folder.
 func CheckDataDir(dir string) error {
 	if dir == coordinator.Off {
 		return nil
@@ -95,7 +95,8 @@ func CheckDataDir(dir string) error {
 	return nil
 }
 
-// withoutPath returns the cause in err without the path, if err is an error of the file system.
+// withoutPath removes the path from an error of the file system, and returns its cause. It returns
+// other errors unchanged.
 func withoutPath(err error) error {
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		return path.Err
@@ -103,7 +104,7 @@ func withoutPath(err error) error {
 	return err
 }
 
-// CheckHTTP returns an error if a text is neither an address to listen on nor coordinator.Off.
+// CheckHTTP returns an error if the text is neither an address to listen on nor coordinator.Off.
 func CheckHTTP(address string) error {
 	if address == coordinator.Off {
 		return nil

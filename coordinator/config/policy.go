@@ -15,8 +15,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// readPolicy reads the section policy: how the statuses of instances, services and the mesh are
-// decided.
+// readPolicy reads the section policy, which says how the statuses of instances, services and the
+// mesh are decided.
 func readPolicy(m *health.MeshPolicy) input.Reader {
 	return input.Object(input.Fields{
 		"recover_hold":       input.Duration(&m.RecoverHold, time.Millisecond, true),
@@ -66,9 +66,8 @@ func readServicePolicy(s *health.ServicePolicy) input.Reader {
 	})
 }
 
-// readExclusive reads a boolean into dst. It reports a fault if both dst and other are true.
-// otherKey is the key of other. The fault is reported at the key that comes second in the
-// file.
+// readExclusive reads a boolean into dst. It reports a fault if other, the value of the key
+// otherKey, is true too. The fault is reported at the key that comes second in the file.
 func readExclusive(dst, other *bool, otherKey string) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
 		input.Boolean(dst)(p, path, n)

@@ -18,17 +18,19 @@ type Reloader struct {
 	Running *Settings
 	// Coordinator is the coordinator to change.
 	Coordinator *coordinator.Coordinator
-	// Change is called with the settings that were read from the file, before they are used.
-	// It may change them, for example because flags have precedence. nil means no change.
+	// Change is called with the settings that were read from the file, before Reload uses them.
+	// Change may modify the settings, for example because command-line flags take precedence. nil
+	// means no call.
 	Change func(*Settings) error
 }
 
-// Reload reads the file and applies it. If it returns an error, it has changed nothing. restart
-// lists the sections that differ from Running and take effect only after a restart.
+// Reload reads the file and applies it. If the file has a fault, Reload returns an error and
+// changes nothing. restart lists the sections that differ from Running and take effect only after a
+// restart.
 //
-// If Running has targets, a file without targets is an error, unless it says `services: []`. Such
-// a file may be incomplete, because editors and deploy tools truncate files before they write
-// them. A file that is not regular, such as a pipe, is also an error.
+// If Running has targets, a file without targets is an error, unless the file says `services: []`.
+// A file without targets may be incomplete, because editors and deploy tools truncate a file before
+// they write it. A file that is not regular, such as a pipe, is also an error.
 func (r *Reloader) Reload(ctx context.Context) (restart []string, err error) {
 	s, err := r.load(ctx)
 	if err != nil {

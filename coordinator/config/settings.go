@@ -10,7 +10,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Defaults of the file that differ from the defaults of coordinator.Config.
+// Defaults of the configuration file that differ from the defaults of coordinator.Config.
 const (
 	// DefaultDataDir is the folder of the store, relative to the working directory.
 	DefaultDataDir   = "meshhealth-data"
@@ -27,11 +27,11 @@ func LogLevels() []string { return []string{"debug", "info", "warn", "error"} }
 // Settings holds the content of a configuration file. The zero value is the content of an empty
 // file, and means the default of every setting.
 type Settings struct {
-	// Coordinator holds the settings of the coordinator, except Credentials and Dial, which
-	// Open sets. In this field, an empty DataDir means DefaultDataDir, and coordinator.Off means
-	// a store in memory.
+	// Coordinator holds the settings of the coordinator, except Credentials and Dial, which Open
+	// sets. An empty Coordinator.DataDir means DefaultDataDir here, and the value coordinator.Off
+	// means a store in memory.
 	Coordinator coordinator.Config
-	// TLS names the certificates of the listener; nil means plaintext.
+	// TLS names the certificate files of the gRPC listener; nil means plaintext.
 	TLS *TLS
 	// Dial says how the coordinator connects to instances.
 	Dial Dial
@@ -42,7 +42,7 @@ type Settings struct {
 	NoTargets bool
 
 	dataDirLine int  // number of the line with the key data_dir
-	empty       bool // true if the file has no content
+	empty       bool // true if the configuration file has no content
 }
 
 // Dial says how a coordinator connects to instances. A nil *TLS means plaintext.
@@ -61,8 +61,8 @@ type Log struct {
 var (
 	// ErrInsecureTLS reports that both TLS and Insecure are set.
 	ErrInsecureTLS = errors.New("insecure and tls are both given; allowed: one of them")
-	// ErrPlaintext reports that the coordinator would listen in plaintext beyond
-	// loopback, and that Insecure does not allow this.
+	// ErrPlaintext reports that the coordinator would listen without TLS on an address that is not
+	// on loopback, although Insecure is false.
 	ErrPlaintext = errors.New("in plaintext would admit everybody who can reach this address")
 )
 
@@ -87,7 +87,7 @@ func (s *Settings) listen() string {
 // InMemory reports whether the coordinator keeps all records in memory and none on disk.
 func (s *Settings) InMemory() bool { return s.Coordinator.DataDir == coordinator.Off }
 
-// Open returns the configuration of the coordinator. The credentials in it read their files again
+// Open returns the configuration of the coordinator. The credentials in cfg read their files again
 // when the files change. Open does not set Logger and Build. The caller must call closeFiles after
 // the coordinator has ended.
 func (s *Settings) Open() (cfg coordinator.Config, closeFiles func(), err error) {
@@ -99,7 +99,8 @@ func (s *Settings) Open() (cfg coordinator.Config, closeFiles func(), err error)
 		cfg.DataDir = ""
 	}
 	var o opener
-	// The condition is needed because an interface that holds a nil *Credentials is not nil.
+	// c must not be assigned if it is nil, because an interface that holds a nil *Credentials is
+	// not nil.
 	if c := o.open("tls", s.TLS, ServerCredentials); c != nil {
 		cfg.Credentials = c
 	}
@@ -147,7 +148,7 @@ func (o *opener) close() {
 }
 
 // Differences returns the names of the sections that differ between s and other. It ignores the
-// sections services and policy.services, which a Reloader applies.
+// sections services and policy.services, because a Reloader applies their changes at once.
 func (s *Settings) Differences(other *Settings) []string {
 	was, is := &s.Coordinator, &other.Coordinator
 	wasPolicy, isPolicy := was.Policy, is.Policy
@@ -184,8 +185,8 @@ func limitsOf(c *coordinator.Config) [5]int {
 	return [5]int{c.MaxInstances, c.MaxWatchers, c.MaxWatchersPerPeer, c.MaxConnsPerPeer, c.IPv6Prefix}
 }
 
-// files returns the TLS section of each service without its place in the file. The key of the
-// default section is the empty name.
+// files returns the TLS section of each service, by name, without the position of the section in
+// the file. The default section has an empty name.
 func (d *Dial) files() map[string]TLS {
 	all := map[string]TLS{"": d.Default.files()}
 	for name, t := range d.Services {
@@ -194,7 +195,7 @@ func (d *Dial) files() map[string]TLS {
 	return all
 }
 
-// with sets a key of a map, and returns the map. If m is nil, it makes a new map.
+// with sets the value of a key in the map m, and returns m. If m is nil, it makes a new map.
 func with[V any](m map[string]V, key string, value V) map[string]V {
 	if m == nil {
 		m = map[string]V{}

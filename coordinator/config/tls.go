@@ -31,13 +31,14 @@ type TLS struct {
 	place place
 }
 
-// place is the position of a section in the configuration file.
+// place is the position of a TLS section in the configuration file: its line and its path of keys.
 type place struct {
 	line int
 	path string
 }
 
-// files returns a copy of the section without its place. It returns the zero value if t is nil.
+// files returns a copy of t without its position in the configuration file. It returns the zero
+// value if t is nil.
 func (t *TLS) files() TLS {
 	if t == nil {
 		return TLS{}
@@ -47,9 +48,9 @@ func (t *TLS) files() TLS {
 	return files
 }
 
-// Check reads all files once and returns all faults, by the fields ca, cert and key. Call it
-// before [Credentials] are used, because they report no faults: their handshakes fail until the
-// files are valid.
+// Check reads all certificate files once and returns all faults. Each fault names the key ca, cert
+// or key. Call Check before you use [Credentials], because Credentials report no faults: their
+// handshakes fail until the files are valid.
 func (t *TLS) Check() error { return t.faults().Join() }
 
 func (t *TLS) faults() fields.Errors {
@@ -72,7 +73,7 @@ func (t *TLS) faults() fields.Errors {
 	return errs
 }
 
-// checkFiles adds the faults of the files to p.
+// checkFiles adds the faults of the certificate files to p.
 func (t *TLS) checkFiles(p *input.Problems) {
 	if t == nil {
 		return
@@ -80,7 +81,7 @@ func (t *TLS) checkFiles(p *input.Problems) {
 	for _, fault := range t.faults() {
 		e, ok := errors.AsType[*fields.Error](fault)
 		if !ok {
-			continue // this does not happen: every fault has a field
+			continue // impossible, because every fault is a *fields.Error
 		}
 		key := e.Field
 		if key == "ca" && t.place.path == "tls" {

@@ -24,7 +24,8 @@ type acceptor struct {
 	refused  *connQueue // connections that exceed a limit
 }
 
-// connQueue is the listener of one gRPC server. The acceptor puts connections into it.
+// connQueue is a net.Listener from which one gRPC server gets connections. The acceptor puts the
+// connections into it.
 type connQueue struct {
 	conns  chan net.Conn
 	closed chan struct{}
@@ -38,7 +39,7 @@ func newConnQueue(addr net.Addr) *connQueue {
 	return &connQueue{conns: make(chan net.Conn), closed: make(chan struct{}), addr: addr}
 }
 
-// Accept returns the next connection.
+// Accept implements net.Listener. It waits for the next connection.
 func (q *connQueue) Accept() (net.Conn, error) {
 	select {
 	case c := <-q.conns:
@@ -54,7 +55,7 @@ func (q *connQueue) Close() error {
 	return nil
 }
 
-// Addr returns the address of the acceptor's listener.
+// Addr returns the address on which the coordinator listens.
 func (q *connQueue) Addr() net.Addr { return q.addr }
 
 // serve accepts connections until the listener is closed or fails. It returns when every
@@ -72,7 +73,7 @@ func (a *acceptor) serve(ctx context.Context) error {
 			return nil
 		case !temporary(err):
 			return err
-		default: // an error such as too many open files may pass; grpc-go waits in the same way
+		default: // errors such as too many open files may be temporary; grpc-go waits in the same way
 			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
 			if !sleep(ctx, wait) {
 				return nil
@@ -119,7 +120,7 @@ func (a *acceptor) admit(ctx context.Context, c *Conn) {
 }
 
 // queueFor counts a connection for its peer, and returns the queue of the gRPC server that must
-// handle it. If a limit is exceeded, this is the queue refused.
+// handle it. If the connection exceeds a limit, queueFor returns a.refused.
 func (a *acceptor) queueFor(c *Conn, info credentials.AuthInfo) *connQueue {
 	queue, err := a.others, c.Refused()
 	if chains := verifiedChains(info); chains != nil {
@@ -131,8 +132,8 @@ func (a *acceptor) queueFor(c *Conn, info credentials.AuthInfo) *connQueue {
 	return queue
 }
 
-// verifiedChains returns the verified certificate chains of a peer, or nil if it has shown
-// no certificate that could be verified.
+// verifiedChains returns the verified certificate chains of a peer, or nil if the peer has shown no
+// certificate that could be verified.
 func verifiedChains(info credentials.AuthInfo) [][]*x509.Certificate {
 	if t, ok := info.(credentials.TLSInfo); ok && len(t.State.VerifiedChains) > 0 {
 		return t.State.VerifiedChains
@@ -140,8 +141,8 @@ func verifiedChains(info credentials.AuthInfo) [][]*x509.Certificate {
 	return nil
 }
 
-// identityOf returns the identity in a certificate: the first URI, as in SPIFFE. If there is no URI,
-// it is the subject.
+// identityOf returns the identity in a certificate: the first URI, as in SPIFFE. If the certificate
+// has no URI, its subject is the identity.
 func identityOf(cert *x509.Certificate) string {
 	if len(cert.URIs) > 0 {
 		return cert.URIs[0].String()
@@ -155,8 +156,8 @@ type authenticatedConn struct {
 	info credentials.AuthInfo
 }
 
-// authenticated is the credentials of a gRPC server behind an acceptor. They do no handshake,
-// because the acceptor has already done it.
+// authenticated is the credentials of a gRPC server that gets its connections from an acceptor. It
+// does no handshake, because the acceptor has already done the handshake.
 type authenticated struct {
 	credentials.TransportCredentials
 }

@@ -26,13 +26,13 @@ func (c *Config) principal(ctx context.Context) access.Principal {
 	return who
 }
 
-// caller returns the caller of a call together with the access policy.
+// caller returns the caller of the call with the context ctx, together with the access policy.
 func (c *Config) caller(ctx context.Context) access.Caller {
 	return access.Caller{Policy: c.Policy, Principal: c.principal(ctx)}
 }
 
-// check asks the access policy whether the caller may use the verb with this name. If the policy
-// refuses, check returns a gRPC error.
+// check asks the access policy whether the caller may do the action verb with the given name. If
+// the policy refuses, check returns a gRPC error.
 func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) error {
 	if _, err := c.caller(ctx).Check(verb, name); err != nil {
 		return wire.GRPC(err)
@@ -40,8 +40,8 @@ func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) 
 	return nil
 }
 
-// describer registers gRPC reflection, which describes the API to callers. Each of its calls first
-// asks the access policy.
+// describer registers the service of gRPC reflection, which describes the API to callers. Each call
+// of this service is first checked by the access policy.
 type describer struct {
 	boundedServer
 	cfg *Config

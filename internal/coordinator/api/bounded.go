@@ -19,7 +19,8 @@ import (
 // the time until a request is complete, and the time until the client reads a message.
 type boundedServer struct{ *grpc.Server }
 
-// RegisterService registers a service whose methods get these limits.
+// RegisterService registers a service. It adds the three limits of a boundedServer to all methods
+// of the service.
 func (b boundedServer) RegisterService(desc *grpc.ServiceDesc, impl any) {
 	d := withStreams(desc, boundStream)
 	d.Methods = slices.Clone(desc.Methods)
@@ -41,8 +42,9 @@ func withStreams(desc *grpc.ServiceDesc, wrap func(method string, handler grpc.S
 	return &d
 }
 
-// boundMethod adds the limits to a unary method. gRPC reads the request when the handler decodes
-// it, so the time can be limited there. TestUnfinishedRequest checks that this is so.
+// boundMethod limits the size of the request of a unary method, and the time until it is complete.
+// gRPC reads the request while the handler decodes it, so the time limit can be set in the handler.
+// TestUnfinishedRequest checks that gRPC does so.
 func boundMethod(method string, handler grpc.MethodHandler) grpc.MethodHandler {
 	return func(srv any, ctx context.Context, dec func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		limit := limitRequestTime(grpc.ServerTransportStreamFromContext(ctx))
@@ -58,12 +60,12 @@ func boundMethod(method string, handler grpc.MethodHandler) grpc.MethodHandler {
 	}
 }
 
-// boundStream adds the limits to a stream method.
+// boundStream adds the three limits of a boundedServer to a stream method.
 func boundStream(method string, handler grpc.StreamHandler) grpc.StreamHandler {
 	return func(srv any, ss grpc.ServerStream) error {
 		s := &boundedStream{ServerStream: ss, method: method, transport: grpc.ServerTransportStreamFromContext(ss.Context())}
 		s.ctx = wire.WithCall(ss.Context(), &s.call)
-		if method != pb.RegistryService_Report_FullMethodName { // the method Report has a limit of its own for the time between messages
+		if method != pb.RegistryService_Report_FullMethodName { // the method Report itself limits the time between messages
 			s.requestLimit = limitRequestTime(s.transport)
 			defer s.requestLimit.Stop()
 		}
@@ -81,7 +83,7 @@ func limitRequestTime(s grpc.ServerTransportStream) *time.Timer {
 
 // endCall ends a call with an error, even if the call waits for its client. It uses the method
 // WriteStatus, which the stream types of grpc-go have but the interface ServerTransportStream does
-// not declare. TestStuckWatchEnds checks that they have it.
+// not declare. TestStuckWatchEnds checks that the stream types have it.
 func endCall(s grpc.ServerTransportStream, err error) {
 	if s, ok := s.(interface{ WriteStatus(*status.Status) error }); ok {
 		_ = s.WriteStatus(status.Convert(wire.GRPC(err))) // WriteStatus fails only if the call has already ended
@@ -96,7 +98,7 @@ type boundedStream struct {
 	call         wire.Call
 	method       string
 	transport    grpc.ServerTransportStream
-	requestLimit *time.Timer // timer of limitRequestTime; nil for Report
+	requestLimit *time.Timer // timer that ends the call if the first request takes too long; nil for Report
 	sendLimit    *time.Timer // timer that ends the call if a send takes too long; nil before the first send
 }
 
@@ -129,8 +131,9 @@ func (s *boundedStream) SendMsg(m any) error {
 	return s.ServerStream.SendMsg(m)
 }
 
-// checkSize refuses a request that is larger than its method allows. The gRPC server has one limit
-// for all methods, and refuses a larger request before reading it.
+// checkSize refuses a request that is larger than its method allows. The gRPC server itself has
+// only one limit for all methods. It refuses a request above this limit before it reads the
+// request.
 func checkSize(method string, req any) error {
 	limit := wire.MaxAsk
 	switch method {

@@ -33,7 +33,8 @@ type Registry interface {
 type Config struct {
 	Registry Registry
 	Feed     *feed.Feed
-	// Targets decides which addresses the coordinator may dial. Only these may be registered.
+	// Targets decides which addresses the coordinator may dial. Only instances with such addresses
+	// may be registered.
 	Targets *wire.Targets
 	// Policy decides about access; nil means [access.TrustPolicy].
 	Policy access.Policy
@@ -50,18 +51,19 @@ type Config struct {
 	Stream []grpc.StreamServerInterceptor
 	// Peers counts and limits the connections of each peer; nil means no limit.
 	Peers *Peers
-	// MaxWatchers is the largest number of open Watch streams. MaxWatchersPerPeer is the
-	// largest number of them for one peer. 0 means the default of package grpchealth.
+	// MaxWatchers is the largest number of open Watch streams. MaxWatchersPerPeer is the largest
+	// number of open Watch streams of one peer. 0 means the default of package grpchealth.
 	MaxWatchers, MaxWatchersPerPeer int
-	// Budgets limits how many messages of Report streams are applied for each instance; nil
-	// means no limit.
+	// Budgets limits how many messages of Report streams are used for each instance; nil means no
+	// limit.
 	Budgets *wire.Budgets
-	// Services returns the current service policies, which Explain uses. nil means that there
-	// are none.
+	// Services returns the current service policies, which Explain uses. nil means that there are
+	// no service policies.
 	Services func() map[string]health.ServicePolicy
-	// Stats fills in the numbers of a GetCoordinator response that other components know.
+	// Stats fills in those numbers of a GetCoordinator response that come from components outside
+	// this package.
 	Stats func(*pb.GetCoordinatorResponse)
-	// Build is the version of the coordinator that callers see.
+	// Build is the version of the coordinator. Callers get it in answers.
 	Build string
 	// Logger receives a record for each panic of a handler; nil means no log.
 	Logger *slog.Logger

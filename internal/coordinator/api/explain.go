@@ -40,7 +40,7 @@ func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.
 	return resp, nil
 }
 
-// inspector reads those states that one caller may inspect.
+// inspector reads states for one caller. It returns only states that this caller may inspect.
 type inspector struct {
 	cut    feed.Cut
 	caller access.Caller
@@ -58,8 +58,8 @@ func (in inspector) find(id health.ID) (health.State, bool) {
 	return e.State, true
 }
 
-// members returns the members of an aggregate that the caller may inspect. An instance has no
-// members.
+// members returns those members of an aggregate that the caller may inspect. If id names an
+// instance, members returns nil.
 func (in inspector) members(id health.ID) []health.State {
 	if !id.Aggregate() || (id == health.ID{}) {
 		return nil

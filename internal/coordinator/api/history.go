@@ -72,8 +72,9 @@ func parsePageToken(token string) (uint64, error) {
 	return 0, errors.New("is not one that was handed out; allowed: the next_page_token of the page before")
 }
 
-// nameOf returns the access.Name of what a transition is about: an entry, or the scope of an
-// override. If this release cannot parse the text of the scope, the text becomes the Selector.
+// nameOf returns the access.Name of the subject of a transition: an entry, or the scope of an
+// override. If this version of the program cannot parse the scope, its text becomes the Selector of
+// the access.Name.
 func nameOf(t *store.Transition) access.Name {
 	if t.Action == store.ActionNone {
 		return access.Of(t.ID)

@@ -11,9 +11,9 @@ import (
 )
 
 // MaxRefused is the largest number of refused connections that stay open. A refused connection
-// exceeds a limit of its peer. It stays open so that its calls get an error that names the limit. It
-// is accepted after all if its peer shows a verified certificate, for which another limit applies.
-// If there are too many refused connections, the oldest one is closed.
+// exceeds a limit of its peer. It stays open so that its calls get an error that names the limit.
+// It is no longer refused if its peer shows a verified certificate and does not exceed the limit
+// for this identity. If there are too many refused connections, the oldest one is closed.
 const MaxRefused = 64
 
 // Peers counts open connections by peer. A peer with a verified certificate is identified by its
@@ -88,7 +88,8 @@ func (p *Peers) keepRefused(c *Conn) (oldest *Conn) {
 	return oldest
 }
 
-// removeConn removes a closed connection from the count of its peer, or from the refused ones.
+// removeConn removes c from the count of its peer or, if c is refused, from the refused
+// connections.
 func (p *Peers) removeConn(c *Conn) {
 	if c.refused != nil {
 		p.refused = slices.DeleteFunc(p.refused, func(other *Conn) bool { return other == c })
@@ -120,7 +121,7 @@ func (c *Conn) Refused() error {
 }
 
 // identify counts the connection for the verified identity of its peer, and no longer for the
-// network. It returns an error if the connection exceeds a limit or is closed.
+// network of its peer. It returns an error if the connection exceeds a limit or is closed.
 func (c *Conn) identify(identity string) error {
 	oldest, err := c.recount(identity)
 	if oldest != nil {
@@ -145,7 +146,7 @@ func (c *Conn) recount(identity string) (oldest *Conn, err error) {
 	return p.keepRefused(c), err
 }
 
-// Close closes the connection and removes it from the count.
+// Close closes the connection and removes it from the number of open connections of its peer.
 func (c *Conn) Close() error {
 	for _, f := range c.markClosed() {
 		f()
@@ -154,7 +155,7 @@ func (c *Conn) Close() error {
 }
 
 // markClosed marks the connection as closed. The first call returns the functions that Close must
-// call.
+// call; later calls return nil.
 func (c *Conn) markClosed() (afterClose []func()) {
 	c.peers.mu.Lock()
 	defer c.peers.mu.Unlock()
@@ -174,8 +175,8 @@ func (c *Conn) RemoteAddr() net.Addr {
 	return peerAddr{Addr: c.Conn.RemoteAddr(), conn: c, identity: c.identity}
 }
 
-// peerAddr is the remote address of a Conn. gRPC asks for this address after the handshake, when the
-// identity of the peer is known.
+// peerAddr is the remote address of a Conn. gRPC calls RemoteAddr after the handshake, so the
+// address can contain the identity of the peer.
 type peerAddr struct {
 	net.Addr
 	conn     *Conn

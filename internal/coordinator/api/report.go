@@ -21,8 +21,9 @@ import (
 const (
 	// reportSilence is the longest allowed time between two messages of a Report stream.
 	reportSilence = 30 * time.Second
-	// maxReadPerSecond is the largest number of messages that are read in one second after a
-	// stream has exceeded its budget. After that, HTTP/2 flow control blocks the sender.
+	// maxReadPerSecond is the largest number of messages that are read in one second from a stream
+	// that exceeds its budget. If it sends more, HTTP/2 flow control blocks the sender until the
+	// second has ended.
 	maxReadPerSecond = 2000
 )
 
@@ -34,7 +35,7 @@ type reportStream struct {
 	stopping <-chan struct{} // closed when the server begins to stop
 	stream   grpc.ClientStreamingServer[pb.ReportRequest, pb.ReportResponse]
 	messages chan received
-	ended    error // error with which the stream has ended during limitRate; nil if it has not ended
+	ended    error // error with which the stream has ended while limitRate read from it; otherwise nil
 
 	// The first message of the stream contains the name and the lease of the instance.
 	id      health.ID
@@ -57,7 +58,8 @@ func (r registryService) Report(stream grpc.ClientStreamingServer[pb.ReportReque
 	if err != nil && !errors.Is(err, io.EOF) {
 		return reportError(err)
 	}
-	// If the stream has no message, first is nil and is refused like an empty message.
+	// If the client ends the stream without a message, first is nil and is refused like an empty
+	// message.
 	if s.id, s.lease, err = parseLeaseRequest(first, true); err != nil {
 		return err
 	}
@@ -94,8 +96,8 @@ func (s *reportStream) run(first *pb.ReportRequest) error {
 	return reportError(err)
 }
 
-// reportError returns the gRPC error for the end of a stream. If the client has sent nothing for too
-// long, this is an error of the client.
+// reportError returns the gRPC error for the end of a stream. If the client has sent nothing for
+// too long, the code of the error is DEADLINE_EXCEEDED.
 func reportError(err error) error {
 	if errors.Is(err, errReportSilent) {
 		return status.Error(codes.DeadlineExceeded, err.Error())
@@ -193,7 +195,7 @@ func (s *reportStream) limitRate(ctx context.Context, m *pb.ReportRequest) (*pb.
 func (s *reportStream) withinBudget() bool { return s.cfg.Budgets.Take(s.id, time.Now()) }
 
 // checkSame refuses a message with another instance or lease than the first message. In later
-// messages both may be empty.
+// messages, the instance and the lease may be empty.
 func (s *reportStream) checkSame(m *pb.ReportRequest) error {
 	var v wire.Violations
 	for _, f := range []struct{ field, value, first string }{
@@ -243,9 +245,10 @@ func (s *reportStream) stopFollowing(ctx context.Context) error {
 	return s.observe(ctx, mesh.Event{Kind: mesh.EventPushed, On: true})
 }
 
-// resumeFollowing tells the registry that the stream has ended with err. The coordinator then
-// calls the instance again, unless the instance has another open Report stream. If the stream
-// has ended because no message came, the instance may be unreachable. Any other end shows nothing.
+// resumeFollowing tells the registry that the stream has ended with err. The coordinator then calls
+// the instance again, unless the instance has another open Report stream. If the stream has ended
+// because no message came, the instance may be unreachable, and the registry is told this too. An
+// end for another reason says nothing about the instance.
 func (s *reportStream) resumeFollowing(ctx context.Context, err error) {
 	// The context of the stream has ended, but the registry must get the event anyway.
 	ctx = context.WithoutCancel(ctx)

@@ -74,7 +74,8 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.Creds(newAuthenticated()))
 }
 
-// logPanic logs the panic of a handler. The call ends with INTERNAL; other calls continue.
+// logPanic logs the panic of a handler. The call of this handler ends with INTERNAL; other calls
+// continue.
 func (s *Server) logPanic(ctx context.Context, p any) error {
 	method, _ := grpc.Method(ctx)
 	s.cfg.Logger.Error("a handler panicked", "method", method, "panic", p)

@@ -11,29 +11,28 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// attempt is one try to commit a batch, with the commands and the records in the batch. It
-// exists until the core knows whether the store has made the commit.
+// attempt is one try to commit a batch, with the commands and the records in the batch. It exists
+// until the core knows whether the batch is in the store.
 type attempt struct {
 	batch *store.Batch
 	draft *draft
-	// commands are the commands in the batch. It is nil if answered is true.
+	// commands are the commands whose changes are in the batch; nil if answered is true.
 	commands []*Command
 	records  records
-	// cause is the error that the commit returned. It is nil while the commit has not failed.
+	// cause is the error that the commit returned. It is nil if the commit has not failed.
 	cause error
-	// answered is true if the commit is indeterminate: the core does not know whether the
-	// store made it. The commands were answered all the same.
+	// answered is true if the commit is indeterminate: the core does not know whether the batch is
+	// in the store. The callers of all commands in the batch then already have their answers.
 	answered bool
 	// refused holds the events of the commands that were refused because the commit became
-	// indeterminate. The mesh gets them if a lookup shows that the store made the commit.
+	// indeterminate. If a lookup shows that the store has the batch, the mesh gets these events.
 	refused []mesh.Event
-	// unsaved holds the changes of configured registrations in an indeterminate commit, by
-	// name. They are saved if a lookup shows that the store made the commit.
+	// unsaved holds the configured registrations that an indeterminate commit changes, by name. If
+	// a lookup shows that the store has the batch, they no longer count as unsaved.
 	unsaved map[health.ID]*store.Registration
 }
 
-// newAttempt takes all commands and records that wait for the store, and drafts a batch
-// from them.
+// newAttempt takes all commands and records that wait for the store, and makes a batch from them.
 func (c *Core) newAttempt(now time.Time) *attempt {
 	a := &attempt{
 		batch: &store.Batch{}, draft: newDraft(now, &c.stored, &c.cfg),
@@ -51,8 +50,8 @@ func (c *Core) newAttempt(now time.Time) *attempt {
 	return a
 }
 
-// draft adds the changes of the command to d, or returns an error that says why the command
-// is refused.
+// draft adds the changes of the command c to d, the draft of the next batch. If the command is
+// refused, draft returns an error that says why.
 func (c *Command) draft(d *draft) error {
 	switch {
 	case c.Deregister != nil:
@@ -66,7 +65,8 @@ func (c *Command) draft(d *draft) error {
 }
 
 // appendRecords adds the waiting statuses and transitions to the batch. If transitions were
-// dropped, a gap record comes before them. The actions on overrides come last.
+// dropped, a record with their number comes before the other transitions. The journal entries about
+// overrides come last.
 func (a *attempt) appendRecords(now time.Time) {
 	b := a.batch
 	for _, st := range a.records.statuses {
@@ -101,8 +101,8 @@ func (a *attempt) refuse(cause error, indeterminate *attempt) (events []mesh.Eve
 	return events
 }
 
-// configuredChanges returns the registrations that the configuration changes in this batch,
-// by name. They take effect even if the store does not hold them. A nil value means that the
+// configuredChanges returns the registrations that the configuration changes in this batch, by
+// name. These changes take effect even if the store does not hold them. A nil value means that the
 // registration is removed.
 func (a *attempt) configuredChanges() map[health.ID]*store.Registration {
 	changes := maps.Clone(a.draft.restored)

@@ -17,10 +17,10 @@ const (
 	MaxCommandBytes = 64 << 20
 )
 
-// Command is a change that must be durable before its caller gets an answer. At most one
-// of Register, Deregister, Override and Configure is set. A command with none of them
-// changes nothing. It is answered when all records that wait for the store were written, or
-// when the commit has failed.
+// Command is a change that must be durable before its caller gets an answer. At most one of
+// Register, Deregister, Override and Configure is set. A command with none of them changes nothing.
+// Its caller gets an answer when the waiting records are in the store, or when their commit has
+// failed.
 type Command struct {
 	// Register holds the instances to add or update. The core adds or updates either all of
 	// them or none.
@@ -38,7 +38,7 @@ type Command struct {
 	Specs []*health.Spec
 
 	events []mesh.Event // events that the mesh gets when the command is durable
-	reply  func()       // Input.Reply of the command; nil if no caller waits
+	reply  func()       // function that tells the caller that the command is answered; nil if no caller waits
 }
 
 // Deregistration is a request to remove one instance.
@@ -104,7 +104,7 @@ func sizeOfRegistration(r *wire.Registration) int {
 }
 
 // scopes returns the scope of the override that the command changes, or the scopes of the
-// instances that it registers or removes.
+// instances that the command registers or removes.
 func (c *Command) scopes() []health.Scope {
 	var scopes []health.Scope
 	for i := range c.Register {
@@ -128,14 +128,14 @@ type commandQueue struct {
 
 // add appends a command to the queue. It returns an error if the queue is full.
 func (q *commandQueue) add(c *Command) error {
-	most := c.MaxWaiting
-	if most == 0 {
-		most = MaxCommands
+	limit := c.MaxWaiting
+	if limit == 0 {
+		limit = MaxCommands
 	}
 	size := c.size()
 	switch {
-	case len(q.commands) >= most:
-		return fmt.Errorf("%w: %d registrations and overrides wait for the store; allowed: %d", domain.ErrLimit, len(q.commands), most)
+	case len(q.commands) >= limit:
+		return fmt.Errorf("%w: %d registrations and overrides wait for the store; allowed: %d", domain.ErrLimit, len(q.commands), limit)
 	case q.bytes+size > MaxCommandBytes:
 		return fmt.Errorf("%w: registrations and overrides of %d MiB wait for the store; allowed: %d MiB", domain.ErrLimit, q.bytes>>20, MaxCommandBytes>>20)
 	}

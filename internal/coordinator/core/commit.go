@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// RetryStore is the time between a failed commit and the next commit. A command that
-	// arrives earlier causes the next commit earlier.
+	// RetryStore is the time between a failed commit and the next commit. A command that arrives
+	// within this time starts the next commit at once.
 	RetryStore = 1 * time.Second
 	// Gather is how long new records wait for further records before one commit writes all of
 	// them. This saves commits, each of which waits for the disk.
@@ -19,13 +19,14 @@ const (
 	// SlowCommit is the longest time that a store operation may take. If an operation takes
 	// longer, the coordinator publishes that it is DEGRADED.
 	SlowCommit = 2 * time.Second
-	// aliveEvery is the longest time between two commits while the store works. Each commit
-	// stores the time, which shows at the next start how long the coordinator was away.
+	// aliveEvery is the longest time between two commits while the store works. Each commit stores
+	// its time. At the next start, this time shows how long the coordinator did not run.
 	aliveEvery = time.Minute
 )
 
-// Operation is a request of the core to the store. If Batch is set, the store must
-// commit it. Otherwise the store must say whether the ID of its last batch is Lookup.
+// Operation is a request of the core to the store. If Batch is set, the store must commit it.
+// Otherwise the operation is a lookup: the store must say whether its last batch has the ID in the
+// field Lookup.
 type Operation struct {
 	Batch  *store.Batch
 	Lookup uint64
@@ -33,33 +34,34 @@ type Operation struct {
 
 // Result is the outcome of an Operation.
 type Result struct {
-	// Err is the error of the operation. A commit that returned an error may be made.
+	// Err is the error of the operation. After an error of a commit, the batch may be in the store
+	// nevertheless.
 	Err error
-	// Made is the answer to a lookup. It is true if the ID of the last batch in the store is
+	// Made is the answer to a lookup. It is true if the ID of the last batch in the store equals
 	// Operation.Lookup. It has no meaning if the operation was a commit, or if Err is set.
 	Made bool
 }
 
-// commits holds the state of the commits and lookups. At most one store operation is in
-// progress.
+// commits holds the state of the commits and lookups. A lookup asks the store whether it holds a
+// batch. At most one commit or lookup is in progress.
 type commits struct {
-	operation *Operation  // operation that the present Step returns; nil: none
+	operation *Operation  // operation that the present Step returns; nil if there is none
 	running   bool        // true while a store operation is in progress
 	began     time.Time   // start of the store operation that is in progress
-	attempt   *attempt    // commit that is in progress or indeterminate; nil: none
+	attempt   *attempt    // commit that is in progress or indeterminate; nil if there is none
 	next      time.Time   // time of the next commit if no command arrives earlier
-	gathering bool        // true if the next commit was planned for new records
-	lastBatch uint64      // ID of the latest batch, which may not be committed
+	gathering bool        // true if a commit is planned because there are new records
+	lastBatch uint64      // ID of the latest batch, whether its commit has succeeded or not
 	triedAt   time.Time   // start of the latest commit
 	aliveAt   time.Time   // end of the latest commit that succeeded
 	failing   bool        // true if the latest commit has failed
-	health    storeHealth // status of the coordinator after the latest commit
-	stopping  bool        // true after Stop
-	last      bool        // true after the final write has begun; Stop causes the final write
+	health    storeHealth // status of the coordinator itself after the latest commit
+	stopping  bool        // true after Stop was called
+	lastBegun bool        // true after the final write has begun; Stop causes the final write
 }
 
-// storeHealth is the status, cause and reason that the coordinator has itself because of its
-// store.
+// storeHealth is the status, cause and reason of the coordinator itself. They depend only on how
+// its store works.
 type storeHealth struct {
 	status health.Status
 	cause  health.Cause
@@ -81,9 +83,9 @@ func (s *commits) report(err error) {
 	}
 }
 
-// healthAt returns the storeHealth to publish at now. The reason for a slow commit contains
-// the time at which the commit began, and not its duration. So it does not change every
-// second.
+// healthAt returns the storeHealth to publish at the time now. The reason for a slow commit
+// contains the time at which the commit began, and not its duration. So the reason does not change
+// every second.
 func (s *commits) healthAt(now time.Time) storeHealth {
 	if !s.running || now.Sub(s.began) <= SlowCommit {
 		return s.health
@@ -94,8 +96,8 @@ func (s *commits) healthAt(now time.Time) storeHealth {
 	}
 }
 
-// identify sets AliveAt and the ID of the batch. No earlier batch had this ID. So a lookup of
-// the ID shows whether the store has committed the batch.
+// identify sets two fields of the batch: AliveAt becomes now, and ID a number that no earlier batch
+// had. So a lookup of the ID shows whether the batch is in the store.
 func (s *commits) identify(b *store.Batch, now time.Time) {
 	s.lastBatch++
 	b.ID, b.AliveAt = s.lastBatch, now.Round(0)
@@ -113,7 +115,7 @@ func (c *Core) writeDue(now time.Time) bool {
 	case c.running:
 		return false
 	case c.stopping:
-		return !c.last
+		return !c.lastBegun
 	}
 	return len(c.queue.commands) > 0 || !now.Before(c.next)
 }
@@ -124,7 +126,7 @@ func (c *Core) writeIfDue(now time.Time) {
 	if !c.writeDue(now) {
 		return
 	}
-	c.last = c.stopping
+	c.lastBegun = c.stopping
 	if a := c.attempt; a != nil {
 		c.startOperation(now, Operation{Lookup: a.batch.ID})
 		return
@@ -132,8 +134,8 @@ func (c *Core) writeIfDue(now time.Time) {
 	c.write(now)
 }
 
-// write starts the commit of all waiting commands and records. If the draft changes
-// nothing and mustWrite returns false, it answers the commands without a commit.
+// write starts the commit of all waiting commands and records. If the batch would have no records
+// and mustWrite returns false, write answers the commands without a commit.
 func (c *Core) write(now time.Time) {
 	a := c.newAttempt(now)
 	if a.changesNothing() && !c.mustWrite(now) {
@@ -145,8 +147,8 @@ func (c *Core) write(now time.Time) {
 	c.startOperation(now, Operation{Batch: a.batch})
 }
 
-// handleResult handles the result of a store operation. After a failed commit it starts a
-// lookup, because the store may have made the commit although it returned an error.
+// handleResult handles the result of a store operation. After a failed commit it starts a lookup,
+// because the batch may be in the store although the commit returned an error.
 func (c *Core) handleResult(now time.Time, r *Result) {
 	a := c.attempt
 	c.running = false
@@ -164,8 +166,8 @@ func (c *Core) handleResult(now time.Time, r *Result) {
 	}
 }
 
-// handleLookup handles the result of a lookup, which says whether the store made the commit
-// of the attempt a.
+// handleLookup handles the result of a lookup, which says whether the batch of the attempt a is in
+// the store.
 func (c *Core) handleLookup(now time.Time, a *attempt, r *Result) {
 	switch {
 	case r.Err != nil && a.answered:
@@ -189,7 +191,7 @@ func (c *Core) handleLookup(now time.Time, a *attempt, r *Result) {
 // copy of the store and answers the commands.
 func (c *Core) finish(now time.Time, a *attempt) {
 	c.adopt(a)
-	clear(c.unsaved) // each draft contains all unsaved changes
+	clear(c.unsaved) // the batch contained all unsaved changes
 	c.answer(now, a)
 	c.schedule(now)
 }
@@ -199,8 +201,9 @@ func (c *Core) adopt(a *attempt) {
 	c.adoptOverrides(a.draft.overrides)
 }
 
-// postpone ends an attempt whose batch was not committed. The records of the batch wait for
-// the next batch. The commands that need the batch are refused, and all commands are answered.
+// postpone ends an attempt whose batch was not committed. The records of this batch go into the
+// next batch. Commands whose changes were in the batch are refused, except a configuration. All
+// commands are answered.
 func (c *Core) postpone(now time.Time, a *attempt, cause error) {
 	c.pending.returnRecords(&a.records)
 	a.refuse(cause, c.attempt)
@@ -209,8 +212,9 @@ func (c *Core) postpone(now time.Time, a *attempt, cause error) {
 	c.schedule(now)
 }
 
-// leaveIndeterminate answers the commands of a failed commit after its lookup has failed too.
-// The outcome of the commit stays unknown, so the commands that need it are refused.
+// leaveIndeterminate answers the commands of a failed commit after its lookup has failed too. The
+// outcome of the commit stays unknown, so the commands whose changes were in the batch are refused,
+// except a configuration.
 func (c *Core) leaveIndeterminate(now time.Time, a *attempt) {
 	a.refused = a.refuse(a.cause, nil)
 	a.unsaved = a.configuredChanges()
@@ -220,9 +224,9 @@ func (c *Core) leaveIndeterminate(now time.Time, a *attempt) {
 	c.schedule(now)
 }
 
-// settleIndeterminate ends an indeterminate commit after a lookup. If made is true, the store
-// made the commit. The core then applies the changes of the commit, although it has refused
-// the commands. Otherwise the records of the commit wait for the next batch.
+// settleIndeterminate ends an indeterminate commit after a lookup. If made is true, the batch is in
+// the store. The core then applies the changes of the batch, although it has refused the commands.
+// Otherwise the records go into the next batch.
 func (c *Core) settleIndeterminate(now time.Time, a *attempt, made bool) {
 	if !made {
 		c.pending.returnRecords(&a.records)
@@ -233,9 +237,9 @@ func (c *Core) settleIndeterminate(now time.Time, a *attempt, made bool) {
 	c.applyAll(now, a.refused)
 }
 
-// answer gives the mesh the events of the draft and of each command that succeeded. It adds
-// the replies to all commands to the Output. The caller of Step first publishes the changes
-// and then calls the replies.
+// answer gives the mesh the events of the draft and of each command that succeeded. It also adds
+// the reply functions of all commands to the Output of this Step. The caller of Step publishes the
+// changes before it calls these functions.
 func (c *Core) answer(now time.Time, a *attempt) {
 	c.applyAll(now, a.draft.events)
 	for _, cmd := range a.commands {
@@ -261,10 +265,10 @@ func (c *Core) schedule(now time.Time) {
 	}
 }
 
-// gather plans a commit at the time Gather from now if this Step has added records. It plans
-// none while the store fails, because the next attempt writes all records.
+// gather plans a commit at now plus Gather if this Step has added records. It plans no commit while
+// the store fails, because the next attempt writes all records.
 func (c *Core) gather(now time.Time) {
-	if c.running || !c.pending.noticed() || c.gathering || c.failing {
+	if c.running || !c.pending.checkNew() || c.gathering || c.failing {
 		return
 	}
 	c.gathering, c.next = true, now.Add(Gather)

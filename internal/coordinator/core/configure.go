@@ -11,7 +11,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// configure drafts the registrations of a new configuration. It also drafts the removal of
+// configure adds the registrations of a new configuration to the draft. It also adds the removal of
 // configured registrations that the new configuration does not contain.
 func (c *Command) configure(d *draft) error {
 	want := c.Configure
@@ -46,8 +46,8 @@ func (c *Command) configure(d *draft) error {
 	return nil
 }
 
-// configuredBut returns the names of all configured registrations that are not in named. The
-// names are in order.
+// configuredBut returns the names of all configured registrations that are not in named. The names
+// are sorted.
 func (d *draft) configuredBut(named map[health.ID]wire.Registration) (ids []health.ID) {
 	consider := func(id health.ID) {
 		_, is := named[id]

@@ -16,8 +16,8 @@ type Config struct {
 	Policy health.MeshPolicy
 	// Epoch is a random number that identifies this start of the coordinator.
 	Epoch uint64
-	// StoreTrust is the largest age of the last commit at a start of the coordinator. If the
-	// last commit is older, the mesh does not trust the stored statuses.
+	// StoreTrust limits the age of the last commit when the coordinator starts. If the last commit
+	// is older, the mesh does not trust the stored statuses.
 	StoreTrust time.Duration
 	// MaxInstances is the largest number of registered instances.
 	MaxInstances int
@@ -35,9 +35,9 @@ type Trace interface {
 	// Forgiven is called in a Step that came late, after every deadline was moved. late is how
 	// late the Step came, and by how much the deadlines were moved.
 	Forgiven(late time.Duration)
-	// Applied is called with changes and the event that caused them. ev is nil if no event
-	// caused the changes: time has passed, the policies have changed, or the coordinator's own
-	// status has changed.
+	// Applied is called with changes and the event that caused them. ev is nil if the cause is no
+	// event, but a deadline, new policies, stored overrides or the status of the coordinator
+	// itself.
 	Applied(ev *mesh.Event, changes []health.Change)
 }
 
@@ -54,7 +54,7 @@ type Core struct {
 
 	changes []health.Change // changes that the present Step returns in its Output
 	replies []func()        // functions that the present Step returns in Output.Replies
-	renewal mesh.Event      // event of a renewal; it is a field because a local variable would be allocated
+	renewal mesh.Event      // event of the present renewal; as a field it needs no allocation for each renewal
 }
 
 // Input is one thing that has happened. Exactly one of Event, Renewal, Query,
@@ -62,14 +62,15 @@ type Core struct {
 type Input struct {
 	// Event is evidence for the mesh. If its Kind is 0, Event is not set.
 	Event mesh.Event
-	// Since is the time at which a wait for an answer began, if Event says that no answer came.
-	// For other events it is zero. The part of the wait in which Steps were late does not count.
+	// Since is the time at which a wait for an answer began, if Event says that no answer came. For
+	// other events, Since is zero. The time by which Steps were late during the wait does not count
+	// as waiting.
 	Since time.Time
 
 	Renewal *Renewal
-	// Query is a function that reads the mesh. It must not keep the pointer.
+	// Query is a function that reads the mesh. It must not keep the pointer to the mesh.
 	Query func(*mesh.Mesh)
-	// Retune holds the new policy of each service that has one, by name of the service.
+	// Retune replaces all service policies. The key of the map is the name of a service.
 	Retune  map[string]health.ServicePolicy
 	Command *Command
 	// Result is the result of the operation that an earlier Step has returned.
@@ -147,13 +148,13 @@ func New(cfg Config, now time.Time) *Core {
 	}
 }
 
-// Load restores the state of a store. It must be called before the first Step. It
-// returns the changes to publish, and an error for each override that was not restored.
-// If the last commit is older than StoreTrust, the mesh does not trust the stored statuses.
-// The core then stores the new statuses. Otherwise the next start would trust the old ones.
+// Load restores the state of a store. It must be called before the first Step. It returns the
+// changes to publish, and an error for each override that was not restored. If the last commit is
+// older than StoreTrust, the mesh does not trust the stored statuses. In this case, Load queues the
+// new statuses for the store. Otherwise the next start would trust the old ones.
 func (c *Core) Load(now time.Time, state *store.State) (changes []health.Change, skipped []error) {
 	c.lastBatch = state.LastBatch
-	age := now.Round(0).Sub(state.AliveAt) // AliveAt has no monotonic clock reading, so Round removes the reading of now
+	age := now.Round(0).Sub(state.AliveAt) // Round removes the monotonic clock reading of now, because AliveAt has none
 	trusted := age >= 0 && age <= c.cfg.StoreTrust
 	statuses := map[health.ID]*store.Status{}
 	for i := range state.Statuses {
@@ -195,8 +196,8 @@ func (c *Core) loadOverrides(now time.Time, held []store.Override) (skipped []er
 	return skipped
 }
 
-// Step applies the inputs at the time now, and returns what its caller must do. now must not
-// be earlier than in the previous call.
+// Step applies the inputs at the time now. The Output says what the caller must do. now must not be
+// earlier than in the previous call.
 func (c *Core) Step(now time.Time, inputs []Input) Output {
 	clear(c.changes)
 	clear(c.replies)
@@ -224,14 +225,14 @@ func (c *Core) Step(now time.Time, inputs []Input) Output {
 func (c *Core) Stop() { c.stopping = true }
 
 // Stopped reports whether the final write after Stop has ended, with success or an error.
-func (c *Core) Stopped() bool { return c.last && !c.running }
+func (c *Core) Stopped() bool { return c.lastBegun && !c.running }
 
 // Mesh returns the mesh, which the caller may read between two Steps and must not change.
 func (c *Core) Mesh() *mesh.Mesh { return c.mesh }
 
-// forgive moves every deadline by the lateness of this Step, and returns the lateness. It must
-// run before the inputs are applied. Otherwise a deadline could pass although its evidence
-// came in time.
+// forgive moves every deadline by the lateness of this Step, and returns the lateness. It must run
+// before the inputs are applied. Otherwise a deadline could pass although the evidence that it
+// waits for came in time.
 func (c *Core) forgive(now time.Time) time.Duration {
 	late := c.clock.noteWake(now)
 	if late > 0 {
@@ -336,8 +337,9 @@ func (c *Core) reply(f func()) {
 	}
 }
 
-// sleep returns how long the caller may wait before the next Step. Only a Step after a
-// deadline of the mesh counts as late. A late commit does not, because it harms no instance.
+// sleep returns how long the caller may wait before the next Step. A Step counts as late if it
+// comes after a deadline of the mesh or after MaxSleep. A late commit does not count, because it
+// harms no instance.
 func (c *Core) sleep(now time.Time) time.Duration {
 	deadline, _ := c.mesh.Deadline()
 	sleep := c.clock.armUntil(now, deadline)

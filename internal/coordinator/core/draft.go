@@ -8,8 +8,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// draft is a batch that is being made. Each command is checked against the stored state with
-// the changes of all earlier commands in the batch.
+// draft is the next batch for the store while the core still adds changes to it. Each command is
+// checked against the state that the store will have after all earlier commands of the batch.
 type draft struct {
 	now          time.Time
 	stored       *stored
@@ -21,10 +21,11 @@ type draft struct {
 	actions       []store.Transition                // journal entries for overrides that are set, cleared or ended
 	count         int                               // number of registered instances after the batch is committed
 	events        []mesh.Event                      // events for the mesh that belong to no command
-	restored      map[health.ID]*store.Registration // registrations that restoreConfigured has drafted
+	restored      map[health.ID]*store.Registration // registrations of the configuration that the batch restores, by name
 }
 
-// newDraft returns a draft that begins with the unsaved changes of the configuration.
+// newDraft returns a draft with the unsaved changes of the configuration, which are those that the
+// store does not hold yet.
 func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	d := &draft{
 		now: now, stored: s, newLease: cfg.NewLease, maxInstances: cfg.MaxInstances,
@@ -45,8 +46,8 @@ func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	return d
 }
 
-// registration returns the registration of an instance as it will be when the draft is
-// committed. It returns nil if no instance of this name will be registered.
+// registration returns the registration of an instance as it will be after the draft is committed.
+// It returns nil if no instance of this name will be registered.
 func (d *draft) registration(id health.ID) *store.Registration {
 	if reg, ok := d.registrations[id]; ok {
 		return reg
@@ -57,8 +58,8 @@ func (d *draft) registration(id health.ID) *store.Registration {
 	return nil
 }
 
-// override returns the override of a scope as it will be when the draft is committed. It
-// returns nil if the scope will have no override.
+// override returns the override of a scope as it will be after the draft is committed. It returns
+// nil if the scope will have no override.
 func (d *draft) override(scope health.Scope) *health.Override {
 	if o, ok := d.overrides[scope]; ok {
 		return o
@@ -66,9 +67,9 @@ func (d *draft) override(scope health.Scope) *health.Override {
 	return d.stored.overrides[scope]
 }
 
-// noteInstance updates the override of an instance that was registered or removed, if there
-// is one. GoneAt is the time of the removal, and zero while the instance is registered. An
-// override without an end is kept for a day from GoneAt.
+// noteInstance updates the field GoneAt of an instance's override, if the instance has one, after
+// the instance was registered or removed. GoneAt is the time of the removal, and zero while the
+// instance is registered. An override without an end is kept for a day from GoneAt.
 func (d *draft) noteInstance(id health.ID, registered bool) {
 	scope := health.ScopeOf(id)
 	o := d.override(scope)
@@ -83,15 +84,16 @@ func (d *draft) noteInstance(id health.ID, registered bool) {
 	d.overrides[scope] = &moved
 }
 
-// deleteInstance drafts the removal of an instance, which must be registered.
+// deleteInstance adds the removal of an instance to the draft. The instance must be registered.
 func (d *draft) deleteInstance(id health.ID) {
 	d.registrations[id] = nil
 	d.noteInstance(id, false)
 	d.count--
 }
 
-// registerConfigured drafts the registration of a configured target under a new lease, and
-// returns the event for the mesh. It returns false if no configured target has this name.
+// registerConfigured registers, under a new lease, the instance that the configuration lists with
+// the name id. It adds the registration to the draft, and returns the event for the mesh. It
+// returns false if the configuration does not list the name.
 func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
 	want, ok := d.stored.configured[id]
 	if !ok {
@@ -108,15 +110,15 @@ func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
 	return mesh.Event{Kind: mesh.EventRegister, ID: id, Lease: spec.Lease, Spec: &spec}, true
 }
 
-// restoreConfigured drafts the registration of the configured target of a name, if there is
-// one. It is called when another instance of this name was removed or has expired.
+// restoreConfigured adds to the draft the registration that the configuration has for the name id,
+// if it has one. It is called when another instance of this name was removed or has expired.
 func (d *draft) restoreConfigured(id health.ID) {
 	if ev, ok := d.registerConfigured(id); ok {
 		d.events, d.restored[id] = append(d.events, ev), d.registrations[id]
 	}
 }
 
-// deleteRemoved drafts the removal of instances that the mesh has removed. removed maps each
+// deleteRemoved deletes the registrations of instances that the mesh has removed. removed maps each
 // instance to the lease that it had. A registration with another lease is newer and stays.
 func (d *draft) deleteRemoved(removed map[health.ID]uint64) {
 	for id, lease := range removed {
@@ -127,8 +129,9 @@ func (d *draft) deleteRemoved(removed map[health.ID]uint64) {
 	}
 }
 
-// replaceExpired calls restoreConfigured for each instance whose lease has expired, unless the
-// configuration has registered the instance. expired maps each instance to the expired lease.
+// replaceExpired registers the instances of the configuration again, in place of others with the
+// same name whose lease has expired. expired maps the name of each such instance to the expired
+// lease.
 func (d *draft) replaceExpired(expired map[health.ID]uint64) {
 	for id, lease := range expired {
 		if reg := d.registration(id); reg != nil && reg.Lease == lease && !reg.Configured {
@@ -137,8 +140,7 @@ func (d *draft) replaceExpired(expired map[health.ID]uint64) {
 	}
 }
 
-// touches reports whether the draft changes a registration or an override that the command c
-// is about.
+// touches reports whether the draft changes a registration or an override that the command c names.
 func (d *draft) touches(c *Command) bool {
 	for _, scope := range c.scopes() {
 		_, registration := d.registrations[scope.ID()]
@@ -150,7 +152,7 @@ func (d *draft) touches(c *Command) bool {
 	return false
 }
 
-// appendTo adds the draft's records to a batch.
+// appendTo adds the registrations and overrides of the draft to the batch b.
 func (d *draft) appendTo(b *store.Batch) {
 	for id, reg := range d.registrations {
 		if reg == nil {

@@ -17,12 +17,12 @@ type lateness struct {
 	late.Spans           // recent periods in which a Step was due and was not called
 }
 
-// armUntil sets when the next Step is due, and returns the time from now until the next Step
-// is due. next is the earliest deadline of the mesh. The zero time means that there is none.
-func (l *lateness) armUntil(now, next time.Time) time.Duration {
+// armUntil sets when the next Step is due, and returns the time from now until then. deadline is
+// the earliest deadline of the mesh, or the zero time if the mesh has no deadline.
+func (l *lateness) armUntil(now, deadline time.Time) time.Duration {
 	sleep := MaxSleep
-	if !next.IsZero() {
-		sleep = min(sleep, max(0, next.Sub(now)))
+	if !deadline.IsZero() {
+		sleep = min(sleep, max(0, deadline.Sub(now)))
 	}
 	l.due = now.Add(sleep)
 	return sleep

@@ -11,7 +11,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// changeOverride drafts the setting or clearing of an override. It refuses a scope that
+// changeOverride adds to the draft that an override is set or cleared. It refuses a scope that
 // matches no registered instance, unless the scope has an override already.
 func (c *Command) changeOverride(d *draft) error {
 	want := c.Override
@@ -31,8 +31,8 @@ func (c *Command) changeOverride(d *draft) error {
 	return nil
 }
 
-// setOverride drafts the override o of a scope. If the scope is one instance, and this
-// instance is not registered, GoneAt becomes the time of the draft.
+// setOverride adds the override o of a scope to the draft. If the scope is an instance that is not
+// registered, the override counts the instance as gone since d.now.
 func (d *draft) setOverride(scope health.Scope, o health.Override) {
 	o.Scope, o.GoneAt = scope, time.Time{}
 	if scope.Instance != "" && d.registration(scope.ID()) == nil {
@@ -42,7 +42,7 @@ func (d *draft) setOverride(scope health.Scope, o health.Override) {
 	d.actions = append(d.actions, actionRecord(d.now, &o, store.ActionSet))
 }
 
-// clearOverride drafts the removal of the override old. old is nil if the scope has no
+// clearOverride adds the removal of the override old to the draft. old is nil if the scope has no
 // override.
 func (d *draft) clearOverride(want *OverrideChange, old *health.Override) {
 	d.overrides[want.Scope] = nil
@@ -84,10 +84,10 @@ func (d *draft) countOverrides() int {
 	return n
 }
 
-// deleteEnded drafts the removal of overrides that the mesh has ended. It must run after all
-// commands of the batch were drafted. The mesh ends an override without ExpiresAt a day after
-// its instance was removed. If this batch registers the instance again, the override is not
-// removed, and the mesh gets it back.
+// deleteEnded adds to the draft the removal of overrides that the mesh has ended. It must run after
+// all commands were added to the draft. The mesh ends an override without ExpiresAt a day after its
+// instance was removed. If this batch registers the instance again, the override is not removed,
+// and the mesh gets the override back.
 func (d *draft) deleteEnded(ended []health.Override) {
 	for i := range ended {
 		o := &ended[i]

@@ -5,15 +5,16 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// records holds the changes of the mesh that the store does not hold yet. It keeps only the
-// last status of each instance. So only the number of transitions needs a bound.
+// records holds the changes of the mesh that the store does not hold yet. It keeps at most one
+// status of each instance, so these are bounded by the number of instances. Only the transitions
+// need a bound of their own.
 type records struct {
 	transitions []store.Transition
 	lost        uint64 // number of transitions that were dropped since the last gap record
 	statuses    map[health.ID]store.Status
 	removed     map[health.ID]uint64 // instances that the mesh has removed, with their leases
 	expired     map[health.ID]uint64 // instances whose leases have expired, with these leases
-	ended       []health.Override    // overrides whose time has ended
+	ended       []health.Override    // overrides that the mesh has ended
 }
 
 func newRecords() records {
@@ -24,22 +25,22 @@ func newRecords() records {
 // transitions is bounded.
 type pending struct {
 	records
-	maxBytes  int    // largest value of bytes
-	bytes     int    // total size of the waiting transitions, in bytes
-	lostEver  uint64 // number of transitions that were dropped since the start of the coordinator
-	unnoticed bool   // true if a record was added since the last call of noticed
+	maxBytes int    // largest allowed value of the field bytes
+	bytes    int    // total size of the waiting transitions, in bytes
+	lostEver uint64 // number of transitions that were dropped since the start of the coordinator
+	hasNew   bool   // true if records were added since the last call of checkNew
 }
 
 func newPending(maxBytes int) pending { return pending{records: newRecords(), maxBytes: maxBytes} }
 
-// noticed reports whether a record was added since the last call of noticed.
-func (p *pending) noticed() bool {
-	was := p.unnoticed
-	p.unnoticed = false
-	return was
+// checkNew reports whether records were added since the last call of checkNew.
+func (p *pending) checkNew() bool {
+	hasNew := p.hasNew
+	p.hasNew = false
+	return hasNew
 }
 
-// addChanges adds the records about changes of the mesh.
+// addChanges adds the records that describe changes of the mesh.
 func (p *pending) addChanges(changes []health.Change) {
 	for i := range changes {
 		c := &changes[i]
@@ -50,7 +51,7 @@ func (p *pending) addChanges(changes []health.Change) {
 			p.addTransition(transitionRecord(c))
 		}
 	}
-	p.unnoticed = p.unnoticed || len(changes) > 0
+	p.hasNew = p.hasNew || len(changes) > 0
 }
 
 func (p *pending) addInstance(c *health.Change) {
@@ -85,7 +86,7 @@ func sizeOfTransition(t *store.Transition) int {
 
 func (p *pending) addEnded(overrides []health.Override) {
 	p.ended = append(p.ended, overrides...)
-	p.unnoticed = p.unnoticed || len(overrides) > 0
+	p.hasNew = p.hasNew || len(overrides) > 0
 }
 
 // takeRecords removes all records from p and returns them.
@@ -95,9 +96,9 @@ func (p *pending) takeRecords() records {
 	return r
 }
 
-// returnRecords puts back records that were taken and not stored. They are older than all
-// records in p. Expired leases are not put back, because the configured registrations that
-// replace the expired ones are kept as unsaved changes.
+// returnRecords puts back records that were taken and not stored. They are older than all records
+// in p. The expired leases in r are not put back: the registrations that replace them are already
+// kept as unsaved changes.
 func (p *pending) returnRecords(r *records) {
 	newer := p.transitions
 	p.transitions, p.bytes = nil, 0

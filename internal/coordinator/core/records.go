@@ -29,13 +29,15 @@ func registrationRecord(id health.ID, s *health.Spec) store.Registration {
 	}
 }
 
-// keyOf returns the zero key for a stored key that this version cannot read.
+// keyOf returns the process key in a stored registration. It returns the zero key if this version
+// of the program cannot read the stored one.
 func keyOf(r *store.Registration) health.Key {
 	key, _ := health.KeyFrom(r.Key)
 	return key
 }
 
-// protocolOf returns ProtocolAuto for a protocol that this version does not know.
+// protocolOf translates the stored name of a protocol. It returns ProtocolAuto if this version of
+// the program does not know the name.
 func protocolOf(name string) health.Protocol {
 	p, _ := health.ParseProtocol(name)
 	return p
@@ -48,8 +50,8 @@ func protocolRecord(p health.Protocol) string {
 	return p.String()
 }
 
-// judgeOf returns the policy that an instance requests for its service, or nil if it requests
-// none. A rule that this version does not know is omitted.
+// judgeOf returns the policy that an instance requests for its service, or nil if it requests none.
+// A rule that this version of the program does not know is omitted.
 func judgeOf(j *store.Judge) *health.ServicePolicy {
 	if j == nil {
 		return nil
@@ -73,8 +75,8 @@ func overrideRecord(o *health.Override) store.Override {
 	return store.Override{Scope: o.Scope.String(), Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}
 }
 
-// overrideOf translates a stored override. It returns an error for a scope that this
-// version cannot read.
+// overrideOf translates a stored override. It returns an error if this version of the program
+// cannot read the scope.
 func overrideOf(o *store.Override) (*health.Override, error) {
 	scope, err := health.ParseScope(o.Scope)
 	return &health.Override{Scope: scope, Status: o.Status, Author: o.Author, Reason: o.Reason, SetAt: o.SetAt, ExpiresAt: o.ExpiresAt, GoneAt: o.GoneAt}, err
@@ -116,16 +118,16 @@ func transitionRecord(c *health.Change) store.Transition {
 	return t
 }
 
-// actionRecord returns the journal entry which says that the override o was set, cleared or
-// ended at now. what is the action.
-func actionRecord(now time.Time, o *health.Override, what store.Action) store.Transition {
+// actionRecord returns the journal entry which says that the override o was set, cleared or ended
+// at the time now. The parameter action says which.
+func actionRecord(now time.Time, o *health.Override, action store.Action) store.Transition {
 	t := store.Transition{
-		ID: o.Scope.ID(), Scope: o.Scope.String(), To: o.Status, At: now, Cause: health.CauseForced, Action: what, By: o.Author, Reason: o.Reason,
+		ID: o.Scope.ID(), Scope: o.Scope.String(), To: o.Status, At: now, Cause: health.CauseForced, Action: action, By: o.Author, Reason: o.Reason,
 	}
 	if o.Status == health.Maintenance {
 		t.Cause = health.CauseMaintenance
 	}
-	if what == store.ActionEnded {
+	if action == store.ActionEnded {
 		t.At, t.By, t.Reason = o.Ends(), "", ""
 		if o.ExpiresAt.IsZero() {
 			t.Reason = "no instance of this name was registered for a day"

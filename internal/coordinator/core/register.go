@@ -11,7 +11,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// register drafts all registrations of the command. If it returns an error, it has drafted
+// register adds all registrations of the command to the draft. If it returns an error, it has added
 // none of them.
 func (c *Command) register(d *draft) error {
 	added := 0
@@ -50,9 +50,9 @@ func (c *Command) registerInstance(d *draft, r *wire.Registration) {
 	c.events = append(c.events, mesh.Event{Kind: mesh.EventRegister, ID: r.ID, Lease: spec.Lease, Spec: &spec})
 }
 
-// isSameProcess reports whether a new registration keeps the lease of the old one. This is so
-// if both come from one process, or if both are static with the same address. If only the new
-// registration has a key, it may come from another process, and gets a new lease.
+// isSameProcess reports whether the new registration spec keeps the lease of the registration old.
+// The lease is kept if both come from one process, or if both are static with the same address. If
+// only spec has a process key, spec may come from another process, and gets a new lease.
 func isSameProcess(old *store.Registration, spec *health.Spec) bool {
 	if old.Static || spec.Static {
 		return old.Static == spec.Static && old.Address == spec.Address
@@ -60,9 +60,8 @@ func isSameProcess(old *store.Registration, spec *health.Spec) bool {
 	return old.Incarnation == spec.Incarnation && keyOf(old).Equal(spec.Key)
 }
 
-// checkKey returns an error for a registration that has the incarnation of the old
-// registration but another key. Incarnations are published, so only the key proves which
-// process calls.
+// checkKey returns an error for a registration that has the incarnation of the old registration but
+// another key. Everybody can read an incarnation, so only the key proves which process calls.
 func checkKey(old *store.Registration, spec *health.Spec) error {
 	key := keyOf(old)
 	if old.Static || spec.Static || old.Incarnation != spec.Incarnation || key.IsZero() || key.Equal(spec.Key) {
@@ -75,8 +74,8 @@ func checkKey(old *store.Registration, spec *health.Spec) error {
 	return fmt.Errorf("is %s; allowed: the key of %s's registration, or a new incarnation: %w", is, old.ID, domain.ErrKey)
 }
 
-// deregister drafts the removal of one instance. If a configured target has the same name,
-// deregister drafts the registration of this target too.
+// deregister adds the removal of one instance to the draft. If the configuration lists an instance
+// with the same name, deregister also adds the registration of the listed instance.
 func (c *Command) deregister(d *draft) error {
 	want, id := c.Deregister, c.Deregister.ID
 	reg := d.registration(id)

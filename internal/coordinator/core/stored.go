@@ -12,14 +12,14 @@ import (
 // configuration.
 type stored struct {
 	registrations map[health.ID]store.Registration
-	// overrides holds the stored overrides. They must not be changed, because drafts and events
-	// share them.
+	// overrides holds the stored overrides. The overrides must not be changed, because drafts and
+	// events share them.
 	overrides map[health.Scope]*health.Override
 	// configured holds the registrations of the configuration, by name.
 	configured map[health.ID]wire.Registration
-	// unsaved holds registrations that the configuration has changed and that the store does
-	// not hold yet, by name. A nil value means that the registration was removed. Unsaved
-	// changes are in effect.
+	// unsaved holds registrations that the configuration has changed and that the store does not
+	// hold yet, by name. A nil value means that the registration was removed. Unsaved changes are
+	// already in effect.
 	unsaved map[health.ID]*store.Registration
 }
 
@@ -30,11 +30,10 @@ func newStored() stored {
 	}
 }
 
-// adoptRegistrations updates s.registrations after a commit. made holds the registrations that
-// the commit has written, by name. A nil value means that the commit has removed the
-// registration.
-func (s *stored) adoptRegistrations(made map[health.ID]*store.Registration) {
-	for id, reg := range made {
+// adoptRegistrations updates s.registrations after a commit. committed holds the registrations that
+// the commit has written, by name. A nil value means that the commit has removed the registration.
+func (s *stored) adoptRegistrations(committed map[health.ID]*store.Registration) {
+	for id, reg := range committed {
 		if reg == nil {
 			delete(s.registrations, id)
 			continue
@@ -43,10 +42,10 @@ func (s *stored) adoptRegistrations(made map[health.ID]*store.Registration) {
 	}
 }
 
-// adoptOverrides updates s.overrides after a commit. made holds the overrides that the commit
-// has written. A nil value means that the commit has removed the override.
-func (s *stored) adoptOverrides(made map[health.Scope]*health.Override) {
-	for scope, o := range made {
+// adoptOverrides updates s.overrides after a commit. committed holds the overrides that the commit
+// has written, by scope. A nil value means that the commit has removed the override.
+func (s *stored) adoptOverrides(committed map[health.Scope]*health.Override) {
+	for scope, o := range committed {
 		if o == nil {
 			delete(s.overrides, scope)
 			continue
@@ -55,7 +54,8 @@ func (s *stored) adoptOverrides(made map[health.Scope]*health.Override) {
 	}
 }
 
-// keepUnsaved adds changes of configured registrations that a failed commit has not stored.
+// keepUnsaved adds to s.unsaved the changes of configured registrations that a failed commit has
+// not stored.
 func (s *stored) keepUnsaved(changes map[health.ID]*store.Registration) {
 	maps.Copy(s.unsaved, changes)
 }

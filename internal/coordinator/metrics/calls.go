@@ -10,9 +10,9 @@ import (
 	"google.golang.org/grpc/reflection"
 )
 
-// handlingBuckets returns the default buckets of Prometheus and three smaller ones. The
-// default buckets keep existing queries valid. The smaller ones are needed because most
-// calls are answered from memory.
+// handlingBuckets returns the histogram buckets for the duration of a call: the defaults of
+// Prometheus and three smaller buckets. The defaults keep existing queries valid. The smaller
+// buckets are needed because most calls are answered from memory.
 func handlingBuckets() provider.HistogramOption {
 	return provider.WithHistogramBuckets(append([]float64{.0005, .001, .0025}, prometheus.DefBuckets...))
 }
@@ -20,14 +20,14 @@ func handlingBuckets() provider.HistogramOption {
 // ServerCalls has the grpc_server_ metrics of one server. It implements
 // prometheus.Collector.
 type ServerCalls struct {
-	// A provider of the Prometheus middleware records every call in its histogram, or no
-	// call. So unary calls and streams have separate providers. The provider for streams has
-	// no histogram. A scrape returns the series of both providers.
+	// A provider of the Prometheus middleware records every call in its histogram, or no call. Only
+	// unary calls must be in the histogram, so streams have a separate provider without a
+	// histogram. A scrape returns the series of both providers.
 	unary, streams *provider.ServerMetrics
 }
 
-// ServerMetrics returns new metrics of a server. The caller registers them, and installs
-// Unary and Stream as the outermost interceptors.
+// ServerMetrics returns new metrics of a gRPC server. The caller registers them, and installs Unary
+// and Stream as the outermost interceptors.
 //
 // A call of an unknown method does not reach an interceptor, so clients cannot create
 // labels. A server with a grpc.UnknownServiceHandler must not use these metrics.
@@ -46,11 +46,11 @@ func (c *ServerCalls) Stream() grpc.StreamServerInterceptor {
 	return c.streams.StreamServerInterceptor()
 }
 
-// Initialize creates the series of every method and code with the value 0, so that rate()
-// sees the first error. Call it when all services are registered.
+// Initialize creates the series of every method and code with the value 0, so that rate() sees the
+// first error. It must be called after all services are registered.
 func (c *ServerCalls) Initialize(server reflection.ServiceInfoProvider) {
-	c.unary.InitializeMetrics(only{server, isUnary})
-	c.streams.InitializeMetrics(only{server, func(m grpc.MethodInfo) bool { return !isUnary(m) }})
+	c.unary.InitializeMetrics(filteredServer{server, isUnary})
+	c.streams.InitializeMetrics(filteredServer{server, func(m grpc.MethodInfo) bool { return !isUnary(m) }})
 }
 
 // Describe implements prometheus.Collector.
@@ -64,16 +64,16 @@ func (c *ServerCalls) Collect(ch chan<- prometheus.Metric) {
 
 func isUnary(m grpc.MethodInfo) bool { return !m.IsClientStream && !m.IsServerStream }
 
-// only describes a server with some of its methods only.
-type only struct {
+// filteredServer describes a gRPC server, but lists only the methods for which keep returns true.
+type filteredServer struct {
 	reflection.ServiceInfoProvider
-	sees func(grpc.MethodInfo) bool
+	keep func(grpc.MethodInfo) bool
 }
 
-func (o only) GetServiceInfo() map[string]grpc.ServiceInfo {
-	services := maps.Clone(o.ServiceInfoProvider.GetServiceInfo())
+func (f filteredServer) GetServiceInfo() map[string]grpc.ServiceInfo {
+	services := maps.Clone(f.ServiceInfoProvider.GetServiceInfo())
 	for name, s := range services {
-		s.Methods = slices.DeleteFunc(slices.Clone(s.Methods), func(m grpc.MethodInfo) bool { return !o.sees(m) })
+		s.Methods = slices.DeleteFunc(slices.Clone(s.Methods), func(m grpc.MethodInfo) bool { return !f.keep(m) })
 		services[name] = s
 	}
 	return services
@@ -82,11 +82,11 @@ func (o only) GetServiceInfo() map[string]grpc.ServiceInfo {
 // ClientCalls has the grpc_client_ metrics of any number of connections. It implements
 // prometheus.Collector.
 type ClientCalls struct {
-	unary, streams *provider.ClientMetrics // separate for the reason given in ServerCalls
+	unary, streams *provider.ClientMetrics // separate, because only unary calls have a histogram of durations
 }
 
-// ClientMetrics returns new metrics of clients. The caller registers them, and installs
-// Unary and Stream as interceptors of the connections.
+// ClientMetrics returns new metrics of gRPC clients. The caller registers them, and installs Unary
+// and Stream as interceptors of the connections.
 func ClientMetrics() *ClientCalls {
 	return &ClientCalls{
 		unary:   provider.NewClientMetrics(provider.WithClientHandlingTimeHistogram(handlingBuckets())),

@@ -20,8 +20,8 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.latency.Describe(ch)
 }
 
-// Collect implements prometheus.Collector. The series of one scrape are from one revision of
-// the feed. Only the counters of transitions and latencies may be newer.
+// Collect implements prometheus.Collector. The series of one scrape are from one revision of the
+// feed. Only the transition counters and the latency histogram may be newer.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	v, out := viewOf(m.cfg.Feed.Cut()), sink(ch)
 	v.collectTotals(out)
@@ -49,8 +49,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	m.latency.Collect(ch)
 }
 
-// collectTotals sends the sums over all services and instances, including those without
-// series of their own.
+// collectTotals sends the sums over all services and instances. They include the services and
+// instances without series of their own.
 func (v *view) collectTotals(out sink) {
 	var all health.Counts
 	for _, e := range v.entries[service] {
@@ -65,19 +65,19 @@ func (v *view) collectTotals(out sink) {
 	out.gauge(revision, float64(v.revision))
 }
 
-// add adds the counts c to the counts to. It adds nothing if c is nil.
-func add(to, c *health.Counts) {
+// add adds the counts c to the counts sum. It adds nothing if c is nil.
+func add(sum, c *health.Counts) {
 	if c == nil {
 		return
 	}
 	for s := range c.By {
-		to.By[s] += c.By[s]
+		sum.By[s] += c.By[s]
 	}
-	to.Unconfirmed += c.Unconfirmed
+	sum.Unconfirmed += c.Unconfirmed
 }
 
-// collectHeld sends the number of instances whose status a guard holds, and the number of
-// those whose status flap damping holds.
+// collectHeld sends the number of instances whose status a guard holds, and the number of instances
+// whose status flap damping holds.
 func (v *view) collectHeld(out sink) {
 	by := map[health.Cause]int{health.CauseFlapping: 0, health.CauseGuarded: 0}
 	for _, e := range v.entries[instance] {
@@ -90,7 +90,8 @@ func (v *view) collectHeld(out sink) {
 	}
 }
 
-// labelsOf returns the label values of a name, in the order of the labels in families.
+// labelsOf returns the values of the metric labels for the name id, in the order in which families
+// lists the labels.
 func labelsOf(s scope, id health.ID) []string {
 	switch s {
 	case service:
@@ -107,7 +108,8 @@ func labelsOf(s scope, id health.ID) []string {
 	return nil
 }
 
-// statuses sends the metrics status and state of one entry.
+// statuses sends the two metrics of one entry's status, for example instance_status and
+// instance_state.
 func (out sink) statuses(s scope, e *feed.Entry) {
 	labels := labelsOf(s, e.ID)
 	if value, is := e.Status.Metric(); is {
@@ -122,7 +124,7 @@ func (out sink) statuses(s scope, e *feed.Entry) {
 	}
 }
 
-// counts sends the number of members in each state. It sends nothing if c is nil.
+// counts sends the number of members in each state, as the metric d. It sends nothing if c is nil.
 func (out sink) counts(d *prometheus.Desc, c *health.Counts, labels ...string) {
 	if c == nil {
 		return

@@ -10,7 +10,7 @@ func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(prometheus.BuildFQName(namespace, "", name), help, labels, nil)
 }
 
-// family holds the descriptions of the two metrics of a status.
+// family holds the descriptions of two metrics, for example instance_status and instance_state.
 type family struct{ status, state *prometheus.Desc }
 
 func newFamily(name, what string, labels ...string) family {
@@ -20,7 +20,8 @@ func newFamily(name, what string, labels ...string) family {
 	}
 }
 
-// families has one family for each scope. labelsOf returns the values of their labels.
+// families has one family of metrics for each scope, which is a kind of name such as instance.
+// labelsOf returns the values of the labels that are listed here.
 var families = [numScopes]family{
 	self:      newFamily("coordinator", "the coordinator itself"),
 	meshScope: newFamily("mesh", "the mesh as a whole"),

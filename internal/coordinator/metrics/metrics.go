@@ -13,11 +13,12 @@ import (
 // Config configures Metrics. Feed is required.
 type Config struct {
 	Feed *feed.Feed
-	// MaxInstances and MaxServices limit the instances and services with series of their
-	// own, in the order of their names. 0 means 2,000; a negative number means none.
+	// MaxInstances and MaxServices limit the number of instances and services that have series of
+	// their own. The first ones in the order of their names have them. 0 means 2,000; a negative
+	// number means none.
 	MaxInstances, MaxServices int
-	// Stats returns the values that are not in the feed. It is called at each scrape. If
-	// it is nil, the metrics with these values do not exist.
+	// Stats returns the values that are not in the feed. It is called at each scrape. If Stats is
+	// nil, the metrics with these values do not exist.
 	Stats func() Stats
 }
 
@@ -54,8 +55,8 @@ func New(cfg Config) (*Metrics, error) {
 	return &Metrics{cfg: cfg, transitions: newTransitions(), latency: newLatency()}, nil
 }
 
-// Count counts the transitions among changes that have just been published. It also records
-// for each change the time from the change until now. It never blocks.
+// Count counts the transitions among changes that have just been published. It also records the
+// time from each change until now in the latency histogram. It never blocks.
 func (m *Metrics) Count(changes []health.Change) {
 	now := time.Now()
 	for i := range changes {

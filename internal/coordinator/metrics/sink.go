@@ -13,7 +13,7 @@ func (out sink) counter(d *prometheus.Desc, value float64) {
 	out.send(d, prometheus.CounterValue, value, nil)
 }
 
-// send sends one series. An invalid label makes the scrape fail; it causes no panic.
+// send sends one series. An invalid label makes the scrape fail, but causes no panic.
 func (out sink) send(d *prometheus.Desc, t prometheus.ValueType, value float64, labels []string) {
 	metric, err := prometheus.NewConstMetric(d, t, value, labels...)
 	if err != nil {

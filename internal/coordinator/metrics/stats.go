@@ -10,18 +10,18 @@ import (
 type Stats struct {
 	// Watchers is the number of open Watch streams.
 	Watchers int
-	// Followers is the number of instances that are followed, by the name of their
-	// health.Source. A missing name counts as 0.
+	// Followers is the number of instances that are followed, by the name of the health.Source from
+	// which their status comes. A missing name counts as 0.
 	Followers map[string]int
-	// QueueWaiting is the number of transitions that wait for the store. QueueLost is the
-	// number of transitions that were dropped since the start.
+	// QueueWaiting is the number of transitions that wait for the store. QueueLost is the number of
+	// transitions that were dropped since the start, because too many waited.
 	QueueWaiting int
 	QueueLost    uint64
-	// CommitAge is the age of the commit in progress. It is 0 if there is none, or if the
-	// commit is not older than 2 s.
+	// CommitAge is the age of the commit in progress. It is 0 if no commit is in progress, or if
+	// the commit is at most 2 s old.
 	CommitAge time.Duration
-	// LateWakes is how often the owner of the mesh was late since the start. LateAt is
-	// the last time at which it was; zero if it never was.
+	// LateWakes is how often the owner of the mesh was late since the start. LateAt is the time at
+	// which the owner was late last; zero if never.
 	LateWakes uint64
 	LateAt    time.Time
 	// Guards is the number of mass-failure guards that are tripped.
@@ -30,17 +30,18 @@ type Stats struct {
 	Overrides int
 	// Score is the health score of the coordinator, from 0 (good) to 7 (bad).
 	Score int
-	// Coverage is the part of the polls planned within the last 30 s that was made, from 0
-	// to 1.
+	// Coverage is the fraction, from 0 to 1, of the polls planned for the last 30 s that were
+	// really made.
 	Coverage float64
-	// Breakers is the number of addresses by the state of their breaker. A missing state
+	// Breakers is the number of addresses by the state of their circuit breaker. A missing state
 	// counts as 0.
 	Breakers map[string]int
 	// Retries is the number of calls to targets that were retried since the start.
 	// RetriesDenied is the number of retries that the retry budget did not allow.
 	Retries, RetriesDenied uint64
-	// Flooding is the number of instances that exceed their message budget. Dropped is the
-	// number of messages that were read and ignored since the start.
+	// Flooding is the number of instances that exceeded their message budget within the last
+	// minute. Dropped is the number of messages that were ignored since the start, because they
+	// exceeded a budget.
 	Flooding int
 	Dropped  uint64
 	// LogDropped is the number of log records that were dropped since the start because
@@ -48,8 +49,8 @@ type Stats struct {
 	LogDropped uint64
 }
 
-// breakerStates returns all values of the label for the state of a breaker. Other states
-// get no series, so that the label stays bounded.
+// breakerStates returns all values of the metric label for the state of a circuit breaker. Other
+// states get no series, so that the number of series is bounded.
 func breakerStates() []string { return []string{"closed", "open", "half-open"} }
 
 // collect sends the series of all values in s.
@@ -84,8 +85,8 @@ func (s *Stats) collectWatch(out sink) {
 	out.counter(dropped, float64(s.Dropped))
 }
 
-// followers returns the number of followed instances for every source. It ignores other
-// names in s.Followers, so that the label stays bounded.
+// followers returns the number of followed instances for every source. It ignores names in
+// s.Followers that are no source, so that the metric label has a bounded number of values.
 func (s *Stats) followers() map[string]int {
 	all := map[string]int{}
 	for mode := health.SourceNone; mode <= health.SourcePoll; mode++ {

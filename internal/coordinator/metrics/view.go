@@ -9,7 +9,7 @@ import (
 type scope int
 
 const (
-	self scope = iota // the name of the coordinator itself
+	self scope = iota // the coordinator itself
 	meshScope
 	service
 	zone // a zone aggregate of the mesh
@@ -41,8 +41,8 @@ type view struct {
 	revision uint64
 }
 
-// viewOf returns the view of a cut. A feed without changes has no entry of the coordinator and
-// of the mesh. In the view they have the statuses Starting and Unknown.
+// viewOf returns the view of a cut, which is a feed at one revision. If the cut has no entry of the
+// coordinator or of the mesh, the view has one: the coordinator is Starting, the mesh Unknown.
 func viewOf(c feed.Cut) view {
 	v := view{revision: c.Revision()}
 	for e := range c.Of() {
@@ -64,9 +64,8 @@ func entryWith(s health.State) []*feed.Entry {
 	return []*feed.Entry{{Change: health.Change{State: s}}}
 }
 
-// firstOf returns the first entries of all, at most the number most. omitted is the number of
-// the other entries.
-func firstOf(all []*feed.Entry, most int) (first []*feed.Entry, omitted int) {
-	most = min(max(0, most), len(all))
-	return all[:most], len(all) - most
+// firstOf returns the first limit entries of all. omitted is the number of the other entries.
+func firstOf(all []*feed.Entry, limit int) (first []*feed.Entry, omitted int) {
+	limit = min(max(0, limit), len(all))
+	return all[:limit], len(all) - limit
 }

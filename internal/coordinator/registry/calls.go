@@ -13,16 +13,16 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// catchUp is the longest time for which a reader of the history waits until the store
-// holds all transitions that were published before.
+// catchUp is the longest time for which a reader of the history waits until the store holds all
+// transitions that were published before the call.
 const catchUp = 1 * time.Second
 
-// Observe passes evidence to the owner. It waits while the inbox is full. If ctx ends
-// during this wait, it returns the error of ctx.
+// Observe passes evidence to the owner, which is the goroutine that owns the mesh. Observe waits
+// while the owner's inbox is full. If ctx ends during this wait, Observe returns the error of ctx.
 //
-// If the evidence is that no answer came, since is the time at which the wait for the answer
-// began. For other evidence, since is zero. The part of the wait in which the owner itself
-// was late does not count.
+// If the evidence is that no answer came, since is the time at which the wait for the answer began.
+// For other evidence, since is zero. The time by which the owner was late during the wait does not
+// count as waiting.
 func (r *Registry) Observe(ctx context.Context, ev mesh.Event, since time.Time) error {
 	return r.send(ctx, core.Input{Event: ev, Since: since})
 }
@@ -38,11 +38,11 @@ func (r *Registry) Register(ctx context.Context, regs []wire.Registration) ([]*h
 	return c.Specs, nil
 }
 
-// Deregister removes an instance. A process passes its lease. A person passes the lease
-// 0, and may remove a static instance, or an instance whose process does not renew its
-// lease. With force, a person may remove any instance. The result returns is true if the
-// configuration, or the process of the instance, registers the name again.
-func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64, force bool) (returns bool, err error) {
+// Deregister removes an instance. A process passes its lease. A person passes the lease 0, and may
+// remove a static instance, or an instance whose process does not renew its lease. With force, a
+// person may remove any instance. The result registersAgain is true if the configuration or the
+// process of the instance will register the name again.
+func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64, force bool) (registersAgain bool, err error) {
 	d := &core.Deregistration{ID: id, Lease: lease, Force: force}
 	if err := r.command(ctx, &core.Command{Deregister: d}); err != nil {
 		return false, err
@@ -50,13 +50,13 @@ func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64, f
 	return d.Returns, nil
 }
 
-// Configure replaces the registrations of the configuration. It registers regs, and
-// removes the targets that only an earlier configuration named. It returns when these
-// changes are published. If the store fails, the changes take effect too, and they are
-// stored when the store works again.
+// Configure replaces the registrations of the configuration. It registers regs, and removes the
+// instances that an earlier configuration has registered and that are not in regs. It returns when
+// these changes are published. If the store fails, the changes take effect too, and they are stored
+// when the store works again.
 //
-// Another process may register a configured name. The configured target is
-// registered again when that process has left or its lease has expired.
+// Another process may register under a name in regs. When the instance of this process was removed,
+// or its lease has expired, the registration in regs takes effect again.
 func (r *Registry) Configure(ctx context.Context, regs []wire.Registration) error {
 	return r.command(ctx, &core.Command{Configure: &core.Configuration{Registrations: regs}})
 }
@@ -72,11 +72,11 @@ func (r *Registry) ClearOverride(ctx context.Context, scope health.Scope, author
 	return r.command(ctx, &core.Command{Override: &core.OverrideChange{Scope: scope, Author: author, Reason: reason}})
 }
 
-// Overrides returns all overrides, in order.
+// Overrides returns all overrides, ordered by scope.
 func (r *Registry) Overrides(ctx context.Context) ([]mesh.ActiveOverride, error) {
 	var all []mesh.ActiveOverride
 	if err := r.ask(ctx, core.Input{Query: func(m *mesh.Mesh) { all = m.Overrides() }}); err != nil {
-		return nil, err // not all: after an error the owner may still write to it
+		return nil, err // the variable all is not returned, because the owner may still write to it
 	}
 	return all, nil
 }
@@ -92,7 +92,7 @@ func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, 
 	return page, nil
 }
 
-// writeWaiting makes the owner commit the waiting transitions, and waits for that at most
+// writeWaiting makes the owner commit the waiting transitions, and waits for the commit for at most
 // catchUp. It does nothing if the queue of commands is half full.
 func (r *Registry) writeWaiting(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
@@ -100,7 +100,7 @@ func (r *Registry) writeWaiting(ctx context.Context) {
 	_ = r.command(ctx, &core.Command{MaxWaiting: core.MaxCommands / 2})
 }
 
-// Retune replaces the policies of single services by services, which must be valid. It
+// Retune replaces the policies of all services by those in services, which must be valid. It
 // returns when the changes that follow from the new policies are published.
 func (r *Registry) Retune(ctx context.Context, services map[string]health.ServicePolicy) error {
 	if services == nil {
@@ -133,8 +133,8 @@ func (r *Registry) ask(ctx context.Context, in core.Input) error {
 	return r.await(ctx, in, r.owner.closed)
 }
 
-// await passes an input to the owner and waits for the reply. If stopping is closed and
-// no reply has come, it returns ErrStopping.
+// await passes an input to the owner and waits for the reply. If the channel stopping is closed and
+// no reply has come, await returns domain.ErrStopping.
 func (r *Registry) await(ctx context.Context, in core.Input, stopping <-chan struct{}) error {
 	done := make(chan struct{})
 	in.Reply = func() { close(done) }
@@ -146,7 +146,7 @@ func (r *Registry) await(ctx context.Context, in core.Input, stopping <-chan str
 		return nil
 	case <-stopping:
 		select {
-		case <-done: // the reply has come, although stopping is closed too
+		case <-done: // the reply has come too, and takes precedence
 			return nil
 		default:
 			return domain.ErrStopping

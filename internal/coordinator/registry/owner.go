@@ -16,12 +16,12 @@ import (
 // StopWithin is the longest time for which Run waits for the store after ctx has ended.
 const StopWithin = 5 * time.Second
 
-// ErrHangs is the error of Run if an operation of the store has not ended within
-// StopWithin. The store is still in use in that case, and must not be closed.
+// ErrHangs is the error of Run if an operation of the store has not ended within StopWithin. In
+// that case, the operation still uses the store, so the store must not be closed.
 var ErrHangs = errors.New("a commit of the store has not ended")
 
-// inboxSize is the number of inputs that may wait. If as many wait, callers of Observe
-// are blocked.
+// inboxSize is the number of inputs that may wait. If so many inputs wait, callers of Observe are
+// blocked.
 const inboxSize = 4096
 
 // owner is the state of the goroutine that owns the core.
@@ -29,18 +29,18 @@ type owner struct {
 	core      *core.Core
 	feed      *feed.Feed
 	log       *slog.Logger
-	published func([]health.Change) // Config.Published
+	published func([]health.Change) // function that is called after each publication
 	writer    *storeWriter
 	inbox     chan core.Input
-	closed    chan struct{} // closed when the owner accepts no more inputs, and only answers earlier commands
+	closed    chan struct{} // closed when the owner begins to stop: it accepts no new input and answers only earlier commands
 	ended     chan struct{} // closed when the owner gives no more answers
 
 	inputs   []core.Input // inputs for the next Step
 	lastBeat time.Time
-	late     atomic.Pointer[lateWakes]  // how often the owner was late; nil if it never was
+	late     atomic.Pointer[lateWakes]  // how often the owner was late, and when it was late last; nil if never
 	stats    atomic.Pointer[core.Stats] // Stats after the last Step; nil before the first Step
 	waiting  atomic.Int64               // number of transitions that wait for the store
-	lost     atomic.Uint64              // number of transitions dropped since the start
+	lost     atomic.Uint64              // number of transitions that were dropped since the start
 }
 
 // lateWakes holds how often the owner was late since the start, and when it was late last.
@@ -49,7 +49,7 @@ type lateWakes struct {
 	last  time.Time
 }
 
-// run makes Steps until ctx ends. It does not make the final write; stop does.
+// run makes Steps until ctx ends. After that, the method stop makes the final write.
 func (o *owner) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -109,8 +109,8 @@ func (o *owner) step() (next time.Time) {
 	return now.Add(out.Sleep)
 }
 
-// collect appends the waiting inputs to o.inputs. It stops after inboxSize inputs, so
-// that the first ones are published without further delay.
+// collect appends the waiting inputs to o.inputs. It stops after inboxSize inputs, so that the
+// results of the first inputs are published without further delay.
 func (o *owner) collect() {
 	for range inboxSize {
 		select {
@@ -141,8 +141,9 @@ func (o *owner) noteStats(now time.Time, out *core.Output) {
 	}
 }
 
-// publish publishes the changes to the feed. When the readers of the feed were woken, it
-// calls published, logs the transitions, and calls the replies. It waits for no reader.
+// publish publishes the changes to the feed. The feed then wakes its readers. After that, publish
+// calls o.published, logs the transitions, and calls the functions in out.Replies. It waits for no
+// reader.
 func (o *owner) publish(out *core.Output) {
 	o.feed.Publish(out.Changes)
 	o.published(out.Changes)
@@ -154,8 +155,8 @@ func (o *owner) publish(out *core.Output) {
 	}
 }
 
-// beat sends a heartbeat of the feed if the last one is at least a second old. After a
-// longer pause it sends only one.
+// beat sends a heartbeat of the feed if the last heartbeat is at least a second old. After a longer
+// pause, beat also sends only one heartbeat.
 func (o *owner) beat(now time.Time) {
 	if now.Sub(o.lastBeat) < time.Second {
 		return

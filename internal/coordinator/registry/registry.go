@@ -120,8 +120,8 @@ func New(ctx context.Context, cfg Config) (*Registry, error) {
 	return r, nil
 }
 
-// Run runs the registry until ctx ends. After that it commits the waiting records. If
-// this takes longer than StopWithin, Run returns ErrHangs.
+// Run runs the registry until ctx ends. After that it commits the waiting records. If the store
+// takes longer than StopWithin for this, Run returns ErrHangs.
 func (r *Registry) Run(ctx context.Context) error {
 	go r.owner.writer.run(context.WithoutCancel(ctx))
 	r.owner.run(ctx)
@@ -142,8 +142,8 @@ func (r *Registry) Queue() (waiting int, lost uint64) {
 	return int(r.owner.waiting.Load()), r.owner.lost.Load()
 }
 
-// Late returns how often the owner was late since the start, and the last time at which
-// it was. Both are zero if the owner was never late.
+// Late returns how often the owner was late since the start, and when it was late last. Both
+// results are zero if the owner was never late.
 func (r *Registry) Late() (times uint64, last time.Time) {
 	if l := r.owner.late.Load(); l != nil {
 		return l.times, l.last
@@ -151,8 +151,8 @@ func (r *Registry) Late() (times uint64, last time.Time) {
 	return 0, time.Time{}
 }
 
-// CommitAge returns the age of the store operation in progress. It returns 0 if there is
-// none, or if its age is at most SlowCommit.
+// CommitAge returns the age of the store operation in progress. It returns 0 if no operation is in
+// progress, or if the age is at most SlowCommit.
 func (r *Registry) CommitAge() time.Duration { return r.owner.writer.slowFor(time.Now()) }
 
 // Stats is the state of the coordinator itself.

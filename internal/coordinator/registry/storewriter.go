@@ -17,9 +17,9 @@ type storeWriter struct {
 	log        *slog.Logger
 	operations chan core.Operation       // operations to carry out; the owner closes the channel when it stops
 	results    chan core.Result          // one Result for each operation
-	done       chan struct{}             // closed when run has returned
+	done       chan struct{}             // closed when the method run returns
 	began      atomic.Pointer[time.Time] // time at which the operation in progress began; nil if there is none
-	failing    bool                      // the last commit failed
+	failing    bool                      // true if the last commit has failed
 }
 
 func newStoreWriter(s store.Store, log *slog.Logger) *storeWriter {
@@ -29,8 +29,8 @@ func newStoreWriter(s store.Store, log *slog.Logger) *storeWriter {
 	}
 }
 
-// run carries out operations until the channel operations is closed. ctx must not end
-// before that, so that no operation is interrupted.
+// run carries out operations until the channel operations is closed. ctx must not end before the
+// channel is closed, so that no operation is interrupted.
 func (w *storeWriter) run(ctx context.Context) {
 	defer close(w.done)
 	for op := range w.operations {
@@ -44,7 +44,7 @@ func (w *storeWriter) perform(ctx context.Context, op *core.Operation) (r core.R
 	if op.Batch != nil {
 		r.Err = w.store.Commit(ctx, op.Batch)
 	} else {
-		r.Made, r.Err = w.hasMade(ctx, op.Lookup)
+		r.Made, r.Err = w.holdsLast(ctx, op.Lookup)
 	}
 	w.began.Store(nil)
 	if took := time.Since(began); took > core.SlowCommit {
@@ -56,13 +56,13 @@ func (w *storeWriter) perform(ctx context.Context, op *core.Operation) (r core.R
 	return r
 }
 
-// hasMade reports whether the last batch that the store holds has this ID.
-func (w *storeWriter) hasMade(ctx context.Context, batch uint64) (bool, error) {
+// holdsLast reports whether the last batch in the store has the given ID.
+func (w *storeWriter) holdsLast(ctx context.Context, id uint64) (bool, error) {
 	found, err := w.store.Lookup(ctx, nil)
-	return err == nil && found.LastBatch == batch, err
+	return err == nil && found.LastBatch == id, err
 }
 
-// logFailure logs one line when commits begin to fail, and one when they succeed again.
+// logFailure logs one line when commits begin to fail, and one line when commits succeed again.
 func (w *storeWriter) logFailure(err error) {
 	switch {
 	case w.failing == (err != nil):
@@ -74,8 +74,8 @@ func (w *storeWriter) logFailure(err error) {
 	w.failing = err != nil
 }
 
-// slowFor returns the age of the operation in progress. It returns 0 if there is none, or
-// if its age is at most SlowCommit.
+// slowFor returns the age of the operation in progress. It returns 0 if no operation is in
+// progress, or if the age is at most SlowCommit.
 func (w *storeWriter) slowFor(now time.Time) time.Duration {
 	began := w.began.Load()
 	if began == nil || now.Sub(*began) <= core.SlowCommit {

@@ -15,20 +15,20 @@ import (
 const (
 	// maxScrapes is the largest number of metrics pages that are made at the same time.
 	maxScrapes = 8
-	// maxScrapesPerPeer is the largest number of metrics pages that one peer may read at
-	// the same time.
+	// maxScrapesPerPeer is the largest number of metrics pages that one peer may request at the
+	// same time.
 	maxScrapesPerPeer = 4
 )
 
-// metricsPage serves /metrics. It makes each page completely before it writes the page to
-// the client, so that a client that does not read delays no other client.
+// metricsPage serves /metrics. It makes each page completely in memory before it writes the page to
+// the client. So a client that reads slowly does not delay others.
 type metricsPage struct {
 	next       http.Handler
 	ipv6Prefix int           // length of the IPv6 prefix that identifies a peer, in bits; 0 means wire.PeerPrefix
 	making     chan struct{} // semaphore with one element for each page that is being made
 
 	mu      sync.Mutex
-	reading map[string]int // by peer, the number of its pages that are being made or written
+	reading map[string]int // number of pages that are being made for a peer or written to it, by peer
 }
 
 // newMetricsPage returns a handler that serves the metrics of a gatherer.
@@ -79,7 +79,8 @@ func (m *metricsPage) removeReader(peer string) {
 	}
 }
 
-// make makes a page in memory. It returns nil if the request ends while it waits for its turn.
+// make makes a page in memory. At most maxScrapes pages are made at the same time. It returns nil
+// if the request ends while make waits for its turn.
 func (m *metricsPage) make(r *http.Request) *bufferedPage {
 	select {
 	case m.making <- struct{}{}:

@@ -23,7 +23,8 @@ type pages struct {
 	metrics http.Handler
 }
 
-// route is one HTTP page. verb and name are what the access policy must allow.
+// route is one HTTP page. It is served only if the access policy allows the action verb with the
+// given name.
 type route struct {
 	pattern string // pattern for http.ServeMux
 	verb    access.Verb
@@ -54,8 +55,8 @@ func (p *pages) mux(ctx context.Context) *http.ServeMux {
 	return mux
 }
 
-// checked returns a handler that asks the access policy before it serves a page. HTTP callers
-// are not authenticated, so the policy decides without knowing the caller.
+// checked returns a handler that asks the access policy before it serves a page. HTTP callers are
+// not authenticated, so the policy decides about a caller without an identity.
 func (p *pages) checked(r route) http.HandlerFunc {
 	return func(w http.ResponseWriter, req *http.Request) {
 		caller := access.Caller{Policy: p.policy}
@@ -71,14 +72,15 @@ func alive(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ali
 
 func list(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, listing) }
 
-// notFound answers an unknown path, such as /healthz. Kubernetes manifests often use /healthz for
-// liveness. If it meant the same as /readyz, healthy processes would be restarted.
+// notFound answers an unknown path, such as /healthz. /healthz has no page, because Kubernetes
+// manifests often use it for liveness. With the answers of /readyz, Kubernetes would then restart
+// healthy processes.
 func notFound(w http.ResponseWriter, _ *http.Request) {
 	http.Error(w, "this path is not served; allowed:\n"+listing, http.StatusNotFound)
 }
 
 // ready writes the status of the coordinator and its cause. It omits the reason, because the reason
-// may contain paths of the store, and HTTP callers may not see details.
+// may contain paths of the store, and HTTP callers must not see details.
 func (p *pages) ready(ctx context.Context, w http.ResponseWriter) {
 	self := health.State{Status: health.Draining, Cause: health.CauseDraining}
 	if e, ok := p.feed.Get(health.ID{}); ok && ctx.Err() == nil {

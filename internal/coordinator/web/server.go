@@ -43,15 +43,15 @@ func New(cfg Config) *Server {
 	return &Server{pages{feed: cfg.Feed, policy: cfg.Policy, metrics: newMetricsPage(cfg.Metrics, cfg.IPv6Prefix)}}
 }
 
-// limited is a connection that may be over a limit on the number of connections.
+// limited is a connection that knows whether it exceeds a limit on the number of connections.
 type limited interface {
 	// Refused returns an error that names the exceeded limit, or nil.
 	Refused() error
 }
 
-// Serve answers requests until ctx ends. It closes the listener, and returns when all
-// requests have ended. If a connection has the method Refused() error and this returns an
-// error, all requests on the connection are answered with the error.
+// Serve answers requests until ctx ends. It closes the listener, and returns when all requests have
+// ended. If a connection has the method Refused() error, and the method returns an error, all
+// requests on the connection are answered with this error.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	h := &http.Server{
 		Handler: s.Handler(ctx, listener.Addr()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
@@ -78,21 +78,21 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// Handler returns the handler of all requests. at is the address of the listener. After ctx has
-// ended, /readyz answers DRAINING.
-func (s *Server) Handler(ctx context.Context, at net.Addr) http.Handler {
+// Handler returns the handler of all requests. listenAddr is the address of the listener. After ctx
+// has ended, /readyz answers DRAINING.
+func (s *Server) Handler(ctx context.Context, listenAddr net.Addr) http.Handler {
 	mux := s.pages.mux(ctx)
-	if at, err := netip.ParseAddrPort(at.String()); err == nil && !at.Addr().IsLoopback() {
-		return refuseLimited(mux) // other machines may use any host name for a listener that is not on loopback
+	if a, err := netip.ParseAddrPort(listenAddr.String()); err == nil && !a.Addr().IsLoopback() {
+		return refuseLimited(mux) // not on loopback: other machines may reach the listener under any host name
 	}
 	return refuseLimited(refuseForeignHosts(mux))
 }
 
-// connKey is the context key of the connection of a request.
+// connKey is the key under which the context of a request contains the connection.
 type connKey struct{}
 
-// refuseLimited answers a request on a refused connection with the error of Refused, and
-// closes the connection.
+// refuseLimited returns a handler for requests on all connections. If the method Refused of the
+// connection returns an error, the handler answers with this error and closes the connection.
 func refuseLimited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if conn, ok := r.Context().Value(connKey{}).(limited); ok {
@@ -107,9 +107,10 @@ func refuseLimited(next http.Handler) http.Handler {
 	})
 }
 
-// refuseForeignHosts refuses requests whose host name is not localhost. This protects against DNS
-// rebinding: a web page lets its domain name resolve to this address, and then reads the answers
-// in the browser of a user.
+// refuseForeignHosts returns a handler that refuses requests whose host is neither localhost nor an
+// IP address. This protects against DNS rebinding. In such an attack, the domain name of a web page
+// resolves to the address of this listener. The page could then read the answers in the browser of
+// a user.
 func refuseForeignHosts(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := r.Host
