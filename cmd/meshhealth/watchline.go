@@ -9,7 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The widths of the columns of a watch. They are fixed, because later lines are not known yet.
+// Widths of the columns in the output of the command watch. The widths are fixed, because a line is
+// printed before the next lines are known.
 const (
 	statusColumns = len("X NOT_SERVING ~")
 	beforeColumns = len("<- NOT_SERVING")
