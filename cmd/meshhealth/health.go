@@ -19,7 +19,7 @@ func (p pen) statusOf(h *pb.Health) cell {
 }
 
 // removed returns the table cell for an entry that does not exist any more.
-func (p pen) removed() cell { return cell{p.or("✂", "-") + " REMOVED", faint} }
+func (p pen) removed() cell { return cell{p.choose("✂", "-") + " REMOVED", faint} }
 
 // causeOf returns the name of a cause for a table. For the cause "ok" it returns an empty text,
 // because the status already says this.

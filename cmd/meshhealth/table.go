@@ -9,8 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// style is the colour or weight of a text, as an escape sequence for terminals. The text alone has
-// the same information, so the output is complete without colours.
+// style is the colour or weight of a text, as an escape sequence for terminals. The output is
+// complete without styles, because each text has the same information as its style.
 type style string
 
 // The styles. Most colour-blind people can distinguish cyan, yellow and bold red, but not green and
@@ -59,15 +59,15 @@ func (p pen) paint(s style, text string) string {
 	return string(s) + text + reset
 }
 
-// or returns the text unicode, or the text ascii if the terminal can show only ASCII.
-func (p pen) or(unicode, ascii string) string {
+// choose returns the text unicode, or the text ascii if the terminal can show only ASCII.
+func (p pen) choose(unicode, ascii string) string {
 	if p.ascii {
 		return ascii
 	}
 	return unicode
 }
 
-func (p pen) dots() string { return p.or("…", "...") }
+func (p pen) dots() string { return p.choose("…", "...") }
 
 // symbol is the character that is printed before the name of a status, with its style.
 type symbol struct {
@@ -92,7 +92,7 @@ func (p pen) status(s pb.Status) cell {
 	}
 	status, _ := health.StatusFromWire(int32(s))
 	sym := symbols[status]
-	return cell{text: p.or(sym.glyph, sym.ascii) + " " + status.String(), style: sym.style}
+	return cell{text: p.choose(sym.glyph, sym.ascii) + " " + status.String(), style: sym.style}
 }
 
 // cell is one field of a table.

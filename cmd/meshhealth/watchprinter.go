@@ -240,8 +240,8 @@ func (w *watchPrinter) count(err error) error {
 // the instance that has caused it.
 func (w *watchPrinter) lines(news []change) []*watchLine {
 	var lines []*watchLine
-	last := map[string]*watchLine{} // last line of each service; the key "" has the last line of all
-	if w.started {                  // the entries of the first snapshot stay in their order
+	last := map[string]*watchLine{} // last line of each service; the key "" has the last line of all services
+	if w.started {                  // the entries of the first snapshot are not sorted
 		slices.SortStableFunc(news, func(a, b change) int { return rank(a.now) - rank(b.now) })
 	}
 	for _, c := range news {
