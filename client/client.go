@@ -93,7 +93,7 @@ type Client struct {
 	incarnation string
 	key         health.Key
 
-	ctx context.Context // context that Close ends
+	ctx context.Context // context of all Watches and Registrations; Close ends it
 	end context.CancelCauseFunc
 
 	mu      sync.Mutex
