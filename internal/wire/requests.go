@@ -18,7 +18,7 @@ type Watch struct {
 	Scope     uint64
 }
 
-// WatchRequest checks a request to watch.
+// WatchRequest checks a request to watch, and returns its content.
 func WatchRequest(req *pb.WatchRequest) (Watch, error) {
 	var v Violations
 	w := Watch{IDs: watchNames(&v, req.GetNames()), Scope: Scope(req)}
