@@ -13,34 +13,36 @@ import (
 const (
 	baseBackoff = 200 * time.Millisecond
 	maxBackoff  = 10 * time.Second
-	// maxRequestedPause is the longest pause before a next attempt that a coordinator may request.
+	// maxRequestedPause is the longest pause before the next attempt that a client accepts from
+	// a coordinator.
 	maxRequestedPause = time.Minute
 	// shortLife is how long a stream must last to count as a success. One received message does
-	// not show success, because a server that is about to stop may send one.
+	// not show success, because a server that is about to stop may still send a message.
 	shortLife = time.Second
 )
 
-// backoff returns the pauses between attempts. Each pause is random, from zero to a limit that
-// grows with each attempt. So clients that have lost the same coordinator do not return at the
-// same time.
+// backoff computes the pauses between attempts. Each pause is random, from zero to a limit that
+// grows with each attempt. So clients that have lost the same coordinator do not all connect again
+// at the same time.
 type backoff struct {
 	limit time.Duration // longest pause; 0 means maxBackoff
 	tries int
 }
 
 func (b *backoff) next() time.Duration {
-	most := b.limit
-	if most == 0 {
-		most = maxBackoff
+	longest := b.limit
+	if longest == 0 {
+		longest = maxBackoff
 	}
-	limit := delay.Doubled(baseBackoff, b.tries, most)
+	limit := delay.Doubled(baseBackoff, b.tries, longest)
 	b.tries++
 	return delay.Between(0, limit, rand.Float64())
 }
 
-// after returns the pause after the failure err. If the coordinator requests a pause in err, the
-// result is at least this pause, up to maxRequestedPause.
-func (b *backoff) after(err error) time.Duration {
+// pauseAfter returns the pause between an attempt that has failed with err and the next attempt. If
+// the coordinator requests a pause in err, the result is at least this pause, up to
+// maxRequestedPause. If b.limit is set, the result is never longer.
+func (b *backoff) pauseAfter(err error) time.Duration {
 	pause := b.next()
 	if asked, ok := wire.RetryDelay(err); ok {
 		pause = max(pause, min(asked, maxRequestedPause))
@@ -51,7 +53,7 @@ func (b *backoff) after(err error) time.Duration {
 	return pause
 }
 
-// succeeded ends the growth of the pauses if a stream has lasted for at least shortLife. life is
+// succeeded makes the next pause short again if a stream has lasted for at least shortLife. life is
 // how long the stream has lasted.
 func (b *backoff) succeeded(life time.Duration) {
 	if life >= shortLife {
@@ -61,28 +63,30 @@ func (b *backoff) succeeded(life time.Duration) {
 
 func (b *backoff) reset() { b.tries = 0 }
 
-// A Client may open 20 streams at once, and after that 10 streams a second.
+// A Client may open 20 streams at once, and after these 10 streams a second.
 const (
 	budgetBurst = 20
 	budgetEvery = 100 * time.Millisecond
 )
 
-// budget limits how often a Client opens streams, counted over all its Watches and Reports. The
-// zero value allows the full number at once.
+// budget limits how often a Client opens streams. It counts the streams of all Watches and Reports
+// of the Client. The zero value allows budgetBurst streams at once.
 type budget struct {
-	mu   sync.Mutex
-	next time.Time // time from which the budget is full again, minus the time of budgetBurst streams
+	mu sync.Mutex
+	// allowed is the time from which the stream that was counted last may be opened. It is in
+	// the past as long as further streams may be opened at once.
+	allowed time.Time
 }
 
 // reserve counts one stream and returns how long the caller must wait before it opens the stream.
 func (b *budget) reserve(now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if full := now.Add(-budgetBurst * budgetEvery); b.next.Before(full) {
-		b.next = full
+	if full := now.Add(-budgetBurst * budgetEvery); b.allowed.Before(full) {
+		b.allowed = full
 	}
-	b.next = b.next.Add(budgetEvery)
-	return max(0, b.next.Sub(now))
+	b.allowed = b.allowed.Add(budgetEvery)
+	return max(0, b.allowed.Sub(now))
 }
 
 // wait returns after the time d, after a value from kick, or when ctx ends. It returns false if ctx

@@ -58,10 +58,10 @@ func TestBackoffDoesAsItIsTold(t *testing.T) {
 		{7 * time.Second, time.Second, time.Second},
 	} {
 		b := backoff{limit: c.most}
-		wantEqual(t, "pause", b.after(told(t, codes.Unavailable, c.asked)), c.want)
+		wantEqual(t, "pause", b.pauseAfter(told(t, codes.Unavailable, c.asked)), c.want)
 	}
 	b := backoff{}
-	wantEqual(t, "pause after one of our errors", b.after(domainError(wire.GRPC(domain.ErrLimit))), 10*time.Second)
+	wantEqual(t, "pause after one of our errors", b.pauseAfter(domainError(wire.GRPC(domain.ErrLimit))), 10*time.Second)
 }
 
 func TestBudget(t *testing.T) {

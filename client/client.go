@@ -36,9 +36,9 @@ type Config struct {
 	// Logger receives a record for each change of a Registration's state. The end of a
 	// Registration has the level ERROR, unless Close or the end of a context has caused it.
 	//
-	// One goroutine writes the records, and no other goroutine waits for the Logger. At most 4
-	// MiB of records wait. Further records are dropped, and their number is logged. The method
-	// Enabled of the Logger's handler must not block.
+	// One goroutine writes the records, and no other goroutine waits for the Logger. The queue
+	// of this goroutine has room for 4 MiB of records. Further records are dropped, and their
+	// number is logged. The method Enabled of the Logger's handler must not block.
 	//
 	// nil means that each record at WARN or above goes to slog.Default().
 	// slog.New(slog.DiscardHandler) means no log.
@@ -93,7 +93,7 @@ type Client struct {
 	incarnation string
 	key         health.Key
 
-	ctx context.Context // context that Close ends
+	ctx context.Context // context of all Watches and Registrations; Close ends it
 	end context.CancelCauseFunc
 
 	mu      sync.Mutex
@@ -143,9 +143,9 @@ func (c *Client) dialOptions(cfg *Config) []grpc.DialOption {
 // again.
 func (c *Client) Conn() grpc.ClientConnInterface { return c.conn }
 
-// Close ends every Watch and every Registration, and closes the connection. It does not
-// deregister instances: the coordinator removes them when their leases end. To remove an
-// instance at once, close its Registration before. Close may be called more than once.
+// Close ends every Watch and every Registration, and closes the connection. It does not deregister
+// instances: the coordinator removes them when their leases end. To remove an instance at once,
+// close its Registration before the Client. Close may be called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	first := !c.closed
@@ -160,7 +160,8 @@ func (c *Client) Close() error {
 	return c.conn.Close()
 }
 
-// runJoined runs f in a new goroutine. Close waits for the end of this goroutine.
+// runJoined runs f in a new goroutine, and Close waits for the end of this goroutine. If the Client
+// is already closed, runJoined only returns ErrClosed.
 func (c *Client) runJoined(f func()) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -171,7 +172,8 @@ func (c *Client) runJoined(f func()) error {
 	return nil
 }
 
-// withClient returns a context that ends when ctx ends or when the Client is closed.
+// withClient returns a context that ends when ctx ends or when the Client is closed. The returned
+// function ends the context too, and must be called.
 func (c *Client) withClient(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	unhook := context.AfterFunc(c.ctx, func() { cancel(ErrClosed) })

@@ -12,9 +12,9 @@ import (
 
 // connections are the open connections of a Client. Each has the time of its last read.
 //
-// If a peer vanishes, its connection can look open for up to 15 minutes, and gRPC would use it
-// for every new call. Therefore the caller of a call that has timed out closes all connections
-// that were silent during the call. A connection on which other calls are answered stays open.
+// If a peer vanishes, its connection can look open for up to 15 minutes, and gRPC would use it for
+// every new call. Therefore, when a call has timed out, the Client closes all connections that were
+// silent during the call. A connection on which other calls are answered stays open.
 type connections struct {
 	start time.Time
 	mu    sync.Mutex
@@ -25,7 +25,8 @@ func newConnections() *connections {
 	return &connections{start: time.Now(), open: map[*trackedConn]bool{}}
 }
 
-// closeSilent closes the connections on which nothing was received for the time silence.
+// closeSilent closes the connections on which nothing was received for at least the duration
+// silence.
 func (l *connections) closeSilent(silence time.Duration) {
 	limit := time.Since(l.start) - silence
 	for _, c := range l.silentSince(limit) {
@@ -33,8 +34,8 @@ func (l *connections) closeSilent(silence time.Duration) {
 	}
 }
 
-// silentSince returns the connections on which nothing was received since limit. limit is the
-// time from l.start on.
+// silentSince returns the connections on which nothing was received after the time limit, a
+// duration after l.start.
 func (l *connections) silentSince(limit time.Duration) []*trackedConn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -62,7 +63,7 @@ func (l *connections) remove(c *trackedConn) {
 	delete(l.open, c)
 }
 
-// trackedConn is a connection that remembers the time of its last read.
+// trackedConn is a connection that stores the time of its last read.
 type trackedConn struct {
 	net.Conn
 	owner *connections
@@ -86,8 +87,8 @@ func (c *trackedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// trackingCredentials wrap credentials and add each new connection to a list. A dialer could not
-// do this together with credentials or dialers that the caller has chosen.
+// trackingCredentials wrap credentials, and add each new connection to a list. A dialer of this
+// package could not do this, because the caller may set another dialer in Config.DialOptions.
 type trackingCredentials struct {
 	credentials.TransportCredentials
 	connections *connections

@@ -21,8 +21,8 @@ type Entry struct {
 	Unregistered bool
 	// At is the time at which the coordinator has sent the entry.
 	At time.Time
-	// Age is how long Status had lasted at the time At. The coordinator measures it with its
-	// monotonic clock. It is 0 if Since is zero.
+	// Age is how long Status had lasted at the time At. The coordinator measures Age with its
+	// monotonic clock. Age is 0 if the field Since is zero.
 	Age time.Duration
 
 	message *pb.Health

@@ -35,18 +35,18 @@ var (
 	ErrSilent = errors.New("three heartbeats missed")
 )
 
-// answeredError is one of the errors above together with the gRPC status that the coordinator
-// has sent. The status may contain the time after which to try again.
+// answeredError is an error of this package, such as ErrNotFound, together with the gRPC status
+// that the coordinator has sent. The status may contain the pause before the next attempt.
 type answeredError struct{ domain, status error }
 
-// Error returns the text of the domain error.
+// Error returns the text of the domain error, without the gRPC status.
 func (a answeredError) Error() string { return a.domain.Error() }
 
-// Unwrap returns both errors, so that errors.Is finds each of them.
+// Unwrap returns the domain error and the gRPC status, so that errors.Is finds each of them.
 func (a answeredError) Unwrap() []error { return []error{a.domain, a.status} }
 
-// domainError converts the error of a call into an answeredError if the coordinator has named a
-// reason of this project. It returns all other errors unchanged.
+// domainError converts the error of a call into an answeredError if it contains a reason of this
+// project, such as NOT_FOUND. It returns all other errors unchanged.
 func domainError(err error) error {
 	if wire.ReasonOf(err) == "" {
 		return err

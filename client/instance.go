@@ -39,14 +39,14 @@ type Instance struct {
 	Zone string
 	// Version is the version of the service, with at most 128 bytes.
 	Version string
-	// Rule, MinAvailable, Optional and Critical say how the status of the service is
-	// computed. MinAvailable is a percentage. The values of the instance that registered last
-	// apply, and the configuration of the coordinator overrides them. Zero values mean the
-	// defaults of the coordinator.
+	// Rule, MinAvailable, Optional and Critical say how the status of the service is computed.
+	// MinAvailable is a percentage. The values of the instance that registered last apply, and
+	// the configuration of the coordinator overrides them. Zero values mean the defaults of the
+	// coordinator.
 	//
 	// Optional means that the status of the service does not change the status of the mesh.
-	// Critical means that the mesh is NOT_SERVING when the service is. At most one of both
-	// may be true.
+	// Critical means that the mesh is NOT_SERVING when the service is. Optional and Critical
+	// must not both be true.
 	Rule               health.Rule
 	MinAvailable       int
 	Optional, Critical bool
@@ -60,10 +60,11 @@ type Instance struct {
 	TTL time.Duration
 	// Feed is the feed of the embedded server at Address. With a Feed, the Registration pushes
 	// the status while the coordinator cannot reach Address. In addition, answers from Address
-	// prove that they come from this process. Without a Feed, neither is done.
+	// prove that they come from this process. Without a Feed, the Registration pushes no
+	// status, and answers prove nothing.
 	Feed *feed.Feed
-	// ShowReasons means that pushed messages contain the texts of checks. If it is false, they
-	// contain only the causes.
+	// ShowReasons means that pushed messages contain the texts of checks. If ShowReasons is
+	// false, the messages contain only the causes.
 	ShowReasons bool
 }
 
@@ -76,8 +77,8 @@ func (i *Instance) complete() error {
 	return nil
 }
 
-// nameItself sets an empty Instance to HOSTNAME:PORT. If Address is not valid, it does nothing,
-// because validate will report the fault.
+// nameItself sets an empty field Instance to HOSTNAME:PORT. If Address is not valid, it does
+// nothing, because validate reports this fault.
 func (i *Instance) nameItself() error {
 	_, port, err := net.SplitHostPort(i.Address)
 	if i.Instance != "" || err != nil {
@@ -182,7 +183,7 @@ func (i *Instance) report(now time.Time) *pb.ReportRequest {
 	return m
 }
 
-// entry returns the entry of the Feed for which the coordinator would ask.
+// entry returns the entry of the Feed whose status the coordinator would get with a health call.
 func (i *Instance) entry() (*feed.Entry, bool) {
 	if i.HealthName != "" {
 		if e, ok := i.Feed.Get(health.ID{Service: i.HealthName}); ok {

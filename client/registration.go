@@ -29,7 +29,7 @@ const (
 	StateEnded State = "ended"
 )
 
-// closeTimeout is the longest time that Close waits, even if its context allows more.
+// closeTimeout is the longest time that Registration.Close waits, even if its context allows more.
 const closeTimeout = 10 * time.Second
 
 // errStopped is the cause with which Registration.Close ends the context of its goroutine.
@@ -42,8 +42,8 @@ type Registration struct {
 	inst Instance
 
 	// loop is the context of the goroutine, and calls is the context of each gRPC call. Close
-	// ends loop at once. It ends calls only after its own time-out, so that a call in progress
-	// can be completed.
+	// ends loop at once. It ends calls only after it has waited for a call in progress, so that
+	// this call can be completed.
 	loop, calls context.Context
 	stop, abort context.CancelCauseFunc
 	first       chan struct{} // closed when the coordinator accepts the registration for the first time
@@ -70,16 +70,17 @@ func (c *Client) newRegistration(i Instance) *Registration {
 }
 
 // Register registers an instance, and returns when the coordinator has stored the registration.
-// If this fails, it tries again until ctx ends. It does not try again after INVALID_ARGUMENT,
-// UNIMPLEMENTED, PERMISSION_DENIED and UNAUTHENTICATED. The returned Registration renews its
-// lease until it ends.
+// After a failure, Register tries again until ctx ends. It does not try again after
+// INVALID_ARGUMENT, UNIMPLEMENTED, PERMISSION_DENIED and UNAUTHENTICATED. The returned Registration
+// renews its lease until it ends.
 //
-// If ctx ends during a call, the instance may be registered although Register returns an
-// error. In this case the coordinator removes it when its lease ends, and the same Client can
+// If ctx ends during a call, the instance may be registered although Register returns an error. In
+// this case the coordinator removes the instance when its lease ends, and the same Client can
 // register it again.
 //
-// Do not make two Registrations of one name at the same time. A second Registration with the
-// same Client and Feed gets the same lease. It loses this lease when the first one is closed.
+// Do not make two Registrations of one name at the same time. A second Registration with the same
+// Client and Feed gets the same lease. When the first Registration is closed, the second one loses
+// this lease.
 func (c *Client) Register(ctx context.Context, i Instance) (*Registration, error) {
 	if err := i.complete(); err != nil {
 		return nil, err
@@ -137,9 +138,9 @@ func (r *Registration) State() State {
 }
 
 // Close deregisters the instance, and returns when the goroutine of the Registration has ended.
-// It waits until ctx ends, but at most 10 s. An error means that the coordinator has not
-// confirmed the removal. In this case it removes the instance when the lease ends. Further
-// calls do nothing and return the same error.
+// Close waits until ctx ends, but at most 10 s. An error means that the coordinator has not
+// confirmed the removal. In this case the coordinator removes the instance when the lease ends.
+// Further calls do nothing and return the same error.
 func (r *Registration) Close(ctx context.Context) error {
 	r.closing.Do(func() { r.closed = r.close(ctx) })
 	return r.closed
@@ -191,8 +192,8 @@ func (r *Registration) setState(s State) {
 	r.state = s
 }
 
-// end marks the Registration as ended, stores err as the reason and logs it. It does not log
-// an end that Close or the context of Register has caused.
+// end marks the Registration as ended, and stores and logs err, the reason. It does not log an end
+// that Close or the context of Register has caused.
 func (r *Registration) end(err error) {
 	switch {
 	case errors.Is(context.Cause(r.loop), errStopped):

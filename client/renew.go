@@ -16,8 +16,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// registerTimeout is the longest time of one attempt to register. A slow store needs some time,
-// but a dead connection must be detected.
+// registerTimeout is the longest time of one attempt to register. A coordinator with a slow store
+// needs some time to answer, but a dead connection must be detected.
 const registerTimeout = 10 * time.Second
 
 // run keeps the instance registered until the Registration ends. lease is the present lease,
@@ -39,8 +39,9 @@ func (r *Registration) keepRegistered(lease *pb.Lease) error {
 				return err
 			}
 		}
-		// From now on errors do not end the Registration: the coordinator has accepted the
-		// instance once, so its configuration may be wrong only for some time.
+		// From now on, a registration that the coordinator calls invalid is tried again.
+		// The coordinator has accepted it once, so the configuration of the coordinator is
+		// probably wrong only for some time.
 		giveUp = func(error) bool { return false }
 		if err := r.keepRenewed(lease); !errors.Is(err, ErrLeaseUnknown) {
 			return err
@@ -55,28 +56,28 @@ func (r *Registration) keepRegistered(lease *pb.Lease) error {
 // isInvalid reports whether the coordinator has found a fault in the fields of a registration.
 func isInvalid(err error) bool { return status.Code(err) == codes.InvalidArgument }
 
-// acquire tries to register until one of three things happens: the coordinator accepts, stop
-// ends, or giveUp returns true for an error. call is the context of the calls.
-func (r *Registration) acquire(stop, call context.Context, giveUp func(error) bool) (*pb.Lease, error) {
+// acquire tries to register until the coordinator accepts, ctx ends, or giveUp returns true for an
+// error. calls is the context of the gRPC calls.
+func (r *Registration) acquire(ctx, calls context.Context, giveUp func(error) bool) (*pb.Lease, error) {
 	back := r.backoff()
 	var failing outage
 	for {
-		lease, err := r.register(call)
+		lease, err := r.register(calls)
 		if err == nil {
 			r.accept(lease)
 			return lease, nil
 		}
-		if stop.Err() == nil && giveUp(err) {
+		if ctx.Err() == nil && giveUp(err) {
 			return nil, err
 		}
 		failing.warn(r, "cannot register; trying again", err)
-		if !wait(stop, back.after(err), nil) {
-			return nil, fmt.Errorf("%w: %w", context.Cause(stop), err)
+		if !wait(ctx, back.pauseAfter(err), nil) {
+			return nil, fmt.Errorf("%w: %w", context.Cause(ctx), err)
 		}
 	}
 }
 
-// register makes one attempt. acquire makes further attempts, and logs failures.
+// register makes one attempt to register. The caller makes further attempts, and logs failures.
 func (r *Registration) register(ctx context.Context) (*pb.Lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, registerTimeout)
 	defer cancel()
@@ -93,10 +94,10 @@ func (r *Registration) register(ctx context.Context) (*pb.Lease, error) {
 	return resp.GetLeases()[0], nil
 }
 
-// closeAfterTimeout closes silent connections after a call that began at the time began, if the
-// call has timed out. It does nothing if the call has taken less time than least.
-func (c *Client) closeAfterTimeout(began time.Time, least time.Duration, err error) {
-	if waited := time.Since(began); status.Code(err) == codes.DeadlineExceeded && waited >= least {
+// closeAfterTimeout closes silent connections if err says that a call has timed out, and the call
+// has lasted for at least the time minimum. began is the time at which the call began.
+func (c *Client) closeAfterTimeout(began time.Time, minimum time.Duration, err error) {
+	if waited := time.Since(began); status.Code(err) == codes.DeadlineExceeded && waited >= minimum {
 		c.connections.closeSilent(waited)
 	}
 }
@@ -113,8 +114,9 @@ func (r *Registration) accept(lease *pb.Lease) {
 	r.c.log.Info("registered", "name", r.inst.id().String(), "address", lease.GetAddress())
 }
 
-// keepRenewed renews the lease until the Registration ends or the coordinator does not know the
-// lease any more, and returns an error that says which. After other errors it tries again.
+// keepRenewed renews the lease until the Registration ends, or until a renewal fails with
+// ErrLeaseUnknown or ErrSuperseded. It returns the reason as an error. After other errors it tries
+// again.
 func (r *Registration) keepRenewed(lease *pb.Lease) error {
 	reports := newReporter(r, lease)
 	defer reports.stop()
@@ -135,7 +137,7 @@ func (r *Registration) keepRenewed(lease *pb.Lease) error {
 			return err
 		default:
 			failing.warn(r, "cannot renew; trying again", err)
-			pause = back.after(err)
+			pause = back.pauseAfter(err)
 		}
 	}
 	return context.Cause(r.loop)
@@ -158,17 +160,17 @@ func (r *Registration) backoff() backoff {
 	return backoff{limit: min(maxBackoff, leaseTime(r.inst.TTL)/3)}
 }
 
-// leaseTime returns said, the length of a lease, within the allowed bounds. Without the lower
-// bound, a wrong value would cause renewals without a pause between them.
-func leaseTime(said time.Duration) time.Duration {
-	if said == 0 {
+// leaseTime returns ttl, the length of a lease, or the nearest allowed value. 0 means the default.
+// Without the lower bound, a wrong value would cause renewals without a pause between them.
+func leaseTime(ttl time.Duration) time.Duration {
+	if ttl == 0 {
 		return wire.DefaultTTL
 	}
-	return min(max(said, wire.MinTTL), wire.MaxTTL)
+	return min(max(ttl, wire.MinTTL), wire.MaxTTL)
 }
 
-// renewPause returns the pause until the next renewal. It is a third of the lease, minus a random
-// part of up to a fifth of the pause. So instances do not renew at the same time.
+// renewPause returns the pause until the next renewal of a lease that lasts for ttl. The pause is
+// random, between 80 % and 100 % of a third of ttl. So instances do not all renew at the same time.
 func renewPause(ttl time.Duration) time.Duration {
 	third := ttl / 3
 	return delay.Between(third*4/5, third, rand.Float64())
@@ -177,7 +179,7 @@ func renewPause(ttl time.Duration) time.Duration {
 // outage is a series of failures. It logs equal failures in the series only once.
 type outage struct {
 	active bool
-	code   codes.Code // code and reason of the last failure that was logged
+	code   codes.Code // gRPC code and reason of the last failure that was logged
 	reason string
 }
 

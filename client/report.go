@@ -31,8 +31,8 @@ type reporter struct {
 	// kick receives a value when the coordinator has ended the stream because the lease has
 	// ended. The goroutine that renews the lease then sends a renewal at once.
 	kick chan struct{}
-	// unreachable logs that the coordinator cannot reach the instance, once for each outage,
-	// even if streams are opened several times.
+	// unreachable logs that the coordinator cannot reach the instance. It logs this once for
+	// each outage, even if several streams are opened during the outage.
 	unreachable outage
 	// refused logs that the coordinator refuses reports. Only the goroutine of the stream uses
 	// this field.
@@ -47,9 +47,9 @@ func newReporter(r *Registration, lease *pb.Lease) *reporter {
 	return &reporter{r: r, lease: lease, kick: make(chan struct{}, 1)}
 }
 
-// setUnreachable starts or stops the reports after a renewal, whose answer says whether the
-// coordinator reaches the instance. While a stream is open, this answer is always yes, so it is
-// ignored.
+// setUnreachable starts or stops the reports after a renewal. The answer to the renewal says
+// whether the instance is unreachable for the coordinator. While a stream is open, the answer is
+// always false, and is ignored.
 func (p *reporter) setUnreachable(unreachable bool) {
 	switch {
 	case unreachable && p.r.inst.Feed == nil:
@@ -117,7 +117,7 @@ func (p *reporter) run(ctx context.Context) {
 			return
 		}
 		back.succeeded(life)
-		if !wait(ctx, back.after(err)+p.r.c.budget.reserve(time.Now()), nil) {
+		if !wait(ctx, back.pauseAfter(err)+p.r.c.budget.reserve(time.Now()), nil) {
 			return
 		}
 	}
@@ -139,7 +139,7 @@ func (p *reporter) stream(ctx context.Context) (life time.Duration, err error) {
 	if err := p.push(ctx, stream); !errors.Is(err, io.EOF) {
 		end(err)
 	}
-	// If a send has failed, the receiving side returns the reason.
+	// waitForEnd returns the reason why the stream has ended, also if a send has failed.
 	ended.Wait()
 	return time.Since(began), domainError(context.Cause(ctx))
 }

@@ -17,7 +17,7 @@ import (
 const maxAttempts = 3
 
 // idempotent has the methods that may be called again even if the coordinator has executed the
-// first call. SetOverride is not among them: the time of the override would begin again.
+// first call. SetOverride is not one of them, because a second call would extend the override.
 var idempotent = map[string]bool{
 	pb.RegistryService_Register_FullMethodName:     true,
 	pb.RegistryService_Renew_FullMethodName:        true,
@@ -46,12 +46,12 @@ type retriedCall struct {
 	ctx        context.Context
 	idempotent bool
 	back       backoff
-	next       time.Duration // pause before the next attempt; 0 if it is not computed
+	next       time.Duration // pause before the next attempt; 0 if retriable has not computed it
 }
 
-// retriable reports whether the call is tried again, and computes the pause before. It returns
-// false if the pause would end after the deadline of the call. In this case the caller receives
-// err, which says more than DEADLINE_EXCEEDED.
+// retriable reports whether the call is tried again, and computes the pause before the next
+// attempt. It returns false if the pause would end after the deadline of the call. In this case the
+// caller receives err, which is more useful than DEADLINE_EXCEEDED.
 func (c *retriedCall) retriable(err error) bool {
 	if !c.isTemporary(err) {
 		return false
@@ -78,8 +78,8 @@ func (c *retriedCall) isTemporary(err error) bool {
 	return false
 }
 
-// pause returns the pause before the next attempt. If the attempt has run into its own time-out,
-// the library calls pause without calling retriable before.
+// pause returns the pause before the next attempt. If only the time-out of a single attempt has
+// ended, the library calls pause without a call of retriable before.
 func (c *retriedCall) pause(context.Context, uint) time.Duration {
 	next := c.next
 	if next == 0 {

@@ -49,8 +49,9 @@ type Update struct {
 	// Entries are the complete states of the names that have changed. Do not modify them.
 	Entries []*Entry
 	// Snapshot reports that Entries are a part of a snapshot, which has all selected entries.
-	// SnapshotEnd reports that they are the last part. Known entries that are in no part do
-	// not exist any more. After a Stale update, an unfinished snapshot begins again.
+	// SnapshotEnd reports that Entries are the last part of the snapshot. Known entries that
+	// are in no part do not exist any more. After a Stale update, an unfinished snapshot begins
+	// again.
 	Snapshot, SnapshotEnd bool
 	// Gap reports that the Watch may have missed changes. In this case the Update is the first
 	// part of a snapshot, which replaces the missed changes.
@@ -122,7 +123,8 @@ type watcher struct {
 	stale   bool // true if the caller has already received a Stale update in this outage
 }
 
-// run opens one stream after another and receives from it. Its error says why it opens no more.
+// run opens one stream after another, and yields what each stream receives. The returned error says
+// why it opens no further stream.
 func (w *watcher) run(ctx context.Context) error {
 	for {
 		life, err := w.receive(ctx)
@@ -138,7 +140,7 @@ func (w *watcher) run(ctx context.Context) error {
 			return errBreak
 		}
 		w.back.succeeded(life)
-		pause := w.back.after(err) + w.c.budget.reserve(time.Now())
+		pause := w.back.pauseAfter(err) + w.c.budget.reserve(time.Now())
 		if !wait(ctx, pause, nil) {
 			return context.Cause(ctx)
 		}

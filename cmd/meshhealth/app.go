@@ -15,7 +15,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// app has what a command needs from its surroundings: its streams, its clock and its terminal.
+// app has the parts of the process environment that commands use: standard streams, environment
+// variables, clock, time zone, terminal and signals.
 type app struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
@@ -25,9 +26,11 @@ type app struct {
 	// columns is the width of the terminal to which stdout writes, in characters. It is 0 if
 	// stdout is not a terminal.
 	columns int
-	// hangups receives SIGHUP signals. It has room for one signal, and is nil in tests.
+	// hangups receives SIGHUP signals. The channel has a buffer for one signal. In tests it is
+	// nil.
 	hangups chan os.Signal
-	// listening is called with the addresses when a coordinator listens. Only tests set it.
+	// listening is called with the addresses of the two listeners when the command coordinator
+	// has opened them. Only tests set this field.
 	listening func(grpc, http string)
 }
 
@@ -39,7 +42,7 @@ func newApp() *app {
 	return a
 }
 
-// The exit codes that do not stand for a status.
+// Exit codes for the result of a command. exitCodeOf returns the exit code for a health status.
 const (
 	exitOK   = 0
 	exitFail = 3 // the command has failed
@@ -73,7 +76,8 @@ func hintedAll(err error, hint string) error {
 	return errors.Join(all...)
 }
 
-// flatten returns the errors that errors.Join has joined in err. It returns none for nil.
+// flatten returns the errors that errors.Join has joined in err. If err is nil, the result is
+// empty.
 func flatten(err error) []error {
 	if err == nil {
 		return nil
@@ -89,8 +93,8 @@ func flatten(err error) []error {
 	return all
 }
 
-// printError prints an error, or each of several joined errors on a line. After the errors it prints
-// their hints, each hint once.
+// printError prints err to stderr. If errors.Join has made err, each joined error gets its own
+// line. Hints are printed below the errors, and equal hints only once.
 func (a *app) printError(err error) {
 	var hints []string
 	for _, one := range flatten(err) {
@@ -104,8 +108,8 @@ func (a *app) printError(err error) {
 	}
 }
 
-// allowSignal returns nil if a signal has stopped the command while it started, because this is not
-// a failure. Otherwise it returns err.
+// allowSignal returns nil if a signal has stopped the command before the command had started,
+// because this is not a failure. Otherwise it returns err.
 func (a *app) allowSignal(ctx context.Context, err error) error {
 	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
 		return err
@@ -137,5 +141,5 @@ func cleanLines(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// maxShown is the largest length of a printed text from the coordinator, in bytes per line.
+// maxShown is the largest number of bytes that are printed of one line of text.
 const maxShown = 4 * wire.MaxText

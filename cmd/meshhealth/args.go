@@ -10,19 +10,21 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// usage returns an error about a wrong command line. Its hint names the help of the command.
+// usage returns an error about a wrong command line. The error has a hint to try the option --help
+// of cmd.
 func usage(cmd *cobra.Command, format string, args ...any) error {
 	return hinted(helpHint(cmd), format, args...)
 }
 
-// usageAll adds the hint that names the help of cmd to each error that is joined in err.
+// usageAll adds a hint to each error that is joined in err: to try the option --help of cmd.
 func usageAll(cmd *cobra.Command, err error) error { return hintedAll(err, helpHint(cmd)) }
 
 func helpHint(cmd *cobra.Command) string {
 	return fmt.Sprintf("Try `%s --help`.", cmd.CommandPath())
 }
 
-// badFlag adds the allowed values to the error err about a flag.
+// badFlag converts err, an error about a flag of cmd. For a wrong value, the result also says which
+// values are allowed.
 func badFlag(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		allowed := map[string]string{
@@ -35,7 +37,8 @@ func badFlag(cmd *cobra.Command, err error) error {
 	return usage(cmd, "%w", err)
 }
 
-// noArgs refuses all arguments. An argument of the root command is probably a mistyped command.
+// noArgs refuses all arguments. An argument of the root command is probably a mistyped command, so
+// the error names similar commands.
 func noArgs(cmd *cobra.Command, args []string) error {
 	switch {
 	case len(args) == 0:
@@ -50,11 +53,11 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usage(cmd, "unknown command %q", args[0])
 }
 
-// atLeastOne requires one or more arguments. Error texts call an argument name.
-func atLeastOne(name string) cobra.PositionalArgs {
+// atLeastOne requires one or more arguments. noun is the word for an argument in error texts.
+func atLeastOne(noun string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			return usage(cmd, "no %s given", name)
+			return usage(cmd, "no %s given", noun)
 		}
 		return nil
 	}
@@ -68,14 +71,15 @@ func atMostOne(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// exactlyOne requires one argument. Error texts call the argument name.
-func exactlyOne(name string) cobra.PositionalArgs {
+// exactlyOne requires one argument. noun is the word for the argument in error texts.
+func exactlyOne(noun string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		return errors.Join(atLeastOne(name)(cmd, args), atMostOne(cmd, args))
+		return errors.Join(atLeastOne(noun)(cmd, args), atMostOne(cmd, args))
 	}
 }
 
-// exactlyTwo requires two arguments. Error texts call the arguments first and second.
+// exactlyTwo requires two arguments. first and second are the words for the arguments in error
+// texts.
 func exactlyTwo(first, second string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch len(args) {
@@ -90,7 +94,8 @@ func exactlyTwo(first, second string) cobra.PositionalArgs {
 	}
 }
 
-// ifGiven calls check with the value of a flag. If the value is empty, it returns nil.
+// ifGiven returns the result of check for value, the value of a flag. It returns nil if value is
+// empty, because then the flag was not given.
 func ifGiven(value string, check func(string) error) error {
 	if value == "" {
 		return nil

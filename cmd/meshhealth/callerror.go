@@ -13,7 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// callError converts the error of a call into an error for the user. It may add a hint.
+// callError converts the error of a gRPC call into an error for the user, which may have a hint.
 func (t *target) callError(err error) error {
 	if err == nil {
 		return nil

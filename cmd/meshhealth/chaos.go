@@ -84,7 +84,7 @@ func runChaos(a *app, cmd *cobra.Command, f *chaosFlags) error {
 	return nil
 }
 
-// exitBad is the exit code if a scenario has failed.
+// exitBad is the exit code of the command chaos if a scenario has failed.
 const exitBad = 2
 
 func (f *chaosFlags) check(cmd *cobra.Command) error {
@@ -101,9 +101,9 @@ func (f *chaosFlags) check(cmd *cobra.Command) error {
 // chaosChild is the name of a hidden command, which the child processes of the chaos command run.
 const chaosChild = "chaos-child"
 
-// chaosProcess returns a child process that runs this program again until its stdin ends. If args is
-// empty, the child runs instances that the chaos command controls. Otherwise it runs the command
-// line args.
+// chaosProcess returns a child process that runs this program again. The child ends when its stdin
+// ends. If args is empty, the child runs instances that the chaos command controls. Otherwise the
+// child runs the command line args.
 func chaosProcess(_ context.Context, args ...string) *exec.Cmd {
 	self, err := os.Executable()
 	if err != nil {

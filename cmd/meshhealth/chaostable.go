@@ -9,7 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/chaos"
 )
 
-// printVerdicts prints a table with the results of all scenarios, and remarks below the table.
+// printVerdicts prints a table with the results of all chaos scenarios. Below the table it prints
+// remarks on the results.
 func printVerdicts(a *app, all []chaos.Verdict, p pen) error {
 	t := table{head: []string{
 		"SCENARIO", "INSTANCES", "TRANSITIONS", "FALSE", "MISSED", "LATE", "P50", "P99", "MAX", "TOOK", "VERDICT",
@@ -43,8 +44,8 @@ func verdictRow(v *chaos.Verdict) []cell {
 	return append(row, cell{text: v.Took.Round(100 * time.Millisecond).String()}, cell{v.Word(), verdict})
 }
 
-// rounded formats the time that a detection has taken. It returns a dash for 0, which means that
-// no time was measured.
+// rounded formats the time that the coordinator has needed to publish a changed status. It returns
+// a dash for 0, which means that no time was measured.
 func rounded(d time.Duration) string {
 	switch {
 	case d == 0:
@@ -55,7 +56,7 @@ func rounded(d time.Duration) string {
 	return d.Round(time.Millisecond).String()
 }
 
-// remarks returns the parts of a result that do not fit into the table, one text for each.
+// remarks returns the parts of a result that do not fit into the table. Each part is one text.
 func remarks(v *chaos.Verdict) []string {
 	var lines []string
 	if v.Skipped != "" {

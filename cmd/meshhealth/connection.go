@@ -23,8 +23,8 @@ type connection struct {
 	registry pb.RegistryServiceClient
 }
 
-// ask checks the flags in t, connects to the coordinator, and calls f. The context of f ends after
-// the time-out of the target.
+// ask checks the flags in t, connects to the coordinator, and calls f. The context that f receives
+// ends after the time-out in t.
 func (a *app) ask(cmd *cobra.Command, t *target, f func(ctx context.Context, conn *connection) error) error {
 	if err := t.complete(cmd, a.getenv); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (a *app) ask(cmd *cobra.Command, t *target, f func(ctx context.Context, con
 }
 
 // ask connects to the coordinator and calls f. The fields of t must already be checked. The context
-// of f ends after the time-out of the target.
+// that f receives ends after the time-out in t.
 func (t *target) ask(ctx context.Context, f func(ctx context.Context, conn *connection) error) error {
 	conn, closeConn, err := t.dial()
 	if err != nil {
@@ -80,7 +80,8 @@ func (conn *connection) check(ctx context.Context, name string) (*pb.Health, err
 	case err != nil:
 		return nil, conn.callError(err)
 	case resp.GetHealth() == nil:
-		// The server implements only the fields of grpc.health.v1.
+		// The answer contains only the fields of grpc.health.v1, so the server does not
+		// implement more.
 		id := health.ParseID(name)
 		return &pb.Health{Service: id.Service, Instance: id.Instance, Status: resp.GetStatus()}, nil
 	}

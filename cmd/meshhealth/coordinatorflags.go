@@ -40,7 +40,8 @@ func (f *coordinatorFlags) addTo(fl *pflag.FlagSet) {
 	fl.StringVar(&f.logLevel, "log-level", "", strings.Join(config.LogLevels(), ", ")+" (default "+config.DefaultLogLevel+")")
 }
 
-// settings returns the settings in the configuration file. Flags replace settings of the file.
+// settings returns the settings from the configuration file, if there is one. Flags that are given
+// replace settings from the file.
 func (f *coordinatorFlags) settings(ctx context.Context, cmd *cobra.Command) (*config.Settings, error) {
 	if f.memory && f.dataDir != "" {
 		return nil, usage(cmd, "--data-dir is given beside --memory; allowed: one of them")
@@ -58,7 +59,8 @@ func (f *coordinatorFlags) settings(ctx context.Context, cmd *cobra.Command) (*c
 	return s, f.change(cmd, s)
 }
 
-// configError adds the name of the flag --config to an error that does not name the file itself.
+// configError adds the flag name --config to err if the file could not be read. An error about the
+// content of the file already names the file.
 func configError(err error) error {
 	if config.IsFault(err) {
 		return err
@@ -66,7 +68,7 @@ func configError(err error) error {
 	return fmt.Errorf("--config: %w", err)
 }
 
-// change replaces settings of the file by the given flags, and checks the result.
+// change replaces settings from the configuration file by the given flags, and checks the result.
 func (f *coordinatorFlags) change(cmd *cobra.Command, s *config.Settings) error {
 	f.apply(s)
 	if err := f.faults(cmd, s); err != nil {
@@ -75,7 +77,7 @@ func (f *coordinatorFlags) change(cmd *cobra.Command, s *config.Settings) error 
 	return checkListeners(s)
 }
 
-// checkListeners returns the error of Settings.Check with a hint for the user.
+// checkListeners checks the settings. An error about TLS or plaintext gets a hint for the user.
 func checkListeners(s *config.Settings) error {
 	switch err := s.Check(); {
 	case errors.Is(err, config.ErrInsecureTLS):
@@ -112,8 +114,8 @@ func (f *coordinatorFlags) hasTLS() bool {
 	return f.tlsCert != "" || f.tlsKey != "" || f.tlsClient != ""
 }
 
-// replace sets dst to the value of a flag. An empty value, for a flag that was not given, changes
-// nothing.
+// replace sets the setting dst to flag, the value of a flag. It does nothing if the value is empty,
+// because then the flag was not given.
 func replace(dst *string, flag string) {
 	if flag != "" {
 		*dst = flag

@@ -60,7 +60,8 @@ func runDemo(a *app, cmd *cobra.Command, f *demoFlags) error {
 		return err
 	}
 	p := a.pen(f.colour.colour)
-	// The demo prints the entries of the first snapshot as changes too.
+	// The printer counts as started from the beginning, so that it prints the entries of the
+	// first snapshot as changes.
 	w := newWatchPrinter(a, &watchFlags{target: target{address: f.listen}, output: f.colour, zones: f.zones}, nil)
 	w.started = true
 	return a.allowSignal(cmd.Context(), demo.Run(cmd.Context(), demo.Config{

@@ -48,8 +48,8 @@ comes back at once.`,
 	return cmd
 }
 
-// deregister removes the named instances. If it cannot remove some of them, it prints their errors
-// and removes the others.
+// deregister removes the named instances. If it cannot remove some of them, it prints an error for
+// each of these, and removes the others.
 func (a *app) deregister(ctx context.Context, conn *connection, out *output, names []string, force bool) error {
 	failed := false
 	for _, name := range names {

@@ -24,7 +24,7 @@ func (f *findings) exitCode() int {
 	}
 	code := exitOK
 	if len(f.asked)+len(f.missing) == 0 {
-		code = exitFail // the server is an embedded server that serves no services
+		code = exitFail // the server has no entries: it is part of a service process that publishes nothing
 	}
 	for _, h := range f.asked {
 		code = worstExitCode(code, exitCodeOf(h.GetStatus()))
@@ -33,7 +33,7 @@ func (f *findings) exitCode() int {
 }
 
 // find gets the entries of the given names, or of the whole mesh if there are no names. It calls
-// received for each entry to list, in the order of the list, as soon as the entry has come.
+// received for each entry to print, as soon as the entry has arrived.
 func (conn *connection) find(ctx context.Context, names []string, received func(*pb.Health) error) (*findings, error) {
 	if len(names) == 0 {
 		return conn.findMesh(ctx, received)
@@ -74,7 +74,7 @@ func (conn *connection) findMesh(ctx context.Context, received func(*pb.Health) 
 			return nil, err
 		}
 	}
-	if f.mesh == nil { // an embedded server has answered; it has no mesh
+	if f.mesh == nil { // the server is part of a service process; only a coordinator has an entry of the mesh
 		f.asked = f.entries
 	}
 	return f, nil

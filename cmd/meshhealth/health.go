@@ -19,10 +19,10 @@ func (p pen) statusOf(h *pb.Health) cell {
 }
 
 // removed returns the table cell for an entry that does not exist any more.
-func (p pen) removed() cell { return cell{p.or("✂", "-") + " REMOVED", faint} }
+func (p pen) removed() cell { return cell{p.choose("✂", "-") + " REMOVED", faint} }
 
-// causeOf returns the name of a cause for a table. It returns an empty text for the cause "ok",
-// which says no more than the status.
+// causeOf returns the name of a cause for a table. For the cause "ok" it returns an empty text,
+// because the status already says this.
 func causeOf(c pb.Cause) string {
 	switch cause := health.CauseFromWire(int32(c)); cause {
 	case health.CauseOK:
@@ -32,8 +32,8 @@ func causeOf(c pb.Cause) string {
 	}
 }
 
-// lastedOf returns how long a status has lasted. The time was measured by the coordinator, because
-// the local clock may differ.
+// lastedOf returns how long a status has lasted, as the coordinator has measured it. The local
+// clock may differ from the clock of the coordinator.
 func lastedOf(h *pb.Health) string {
 	if h.GetAge() == nil {
 		return ""
@@ -41,7 +41,8 @@ func lastedOf(h *pb.Health) string {
 	return age(h.GetAge().AsDuration())
 }
 
-// routableOf returns how many instances of a service are routable, in the form 2/3.
+// routableOf returns a text such as 2/3 for an aggregate: 2 of its 3 members are routable, which
+// means SERVING or DEGRADED.
 func routableOf(h *pb.Health) string {
 	c := h.GetCounts()
 	if c == nil {
@@ -107,7 +108,8 @@ func nextOf(h *pb.Health) string {
 	return fmt.Sprintf("not confirmed: %s in %s unless it is heard of", decisionOf(h.GetNextCause()), age(in))
 }
 
-// decisionOf returns the status that an instance gets for the cause c.
+// decisionOf describes the next status of an unconfirmed instance. c is the cause with which the
+// coordinator will set this status.
 func decisionOf(c pb.Cause) string {
 	cause := health.CauseFromWire(int32(c))
 	switch cause {
@@ -130,7 +132,8 @@ func isZone(h *pb.Health) bool {
 	return zone
 }
 
-// exitCodeOf returns the exit code for a status. An unknown number counts as UNKNOWN.
+// exitCodeOf returns the exit code for a status. A number that is not a known status counts as
+// UNKNOWN.
 func exitCodeOf(s pb.Status) int {
 	status, _ := health.StatusFromWire(int32(s))
 	return status.ExitCode()

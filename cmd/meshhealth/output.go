@@ -80,8 +80,8 @@ func printLine(w io.Writer, text []byte) error {
 	return err
 }
 
-// escaped replaces the characters for which mustEscape is true by their \u escapes. It returns
-// a text without such characters itself.
+// escaped replaces each character for which mustEscape is true by its \u escape. If the text has no
+// such characters, the result is the unchanged text.
 func escaped(text []byte) []byte {
 	if !bytes.ContainsFunc(text, mustEscape) {
 		return text
@@ -97,7 +97,8 @@ func escaped(text []byte) []byte {
 	return b.Bytes()
 }
 
-// mustEscape reports whether JSON allows a character that a terminal may execute.
+// mustEscape reports whether the program must escape r in JSON. JSON itself does not require this,
+// but a terminal could interpret r as a command.
 func mustEscape(r rune) bool {
 	return r >= 0x7f && (unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp))
 }

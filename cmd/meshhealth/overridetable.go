@@ -9,8 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// listCommand returns a command that lists overrides. If maintenance is true, it lists only those
-// with the status MAINTENANCE.
+// listCommand returns a command that lists overrides. If maintenance is true, the command lists
+// only overrides with the status MAINTENANCE.
 func listCommand(a *app, short string, maintenance bool) *cobra.Command {
 	var (
 		t   target
@@ -79,7 +79,8 @@ func (a *app) printOverrides(out *output, list []*pb.ForcedScope) error {
 	return t.print(a.stdout, p, a.columns)
 }
 
-// actionCells returns the table cells for a transition that is an action on an override.
+// actionCells returns the table cells for a transition which says that an override was set, was
+// cleared or has ended.
 func actionCells(p pen, t *pb.Transition) []cell {
 	what := map[pb.Action]string{
 		pb.Action_ACTION_OVERRIDE_SET:     "forced",

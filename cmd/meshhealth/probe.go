@@ -53,7 +53,8 @@ Flags:
 	return cmd
 }
 
-// run connects to the server and prints its status once. With the flag -watch, it prints each change.
+// run connects to the server and prints the status of the service once. With the flag -watch, it
+// prints each change of the status.
 func (p *probe) run(ctx context.Context, a *app) error {
 	if len(p.ignored) > 0 {
 		a.say("meshhealth: arguments from %q on are ignored, since it is no flag", p.ignored[0])

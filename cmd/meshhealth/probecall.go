@@ -28,7 +28,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The exit codes of the command probe are those of grpc-health-probe, which it can replace.
+// Exit codes of the command probe. They are equal to those of grpc-health-probe, because the
+// command can replace that program.
 const (
 	probeArguments = 1
 	probeConnect   = 2
@@ -37,8 +38,8 @@ const (
 	probeSPIFFE    = 20
 )
 
-// dial returns a connection that is not established yet. If err is not nil, code is the exit code of
-// the command.
+// dial returns a connection, without waiting until it is established. If err is not nil, code is
+// the exit code of the command.
 func (p *probe) dial() (conn *grpc.ClientConn, code exitCode, err error) {
 	switch {
 	case p.alts:
@@ -112,8 +113,8 @@ func (p *probe) credentials() (credentials.TransportCredentials, error) {
 	return credentials.NewTLS(cfg), errors.Join(errs...)
 }
 
-// connect waits until the connection is established, at most until the connect time-out. The server
-// may not listen yet when the probe starts.
+// connect waits until the connection is established, but not longer than the connect time-out. It
+// waits because the server may not listen yet when the probe starts.
 func (p *probe) connect(ctx context.Context, conn *grpc.ClientConn) error {
 	waiting, cancel := context.WithTimeout(ctx, p.connectTimeout)
 	defer cancel()

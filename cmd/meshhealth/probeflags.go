@@ -129,14 +129,15 @@ func (p *probe) check() error {
 	return errors.Join(errs...)
 }
 
-// headers are the values of the flag for gRPC headers, which the probe sends with each call.
+// headers are the values of the flag -rpc-header. The probe sends them as gRPC headers with each
+// call.
 type headers struct{ metadata.MD }
 
 // String implements flag.Value.
 func (h *headers) String() string { return "" }
 
-// Set implements flag.Value. It does not check whether HTTP/2 allows the header: gRPC refuses other
-// headers when they are sent. grpc-health-probe does the same.
+// Set implements flag.Value. It does not check whether HTTP/2 allows the header, and neither does
+// grpc-health-probe. gRPC refuses a forbidden header when the probe makes the call.
 func (h *headers) Set(text string) error {
 	name, value, ok := strings.Cut(text, ":")
 	if !ok {

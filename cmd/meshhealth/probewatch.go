@@ -20,8 +20,8 @@ type received struct {
 	healthy bool
 }
 
-// watchChanges prints each change until ctx ends. Its exit code stands for the last status, as
-// without the flag -watch.
+// watchChanges prints each change of the status until ctx ends. The returned exit code stands for
+// the last status, as without the flag -watch.
 func (p *probe) watchChanges(ctx context.Context, a *app, conn *grpc.ClientConn) error {
 	var last received
 	show := func(r received) error {

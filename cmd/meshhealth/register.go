@@ -140,7 +140,7 @@ func parseLabels(list []string) (map[string]string, error) {
 }
 
 // registerFile registers all instances in a file, in batches. The coordinator registers either all
-// instances of a batch or none. After a failed batch, registerFile sends no more.
+// instances of a batch or none. After a failed batch, registerFile sends no further batch.
 func (f *registerFlags) registerFile(a *app, cmd *cobra.Command, names []string) error {
 	if err := errors.Join(f.output.check(cmd), checkFileOnly(cmd, names)); err != nil {
 		return err
@@ -183,13 +183,13 @@ func checkFileOnly(cmd *cobra.Command, names []string) error {
 	return errors.Join(errs...)
 }
 
-// batchSize returns how many registrations from the start of list fit into one request. It is at
-// least 1.
+// batchSize returns how many registrations from the start of list fit into one request. The result
+// is at least 1.
 func batchSize(list []listed) int {
-	const most = wire.MaxRequest - 64<<10 // in bytes; 64 KiB are reserved for framing
+	const maxBytes = wire.MaxRequest - 64<<10 // 64 KiB of a request are reserved for framing
 	bytes := 0
 	for i, l := range list {
-		if bytes += proto.Size(l.Registration) + 8; i == wire.MaxRegistrations || i > 0 && bytes > most {
+		if bytes += proto.Size(l.Registration) + 8; i == wire.MaxRegistrations || i > 0 && bytes > maxBytes {
 			return i
 		}
 	}

@@ -81,8 +81,8 @@ func parseRegistrations(p *input.Problems, content []byte) []listed {
 // registrationReader collects the registrations while a file is parsed.
 type registrationReader struct {
 	all   []listed
-	first map[health.ID]int // number of the line in which each instance was found first
-	line  int               // number of the current line of JSON; 0 for YAML, where the node has the number
+	first map[health.ID]int // number of the first line that contains each instance
+	line  int               // number of the current line of JSON; 0 for YAML, because each YAML node has its line number
 }
 
 // readJSONLines parses one JSON object on each line with the YAML parser. This works because JSON is
@@ -109,7 +109,8 @@ func (r *registrationReader) readJSONLines(p *input.Problems, content []byte) {
 // jsonEscape matches one escape in a JSON string. Two escapes that form one character are one match.
 var jsonEscape = regexp.MustCompile(`\\(u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|.)`)
 
-// unescaped replaces the JSON escapes that YAML does not have.
+// unescaped replaces the JSON escapes that YAML does not have. Each is replaced by the character
+// for which it stands.
 func unescaped(content []byte) []byte {
 	return jsonEscape.ReplaceAllFunc(content, func(escape []byte) []byte {
 		var text string
@@ -120,7 +121,7 @@ func unescaped(content []byte) []byte {
 	})
 }
 
-// read parses one registration.
+// read parses one registration, and adds it to r.all or its faults to p.
 func (r *registrationReader) read(p *input.Problems, path string, n *yaml.Node) {
 	reg, percent := &pb.Registration{Static: true}, 0
 	before := len(p.List)

@@ -12,7 +12,8 @@ import (
 )
 
 // printStatus prints findings as a table, with a line about the mesh above it. If all is false, it
-// omits instances and zones that are well.
+// omits instances that are SERVING, confirmed and without an override. It also omits zones that are
+// not worse than their service or the mesh.
 func (a *app) printStatus(out *output, f *findings, all bool) error {
 	p := a.pen(out.colour)
 	if f.mesh != nil {
@@ -62,8 +63,9 @@ func headline(p pen, f *findings) string {
 	return text
 }
 
-// printCoordinator prints the status of the coordinator itself if it is not well. In this case the
-// other statuses may be wrong, because the coordinator computes them.
+// printCoordinator prints the status of the coordinator itself, unless it is SERVING, confirmed and
+// without an override. This warns the user: the coordinator computes all other statuses, so they
+// may be wrong.
 func (a *app) printCoordinator(p pen, h *pb.Health) {
 	if h == nil || isWell(h) {
 		return
@@ -115,8 +117,8 @@ func groupByService(entries []*pb.Health) []*serviceGroup {
 	return groups
 }
 
-// first returns the entry that decides the place of the group: the service or, without it, its first
-// instance.
+// first returns the entry that decides the place of the group in the table: the service. If the
+// group has no entry of the service, it is the first instance.
 func (g *serviceGroup) first() *pb.Health {
 	if g.self != nil {
 		return g.self
@@ -132,8 +134,8 @@ func worseFirst(a, b *pb.Health) int {
 	return strings.Compare(nameOf(a), nameOf(b))
 }
 
-// severity returns a number that is higher for a worse status. For equal statuses, it is higher if
-// the entry is not well.
+// severity returns a number that is higher for a worse status. Among SERVING entries, the number is
+// higher for an entry that is unconfirmed or has an override.
 func severity(h *pb.Health) int {
 	s, _ := health.StatusFromWire(int32(h.GetStatus()))
 	n := 0
@@ -149,7 +151,7 @@ func severity(h *pb.Health) int {
 }
 
 // addRows adds the rows of a service and its instances to t. hidden is the number of instances that
-// are omitted because they are well.
+// addRows omits because isWell is true for them.
 func (g *serviceGroup) addRows(t *table, p pen, all bool) (hidden int) {
 	if g.self != nil {
 		t.add(statusRow(p, g.self, strong)...)
@@ -167,8 +169,8 @@ func (g *serviceGroup) addRows(t *table, p pen, all bool) (hidden int) {
 	return hidden
 }
 
-// isWorseZone reports whether the table must show a zone, because its status is worse than the status
-// of the service or mesh.
+// isWorseZone reports whether the table must show the zone h, because its status is worse than the
+// status of the service or mesh.
 func (g *serviceGroup) isWorseZone(h *pb.Health) bool {
 	if g.self == nil {
 		return !isWell(h)

@@ -14,7 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// parseWait returns the statuses in text, the value of the flag --wait. It returns none if the flag
+// parseWait returns the statuses in text, the value of the flag --wait. It returns nil if the flag
 // was not given.
 func parseWait(cmd *cobra.Command, text string) (wanted []health.Status, err error) {
 	if !cmd.Flags().Changed("wait") {
@@ -38,7 +38,7 @@ func statusNames(statuses []health.Status) (names []string) {
 	return names
 }
 
-// statusWait waits until each of some names has one of the wanted statuses.
+// statusWait waits until each name in names has one of the statuses in wanted.
 type statusWait struct {
 	names  []string
 	wanted []health.Status

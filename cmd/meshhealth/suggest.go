@@ -20,9 +20,9 @@ func (conn *connection) unknownName(ctx context.Context, name string) error {
 	return hinted("`meshhealth status` lists the registered names.", "%s is not registered", name)
 }
 
-// near returns registered names that are similar to a mistyped name. It prefers instances of the same
-// service, then instances of similar services, then similar services. It returns none if the
-// coordinator does not answer, because the names are used only in a hint.
+// near returns registered names that are similar to a mistyped name. It prefers instances of the
+// same service, then instances of similar services, then similar services. If the coordinator does
+// not answer, the result is empty, because the names are used only in a hint.
 func (conn *connection) near(ctx context.Context, name string) []string {
 	id := health.ParseID(name)
 	if id.Instance == "" {
@@ -55,7 +55,7 @@ func (conn *connection) nearInstances(ctx context.Context, name string, services
 	}))
 }
 
-// names returns the names of all entries that s selects. After an error it returns none.
+// names returns the names of all entries that s selects. After an error it returns no names.
 func (conn *connection) names(ctx context.Context, s *pb.Selector) (names []string) {
 	for h, err := range conn.list(ctx, s) {
 		if err != nil {

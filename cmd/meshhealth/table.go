@@ -9,8 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// style is the colour or weight of a text, as an escape sequence for terminals. A colour repeats what
-// the text says, so that the output is complete without colours.
+// style is the colour or weight of a text, as an escape sequence for terminals. The output is
+// complete without styles, because each text has the same information as its style.
 type style string
 
 // The styles. Most colour-blind people can distinguish cyan, yellow and bold red, but not green and
@@ -59,17 +59,17 @@ func (p pen) paint(s style, text string) string {
 	return string(s) + text + reset
 }
 
-// or returns the first text. If only ASCII can be shown, it returns the second text.
-func (p pen) or(unicode, ascii string) string {
+// choose returns the text unicode, or the text ascii if the terminal can show only ASCII.
+func (p pen) choose(unicode, ascii string) string {
 	if p.ascii {
 		return ascii
 	}
 	return unicode
 }
 
-func (p pen) dots() string { return p.or("…", "...") }
+func (p pen) dots() string { return p.choose("…", "...") }
 
-// symbol is the character, and its style, that is printed before the name of a status.
+// symbol is the character that is printed before the name of a status, with its style.
 type symbol struct {
 	glyph, ascii string
 	style        style
@@ -92,7 +92,7 @@ func (p pen) status(s pb.Status) cell {
 	}
 	status, _ := health.StatusFromWire(int32(s))
 	sym := symbols[status]
-	return cell{text: p.or(sym.glyph, sym.ascii) + " " + status.String(), style: sym.style}
+	return cell{text: p.choose(sym.glyph, sym.ascii) + " " + status.String(), style: sym.style}
 }
 
 // cell is one field of a table.
@@ -154,11 +154,11 @@ func (t *table) widths() []int {
 
 // printRow writes one row without spaces at its end.
 func printRow(b *strings.Builder, p pen, widths []int, row []cell, columns int) {
-	at, spaces := 0, 0 // number of spaces to write before the next text
+	start, spaces := 0, 0 // column at which the next cell starts, and number of spaces to write before its text
 	for i, c := range row {
 		text := c.text
 		if last := i == len(widths)-1; last && columns > 0 {
-			text = cutColumns(text, max(columns-at, 8), p.dots())
+			text = cutColumns(text, max(columns-start, 8), p.dots())
 		}
 		if text != "" {
 			b.WriteString(strings.Repeat(" ", spaces))
@@ -166,7 +166,7 @@ func printRow(b *strings.Builder, p pen, widths []int, row []cell, columns int) 
 			spaces = 0
 		}
 		spaces += widths[i] - columnsOf(text) + len(gap)
-		at += widths[i] + len(gap)
+		start += widths[i] + len(gap)
 	}
 	b.WriteByte('\n')
 }

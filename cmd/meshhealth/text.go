@@ -32,7 +32,7 @@ func columnsOfRune(r rune) int {
 	return 1
 }
 
-// cutColumns shortens a text to at most limit columns. If it cuts, dots is the end of the result.
+// cutColumns shortens a text to at most limit columns. A text that it has shortened ends with dots.
 func cutColumns(text string, limit int, dots string) string {
 	if columnsOf(text) <= limit {
 		return text

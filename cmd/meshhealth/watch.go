@@ -61,8 +61,8 @@ func (f *watchFlags) check(cmd *cobra.Command) error {
 	return errors.Join(errs...)
 }
 
-// watchOptions returns the options for a Watch of the given names: services with their instances, or
-// single names.
+// watchOptions returns the options for a Watch of the given names. Either all names are services,
+// which are watched with their instances, or none is. Otherwise it returns an error.
 func watchOptions(names []string) (o client.WatchOptions, err error) {
 	for _, name := range names {
 		if strings.Contains(name, "/") || name == health.MeshName || name == "" {
@@ -77,7 +77,7 @@ func watchOptions(names []string) (o client.WatchOptions, err error) {
 	return o, nil
 }
 
-// The causes with which the context of a watch ends.
+// Causes with which the command watch ends the context of its Watch.
 var (
 	errNoAnswer = errors.New("no answer")
 	errTimeUp   = errors.New("time is up")

@@ -9,7 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The widths of the columns of a watch. They are fixed, because later lines are not known yet.
+// Widths of the columns in the output of the command watch. The widths are fixed, because a line is
+// printed before the next lines are known.
 const (
 	statusColumns = len("X NOT_SERVING ~")
 	beforeColumns = len("<- NOT_SERVING")
@@ -60,7 +61,7 @@ func (w *watchPrinter) formatBefore(c change) string {
 	if c.now.GetRemoved() && c.now.GetStatus() != pb.Status_STATUS_SERVICE_UNKNOWN {
 		before = c.now.GetStatus()
 	}
-	return w.pen.or("←", "<-") + " " + word(w.pen.status(before))
+	return w.pen.choose("←", "<-") + " " + word(w.pen.status(before))
 }
 
 // statusNow returns the table cell with the status of an entry, or with REMOVED.
@@ -84,7 +85,7 @@ func (w *watchPrinter) formatEffects(effects []change) string {
 	if len(parts) == 0 {
 		return ""
 	}
-	return w.pen.or("→", "->") + " " + strings.Join(parts, ", ")
+	return w.pen.choose("→", "->") + " " + strings.Join(parts, ", ")
 }
 
 // word returns the status in a table cell without its symbol.

@@ -23,7 +23,7 @@ type watchFlags struct {
 	lasting     time.Duration
 }
 
-// errEnough ends a watch when as many changes are printed as the flag --count says.
+// errEnough ends a watch after the number of changes that the flag --count allows.
 var errEnough = errors.New("enough")
 
 // watchPrinter prints the updates of a Watch as lines of text or JSON.
@@ -39,13 +39,13 @@ type watchPrinter struct {
 	// inSnapshot has the names that the present snapshot has contained so far. It is nil if no
 	// snapshot is being received.
 	inSnapshot map[string]bool
-	// differing are the zones whose status differed from the status of their service or of the
-	// mesh when they were last printed.
+	// differing has the zones whose status differed from the status of their service or of the
+	// mesh when the zone was last printed.
 	differing map[string]bool
 	started   bool // true after the first snapshot: all further entries are changes
-	lost      bool // true if the present outage was already printed
+	lost      bool // true after a message about an outage, until the coordinator can be reached again
 	changes   int  // number of printed changes
-	nameWidth int  // width of the column of names
+	nameWidth int  // width of the column of names, in characters
 }
 
 func newWatchPrinter(a *app, f *watchFlags, asked []string) *watchPrinter {
@@ -134,8 +134,8 @@ func isNews(before, h *pb.Health) bool {
 		!proto.Equal(before.GetOverride(), h.GetOverride())
 }
 
-// endSnapshot handles the end of a snapshot. Names that are known but that the snapshot did not
-// contain do not exist any more, so endSnapshot prints them as removed.
+// endSnapshot handles the end of a snapshot. If a known name is missing in the snapshot, it does
+// not exist any more. endSnapshot prints such names as removed.
 func (w *watchPrinter) endSnapshot(at time.Time) error {
 	var gone []string
 	for name := range w.known {
@@ -162,7 +162,8 @@ func (w *watchPrinter) endSnapshot(at time.Time) error {
 	return nil
 }
 
-// introduce prints which names are watched. So the user knows what it means if no change is printed.
+// introduce prints how many names are watched, and which names are not registered. It tells the
+// user that the watch works, even if no change follows.
 func (w *watchPrinter) introduce() {
 	for _, name := range w.asked {
 		if h := w.known[name]; h != nil && h.GetStatus() != pb.Status_STATUS_SERVICE_UNKNOWN {
@@ -178,8 +179,8 @@ func (w *watchPrinter) introduce() {
 	w.say("meshhealth: watching %s; changes follow", plural(len(w.known), "name"))
 }
 
-// printChanges prints changes that were received together. As JSON, each change is a line. As text,
-// each instance has a line, to which the changes of services and the mesh are added.
+// printChanges prints changes that were received together. In JSON, each change is a line. In text,
+// each change of an instance is a line, to which the resulting changes of aggregates are added.
 func (w *watchPrinter) printChanges(news []change, at time.Time) error {
 	if w.f.json() {
 		for _, c := range news {
@@ -199,7 +200,7 @@ func (w *watchPrinter) printChanges(news []change, at time.Time) error {
 }
 
 // printDifferingZones prints the zones whose status differs from the status of their service or of
-// the mesh. It is called after the first snapshot, because before that the other status may not be
+// the mesh. It is called at the end of the first snapshot, because only then all these statuses are
 // known.
 func (w *watchPrinter) printDifferingZones(at time.Time) error {
 	if w.started || w.f.changesOnly || w.f.json() || w.f.zones {
@@ -222,7 +223,9 @@ func (w *watchPrinter) printDifferingZones(at time.Time) error {
 	return nil
 }
 
-// count counts a printed change. It returns errEnough if no more changes must be printed.
+// count returns err, the result of printing a change, if it is not nil. Otherwise it counts the
+// change, and returns errEnough when the number of the flag --count is reached. Lines of the first
+// snapshot are not counted.
 func (w *watchPrinter) count(err error) error {
 	if err != nil || !w.started {
 		return err
@@ -237,8 +240,8 @@ func (w *watchPrinter) count(err error) error {
 // the instance that has caused it.
 func (w *watchPrinter) lines(news []change) []*watchLine {
 	var lines []*watchLine
-	last := map[string]*watchLine{} // last line of each service; the key "" has the last line of all
-	if w.started {                  // the entries of the first snapshot stay in their order
+	last := map[string]*watchLine{} // last line of each service; the key "" has the last line of all services
+	if w.started {                  // the entries of the first snapshot are not sorted
 		slices.SortStableFunc(news, func(a, b change) int { return rank(a.now) - rank(b.now) })
 	}
 	for _, c := range news {
@@ -260,8 +263,8 @@ func (w *watchPrinter) lines(news []change) []*watchLine {
 	return lines
 }
 
-// rank returns the place of an entry among the changes of one event. Instances come first, then
-// services, then the mesh.
+// rank returns the position of an entry among changes that are printed together. Instances come
+// first, then services, then the mesh. A zone has the position of its service or of the mesh.
 func rank(h *pb.Health) int {
 	switch zone := isZone(h); {
 	case h.GetService() == health.MeshName:
@@ -272,8 +275,9 @@ func rank(h *pb.Health) int {
 	return 0
 }
 
-// printsZone reports whether the change of a zone must be printed. This is so if the command line
-// names the zone, or if its status differs, or differed before, from its service or the mesh.
+// printsZone reports whether the change of a zone must be printed. The user can ask for the zone
+// with its name or with the flag --zones. Otherwise the change is printed if the status of the zone
+// differs, or differed before, from the status of its service or the mesh.
 func (w *watchPrinter) printsZone(c change) bool {
 	name := nameOf(c.now)
 	whole := w.known[c.now.GetService()]

@@ -9,13 +9,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Budget is a token bucket, which limits the rate of messages: a number of messages at the same
-// time, and a number of messages per second. The zero value has no limit. Only one goroutine at a
-// time may use a Budget. The times that it receives must not decrease.
+// Budget is a token bucket, which limits the rate of messages. It allows a burst of messages at
+// once, and a number of messages per second in the long term. The zero value has no limit. Only one
+// goroutine at a time may use a Budget. The times that callers pass to its methods must not
+// decrease.
 type Budget struct {
 	perSecond, burst float64
-	left             float64
-	at               time.Time // time at which left was computed; zero means that the bucket is full
+	tokens           float64   // number of messages that were allowed at once at the time updated
+	updated          time.Time // time at which tokens was computed; zero means that the bucket is full
 }
 
 // NewBudget returns a full Budget. perSecond 0 means no limit.
@@ -28,11 +29,11 @@ func (b *Budget) Take(now time.Time) bool {
 	if b.perSecond == 0 {
 		return true
 	}
-	b.left, b.at = b.room(now), now
-	if b.left < 1 {
+	b.tokens, b.updated = b.room(now), now
+	if b.tokens < 1 {
 		return false
 	}
-	b.left--
+	b.tokens--
 	return true
 }
 
@@ -40,14 +41,14 @@ func (b *Budget) Take(now time.Time) bool {
 func (b *Budget) Full(now time.Time) bool { return b.perSecond == 0 || b.room(now) >= b.burst }
 
 func (b *Budget) room(now time.Time) float64 {
-	if b.at.IsZero() {
+	if b.updated.IsZero() {
 		return b.burst
 	}
-	return min(b.burst, b.left+now.Sub(b.at).Seconds()*b.perSecond)
+	return min(b.burst, b.tokens+now.Sub(b.updated).Seconds()*b.perSecond)
 }
 
 // FloodQuiet is how long an instance must stay within its Budget after it has exceeded the Budget.
-// Until then it counts as flooding.
+// Before this time has passed, the instance counts as flooding.
 const FloodQuiet = time.Minute
 
 // Budgets has one Budget for each instance. It limits the messages on all streams of the instance
@@ -61,14 +62,14 @@ type Budgets struct {
 	dropped uint64
 }
 
-// spending is the Budget of one instance, with the time when it was last exceeded.
+// spending is the Budget of one instance, with the time at which the instance last exceeded it.
 type spending struct {
-	budget Budget
-	over   time.Time // time at which a message last exceeded the Budget; zero means never
+	budget   Budget
+	exceeded time.Time // time at which a message last exceeded the Budget; zero means never
 }
 
 func (s *spending) floods(now time.Time) bool {
-	return !s.over.IsZero() && now.Sub(s.over) < FloodQuiet
+	return !s.exceeded.IsZero() && now.Sub(s.exceeded) < FloodQuiet
 }
 
 // NewBudgets returns Budgets with the same rate and burst for every instance.
@@ -92,12 +93,12 @@ func (b *Budgets) Take(id health.ID, now time.Time) bool {
 	if s.budget.Take(now) {
 		return true
 	}
-	s.over = now
+	s.exceeded = now
 	return false
 }
 
-// sweep forgets the instances that have sent no message for some time. It does this at most once
-// per FloodQuiet.
+// sweep deletes each Budget that is full again and whose instance does not count as flooding. A new
+// Budget would be equal. sweep does this at most once per FloodQuiet.
 func (b *Budgets) sweep(now time.Time) {
 	if now.Sub(b.swept) < FloodQuiet {
 		return
@@ -131,9 +132,9 @@ func (b *Budgets) Dropped() uint64 {
 }
 
 // Flooding returns the names of instances that have exceeded their Budget within the last
-// FloodQuiet. The names are sorted, and most is the largest number of them. all is the number of
-// all such instances.
-func (b *Budgets) Flooding(now time.Time, most int) (names []string, all int) {
+// FloodQuiet. The names are sorted, and only the first limit names are returned. total is the
+// number of all such instances.
+func (b *Budgets) Flooding(now time.Time, limit int) (names []string, total int) {
 	if b == nil {
 		return nil, 0
 	}
@@ -145,5 +146,5 @@ func (b *Budgets) Flooding(now time.Time, most int) (names []string, all int) {
 		}
 	}
 	slices.SortFunc(names, strings.Compare)
-	return names[:min(len(names), most)], len(names)
+	return names[:min(len(names), limit)], len(names)
 }

@@ -57,8 +57,8 @@ var codeOf = []struct {
 	{domain.ErrLater, codes.Unimplemented, ReasonLater, 0},
 }
 
-// GRPC returns the gRPC error for err. An error that already has a gRPC status keeps it. An error that
-// is not in codeOf becomes INTERNAL.
+// GRPC returns the gRPC error for err. An error that already has a gRPC status keeps this status.
+// Any other error that is not in codeOf becomes INTERNAL.
 func GRPC(err error) error {
 	if err == nil {
 		return nil
@@ -114,8 +114,8 @@ func RetryDelay(err error) (time.Duration, bool) {
 	return 0, false
 }
 
-// FromGRPC returns the error of package domain that a gRPC error stands for, with the message of
-// the gRPC error. If it stands for none, FromGRPC returns err.
+// FromGRPC converts a gRPC error into the error of package domain with the same reason, and keeps
+// the message of the gRPC error. If there is no such reason, it returns err.
 func FromGRPC(err error) error {
 	reason := ReasonOf(err)
 	for _, row := range codeOf {

@@ -5,8 +5,8 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
-// ServerOptions returns the options of the gRPC servers of a coordinator: those of
-// SharedServerOptions, and limits. The defaults of grpc-go are unsafe for a server that
+// ServerOptions returns the options of the gRPC servers of a coordinator: the options that
+// SharedServerOptions returns, and limits. The defaults of grpc-go are unsafe for a server that
 // untrusted clients can reach.
 func ServerOptions() []grpc.ServerOption {
 	return append(SharedServerOptions(),
@@ -19,10 +19,10 @@ func ServerOptions() []grpc.ServerOption {
 	)
 }
 
-// SharedServerOptions returns the options that a coordinator and an embedded server have in
-// common. They limit no calls: they make calls and idle connections cheaper, and close the
-// connections of clients that have vanished. A server with these options owns StreamWorkers
-// goroutines from grpc.NewServer until Stop or GracefulStop.
+// SharedServerOptions returns the options that a coordinator and an embedded server have in common.
+// They do not limit calls. They make calls and idle connections cheaper, and close the connections
+// of clients that have vanished. A server with these options owns StreamWorkers goroutines from
+// grpc.NewServer until Stop or GracefulStop.
 func SharedServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.NumStreamWorkers(StreamWorkers),
@@ -32,10 +32,10 @@ func SharedServerOptions() []grpc.ServerOption {
 	}
 }
 
-// DialOptions returns the options of every gRPC client of this project, except
-// credentials and dialer. The options switch off four things that grpc-go does by itself:
-// retries, service configs, client-side health checks, and the end of idle connections. maxReply
-// is the largest size of a reply in bytes.
+// DialOptions returns the options of every gRPC client of this project, except credentials and
+// dialer. The options switch off four things that grpc-go does by itself: retries, service configs,
+// client-side health checks, and the closing of idle connections. maxReply is the largest size of a
+// reply in bytes.
 func DialOptions(maxReply int) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithNoProxy(),

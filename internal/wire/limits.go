@@ -15,12 +15,12 @@ const (
 	MaxZone          = 63        // bytes of the name of a zone
 	MaxVersion       = 128       // bytes of the version of an instance
 	MaxServerName    = 253       // bytes of the name in the certificate of an instance
-	MaxLeaseID       = 32        // bytes of the number of a lease, written as text
+	MaxLeaseID       = 32        // bytes of the ID of a lease, a number written as text
 	MaxText          = 1024      // bytes of a reason, or of another text without a limit of its own
 	MaxAuthor        = 128       // bytes of the author of an override
-	MaxRule          = 32        // bytes of the name of a rule in an answer
+	MaxRule          = 32        // bytes of an unknown name, such as the name of a rule, in an error text
 	MaxOverrides     = 1000      // overrides that exist at the same time
-	MaxScope         = 1024      // bytes of the text of a scope
+	MaxScope         = 1024      // bytes of the text of an override's scope
 	MaxChecks        = 128       // checks in the report of one instance
 	MaxGauges        = 32        // named gauges in the report of one instance
 	MaxUnit          = 32        // bytes of the unit of a measured value
@@ -39,7 +39,7 @@ const (
 	DefaultHeartbeat = 10 * time.Second
 
 	TargetRate  = 20  // messages per second that one instance may send
-	TargetBurst = 100 // messages that one instance may send at the same time
+	TargetBurst = 100 // messages that one instance may send at once, before TargetRate limits it
 
 	MinOverrideTTL = time.Second
 	MaxOverrideTTL = 366 * 24 * time.Hour
@@ -55,7 +55,8 @@ const (
 	// MaxRequest is the largest size of a Register request in bytes. It has room for 500
 	// registrations of 8 KiB.
 	MaxRequest = 4 << 20
-	// MaxReport is the largest size in bytes of one message that a client sends on a Report.
+	// MaxReport is the largest size in bytes of one message that a client sends on a Report
+	// stream.
 	MaxReport = 2 << 20
 	// MaxAsk is the largest size in bytes of every request except Register and Report. It has
 	// room for a Watch of 128 names.
@@ -76,7 +77,7 @@ const (
 	MaxWatchMessage = 4 << 20
 	// ChunkBytes is the approximate size in bytes of one message of a Watch. A message with its
 	// headers fits into a buffer of 16 KiB. For a client that does not read, gRPC keeps 64 KiB
-	// and one more buffer.
+	// of messages in memory, and one more buffer.
 	ChunkBytes = 15 << 10
 	// HandshakeTimeout is the longest time for the handshake of a new connection.
 	HandshakeTimeout = 10 * time.Second
@@ -85,13 +86,14 @@ const (
 	// choose the sizes, which doubles the CPU use of an idle mesh.
 	StreamWindow = 256 << 10
 	ConnWindow   = 1 << 20
-	// StreamWorkers is the number of goroutines that a gRPC server keeps for its handlers. They
-	// save the growth of a new stack for each call. A call that finds no free worker gets a new
-	// goroutine, so that long streams delay no other call.
+	// StreamWorkers is the number of goroutines that a gRPC server keeps for its handlers. A
+	// call that uses one of these goroutines needs no growth of a new stack. A call that finds
+	// no free goroutine gets a new one, so that long streams delay no other call.
 	StreamWorkers = 64
 	// ReadBuffer is the size in bytes of the read buffer of a connection. grpc-go keeps this
-	// buffer as long as the connection, because it shares buffers only of plain TCP connections.
-	// Its default of 32 KiB would be half of the memory of a polled target.
+	// buffer as long as the connection, because it shares buffers only of plain TCP
+	// connections. The default of grpc-go, 32 KiB, would be half of the memory for an instance
+	// that the coordinator polls.
 	ReadBuffer = 2 << 10
 	// MinPing is the shortest time between two HTTP/2 pings of a client of this project. Servers
 	// with the default settings of grpc-go answer more frequent pings with GOAWAY.

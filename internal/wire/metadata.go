@@ -6,7 +6,8 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// Keys and limits of the metadata with which a server proves that its feed has a process key.
+// Keys and limits of the metadata with which a server proves that it knows a process key, the
+// secret of the registered process.
 const (
 	// NonceHeader is the key of the nonce in the metadata of a request. A nonce is 1 to MaxNonce
 	// random bytes.
@@ -18,9 +19,10 @@ const (
 	MaxNonce = 64
 )
 
-// Keys of the trailers of Check of grpc.health.v1. The response has no fields for the values of these
-// trailers. A server sends all three trailers or none. An answer without trailers has the status of its
-// message, and is confirmed. A meshhealth server sends such an answer only for SERVING with the cause ok.
+// Keys of the trailers of Check of grpc.health.v1. They carry values for which the response has no
+// fields. A server sends all three trailers or none. An answer without trailers has the status of
+// its message, and is confirmed. A meshhealth server sends such an answer only for SERVING with the
+// cause ok.
 const (
 	// TrailerStatus is the key of the exact status: the result of health.Status.String.
 	TrailerStatus = "meshhealth-status"

@@ -141,8 +141,8 @@ func CheckAddress(address string) error {
 	return prefixed("host", checkHost(host))
 }
 
-// CheckHostAddress works like CheckAddress, but the address must have a host. It is used where there
-// is no caller whose host could be used.
+// CheckHostAddress works like CheckAddress, but the address must have a host. It is for addresses
+// from the configuration or from Go code: these have no caller whose host could be used.
 func CheckHostAddress(address string) error {
 	if err := CheckAddress(address); err != nil {
 		return err

@@ -20,8 +20,8 @@ const (
 // name in base64.
 const maxPageToken = 4 + (MaxFullName+pageHead)*4/3
 
-// pageTokenOf returns the token for the page after the name id. The token is valid only with the
-// same selector. scope is a digest of the selector.
+// pageTokenOf returns the token for the page that begins after the name id. The token is valid only
+// with the same selector. scope is a digest of the selector.
 func pageTokenOf(scope uint32, id health.ID) string {
 	b := binary.BigEndian.AppendUint32([]byte(pagePrefix), scope)
 	return base64.RawURLEncoding.EncodeToString(append(b, id.String()...))

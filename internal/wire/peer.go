@@ -6,13 +6,13 @@ import (
 	"net/netip"
 )
 
-// PeerPrefix is the default length of the IPv6 prefix that identifies a peer, in bits. Providers
+// PeerPrefix is the default length in bits of the IPv6 prefix that identifies a peer. Providers
 // commonly give a network of this size to one customer.
 const PeerPrefix = 64
 
-// Peer returns the name under which connections from an address are counted. It is the IPv4 address,
-// or the first ipv6Bits bits of the IPv6 address (0 means PeerPrefix). For any other address it is
-// the text without the port.
+// Peer returns the name under which connections from an address are counted. The name is the IPv4
+// address, or the first ipv6Bits bits of the IPv6 address (0 means PeerPrefix). For any other
+// address, the name is the text without the port.
 func Peer(address string, ipv6Bits int) string {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -33,7 +33,8 @@ func Peer(address string, ipv6Bits int) string {
 	return prefix.String()
 }
 
-// PeerAddr is the remote address of a connection that is counted for a peer.
+// PeerAddr is the remote address of a connection. The connection is counted for one peer, which is
+// an IPv4 address or an IPv6 network: see Peer.
 type PeerAddr interface {
 	// Peer returns the name of the peer.
 	Peer() string

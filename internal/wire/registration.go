@@ -60,7 +60,7 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 	v.Check(prefix+"ttl", err)
 	judge := judgeOf(v, prefix, r)
 	v.Check(prefix+"protocol", CheckProtocol(r.GetProtocol()))
-	protocol, _ := health.ParseProtocol(r.GetProtocol()) // an error was already added to v
+	protocol, _ := health.ParseProtocol(r.GetProtocol()) // CheckProtocol has returned the error already
 	return Registration{
 		ID: health.ID{Service: r.GetService(), Instance: r.GetInstance()},
 		Spec: health.Spec{
@@ -85,7 +85,8 @@ func keyOf(v *Violations, prefix string, r *pb.Registration) health.Key {
 	return key
 }
 
-// CheckProtocol returns an error if a text is not the name of a protocol. Empty means auto.
+// CheckProtocol returns an error if a text is not the name of a protocol. An empty name means the
+// protocol auto.
 func CheckProtocol(name string) error {
 	if _, err := health.ParseProtocol(name); err != nil {
 		return fmt.Errorf("%q is no protocol; allowed: %s", CleanTo(name, MaxRule), health.ProtocolNames)
@@ -102,7 +103,7 @@ func judgeOf(v *Violations, prefix string, r *pb.Registration) *health.ServicePo
 	if p.Critical && p.Optional {
 		v.Add(prefix+"critical", "is true beside optional; allowed: one of them")
 	}
-	p.Rule, _ = health.ParseRule(r.GetRule()) // the rule is empty, or an error was already added to v
+	p.Rule, _ = health.ParseRule(r.GetRule()) // CheckRule has returned the error already, or the rule is empty
 	if p.Rule == (health.Rule{}) && p.MinAvailable == 0 && !p.Optional && !p.Critical {
 		return nil
 	}
@@ -117,7 +118,8 @@ func CheckRule(name string) error {
 	return nil
 }
 
-// CheckMinAvailable returns an error if a percentage is out of range. 0 means that none is set.
+// CheckMinAvailable returns an error if percent is not from 0 to 100. 0 means that no percentage is
+// set.
 func CheckMinAvailable(percent int) error {
 	if percent < 0 || percent > 100 {
 		return fmt.Errorf("is %d; allowed: 1 to 100, 0 for the coordinator's", percent)
@@ -158,19 +160,19 @@ func ttlOf(r *pb.Registration) (time.Duration, error) {
 	return Between(r.GetTtl(), DefaultTTL, MinTTL, MaxTTL)
 }
 
-// Between returns an optional duration, or an error if it is not from least to most. If d is nil, it
-// returns absent.
-func Between(d *durationpb.Duration, absent, least, most time.Duration) (time.Duration, error) {
+// Between converts the duration d, or returns an error if d is not from minimum to maximum. If d is
+// nil, it returns fallback.
+func Between(d *durationpb.Duration, fallback, minimum, maximum time.Duration) (time.Duration, error) {
 	if d == nil {
-		return absent, nil
+		return fallback, nil
 	}
 	if err := d.CheckValid(); err != nil {
-		return 0, fmt.Errorf("is not a duration; allowed: %v to %v", least, most)
+		return 0, fmt.Errorf("is not a duration; allowed: %v to %v", minimum, maximum)
 	}
-	if v := d.AsDuration(); v >= least && v <= most {
+	if v := d.AsDuration(); v >= minimum && v <= maximum {
 		return v, nil
 	}
-	return 0, fmt.Errorf("is %v; allowed: %v to %v", d.AsDuration(), least, most)
+	return 0, fmt.Errorf("is %v; allowed: %v to %v", d.AsDuration(), minimum, maximum)
 }
 
 // CheckLabels returns an error if there are too many labels, or if one of them is not valid.

@@ -11,9 +11,9 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// ReportFromHealth converts a status that an instance has sent on Watch or Check. ok is false if the
-// number of the status is unknown. Texts and lists that are too long are cut. now is the time at
-// which the message was received.
+// ReportFromHealth converts a status that an instance has sent on Watch or Check. It returns false
+// if the number of the status is unknown. Texts and lists that are too long are cut. now is the
+// time at which the message was received.
 func ReportFromHealth(h *pb.Health, now time.Time) (mesh.Report, bool) {
 	status, ok := health.StatusFromWire(int32(h.GetStatus()))
 	if !ok {
@@ -24,14 +24,16 @@ func ReportFromHealth(h *pb.Health, now time.Time) (mesh.Report, bool) {
 		Reason: Clean(h.GetReason()), Checks: checksFrom(h.GetChecks(), now), Metrics: metricsFrom(h.GetMetrics()),
 	}
 	if first := h.GetFirstFailure(); first.IsValid() {
-		// The clocks of sender and receiver may differ. So the age of the failure is computed
-		// with times of the sender only.
+		// The clocks of the sender and the receiver may differ. So the age of the failure
+		// is computed only from times of the sender's clock.
 		r.FirstFailure = now.Add(-max(0, h.GetAt().AsTime().Sub(first.AsTime())))
 	}
 	return r, true
 }
 
-// ReportFromPush converts one message of a Report stream. It works like ReportFromHealth.
+// ReportFromPush converts one message of a Report stream. It returns false if the status is UNKNOWN
+// or has an unknown number. Texts and lists that are too long are cut. now is the time at which the
+// message was received.
 func ReportFromPush(m *pb.ReportRequest, now time.Time) (mesh.Report, bool) {
 	status, ok := health.StatusFromWire(int32(m.GetStatus()))
 	if !ok || status == health.Unknown {
@@ -87,8 +89,8 @@ func metricsFrom(m *pb.Metrics) *health.Metrics {
 	}
 }
 
-// gaugesFrom returns the first MaxGauges gauges, ordered by name. So all reports of an instance
-// have the same gauges.
+// gaugesFrom returns the first MaxGauges gauges, ordered by name. Because of this order, all
+// reports of an instance have the same gauges.
 func gaugesFrom(all map[string]float64) map[string]float64 {
 	gauges := make(map[string]float64, min(len(all), MaxGauges))
 	for _, name := range slices.Sorted(maps.Keys(all)) {

@@ -13,12 +13,12 @@ type Watch struct {
 	IDs       []health.ID // names of single entries, without duplicates
 	Selector  Selector
 	Token     Token
-	HasToken  bool // true if the request has a token; Token is zero if it is not valid
+	HasToken  bool // true if the request has a token; if this is not valid, Token is zero
 	Heartbeat time.Duration
 	Scope     uint64
 }
 
-// WatchRequest checks a request to watch.
+// WatchRequest checks a request to watch, and returns its content.
 func WatchRequest(req *pb.WatchRequest) (Watch, error) {
 	var v Violations
 	w := Watch{IDs: watchNames(&v, req.GetNames()), Scope: Scope(req)}
@@ -99,9 +99,9 @@ func (s *Selector) Matches(st *health.State) bool {
 	return s.matchesSpec(st.Spec)
 }
 
-// matchesZone reports whether the zone in the selector matches. A zone, or a service in
-// a zone, is selected if the selector names this zone. It is also selected if the selector names no
-// zone and AggregatesOnly is false.
+// matchesZone reports whether the selector selects the aggregate id, as far as zones matter. If the
+// selector names a zone, it selects this zone and the services in it. If it names none, it selects
+// all aggregates; with AggregatesOnly, only those without a zone.
 func (s *Selector) matchesZone(id health.ID) bool {
 	if zone, part := id.Zone(); part {
 		return s.Zone == zone || s.Zone == "" && !s.AggregatesOnly

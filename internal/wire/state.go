@@ -16,8 +16,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// Health converts a state to a message. Ages in the message are counted up to the time at. If full
-// is false, the message contains no texts of checks and no addresses.
+// Health converts a state to a message. The parameter at is the time of the message, up to which
+// its ages are counted. If full is false, the message contains no texts of checks and no addresses.
 func Health(s *health.State, at time.Time, full bool) *pb.Health {
 	h := &pb.Health{
 		Affected: clamp(s.Affected),
@@ -171,9 +171,9 @@ func age(at, since time.Time) *durationpb.Duration {
 
 func clamp(n int) uint32 { return uint32(min(max(n, 0), math.MaxUint32)) }
 
-// publishedIncarnation returns a value that differs between two processes of one name. If the
-// process has no key, the value is a digest of the incarnation. A caller that knew the incarnation
-// itself could act as the process.
+// publishedIncarnation returns a value that differs between two processes with the same name. This
+// is the incarnation if the process has a key. Otherwise it is a digest, because a caller that knew
+// the incarnation could act as the process.
 func publishedIncarnation(s *health.Spec) string {
 	if !s.Key.IsZero() || s.Incarnation == "" {
 		return s.Incarnation

@@ -9,9 +9,9 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// StateFromHealth returns the state that a message describes. Its times are times of the sender's
-// clock. registered is false if the message says that the name is not registered. Fields of
-// health.State that a message cannot contain are zero.
+// StateFromHealth returns the state that a message describes. The times in the state are times of
+// the sender's clock. registered is false if the message says that the name is not registered.
+// Fields of health.State that a message cannot contain are zero.
 func StateFromHealth(h *pb.Health) (s health.State, registered bool) {
 	status, registered := health.StatusFromWire(int32(h.GetStatus()))
 	s = health.State{

@@ -12,17 +12,17 @@ import (
 func Clean(text string) string { return CleanTo(text, MaxText) }
 
 // CheckText returns an error if a text must not be stored. The text must be valid UTF-8, have from
-// least to most bytes, and contain no character that Clean would replace.
-func CheckText(text string, least, most int) error {
+// minimum to maximum bytes, and contain no character that Clean would replace.
+func CheckText(text string, minimum, maximum int) error {
 	n := len(text)
-	if n >= least && n <= most && plain(text) {
+	if n >= minimum && n <= maximum && plain(text) {
 		return nil
 	}
-	allowed := fmt.Sprintf("%d to %d bytes of printable UTF-8", least, most)
-	if least == 0 {
-		allowed = fmt.Sprintf("at most %d bytes of printable UTF-8", most)
+	allowed := fmt.Sprintf("%d to %d bytes of printable UTF-8", minimum, maximum)
+	if minimum == 0 {
+		allowed = fmt.Sprintf("at most %d bytes of printable UTF-8", maximum)
 	}
-	if n < least || n > most {
+	if n < minimum || n > maximum {
 		return fmt.Errorf("has %d bytes; allowed: %s", n, allowed)
 	}
 	if !utf8.ValidString(text) {
@@ -42,7 +42,8 @@ func CleanTo(text string, limit int) string {
 	if plain(text) {
 		return text
 	}
-	// A replacement character is longer than the byte it replaces.
+	// A replacement character is longer than the byte that it replaces, so the text is cut
+	// again.
 	return cut(strings.Map(printable, strings.ToValidUTF8(text, "\uFFFD")), limit)
 }
 
@@ -62,8 +63,8 @@ func cut(text string, limit int) string {
 	return text[:end] + dots
 }
 
-// plain reports whether text is printable ASCII. Most texts are, and such texts need no more
-// cleaning.
+// plain reports whether text is printable ASCII. Most texts are printable ASCII, and need no
+// further cleaning.
 func plain(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] > '~' {
