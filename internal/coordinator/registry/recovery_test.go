@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -106,6 +107,7 @@ func TestPublishedIsInTheHistory(t *testing.T) {
 			t.Fatal(err)
 		}
 		for e, ok := r.Feed().Get(payA); !ok || e.Status != want; {
+			runtime.Gosched()
 			e, ok = r.Feed().Get(payA)
 		}
 		page, err := r.Transitions(ctx, store.Query{ID: payA, Limit: 1})
