@@ -16,13 +16,13 @@ import (
 // no random number generator: times and random numbers are parameters. A random number is
 // from 0 to 1.
 type breaker struct {
-	failures int           // number of failed attempts in a row
-	refusals int           // number of attempts in a row that the host refused; 0 if the last attempt failed in another way
+	failures int           // number of failed attempts to connect in a row
+	refusals int           // number of attempts to connect in a row that the host refused; 0 if the last attempt failed in another way
 	misses   int           // number of health calls in a row that were not answered in time
 	tripped  bool          // the breaker was opened by unanswered calls, and not by failed attempts to connect
 	probing  bool          // an attempt to connect is in progress
-	until    time.Time     // time at which the next attempt is permitted; zero if it is permitted now
-	longest  time.Duration // longest wait between two attempts
+	until    time.Time     // time at which the next attempt to connect is permitted; zero if it is permitted now
+	longest  time.Duration // longest wait between two attempts to connect
 }
 
 // breakerState is the state of a breaker: closed, open or half-open.
@@ -42,9 +42,9 @@ const (
 	// openAfter is the number of failures in a row that opens a breaker. After fewer
 	// failures, the process at the address may just be restarting.
 	openAfter = 3
-	// The wait after a first failure is random, from leastWait to firstWait. The registry
-	// counts a second refused connection only if it comes at least 1 s after the first one.
-	// So both constants are longer than 1 s.
+	// The wait after a first failed attempt to connect is random, from leastWait to firstWait.
+	// If a host refuses two connections within 1 s, the registry counts only one refusal. So
+	// both constants are longer than 1 s.
 	leastWait = 1100 * time.Millisecond
 	firstWait = 1800 * time.Millisecond
 	// If the connection of a first attempt broke at once, the wait is random, from
@@ -52,15 +52,15 @@ const (
 	// that is being killed, and refuses them soon after. After this short wait, the next
 	// attempt finds out whether the kernel refuses connections now.
 	brokenWait = 100 * time.Millisecond
-	// longestWait is the longest wait between two attempts. So a host that works again is
-	// found within this time.
+	// longestWait is the longest wait between two attempts to connect to an address. So a host
+	// that works again is found within this time.
 	longestWait = 15 * time.Second
 )
 
-// longestWaitFor returns the longest wait between two attempts to connect. The result is at most
-// half of unreachableAfter, but never less than firstWait. After a guard has released an
-// instance, the instance has the time unreachableAfter to answer. So two attempts fit into this
-// time, even if the first one hangs.
+// longestWaitFor returns the longest wait between two attempts to connect. unreachableAfter is
+// the time without an answer after which an instance counts as unreachable. Two attempts must
+// fit into this time, even if the first one hangs. So the result is at most half of this time,
+// but never less than firstWait.
 func longestWaitFor(unreachableAfter time.Duration) time.Duration {
 	return max(firstWait, min(longestWait, unreachableAfter/2))
 }
@@ -75,8 +75,8 @@ func (b *breaker) state() breakerState {
 	return stateOpen
 }
 
-// delay returns the time until the next attempt is permitted. If it is 0 or less, an
-// attempt is permitted now.
+// delay returns the time until the next attempt to connect is permitted. If the result is 0 or
+// less, an attempt is permitted now.
 func (b *breaker) delay(now time.Time) time.Duration {
 	if b.until.IsZero() {
 		return 0
@@ -84,18 +84,19 @@ func (b *breaker) delay(now time.Time) time.Duration {
 	return b.until.Sub(now)
 }
 
-// attemptBegins records that an attempt to connect begins. redial is true if the attempt follows
-// a failed attempt, unless the host has refused a connection for the first time. Redials may use
-// only a part of the dial slots.
+// attemptBegins records that an attempt to connect begins. redial is true if the last attempt
+// failed. But redial is false if the host refused the last attempt and did not refuse the
+// attempt before. At most half of the dial slots (permits to dial) may be used for redials.
 func (b *breaker) attemptBegins() (redial bool) {
 	b.probing = true
 	return b.failures > 0 && b.refusals != 1
 }
 
-// attemptAbandoned records that the caller gave up its attempt.
+// attemptAbandoned records that the caller gave up its attempt to connect before the attempt
+// had a result.
 func (b *breaker) attemptAbandoned() { b.probing = false }
 
-// reset closes the breaker after an attempt that succeeded.
+// reset closes the breaker after a successful attempt to connect.
 func (b *breaker) reset() { *b = breaker{longest: b.longest} }
 
 // failure is the way in which an attempt to connect failed. The wait before the next attempt
@@ -109,8 +110,9 @@ const (
 	notTried // the coordinator lacked a resource, so the failure is no evidence about the address
 )
 
-// attemptFailed records a failed attempt and plans the next one. If the host refused the
-// connection, but did not refuse the attempt before, the wait is as after a first failure.
+// attemptFailed records a failed attempt and plans the next one. If the host refused this
+// attempt, but did not refuse the attempt before, the wait is as short as after a first
+// failure.
 func (b *breaker) attemptFailed(now time.Time, how failure, random float64) {
 	b.probing = false
 	if how == notTried {

@@ -14,21 +14,24 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// The reasons for which the coordinator itself ends a stream or a call, or stops using a
+// The errors with which the coordinator itself ends a stream or a call, or stops using a health
 // protocol.
 var (
 	// errSilent ends a stream on which no message came for too long.
 	errSilent = errors.New("no message came for too long")
-	// errFlood ends a stream on which the target sends more messages than Config.Budgets permits.
+	// errFlood ends a stream on which the target sends more messages than Config.Budgets
+	// permits.
 	errFlood = errors.New("it sends more than its budget")
-	// errNoRoom is the reason to leave a connection, because the target allows no further stream
-	// on this connection.
+	// errNoRoom is the reason for which a follower changes to another connection: the target
+	// allows no further stream on the old connection.
 	errNoRoom = errors.New("the target allows no further stream on the connection")
-	// errContradicted ends a Watch whose last status differs from the repeated answers to Check.
+	// errContradicted ends a Watch stream whose last status differs from the status that a
+	// Check returns.
 	errContradicted = errors.New("its Watch does not say what its Check says")
-	// errNoAnswer ends a Watch that sends no valid status of the requested names.
+	// errNoAnswer ends a Watch stream that sends no valid status of a requested name.
 	errNoAnswer = errors.New("its Watch does not answer with a status of the names it is asked for")
-	// errTryBetter ends a stream or the polls, so that the follower tries a better protocol again.
+	// errTryBetter ends a stream or a series of polls, so that the follower tries a protocol
+	// again that is better than the present one.
 	errTryBetter = errors.New("a better protocol is tried again")
 	// errStranger ends the calls to a process that answers at the registered address, but is not
 	// the registered process.
@@ -73,14 +76,14 @@ func classifyCall(err error, r *reply) finding {
 	return got.statusFinding(st, reason)
 }
 
-// quotaFinding returns the finding about a target that allows no further stream.
+// quotaFinding returns the conclusion that the target allows no further stream.
 func quotaFinding() finding {
 	return finding{kind: noQuota, cause: health.CauseQuota, waited: true, reason: errNoRoom.Error()}
 }
 
-// timeoutFinding returns the finding about a target that has not answered in time: the network
-// path has failed. But if the target allowed no further stream, the call was never sent, and
-// the path is not at fault.
+// timeoutFinding returns what the coordinator concludes if the target has not answered in time.
+// Usually the network path has failed. But if the target allows no further stream, the call was
+// never sent, and the conclusion is that the target has this limit.
 func (g *received) timeoutFinding(reason string) finding {
 	if g.waitsForRoom() {
 		return quotaFinding()
@@ -90,7 +93,7 @@ func (g *received) timeoutFinding(reason string) finding {
 
 // statusFinding returns what a gRPC status that came in trailers shows about the target.
 // grpc-go reports trailers without a status as UNKNOWN without a message. If a target itself
-// sends UNKNOWN without a message, the finding is the same.
+// sends UNKNOWN without a message, the result is the same.
 func (g *received) statusFinding(st *status.Status, reason string) finding {
 	switch st.Code() {
 	case codes.Unimplemented:
@@ -126,8 +129,8 @@ func failureFinding(byTarget bool, reason string) finding {
 	return finding{kind: pathFault, reason: reason}
 }
 
-// clientErrors lists the prefixes of the error texts with which grpc-go v1.85.0 rejects a received
-// message. Trailers may come before grpc-go rejects the message.
+// clientErrors lists the prefixes of the error texts with which grpc-go v1.85.0 rejects a
+// received message. grpc-go may reject a message even if the trailers of the call have come.
 var clientErrors = []string{
 	"grpc: received message ", "grpc: received unexpected payload format", "grpc: message after decompression",
 	"grpc: failed to unmarshal", "grpc: failed to decompress", "grpc: failed to read decompressed",
@@ -140,7 +143,7 @@ const truncatedMessage = "unexpected EOF"
 
 // madeByClient reports whether the coordinator's own gRPC client made the error st. Otherwise
 // the target or a proxy sent st in trailers. If no trailers came, the client made st. If
-// trailers but no headers came, the client made st only if it reports a missing message. In
+// trailers but no headers came, the client made st only if st reports a missing message. In
 // all other cases the client made st if the text of st begins with one of clientErrors.
 func (g *received) madeByClient(st *status.Status) bool {
 	if !g.trailers {
@@ -161,7 +164,8 @@ func (g *received) madeByClient(st *status.Status) bool {
 	return false
 }
 
-// clientFinding returns the finding about an error that the coordinator's own gRPC client made.
+// clientFinding returns what the coordinator concludes from the error st, which its own gRPC
+// client made.
 func (g *received) clientFinding(st *status.Status, reason string) finding {
 	switch {
 	case strings.HasPrefix(st.Message(), httpPrefix):
@@ -192,7 +196,8 @@ func invalidFrames(st *status.Status) bool {
 // and no gRPC status.
 const httpPrefix = "unexpected HTTP status code received from server: "
 
-// httpFinding returns what a reply shows that has an HTTP status and no gRPC status.
+// httpFinding returns what the coordinator concludes from a reply that has an HTTP status, but
+// no gRPC status.
 func httpFinding(st *status.Status, reason string) finding {
 	var code int
 	_, _ = fmt.Sscanf(st.Message(), httpPrefix+"%d", &code)

@@ -45,8 +45,8 @@ func (f *follower) run(ctx context.Context) {
 }
 
 // pauseAfterStream waits for d before the next stream. It returns early if the connection
-// breaks during the wait. If the connection was broken before, pauseAfterStream waits for all
-// of d, so that the rate of dials is bounded.
+// breaks during the wait. If the connection is broken when the wait begins, pauseAfterStream
+// waits for all of d, so that the rate of dials is bounded.
 func (f *follower) pauseAfterStream(ctx context.Context, d time.Duration) {
 	gone := f.gone
 	select {
@@ -66,7 +66,7 @@ func (f *follower) pauseAfterStream(ctx context.Context, d time.Duration) {
 const (
 	// shortLived is the duration below which a stream counts as short.
 	shortLived = time.Second
-	// firstPause is the longest pause after the first short stream.
+	// firstPause is the longest pause between a first short stream and the next stream.
 	firstPause = 100 * time.Millisecond
 )
 
@@ -88,9 +88,9 @@ var followBy = [...]func(*follower, context.Context, *grpc.ClientConn) ended{
 	protocolPoll:     (*follower).followByPolls,
 }
 
-// followOn follows the instance on one connection. It tries the protocols in order until
-// the target answers one of them, and returns when that protocol is no longer used. If the
-// target answers none, followOn reports as evidence why the last protocol ended.
+// followOn follows the instance on one connection. It tries the health protocols in order until
+// the target answers by one of them. It returns when the follower stops using this protocol. If
+// the target answers by no protocol, followOn reports to the registry why the last one failed.
 func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
 	defer f.source.set(health.SourceNone)
 	chain, first := f.learnt.plan(f.protocol, time.Now())
@@ -108,9 +108,9 @@ func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
 	f.report(ctx, end.evidence(), end.since)
 }
 
-// handleEnd is called when the follower stops using a protocol; end says why. first is true for
-// the first protocol of the chain, and last for the last one. done is true if no other protocol
-// must be tried on this connection.
+// handleEnd is called when the follower stops using a health protocol; end says why. first and
+// last are true for the first and the last protocol in the list of protocols to try. done is
+// true if no other protocol must be tried on this connection.
 func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *ended, first, last bool) (done bool) {
 	switch {
 	case errors.Is(end.err, errStranger):
@@ -133,7 +133,7 @@ func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *en
 }
 
 // handleFlood records that the target sent more messages than Config.Budgets permits. From now
-// on the target is polled, until its status has not changed for wire.FloodQuiet.
+// on the target is polled, until its status has stayed the same for the time wire.FloodQuiet.
 func (f *follower) handleFlood() {
 	if f.learnt.flood.began(time.Now()) {
 		f.cfg.Logger.Warn("an instance sends more messages than its budget; it is polled every second until it is quiet",

@@ -16,13 +16,14 @@ import (
 )
 
 const (
-	// DefaultPollEvery is the default interval of polls.
+	// DefaultPollEvery is the default time between two polls (Check calls) of an instance.
 	DefaultPollEvery = 5 * time.Second
-	// LeastPollEvery is the shortest poll interval that may be configured.
+	// LeastPollEvery is the shortest time between two polls of an instance that may be
+	// configured.
 	LeastPollEvery = time.Second
 )
 
-// Config says which instances to follow, how to reach them, and who receives the
+// Config says which instances to follow, how to reach them, and which function receives the
 // evidence. Each function must be safe for concurrent use.
 type Config struct {
 	// Feed names the instances. Each one is followed while the feed holds it.
@@ -48,7 +49,8 @@ type Config struct {
 	// health.ProtocolAuto, the protocol of the registration is used. Protocol is called once
 	// a second for each instance, so that a changed configuration takes effect.
 	Protocol func(service string) health.Protocol
-	// Retry says how a Check is repeated after the target has turned it away.
+	// Retry says how a Check is repeated after the target has rejected it with UNAVAILABLE, or
+	// with RESOURCE_EXHAUSTED and RetryInfo.
 	Retry Retry
 	// RecoverAfter has the value of health.MeshPolicy.RecoverAfter. After a changed answer, a
 	// target is polled more often until RecoverAfter answers in a row are equal. 0 means the
@@ -77,7 +79,8 @@ func (c *Config) setDefaults() {
 
 // pace limits the interval between two calls to a target to a third of UnreachableAfter. So an
 // interval plus a timeout is less than UnreachableAfter. If many targets fail at one time, all
-// of them are suspect before the first one is unreachable. Otherwise the guard would trip late.
+// of them are suspect before the first one is unreachable. Otherwise the guard, which protects
+// against a coordinator without a network, would act too late.
 func (c *Config) pace(every time.Duration) time.Duration { return min(every, c.UnreachableAfter/3) }
 
 // patience returns the timeout d, multiplied by the health score of the coordinator plus 1. The

@@ -2,14 +2,15 @@ package follow
 
 import "time"
 
-// coverageWindow is the length of the recent time for which coverage counts the polls.
+// coverageWindow is the length of the recent time in which the type coverage counts polls.
 const coverageWindow = 30 * time.Second
 
-// coverage measures the part of the planned polls that was made. Each poll covers the interval
-// that was planned before the poll. The time by which the poll was late counts as not covered.
-// The ratio is the covered time, divided by the sum of both times. It is 1 while polls are late
-// by less than a tenth of the usual interval. It is 0.5 if every poll comes after twice its
-// interval.
+// coverage measures which part of the planned polls was made, as the ratio of two durations.
+// The interval of a poll is the planned time between this poll and the poll before. The first
+// duration is the sum of the intervals of the polls that began. The second duration is the sum
+// of the intervals of the polls that were due, plus the time by which polls were late. The
+// ratio is 1 while polls are late by less than a tenth of the usual interval. It is 0.5 if
+// every poll comes after twice its interval.
 type coverage struct {
 	began   time.Time
 	seconds [coverageWindow / time.Second]coverageSecond // ring with one entry for each second of the window
@@ -18,12 +19,16 @@ type coverage struct {
 // coverageSecond holds sums over the polls of one second. The interval of a poll is the time that
 // was planned between this poll and the poll before.
 type coverageSecond struct {
-	second       int64         // number of whole seconds since coverage.began
-	made, wanted time.Duration // made: intervals of the polls that began; wanted: intervals of the polls that were due, and lateness
+	second int64 // number of whole seconds since coverage.began
+	// made is the sum of the intervals of the polls that began in this second.
+	made time.Duration
+	// wanted is the sum of the intervals of the polls that were due in this second. The time by
+	// which polls were late in this second is added to it.
+	wanted time.Duration
 }
 
-// record records a poll that begins now and was due at dueAt. planned is the interval that was
-// planned before the poll. late is the time by which the poll is late.
+// record records a poll that begins now and was due at dueAt. planned is the planned time
+// between this poll and the poll before. late is the time by which this poll is late.
 func (c *coverage) record(now, dueAt time.Time, planned, late time.Duration) {
 	if s := c.at(c.second(now)); s != nil {
 		s.made += planned
@@ -43,7 +48,8 @@ func (c *coverage) record(now, dueAt time.Time, planned, late time.Duration) {
 	}
 }
 
-// at returns the entry of a second, or nil if the ring no longer holds this entry.
+// at returns the ring entry for a second, or nil if the ring no longer holds this entry. second
+// is the number of whole seconds since coverage.began.
 func (c *coverage) at(second int64) *coverageSecond {
 	s := &c.seconds[second%int64(len(c.seconds))]
 	if s.second < second {
@@ -57,8 +63,10 @@ func (c *coverage) at(second int64) *coverageSecond {
 
 func (c *coverage) second(t time.Time) int64 { return max(0, int64(t.Sub(c.began)/time.Second)) }
 
-// wantedOf returns how much of the coverageWindow a poll should have covered that is due but has
-// not begun. planned is the interval before the poll, and late is how late the poll is now.
+// wantedOf returns the duration that coverage.ratio must count for a poll that is due but has
+// not begun. The result is the planned interval before the poll, plus late: how late the poll
+// is now. late counts up to coverageWindow. If late is longer, the interval does not count,
+// because the poll was due before the window.
 func wantedOf(planned, late time.Duration) (wanted time.Duration) {
 	if late < coverageWindow {
 		wanted = planned
@@ -66,9 +74,9 @@ func wantedOf(planned, late time.Duration) (wanted time.Duration) {
 	return wanted + min(late, coverageWindow)
 }
 
-// ratio returns the covered part of the coverageWindow, from 0 to 1. wanted is the sum of the
-// results of wantedOf for all polls that are due but have not begun. The ratio is 1 if no poll
-// was planned.
+// ratio returns which part of the polls planned within the last coverageWindow was made, from 0
+// to 1. wanted is the sum of the results of wantedOf for all polls that are due but have not
+// begun. The ratio is 1 if no poll was planned.
 func (c *coverage) ratio(now time.Time, wanted time.Duration) float64 {
 	var made time.Duration
 	oldest := c.second(now) - int64(len(c.seconds))

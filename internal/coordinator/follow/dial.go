@@ -21,15 +21,15 @@ type endpointKey struct {
 	conn                string // empty for the first connection to an address; for each further connection a different name
 }
 
-// dialer makes gRPC connections. All endpoints of a manager share one.
+// dialer makes gRPC connections. All endpoints of a Manager use the same dialer.
 type dialer struct {
 	policy   DialPolicy
 	network  func(ctx context.Context, address string) (net.Conn, error)
 	options  []grpc.DialOption
 	patience func(time.Duration) time.Duration // Config.patience, which multiplies a timeout by the health score of the coordinator plus 1
 	slots    dialSlots
-	// longest is the longest wait for a dial slot, and the longest wait between two
-	// attempts to connect one endpoint.
+	// longest is the longest wait for a dial slot (a permit to dial), and the longest wait
+	// between two attempts to connect one endpoint.
 	longest time.Duration
 }
 
@@ -58,10 +58,11 @@ func (d *dialer) dial(ctx context.Context, key endpointKey, lastErr error) (*grp
 	return conn, seen.lastConn().closed, nil
 }
 
-// keepMismatch returns err or lastErr: the error of the attempt that has just failed, or of the
-// attempt before. It returns lastErr if lastErr showed a wrong configuration, and the target has
-// now accepted the connection and broken it. In this case the target may have sent the same
-// answer as before, but a TCP reset discarded it.
+// keepMismatch returns the error to report for an attempt to connect that failed with err.
+// lastErr is the error of the attempt before. The result is lastErr if lastErr showed a wrong
+// configuration, and the new connection broke after the target had accepted it. In this case
+// the target may have sent the same answer as before, but a TCP reset discarded it. Otherwise
+// the result is err.
 func keepMismatch(seen *dialRecorder, err, lastErr error) error {
 	found := classifyDial(err)
 	broken := seen.lastConn() != nil && found.kind == pathFault && !found.waited
@@ -114,13 +115,13 @@ func failureOf(ctx context.Context, conn *grpc.ClientConn) error {
 	return err
 }
 
-// helloTimeout is how long a TLS server may take to answer a ClientHello. This is the value for
-// the health score 0 of the coordinator, which is the best score.
+// helloTimeout is how long a TLS server may take to answer a ClientHello. This is the value
+// while the health score of the coordinator is 0, which is the best score.
 const helloTimeout = time.Second
 
-// plaintextToTLS reports whether a plaintext attempt failed because the target uses TLS.
-// Such a target answers with a TLS record. A TLS server in Go closes the connection instead,
-// without an answer. In this case plaintextToTLS dials the target again and tries TLS.
+// plaintextToTLS reports whether an attempt to connect without TLS failed because the target
+// uses TLS. Such a target answers with a TLS record. A TLS server in Go closes the connection
+// instead, without an answer. In this case plaintextToTLS dials the target again and tries TLS.
 func (d *dialer) plaintextToTLS(ctx context.Context, key endpointKey, seen *dialRecorder) bool {
 	c := seen.lastConn()
 	if c == nil || !c.plain {

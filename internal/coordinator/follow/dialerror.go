@@ -15,10 +15,12 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// errCrowded is the error of an attempt to connect that waited too long for a dial slot.
+// errCrowded is the error of an attempt to connect that waited too long for a dial slot (a
+// permit to dial).
 var errCrowded = errors.New("the coordinator has too much to dial, and has not dialled the target")
 
-// errSpeaksTLS is the error of a plaintext attempt to connect that the target answers with TLS.
+// errSpeaksTLS is the error of an attempt to connect without TLS to a target that answers with
+// TLS.
 var errSpeaksTLS = errors.New("tls: the target speaks TLS, and is followed in plaintext")
 
 // changing matches the parts of an error text that differ between attempts: the local

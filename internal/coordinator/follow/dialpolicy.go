@@ -46,9 +46,9 @@ func (p *DialPolicy) credentials(service string) credentials.TransportCredential
 // with the handshakes.
 const dialTimeout = 5 * time.Second
 
-// dialFunc returns the function that opens network connections. TCP never uses a proxy.
-// Each address that a name resolves to is checked when it is dialled, so that a second
-// lookup with another result cannot bypass the check.
+// dialFunc returns the function that opens network connections. A TCP connection never goes
+// through a proxy. Each address that a name resolves to is checked when it is dialled, so that
+// a second lookup with another result cannot bypass the check.
 func (p *DialPolicy) dialFunc(targets *wire.Targets) func(ctx context.Context, address string) (net.Conn, error) {
 	if p.Context != nil {
 		return p.Context
@@ -75,14 +75,14 @@ const (
 	// host that does not answer takes dialTimeout, so 25 such hosts a second do not delay
 	// other dials. With more dials, handshakes would only compete for the CPU.
 	maxDials = 128
-	// maxRedials is the largest number of dials in progress that follow a failure. The
-	// other slots are for first attempts. So addresses that keep failing never delay a
-	// first attempt.
+	// maxRedials is the largest number of dials in progress to addresses whose last attempt to
+	// connect failed. The rest of maxDials is for first attempts. So addresses that keep
+	// failing never delay a first attempt.
 	maxRedials = maxDials / 2
 )
 
-// dialSlots bounds the number of dials in progress. The coordinator causes the wait for a
-// slot, so this wait is never evidence against a target.
+// dialSlots bounds the number of dials in progress: each dial needs a slot. Only the
+// coordinator causes the wait for a slot, so this wait is never evidence against a target.
 type dialSlots struct{ all, redials chan struct{} }
 
 func newDialSlots() dialSlots {

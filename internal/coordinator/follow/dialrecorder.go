@@ -16,7 +16,7 @@ import (
 // the last error of the network or of the handshake, a TLS alert after the handshake, and
 // the last network connection.
 type dialRecorder struct {
-	plain bool // the attempt uses no TLS
+	plain bool // the attempt to connect uses no TLS
 
 	mu   sync.Mutex
 	err  error
@@ -49,7 +49,7 @@ func (c *dialRecorder) setError(err error) {
 	c.err = err
 }
 
-// errorOr returns the recorded error, or other if no error was recorded.
+// errorOr returns the recorded error. If no error was recorded, it returns its argument.
 func (c *dialRecorder) errorOr(other error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -59,14 +59,15 @@ func (c *dialRecorder) errorOr(other error) error {
 	return other
 }
 
-// trackedConn is a network connection whose method Close also closes the Go channel closed.
-// gRPC calls Close before it ends the calls on a broken connection. So a caller whose call
-// has failed can see at once whether the connection has broken. A stats handler would learn
-// of the break only later. trackedConn also keeps the first two bytes that were read.
+// trackedConn is a network connection whose method Close also closes a Go channel, which is the
+// field closed. gRPC calls Close before it ends the calls on a broken connection. So a caller
+// whose call has failed can see at once whether the connection has broken. A stats handler
+// would learn of the break only later. trackedConn also keeps the first two bytes that were
+// read.
 type trackedConn struct {
 	net.Conn
 	plain  bool          // the connection uses no TLS
-	closed chan struct{} // closed by Close
+	closed chan struct{} // closed by the method Close
 	once   sync.Once
 	// head holds the first bytes that were read. Its upper 16 bits are the number of these
 	// bytes, at most 2. Its lower 16 bits are the bytes, the first one in the higher half.

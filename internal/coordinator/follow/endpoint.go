@@ -71,8 +71,9 @@ func (e *endpoint) connect(ctx context.Context, lastSeen uint64) attempt {
 }
 
 // tryConnect does the same as connect, but it does not wait for the breaker. wait is the time
-// until the breaker permits an attempt. The caller waits for that time while it does not own
-// the lock turn, so that other callers can read the last outcome.
+// until the breaker permits an attempt. The caller must wait for this time and try again.
+// During this wait the caller does not hold the lock in the field turn, so that other callers
+// can read the last outcome.
 func (e *endpoint) tryConnect(ctx context.Context, lastSeen uint64) (made attempt, wait time.Duration) {
 	if err := acquireToken(ctx, e.turn); err != nil {
 		return attempt{err: err}, 0
@@ -92,8 +93,9 @@ func (e *endpoint) breakerDelay() (d time.Duration) {
 	return d
 }
 
-// redial makes an attempt to connect as soon as a dial slot is free. If no slot becomes free in
-// time, the coordinator is at fault, and the attempt does not count as a failure of the address.
+// redial makes an attempt to connect as soon as a dial slot (a permit to dial) is free. If no
+// slot becomes free in time, the coordinator is at fault. In this case the attempt does not
+// count as a failure of the address.
 func (e *endpoint) redial(ctx context.Context) attempt {
 	e.closeConn()
 	waiting, cancel := context.WithTimeout(ctx, e.dialer.longest)
@@ -139,7 +141,7 @@ func (e *endpoint) recordOutcome(ctx context.Context, made attempt) attempt {
 	return made
 }
 
-// setLast sets and returns the last attempt. The caller must own the lock turn.
+// setLast sets and returns the last attempt. The caller must hold the lock in the field turn.
 func (e *endpoint) setLast(made attempt) attempt {
 	e.last, e.conn = made, made.conn
 	return made
@@ -187,7 +189,8 @@ func (e *endpoint) callMissed(conn *grpc.ClientConn) {
 	}
 }
 
-// closeConn closes the connection, if there is one. The caller must own the lock turn.
+// closeConn closes the connection, if there is one. The caller must hold the lock in the field
+// turn.
 func (e *endpoint) closeConn() {
 	if e.conn != nil {
 		_ = e.conn.Close()

@@ -42,7 +42,7 @@ func (f *follower) followExtended(ctx context.Context, conn *grpc.ClientConn) en
 	return end
 }
 
-// extendedWatch is one stream of meshhealth.v1.
+// extendedWatch is one stream of the Watch of meshhealth.v1.
 type extendedWatch struct {
 	*session
 	beat      time.Duration // the requested heartbeat interval
@@ -109,8 +109,9 @@ func (x *extendedWatch) handle(ctx context.Context, m *pb.WatchResponse) error {
 	return x.reportEntries(ctx)
 }
 
-// reportEntries reports to the registry the status of the health name. If the target does not
-// know that name, reportEntries reports the status of the name "".
+// reportEntries reports to the registry the status of the health name. It reports the status of
+// the name "" instead if the target has never known the health name, and the registration does
+// not give it.
 func (x *extendedWatch) reportEntries(ctx context.Context) error {
 	if !x.hasEntry {
 		return errNoAnswer

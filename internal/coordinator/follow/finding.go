@@ -9,13 +9,12 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// findingKind is the kind of a finding. It says what an error shows, for example that the network
-// path has failed.
+// findingKind says what an error shows, for example that the network path has failed.
 type findingKind uint8
 
 const (
-	noEvidence    findingKind = iota // the error is no evidence; the next attempt to connect gives the evidence
-	ownFault                         // the coordinator lacks a resource, or has ended the call on purpose (in this case finding.reason is empty)
+	noEvidence    findingKind = iota // the error shows nothing about the target; the next attempt to connect shows more
+	ownFault                         // the coordinator lacks a resource (finding.reason names it), or has ended the call on purpose (finding.reason is empty)
 	pathFault                        // the network path to the target has failed
 	connRefused                      // the host of the target refused the connection, because no process listens
 	misconfigured                    // the configuration of the coordinator or of the target is wrong
@@ -25,20 +24,22 @@ const (
 	targetFailed                     // the target itself answers that it has failed
 	noQuota                          // the target allows no further stream, or refuses the call because of a quota
 	malformed                        // the answer of the target is not valid
-	replyCut                         // the reply ended before it was complete; if this repeats, the path is at fault
+	replyCut                         // the reply ended before it was complete; if this repeats, the network path is at fault
 )
 
-// finding is the conclusion that the coordinator draws from an error.
+// finding is the conclusion that the coordinator draws from the error of a call, a stream or an
+// attempt to connect.
 type finding struct {
 	kind   findingKind
-	cause  health.Cause // cause of the status that the instance gets because of the finding
+	cause  health.Cause // cause in the status that the instance gets because of the error; often empty
 	reason string
 	// waited is true if a wait for the target ended without an answer. In this case the
 	// coordinator itself may be at fault: it may have read the answer too late.
 	waited bool
 }
 
-// eventKind returns the kind of evidence that the finding is, or 0 if it is no evidence.
+// eventKind returns which kind of evidence is reported to the registry, or 0 if nothing is
+// reported.
 func (f finding) eventKind() mesh.EventKind {
 	switch f.kind {
 	case ownFault:
@@ -64,7 +65,7 @@ func (f finding) eventKind() mesh.EventKind {
 	return 0
 }
 
-// unknownNameFinding returns the finding about a target that knows none of the names in the
+// unknownNameFinding returns the conclusion that the target knows none of the names in the
 // health requests.
 func unknownNameFinding(names []string) finding {
 	reason := "the target does not know the health name " + names[0]
@@ -74,7 +75,7 @@ func unknownNameFinding(names []string) finding {
 	return finding{kind: unknownName, cause: health.CauseUnknownName, reason: wire.Clean(reason)}
 }
 
-// ended says why the follower stopped using a protocol (a Watch, or polls by Check) on a
+// ended says why the follower stopped using a health protocol (a Watch, or polls by Check) on a
 // connection.
 type ended struct {
 	err      error
@@ -83,7 +84,7 @@ type ended struct {
 	since    time.Time // time of the last answer; if no answer has come, time at which the wait for an answer began
 }
 
-// evidence returns the finding that is reported if no other protocol is left to try.
+// evidence returns what is reported to the registry if no other protocol is left to try.
 func (e *ended) evidence() finding {
 	if e.found.kind == noEvidence {
 		return finding{kind: misconfigured, cause: health.CauseUnimplemented, reason: "its Watch ended without a message"}

@@ -21,7 +21,7 @@ type shared struct {
 	pool     *pool
 	polls    *pollScheduler
 	wg       sync.WaitGroup // counts the goroutines of the manager
-	sessions atomic.Uint64  // number of the last session; sessions are numbered from 1
+	sessions atomic.Uint64  // number of the last session (one stream, or one series of polls); the first one has the number 1
 }
 
 // configuredProtocol returns the protocol by which an instance must be followed. The
@@ -43,7 +43,7 @@ type follower struct {
 	spec        *health.Spec
 	protocol    health.Protocol // the only protocol to use; ProtocolAuto: the best protocol that works
 	predecessor <-chan struct{} // closed when the follower that this one replaces has ended; nil if it replaces none
-	done        chan struct{}   // closed when run has ended
+	done        chan struct{}   // closed when the method run has ended
 	stop        context.CancelCauseFunc
 
 	// The goroutine of the method run uses the fields below. A worker of the poll scheduler
@@ -58,7 +58,8 @@ type follower struct {
 }
 
 // newFollower returns a new follower of an instance. old is the follower that the new one
-// replaces, or nil. named is true if the target has ever known the health name.
+// replaces, or nil. named is true if the target has ever known the health name, which is the
+// service name in health requests.
 func newFollower(s *shared, id health.ID, spec *health.Spec, named bool, old *follower) *follower {
 	f := &follower{shared: s, id: id, spec: spec, protocol: s.configuredProtocol(id, spec), done: make(chan struct{})}
 	f.interval = pollInterval{
@@ -92,8 +93,8 @@ func (f *follower) endpointKey() endpointKey {
 }
 
 // connBroken reports whether the connection has broken. It does not rely on the state of the
-// ClientConn alone, because gRPC ends the calls before it changes that state. A call during this
-// time would make gRPC dial.
+// ClientConn alone. When a connection breaks, gRPC first ends the calls, and changes that state
+// later. A new call between these two steps would make gRPC dial.
 func (f *follower) connBroken(conn *grpc.ClientConn) bool {
 	at := attempt{conn: conn, gone: f.gone}
 	return at.broken()
@@ -107,8 +108,9 @@ func (f *follower) name() string { return cmp.Or(f.spec.HealthName, f.id.Service
 // this name. If so, the follower never asks for the status of the name "" instead.
 func (f *follower) knowsName() bool { return f.spec.HealthName != "" || f.learnt.named.Load() }
 
-// names returns the names that the follower puts into health requests: the health name, and
-// also "" if knowsName returns false.
+// names returns the names that the follower puts into health requests. The first one is the
+// health name. The second one is "", but only if the target has never known the health name,
+// and the registration does not give it.
 func (f *follower) names() []string {
 	if f.knowsName() {
 		return []string{f.name()}
@@ -116,12 +118,13 @@ func (f *follower) names() []string {
 	return []string{f.name(), ""}
 }
 
-// withinBudget counts one message of a stream. It reports whether the message is within
-// the budget of the instance.
+// withinBudget counts one message of a stream. It returns false if the instance has now sent
+// more messages than Config.Budgets permits.
 func (f *follower) withinBudget() bool { return f.cfg.Budgets.Take(f.id, time.Now()) }
 
-// report passes a finding to the registry, if the finding is evidence. waitBegan is the time at
-// which the wait for an answer began. It is zero if the finding is not about a wait.
+// report passes to the registry, as evidence, the conclusion from an error. It does nothing if
+// the error is no evidence. waitBegan is the time at which the wait for an answer began. It is
+// zero if the error did not end a wait.
 func (f *follower) report(ctx context.Context, found finding, waitBegan time.Time) {
 	f.reportLate(ctx, found, waitBegan, 0)
 }

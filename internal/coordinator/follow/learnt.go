@@ -23,8 +23,8 @@ const (
 	protocolPoll                     // Check of grpc.health.v1
 )
 
-// learnt stores what a follower has learnt about its target. Each method records one kind of
-// event. The methods read no clock. The goroutine of the follower uses learnt. A worker of
+// learnt stores what a follower has learnt about its target, the process at the address of the
+// instance. The methods read no clock. The goroutine of the follower uses learnt. A worker of
 // the poll scheduler uses it while the goroutine of the follower waits for the worker.
 type learnt struct {
 	connections
@@ -39,12 +39,13 @@ type learnt struct {
 	// cutReplies is the number of Checks in a row whose reply broke off, over all
 	// connections.
 	cutReplies int
-	// named is true if the target has ever known the health name.
+	// named is true if the target has ever known the health name (the service name in health
+	// requests).
 	named atomic.Bool
 }
 
-// plan returns a chain, which holds the protocols for a connection, the best first. first is the
-// index of the first protocol to try. The protocols before this index are not tried on this
+// plan returns the list of protocols to try on a connection, the best one first. first is the
+// index of the protocol to try first. The protocols before this index are not tried on this
 // connection.
 func (l *learnt) plan(configured health.Protocol, now time.Time) (chain []protocol, first int) {
 	l.via, l.tryBetterAt = "", time.Time{}
@@ -67,8 +68,8 @@ func (l *learnt) plan(configured health.Protocol, now time.Time) (chain []protoc
 	return chain, len(l.lost)
 }
 
-// The chains of protocols, the best first. All followers share these slices, and no follower
-// changes them.
+// The lists of protocols to try on a connection, the best protocol first. All followers share
+// these slices, and no follower changes them.
 var (
 	chainAll      = []protocol{protocolExtended, protocolStock, protocolPoll}
 	chainExtended = chainAll[:1]
@@ -96,9 +97,9 @@ func (l *learnt) chain(configured health.Protocol) []protocol {
 	return chainPoll
 }
 
-// protocolWorked records that the target has answered by a protocol, before the follower stopped
-// using the protocol. end says why the follower stopped. first is true if the protocol is the
-// first one of the chain, which is the best one.
+// protocolWorked records that the target has answered by a protocol, before the follower
+// stopped using the protocol. end says why the follower stopped. first is true for the best
+// protocol that the follower may use.
 func (l *learnt) protocolWorked(end *ended, first bool) {
 	l.lost, l.lostOnce = nil, false
 	if errors.Is(end.err, errTryBetter) {
@@ -112,8 +113,8 @@ func (l *learnt) protocolWorked(end *ended, first bool) {
 	}
 }
 
-// watchConfirmed records that the Watch of grpc.health.v1 is trusted again, because a Check has
-// returned a changed status that the Watch had sent before.
+// watchConfirmed records that the Watch of grpc.health.v1 is trusted again. The reason is that
+// a Check has returned a changed status that the Watch had sent before.
 func (l *learnt) watchConfirmed() {
 	l.stock.distrusted, l.stock.reopened = "", true
 	l.retry = betterRetry{}
@@ -140,9 +141,9 @@ func (c *connections) onPollConn() bool { return c.conn == maxConns-1 }
 // canMove reports whether the target can be followed on another connection.
 func (c *connections) canMove() bool { return !c.ownConn && !c.onPollConn() }
 
-// move selects the next connection. If the target is the only user of its connection, the target
-// would not allow more streams on another one. In this case move selects the connection that
-// is for polls only.
+// move selects the next connection to the address of the target. onlyUser is true if only this
+// target uses the old connection. In this case the target would not allow more streams on
+// another connection either. So move selects the connection that is for polls only.
 func (c *connections) move(onlyUser bool) {
 	if c.conn++; onlyUser {
 		c.conn = maxConns - 1
@@ -155,16 +156,16 @@ type fallback struct {
 	// tryBetterAt is when a better protocol is tried again; zero: never.
 	tryBetterAt time.Time
 	retry       betterRetry
-	// lost says for the first protocols of the chain why they are passed over: the connection
-	// broke while the protocol was in use, before the target had answered. The first protocol
-	// is passed over only after two such breaks. lostOnce is true after the first of them.
+	// lost has one element for each protocol that is not tried, because the connection broke
+	// before the target had answered by this protocol. The best protocol gets an element only
+	// after two such breaks. lostOnce is true after one break with the best protocol.
 	lost     []ended
 	lostOnce bool
 }
 
-// passOver records why a protocol is passed over, and when it is tried again. first is true
-// for the first protocol of the chain. If the target does not implement that protocol, passOver
-// records no reason, because this is normal.
+// passOver records why a protocol does not work, and when it is tried again. first is true for
+// the best protocol. If the target does not implement the best protocol, passOver records no
+// reason, because this is normal.
 func (f *fallback) passOver(e *ended, first bool, now time.Time) {
 	f.tryBetterAt = f.retry.next(now, e.found.kind == unimplemented)
 	switch {
@@ -176,12 +177,12 @@ func (f *fallback) passOver(e *ended, first bool, now time.Time) {
 	}
 }
 
-// connectionLost records that the connection broke while a protocol was in use. It returns true
-// if the break is evidence. Usually the break is no evidence, and the next attempt to connect
-// gives the evidence. But if the target did not answer by the protocol, the protocol itself may
-// be the reason for the break. In this case the next protocol is tried on the next connection.
-// The first protocol of the chain is passed over only after two breaks. The break is evidence
-// if it occurs with the last protocol, before the target has answered.
+// connectionLost records that the connection broke while a protocol was in use. If the target
+// had not answered by the protocol, the protocol itself may be the reason. So the next protocol
+// is tried on the next connection; for the best protocol, only after two breaks. last is true
+// for the last protocol to try. If the target had not answered by the last protocol, evidence
+// is true: the break must be reported to the registry. Otherwise the next attempt to connect
+// gives the evidence.
 func (f *fallback) connectionLost(end *ended, last bool) (evidence bool) {
 	once := f.lostOnce
 	f.lostOnce = false
@@ -199,7 +200,7 @@ func (f *fallback) connectionLost(end *ended, last bool) (evidence bool) {
 	return false
 }
 
-// betterRetry plans when a protocol that was passed over is tried again.
+// betterRetry plans when a protocol that did not work is tried again.
 type betterRetry struct{ pause time.Duration }
 
 const (
@@ -207,9 +208,9 @@ const (
 	longestRetryPause = time.Hour
 )
 
-// next returns the time of the next try. The pauses double, up to an hour. If the target
-// does not implement the protocol, the pause is an hour, because only a new version of the
-// target can change that.
+// next returns the time at which a protocol that did not work is tried again. The pause until
+// this time doubles with each call, up to an hour. If the target does not implement the
+// protocol, the pause is an hour, because only a new version of the target can change that.
 func (b *betterRetry) next(now time.Time, unimplemented bool) time.Time {
 	switch {
 	case unimplemented:
@@ -233,7 +234,8 @@ type extendedHistory struct {
 	silent   int    // number of streams in a row that became silent before the first heartbeat
 }
 
-// extendedEnd describes the end of a stream of the Watch of meshhealth.v1 that had an answer.
+// extendedEnd describes the end of a stream of the Watch of meshhealth.v1, on which the target
+// had answered.
 type extendedEnd struct {
 	err       error
 	early     bool // the stream ended within minWatchLife while the connection was ready
@@ -270,14 +272,14 @@ func inRow(length int, continues bool) int {
 
 // stockHistory stores whether the Watch of grpc.health.v1 is trusted, and its earlier faults.
 type stockHistory struct {
-	// distrusted is the reason for which the Watch is not trusted until a Check confirms it.
-	// It is empty if the Watch is trusted.
+	// distrusted says why the Watch is not trusted. It is empty if the Watch is trusted. The
+	// Watch is trusted again when a Check confirms a changed status that the Watch has sent.
 	distrusted string
 	short      int  // number of streams in a row that ended within minWatchLife while the connection was ready
-	reopened   bool // the Watch is trusted again, but the new stream has not sent a message so far
+	reopened   bool // the Watch is trusted again, but its new stream has not sent a status so far
 	noTrial    bool // the target does not allow that a Watch is open in addition to the Checks
-	// renamed is true if a probe has ended a Watch because the target knew the health name in
-	// a Check, but not in the Watch.
+	// renamed is true if a Watch was ended because the target knew the health name in a Check,
+	// but not in the Watch.
 	renamed atomic.Bool
 }
 
@@ -290,10 +292,10 @@ type stockEnd struct {
 	waitsForRoom bool // the target allowed no further stream, so the call was never sent
 }
 
-// ended records the end of a stream. It returns why the Watch is not trusted, or "". A Watch
-// is not trusted if it sends no status, ends without an error, ends within minWatchLife, or if
-// Check returns another status. One end within minWatchLife is allowed, if the error is one of
-// those with which a server or a proxy shuts down.
+// ended records the end of a stream. It returns why the Watch is not trusted, or "". A Watch is
+// not trusted if it sends no status, ends without an error, or ends within minWatchLife. It is
+// not trusted either if a Check returns another status. But one stream may end within
+// minWatchLife, if its error is typical of the shutdown of a server or a proxy.
 func (h *stockHistory) ended(e stockEnd) (distrusted string) {
 	switch {
 	case !e.early:
@@ -317,8 +319,8 @@ func (h *stockHistory) ended(e stockEnd) (distrusted string) {
 	return distrusted
 }
 
-// byShutdown reports whether err is an error with which a server or a proxy ends a stream
-// when it shuts down.
+// byShutdown reports whether err is an error that is typical of the shutdown of a server or a
+// proxy.
 func byShutdown(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable, codes.Canceled, codes.ResourceExhausted:
@@ -343,8 +345,8 @@ func (h *floodHistory) began(now time.Time) bool {
 	return true
 }
 
-// ends reports whether the flood has ended, because the status of the target has not changed for
-// wire.FloodQuiet. changed says whether the status has just changed.
+// ends reports whether the flood has ended, because the status of the target has stayed the
+// same for the time wire.FloodQuiet. changed says whether the status has just changed.
 func (h *floodHistory) ends(changed bool, now time.Time) bool {
 	if changed {
 		h.quietSince = now

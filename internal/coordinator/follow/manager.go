@@ -95,7 +95,8 @@ func (m *Manager) applyEntry(ctx context.Context, e *feed.Entry) {
 	}
 }
 
-// replace stops a follower and starts a new one. The new follower waits for the end of old.
+// replace stops a follower and starts a new one. The new follower waits until the old one has
+// ended.
 func (m *Manager) replace(ctx context.Context, old *follower, spec *health.Spec, named bool) {
 	old.stop(nil)
 	m.start(ctx, newFollower(m.shared, old.id, spec, named, old))
@@ -114,9 +115,9 @@ func (m *Manager) stopFollower(id health.ID) {
 	}
 }
 
-// checkStreams runs until ctx ends. Once a second it ends silent streams, starts due probes,
-// reports targets that were not polled, and replaces followers whose configured protocol has
-// changed.
+// checkStreams runs until ctx ends. Once a second it ends silent streams and starts due probes,
+// which are Checks during a Watch. It also reports targets that the coordinator polls too late,
+// and replaces followers whose configured protocol has changed.
 func (m *Manager) checkStreams(ctx context.Context) {
 	const interval = time.Second
 	ticker := time.NewTicker(interval)
@@ -173,8 +174,8 @@ func (m *Manager) reportNeglected(ctx context.Context, now time.Time) {
 	m.polls.returnTasks(tasks)
 }
 
-// Modes returns the number of followers for each source of statuses that is in use now. The keys
-// are the names of health.Source.
+// Modes returns the number of followers for each source (a protocol, for example) from which
+// statuses come now. The keys are the names of health.Source.
 func (m *Manager) Modes() map[string]int {
 	modes := map[string]int{}
 	for _, f := range m.allFollowers() {
@@ -201,9 +202,9 @@ func (m *Manager) OpenAddresses(limit int) (addresses []string, total int) {
 	return addresses[:min(max(0, limit), total)], total
 }
 
-// Retries returns two numbers since the start of the process. made is how often a call to a target
-// was repeated. denied is how often a call was not repeated because the budget for repeated calls
-// was used up.
+// Retries returns two numbers since the start of the process. made is how often a call to a
+// target was repeated. denied is how often a call was not repeated, because about a tenth of
+// all calls had been repeated already.
 func (m *Manager) Retries() (made, denied uint64) {
 	return m.retrier.made.Load(), m.retrier.denied.Load()
 }

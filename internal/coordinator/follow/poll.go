@@ -56,7 +56,7 @@ type poller struct {
 	*session
 	ctx      context.Context
 	conn     *grpc.ClientConn
-	trial    *watchTrial // Watch that is compared with the polls until it is trusted again, or nil
+	trial    *watchTrial // Watch that is not trusted, and is compared with the answers to the polls; or nil
 	began    time.Time   // time at which the Check in progress began
 	answered bool        // a Check was answered with a status
 	err      error       // reason for which the polls have ended; nil while they continue
@@ -110,10 +110,10 @@ func (p *poller) delay() time.Duration {
 	return p.f.interval.next(rand.Float64())
 }
 
-// checkNames makes a Check of the health name. If the target does not know that name, checkNames
-// makes a Check of the name "". It does so only if the registration gives no health name, and
-// the target has never known it. The error says that another process answered, or that the
-// connection has broken.
+// checkNames makes a Check of the health name. If the target does not know this name,
+// checkNames also makes a Check of the name "". It makes no second Check if the registration
+// gives the health name, or if the target has ever known it. The error says that another
+// process answered, or that the connection has broken.
 func (p *poller) checkNames(patience time.Duration) (finding, error) {
 	names := p.f.names()
 	for i, name := range names {
@@ -128,8 +128,8 @@ func (p *poller) checkNames(patience time.Duration) (finding, error) {
 			if found = classifyCall(err, &p.reply); found.kind == noEvidence {
 				return found, io.EOF // the coordinator has ended the call, or the connection has broken
 			}
-			// The target knows the deadline too. It may answer DEADLINE_EXCEEDED shortly before the
-			// deadline.
+			// The target knows the deadline of the Check too. It may answer DEADLINE_EXCEEDED
+			// shortly before the deadline.
 			overdue := time.Since(p.began) >= patience*9/10
 			found.waited = found.waited || overdue && status.Code(err) == codes.DeadlineExceeded
 		} else if found = p.reportResponse(i == 0); found.kind == noEvidence {
@@ -150,8 +150,8 @@ func (p *poller) check(name string, patience time.Duration) (nonce []byte, err e
 	return nonce, p.conn.Invoke(call, healthpb.Health_Check_FullMethodName, &p.request, &p.response)
 }
 
-// reportResponse reports the status in the response, or returns a finding if the response is
-// not valid. grpc.health.v1 shows NOT_SERVING for a target that is about to stop. If a more
+// reportResponse reports the status in the response. If the response is not valid, it returns
+// what is wrong. grpc.health.v1 shows NOT_SERVING for a target that is about to stop. If a more
 // precise status came on this connection before, NOT_SERVING does not replace this status.
 func (p *poller) reportResponse(named bool) finding {
 	r, found := p.stockStatus(p.response.GetStatus(), p.reply.received().trailer)
@@ -219,9 +219,10 @@ func (p *poller) handleError(found finding) pollResult {
 	return p.nextPoll()
 }
 
-// handleNoRoom handles a Check that was not sent, because the target allows no further stream on
-// the connection. It closes the Watch of watchTrial, if one is open. Otherwise it ends the
-// polls on this connection if another connection can be used. Otherwise it reports the finding.
+// handleNoRoom handles a Check that was not sent, because the target allows no further stream
+// on the connection. If an untrusted Watch is open in addition to the polls, handleNoRoom
+// closes this Watch. If none is open, it ends the polls, so that the follower uses another
+// connection. If no other connection can be used, it reports the limit to the registry.
 func (p *poller) handleNoRoom(found finding) pollResult {
 	if p.trial != nil && !p.f.learnt.stock.noTrial {
 		p.f.learnt.stock.noTrial = true
@@ -235,9 +236,9 @@ func (p *poller) handleNoRoom(found finding) pollResult {
 	return p.nextPoll()
 }
 
-// handleMissed reports a Check that was not answered in time. endedLate is the time by which the
-// wait was longer than its timeout. Only the coordinator is responsible for this time, and for
-// the lateness of the poll scheduler.
+// handleMissed reports a Check that was not answered in time. endedLate is the time by which
+// the wait was longer than its timeout. This time and the lateness of the poll scheduler are
+// the fault of the coordinator, and not of the target.
 func (p *poller) handleMissed(found finding, endedLate time.Duration) pollResult {
 	ours := max(p.f.polls.latePart(p.began), endedLate)
 	p.f.interval.missed++
@@ -248,9 +249,9 @@ func (p *poller) handleMissed(found finding, endedLate time.Duration) pollResult
 	return p.nextPoll()
 }
 
-// watchTrial is a Watch of grpc.health.v1 that is not trusted, because of an earlier fault. It is
-// open in addition to the Checks, and only the Checks give evidence. The Watch is trusted again
-// when a Check returns a changed status that the Watch has sent.
+// watchTrial is a Watch of grpc.health.v1 that is not trusted, because of an earlier fault. It
+// is open in addition to the Checks, and only the Checks give evidence. The Watch is trusted
+// again when a Check returns a changed status that the Watch has sent.
 type watchTrial struct {
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -261,7 +262,8 @@ type watchTrial struct {
 	changed  time.Time // time at which the Watch last sent a changed status; zero if no change has come
 }
 
-// startTrial opens the Watch of a new watchTrial in a new goroutine. The caller must call stop.
+// startTrial opens a Watch that is not trusted, and reads it in a new goroutine. The caller
+// must call the method stop of the result.
 func startTrial(ctx context.Context, f *follower, conn *grpc.ClientConn) *watchTrial {
 	t := &watchTrial{}
 	ctx, t.cancel = context.WithCancel(ctx)
@@ -276,7 +278,8 @@ func (t *watchTrial) stop() {
 	t.running.Wait()
 }
 
-// read reads the Watch until the stream ends, or sends more messages than Config.Budgets permits.
+// read reads the Watch until the stream ends, or until the target has sent more messages than
+// Config.Budgets permits.
 func (t *watchTrial) read(ctx context.Context, f *follower, conn *grpc.ClientConn, name string) {
 	stream, err := healthpb.NewHealthClient(conn).Watch(ctx, &healthpb.HealthCheckRequest{Service: name})
 	for err == nil {
@@ -300,8 +303,8 @@ func (t *watchTrial) note(status int32) {
 }
 
 // confirmedBy reports whether the result of a Check shows that the Watch sends correct changes.
-// status is the status that the Check returned, and began is the time at which the Check began.
-// The Watch must have sent a change to this status before. t may be nil.
+// status is the status that the Check returned. began is the time at which the Check began. The
+// result is true if the Watch had changed to this status before the Check began. t may be nil.
 func (t *watchTrial) confirmedBy(status int32, began time.Time) bool {
 	if t == nil {
 		return false

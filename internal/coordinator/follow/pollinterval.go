@@ -57,7 +57,7 @@ func (p *pollInterval) next(random float64) time.Duration {
 	return delay.Around(p.every, random)
 }
 
-// answerOf returns the number with which pollInterval compares an error answer to other answers.
-// Findings of one kind have the same number. The number is negative, because the number of a
-// status is never negative.
+// answerOf returns the number with which pollInterval compares an error answer to other
+// answers. Errors of one kind have the same number. The number is negative, because the number
+// of a status is never negative.
 func answerOf(found finding) int32 { return -1 - int32(found.kind) }

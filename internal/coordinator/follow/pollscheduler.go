@@ -29,13 +29,14 @@ const (
 	maxSleep = time.Second
 )
 
-// pollScheduler makes the polls of all targets that are followed by Check. The goroutine of
-// run moves due tasks to queues, and a pool of workers makes their polls. If the scheduler
-// cannot keep up, it makes the polls later, in the order of their due times; it makes no
-// additional polls afterwards. The methods may be called concurrently.
+// pollScheduler makes the polls of all targets that are followed by Check. For each target it
+// has one task. The goroutine of the method run moves due tasks to queues, and a pool of
+// workers makes their polls. If the scheduler cannot keep up, it makes the polls later, in the
+// order of their due times. It does not add polls afterwards to make up for late ones. The
+// methods may be called concurrently.
 type pollScheduler struct {
-	slack time.Duration   // longest delay of a poll that does not delay the following polls, and does not count as late
-	early chan struct{}   // receives an element when a new plan makes a task due before wakeAt, so that run wakes up earlier
+	slack time.Duration   // a poll whose delay is below slack does not count as late, and does not delay the next poll of its target
+	early chan struct{}   // receives an element when a task becomes due before wakeAt, so that the method run wakes up earlier
 	wg    *sync.WaitGroup // counts the workers
 
 	mu           sync.Mutex
@@ -47,7 +48,7 @@ type pollScheduler struct {
 	suspectPolls int       // number of polls in progress to targets that did not answer their last poll
 	called       bool      // a worker was started or woken, and has not taken a task so far
 	closed       bool      // the scheduler has ended, and the workers must end
-	wakeAt       time.Time // time at which run plans to wake up next
+	wakeAt       time.Time // time at which the method run plans to wake up next
 	late         late.Spans
 	coverage     coverage
 }
@@ -60,7 +61,8 @@ func newPollScheduler(interval time.Duration, wg *sync.WaitGroup) *pollScheduler
 	return s
 }
 
-// run moves due tasks to the queues until ctx ends.
+// run moves each task (the polls of one target) to a queue when its next poll is due. It ends
+// when ctx ends.
 func (s *pollScheduler) run(ctx context.Context) {
 	defer s.close()
 	timer := time.NewTimer(0)
@@ -203,7 +205,7 @@ func (s *pollScheduler) pollEnded(t *pollTask, r pollResult, now time.Time) {
 	s.plan(t)
 }
 
-// plan puts a task into the heap. The caller holds the lock.
+// plan puts a task into the heap of planned tasks. The caller holds the lock.
 func (s *pollScheduler) plan(t *pollTask) {
 	t.phase = taskPlanned
 	heap.Push(&s.planned, t)
@@ -258,10 +260,11 @@ func (s *pollScheduler) coveredAt(now time.Time) float64 {
 	return s.coverage.ratio(now, wanted)
 }
 
-// removeNeglected removes and returns the waiting tasks that were not polled for the time limit.
-// It skips a task whose method notPolled was called after the last poll. The caller must call
-// notPolled, and must pass the tasks to returnTasks. Until then no worker polls these tasks, so
-// that no answer is reported before notPolled is called.
+// removeNeglected removes and returns the waiting tasks whose last poll is too long ago: the
+// time since then is limit or more. It skips tasks for which this was already reported to the
+// registry. The caller must call the method notPolled of each task, which makes the report.
+// After that, it must pass the tasks to returnTasks. Until then no worker polls these tasks, so
+// that the registry receives no answer before the report.
 func (s *pollScheduler) removeNeglected(now time.Time, limit time.Duration) (all []*pollTask) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

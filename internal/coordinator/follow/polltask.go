@@ -12,15 +12,15 @@ type pollTarget interface {
 	poll() pollResult
 	// suspect reports whether the last poll was not answered.
 	suspect() bool
-	// notPolled tells the registry that the target was not polled for the time limit, because
-	// the coordinator has too much to poll.
+	// notPolled reports to the registry that the last poll of the target is too long ago,
+	// because the coordinator has too much to poll. The time since that poll is limit or more.
 	notPolled(ctx context.Context, limit time.Duration)
 }
 
 // pollResult says when a target is polled next.
 type pollResult struct {
-	delay   time.Duration // time from the last poll to the next one; it begins when the last poll was due
-	fromNow bool          // delay begins now, because the last poll was not answered with a status
+	delay   time.Duration // time until the next poll, counted from the time at which the last poll was due (if that poll was late, from its begin)
+	fromNow bool          // delay is counted from now, because the last poll was not answered with a status
 	ends    bool          // the target is not polled any more
 }
 
@@ -37,7 +37,8 @@ type pollTask struct {
 	base     time.Time     // time at which the interval before the next poll begins
 	polledAt time.Time     // time at which the last poll began
 	queue    int           // index of the queue that holds the task, or that held the task last
-	// neglectTold is true if notPolled was called after the last poll.
+	// neglectTold is true if the registry was told that the last poll of the target is too long
+	// ago.
 	neglectTold bool
 }
 
@@ -46,9 +47,9 @@ type taskPhase uint8
 
 const (
 	taskEnded   taskPhase = iota
-	taskPlanned           // the task is in the heap
-	taskWaiting           // the task is in a queue
-	taskRunning           // a worker polls the task, or the manager calls notPolled
+	taskPlanned           // the task is in the heap of planned tasks
+	taskWaiting           // the task is in a queue, because its poll is due
+	taskRunning           // a worker polls the target, or the manager reports that the last poll is too long ago
 )
 
 // The queues of waiting tasks.
@@ -62,7 +63,7 @@ func newPollTask(t pollTarget) *pollTask {
 	return &pollTask{pollTarget: t, done: make(chan struct{})}
 }
 
-// planIn sets the time of the next poll to start plus delay.
+// planIn sets the time of the next poll to the time start plus delay.
 func (t *pollTask) planIn(delay time.Duration, start time.Time) {
 	t.planned, t.due = delay, start.Add(delay)
 }
@@ -76,9 +77,9 @@ func (t *pollTask) startWaiting() (queue int) {
 	return t.queue
 }
 
-// startPoll records that the poll begins now, and returns how late the poll is. If that is less
-// than slack, startPoll returns 0, and the next poll is not delayed. If the poll is later, the
-// next poll is delayed by the same time.
+// startPoll records that the poll begins now, and returns how late the poll is. If the poll is
+// late by less than slack, startPoll returns 0, and the next poll is not delayed. If the poll
+// is later, the next poll is delayed by the same time.
 func (t *pollTask) startPoll(now time.Time, slack time.Duration) (late time.Duration) {
 	t.phase, t.base, t.polledAt, t.neglectTold = taskRunning, t.due, now, false
 	if late = now.Sub(t.due); late < slack {
@@ -102,7 +103,7 @@ func (t *pollTask) planNext(r pollResult, now time.Time, minPause time.Duration)
 	}
 }
 
-// end ends the task and closes done. The target is not polled any more.
+// end ends the task and closes the Go channel done. The target is not polled any more.
 func (t *pollTask) end() {
 	t.phase = taskEnded
 	close(t.done)

@@ -14,22 +14,24 @@ import (
 )
 
 const (
-	// probeEvery is the interval between the probes of a target that is followed by the Watch
-	// of grpc.health.v1.
+	// probeEvery is the interval between two probes. A probe is a Check of a target that is
+	// followed by the Watch of grpc.health.v1.
 	probeEvery = 10 * time.Second
-	// probeAgain is the delay of the next probe after a probe that was not answered in time.
+	// probeAgain is the delay of the next probe after a probe that was not answered in time. A
+	// probe is a Check during a Watch.
 	probeAgain = 2 * time.Second
 	// probeSoon is the delay of the next probe after a probe whose status differs from the last
-	// status of the Watch.
+	// status of the Watch. A probe is a Check during a Watch.
 	probeSoon = time.Second
 )
 
-// probe makes probes: Checks of a target that is followed by the Watch of grpc.health.v1, which
-// has no heartbeats. At most one probe is in progress for a stream.
+// probe makes Checks of a target that is followed by the Watch of grpc.health.v1, because this
+// Watch has no heartbeats. Each of these Checks is called a probe. At most one probe is in
+// progress for a stream.
 type probe struct {
 	*session
 	conn *grpc.ClientConn
-	end  context.CancelCauseFunc // ends the Watch of the session with a reason
+	end  context.CancelCauseFunc // ends the stream of the Watch; its argument is the reason
 
 	busy atomic.Bool
 	// Only the goroutine that has set busy uses the fields below.
@@ -39,7 +41,7 @@ type probe struct {
 	// status of the Watch. If several such probes were made in a row, it is the time of the
 	// first one. It is zero after a probe with the same status.
 	contradicted time.Time
-	contradicts  int // targetAnswer.count of the status of the Watch from which the probe differs
+	contradicts  int // number (targetAnswer.count) of the Watch answer from which the probe differed
 }
 
 // start starts a probe in a new goroutine, unless a probe is in progress or ctx has ended.
@@ -129,9 +131,9 @@ func (p *probe) nameBecameKnown() {
 	p.end(errTryBetter)
 }
 
-// contradiction handles a probe whose status differs from an answer of the Watch. answer is
-// targetAnswer.count of this answer. contradiction ends the Watch if an earlier probe, at least
-// probeSoon before, has differed from the same answer.
+// contradiction handles a probe whose status differs from an answer of the Watch. answer is the
+// number of this answer (targetAnswer.count). contradiction ends the Watch if an earlier probe,
+// at least probeSoon before, has differed from the same answer.
 func (p *probe) contradiction(answer int, began time.Time) {
 	switch {
 	case p.contradicted.IsZero() || p.contradicts != answer:

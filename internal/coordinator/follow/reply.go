@@ -27,7 +27,7 @@ type reply struct {
 	got received
 }
 
-// received is a copy of the content of a reply at one time.
+// received is a copy of what a reply contained at one time.
 type received struct {
 	conn   *grpc.ClientConn // connection of the call; nil if the call has not begun
 	stream bool             // the call is a stream, whose reply may have any number of messages

@@ -17,10 +17,11 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// retrier repeats unary calls that a target has turned away. RetryRule says when a target turns
-// a call away, and how a call is repeated. It does not repeat a call that was not answered in
-// time, because that is evidence. It does not repeat a call on a broken connection, because only
-// the follower dials. It does not repeat streams, because the follower opens the next stream.
+// retrier repeats unary calls that a target has turned away: the target answered UNAVAILABLE,
+// or RESOURCE_EXHAUSTED with a delay for the next attempt. retrier does not repeat a call that
+// was not answered in time, because that is evidence. It does not repeat a call on a broken
+// connection, because only the follower dials. It does not repeat streams, because the follower
+// opens the next stream.
 type retrier struct {
 	rules    map[string]RetryRule // rule for each method, by full method name with a slash
 	patience func() time.Duration
@@ -37,8 +38,8 @@ func newRetrier(cfg *Config) *retrier {
 	}
 }
 
-// unary is the interceptor for unary calls. It repeats a call that the target has turned away. A
-// call that succeeds costs only one map lookup and one counter.
+// unary is the interceptor for unary calls. It repeats a call that the target has turned away
+// (see turnedAway). A call that succeeds costs only one map lookup and one counter.
 func (r *retrier) unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	rule, known := r.rules[method]
 	if !known {
@@ -59,7 +60,8 @@ func (r *retrier) unary(ctx context.Context, method string, req, reply any, cc *
 	return c.repeat(ctx, method, req, reply, cc, invoke, opts...)
 }
 
-// retriedCall is one call that the target has turned away, and its further attempts.
+// retriedCall is one call that the target has turned away (see turnedAway), and its further
+// attempts.
 type retriedCall struct {
 	*retrier
 	rule  RetryRule
@@ -120,7 +122,8 @@ func (c *retriedCall) retriable(err error) bool {
 	return true
 }
 
-// turnedAway reports whether err means that the target has turned a call away.
+// turnedAway reports whether the target has rejected a call with UNAVAILABLE, or with
+// RESOURCE_EXHAUSTED and a delay for the next attempt.
 func turnedAway(err error) bool {
 	switch status.Code(err) {
 	case codes.Unavailable:
@@ -133,9 +136,9 @@ func turnedAway(err error) bool {
 }
 
 const (
-	// perCall is the number of tokens that each call adds to retryBudget. perSecond is the
-	// number of tokens that each second adds, so that a mesh with few targets can repeat calls
-	// too.
+	// Each repeated call costs one token of retryBudget. perCall is the number of tokens that
+	// each call adds. perSecond is the number of tokens that each second adds, so that a mesh
+	// with few targets can repeat calls too.
 	perCall   = 0.1
 	perSecond = 1
 	// maxBudget is the largest number of tokens in retryBudget.

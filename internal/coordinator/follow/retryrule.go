@@ -101,9 +101,9 @@ func (r RetryRule) validate(prefix string) error {
 	return errs.Join()
 }
 
-// withDefaults returns r in which each zero field has the value of the rule other. If that field
-// is zero too, the default is used. If r has only one of Base and Cap, the other value is adapted
-// so that Base is at most Cap.
+// withDefaults returns r, in which each zero field has the value of the rule other. If the
+// field of other is zero too, the default is used. If r has only one of Base and Cap, the
+// missing value is adapted so that Base is at most Cap.
 func (r RetryRule) withDefaults(other RetryRule) RetryRule {
 	base, limit := cmp.Or(other.Base, DefaultRetryBase), cmp.Or(other.Cap, DefaultRetryCap)
 	switch {

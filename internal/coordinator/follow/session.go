@@ -24,7 +24,7 @@ import (
 type session struct {
 	f      *follower
 	source health.Source
-	number uint64 // unique number of the session within the manager
+	number uint64 // number of this stream or series of polls, unique within the manager
 	via    string // reason for which no better protocol is in use; empty if the best protocol is in use
 
 	reply   reply       // reply of the stream, or of the last Check
@@ -45,7 +45,7 @@ type targetAnswer struct {
 	count  int       // number of answers so far; equal answers in a row count once
 }
 
-// newSession returns a session with a new number.
+// newSession returns a session (one stream, or one series of polls) with a new number.
 func newSession(f *follower, source health.Source) *session {
 	return &session{f: f, source: source, number: f.sessions.Add(1), via: f.learnt.via}
 }
@@ -158,8 +158,8 @@ func (s *session) lastAnswer() targetAnswer {
 	return s.last
 }
 
-// endedBy returns why the session ended. err is the error of the stream. waitBegan is the time at
-// which the last answer came. If no answer came, it is the time at which the session began.
+// endedBy returns why a stream ended. err is the error of the stream. waitBegan is the time at
+// which the last answer came. If no answer came, it is the time at which the stream began.
 func (s *session) endedBy(err error, waitBegan time.Time) ended {
 	end := ended{err: err, since: waitBegan, answered: s.lastAnswer().count > 0}
 	switch {
@@ -177,7 +177,7 @@ func (s *session) endedBy(err error, waitBegan time.Time) ended {
 }
 
 // stockStatus translates a status of grpc.health.v1 and the trailers of a Check into a report.
-// It returns a finding if the status is SERVICE_UNKNOWN or not valid.
+// If the status is SERVICE_UNKNOWN or not valid, the returned finding says so.
 func (s *session) stockStatus(status healthpb.HealthCheckResponse_ServingStatus, trailer metadata.MD) (mesh.Report, finding) {
 	if status == healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
 		return mesh.Report{}, unknownNameFinding(s.f.names())
@@ -218,8 +218,9 @@ func reportOf(status int32, trailer metadata.MD) (r mesh.Report, ok bool) {
 	return r, true
 }
 
-// refines reports whether a server with the status s may return number as its status of
-// grpc.health.v1. A server may choose to return NOT_SERVING if its status is DEGRADED.
+// refines reports whether s, a status from trailers, fits the number of the grpc.health.v1
+// status of the same answer. It fits if grpc.health.v1 has this number for s. DEGRADED also
+// fits NOT_SERVING, because a server may show NOT_SERVING while it is DEGRADED.
 func refines(s health.Status, number int32) bool {
 	return s.GRPC() == number || s == health.Degraded && number == health.NotServing.GRPC()
 }

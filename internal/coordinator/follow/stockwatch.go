@@ -15,12 +15,14 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// errNameUnknown ends a Watch if the target does not know the health name, and has never known it.
+// errNameUnknown ends a Watch of the health name, so that the name "" is watched instead. The
+// reason is that the target does not know the health name, and has never known it.
 var errNameUnknown = errors.New("the target does not know the health name")
 
 // followStock follows the instance by the Watch of grpc.health.v1 until the stream ends. It
-// watches the health name. If the target does not know that name, followStock watches the name
-// "" instead. In this case probes find out when the target knows the health name.
+// watches the health name. It watches the name "" instead if the target has never known the
+// health name, and the registration does not give it. In this case probes (Checks during the
+// Watch) find out when the target knows the health name.
 func (f *follower) followStock(ctx context.Context, conn *grpc.ClientConn) ended {
 	w, err := f.watchName(ctx, conn, f.name())
 	unknown := errors.Is(err, errNameUnknown) || status.Code(err) == codes.NotFound && w.lastAnswer().count == 0

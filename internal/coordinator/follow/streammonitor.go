@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// streamMonitor ends the open stream of a follower when it is silent for too long, and
-// starts probes of streams without heartbeats. The manager calls check once a second for
-// each follower. The methods may be called concurrently.
+// streamMonitor ends the open stream of a follower when the stream is silent for too long. For
+// a stream without heartbeats, it starts probes, which are Checks of the target. The manager
+// calls the method check once a second for each follower. The methods may be called
+// concurrently.
 type streamMonitor struct {
 	mu   sync.Mutex
 	open *monitoredStream // the open stream; nil if no stream is open
@@ -102,9 +103,10 @@ func (s *monitoredStream) nextAction(now time.Time, late time.Duration) (end con
 	return nil, nil, nil
 }
 
-// forgive subtracts the lateness of the coordinator from the silence of the stream. The sum of
-// repeated lateness is subtracted only up to the field limit. So a silent stream is found after
-// twice limit at the latest, unless a single lateness was longer than limit.
+// forgive subtracts the lateness of the coordinator from the silence of the stream. It
+// subtracts at most the duration in the field limit, or the longest single lateness if that is
+// longer. So a silent stream is found after twice the duration limit at the latest, unless a
+// single lateness was longer than limit.
 func (s *monitoredStream) forgive(late time.Duration) {
 	s.longestLate = max(s.longestLate, late)
 	s.forgiven = min(s.forgiven+late, max(s.limit, s.longestLate))
