@@ -14,11 +14,11 @@ const (
 	minSuppress  = time.Millisecond // shortest suppression, so that its end is not in the past
 )
 
-// dampingLayer is the fourth layer. A flip is a change of the direction: the status becomes
-// worse after it became better, or better after it became worse. Each flip adds to a penalty.
-// While the penalty of an instance is high, the instance is suppressed: it keeps its worst
-// status. A status that is even worse is still published. The method comes from RFC 2439
-// (route flap damping).
+// dampingLayer is the fourth of the five layers that compute the status of an instance. A flip is a
+// change of the direction: the status becomes worse after it became better, or better after it
+// became worse. Each flip adds to a penalty. While the penalty of an instance is high, the instance
+// is suppressed: it keeps its worst status. A status that is even worse is still published. The
+// method comes from RFC 2439 (route flap damping).
 type dampingLayer struct {
 	penalty   float64 // penalty at the moment penaltyAt; it halves in each FlapHalfLife
 	penaltyAt moment
@@ -31,7 +31,7 @@ type dampingLayer struct {
 	since      moment        // moment when the suppression began
 	worst      health.Status // worst status since the suppression began; last status if there is no suppression
 	reason     string        // reason of the status in the field worst
-	release    deadline      // end of the suppression; not armed without a suppression
+	release    deadline      // end of the suppression; armed only during a suppression
 }
 
 func newDamping() dampingLayer { return dampingLayer{last: health.Starting} }

@@ -77,8 +77,8 @@ func (d *deadline) extend(lateness time.Duration) {
 	d.extendWithin(lateness, maxForgiven*d.length)
 }
 
-// extendUntil works like extend, but does not delay d beyond the moment latest. Without this
-// limit, a process that is late again and again could delay d for ever.
+// extendUntil works like extend, but never delays d beyond an upper limit, the parameter latest.
+// Without this limit, a process that is late again and again could delay d for ever.
 func (d *deadline) extendUntil(lateness time.Duration, latest moment) {
 	begun := d.at - moment(d.forgiven)
 	d.extendWithin(lateness, min(maxForgiven*d.length, time.Duration(latest-begun)))

@@ -20,7 +20,7 @@ type instance struct {
 	damping  dampingLayer
 	override overrideLayer
 
-	proven  bool         // true if the instance was routable at least once since its registration
+	proven  bool         // true if the instance was routable (SERVING or DEGRADED) at least once since its registration
 	aged    bool         // true if the instance is older than StartupGrace
 	grace   deadline     // moment when the instance becomes older than StartupGrace
 	counted contribution // what the instance adds to the counts of its service now

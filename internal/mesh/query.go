@@ -66,9 +66,9 @@ func (m *Mesh) KeepsLease(id health.ID, now time.Time) bool {
 	return in != nil && in.reach.lease.kept(m.now, in.spec)
 }
 
-// Score returns how many problems the process that owns the Mesh has, from 0 (none) to 7. It is
-// the score at the time of the last call that had a parameter now. A component that waits for
-// instances should extend its time-out by Score times the length of the time-out.
+// Score returns how many problems the process that owns the Mesh has, from 0 (none) to 7. It is the
+// score at the time that was passed to the last call, such as Apply or Tick. A component that waits
+// for instances should extend its time-out by Score times the length of the time-out.
 func (m *Mesh) Score() int { return m.awareness.current(m.now) }
 
 // Guards returns the guards that are tripped, in the order in which they tripped.
