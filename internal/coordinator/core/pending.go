@@ -12,8 +12,8 @@ type records struct {
 	transitions []store.Transition
 	lost        uint64 // number of transitions that were dropped since the last record that contains such a number
 	statuses    map[health.ID]store.Status
-	removed     map[health.ID]uint64 // instances that the mesh has removed, with their leases
-	expired     map[health.ID]uint64 // instances whose leases have expired, with these leases
+	removed     map[health.ID]uint64 // numbers of the leases of the instances that the mesh has removed, by instance
+	expired     map[health.ID]uint64 // numbers of the leases that have expired, by instance
 	ended       []health.Override    // overrides that the mesh has ended
 }
 
