@@ -35,7 +35,8 @@ type deadline struct {
 	at       moment        // moment of the decision; 0 means not armed
 	length   time.Duration // time from the call of arm to the decision, without extensions
 	forgiven time.Duration // sum of all extensions since arm was called
-	// overForgiven is true if an extension was shortened because of a limit, see maxForgiven.
+	// overForgiven is true if an extension of this deadline was shortened, because the sum of the
+	// extensions has a limit.
 	overForgiven bool
 }
 

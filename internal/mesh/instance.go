@@ -140,7 +140,8 @@ func (s *schedule) update(in *instance) {
 	heap.Fix(s, in.heapAt)
 }
 
-// advance calls update if the next deadline of the instance is earlier than its field due.
+// advance calls update if the next deadline of the instance is earlier than the field due of this
+// instance.
 func (s *schedule) advance(in *instance) {
 	if in.nextDeadline() < in.due {
 		s.update(in)

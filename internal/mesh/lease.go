@@ -30,7 +30,7 @@ func (l *lease) renew(now moment, ttl time.Duration) {
 // restore begins a lease that was loaded from the store. The lease ends after ttl plus delay.
 // Here delay is the amnesty, which gives the client more time after a restart of the coordinator.
 func (l *lease) restore(now moment, ttl, delay time.Duration) {
-	l.fresh.disarm() // the client itself has not renewed the lease
+	l.fresh.disarm() // a lease that was loaded from the store does not count as renewed by the client
 	l.end.arm(now, ttl+delay)
 	l.awaited.arm(now, ttl)
 }
@@ -43,8 +43,8 @@ func (l *lease) renewedLately(now moment, spec *health.Spec) bool {
 	return !spec.Static && l.fresh.at > now
 }
 
-// kept reports whether the client probably still renews the lease. The last renewal is recent,
-// or the lease was loaded from the store less than one TTL ago.
+// kept reports whether the client probably still renews the lease. It returns true if the last
+// renewal is recent, or if the lease was loaded from the store less than one TTL ago.
 func (l *lease) kept(now moment, spec *health.Spec) bool {
 	return !spec.Static && max(l.fresh.at, l.awaited.at) > now
 }

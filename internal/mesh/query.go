@@ -57,9 +57,10 @@ func (a *aggregates) meshState(zone string) (s health.State, ok bool) {
 	return health.State{}, false
 }
 
-// KeepsLease reports whether the client of an instance probably still renews the lease. The
-// last renewal is at most half a TTL ago, or the instance was loaded less than a TTL ago. It
-// returns false for a static instance, which has no lease.
+// KeepsLease reports whether the client of an instance probably still renews the lease. It returns
+// true if the last renewal is at most half a TTL ago. It also returns true if the instance was
+// loaded from the store less than a TTL ago. It returns false for a static instance, which has no
+// lease.
 func (m *Mesh) KeepsLease(id health.ID, now time.Time) bool {
 	m.setNow(now)
 	in := m.instances[id]

@@ -33,8 +33,8 @@ type suspicion struct {
 	reason   string   // explanation in words of the field state, config or notAsked
 	notAsked bool     // true if the coordinator has not called the instance for a long time
 	paused   deadline // copy of giveUp, which is not armed while notAsked is true; paused.at is the time that remained
-	// overForgiven is true if the deadline that declared the instance dead had been extended to
-	// its limit, because this process was late. In this case the instance is UNKNOWN.
+	// overForgiven is true if the instance was declared dead at a deadline that had been extended up
+	// to a limit, because this process was late. In this case the instance is UNKNOWN.
 	overForgiven bool
 	first        firstSightings
 }
