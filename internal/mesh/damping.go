@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	flipPenalty  = 1000             // penalty points that one flip adds
+	flipPenalty  = 1000             // penalty points for each flip, which is a change from better to worse or from worse to better
 	flapSuppress = 3000             // penalty at which a suppression begins
 	flapReuse    = 1500             // penalty at which a suppression ends
 	minSuppress  = time.Millisecond // shortest suppression, so that its end is not in the past
@@ -37,14 +37,14 @@ type dampingLayer struct {
 func newDamping() dampingLayer { return dampingLayer{last: health.Starting} }
 
 // inherit copies the penalty and the suppression from the earlier process with the same name.
-// The change to STARTING, with which a new process begins, is not a flip.
+// The change to STARTING, with which a new process begins, adds nothing to the penalty.
 func (d *dampingLayer) inherit(old *dampingLayer) {
 	*d = *old
 	d.last, d.begun, d.falling = health.Starting, false, false
 }
 
-// observe stores the verdict v of the earlier layers. If the status has flipped, the penalty
-// rises.
+// observe stores the verdict v of the earlier layers. The penalty rises if the status has become
+// better after it became worse, or worse after it became better.
 func (d *dampingLayer) observe(t turn, v *verdict) {
 	halfLife := t.policy.FlapHalfLife
 	if halfLife < 0 {
