@@ -50,7 +50,8 @@ type lateWakes struct {
 	last  time.Time
 }
 
-// run makes Steps until ctx ends. After that, the method stop makes the final write.
+// run calls the method step again and again until ctx ends. After that, the method stop makes the
+// final write.
 func (o *owner) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
