@@ -26,8 +26,8 @@ type MeshPolicy struct {
 	// NOT_SERVING. Until that time the instance keeps its last status, marked as unconfirmed.
 	// 0 means 15 s.
 	UnreachableAfter time.Duration
-	// StartupGrace is the age up to which an instance that was never routable is not counted.
-	// The status of a service is computed from its counted instances. 0 means 60 s.
+	// StartupGrace is the age up to which an instance that was never routable (SERVING or DEGRADED)
+	// is not counted. The status of a service is computed from its counted instances. 0 means 60 s.
 	StartupGrace time.Duration
 	// DeregisterAfter is the time for which an instance stays registered after the end of its
 	// lease. 0 means 10 min. A negative value means that the instance stays for ever.
@@ -36,16 +36,16 @@ type MeshPolicy struct {
 	// that was loaded from the store is called silent or expired. The deadlines of such an
 	// instance begin at the end of Amnesty. 0 means 30 s. A negative value means no amnesty.
 	Amnesty time.Duration
-	// MinAvailable is the percentage of a service's instances that must be routable under the
-	// rule Available. Instances that are not counted (see StartupGrace) are ignored. 0 means
-	// 50.
+	// MinAvailable is the percentage of a service's instances that must be routable (SERVING or
+	// DEGRADED) under the rule Available. Instances that are not counted (see StartupGrace) are
+	// ignored. 0 means 50.
 	MinAvailable int
 	// MeshRule is the rule of the mesh and of its zones: Available or Worst. The zero value
 	// means Available.
 	MeshRule Rule
-	// MeshMinAvailable is the percentage of the normal services (neither Optional nor
-	// Critical) that must be routable. It has an effect if MeshRule is Available. Services
-	// that are STARTING, DRAINING or MAINTENANCE are ignored. 0 means 50.
+	// MeshMinAvailable is the percentage of the normal services (neither Optional nor Critical)
+	// that must be routable (SERVING or DEGRADED). It has an effect if MeshRule is Available.
+	// Services that are STARTING, DRAINING or MAINTENANCE are ignored. 0 means 50.
 	MeshMinAvailable int
 	// GuardMin is the number of instances that a zone or the mesh must have before its
 	// mass-failure guard can trip. The guard trips when half of the instances are silent. 0

@@ -44,8 +44,8 @@ func ParseProtocol(name string) (Protocol, error) {
 // that is better than the last one is used at once or after a delay.
 type Source uint8
 
-// The sources, and when a status that is better than the last one is used. RecoverHold and
-// RecoverAfter are fields of MeshPolicy.
+// The sources. Each comment says when the coordinator uses a status that is better than the last
+// one. RecoverHold and RecoverAfter are fields of MeshPolicy.
 const (
 	SourceNone       Source = iota // no status was received
 	SourceMeshhealth               // method Watch of meshhealth.v1; a better status is used at once

@@ -26,8 +26,9 @@ const (
 // The rules without a number.
 var (
 	// Available makes a service SERVING if all its counted instances are SERVING. It makes the
-	// service DEGRADED if at least MinAvailable percent of the counted instances are routable.
-	// DRAINING, MAINTENANCE and new instances (see MeshPolicy.StartupGrace) are not counted.
+	// service DEGRADED if at least MinAvailable percent of the counted instances are routable
+	// (SERVING or DEGRADED). DRAINING, MAINTENANCE and new instances (see MeshPolicy.StartupGrace)
+	// are not counted.
 	Available = Rule{kind: available}
 	// Worst gives a service the worst status of its counted instances. From best to worst:
 	// SERVING, DEGRADED, UNKNOWN, NOT_SERVING. DRAINING, MAINTENANCE and new instances (see
@@ -35,10 +36,11 @@ var (
 	Worst = Rule{kind: worst}
 )
 
-// AtLeast returns a rule by which a service is SERVING if at least k instances are SERVING,
-// and DEGRADED if at least k are routable. Otherwise the service is NOT_SERVING, with two
-// exceptions. It is UNKNOWN if the routable and the UNKNOWN instances together are at least k.
-// It is STARTING if k instances may soon be routable, because some still start or register.
+// AtLeast returns a rule by which a service needs k instances. The service is SERVING if at least k
+// are SERVING. It is DEGRADED if at least k are routable (SERVING or DEGRADED). Otherwise the
+// service is NOT_SERVING, with two exceptions. It is UNKNOWN if the routable and the UNKNOWN
+// instances together are at least k. It is STARTING if k instances may soon be routable, because
+// some still start or register.
 func AtLeast(k int) Rule { return Rule{kind: atLeast, n: k} }
 
 // Percent returns a rule that works like AtLeast(k), where k is p percent of the number of

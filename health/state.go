@@ -29,7 +29,7 @@ type State struct {
 	// Override is the override that forces Status, or nil.
 	Override *Override
 	// Judged is the status that the instance would have without the override. Proven reports
-	// whether the instance was routable at least once since its registration.
+	// whether the instance was routable (SERVING or DEGRADED) at least once since its registration.
 	Judged Status
 	Proven bool
 	// Unheard reports that the coordinator has received no status of the instance since its
@@ -47,7 +47,8 @@ type State struct {
 	Source Source
 	Via    string
 	// Named reports that the target has answered at least once for its health name (the service
-	// name in health calls). If Named is true, the status for the empty name is not used.
+	// name in health calls). If Named is true, a status for the empty name (the whole server) is
+	// not used.
 	Named bool
 	// Unproved reports that the last answer had no proof of the process key, although the
 	// registered process proves its answers. The answer may come from another process.
@@ -149,9 +150,9 @@ type Counts struct {
 	By          [NumStatuses]int // number of members with each status
 	Counted     int              // number of members from which the status is computed
 	Unconfirmed int              // number of members whose status is unconfirmed
-	// Unheard is the number of instances older than StartupGrace that have never sent a
-	// status. The status is computed without these instances, and is at best DEGRADED. If it
-	// cannot be computed from any other instance, these instances are used, and Unheard is 0.
+	// Unheard is the number of instances older than StartupGrace that have never sent a status. The
+	// status is computed without these instances, and is at best DEGRADED. If there are no other
+	// instances from which it can be computed, these instances are used, and Unheard is 0.
 	Unheard int
 	// Rule is the rule by which the status is computed from these numbers.
 	Rule Rule
@@ -159,9 +160,9 @@ type Counts struct {
 	// ServicePolicy). Both are false for the mesh and its zones.
 	Critical, Optional bool
 	// Normal is the number of services that are neither critical nor optional, and not STARTING,
-	// DRAINING or MAINTENANCE. Routable is how many of these are routable, and Need is how many
-	// must be routable. CriticalDown is the number of critical services that are NOT_SERVING.
-	// All four are set only for the mesh and its zones under the rule Available.
+	// DRAINING or MAINTENANCE. Routable is how many of these are SERVING or DEGRADED. Need is how
+	// many must be so. CriticalDown is the number of critical services that are NOT_SERVING. All
+	// four are set only for the mesh and its zones under the rule Available.
 	Normal, Routable, Need, CriticalDown int
 }
 

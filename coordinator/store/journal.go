@@ -71,8 +71,8 @@ const (
 
 // Query selects the transitions of one page of the journal, newest first.
 type Query struct {
-	// ID selects the transitions of a service and all its instances, or of one instance. The
-	// zero ID selects all transitions. Gaps are selected for every ID.
+	// ID selects the transitions of a service and all its instances, or of one instance. The zero
+	// ID selects all transitions. Every ID selects the gaps, which are transitions with Lost > 0.
 	ID health.ID
 	// Before selects the transitions whose Seq is lower than Before. 0 selects all transitions.
 	Before uint64

@@ -22,7 +22,7 @@ type Memory struct {
 	registrations map[health.ID]Registration
 	overrides     map[string]Override // overrides by the text of their scope
 	statuses      map[health.ID]Status
-	positions     map[string]uint64 // positions by the name of their consumer
+	positions     map[string]uint64 // Seq up to which each consumer has processed the journal, by the name of the consumer
 	journal       []Transition      // transitions in the order of their Seq
 	lastSeq       uint64
 	lastBatch     uint64

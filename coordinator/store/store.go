@@ -41,7 +41,8 @@ type State struct {
 	Registrations []Registration
 	Overrides     []Override
 	Statuses      []Status
-	// Positions holds the position of each consumer. Lookup does not return it.
+	// Positions holds the position of each consumer in the journal. It is empty in the result of
+	// Lookup.
 	Positions []Position
 	// AliveAt is the last known time at which the coordinator was running: Batch.AliveAt of the
 	// last batch that has set it. It is zero if no batch has set it.
@@ -53,9 +54,10 @@ type State struct {
 // Batch is the content of one Commit. The store applies the deletions first, then the
 // puts, then the transitions in their order.
 type Batch struct {
-	// ID is a number that no earlier batch of the writer had. If Commit returns an error, the
-	// batch is stored nevertheless if Lookup returns this ID as LastBatch. The writer counts up
-	// from State.LastBatch. The batch after a failed commit has a new ID too. 0 means no ID.
+	// ID is a number that no earlier batch of the writer had. If Commit returns an error, the ID
+	// tells whether the batch was stored nevertheless: Lookup then returns this ID as LastBatch.
+	// The writer counts up from State.LastBatch. The batch after a failed commit has a new ID too.
+	// 0 means no ID.
 	ID uint64
 
 	DeleteRegistrations []health.ID // registrations to delete, together with their statuses
@@ -95,7 +97,7 @@ type Registration struct {
 // Judge is the policy that an instance requests for its service.
 type Judge struct {
 	Rule         string `json:"rule,omitempty"`          // name of the rule; empty: the instance requests no rule
-	MinAvailable int    `json:"min_available,omitempty"` // in percent; 0: not requested
+	MinAvailable int    `json:"min_available,omitempty"` // percentage of the instances that must be routable (SERVING or DEGRADED); 0: not requested
 	Optional     bool   `json:"optional,omitempty"`
 	Critical     bool   `json:"critical,omitempty"`
 }
@@ -123,7 +125,8 @@ type Status struct {
 	Cause  health.Cause  `json:"cause"`
 	Reason string        `json:"reason,omitempty"`
 	Since  time.Time     `json:"since"`
-	// Proven is true if the instance was routable at least once under its current registration.
+	// Proven is true if the instance was routable (SERVING or DEGRADED) at least once under its
+	// current registration.
 	Proven bool `json:"proven,omitempty"`
 	// Unheard is true if the coordinator has received no status from the instance under its
 	// current registration. It is always false in records of early releases.

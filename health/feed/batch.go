@@ -97,8 +97,8 @@ type Batch struct {
 	// Revision is the revision of the last change in the batch.
 	Revision uint64
 
-	all    iter.Seq[*Entry] // iterator over Entries, made once for all steps that contain the batch
-	shards shardSet         // the shards to which the changes of the batch belong
+	all    iter.Seq[*Entry] // iterator over Entries, made once, because every reader that receives the whole batch uses it
+	shards shardSet         // shards (groups of services) to which the changes of the batch belong
 	size   int              // upper bound for the memory of all entries, in bytes; see sizeOf
 	slots  slots
 }

@@ -33,8 +33,8 @@ type Feed struct {
 	mu     sync.Mutex
 	now    Cut
 	log    changeLog
-	all    waker                // wakes readers that read everything, or services of several shards
-	shards [numShards]waker     // shards[i] wakes the readers whose services are all in shard i
+	all    waker                // wakes readers that read everything, or services of several shards (groups of services)
+	shards [numShards]waker     // shards[i] wakes the readers whose services are all in shard i, one group of services
 	beats  [MaxPeriod + 1]waker // beats[p] wakes the readers whose heartbeat comes every p beats
 	beat   uint64               // number of calls of Beat so far
 }

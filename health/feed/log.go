@@ -5,15 +5,15 @@ import (
 	"sort"
 )
 
-// changeLog holds the newest batches, up to a total size. For each shard it stores the
-// revision of the last dropped batch with changes in this shard. So a reader whose services
-// have not changed has no gap when other batches are dropped. Only the publisher changes the
-// log, while it holds Feed.mu.
+// changeLog holds the newest batches, up to a total size. For each shard (group of services) it
+// stores the revision of the last dropped batch with changes in this shard. So a reader whose
+// services have not changed has no gap when other batches are dropped. Only the publisher changes
+// the log, while it holds Feed.mu.
 type changeLog struct {
 	batches []*Batch
 	size    int               // total size of batches in bytes
 	cutAll  uint64            // revision of the last dropped batch; 0 if none was dropped
-	cut     [numShards]uint64 // cut[i] is the revision of the last dropped batch with changes in shard i, or 0
+	cut     [numShards]uint64 // cut[i] is the revision of the last dropped batch with changes in shard i (a group of services), or 0
 }
 
 // excess returns the oldest batches that the log must drop so that b fits into the log. If b

@@ -52,12 +52,12 @@ type Step struct {
 // Reader receives the changes of a feed one step after the other, from its cursor on.
 type Reader struct {
 	feed     *Feed
-	interest Interest // its names are sorted and have no duplicates
-	shards   []shard  // shards for which the reader waits; empty if the reader waits for everything
+	interest Interest // what the reader receives; the names are sorted and have no duplicates
+	shards   []shard  // shards (groups of services) for which the reader waits; empty if the reader waits for everything
 	cursor   uint64   // revision up to which the reader has read; valid if placed is true
 	placed   bool     // false if the next step must be a snapshot
 	gap      bool     // true if the next snapshot must be marked as a gap
-	beats    uint64   // number of due heartbeats of this period that the reader has received or skipped
+	beats    uint64   // number of heartbeats that were due and that the reader has received or skipped
 }
 
 // NewReader returns a reader of the entries and heartbeats that interest selects. The first
@@ -188,8 +188,8 @@ func (r *Reader) await(got *progress) {
 
 func none(func(*Entry) bool) {}
 
-// droppedUntil returns the revision of the last dropped batch with changes in the reader's
-// shards.
+// droppedUntil returns the revision of the last dropped batch with changes in the reader's shards,
+// which are groups of services.
 func (r *Reader) droppedUntil() uint64 {
 	if len(r.shards) == 0 {
 		return r.feed.log.cutAll

@@ -229,8 +229,8 @@ func causeOr(c health.Cause, e Evidence) health.Cause {
 	return c
 }
 
-// countStale handles evidence that became stale because a run is missing. It counts this as a
-// fail, and makes the earned status NOT_SERVING.
+// countStale handles evidence that became stale because a run is missing. It counts this as a fail.
+// It sets the field earned, the status that the results of the runs give, to NOT_SERVING.
 func (m *Machine) countStale(now time.Time) {
 	m.count(Fail)
 	m.earned, m.staleAge = health.NotServing, neverStale

@@ -35,7 +35,7 @@ func newAggregates(e *env) aggregates {
 	return a
 }
 
-// join adds one instance to the size of a service. It returns the aggregate of the service,
+// join adds one to the number of instances of a service. It returns the aggregate of the service,
 // which it creates if the service is new.
 func (a *aggregates) join(service string) *serviceAggregate {
 	s := a.services[service]
@@ -203,7 +203,8 @@ func (a *aggregates) zone(name string) *zoneAggregate {
 	return z
 }
 
-// countInZone replaces the contribution of a service, whose rollup is r, to a zone or the mesh.
+// countInZone replaces what the service of r adds to the counts of z, which is a zone or the mesh.
+// The new contribution follows from r and from the policy p of the service.
 func (a *aggregates) countInZone(z *zoneAggregate, r *rollup, p *health.ServicePolicy) {
 	now := r.contributionTo(p)
 	if now == r.inZone {

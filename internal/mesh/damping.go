@@ -8,17 +8,17 @@ import (
 )
 
 const (
-	flipPenalty  = 1000             // penalty points that one flip adds
+	flipPenalty  = 1000             // penalty points for each flip, which is a change from better to worse or from worse to better
 	flapSuppress = 3000             // penalty at which a suppression begins
 	flapReuse    = 1500             // penalty at which a suppression ends
 	minSuppress  = time.Millisecond // shortest suppression, so that its end is not in the past
 )
 
-// dampingLayer is the fourth layer. A flip is a change of the direction: the status becomes
-// worse after it became better, or better after it became worse. Each flip adds to a penalty.
-// While the penalty of an instance is high, the instance is suppressed: it keeps its worst
-// status. A status that is even worse is still published. The method comes from RFC 2439
-// (route flap damping).
+// dampingLayer is the fourth of the five layers that compute the status of an instance. A flip is a
+// change of the direction: the status becomes worse after it became better, or better after it
+// became worse. Each flip adds to a penalty. While the penalty of an instance is high, the instance
+// is suppressed: it keeps its worst status. A status that is even worse is still published. The
+// method comes from RFC 2439 (route flap damping).
 type dampingLayer struct {
 	penalty   float64 // penalty at the moment penaltyAt; it halves in each FlapHalfLife
 	penaltyAt moment
@@ -31,20 +31,20 @@ type dampingLayer struct {
 	since      moment        // moment when the suppression began
 	worst      health.Status // worst status since the suppression began; last status if there is no suppression
 	reason     string        // reason of the status in the field worst
-	release    deadline      // end of the suppression; not armed without a suppression
+	release    deadline      // end of the suppression; armed only during a suppression
 }
 
 func newDamping() dampingLayer { return dampingLayer{last: health.Starting} }
 
 // inherit copies the penalty and the suppression from the earlier process with the same name.
-// The change to STARTING, with which a new process begins, is not a flip.
+// The change to STARTING, with which a new process begins, adds nothing to the penalty.
 func (d *dampingLayer) inherit(old *dampingLayer) {
 	*d = *old
 	d.last, d.begun, d.falling = health.Starting, false, false
 }
 
-// observe stores the verdict v of the earlier layers. If the status has flipped, the penalty
-// rises.
+// observe stores the verdict v of the earlier layers. The penalty rises if the status has become
+// better after it became worse, or worse after it became better.
 func (d *dampingLayer) observe(t turn, v *verdict) {
 	halfLife := t.policy.FlapHalfLife
 	if halfLife < 0 {

@@ -35,7 +35,8 @@ type deadline struct {
 	at       moment        // moment of the decision; 0 means not armed
 	length   time.Duration // time from the call of arm to the decision, without extensions
 	forgiven time.Duration // sum of all extensions since arm was called
-	// overForgiven is true if an extension was shortened because of a limit, see maxForgiven.
+	// overForgiven is true if an extension of this deadline was shortened, because the sum of the
+	// extensions has a limit.
 	overForgiven bool
 }
 
@@ -77,8 +78,8 @@ func (d *deadline) extend(lateness time.Duration) {
 	d.extendWithin(lateness, maxForgiven*d.length)
 }
 
-// extendUntil works like extend, but does not delay d beyond the moment latest. Without this
-// limit, a process that is late again and again could delay d for ever.
+// extendUntil works like extend, but never delays d beyond an upper limit, the parameter latest.
+// Without this limit, a process that is late again and again could delay d for ever.
 func (d *deadline) extendUntil(lateness time.Duration, latest moment) {
 	begun := d.at - moment(d.forgiven)
 	d.extendWithin(lateness, min(maxForgiven*d.length, time.Duration(latest-begun)))

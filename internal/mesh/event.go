@@ -21,11 +21,12 @@ const (
 	EventLoad
 	// EventDeregister removes an instance.
 	EventDeregister
-	// EventReport is a status of the instance: an answer from its address, or a push. A proven
-	// status renews the lease. EventReport uses the fields Report, Session and Proven.
+	// EventReport is a status of the instance: an answer from its address, or a push. A status that
+	// certainly comes from the registered process renews the lease. EventReport uses the fields
+	// Report, Session and Proven.
 	EventReport
-	// EventAlive is an answer that confirms the last status. A proven answer renews the lease.
-	// EventAlive uses the fields Session and Proven.
+	// EventAlive is an answer that confirms the last status. An answer that certainly comes from
+	// the registered process renews the lease. EventAlive uses the fields Session and Proven.
 	EventAlive
 	// EventRenew is a renewal of the lease by the client. It shows that the process lives,
 	// but not that the coordinator can reach the instance.
@@ -56,9 +57,9 @@ const (
 	// EventPushed reports that the instance has opened or closed a stream on which it pushes
 	// its status. EventPushed uses the field On.
 	EventPushed
-	// EventOverride sets an override for all instances that a scope matches, also for
-	// instances that register later. If the field Override is nil, it clears the override of
-	// the scope. EventOverride uses the fields Scope and Override, but not ID and Lease.
+	// EventOverride sets an override for all instances that a scope matches, also for instances
+	// that register later. If the field Override is nil, EventOverride clears the override of the
+	// scope. EventOverride uses the fields Scope and Override, but not ID and Lease.
 	EventOverride
 	// EventOwnFault means that the coordinator could not call the instance, because the
 	// coordinator lacked a resource such as file descriptors. If this happens for several
@@ -88,8 +89,8 @@ type Event struct {
 	Session uint64
 	// Proven reports that the answer contains a valid proof of the registered process's key.
 	Proven bool
-	// Late is the part of a wait without an answer in which the coordinator itself was late. The
-	// instance gets this time again before the missing answer counts against it.
+	// Late is how long the coordinator itself was late while it waited for an answer that did not
+	// come. The instance gets this time again before the missing answer counts against it.
 	Late time.Duration
 	// On is true if a stream of pushes has begun, and false if it has ended.
 	On       bool
@@ -104,11 +105,13 @@ type Report struct {
 	Cause        health.Cause // CauseNone means the usual cause of Status
 	Reason       string       // explanation of the cause for people; may be empty
 	FirstFailure time.Time    // time when the present failure began; zero means the time of the event
-	// Named reports that the target has answered for its health name. If Named is false, the
-	// target has answered for the empty name.
+	// Named reports that the target has answered for its health name, the service name in health
+	// calls. If Named is false, the target has answered for the empty name, which means the whole
+	// server.
 	Named bool
-	// Via says in words why the coordinator follows the instance with Source and not with a
-	// better source. It is empty if there is no better source.
+	// Via says in words why the coordinator gets the status from Source and not from a better
+	// source. For example, the target may not serve a better protocol. Via is empty if there is no
+	// better source.
 	Via     string
 	Checks  []health.CheckState
 	Metrics *health.Metrics
@@ -120,9 +123,11 @@ type Loaded struct {
 	Cause  health.Cause
 	Reason string
 	Since  time.Time
-	// Proven reports that the instance was routable at least once since its registration.
+	// Proven reports that the instance was routable (SERVING or DEGRADED) at least once since its
+	// registration.
 	Proven bool
-	// Named reports that the target has at least once answered for its health name.
+	// Named reports that the target has at least once answered for its health name, the service
+	// name in health calls.
 	Named bool
 	// Unheard reports that no status was received since the registration.
 	Unheard bool

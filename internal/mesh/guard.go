@@ -8,27 +8,28 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// guardLayer is the third layer. The layer before it, the reach layer, declares an instance dead
-// if the instance is silent for too long. A guard may then hold the instance: the instance keeps
-// its reported status.
+// guardLayer is the third of the five layers that compute the status of an instance. The layer
+// before it, the reach layer, declares an instance dead if the instance is silent for too long. A
+// guard may then hold the instance: the instance keeps its reported status.
 type guardLayer struct {
 	held bool // true while a guard holds the instance
 	// expired is true if a guard expired while it held the instance. In this case the status
 	// is UNKNOWN instead of the reported status.
 	expired bool
-	entry   guardEntry // what the instance adds to the counts of the guards of the mesh and its zone
+	entry   guardEntry // what the instance adds to the counts of two guards: the guard of the mesh and the guard of its zone
 }
 
-// guardEntry is what one instance adds to the counts of the guards of the mesh and of its zone.
-// The zero value adds nothing.
+// guardEntry is what one instance adds to the counts of two guards: the guard of the mesh and the
+// guard of its zone. The zero value adds nothing.
 type guardEntry struct {
 	known   bool   // true if the instance is counted in guard.known
 	suspect bool   // true if the instance is also counted in guard.suspect
 	zone    string // zone of the instance; if empty, only the guard of the mesh counts it
 }
 
-// observe decides whether a guard holds the instance, which means that the guard keeps its status.
-// found is the finding of the reach layer. g is a tripped guard that covers the instance, or nil.
+// observe decides whether a guard holds the instance, which means that the status of the instance
+// does not become worse. found is what the reach layer has concluded from an event or a deadline. g
+// is a tripped guard that covers the instance, or nil.
 func (l *guardLayer) observe(found finding, r *reachLayer, g *guard) {
 	switch {
 	case !r.state.lostBySilence(), found == foundDeath:
@@ -76,8 +77,9 @@ func (l *guardLayer) apply(t turn, v, reported verdict, r *reachLayer, rep *repo
 	return v
 }
 
-// newEntry returns what the instance now adds to the counts of the guards of the mesh and its
-// zone. A silent instance that was declared dead adds nothing, unless a guard keeps its status.
+// newEntry returns what the instance now adds to the counts of two guards: the guard of the mesh
+// and the guard of its zone. A silent instance that was declared dead adds nothing, unless a guard
+// keeps its status.
 func (l *guardLayer) newEntry(zone string, rep *reportLayer, r *reachLayer) guardEntry {
 	lost := r.state.lostBySilence()
 	if !rep.confirmed || rep.leaving() || lost && !l.held {
@@ -96,10 +98,10 @@ func (l *guardLayer) newEntry(zone string, rep *reportLayer, r *reachLayer) guar
 type guard struct {
 	zone           string    // zone that the guard covers; empty means the whole mesh
 	known, suspect int       // number of counted instances, and number of suspect instances among these
-	tripped        bool      // true while the guard has an effect: from trip to release
+	tripped        bool      // true from the moment when the guard trips until it is released
 	expired        bool      // true if the guard is tripped for longer than GuardMax
 	since          time.Time // time when the guard tripped
-	limit          deadline  // moment when the guard expires; armed while it is tripped and not expired
+	limit          deadline  // moment when the guard expires; armed only while the guard is tripped and not expired
 }
 
 // mustTrip reports whether the guard must trip. This is so if the guard counts at least min

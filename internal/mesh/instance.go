@@ -20,7 +20,7 @@ type instance struct {
 	damping  dampingLayer
 	override overrideLayer
 
-	proven  bool         // true if the instance was routable at least once since its registration
+	proven  bool         // true if the instance was routable (SERVING or DEGRADED) at least once since its registration
 	aged    bool         // true if the instance is older than StartupGrace
 	grace   deadline     // moment when the instance becomes older than StartupGrace
 	counted contribution // what the instance adds to the counts of its service now
@@ -140,7 +140,8 @@ func (s *schedule) update(in *instance) {
 	heap.Fix(s, in.heapAt)
 }
 
-// advance calls update if the next deadline of the instance is earlier than its field due.
+// advance calls update if the next deadline of the instance is earlier than the field due of this
+// instance.
 func (s *schedule) advance(in *instance) {
 	if in.nextDeadline() < in.due {
 		s.update(in)

@@ -72,8 +72,9 @@ const (
 	foundNothing finding = iota
 	// foundAnswer means that the instance has sent a valid answer.
 	foundAnswer
-	// foundUnprovenAnswer means that an answer came without a proof after the lease had ended.
-	// The report layer stores the status of this answer, but does not use it yet.
+	// foundUnprovenAnswer means that an answer came after the lease had ended, without a proof that
+	// the registered process has sent it. The report layer stores the status of this answer, but
+	// does not use it yet.
 	foundUnprovenAnswer
 	// foundFailure means that the target has answered two calls in a row with an error.
 	foundFailure

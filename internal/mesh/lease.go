@@ -30,7 +30,7 @@ func (l *lease) renew(now moment, ttl time.Duration) {
 // restore begins a lease that was loaded from the store. The lease ends after ttl plus delay.
 // Here delay is the amnesty, which gives the client more time after a restart of the coordinator.
 func (l *lease) restore(now moment, ttl, delay time.Duration) {
-	l.fresh.disarm() // the client itself has not renewed the lease
+	l.fresh.disarm() // a lease that was loaded from the store does not count as renewed by the client
 	l.end.arm(now, ttl+delay)
 	l.awaited.arm(now, ttl)
 }
@@ -38,13 +38,13 @@ func (l *lease) restore(now moment, ttl, delay time.Duration) {
 // ended reports whether the lease has ended and the client has not renewed it since.
 func (l *lease) ended(spec *health.Spec) bool { return !spec.Static && !l.end.armed() }
 
-// renewedLately reports whether the client has renewed the lease within the last half of its TTL.
+// renewedLately reports whether the client has renewed the lease less than half a TTL ago.
 func (l *lease) renewedLately(now moment, spec *health.Spec) bool {
 	return !spec.Static && l.fresh.at > now
 }
 
-// kept reports whether the client probably still renews the lease. The last renewal is recent,
-// or the lease was loaded from the store less than one TTL ago.
+// kept reports whether the client probably still renews the lease. It returns true if the last
+// renewal is recent, or if the lease was loaded from the store less than one TTL ago.
 func (l *lease) kept(now moment, spec *health.Spec) bool {
 	return !spec.Static && max(l.fresh.at, l.awaited.at) > now
 }
@@ -66,7 +66,7 @@ func (l *lease) extend(lateness time.Duration) {
 // process at the address has another session, and does not renew this lease. If the registered
 // process sends proofs, only proofs decide.
 type identity struct {
-	session  uint64 // session of the last answer; 0 if no session is known
+	session  uint64 // number of the stream or connection of the last answer; 0 if there is no such number
 	stage    identityStage
 	stranger bool // true if another process has certainly sent the last answer
 	unproved bool // true if the last answer had no proof, although the process normally sends proofs
@@ -75,9 +75,9 @@ type identity struct {
 type identityStage uint8
 
 const (
-	stageUnknown  identityStage = iota // no answer has come on a known session
-	stageAnswered                      // an answer has come on the present session
-	stageRenewed                       // the client has renewed the lease after an answer on the present session
+	stageUnknown  identityStage = iota // no answer has come on a stream or connection with a known number
+	stageAnswered                      // an answer has come on the stream or connection with the number session
+	stageRenewed                       // an answer has come on the stream or connection with the number session, and the client has renewed the lease after it
 )
 
 // answered handles a valid answer. sendsProofs says whether the registered process adds proofs to

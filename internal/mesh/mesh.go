@@ -106,9 +106,10 @@ func (m *Mesh) Deadline() (at time.Time, ok bool) {
 // same.
 //
 // All delays of a deadline together are at most four times its length. If a deadline that was
-// delayed to this limit ends, the instance becomes UNKNOWN and not NOT_SERVING. Recurring
-// lateness has lower limits. An instance becomes suspect at most twice UnreachableAfter after
-// its last answer. It is declared dead at most four times UnreachableAfter after that answer.
+// delayed to this limit ends, the instance becomes UNKNOWN and not NOT_SERVING. Two lower limits
+// apply if this process is late again and again. An instance becomes suspect at most twice
+// UnreachableAfter after its last answer. It is declared dead at most four times UnreachableAfter
+// after that answer.
 func (m *Mesh) Forgive(lateness time.Duration) {
 	m.awareness.noteLateness(m.now, lateness, m.policy.UnreachableAfter)
 	for _, in := range m.instances {
@@ -142,7 +143,8 @@ func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health
 
 // PublishSelf publishes the status of the process that owns the mesh, under the empty name. No
 // aggregate counts this status. While a guard is tripped, the published status is DEGRADED or
-// worse. The change has the time of the last call that had a parameter now.
+// worse. The change gets the time that was passed to the last call of another method, such as Apply
+// or Tick.
 func (m *Mesh) PublishSelf(dst []health.Change, status health.Status, cause health.Cause, reason string) []health.Change {
 	s := &m.self
 	if len(m.guards.tripped) > 0 && !status.WorseThan(health.Degraded) {

@@ -9,8 +9,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// overrideLayer is the fifth layer. If a person has forced a status, this status replaces the
-// verdict. The earlier layers are not affected.
+// overrideLayer is the fifth of the five layers that compute the status of an instance. If a person
+// has forced a status, this status replaces the verdict. The earlier layers are not affected.
 type overrideLayer struct {
 	forced *health.Override // override that applies to the instance, or nil
 }
@@ -28,7 +28,8 @@ func (l *overrideLayer) apply(v verdict) verdict {
 }
 
 // overrides holds all overrides of a mesh. A mesh has few overrides. Therefore the method match
-// searches all selectors again when an instance or an override changes.
+// searches all selectors (overrides whose scope has a zone or labels) when an instance or an
+// override changes.
 type overrides struct {
 	byScope map[health.Scope]*overrideEntry
 	// selectors has the overrides whose scope has a zone or labels. They are also in byScope.

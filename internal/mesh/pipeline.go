@@ -37,8 +37,8 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 	m.conclude(in, t, ev, found)
 }
 
-// conclude passes found, the finding of the reach layer, to the report layer and the guard
-// layer. ev is the event that has led to the finding, or nil if a deadline has led to it.
+// conclude passes found to the report layer and the guard layer. found is what the reach layer has
+// concluded from the event ev, or from the end of a deadline if ev is nil.
 func (m *Mesh) conclude(in *instance, t turn, ev *Event, found finding) {
 	in.report.observe(t, ev, found)
 	in.guard.observe(found, &in.reach, m.guards.covering(t.spec.Zone))
@@ -102,8 +102,8 @@ func (m *Mesh) updateState(in *instance) {
 	m.aggregates.count(in.service, prev, in.counted, in.state.FirstFailure)
 }
 
-// updateGuards sets what an instance adds to the counts of the guards of the mesh and its zone.
-// Then it trips or releases these guards if the counts require this.
+// updateGuards sets what an instance adds to the counts of two guards: the guard of the mesh and
+// the guard of its zone. Then it trips or releases these guards if the counts require this.
 func (m *Mesh) updateGuards(in *instance, entry guardEntry) {
 	prev := in.guard.entry
 	if prev == entry {
@@ -187,8 +187,8 @@ func (m *Mesh) addOverride(scope health.Scope, o health.Override) {
 	m.overrides.set(&m.env, o, m.instances[scope.ID()] != nil)
 }
 
-// applyOverrides finds the override of each instance for which the function concerned returns
-// true. It publishes the instances whose override has changed.
+// applyOverrides finds the overrides of some instances again. The function concerned returns true
+// for each of these instances. applyOverrides publishes the instances whose override has changed.
 func (m *Mesh) applyOverrides(concerned func(*instance) bool) {
 	var changed []*instance
 	for id, in := range m.instances {

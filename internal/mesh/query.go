@@ -57,18 +57,19 @@ func (a *aggregates) meshState(zone string) (s health.State, ok bool) {
 	return health.State{}, false
 }
 
-// KeepsLease reports whether the client of an instance probably still renews the lease. The
-// last renewal is at most half a TTL ago, or the instance was loaded less than a TTL ago. It
-// returns false for a static instance, which has no lease.
+// KeepsLease reports whether the client of an instance probably still renews the lease. It returns
+// true if the last renewal is at most half a TTL ago. It also returns true if the instance was
+// loaded from the store less than a TTL ago. It returns false for a static instance, which has no
+// lease.
 func (m *Mesh) KeepsLease(id health.ID, now time.Time) bool {
 	m.setNow(now)
 	in := m.instances[id]
 	return in != nil && in.reach.lease.kept(m.now, in.spec)
 }
 
-// Score returns how many problems the process that owns the Mesh has, from 0 (none) to 7. It is
-// the score at the time of the last call that had a parameter now. A component that waits for
-// instances should extend its time-out by Score times the length of the time-out.
+// Score returns how many problems the process that owns the Mesh has, from 0 (none) to 7. It is the
+// score at the time that was passed to the last call, such as Apply or Tick. A component that waits
+// for instances should extend its time-out by Score times the length of the time-out.
 func (m *Mesh) Score() int { return m.awareness.current(m.now) }
 
 // Guards returns the guards that are tripped, in the order in which they tripped.

@@ -6,8 +6,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// reachLayer is the second layer. It decides whether the last status can still be believed if
-// the coordinator does not receive answers from the instance.
+// reachLayer is the second of the five layers that compute the status of an instance. It decides
+// whether the last status can still be believed if the coordinator receives no answers.
 type reachLayer struct {
 	suspicion
 	lease lease
@@ -17,8 +17,8 @@ type reachLayer struct {
 	// silentBy is the moment when a suspicion begins, unless an answer comes before it.
 	silentBy deadline
 	// quietFrom is the moment from which the present silence counts. It is the latest of three
-	// moments: the last answer, the end of the amnesty after the start, and the release by a
-	// guard.
+	// moments: the last answer, the release by a guard, and the end of the amnesty. The amnesty is
+	// a time after the start of the coordinator.
 	quietFrom moment
 	pushers   int // number of open streams on which the instance pushes its status
 }
@@ -32,9 +32,9 @@ type suspicion struct {
 	config   health.Cause
 	reason   string   // explanation in words of the field state, config or notAsked
 	notAsked bool     // true if the coordinator has not called the instance for a long time
-	paused   deadline // copy of giveUp while notAsked is true; paused.at is the remaining time
-	// overForgiven is true if the deadline that declared the instance dead had been extended to
-	// its limit, because this process was late. In this case the instance is UNKNOWN.
+	paused   deadline // copy of giveUp, which is not armed while notAsked is true; paused.at is the time that remained
+	// overForgiven is true if the instance was declared dead at a deadline that had been extended up
+	// to a limit, because this process was late. In this case the instance is UNKNOWN.
 	overForgiven bool
 	first        firstSightings
 }
@@ -57,8 +57,8 @@ func seenTwice(now moment, first *moment) bool {
 	return now-*first >= moment(secondLook)
 }
 
-// observe handles an event, and returns the finding for the other layers. held says whether a
-// guard keeps the status of the instance.
+// observe handles an event, and returns what the reach layer concludes from this event. held says
+// whether a guard keeps the status of the instance.
 func (r *reachLayer) observe(t turn, ev *Event, rep *reportLayer, held bool) finding {
 	switch ev.Kind {
 	case EventReport, EventAlive:
@@ -85,9 +85,10 @@ func (r *reachLayer) observe(t turn, ev *Event, rep *reportLayer, held bool) fin
 	return r.observeFault(t, ev, rep)
 }
 
-// observeAnswer handles a valid answer. Only a proven answer renews the lease. An unproven
-// answer counts as long as the lease has not ended. After the end of the lease, the status in an
-// unproven answer counts only when a proven answer has followed.
+// observeAnswer handles a valid answer. An answer is proven if it certainly comes from the
+// registered process. Only a proven answer renews the lease. An unproven answer counts as long as
+// the lease has not ended. After the end of the lease, the status in an unproven answer counts only
+// when a proven answer has followed.
 func (r *reachLayer) observeAnswer(t turn, ev *Event) finding {
 	// A push comes from the registered process, but shows nothing about the process at the
 	// address. Therefore the field identity is not updated.
@@ -296,20 +297,20 @@ func (r *reachLayer) countQuietFromNow(t turn) { r.quietFrom = max(r.quietFrom, 
 // for a long time, the silence before the end of this lateness does not count.
 func (r *reachLayer) quietSince(t turn) moment { return max(r.quietFrom, t.awareness.awayUntil) }
 
-// latestSilentBy returns the latest moment to which the deadline silentBy may be extended. It is
-// twice UnreachableAfter after the moment that quietSince returns.
+// latestSilentBy returns the upper limit of the deadline silentBy, at which a silent instance
+// becomes suspect. The limit is twice UnreachableAfter after the moment that quietSince returns.
 func (r *reachLayer) latestSilentBy(t turn) moment {
 	return r.quietSince(t) + maxForgiven/2*moment(t.policy.UnreachableAfter)
 }
 
-// latestGiveUp returns the latest moment to which the deadline giveUp may be extended. It is four
-// times UnreachableAfter after the moment that quietSince returns.
+// latestGiveUp returns the upper limit of the deadline giveUp, at which a suspect instance is
+// declared dead. The limit is four times UnreachableAfter after the moment that quietSince returns.
 func (r *reachLayer) latestGiveUp(t turn) moment {
 	return r.quietSince(t) + maxForgiven*moment(t.policy.UnreachableAfter)
 }
 
-// patience returns how long an instance may stay suspect. This time is the result of env.patience.
-// It is shorter if the deadline giveUp would otherwise be later than latestGiveUp. It is never less
+// patience returns how long an instance may stay suspect before it is declared dead. This time is
+// the result of env.patience, or less if it would end later than latestGiveUp. It is never less
 // than UnreachableAfter.
 func (r *reachLayer) patience(t turn) time.Duration {
 	return max(t.policy.UnreachableAfter, min(t.patience(), time.Duration(r.latestGiveUp(t)-t.now)))

@@ -48,8 +48,8 @@ func (r *reachLayer) tick(t turn, number reachDeadline, rep *reportLayer, held b
 
 // endSuspicion declares a suspect instance dead. There are two exceptions: the client renews the
 // lease, or this process has got more problems of its own (a higher score) since the deadline was
-// armed. held says that a guard has kept the status of the instance. In this case there is no
-// exception.
+// armed. held says whether a guard has kept the status of the instance. If held is true, there is
+// no exception.
 func (r *reachLayer) endSuspicion(t turn, fired deadline, rep *reportLayer, held bool) finding {
 	switch {
 	case held:
@@ -75,9 +75,9 @@ func (r *reachLayer) loseAfter(fired deadline, state reachState) finding {
 	return found
 }
 
-// prolong arms the deadline giveUp again if the patience is longer now than when giveUp was armed.
-// The patience grows with the problems of this process itself. prolong returns false if giveUp
-// needs no more time.
+// prolong arms the deadline giveUp again if the patience has grown since giveUp was armed. The
+// patience is how long an instance may stay suspect before it is declared dead. It grows with the
+// problems of this process itself. prolong returns false if it has not armed giveUp again.
 func (r *reachLayer) prolong(t turn, fired deadline) bool {
 	more := t.patience() - max(fired.length, t.policy.UnreachableAfter)
 	if more = min(more, time.Duration(r.latestGiveUp(t)-t.now)); more <= 0 {
@@ -149,7 +149,8 @@ func (r *reachLayer) extend(t turn, lateness time.Duration) {
 }
 
 // grantTime gives the instance time to answer after the release of a guard that covered it. It
-// moves the deadline giveUp and the end of the lease to at least UnreachableAfter from now.
+// moves two deadlines to at least UnreachableAfter from now. These are giveUp, at which the
+// instance is declared dead, and the end of the lease.
 func (r *reachLayer) grantTime(t turn) {
 	r.countQuietFromNow(t)
 	for _, d := range []*deadline{&r.giveUp, &r.lease.end} {
@@ -160,8 +161,8 @@ func (r *reachLayer) grantTime(t turn) {
 }
 
 // grantReturn is called if a guard has kept the status of a silent instance, but no tripped guard
-// covers the instance any more. It arms the deadline giveUp, before which the instance can answer
-// again.
+// covers the instance any more. It arms the deadline giveUp, at which the instance is declared dead
+// unless it answers before.
 func (r *reachLayer) grantReturn(t turn) {
 	if !r.giveUp.armed() {
 		r.giveUp.arm(t.now, t.policy.UnreachableAfter)

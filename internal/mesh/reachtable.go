@@ -42,7 +42,8 @@ const (
 	numReachStates
 )
 
-// sighting is what a piece of evidence means for the reach layer.
+// sighting is a kind of evidence about an instance. The reach layer treats all evidence of one kind
+// alike.
 type sighting uint8
 
 const (
@@ -55,7 +56,7 @@ const (
 	sawStranger                     // an answer of another process came
 	sawConfig                       // an answer came that contains nothing about the health
 	sawRefusal                      // a connection was refused for the second time
-	sawOverdue                      // the deadline giveUp was due
+	sawOverdue                      // the deadline giveUp was due, at which a suspect instance is declared dead
 	sawLapse                        // the lease ended
 	numSightings
 )

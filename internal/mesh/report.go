@@ -6,12 +6,13 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// reportLayer is the first layer. It has the last status that the instance has reported.
+// reportLayer is the first of the five layers that compute the status of an instance. It has the
+// last status that the instance has reported.
 //
-// A worse status counts at once. A better status of a server of this library counts at once
-// too, because that server applies its own thresholds. SERVING of a standard server of
-// grpc.health.v1, called stock here, must wait. It counts after the server has answered SERVING
-// for RecoverHold and in RecoverAfter polls.
+// A worse status counts at once. A better status of a server of this library counts at once too,
+// because that server applies its own thresholds. SERVING of a standard server of grpc.health.v1,
+// called stock here, must wait. It counts after the server has answered SERVING for RecoverHold and
+// in RecoverAfter polls.
 type reportLayer struct {
 	// The next fields have the status that counts, and the details of its report.
 	status       health.Status
@@ -32,9 +33,9 @@ type reportLayer struct {
 	// waiting is true while a standard server of grpc.health.v1 has answered SERVING, but this
 	// status does not count yet. The next three fields belong to this wait.
 	waiting bool
-	waited  bool     // true if the wait has lasted for RecoverHold
-	polls   int      // number of answers SERVING since the wait began
-	recover deadline // moment when the wait has lasted for RecoverHold
+	waited  bool     // true if RecoverHold has passed since the field waiting became true
+	polls   int      // number of answers SERVING since the field waiting became true
+	recover deadline // moment when RecoverHold has passed since the field waiting became true
 
 	// received is the last received status, and receivedFrom is its source. Both are valid if
 	// hasReceived is true. received differs from status in three cases: the received status does
@@ -45,7 +46,7 @@ type reportLayer struct {
 
 	confirmed bool // true after a status was received, or after a recent status was loaded from the store
 	unheard   bool // true if no status was received since the registration
-	named     bool // true if the target has at least once answered for its health name
+	named     bool // true if the target has at least once answered for its health name, the service name in health calls
 }
 
 // newReport returns the report layer of a new instance, which has reported nothing.
@@ -73,8 +74,8 @@ func (r *reportLayer) restore(l *Loaded) {
 	}
 }
 
-// observe handles a finding of the reach layer. ev is the event that has led to the finding. It is
-// nil if a deadline has led to the finding.
+// observe handles found, which is what the reach layer has concluded from the event ev. If ev is
+// nil, the reach layer has concluded it from the end of a deadline.
 func (r *reportLayer) observe(t turn, ev *Event, found finding) {
 	switch found {
 	case foundAnswer:

@@ -122,7 +122,7 @@ const (
 	// unheard means that the instance is older than StartupGrace, but has sent no status since
 	// it registered.
 	unheard
-	// countedFully means that the instance counts.
+	// countedFully means that the status of the service is computed from this instance.
 	countedFully
 )
 

@@ -6,8 +6,9 @@ import "github.com/meshhealth/meshhealth/health"
 type zoneAggregate struct {
 	state health.State
 	all   statusCounts
-	// normal has the counts of the normal services. critical has the counts of the critical
-	// services. all has the counts of all services, also of the optional services.
+	// normal has the counts of the normal services, which are neither critical nor optional.
+	// critical has the counts of the critical services. all has the counts of all services, also of
+	// the optional services.
 	normal, critical statusCounts
 }
 

@@ -37,7 +37,7 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 // and the transaction is rolled back.
 type batchWriter struct {
 	tx      *bbolt.Tx
-	summary summary // content of the summary record after the batch
+	summary summary // record with the number of records of each kind, as it will be after the batch
 	err     error
 }
 

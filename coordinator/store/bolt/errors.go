@@ -39,10 +39,10 @@ var (
 	ErrDamaged error = &refusal{"is damaged", "move it away or restore a copy"}
 )
 
-// refusedFile is the error that Open or a later call returns for a file that it refuses.
+// refusedFile is the error for a file that Open or a later call cannot use.
 type refusedFile struct {
 	path   string
-	why    error  // one of the errors above, such as ErrDamaged
+	why    error  // reason of the refusal: one of the exported errors of this package, such as ErrDamaged
 	detail string // what was found in the file; may be empty
 	opened bool   // true if the damage was found after Open, so that the store may have changed the file
 }

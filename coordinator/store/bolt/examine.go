@@ -26,8 +26,8 @@ func (e *examiner) examine() error {
 	return e.checkFreelist()
 }
 
-// findBuckets returns a map from the name of each bucket to its value. This is the value of the
-// page element of the bucket, and tells walkBucket where the records are.
+// findBuckets returns a map from the name of each bucket to the value that the root of the file
+// stores for this name. From this value, walkBucket finds the records of the bucket.
 func (e *examiner) findBuckets() (map[string][]byte, error) {
 	roots := map[string][]byte{}
 	err := e.walkTree(e.meta.root, nil, nil, func(el *element) error {

@@ -62,7 +62,8 @@ func seekBefore(c *bbolt.Cursor, seq uint64) (key, record []byte) {
 }
 
 // keyFilter returns a function that is called with the key of a transition. The function reports
-// whether a query for id selects this transition. Every query selects the gaps.
+// whether a query for id selects this transition. Every query selects the gaps, which are records
+// of lost transitions.
 func keyFilter(id health.ID) func(key []byte) bool {
 	if (id == health.ID{}) {
 		return func([]byte) bool { return true }

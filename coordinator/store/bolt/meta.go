@@ -84,9 +84,9 @@ func (e *examiner) readMetaPage(id uint64, offset int64) (boltMeta, error) {
 	return parseMeta(meta)
 }
 
-// hasSecondMetaPage reports whether the file has a second meta page. It is called if the first
-// page is not a meta page. If there is a second one, the file is a damaged bbolt file. Otherwise
-// it is not a bbolt file.
+// hasSecondMetaPage reports whether the file has a second meta page. It is called if the first page
+// is not a meta page. A file with a second meta page is a damaged bbolt file. A file without one is
+// not a bbolt file.
 func (e *examiner) hasSecondMetaPage() bool {
 	var b [4]byte
 	for size := int64(minPageSize); size <= maxPageSize; size *= 2 {

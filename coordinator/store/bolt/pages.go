@@ -51,8 +51,8 @@ func pageError(id uint64, what error) error {
 	return &corruption{fmt.Sprintf("page %d", id), what}
 }
 
-// claimPages marks n pages as used, beginning with page id. It returns an error if one of these
-// pages is already marked, or is beyond the end of the file.
+// claimPages marks n pages as used. The first of them is the page with the number id. claimPages
+// returns an error if one of these pages is already marked, or is beyond the end of the file.
 func (e *examiner) claimPages(id, n uint64) error {
 	if id < 2 || id >= e.meta.pages || n > e.meta.pages-id {
 		return pageError(id, errRange)
@@ -66,8 +66,8 @@ func (e *examiner) claimPages(id, n uint64) error {
 	return nil
 }
 
-// readPage reads the page id and the overflow pages that continue it. It marks all of them as
-// used.
+// readPage reads the page with the number id, and the overflow pages that continue this page. It
+// marks all of them as used.
 func (e *examiner) readPage(id uint64) (header, []byte, error) {
 	if err := e.claimPages(id, 1); err != nil {
 		return header{}, nil, err
@@ -144,8 +144,9 @@ func visitAll(all []element, f visit) error {
 	return nil
 }
 
-// walkBucket calls f for the elements of a bucket. value is the value of the page element of this
-// bucket. It contains either the number of the root page, or 0 and a leaf with all elements.
+// walkBucket calls f for the elements of a bucket. value is what the root of the file stores for
+// the name of this bucket. It contains either the number of the bucket's root page, or 0 and a leaf
+// with all elements.
 func (e *examiner) walkBucket(name string, value []byte, f visit) error {
 	if len(value) == bucketHeader {
 		return e.walkTree(native.Uint64(value), nil, nil, f)
@@ -157,8 +158,8 @@ func (e *examiner) walkBucket(name string, value []byte, f visit) error {
 	return visitAll(all, f)
 }
 
-// parseInlineBucket reads a small bucket, which bbolt stores as a leaf inside the page element of
-// the bucket. value is the value of this element.
+// parseInlineBucket reads a small bucket, which has no page of its own. value is what the root of
+// the file stores for the name of this bucket. It contains a leaf with all elements of the bucket.
 func parseInlineBucket(value []byte) ([]element, error) {
 	if len(value) < bucketHeader+pageHeader || native.Uint64(value) != 0 {
 		return nil, errLayout
@@ -184,9 +185,9 @@ func usedBytes(all []element) int {
 	return n
 }
 
-// walkTree calls f for the elements in the page id and in the pages below this page. It returns
-// an error if a key is less than low, or not less than high. If high is nil, there is no upper
-// bound.
+// walkTree calls f for the elements in the page with the number id and in the pages below this
+// page. It returns an error if a key is less than low, or not less than high. If high is nil, there
+// is no upper bound.
 func (e *examiner) walkTree(id uint64, low, high []byte, f visit) error {
 	h, page, err := e.readPage(id)
 	if err != nil {

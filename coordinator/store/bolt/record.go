@@ -101,8 +101,8 @@ func parseID(key []byte) (health.ID, bool) {
 	return health.ID{Service: string(service), Instance: string(instance)}, ok
 }
 
-// The key of a transition consists of its number (8 bytes, big-endian), its kind (change or gap),
-// and the key of its ID.
+// The key of a transition consists of its number (8 bytes, big-endian), its kind, and the key of
+// its ID. The kind is a change, or a gap (a record of lost transitions).
 const (
 	seqLen     = 8
 	kindChange = 't'
@@ -118,8 +118,8 @@ func transitionKey(t *store.Transition) []byte {
 	return appendID(append(key, kind), t.ID)
 }
 
-// parseTransitionKey returns the parts of the key of a transition: its number, whether it is a
-// gap, and the key of its ID. ok is false if the key is not valid.
+// parseTransitionKey returns the parts of the key of a transition: its number, whether it is a gap
+// (a record of lost transitions), and the key of its ID. ok is false if the key is not valid.
 func parseTransitionKey(key []byte) (seq uint64, gap bool, id []byte, ok bool) {
 	if len(key) <= seqLen {
 		return 0, false, nil, false

@@ -66,7 +66,8 @@ func readOverride1(key, record []byte) (o store.Override, err error) {
 	return o, err
 }
 
-// upgradeOverrides1 writes all overrides under their new keys, and returns their number.
+// upgradeOverrides1 writes all overrides of a store of format 1 under the keys of format 2, and
+// returns their number.
 func upgradeOverrides1(tx *bbolt.Tx) (int, error) {
 	var all []store.Override
 	if err := loadAll(tx, bucketOverrides, &all, readOverride1); err != nil {
@@ -84,7 +85,8 @@ func upgradeOverrides1(tx *bbolt.Tx) (int, error) {
 	return len(all), err
 }
 
-// upgradeActions1 adds the scope to all transitions that are actions on overrides.
+// upgradeActions1 handles a store of format 1. It adds the scope to all transitions that are
+// actions on overrides.
 func upgradeActions1(tx *bbolt.Tx) error {
 	var actions []store.Transition
 	b := bucketOf(tx, bucketTransitions)

@@ -86,7 +86,7 @@ func diff(t *testing.T, what string, got, want []string) {
 	}
 }
 
-// stateOf returns the state that a batch leaves in an empty store.
+// stateOf returns the state that an empty store must have after a commit of the batch b.
 func stateOf(b *store.Batch) store.State {
 	return store.State{
 		Registrations: b.PutRegistrations, Overrides: b.PutOverrides, Statuses: b.PutStatuses, Positions: b.PutPositions,

@@ -8,8 +8,8 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// matching returns the transitions in all that a query should find, newest first. The oldest
-// transition in all must be the first.
+// matching returns the transitions that the query q should find in the slice all, newest first. The
+// oldest transition in all must be the first.
 func matching(all []store.Transition, q store.Query) []store.Transition {
 	var some []store.Transition
 	for _, t := range newestFirst(all) {
@@ -42,8 +42,8 @@ func testJournalOfDeleted(t *testing.T, open Open) {
 	sameJournal(t, "journal", journal(t, s, store.Query{ID: pay1, Limit: 1}), []store.Transition{change(pay1)})
 }
 
-// mixed makes n transitions of three instances, some of them gaps, and commits them in small
-// batches. It returns the transitions.
+// mixed makes n transitions of three instances, some of them gaps (with Lost > 0), and commits them
+// in small batches. It returns the transitions.
 func mixed(t *testing.T, s store.Store, n int) []store.Transition {
 	var all []store.Transition
 	for i := range n {
@@ -60,7 +60,8 @@ func mixed(t *testing.T, s store.Store, n int) []store.Transition {
 	return all
 }
 
-// queries holds one query of each kind. The last two queries find only gaps.
+// queries holds one query of each kind. The last two queries find only gaps, which are transitions
+// with Lost > 0.
 var queries = []store.Query{
 	{},
 	{ID: id("pay", "")},

@@ -16,7 +16,8 @@ import (
 type attempt struct {
 	batch *store.Batch
 	draft *draft
-	// commands are the commands whose changes are in the batch; nil if answered is true.
+	// commands are the commands whose changes are in the batch. The slice is nil after the commands
+	// were answered (see the field answered).
 	commands []*Command
 	records  records
 	// cause is the error that the commit returned. It is nil if the commit has not failed.
@@ -27,8 +28,9 @@ type attempt struct {
 	// refused holds the events of the commands that were refused because the commit became
 	// indeterminate. If a lookup shows that the store has the batch, the mesh gets these events.
 	refused []mesh.Event
-	// unsaved holds the configured registrations that an indeterminate commit changes, by name. If
-	// a lookup shows that the store has the batch, they no longer count as unsaved.
+	// unsaved holds the configured registrations that an indeterminate commit changes, by name. A
+	// change is unsaved until the store holds it. If a lookup shows that the store has the batch,
+	// these changes are no longer unsaved.
 	unsaved map[health.ID]*store.Registration
 }
 
@@ -78,7 +80,8 @@ func (a *attempt) appendRecords(now time.Time) {
 	b.Transitions = append(append(b.Transitions, a.records.transitions...), a.draft.actions...)
 }
 
-// changesNothing reports whether the batch has no records.
+// changesNothing reports whether the batch has no records, so that its commit would change nothing
+// in the store.
 func (a *attempt) changesNothing() bool {
 	b := a.batch
 	return len(b.DeleteRegistrations)+len(b.DeleteOverrides)+len(b.PutRegistrations)+len(b.PutOverrides)+

@@ -18,8 +18,8 @@ const (
 )
 
 // Command is a change that must be durable before its caller gets an answer. At most one of
-// Register, Deregister, Override and Configure is set. A command with none of them changes nothing.
-// Its caller gets an answer when the waiting records are in the store, or when their commit has
+// Register, Deregister, Override and Configure is set. A command with none of them changes nothing:
+// its caller gets an answer when the waiting records are in the store, or when their commit has
 // failed.
 type Command struct {
 	// Register holds the instances to add or update. The core adds or updates either all of

@@ -45,7 +45,7 @@ type Result struct {
 // commits holds the state of the commits and lookups. A lookup asks the store whether it holds a
 // batch. At most one commit or lookup is in progress.
 type commits struct {
-	operation *Operation  // operation that the present Step returns; nil if there is none
+	operation *Operation  // operation that the present call of Step returns; nil if there is none
 	running   bool        // true while a store operation is in progress
 	began     time.Time   // start of the store operation that is in progress
 	attempt   *attempt    // commit that is in progress or indeterminate; nil if there is none
@@ -70,7 +70,7 @@ type storeHealth struct {
 
 var storeWell = storeHealth{status: health.Serving, cause: health.CauseOK}
 
-// startOperation sets the operation that this Step returns in its Output.
+// startOperation sets the operation that the present call of Step returns in its Output.
 func (s *commits) startOperation(now time.Time, op Operation) {
 	s.operation, s.running, s.began = &op, true, now
 }
@@ -237,9 +237,9 @@ func (c *Core) settleIndeterminate(now time.Time, a *attempt, made bool) {
 	c.applyAll(now, a.refused)
 }
 
-// answer gives the mesh the events of the draft and of each command that succeeded. It also adds
-// the reply functions of all commands to the Output of this Step. The caller of Step publishes the
-// changes before it calls these functions.
+// answer gives the mesh its events: the events of the batch that belong to no command, and the
+// events of each command that succeeded. It also adds the reply functions of all commands to the
+// Output of this Step. The caller of Step publishes the changes before it calls these functions.
 func (c *Core) answer(now time.Time, a *attempt) {
 	c.applyAll(now, a.draft.events)
 	for _, cmd := range a.commands {

@@ -11,8 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// configure adds the registrations of a new configuration to the draft. It also adds the removal of
-// configured registrations that the new configuration does not contain.
+// configure adds the registrations of a new configuration to d, the draft of the next batch. It
+// also adds the removal of configured registrations that the new configuration does not contain.
 func (c *Command) configure(d *draft) error {
 	want := c.Configure
 	named := map[health.ID]wire.Registration{}
@@ -46,8 +46,8 @@ func (c *Command) configure(d *draft) error {
 	return nil
 }
 
-// configuredBut returns the names of all configured registrations that are not in named. The names
-// are sorted.
+// configuredBut returns the sorted names of the configured registrations that the map named does
+// not contain.
 func (d *draft) configuredBut(named map[health.ID]wire.Registration) (ids []health.ID) {
 	consider := func(id health.ID) {
 		_, is := named[id]

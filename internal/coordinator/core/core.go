@@ -52,9 +52,9 @@ type Core struct {
 	stored
 	commits
 
-	changes []health.Change // changes that the present Step returns in its Output
-	replies []func()        // functions that the present Step returns in Output.Replies
-	renewal mesh.Event      // event of the present renewal; as a field it needs no allocation for each renewal
+	changes []health.Change // changes that the present call of Step returns in its Output
+	replies []func()        // functions that the present call of Step returns in Output.Replies
+	renewal mesh.Event      // event of the present renewal; it is a field, so that a renewal allocates no memory for it
 }
 
 // Input is one thing that has happened. Exactly one of Event, Renewal, Query,
@@ -63,8 +63,8 @@ type Input struct {
 	// Event is evidence for the mesh. If its Kind is 0, Event is not set.
 	Event mesh.Event
 	// Since is the time at which a wait for an answer began, if Event says that no answer came. For
-	// other events, Since is zero. The time by which Steps were late during the wait does not count
-	// as waiting.
+	// other events, Since is zero. The core subtracts the time in which it was late itself from
+	// this wait.
 	Since time.Time
 
 	Renewal *Renewal
@@ -220,8 +220,8 @@ func (c *Core) Step(now time.Time, inputs []Input) Output {
 }
 
 // Stop makes the next Step write all waiting commands and records at once. After Stop, a Step
-// handles only commands and results of the store. It drops all evidence, and no deadline of
-// the mesh passes.
+// handles only commands and results of the store. It drops all evidence and handles no deadline of
+// the mesh.
 func (c *Core) Stop() { c.stopping = true }
 
 // Stopped reports whether the final write after Stop has ended, with success or an error.

@@ -21,11 +21,11 @@ type draft struct {
 	actions       []store.Transition                // journal entries for overrides that are set, cleared or ended
 	count         int                               // number of registered instances after the batch is committed
 	events        []mesh.Event                      // events for the mesh that belong to no command
-	restored      map[health.ID]*store.Registration // registrations of the configuration that the batch restores, by name
+	restored      map[health.ID]*store.Registration // configured registrations that this batch adds again, because another instance of their name is gone; by name
 }
 
-// newDraft returns a draft with the unsaved changes of the configuration, which are those that the
-// store does not hold yet.
+// newDraft returns a draft of the next batch. The draft contains the unsaved changes of the
+// configuration, which are the changes that the store does not hold yet.
 func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	d := &draft{
 		now: now, stored: s, newLease: cfg.NewLease, maxInstances: cfg.MaxInstances,
@@ -46,8 +46,8 @@ func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	return d
 }
 
-// registration returns the registration of an instance as it will be after the draft is committed.
-// It returns nil if no instance of this name will be registered.
+// registration returns the registration that an instance will have after the commit of the draft,
+// the next batch. It returns nil if no instance of this name will be registered.
 func (d *draft) registration(id health.ID) *store.Registration {
 	if reg, ok := d.registrations[id]; ok {
 		return reg
@@ -58,8 +58,8 @@ func (d *draft) registration(id health.ID) *store.Registration {
 	return nil
 }
 
-// override returns the override of a scope as it will be after the draft is committed. It returns
-// nil if the scope will have no override.
+// override returns the override that a scope will have after the commit of the draft, the next
+// batch. It returns nil if the scope will have no override.
 func (d *draft) override(scope health.Scope) *health.Override {
 	if o, ok := d.overrides[scope]; ok {
 		return o
@@ -84,7 +84,8 @@ func (d *draft) noteInstance(id health.ID, registered bool) {
 	d.overrides[scope] = &moved
 }
 
-// deleteInstance adds the removal of an instance to the draft. The instance must be registered.
+// deleteInstance adds the removal of an instance to the draft of the next batch. The instance must
+// be registered.
 func (d *draft) deleteInstance(id health.ID) {
 	d.registrations[id] = nil
 	d.noteInstance(id, false)
@@ -92,8 +93,8 @@ func (d *draft) deleteInstance(id health.ID) {
 }
 
 // registerConfigured registers, under a new lease, the instance that the configuration lists with
-// the name id. It adds the registration to the draft, and returns the event for the mesh. It
-// returns false if the configuration does not list the name.
+// the name id. It adds the registration to the draft of the next batch, and returns the event for
+// the mesh. It returns false if the configuration does not list the name.
 func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
 	want, ok := d.stored.configured[id]
 	if !ok {
@@ -110,8 +111,9 @@ func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
 	return mesh.Event{Kind: mesh.EventRegister, ID: id, Lease: spec.Lease, Spec: &spec}, true
 }
 
-// restoreConfigured adds to the draft the registration that the configuration has for the name id,
-// if it has one. It is called when another instance of this name was removed or has expired.
+// restoreConfigured adds to the draft of the next batch the registration that the configuration has
+// for the name id, if it has one. It is called when another instance of this name was removed or
+// has expired.
 func (d *draft) restoreConfigured(id health.ID) {
 	if ev, ok := d.registerConfigured(id); ok {
 		d.events, d.restored[id] = append(d.events, ev), d.registrations[id]
@@ -129,9 +131,9 @@ func (d *draft) deleteRemoved(removed map[health.ID]uint64) {
 	}
 }
 
-// replaceExpired registers the instances of the configuration again, in place of others with the
-// same name whose lease has expired. expired maps the name of each such instance to the expired
-// lease.
+// replaceExpired handles instances whose lease has expired. If the configuration lists the name of
+// such an instance, replaceExpired registers the instance of the configuration instead. expired
+// maps the name of each instance to the expired lease.
 func (d *draft) replaceExpired(expired map[health.ID]uint64) {
 	for id, lease := range expired {
 		if reg := d.registration(id); reg != nil && reg.Lease == lease && !reg.Configured {
@@ -140,7 +142,8 @@ func (d *draft) replaceExpired(expired map[health.ID]uint64) {
 	}
 }
 
-// touches reports whether the draft changes a registration or an override that the command c names.
+// touches reports whether the draft of the next batch changes a registration or an override that
+// the command c names.
 func (d *draft) touches(c *Command) bool {
 	for _, scope := range c.scopes() {
 		_, registration := d.registrations[scope.ID()]
@@ -152,7 +155,7 @@ func (d *draft) touches(c *Command) bool {
 	return false
 }
 
-// appendTo adds the registrations and overrides of the draft to the batch b.
+// appendTo adds the registrations and overrides that the draft contains to the batch b.
 func (d *draft) appendTo(b *store.Batch) {
 	for id, reg := range d.registrations {
 		if reg == nil {

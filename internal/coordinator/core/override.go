@@ -11,8 +11,9 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// changeOverride adds to the draft that an override is set or cleared. It refuses a scope that
-// matches no registered instance, unless the scope has an override already.
+// changeOverride adds the change of an override, which is set or cleared, to d, the draft of the
+// next batch. It refuses a scope that matches no registered instance, unless the scope has an
+// override already.
 func (c *Command) changeOverride(d *draft) error {
 	want := c.Override
 	old := d.override(want.Scope)
@@ -31,8 +32,8 @@ func (c *Command) changeOverride(d *draft) error {
 	return nil
 }
 
-// setOverride adds the override o of a scope to the draft. If the scope is an instance that is not
-// registered, the override counts the instance as gone since d.now.
+// setOverride adds the override o of a scope to the draft of the next batch. If the scope is an
+// instance that is not registered, the field GoneAt of the override becomes d.now.
 func (d *draft) setOverride(scope health.Scope, o health.Override) {
 	o.Scope, o.GoneAt = scope, time.Time{}
 	if scope.Instance != "" && d.registration(scope.ID()) == nil {
@@ -42,8 +43,8 @@ func (d *draft) setOverride(scope health.Scope, o health.Override) {
 	d.actions = append(d.actions, actionRecord(d.now, &o, store.ActionSet))
 }
 
-// clearOverride adds the removal of the override old to the draft. old is nil if the scope has no
-// override.
+// clearOverride adds the removal of the override old to the draft of the next batch. old is nil if
+// the scope has no override.
 func (d *draft) clearOverride(want *OverrideChange, old *health.Override) {
 	d.overrides[want.Scope] = nil
 	if old != nil {
@@ -70,7 +71,7 @@ func (d *draft) matchesInstance(scope health.Scope) bool {
 	return false
 }
 
-// countOverrides returns the number of overrides after the draft is committed.
+// countOverrides returns the number of overrides after the commit of the draft, the next batch.
 func (d *draft) countOverrides() int {
 	n := len(d.stored.overrides)
 	for scope, o := range d.overrides {
@@ -84,10 +85,10 @@ func (d *draft) countOverrides() int {
 	return n
 }
 
-// deleteEnded adds to the draft the removal of overrides that the mesh has ended. It must run after
-// all commands were added to the draft. The mesh ends an override without ExpiresAt a day after its
-// instance was removed. If this batch registers the instance again, the override is not removed,
-// and the mesh gets the override back.
+// deleteEnded adds to the draft of the next batch the removal of overrides that the mesh has ended.
+// It must run after all commands were added to the draft. The mesh ends an override without
+// ExpiresAt a day after its instance was removed. If this batch registers the instance again, the
+// override is not removed, and the mesh gets the override back.
 func (d *draft) deleteEnded(ended []health.Override) {
 	for i := range ended {
 		o := &ended[i]

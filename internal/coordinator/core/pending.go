@@ -6,14 +6,14 @@ import (
 )
 
 // records holds the changes of the mesh that the store does not hold yet. It keeps at most one
-// status of each instance, so these are bounded by the number of instances. Only the transitions
+// status of each instance, so the number of instances bounds the statuses. Only the transitions
 // need a bound of their own.
 type records struct {
 	transitions []store.Transition
-	lost        uint64 // number of transitions that were dropped since the last gap record
+	lost        uint64 // number of transitions that were dropped since the last record that contains such a number
 	statuses    map[health.ID]store.Status
-	removed     map[health.ID]uint64 // instances that the mesh has removed, with their leases
-	expired     map[health.ID]uint64 // instances whose leases have expired, with these leases
+	removed     map[health.ID]uint64 // numbers of the leases of the instances that the mesh has removed, by instance
+	expired     map[health.ID]uint64 // numbers of the leases that have expired, by instance
 	ended       []health.Override    // overrides that the mesh has ended
 }
 

@@ -118,8 +118,8 @@ func transitionRecord(c *health.Change) store.Transition {
 	return t
 }
 
-// actionRecord returns the journal entry which says that the override o was set, cleared or ended
-// at the time now. The parameter action says which.
+// actionRecord returns the journal entry which says what was done with the override o at the time
+// now. The parameter action says whether o was set, was cleared or has ended.
 func actionRecord(now time.Time, o *health.Override, action store.Action) store.Transition {
 	t := store.Transition{
 		ID: o.Scope.ID(), Scope: o.Scope.String(), To: o.Status, At: now, Cause: health.CauseForced, Action: action, By: o.Author, Reason: o.Reason,

@@ -11,8 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// register adds all registrations of the command to the draft. If it returns an error, it has added
-// none of them.
+// register adds all registrations of the command to d, the draft of the next batch. If it returns
+// an error, it has added none of them.
 func (c *Command) register(d *draft) error {
 	added := 0
 	for i := range c.Register {
@@ -74,8 +74,9 @@ func checkKey(old *store.Registration, spec *health.Spec) error {
 	return fmt.Errorf("is %s; allowed: the key of %s's registration, or a new incarnation: %w", is, old.ID, domain.ErrKey)
 }
 
-// deregister adds the removal of one instance to the draft. If the configuration lists an instance
-// with the same name, deregister also adds the registration of the listed instance.
+// deregister adds the removal of one instance to d, the draft of the next batch. If the
+// configuration lists an instance with the same name, deregister also adds the registration of the
+// listed instance.
 func (c *Command) deregister(d *draft) error {
 	want, id := c.Deregister, c.Deregister.ID
 	reg := d.registration(id)

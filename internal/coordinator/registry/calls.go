@@ -21,8 +21,8 @@ const catchUp = 1 * time.Second
 // while the owner's inbox is full. If ctx ends during this wait, Observe returns the error of ctx.
 //
 // If the evidence is that no answer came, since is the time at which the wait for the answer began.
-// For other evidence, since is zero. The time by which the owner was late during the wait does not
-// count as waiting.
+// For other evidence, since is zero. The owner subtracts the time in which it was late itself from
+// this wait.
 func (r *Registry) Observe(ctx context.Context, ev mesh.Event, since time.Time) error {
 	return r.send(ctx, core.Input{Event: ev, Since: since})
 }
@@ -93,7 +93,7 @@ func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, 
 }
 
 // writeWaiting makes the owner commit the waiting transitions, and waits for the commit for at most
-// catchUp. It does nothing if the queue of commands is half full.
+// a second (the constant catchUp). It does nothing if the queue of commands is at least half full.
 func (r *Registry) writeWaiting(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, catchUp)
 	defer cancel()

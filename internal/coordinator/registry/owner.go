@@ -20,8 +20,8 @@ const StopWithin = 5 * time.Second
 // that case, the operation still uses the store, so the store must not be closed.
 var ErrHangs = errors.New("a commit of the store has not ended")
 
-// inboxSize is the number of inputs that may wait. If so many inputs wait, callers of Observe are
-// blocked.
+// inboxSize is the number of inputs that may wait for the owner. If so many inputs wait, callers of
+// Observe are blocked.
 const inboxSize = 4096
 
 // owner is the state of the goroutine that owns the core.
@@ -37,19 +37,21 @@ type owner struct {
 
 	inputs   []core.Input // inputs for the next Step
 	lastBeat time.Time
-	late     atomic.Pointer[lateWakes]  // how often the owner was late, and when it was late last; nil if never
+	late     atomic.Pointer[lateWakes]  // how often the owner ran later than planned, and when this happened last; nil if it never happened
 	stats    atomic.Pointer[core.Stats] // Stats after the last Step; nil before the first Step
 	waiting  atomic.Int64               // number of transitions that wait for the store
 	lost     atomic.Uint64              // number of transitions that were dropped since the start
 }
 
-// lateWakes holds how often the owner was late since the start, and when it was late last.
+// lateWakes holds how often this goroutine ran later than planned since the start, and when this
+// happened last.
 type lateWakes struct {
 	times uint64
 	last  time.Time
 }
 
-// run makes Steps until ctx ends. After that, the method stop makes the final write.
+// run calls the method step again and again until ctx ends. After that, the method stop makes the
+// final write.
 func (o *owner) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()

@@ -39,8 +39,8 @@ type Config struct {
 	Published func([]health.Change)
 	// Logger receives one record for each transition; nil means no log.
 	Logger *slog.Logger
-	// NewLease returns a lease. No two calls may return the same lease. If NewLease is nil,
-	// leases are random numbers.
+	// NewLease returns the number of a new lease. No two calls may return the same number. If
+	// NewLease is nil, the numbers are random.
 	NewLease func() uint64
 }
 
@@ -142,8 +142,8 @@ func (r *Registry) Queue() (waiting int, lost uint64) {
 	return int(r.owner.waiting.Load()), r.owner.lost.Load()
 }
 
-// Late returns how often the owner was late since the start, and when it was late last. Both
-// results are zero if the owner was never late.
+// Late returns how often the owner, the goroutine that owns the mesh, ran later than planned since
+// the start. last is the time when this happened last. Both results are zero if it never happened.
 func (r *Registry) Late() (times uint64, last time.Time) {
 	if l := r.owner.late.Load(); l != nil {
 		return l.times, l.last

@@ -10,8 +10,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/coordinator/core"
 )
 
-// storeWriter carries out the core's operations on the store. At most one operation is in
-// progress, so a send on operations or results never blocks.
+// storeWriter carries out the core's operations on the store. At most one operation is in progress,
+// so a send on the channel operations or the channel results never blocks.
 type storeWriter struct {
 	store      store.Store
 	log        *slog.Logger
