@@ -155,7 +155,7 @@ func (h *httpHandler) answer(v view, exclude []string) *answer {
 	a := &answer{}
 	excluded := h.evaluate(v.endpoint, exclude, a)
 	if !v.detailed && strings.HasPrefix(a.note, runRefused) {
-		a.note = runRefused // the rest of the note has names of checks, which the caller may not see
+		a.note = runRefused // only this first part of the note, because the rest names checks that the caller may not see
 	}
 	if v.verbose {
 		h.pipeline.forEachCheck(func(t *task) {

@@ -74,7 +74,7 @@ func (s *Server) runScheduler(ctx context.Context) {
 }
 
 // validateServices returns an error that names each check name and tag in Config.Services
-// that matches no check. It also names each service none of whose selected checks counts.
+// that matches no check. It also names each service whose status no selected check can affect.
 func (s *Server) validateServices() error {
 	var f fieldErrors
 	s.pipeline.mu.Lock()
@@ -128,23 +128,23 @@ const (
 // has not called Run. The report is an error in the log and a reason of the status.
 type missingRun struct {
 	pipeline *pipeline
-	// planned is true after a request has planned a call of look. If look finds that the
-	// server has no checks yet, it sets planned to false.
+	// planned is true after a request has planned a call of reportMissing. If the server has
+	// no checks at the time of this call, reportMissing sets planned to false.
 	planned atomic.Bool
 }
 
 // requested must be called for each request. The first call starts a timer that calls the
-// method look after the time runWithin.
+// method reportMissing 10 s later (the constant runWithin).
 func (m *missingRun) requested() {
 	if !m.planned.Load() && !m.planned.Swap(true) {
-		time.AfterFunc(runWithin, m.look)
+		time.AfterFunc(runWithin, m.reportMissing)
 	}
 }
 
-// look is called when the time runWithin has passed after a request. If the server has
-// checks, but Run was not called, look reports an error. If the server has no checks yet,
-// the next request plans another call of look.
-func (m *missingRun) look() {
+// reportMissing is called 10 s after a request (the constant runWithin). If the server has
+// checks, but Run was not called, reportMissing reports an error. If the server has no checks
+// yet, the next request plans another call of reportMissing.
+func (m *missingRun) reportMissing() {
 	missing := false
 	p := m.pipeline
 	p.update(func(time.Time) {
@@ -273,8 +273,8 @@ func callUntil(ctx context.Context, f func(context.Context) error) error {
 		return err
 	case <-ctx.Done():
 	}
-	// f may still return an error within the time grace. That error may say more than the
-	// error of ctx.
+	// f may still return an error within 50 ms (the constant grace). That error may say more
+	// than the error of ctx.
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {

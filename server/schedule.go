@@ -16,7 +16,7 @@ const (
 	// slack, the last outcome would become stale if this run is a little late.
 	slack = time.Second
 	// If the scheduler is late by more than lateSlack, the deadlines of all checks are extended
-	// by the same time.
+	// by the time by which the scheduler was late.
 	lateSlack = 500 * time.Millisecond
 	// minPause and maxPause bound the result of pauseAfter.
 	minPause = time.Millisecond
@@ -40,7 +40,7 @@ type schedule struct {
 	waiting  waitHeap  // tasks whose run is due and waits for a worker
 	inTime   int       // number of runs that are in progress and not overdue
 	called   bool      // true if a worker was started and has not called beginFirst yet
-	lastSeq  uint32    // seq of the task that was added last
+	lastSeq  uint32    // field seq of the task that was added last
 	epoch    time.Time // time from which instants are counted
 	closed   bool      // true after Run has ended: no run starts, and no outcome counts
 	wakeTime time.Time // time when step must be called again; zero before the first step

@@ -150,8 +150,8 @@ var countingChecks = [numKinds]string{
 	Startup:   "check of kind startup whose OnFail is not Ignore",
 }
 
-// whyNoneCounts returns a text that says, for each of the first three members, why this check
-// does not affect the status of the service.
+// whyNoneCounts returns a text that says, for each of the first three checks of the
+// service, why the check does not affect the status of the service.
 func (s *servedService) whyNoneCounts() string {
 	const limit = 3
 	var all []string
