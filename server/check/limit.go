@@ -42,7 +42,8 @@ func Gauge(read func(context.Context) (float64, error), unit string, limit Limit
 	})
 }
 
-// validated returns the check run. If the limit is not valid, it returns a check that always fails.
+// validated returns `run`, which is a check. If the limit is not valid, validated returns a check
+// that always fails.
 func (l Limit) validated(run Func) Func {
 	switch {
 	case !l.set:
