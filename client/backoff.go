@@ -73,8 +73,8 @@ const (
 // of the Client. The zero value allows budgetBurst streams at once.
 type budget struct {
 	mu sync.Mutex
-	// allowed is the time from which the stream that was counted last may be opened. It is in
-	// the past as long as further streams may be opened at once.
+	// allowed is the earliest time at which the stream that was counted last may be opened. If
+	// it is in the past, that stream need not wait.
 	allowed time.Time
 }
 
