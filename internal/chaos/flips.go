@@ -7,7 +7,8 @@ import (
 )
 
 // someTargets is the number of targets of each child process that become NOT_SERVING while other
-// targets are silent. They show that the coordinator still follows the targets that answer.
+// targets are silent. If these changes are published, the coordinator still follows the targets that
+// answer.
 const someTargets = 5
 
 // flipSome makes the first someTargets targets of each child process NOT_SERVING.

@@ -19,9 +19,9 @@ const (
 	regroup = 5 * time.Second
 )
 
-// kill kills the coordinator again and again, while targets register, deregister and change
-// their states. No kill may make a target published as dead. All acknowledged registrations
-// and overrides must exist after each restart.
+// kill is a scenario. It kills the coordinator again and again, while targets register,
+// deregister and change their states. No kill may make a target published as dead. All
+// acknowledged registrations and overrides must exist after each restart.
 func kill(r *rig, v *Verdict) error {
 	n := r.cfg.instances(killTargets)
 	if err := r.start(settings{policy: undamped}); err != nil {

@@ -25,9 +25,9 @@ const (
 	stubDwell = 8 * time.Second
 )
 
-// stubs runs targets with half-implemented health services. Check or Watch of each target works
-// correctly, so the coordinator can know the state of the target. All true states must be
-// published.
+// stubs is a scenario. It runs targets with half-implemented health services. Check or Watch of
+// each target works correctly, so the coordinator can know the state of the target. All true
+// states must be published.
 func stubs(r *rig, v *Verdict) error {
 	if err := r.start(settings{unreachable: stubPatience, poll: stubPoll, policy: undamped}); err != nil {
 		return err
