@@ -8,10 +8,10 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// twice is called for each piece of evidence of one kind, such as a refused connection. It
+// isSecond is called for each piece of evidence of one kind, such as a refused connection. It
 // reports whether the first piece came at least a second ago. first points to the time of the
-// first piece. A time of 0 means that this call has the first piece, and twice sets the time.
-func (o *oracle) twice(first *time.Duration) bool {
+// first piece. A time of 0 means that this is the first piece, and isSecond sets the time.
+func (o *oracle) isSecond(first *time.Duration) bool {
 	if *first == 0 {
 		*first = o.w.now
 	}
@@ -87,7 +87,7 @@ func (r *record) noteFailure(ev *mesh.Event) {
 	case mesh.EventConfig:
 		r.noteConfiguration(ev.Cause)
 	case mesh.EventFailed:
-		if !o.twice(&r.failedAt) {
+		if !o.isSecond(&r.failedAt) {
 			r.suspectAnswer()
 			return
 		}
@@ -96,7 +96,7 @@ func (r *record) noteFailure(ev *mesh.Event) {
 		r.expired, r.failedAt = stamp{}, since
 		r.noteReport(&mesh.Report{Source: ev.Report.Source, Status: health.NotServing, Cause: health.CauseFailed})
 	case mesh.EventMalformed:
-		if !o.twice(&r.garbledAt) {
+		if !o.isSecond(&r.garbledAt) {
 			r.suspectAnswer()
 			return
 		}
@@ -139,9 +139,9 @@ func (r *record) lives() bool {
 	return r.in.up && (r.static || strconv.FormatUint(r.in.incarnation, 10) == r.incarnation)
 }
 
-// why returns the cause that must be published with the status of the instance. CauseNone
+// wantedCause returns the cause that must be published with the status of the instance. CauseNone
 // means that every cause is allowed.
-func (r *record) why() health.Cause {
+func (r *record) wantedCause() health.Cause {
 	if r.config == health.CauseNone && r.failed && r.said == health.NotServing {
 		return health.CauseFailed
 	}

@@ -25,8 +25,8 @@ type oracle struct {
 	revision   uint64        // the revision of the last published change
 	scanAt     time.Duration // the time of the next check of all instances
 	noticed    stamp         // the time of the last call of core.Step
-	unheard    stamp         // the last start of the coordinator; unset after the time in which loaded instances must answer
-	vague      int           // number of records whose field vague is true
+	unheard    stamp         // the last start of the coordinator; unset after the time in which the instances from the store must answer
+	vague      int           // number of records for whose instance the oracle cannot see whether a guard counts it as suspect
 	figures    Figures
 }
 

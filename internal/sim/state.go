@@ -71,9 +71,9 @@ type process struct {
 	drop          int           // number of messages from the instance that the network will lose
 	delay         time.Duration // time that each message from the instance takes
 
-	wasWell   bool          // true if the coordinator could receive the right status at the last call of mark
+	wasWell   bool          // true if the coordinator could receive the right status at the last call of noteReach
 	since     stamp         // the last time that wasWell changed
-	wasDeaf   bool          // true if the network dropped all messages at the last call of mark
+	wasDeaf   bool          // true if the network dropped all messages at the last call of noteReach
 	deafSince time.Duration // the last time that wasDeaf became true
 }
 
@@ -157,7 +157,7 @@ type coordinator struct {
 	due         time.Duration // the time of the next call of core.Step if no input comes before
 	pausedUntil time.Duration // the end of the last pause
 	forgivenAt  time.Duration // the last time that the core forgave lateness
-	lates       []lateness    // the last mostLates late calls of core.Step, the oldest first
+	lates       []lateness    // the last late calls of core.Step, the oldest first; their number is at most the constant mostLates
 	spins       int           // number of calls of core.Step in a row that the core has asked for and that had no input; many such calls mean a busy loop
 
 	calls        []*call         // commands without a reply, the oldest first
