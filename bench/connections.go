@@ -66,7 +66,7 @@ func weighFollowed(ctx context.Context, n int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := rig.all([]*allWatcher{w}, 1, n); err != nil {
+		if err := rig.waitForAll([]*allWatcher{w}, 1, n); err != nil {
 			return 0, err
 		}
 	}
@@ -113,7 +113,7 @@ func watchBare(ctx context.Context) error {
 		if err := rig.watchStock(c, targetName, to); err != nil {
 			return err
 		}
-		_, err := rig.until(to, 1)
+		_, err := rig.waitForStatus(to, 1)
 		return err
 	})
 	if err != nil {
@@ -187,7 +187,7 @@ func (r *rig) pollEach(at string, n int) error {
 	if err != nil {
 		return err
 	}
-	r.goes(func() error { return c.Run(r.ctx) })
+	r.start(func() error { return c.Run(r.ctx) })
 	if err := r.registerTargets(c.Addr().String(), at, n); err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func massFlip(ctx context.Context, o *options, clients int) (time.Duration, floa
 		}
 		watching = append(watching, w)
 	}
-	if err := rig.all(watching, 1, n); err != nil {
+	if err := rig.waitForAll(watching, 1, n); err != nil {
 		return 0, 0, err
 	}
 	var before int64
@@ -73,7 +73,7 @@ func massFlip(ctx context.Context, o *options, clients int) (time.Duration, floa
 		for _, s := range servers {
 			s.set(to)
 		}
-		if err := rig.all(watching, want, n); err != nil {
+		if err := rig.waitForAll(watching, want, n); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -142,7 +142,7 @@ func (r *rig) watchAll(at string) (*allWatcher, error) {
 		return nil, err
 	}
 	w := &allWatcher{now: map[string]status{}, changed: make(chan struct{}, 1)}
-	r.goes(func() error {
+	r.start(func() error {
 		for u, err := range mesh.Watch(r.ctx, client.WatchOptions{}) {
 			if err != nil {
 				return err
@@ -180,8 +180,9 @@ func (w *allWatcher) count(want status) (n int) {
 	return n
 }
 
-// all waits until every client in watching has received the status want for at least n instances.
-func (r *rig) all(watching []*allWatcher, want status, n int) error {
+// waitForAll waits until every client in watching has received the status want for at least n
+// instances.
+func (r *rig) waitForAll(watching []*allWatcher, want status, n int) error {
 	for _, w := range watching {
 		for w.count(want) < n {
 			select {

@@ -162,7 +162,7 @@ func (r *rig) read(p, t *process, at string) (v reading, err error) {
 	if v.metrics, err = scrape(at); err != nil {
 		return v, err
 	}
-	counted, err := r.asked(t.at)
+	counted, err := r.answeredPolls(t.at)
 	if err != nil {
 		return v, err
 	}
@@ -223,9 +223,9 @@ func scrape(at string) (map[string]float64, error) {
 	return m, nil
 }
 
-// asked returns how many polls the targets have answered. It reads this number with a Check that
-// the targets do not count as a poll.
-func (r *rig) asked(at string) (float64, error) {
+// answeredPolls returns how many polls the targets have answered. It reads this number with a
+// Check that the targets do not count as a poll.
+func (r *rig) answeredPolls(at string) (float64, error) {
 	conn, err := r.dial(at)
 	if err != nil {
 		return 0, err
