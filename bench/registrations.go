@@ -140,7 +140,7 @@ func benchOneByOneCall(ctx context.Context, o *options, r *report) error {
 	for _, until := range parts {
 		var ours, theirs times
 		for ; first < until; first += turn {
-			mine, bare, err := g.turn(first, min(until, first+turn))
+			mine, bare, err := g.takeTurn(first, min(until, first+turn))
 			if err != nil {
 				return err
 			}
@@ -160,9 +160,9 @@ func perRegistration(t times, size int) float64 {
 	return t.quantile(0.5).Seconds() * 1e6 / float64(size)
 }
 
-// turn registers the instances from first to end-1 one by one, and returns the time as ours. It then
+// takeTurn registers the instances from first to end-1 one by one, and returns the time as ours. It then
 // makes the same number of commits of the bare bbolt database, and returns the time as bare.
-func (g *registering) turn(first, end int) (ours, bare time.Duration, err error) {
+func (g *registering) takeTurn(first, end int) (ours, bare time.Duration, err error) {
 	for i := first; i < end; i++ {
 		took, err := g.register(i, i+1)
 		if err != nil {

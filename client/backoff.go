@@ -63,7 +63,7 @@ func (b *backoff) succeeded(life time.Duration) {
 
 func (b *backoff) reset() { b.tries = 0 }
 
-// A Client may open 20 streams at once, and after these 10 streams a second.
+// A Client may open 20 streams at once. After that, it may open 10 streams a second.
 const (
 	budgetBurst = 20
 	budgetEvery = 100 * time.Millisecond

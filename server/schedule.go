@@ -111,15 +111,15 @@ func (s *schedule) callWorker() bool {
 func (s *schedule) mayBegin() bool { return !s.closed && (s.maxRuns < 0 || s.inTime < s.maxRuns) }
 
 // beginFirst begins the first run of a new worker. r is nil if no task waits or no run may
-// begin. call reports whether the caller must start another worker.
-func (s *schedule) beginFirst(ctx context.Context, now time.Time) (r *run, call bool) {
+// begin. callWorker reports whether the caller must start another worker.
+func (s *schedule) beginFirst(ctx context.Context, now time.Time) (r *run, callWorker bool) {
 	s.called = false
 	return s.beginNext(ctx, now)
 }
 
 // beginNext begins the run of the first task that waits. r is nil if no task waits or no
-// run may begin. call reports whether the caller must start another worker.
-func (s *schedule) beginNext(ctx context.Context, now time.Time) (r *run, call bool) {
+// run may begin. callWorker reports whether the caller must start another worker.
+func (s *schedule) beginNext(ctx context.Context, now time.Time) (r *run, callWorker bool) {
 	for len(s.waiting) > 0 && s.mayBegin() {
 		t := heap.Pop(&s.waiting).(*task)
 		if t.blocker() == nil {

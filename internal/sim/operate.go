@@ -151,7 +151,7 @@ func (w *world) playAddressStep(in *instance, s *Step) {
 		if in.up && !in.service.Static && !in.embedded() {
 			return // no foreign process, since a follower cannot distinguish two stock servers while the client renews the lease
 		}
-		in.other, in.otherSays = other(1+s.N%int(numOthers-1)), health.Serving
+		in.other, in.otherSays = otherKind(1+s.N%int(numOthers-1)), health.Serving
 		w.relisten(in)
 	case OpLeave:
 		w.vacate(in)

@@ -80,7 +80,7 @@ type process struct {
 // address describes the process that listens at the address of an instance, and its answers.
 type address struct {
 	listener  uint32        // a number that rises when another process begins to listen, or when all streams to the process break
-	other     other         // the foreign process that listens; nobody if there is none
+	other     otherKind     // the foreign process that listens; nobody if there is none
 	otherSays health.Status // the status that the foreign process reports
 	sick      sickness      // the wrong way in which the instance's own process answers calls
 	changed   stamp         // the last time that a step of the script changed the address or its answers
@@ -88,9 +88,9 @@ type address struct {
 	stub      bool          // true if the Watch of the server does not work, so that the coordinator polls it
 }
 
-// other is the kind of a foreign process that listens at the address of an instance. This
+// otherKind is the kind of a foreign process that listens at the address of an instance. This
 // happens if the instance's own process has died, or if the address leads to another host.
-type other uint8
+type otherKind uint8
 
 // sickness is the kind of answer that a process gives to health calls instead of a status.
 type sickness uint8
@@ -208,7 +208,7 @@ type Figures struct {
 	// Detected has, for each instance that died, the time from its death until it was
 	// published as not routable.
 	Detected []time.Duration
-	// Held has, for each instance that became routable, the time from then until it was
+	// Held has, for each instance that became routable, the time from this moment until it was
 	// published as routable.
 	Held []time.Duration
 	// ServiceDown is how often a service was published as NOT_SERVING although the
