@@ -175,8 +175,9 @@ func (r *rig) read(p, t *process, at string) (v reading, err error) {
 	return v, nil
 }
 
-// countPolls reads the counters at the begin, in the middle and at the end of duration. The coverage
-// is computed for the second half, and all other figures for the whole duration.
+// countPolls reads the counters at the begin, in the middle and at the end of the time
+// `duration`. The coverage is computed for the second half, and all other figures for the whole
+// duration.
 func (r *rig) countPolls(p, t *process, at string, n int, duration time.Duration) (f polledFigures, err error) {
 	var v [3]reading
 	for i := range v {

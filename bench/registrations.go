@@ -160,8 +160,9 @@ func perRegistration(t times, size int) float64 {
 	return t.quantile(0.5).Seconds() * 1e6 / float64(size)
 }
 
-// takeTurn registers the instances from first to end-1 one by one, and returns the time as ours. It then
-// makes the same number of commits of the bare bbolt database, and returns the time as bare.
+// takeTurn registers the instances from first to end-1 one by one, and returns the time as ours.
+// It then makes the same number of commits of the bare bbolt database, and returns the time as
+// bare.
 func (g *registering) takeTurn(first, end int) (ours, bare time.Duration, err error) {
 	for i := first; i < end; i++ {
 		took, err := g.register(i, i+1)

@@ -89,8 +89,8 @@ func (b *budget) reserve(now time.Time) time.Duration {
 	return max(0, b.allowed.Sub(now))
 }
 
-// wait returns after the time d, after a value from kick, or when ctx ends. It returns false if ctx
-// has ended.
+// wait returns when the duration d has passed, when the channel kick has a value, or when ctx
+// ends. It returns false if ctx has ended.
 func wait(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -18,7 +18,7 @@ import (
 //
 // A changed status is published at once. All other changes are called news. After a time
 // without news, newsBurst publications of news may follow each other without a pause. After
-// these, news are published once per newsEvery.
+// these, news are published once per 200 ms (the constant newsEvery).
 type publisher struct {
 	feed      *feed.Feed // the publisher is its only writer
 	judgement *judgement

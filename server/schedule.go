@@ -57,7 +57,7 @@ type schedule struct {
 func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch)) }
 
 // step does all work that is due at the time now and returns the number of tasks that were
-// due. It sets wakeTime to the time when the next task is due, but not later than limit.
+// due. It sets wakeTime to the time when the next task is due, but not later than `limit`.
 func (s *schedule) step(now, limit time.Time) (due int) {
 	if late := now.Sub(s.wakeTime); !s.wakeTime.IsZero() && late > lateSlack {
 		for _, t := range slices.Collect(s.wheel.all()) {

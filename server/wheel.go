@@ -95,8 +95,9 @@ func (w *wheel) ready() *task {
 	return nil
 }
 
-// next returns the earliest due time of all tasks, but at most limit. limit must be
-// less than 10.24 s (one turn of the wheel) after the argument of the last call of advance.
+// next returns the earliest due time of all tasks, but at most `limit`. The limit
+// must be less than 10.24 s (one turn of the wheel) after the argument of the last call of
+// advance.
 func (w *wheel) next(limit instant) instant {
 	if len(w.lists[readyList]) > 0 {
 		return w.now

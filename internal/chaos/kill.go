@@ -49,8 +49,8 @@ func kill(r *rig, v *Verdict) error {
 	}
 	v.note("%d registrations and overrides and %d deregistrations were acknowledged, in %d rounds; all targets were confirmed again within %v",
 		l.acknowledged, len(l.deregistered), r.cfg.Rounds, l.slowest.Round(time.Millisecond))
-	// If a coordinator needs longer than limit to confirm a target, it publishes the target as
-	// unreachable.
+	// If a coordinator needs longer than the time `limit` to confirm a target, it publishes the
+	// target as unreachable.
 	v.require(l.slowest <= limit, "it took %v until all targets were confirmed again, want at most %v", l.slowest, limit)
 	r.countErrors(v, n)
 	return nil

@@ -31,7 +31,7 @@ func pause(r *rig, v *Verdict) error {
 		return err
 	}
 	// If the coordinator mistook its own pause for silence of the targets, it would publish
-	// the targets as dead within deadline.
+	// the targets as dead within the time `deadline`.
 	deadline := r.coordinator.settings.unreachableAfter()
 	r.progress("the coordinator is resumed; watching it for %v", deadline)
 	if err := r.wait(deadline); err != nil {

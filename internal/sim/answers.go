@@ -27,7 +27,7 @@ func (r *record) noteAnswer(m *message) {
 	if ev.Kind != mesh.EventReport || ev.Report.Source != health.SourcePush { // a status that the client pushes does not come from the address of the instance
 		r.stranger = false
 	}
-	known := r.named && o.w.now > r.namedAt+10*lag // the server has known its health name for some time, so the follower must use this name
+	known := r.named && o.w.now > r.namedAt+10*lag // the server has known the name for health calls for some time, so the follower must use this name
 	if known && ev.Kind == mesh.EventReport && stock(ev.Report.Source) && !ev.Report.Named {
 		o.w.fail("name", "%s has known its health name, and is followed by another: %+v", r.in.id, ev.Report)
 	}

@@ -97,8 +97,8 @@ func (r *record) reportedStatus() health.Status {
 }
 
 // matches reports whether the published status is r.said, the status that the mesh should use.
-// If r.also is true, SERVING is allowed too. If r.also is true and SERVING is published,
-// matches sets r.said to SERVING.
+// If r.also is true, SERVING is allowed too. In this case, matches sets r.said to SERVING if
+// SERVING is published.
 func (o instanceChecks) matches(r *record) bool {
 	s := r.state.Judged
 	if r.config != health.CauseNone {

@@ -343,7 +343,7 @@ func (g *generator) allAnswerBadly() {
 	}
 }
 
-// forgets makes a stock server answer that its health name is unknown, until a later step. In
+// forgets makes a stock server answer that the name in a health call is unknown, until a later step. In
 // half of the cases the server has just started and has never known the name.
 func (g *generator) forgets() {
 	who := g.someone()

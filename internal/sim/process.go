@@ -172,7 +172,8 @@ func (w *world) renewed(in *instance, r *core.Renewal) {
 }
 
 // push makes the client send a heartbeat on its push stream, if the instance needs the stream.
-// It ends the stream if the client sent its last heartbeat at least brokenAfter ago.
+// It ends the stream if the client sent its last heartbeat at least 20 s ago (the constant
+// brokenAfter).
 func (w *world) push(in *instance) {
 	switch {
 	case !in.pushing:

@@ -84,7 +84,7 @@ type address struct {
 	otherSays health.Status // the status that the foreign process reports
 	sick      sickness      // the wrong way in which the instance's own process answers calls
 	changed   stamp         // the last time that a step of the script changed the address or its answers
-	unnamed   bool          // true if the server does not know its health name, and answers SERVING for the empty name
+	unnamed   bool          // true if the server does not know the name that health calls use, and answers SERVING for the empty name
 	stub      bool          // true if the Watch of the server does not work, so that the coordinator polls it
 }
 
@@ -103,7 +103,7 @@ type follower struct {
 	to        uint32        // the value of address.listener when the follower opened the stream
 	source    health.Source // how the follower learns the status
 	session   uint64        // number of the stream
-	named     bool          // true if the published state says that the server has known its health name
+	named     bool          // true if the published state says that the server has known the name that health calls to it use
 	behind    bool          // true if the follower has not received the last status that the process reported
 	closed    stamp         // the time at which the last stream ended
 	heardAt   time.Duration // the last time that the follower received a message
@@ -300,7 +300,7 @@ func (c *coordinator) deliver(m message) {
 
 // forgives returns by how much a follower extends its wait for a message. The wait began at the
 // time since, and its usual length is limit. The result is the lateness of the coordinator
-// during the wait. It is at most limit or the longest single lateness, whichever is longer.
+// during the wait. It is at most `limit` or the longest single lateness, whichever is longer.
 func (c *coordinator) forgives(since, limit time.Duration) time.Duration {
 	all, single := time.Duration(0), time.Duration(0)
 	for _, l := range c.lates {

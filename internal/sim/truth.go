@@ -63,7 +63,7 @@ func (o instanceChecks) checkBlind(r *record) {
 	after := o.policy().UnreachableAfter
 	since := max(o.aloneSince(r), r.heard, o.away)
 	if o.w.now < o.w.coord.forgivenAt+slack || r.pushers > 0 || r.byStranger || r.guarded(false) {
-		return // after it was late, the core may need up to slack to publish the worse status
+		return // after it was late, the core may need up to 1 s (the constant slack) to publish the worse status
 	}
 	long := o.w.now - since - slack
 	if s := &r.state; long > 2*after && !s.Unconfirmed && s.Judged.Routable() {
