@@ -94,7 +94,7 @@ func (j *judgement) servicesOf(t *task) []*servedService {
 	if all := t.extra().services; all != nil {
 		return all
 	}
-	return j.services[:1:1] // most checks are members of Config.Service only
+	return j.services[:1:1] // most checks affect only the service with the name Config.Service
 }
 
 // markNew must be called when the check t is added. It stores in t which of the services that

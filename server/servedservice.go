@@ -94,7 +94,7 @@ func (s *servedService) countsWithout(excluded map[*task]bool) statusCounts {
 	return counts
 }
 
-// firstFailure returns the time when the present trouble of the service began. named is the
+// firstFailure returns the time at which the present trouble of the service began. named is the
 // time of the earliest failure among the checks that the reason names. The result may be
 // earlier: the check that failed first may have recovered or may not be in the reason.
 func (s *servedService) firstFailure(named time.Time, status health.Status) time.Time {

@@ -106,7 +106,7 @@ func (s *Server) Statuses() []health.State {
 //
 // Before Run is called, no check runs. Later, the first run of a check starts at once or
 // after InitialDelay. If the service can receive traffic when Add is called, a new check
-// affects the status of the service only after the first outcome of the check.
+// affects the status of the service only after its first outcome.
 func (s *Server) Add(checks ...Check) error {
 	all := make([]rules, len(checks))
 	var errs []error

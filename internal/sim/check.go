@@ -217,7 +217,7 @@ func (o instanceChecks) hiddenByGuard(r *record) bool {
 // checkGivenUp is called when the coordinator has made the status of an instance worse because
 // of silence or an expired lease. It checks that the instance is not a living one that the
 // coordinator can reach, and that no guard protects it. overForgiven is true if the status is
-// UNKNOWN because a deadline was extended to its limit.
+// UNKNOWN and not NOT_SERVING, because the coordinator itself was late for too long in total.
 func (o instanceChecks) checkGivenUp(r *record, overForgiven bool) {
 	r.moves++
 	r.markLowered()

@@ -69,7 +69,7 @@ type record struct {
 	ended          stamp         // the end of the lease, if it has expired or the instance was deregistered
 	gone           bool          // true if the status became worse because of silence or an expired lease
 	held           bool          // true if the status would have become worse, but a guard keeps the last status
-	overForgiven   bool          // true if the silent instance became UNKNOWN and not NOT_SERVING, since its deadline is over-forgiven
+	overForgiven   bool          // true if the silent instance became UNKNOWN and not NOT_SERVING, because the coordinator itself was late for too long in total
 	vague          bool          // true if the oracle cannot see whether a guard counts the instance as suspect
 	countedSuspect bool          // true if the zones of the instance count it as suspect
 	countedKnown   bool          // true if the zones of the instance count it as known
