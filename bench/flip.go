@@ -78,7 +78,7 @@ type flipRig struct {
 type turns struct{ flips, checks, watches times }
 
 // takeTurns measures a flip through the coordinator, a Check and a flip of the stock server, n times
-// in this order. Before each measurement it pauses for a random time shorter than longest.
+// in this order. Before each measurement it pauses for a random time shorter than `longest`.
 func (r *rig) takeTurns(f *flipRig, n int, longest time.Duration) (t turns, err error) {
 	check := func(int) (time.Duration, error) {
 		began := time.Now()

@@ -248,7 +248,8 @@ func (p *pipeline) forEachCheck(f func(*task)) {
 }
 
 // figures returns the present checks and metrics of a name, for the calls Check and List.
-// They may be newer than those in the feed, to which they are published with a delay.
+// The results may be newer than the checks and metrics in the feed, which are published with a
+// delay.
 func (p *pipeline) figures(id health.ID) ([]health.CheckState, *health.Metrics) {
 	p.mu.Lock()
 	s := p.judgement.byID[id]

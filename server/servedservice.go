@@ -71,7 +71,7 @@ func (s *servedService) blames(t *task, status health.Status) bool {
 }
 
 // count subtracts 1 from the count of the earlier status of t. If included is true, it adds 1
-// to the count of status. It changes no count for a status with which t does not affect s.
+// to the count of `status`. It changes no count for a status with which t does not affect s.
 func (s *servedService) count(t *task, status health.Status, included bool) {
 	if t.counted && s.countsCheck(t, t.countedAs) {
 		s.counts[t.countedAs]--

@@ -234,7 +234,7 @@ func (t *task) effect() verdict {
 	return v
 }
 
-// state returns the check as it is published.
+// state returns the state of the check in the form in which the server publishes it.
 func (t *task) state() health.CheckState {
 	v := t.ownVerdict()
 	state := health.CheckState{
