@@ -89,8 +89,8 @@ func weighBareWatches(ctx context.Context, n int) (int, error) {
 	return rig.settledRSS(p)
 }
 
-// settledRSS waits for 5 s (the constant settled), so that the process p has no more work. It then returns
-// the resident memory of p in bytes.
+// settledRSS waits for 5 s (the constant settled), so that the process p has no more work. It then
+// returns the resident memory of p in bytes.
 func (r *rig) settledRSS(p *process) (int, error) {
 	if err := r.pause(settled); err != nil {
 		return 0, err
@@ -161,7 +161,8 @@ func benchPolledHeap(ctx context.Context, r *report, n int) error {
 }
 
 // heapEach calls open, which makes n connections in this process. It returns how many KB of live
-// heap and of stacks each connection needs. Before it measures, it waits for 5 s (the constant settled).
+// heap and of stacks each connection needs. Before it measures, it waits for 5 s (the constant
+// settled).
 func heapEach(ctx context.Context, n int, open func(r *rig, at string, n int) error) (heap, stacks float64, err error) {
 	rig := newRig(ctx)
 	defer rig.close()

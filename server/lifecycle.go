@@ -21,8 +21,9 @@ const beatEvery = time.Second
 // Run returns nil when all checks have returned. It returns ErrStuck with the names of the
 // checks that have not returned in time. Run returns at once with ErrRanTwice if it was
 // called before. It also returns at once if an entry of Config.Services matches no check, or
-// if no check affects the status of this service (see Service.Checks). The error names all such entries. Run logs
-// every error, ErrStuck as WARN and the others as ERROR.
+// if no check affects the status of this service (see Service.Checks). The error
+// names all such entries. Run logs every error: ErrStuck at the level WARN, and any other error
+// at the level ERROR.
 func (s *Server) Run(ctx context.Context) error {
 	err := s.run(ctx)
 	s.logRunError(err)
@@ -305,10 +306,10 @@ type Stopper interface {
 	Stop()
 }
 
-// Stop drains the server (see Drain) and then stops g gracefully. Drain and the
-// graceful stop together take at most the timeout. Stop keeps a tenth of the timeout, at most 1 s, for the graceful stop,
-// so that watchers receive the end of their streams. When the timeout ends, Stop stops g at
-// once, which cuts calls off. In this case the error of Stop says that calls were cut off.
+// Stop drains the server (see Drain) and then stops g gracefully. Drain and the graceful stop
+// together take at most the timeout. Stop keeps a tenth of the timeout, at most 1 s, for the
+// graceful stop, so that watchers receive the end of their streams. When the timeout ends, Stop
+// stops g at once, which cuts calls off. In this case the error of Stop says that calls were cut off.
 //
 // If g serves through its ServeHTTP, do not use Stop, because gRPC would cut such calls
 // off. Call Drain and then Shutdown of the http.Server.

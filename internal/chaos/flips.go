@@ -11,7 +11,7 @@ import (
 // answer.
 const someTargets = 5
 
-// flipSome makes the first someTargets targets of each child process NOT_SERVING.
+// flipSome makes the first 5 targets of each child process NOT_SERVING (the constant someTargets).
 func (r *rig) flipSome(hosts ...*hostProcess) error {
 	for _, h := range hosts {
 		var names []string

@@ -171,8 +171,8 @@ func (r *record) noteRenewal() {
 	}
 }
 
-// noteWait updates the record r after the follower has waited for an answer in vain. late is
-// the lateness of the coordinator during this wait. If late is not 0, the instance becomes
+// noteWait updates the record r after the follower has waited for an answer and received none. late
+// is the lateness of the coordinator during this wait. If late is not 0, the instance becomes
 // suspect only after it was silent for a further time, which is at most `late`.
 func (r *record) noteWait(late time.Duration) {
 	o := r.o
