@@ -43,8 +43,8 @@ func (v *victim) connect() (*grpc.ClientConn, error) {
 	return conn, err
 }
 
-// weigh returns the resident memory of the victim in bytes. It is the smallest of four
-// measurements, which take 3 s.
+// weigh returns the resident memory, in bytes, of the process of the attacked server. It makes
+// four measurements, which take 3 s, and returns the smallest one.
 func (v *victim) weigh() (int, error) {
 	least := math.MaxInt
 	for range 4 { // during the first measurements, a garbage collection may still be running
@@ -65,9 +65,9 @@ func (v *victim) weigh() (int, error) {
 	return least, nil
 }
 
-// each calls open n times. It returns the average number of bytes by which the memory of the victim
-// grew for one call.
-func (v *victim) each(n int, open func() error) (float64, error) {
+// growth calls open n times. It returns the average number of bytes by which the memory of the
+// attacked server grew for one call.
+func (v *victim) growth(n int, open func() error) (float64, error) {
 	before, err := v.weigh()
 	if err != nil {
 		return 0, err
@@ -89,7 +89,7 @@ type cost struct {
 
 func (c cost) perKiB() float64 { return float64(c.cpu.Nanoseconds()) / (float64(c.bytes) / 1024) }
 
-// calls makes n calls to the victim, one after the other, and returns the average cost of one
+// calls makes n calls to the attacked server, one after the other, and returns the average cost of one
 // call. First it makes n/10+1 calls that are not measured.
 func (v *victim) calls(n int, call func(ctx context.Context) (proto.Message, error)) (c cost, err error) {
 	var before time.Duration
@@ -270,11 +270,11 @@ func attackByBytes(o *options, r *report, ours, theirs *victim) error {
 // stream.
 func attackByMemory(o *options, r *report, ours, theirs *victim) error {
 	compare := func(what string, n int, open func(*victim) func() error) error {
-		mine, err := ours.each(n, open(ours))
+		mine, err := ours.growth(n, open(ours))
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
 		}
-		peer, err := theirs.each(n, open(theirs))
+		peer, err := theirs.growth(n, open(theirs))
 		if err != nil {
 			return fmt.Errorf("%s, stock: %w", what, err)
 		}
@@ -329,11 +329,11 @@ func attackByMemory(o *options, r *report, ours, theirs *victim) error {
 			return err
 		}
 	}
-	idle, err := ours.each(n, streams(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{Names: []string{"nobody"}}, 0, true)(ours))
+	idle, err := ours.growth(n, streams(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{Names: []string{"nobody"}}, 0, true)(ours))
 	if err != nil {
 		return err
 	}
-	stuck, err := ours.each(n, streams(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{}, 0, true)(ours))
+	stuck, err := ours.growth(n, streams(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{}, 0, true)(ours))
 	if err != nil {
 		return err
 	}

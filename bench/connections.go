@@ -66,7 +66,7 @@ func weighFollowed(ctx context.Context, n int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := rig.all([]*allWatcher{w}, 1, n); err != nil {
+		if err := rig.waitForAll([]*allWatcher{w}, 1, n); err != nil {
 			return 0, err
 		}
 	}
@@ -89,8 +89,8 @@ func weighBareWatches(ctx context.Context, n int) (int, error) {
 	return rig.settledRSS(p)
 }
 
-// settledRSS waits for the duration settled, so that the process p has no more work. It then returns
-// the resident memory of p in bytes.
+// settledRSS waits for 5 s (the constant settled), so that the process p has no more work. It then
+// returns the resident memory of p in bytes.
 func (r *rig) settledRSS(p *process) (int, error) {
 	if err := r.pause(settled); err != nil {
 		return 0, err
@@ -113,7 +113,7 @@ func watchBare(ctx context.Context) error {
 		if err := rig.watchStock(c, targetName, to); err != nil {
 			return err
 		}
-		_, err := rig.until(to, 1)
+		_, err := rig.waitForStatus(to, 1)
 		return err
 	})
 	if err != nil {
@@ -161,7 +161,8 @@ func benchPolledHeap(ctx context.Context, r *report, n int) error {
 }
 
 // heapEach calls open, which makes n connections in this process. It returns how many KB of live
-// heap and of stacks each connection needs. It waits for the duration settled before it measures.
+// heap and of stacks each connection needs. Before it measures, it waits for 5 s (the constant
+// settled).
 func heapEach(ctx context.Context, n int, open func(r *rig, at string, n int) error) (heap, stacks float64, err error) {
 	rig := newRig(ctx)
 	defer rig.close()
@@ -187,7 +188,7 @@ func (r *rig) pollEach(at string, n int) error {
 	if err != nil {
 		return err
 	}
-	r.goes(func() error { return c.Run(r.ctx) })
+	r.start(func() error { return c.Run(r.ctx) })
 	if err := r.registerTargets(c.Addr().String(), at, n); err != nil {
 		return err
 	}

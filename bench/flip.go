@@ -51,9 +51,10 @@ func (t *turns) report(r *report) {
 	r.figure("… flip, Check, stock Watch, p99", inMicros(.99, t.flips, t.checks, t.watches), "", true)
 }
 
-// flipRounds calls takeTurns for each round, and returns three ratios for each round. mid is flip to
-// Check (medians), slow is flip to Check (99th percentiles), and direct is flip to stock Watch
-// (medians). last has the times of the last round.
+// flipRounds calls takeTurns for each round, and returns three ratios for each round. mid is the
+// median time of a flip, divided by the median time of a Check. slow is the same ratio of the 99th
+// percentiles. direct is the median time of a flip, divided by the median time of a stock Watch.
+// last has the times of the last round.
 func (r *rig) flipRounds(f *flipRig, rounds, n int, longest time.Duration) (mid, slow, direct []float64, last turns, err error) {
 	for range rounds {
 		if last, err = r.takeTurns(f, n, longest); err != nil {
@@ -77,7 +78,7 @@ type flipRig struct {
 type turns struct{ flips, checks, watches times }
 
 // takeTurns measures a flip through the coordinator, a Check and a flip of the stock server, n times
-// in this order. Before each measurement it pauses for a random time shorter than longest.
+// in this order. Before each measurement it pauses for a random time shorter than `longest`.
 func (r *rig) takeTurns(f *flipRig, n int, longest time.Duration) (t turns, err error) {
 	check := func(int) (time.Duration, error) {
 		began := time.Now()
@@ -89,9 +90,9 @@ func (r *rig) takeTurns(f *flipRig, n int, longest time.Duration) (t turns, err 
 			to      *times
 			measure func(int) (time.Duration, error)
 		}{
-			{&t.flips, func(i int) (time.Duration, error) { return r.in(f.ours, i) }},
+			{&t.flips, func(i int) (time.Duration, error) { return r.timeFlip(f.ours, i) }},
 			{&t.checks, check},
-			{&t.watches, func(i int) (time.Duration, error) { return r.in(f.theirs, i) }},
+			{&t.watches, func(i int) (time.Duration, error) { return r.timeFlip(f.theirs, i) }},
 		} {
 			if longest > 0 {
 				if err := r.pause(rand.N(longest)); err != nil {
@@ -115,15 +116,15 @@ type flipped struct {
 	seen chan seen
 }
 
-// in makes flip i of the server f. It returns the time from the flip until the watcher has received
-// the new status.
-func (r *rig) in(f *flipped, i int) (time.Duration, error) {
+// timeFlip makes flip i of the server f. It returns the time from the flip until the watcher has
+// received the new status.
+func (r *rig) timeFlip(f *flipped, i int) (time.Duration, error) {
 	_, _, want := side(i)
 	began := time.Now()
 	if err := f.flip(i); err != nil {
 		return 0, err
 	}
-	at, err := r.until(f.seen, want)
+	at, err := r.waitForStatus(f.seen, want)
 	return at.Sub(began), err
 }
 
@@ -146,7 +147,7 @@ func (r *rig) twoHops() (*flipped, error) {
 		flip: func(i int) error { to, _, _ := side(i); return srv.SetStatus(to, "") },
 		seen: make(chan seen, 16),
 	}
-	r.goes(func() error {
+	r.start(func() error {
 		for u, err := range mesh.Watch(r.ctx, client.WatchOptions{Names: []string{"payments/a"}}) {
 			if err != nil {
 				return err
@@ -157,7 +158,7 @@ func (r *rig) twoHops() (*flipped, error) {
 		}
 		return nil
 	})
-	_, err = r.until(f.seen, 1)
+	_, err = r.waitForStatus(f.seen, 1)
 	return f, err
 }
 
@@ -179,6 +180,6 @@ func (r *rig) oneHop() (*flipped, healthpb.HealthClient, error) {
 	if err := r.watchStock(conn, "", f.seen); err != nil {
 		return nil, nil, err
 	}
-	_, err = r.until(f.seen, 1)
+	_, err = r.waitForStatus(f.seen, 1)
 	return f, healthpb.NewHealthClient(conn), err
 }

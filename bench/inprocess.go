@@ -49,7 +49,7 @@ func (r *rig) inProcess() (*inProcess, error) {
 	}
 	ctx, stop := context.WithCancel(r.ctx)
 	done := make(chan error, 1)
-	r.goes(func() error { err := p.registry.Run(ctx); done <- err; return err })
+	r.start(func() error { err := p.registry.Run(ctx); done <- err; return err })
 	r.undo = append(r.undo, func() { stop(); <-done })
 	return p, nil
 }

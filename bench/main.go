@@ -19,8 +19,8 @@ type options struct {
 	quick  bool // true if benchmarks must only show that they run; their figures mean nothing
 }
 
-// size returns the size of a measurement, such as a number of calls. The size is n, or quick if the
-// flag -quick is set.
+// size returns the size of a measurement, such as a number of calls. The size is n. But if the flag
+// -quick is set, the size is the argument `quick`.
 func (o *options) size(n, quick int) int {
 	if o.quick {
 		return quick

@@ -57,7 +57,7 @@ func massFlip(ctx context.Context, o *options, clients int) (time.Duration, floa
 		}
 		watching = append(watching, w)
 	}
-	if err := rig.all(watching, 1, n); err != nil {
+	if err := rig.waitForAll(watching, 1, n); err != nil {
 		return 0, 0, err
 	}
 	var before int64
@@ -73,7 +73,7 @@ func massFlip(ctx context.Context, o *options, clients int) (time.Duration, floa
 		for _, s := range servers {
 			s.set(to)
 		}
-		if err := rig.all(watching, want, n); err != nil {
+		if err := rig.waitForAll(watching, want, n); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -85,14 +85,14 @@ func massFlip(ctx context.Context, o *options, clients int) (time.Duration, floa
 	return (ended - began) / time.Duration(flips), float64(after-before) / float64(flips*clients), err
 }
 
-// many is one stock server that serves many instances. names has the names of these instances in
+// sharedStock is one stock server that serves many instances. names has the names of these instances in
 // health requests.
-type many struct {
+type sharedStock struct {
 	*stock.Server
 	names []string
 }
 
-func (m *many) set(s healthpb.HealthCheckResponse_ServingStatus) {
+func (m *sharedStock) set(s healthpb.HealthCheckResponse_ServingStatus) {
 	for _, n := range m.names {
 		m.SetServingStatus(n, s)
 	}
@@ -100,19 +100,19 @@ func (m *many) set(s healthpb.HealthCheckResponse_ServingStatus) {
 
 // fleet registers n static instances at a coordinator. It starts stock servers that each serve at
 // most perServer of the instances.
-func (r *rig) fleet(coordinatorAddr string, n, perServer int) ([]*many, error) {
+func (r *rig) fleet(coordinatorAddr string, n, perServer int) ([]*sharedStock, error) {
 	conn, err := r.dial(coordinatorAddr)
 	if err != nil {
 		return nil, err
 	}
 	registry := pb.NewRegistryServiceClient(conn)
-	var all []*many
+	var all []*sharedStock
 	for first := 0; first < n; first += perServer {
 		s, address, err := r.peer()
 		if err != nil {
 			return nil, err
 		}
-		m, req := &many{Server: s}, &pb.RegisterRequest{}
+		m, req := &sharedStock{Server: s}, &pb.RegisterRequest{}
 		for i := first; i < min(first+perServer, n); i++ {
 			m.names = append(m.names, name("h", i))
 			req.Registrations = append(req.Registrations, &pb.Registration{
@@ -142,7 +142,7 @@ func (r *rig) watchAll(at string) (*allWatcher, error) {
 		return nil, err
 	}
 	w := &allWatcher{now: map[string]status{}, changed: make(chan struct{}, 1)}
-	r.goes(func() error {
+	r.start(func() error {
 		for u, err := range mesh.Watch(r.ctx, client.WatchOptions{}) {
 			if err != nil {
 				return err
@@ -180,8 +180,9 @@ func (w *allWatcher) count(want status) (n int) {
 	return n
 }
 
-// all waits until every client in watching has received the status want for at least n instances.
-func (r *rig) all(watching []*allWatcher, want status, n int) error {
+// waitForAll waits until every client in watching has received the status want for at least n
+// instances.
+func (r *rig) waitForAll(watching []*allWatcher, want status, n int) error {
 	for _, w := range watching {
 		for w.count(want) < n {
 			select {

@@ -43,7 +43,7 @@ func weigh(ctx context.Context, n int) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if err := rig.all([]*allWatcher{w}, 1, n); err != nil {
+		if err := rig.waitForAll([]*allWatcher{w}, 1, n); err != nil {
 			return 0, err
 		}
 	}

@@ -162,7 +162,7 @@ func (r *rig) read(p, t *process, at string) (v reading, err error) {
 	if v.metrics, err = scrape(at); err != nil {
 		return v, err
 	}
-	counted, err := r.asked(t.at)
+	counted, err := r.answeredPolls(t.at)
 	if err != nil {
 		return v, err
 	}
@@ -175,8 +175,9 @@ func (r *rig) read(p, t *process, at string) (v reading, err error) {
 	return v, nil
 }
 
-// countPolls reads the counters at the begin, in the middle and at the end of duration. The coverage
-// is computed for the second half, and all other figures for the whole duration.
+// countPolls reads the counters at the begin, in the middle and at the end of the time
+// `duration`. The coverage is computed for the second half, and all other figures for the whole
+// duration.
 func (r *rig) countPolls(p, t *process, at string, n int, duration time.Duration) (f polledFigures, err error) {
 	var v [3]reading
 	for i := range v {
@@ -223,9 +224,9 @@ func scrape(at string) (map[string]float64, error) {
 	return m, nil
 }
 
-// asked returns how many polls the targets have answered. It reads this number with a Check that
-// the targets do not count as a poll.
-func (r *rig) asked(at string) (float64, error) {
+// answeredPolls returns how many polls the targets have answered. It reads this number with a
+// Check that the targets do not count as a poll.
+func (r *rig) answeredPolls(at string) (float64, error) {
 	conn, err := r.dial(at)
 	if err != nil {
 		return 0, err

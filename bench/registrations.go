@@ -39,7 +39,7 @@ func (r *rig) registering() (*registering, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.goes(func() error { return c.Run(r.ctx) })
+	r.start(func() error { return c.Run(r.ctx) })
 	conn, err := r.dial(c.Addr().String())
 	if err != nil {
 		return nil, err
@@ -140,26 +140,30 @@ func benchOneByOneCall(ctx context.Context, o *options, r *report) error {
 	for _, until := range parts {
 		var ours, theirs times
 		for ; first < until; first += turn {
-			mine, bare, err := g.turn(first, min(until, first+turn))
+			mine, bare, err := g.takeTurn(first, min(until, first+turn))
 			if err != nil {
 				return err
 			}
 			ours, theirs, ratios = append(ours, mine), append(theirs, bare), append(ratios, over(mine, bare))
 		}
 		r.figure(fmt.Sprintf("register one by one, the last up to %d / a bare commit", until),
-			fmt.Sprintf("%.0f, %.0f µs each", each(ours, turn), each(theirs, turn)), "", true)
+			fmt.Sprintf("%.0f, %.0f µs each", perRegistration(ours, turn), perRegistration(theirs, turn)), "", true)
 	}
 	r.ratio(fmt.Sprintf("register %d one by one / as many bare bbolt commits", first), ratios, 1.5)
 	return nil
 }
 
-// each returns the microseconds for one registration. t has the times of groups of registrations,
-// and each group has size registrations. The result is the median of t, divided by size.
-func each(t times, size int) float64 { return t.quantile(0.5).Seconds() * 1e6 / float64(size) }
+// perRegistration returns the microseconds for one registration. t has the times of groups of
+// registrations, and each group has size registrations. The result is the median of t, divided by
+// size.
+func perRegistration(t times, size int) float64 {
+	return t.quantile(0.5).Seconds() * 1e6 / float64(size)
+}
 
-// turn registers the instances from first to end-1 one by one, and returns the time as ours. It then
-// makes the same number of commits of the bare bbolt database, and returns the time as bare.
-func (g *registering) turn(first, end int) (ours, bare time.Duration, err error) {
+// takeTurn registers the instances from first to end-1 one by one, and returns the time as ours.
+// It then makes the same number of commits of the bare bbolt database, and returns the time as
+// bare.
+func (g *registering) takeTurn(first, end int) (ours, bare time.Duration, err error) {
 	for i := first; i < end; i++ {
 		took, err := g.register(i, i+1)
 		if err != nil {

@@ -17,7 +17,7 @@ func newReport() *report {
 }
 
 // ratio adds a row with the median, the smallest and the greatest ratio of all rounds. The goal is
-// met if the median is at most goal.
+// met if the median is at most `goal`.
 func (r *report) ratio(what string, ratios []float64, goal float64) {
 	slices.Sort(ratios)
 	least, mid, most := ratios[0], ratios[len(ratios)/2], ratios[len(ratios)-1]

@@ -43,9 +43,9 @@ func (r *rig) close() {
 	r.wg.Wait()
 }
 
-// goes runs f in a goroutine. The method close waits for the goroutine. If f returns an error
+// start runs f in a goroutine. The method close waits for the goroutine. If f returns an error
 // before close is called, the error goes to the channel fails.
-func (r *rig) goes(f func() error) {
+func (r *rig) start(f func() error) {
 	r.wg.Go(func() {
 		if err := f(); err != nil && r.ctx.Err() == nil {
 			select {
@@ -65,7 +65,7 @@ func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
 	}
 	g := grpc.NewServer()
 	register(g)
-	r.goes(func() error { return g.Serve(l) })
+	r.start(func() error { return g.Serve(l) })
 	r.undo = append(r.undo, g.Stop)
 	return l.Addr().String(), nil
 }
@@ -87,7 +87,7 @@ func (r *rig) coordinator() (address string, err error) {
 	if err != nil {
 		return "", err
 	}
-	r.goes(func() error { return c.Run(r.ctx) })
+	r.start(func() error { return c.Run(r.ctx) })
 	return c.Addr().String(), nil
 }
 
@@ -100,7 +100,7 @@ func (r *rig) service(coordinatorAddr, service, instance string) (*server.Server
 	if err := s.SetStatus(health.Serving, ""); err != nil {
 		return nil, err
 	}
-	r.goes(func() error { return s.Run(r.ctx) })
+	r.start(func() error { return s.Run(r.ctx) })
 	address, err := r.serve(func(g *grpc.Server) { s.Register(g) })
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- seen) err
 	if err != nil {
 		return err
 	}
-	r.goes(func() error {
+	r.start(func() error {
 		for {
 			m, err := stream.Recv()
 			if err != nil {
@@ -158,9 +158,9 @@ func (r *rig) watchStock(conn *grpc.ClientConn, name string, to chan<- seen) err
 	return nil
 }
 
-// until reads from the channel until it reads the status want. It returns the time at which a Watch
-// received this status.
-func (r *rig) until(from <-chan seen, want status) (time.Time, error) {
+// waitForStatus reads from the channel until it reads the status want. It returns the time at
+// which a Watch received this status.
+func (r *rig) waitForStatus(from <-chan seen, want status) (time.Time, error) {
 	for {
 		select {
 		case s := <-from:

@@ -29,38 +29,38 @@ type periodic struct {
 	stop func()
 }
 
-// used has three totals of this process: its CPU time, its allocations and its runs of checks.
-type used struct {
+// usage has three totals of this process: its CPU time, its allocations and its runs of checks.
+type usage struct {
 	cpu    time.Duration
 	allocs uint64
 	runs   int64
 }
 
-func (p *periodic) used() used {
+func (p *periodic) usage() usage {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // Getrusage cannot fail for the process itself
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return used{time.Duration(u.Utime.Nano() + u.Stime.Nano()), m.Mallocs, p.runs.Load()}
+	return usage{time.Duration(u.Utime.Nano() + u.Stime.Nano()), m.Mallocs, p.runs.Load()}
 }
 
 // costs waits for the duration d while the checks run. It returns the CPU time, the allocations and
 // the runs of checks of the process in this time.
-func (p *periodic) costs(ctx context.Context, d time.Duration) (used, error) {
-	before := p.used()
+func (p *periodic) costs(ctx context.Context, d time.Duration) (usage, error) {
+	before := p.usage()
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
-		return used{}, ctx.Err()
+		return usage{}, ctx.Err()
 	}
-	after := p.used()
-	return used{after.cpu - before.cpu, after.allocs - before.allocs, after.runs - before.runs}, nil
+	after := p.usage()
+	return usage{after.cpu - before.cpu, after.allocs - before.allocs, after.runs - before.runs}, nil
 }
 
 func (p *periodic) run(context.Context) error { p.runs.Add(1); return nil }
 
-// ours starts n checks in an embedded server.
-func (p *periodic) ours(n int, every time.Duration) error {
+// startOurs starts n checks in an embedded server.
+func (p *periodic) startOurs(n int, every time.Duration) error {
 	s, err := server.New(server.Config{Service: "bench"})
 	if err != nil {
 		return err
@@ -79,9 +79,9 @@ func (p *periodic) ours(n int, every time.Duration) error {
 	return untilServing(ctx, s)
 }
 
-// byHand starts n goroutines, each with a timer, as a program without a library would. Each
+// startByHand starts n goroutines, each with a timer, as a program without a library would. Each
 // run has a time-out, and only the last result is kept.
-func (p *periodic) byHand(n int, every time.Duration) error {
+func (p *periodic) startByHand(n int, every time.Duration) error {
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	p.stop = func() { stop(); wg.Wait() }
@@ -111,7 +111,7 @@ func (p *periodic) byHand(n int, every time.Duration) error {
 // goroutine with a context.
 func benchExecuted(ctx context.Context, o *options, r *report) error {
 	var p periodic
-	if err := p.ours(o.size(5000, 10), 200*time.Millisecond); err != nil {
+	if err := p.startOurs(o.size(5000, 10), 200*time.Millisecond); err != nil {
 		return err
 	}
 	u, err := p.costs(ctx, time.Duration(o.size(int(5*time.Second), int(time.Second))))
@@ -125,15 +125,15 @@ func benchExecuted(ctx context.Context, o *options, r *report) error {
 	return nil
 }
 
-func (u used) allocsEach() float64 { return float64(u.allocs) / float64(max(1, u.runs)) }
+func (u usage) allocsEach() float64 { return float64(u.allocs) / float64(max(1, u.runs)) }
 
-func (u used) each() time.Duration { return u.cpu / time.Duration(max(1, u.runs)) }
+func (u usage) each() time.Duration { return u.cpu / time.Duration(max(1, u.runs)) }
 
 // bareRuns runs a trivial check n times, each in a new goroutine with a time-out. It returns the CPU
 // time and the allocations of the process for these runs.
-func bareRuns(n int) used {
+func bareRuns(n int) usage {
 	var p periodic
-	before := p.used()
+	before := p.usage()
 	for range n {
 		done := make(chan struct{})
 		go func() {
@@ -144,8 +144,8 @@ func bareRuns(n int) used {
 		}()
 		<-done
 	}
-	after := p.used()
-	return used{after.cpu - before.cpu, after.allocs - before.allocs, int64(n)}
+	after := p.usage()
+	return usage{after.cpu - before.cpu, after.allocs - before.allocs, int64(n)}
 }
 
 // benchMany compares a very large number of checks of our server with the same number of goroutines
@@ -153,7 +153,7 @@ func bareRuns(n int) used {
 func benchMany(ctx context.Context, o *options, r *report) error {
 	n, every := o.size(100_000, 100), time.Duration(o.size(int(10*time.Second), int(time.Second)))
 	var cpu, memory [2]float64
-	for i, start := range []func(*periodic, int, time.Duration) error{(*periodic).ours, (*periodic).byHand} {
+	for i, start := range []func(*periodic, int, time.Duration) error{(*periodic).startOurs, (*periodic).startByHand} {
 		var p periodic
 		before := weight()
 		if err := start(&p, n, every); err != nil {

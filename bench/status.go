@@ -40,7 +40,7 @@ func benchStatusCommand(ctx context.Context, o *options, r *report) error {
 	if err != nil {
 		return err
 	}
-	if err := rig.all([]*allWatcher{all}, 1, n); err != nil {
+	if err := rig.waitForAll([]*allWatcher{all}, 1, n); err != nil {
 		return err
 	}
 	for _, args := range [][]string{{"status"}, {"status", "--all"}} {

@@ -62,7 +62,7 @@ func benchWatchers(ctx context.Context, o *options, r *report) error {
 				if err := flip(i); err != nil {
 					return err
 				}
-				last, err := rig.everybody(all[k], want, n)
+				last, err := rig.waitForLast(all[k], want, n)
 				if err != nil {
 					return err
 				}
@@ -108,15 +108,15 @@ func (r *rig) crowd(at, service string, n int) (chan seen, error) {
 			return nil, err
 		}
 	}
-	_, err := r.everybody(to, 1, n)
+	_, err := r.waitForLast(to, 1, n)
 	return to, err
 }
 
-// everybody waits until n Watches have received the status want. It returns the time at which
+// waitForLast waits until n Watches have received the status want. It returns the time at which
 // the last of them received it.
-func (r *rig) everybody(from <-chan seen, want status, n int) (last time.Time, err error) {
+func (r *rig) waitForLast(from <-chan seen, want status, n int) (last time.Time, err error) {
 	for range n {
-		at, err := r.until(from, want)
+		at, err := r.waitForStatus(from, want)
 		if err != nil {
 			return last, err
 		}

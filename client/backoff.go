@@ -63,7 +63,7 @@ func (b *backoff) succeeded(life time.Duration) {
 
 func (b *backoff) reset() { b.tries = 0 }
 
-// A Client may open 20 streams at once, and after these 10 streams a second.
+// A Client may open 20 streams at once. After that, it may open 10 streams a second.
 const (
 	budgetBurst = 20
 	budgetEvery = 100 * time.Millisecond
@@ -73,8 +73,8 @@ const (
 // of the Client. The zero value allows budgetBurst streams at once.
 type budget struct {
 	mu sync.Mutex
-	// allowed is the time from which the stream that was counted last may be opened. It is in
-	// the past as long as further streams may be opened at once.
+	// allowed is the earliest time at which the stream that was counted last may be opened. If
+	// it is in the past, that stream need not wait.
 	allowed time.Time
 }
 
@@ -89,8 +89,8 @@ func (b *budget) reserve(now time.Time) time.Duration {
 	return max(0, b.allowed.Sub(now))
 }
 
-// wait returns after the time d, after a value from kick, or when ctx ends. It returns false if ctx
-// has ended.
+// wait returns when the duration d has passed, when the channel kick has a value, or when ctx
+// ends. It returns false if ctx has ended.
 func wait(ctx context.Context, d time.Duration, kick <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -45,8 +45,8 @@ type Instance struct {
 	// coordinator.
 	//
 	// Optional means that the status of the service does not change the status of the mesh.
-	// Critical means that the mesh is NOT_SERVING when the service is. Optional and Critical
-	// must not both be true.
+	// Critical means that the mesh is NOT_SERVING while the service is NOT_SERVING. Optional
+	// and Critical must not both be true.
 	Rule               health.Rule
 	MinAvailable       int
 	Optional, Critical bool

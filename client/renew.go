@@ -95,7 +95,7 @@ func (r *Registration) register(ctx context.Context) (*pb.Lease, error) {
 }
 
 // closeAfterTimeout closes silent connections if err says that a call has timed out, and the call
-// has lasted for at least the time minimum. began is the time at which the call began.
+// has lasted for at least the duration `minimum`. began is the time at which the call began.
 func (c *Client) closeAfterTimeout(began time.Time, minimum time.Duration, err error) {
 	if waited := time.Since(began); status.Code(err) == codes.DeadlineExceeded && waited >= minimum {
 		c.connections.closeSilent(waited)

@@ -163,8 +163,8 @@ func waitForEnd(stream reportStream) error {
 	return errReportsEnded
 }
 
-// push sends the status at once, after each change, and at least once per reportEvery. It returns
-// the error that has ended the stream.
+// push sends the status at once, after each change, and at least every 10 s (the constant
+// reportEvery). It returns the error that has ended the stream.
 func (p *reporter) push(ctx context.Context, stream reportStream) error {
 	reader := p.r.inst.Feed.NewReader(feed.Interest{Services: p.r.inst.names()})
 	for {
@@ -179,7 +179,7 @@ func (p *reporter) push(ctx context.Context, stream reportStream) error {
 	}
 }
 
-// waitForChange waits for a change in the Feed, but at most reportEvery.
+// waitForChange waits for a change in the Feed, but at most 10 s (the constant reportEvery).
 func waitForChange(ctx context.Context, reader *feed.Reader) error {
 	short, cancel := context.WithTimeout(ctx, reportEvery)
 	defer cancel()

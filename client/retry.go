@@ -78,8 +78,8 @@ func (c *retriedCall) isTemporary(err error) bool {
 	return false
 }
 
-// pause returns the pause before the next attempt. If only the time-out of a single attempt has
-// ended, the library calls pause without a call of retriable before.
+// pause returns the pause before the next attempt. If an attempt has ended because of its own
+// time-out, the retry library calls pause without calling retriable first.
 func (c *retriedCall) pause(context.Context, uint) time.Duration {
 	next := c.next
 	if next == 0 {

@@ -160,8 +160,9 @@ func (w *watcher) yieldStale(err error) bool {
 // receive opens one stream and receives from it until it ends. life is how long the stream lasted
 // after its first message, and err why it ended.
 //
-// The deadline of loop is not sent to the coordinator. The coordinator would otherwise end the
-// stream a moment before the local timer, and this would look like an outage.
+// The context `loop` may have a deadline, which receive does not send to the coordinator. If the
+// coordinator knew the deadline, it could end the stream a moment before the local timer. This
+// would look like an outage.
 func (w *watcher) receive(loop context.Context) (life time.Duration, err error) {
 	ctx, cancel := context.WithCancelCause(context.WithoutCancel(loop))
 	defer cancel(nil)

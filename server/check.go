@@ -110,7 +110,8 @@ type OnFail uint8
 
 // The values of OnFail. The zero value is Fail.
 const (
-	// Fail makes the status of the service at least as bad as that of the check.
+	// Fail makes the status of the service at least as bad as the status of
+	// the check.
 	Fail OnFail = iota
 	// Degrade makes the service DEGRADED, never NOT_SERVING, when the check fails. The
 	// service does not stay STARTING until the first run of the check.

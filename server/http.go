@@ -122,8 +122,8 @@ func (h *httpHandler) serveCheck(w http.ResponseWriter, r *http.Request, v view,
 // page has changed since it was rendered.
 func (h *httpHandler) page(v view) *page {
 	kept := &h.kept[v.endpoint][v.format][index(v.verbose)][index(v.detailed)]
-	// The version is read before the answer. So if something changes in between, the page is
-	// rendered again for the next request.
+	// The version of the page is read before its content. So if something changes in between, the
+	// page is rendered again for the next request.
 	version := h.version(&v)
 	if p := kept.Load(); p != nil && p.version == version {
 		return p
@@ -155,7 +155,7 @@ func (h *httpHandler) answer(v view, exclude []string) *answer {
 	a := &answer{}
 	excluded := h.evaluate(v.endpoint, exclude, a)
 	if !v.detailed && strings.HasPrefix(a.note, runRefused) {
-		a.note = runRefused // the rest of the note has names of checks, which the caller may not see
+		a.note = runRefused // only this first part of the note, because the rest names checks that the caller may not see
 	}
 	if v.verbose {
 		h.pipeline.forEachCheck(func(t *task) {

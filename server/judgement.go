@@ -94,11 +94,12 @@ func (j *judgement) servicesOf(t *task) []*servedService {
 	if all := t.extra().services; all != nil {
 		return all
 	}
-	return j.services[:1:1] // most checks are members of Config.Service only
+	return j.services[:1:1] // most checks affect only the service with the name Config.Service
 }
 
-// markNew records in the new check t which of its services are routable now: their status
-// allows traffic. Until the first outcome of t, t does not make these services STARTING.
+// markNew must be called when the check t is added. It stores in t which of the services that
+// have t as a member are routable now: the status of the service allows traffic. Until the
+// first outcome of t, t does not make these services STARTING.
 func (j *judgement) markNew(t *task) {
 	isRoutable := func(s *servedService) bool {
 		return s.published.Status.Routable() || s == j.own() && j.nameless().published.Status.Routable()

@@ -21,8 +21,9 @@ const beatEvery = time.Second
 // Run returns nil when all checks have returned. It returns ErrStuck with the names of the
 // checks that have not returned in time. Run returns at once with ErrRanTwice if it was
 // called before. It also returns at once if an entry of Config.Services matches no check, or
-// if no check counts for it (see Service.Checks). The error names all such entries. Run logs
-// every error, ErrStuck as WARN and the others as ERROR.
+// if no check affects the status of this service (see Service.Checks). The error
+// names all such entries. Run logs every error: ErrStuck at the level WARN, and any other error
+// at the level ERROR.
 func (s *Server) Run(ctx context.Context) error {
 	err := s.run(ctx)
 	s.logRunError(err)
@@ -74,7 +75,7 @@ func (s *Server) runScheduler(ctx context.Context) {
 }
 
 // validateServices returns an error that names each check name and tag in Config.Services
-// that matches no check. It also names each service none of whose selected checks counts.
+// that matches no check. It also names each service whose status no selected check can affect.
 func (s *Server) validateServices() error {
 	var f fieldErrors
 	s.pipeline.mu.Lock()
@@ -128,23 +129,23 @@ const (
 // has not called Run. The report is an error in the log and a reason of the status.
 type missingRun struct {
 	pipeline *pipeline
-	// planned is true after a request has planned a call of look. If look finds that the
-	// server has no checks yet, it sets planned to false.
+	// planned is true after a request has planned a call of reportMissing. If the server has
+	// no checks at the time of this call, reportMissing sets planned to false.
 	planned atomic.Bool
 }
 
 // requested must be called for each request. The first call starts a timer that calls the
-// method look after the time runWithin.
+// method reportMissing 10 s later (the constant runWithin).
 func (m *missingRun) requested() {
 	if !m.planned.Load() && !m.planned.Swap(true) {
-		time.AfterFunc(runWithin, m.look)
+		time.AfterFunc(runWithin, m.reportMissing)
 	}
 }
 
-// look is called when the time runWithin has passed after a request. If the server has
-// checks, but Run was not called, look reports an error. If the server has no checks yet,
-// the next request plans another call of look.
-func (m *missingRun) look() {
+// reportMissing is called 10 s after a request (the constant runWithin). If the server has
+// checks, but Run was not called, reportMissing reports an error. If the server has no checks
+// yet, the next request plans another call of reportMissing.
+func (m *missingRun) reportMissing() {
 	missing := false
 	p := m.pipeline
 	p.update(func(time.Time) {
@@ -273,8 +274,8 @@ func callUntil(ctx context.Context, f func(context.Context) error) error {
 		return err
 	case <-ctx.Done():
 	}
-	// f may still return an error within the time grace. That error may say more than the
-	// error of ctx.
+	// f may still return an error within 50 ms (the constant grace). That error may say more
+	// than the error of ctx.
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
@@ -305,10 +306,10 @@ type Stopper interface {
 	Stop()
 }
 
-// Stop drains the server (see Drain) and then stops g gracefully. Both together take at
-// most the timeout. Stop keeps a tenth of the timeout, at most 1 s, for the graceful stop,
-// so that watchers receive the end of their streams. When the timeout ends, Stop stops g at
-// once. This cuts calls off, and the error says so.
+// Stop drains the server (see Drain) and then stops g gracefully. Drain and the graceful stop
+// together take at most the timeout. Stop keeps a tenth of the timeout, at most 1 s, for the
+// graceful stop, so that watchers receive the end of their streams. When the timeout ends, Stop
+// stops g at once, which cuts calls off. In this case the error of Stop says that calls were cut off.
 //
 // If g serves through its ServeHTTP, do not use Stop, because gRPC would cut such calls
 // off. Call Drain and then Shutdown of the http.Server.

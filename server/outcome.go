@@ -118,8 +118,8 @@ func (h history) all(runs uint64) []PastRun {
 	return all
 }
 
-// DurationBounds has the inclusive upper bounds of the entries of CheckInfo.Durations. The
-// last of these entries has no upper bound.
+// DurationBounds has the inclusive upper bounds of the durations that CheckInfo.Durations counts.
+// CheckInfo.Durations has one more entry, which counts all longer runs.
 var DurationBounds = [...]time.Duration{
 	time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
 	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond,

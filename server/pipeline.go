@@ -52,7 +52,8 @@ func newPipeline(cfg *Config) *pipeline {
 }
 
 // update calls the function change with the lock held, and publishes the result. When update
-// returns, a changed status is published. Other changes may be published up to newsEvery later.
+// returns, a changed status is published. Other changes may be published up to 200 ms later (the
+// constant newsEvery).
 func (p *pipeline) update(change func(now time.Time)) {
 	p.mu.Lock()
 	now := time.Now()
@@ -97,9 +98,9 @@ func (p *pipeline) wakeScheduler() {
 	}
 }
 
-// step does all work that is due at the time now. The result next is the time when step must
-// be called again, at most maxPause after limit. callWorker reports whether the caller must
-// start a worker.
+// step does all work that is due at the time now. The result next is the time when step must be
+// called again, at most 10 ms (the constant maxPause) after `limit`. callWorker reports whether
+// the caller must start a worker.
 func (p *pipeline) step(now, limit time.Time) (next time.Time, callWorker bool) {
 	p.mu.Lock()
 	due := p.schedule.step(now, limit)
@@ -247,7 +248,8 @@ func (p *pipeline) forEachCheck(f func(*task)) {
 }
 
 // figures returns the present checks and metrics of a name, for the calls Check and List.
-// They may be newer than those in the feed, to which they are published with a delay.
+// The results may be newer than the checks and metrics in the feed, which are published with a
+// delay.
 func (p *pipeline) figures(id health.ID) ([]health.CheckState, *health.Metrics) {
 	p.mu.Lock()
 	s := p.judgement.byID[id]

@@ -17,7 +17,8 @@ import (
 // guards it.
 //
 // A changed status is published at once. All other changes are called news. After a time
-// without news, news are published newsBurst times at once, and then once per newsEvery.
+// without news, newsBurst publications of news may follow each other without a pause. After
+// these, news are published once per 200 ms (the constant newsEvery).
 type publisher struct {
 	feed      *feed.Feed // the publisher is its only writer
 	judgement *judgement
@@ -25,16 +26,16 @@ type publisher struct {
 	pages     pageVersions
 	revision  uint64 // highest revision that was published
 
-	// newsBudget limits the rate of news, which are all changes but a changed status. Each
-	// publication of news moves it to newsEvery after its present value or after the present
-	// time, whichever is later. News wait while newsBudget is more than
-	// (newsBurst-1)*newsEvery after the present time.
+	// newsBudget limits how often news are published. News are all changes but a changed
+	// status. Each publication of news sets newsBudget to its present value or to the present
+	// time, whichever is later, plus newsEvery. News must wait while newsBudget is more than
+	// (newsBurst-1)*newsEvery in the future.
 	newsBudget time.Time
 	newsDue    time.Time // time when the waiting news will be published; zero: no news wait
 }
 
-// newsEvery and newsBurst together allow 10 publications in any second of news: changes
-// other than a changed status. A coordinator accepts 20 messages per second on a Watch.
+// newsEvery and newsBurst together allow at most 10 publications of news in one second. News
+// are changes other than a changed status. A coordinator accepts 20 messages per second on a Watch.
 const (
 	newsEvery = 200 * time.Millisecond
 	newsBurst = 5

@@ -56,8 +56,8 @@ func newRun(parent context.Context, t *task, now time.Time) *run {
 	}
 }
 
-// execute calls the check and returns the outcome. A panic of the check is a failure. So is
-// a panic in a method of the error that the check has returned.
+// execute calls the check and returns the outcome. The outcome is a failure if the check
+// panics, or if a method of the error that the check has returned panics.
 func (r *run) execute() (o outcome) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -86,8 +86,8 @@ func (r *run) outcomeOf(err error) outcome {
 	return failedOutcome(health.CauseFailed, reason)
 }
 
-// stillRunning returns the result, for the state machine of the check, of a run that cannot
-// start. The reason is that r, the run before, has not returned.
+// stillRunning returns a failure for the state machine of the check. It counts for the next run,
+// which cannot start, because the run r has not returned.
 func (r *run) stillRunning(now time.Time) machine.Observation {
 	return machine.Observation{
 		At: now, Evidence: machine.Fail, Cause: health.CauseTimeout,

@@ -16,7 +16,7 @@ const (
 	// slack, the last outcome would become stale if this run is a little late.
 	slack = time.Second
 	// If the scheduler is late by more than lateSlack, the deadlines of all checks are extended
-	// by the same time.
+	// by the time by which the scheduler was late.
 	lateSlack = 500 * time.Millisecond
 	// minPause and maxPause bound the result of pauseAfter.
 	minPause = time.Millisecond
@@ -40,7 +40,7 @@ type schedule struct {
 	waiting  waitHeap  // tasks whose run is due and waits for a worker
 	inTime   int       // number of runs that are in progress and not overdue
 	called   bool      // true if a worker was started and has not called beginFirst yet
-	lastSeq  uint32    // seq of the task that was added last
+	lastSeq  uint32    // field seq of the task that was added last
 	epoch    time.Time // time from which instants are counted
 	closed   bool      // true after Run has ended: no run starts, and no outcome counts
 	wakeTime time.Time // time when step must be called again; zero before the first step
@@ -57,7 +57,7 @@ type schedule struct {
 func (s *schedule) instant(t time.Time) instant { return instant(t.Sub(s.epoch)) }
 
 // step does all work that is due at the time now and returns the number of tasks that were
-// due. It sets wakeTime to the time when the next task is due, but not later than limit.
+// due. It sets wakeTime to the time when the next task is due, but not later than `limit`.
 func (s *schedule) step(now, limit time.Time) (due int) {
 	if late := now.Sub(s.wakeTime); !s.wakeTime.IsZero() && late > lateSlack {
 		for _, t := range slices.Collect(s.wheel.all()) {
@@ -111,15 +111,15 @@ func (s *schedule) callWorker() bool {
 func (s *schedule) mayBegin() bool { return !s.closed && (s.maxRuns < 0 || s.inTime < s.maxRuns) }
 
 // beginFirst begins the first run of a new worker. r is nil if no task waits or no run may
-// begin. call reports whether the caller must start another worker.
-func (s *schedule) beginFirst(ctx context.Context, now time.Time) (r *run, call bool) {
+// begin. callWorker reports whether the caller must start another worker.
+func (s *schedule) beginFirst(ctx context.Context, now time.Time) (r *run, callWorker bool) {
 	s.called = false
 	return s.beginNext(ctx, now)
 }
 
 // beginNext begins the run of the first task that waits. r is nil if no task waits or no
-// run may begin. call reports whether the caller must start another worker.
-func (s *schedule) beginNext(ctx context.Context, now time.Time) (r *run, call bool) {
+// run may begin. callWorker reports whether the caller must start another worker.
+func (s *schedule) beginNext(ctx context.Context, now time.Time) (r *run, callWorker bool) {
 	for len(s.waiting) > 0 && s.mayBegin() {
 		t := heap.Pop(&s.waiting).(*task)
 		if t.blocker() == nil {

@@ -31,7 +31,7 @@ type servedService struct {
 	kind       Kind
 	includes   func(*task) bool // reports whether a check becomes a member; nil: every check
 	members    []*task          // checks that can affect the status, in the order of Add
-	counts     statusCounts     // for each status, the number of members that affect the service
+	counts     statusCounts     // for each status, the number of checks in members that affect the service
 	manual     manualStatus     // status that SetServingStatus has set
 	changes    changes
 	hasStarted bool         // true after all members have passed; only used for kind Startup
@@ -71,7 +71,7 @@ func (s *servedService) blames(t *task, status health.Status) bool {
 }
 
 // count subtracts 1 from the count of the earlier status of t. If included is true, it adds 1
-// to the count of status. It changes no count for a status with which t does not affect s.
+// to the count of `status`. It changes no count for a status with which t does not affect s.
 func (s *servedService) count(t *task, status health.Status, included bool) {
 	if t.counted && s.countsCheck(t, t.countedAs) {
 		s.counts[t.countedAs]--
@@ -94,7 +94,7 @@ func (s *servedService) countsWithout(excluded map[*task]bool) statusCounts {
 	return counts
 }
 
-// firstFailure returns the time when the present trouble of the service began. named is the
+// firstFailure returns the time at which the present trouble of the service began. named is the
 // time of the earliest failure among the checks that the reason names. The result may be
 // earlier: the check that failed first may have recovered or may not be in the reason.
 func (s *servedService) firstFailure(named time.Time, status health.Status) time.Time {
@@ -105,8 +105,8 @@ func (s *servedService) firstFailure(named time.Time, status health.Status) time
 	return named
 }
 
-// checkStates returns the states of the members, in the order of Add. If there are more than
-// wire.MaxChecks members, it prefers the worst ones and leaves out the others.
+// checkStates returns the states of the checks of the service, in the order of Add. If there are
+// more than wire.MaxChecks checks, it prefers the worst ones and leaves out the others.
 func (s *servedService) checkStates(worst *worstTasks) []health.CheckState {
 	if len(s.members) == 0 {
 		return nil
@@ -136,8 +136,8 @@ func (s *servedService) mostImportant(worst *worstTasks) []*task {
 	return shown
 }
 
-// canCount reports whether at least one member of the service can affect its status. It also
-// returns true for a service without members.
+// canCount reports whether at least one check of the service can affect its status. It also
+// returns true for a service without checks.
 func (s *servedService) canCount() bool {
 	counts := func(t *task) bool { return s.countsCheck(t, health.Serving) }
 	return len(s.members) == 0 || slices.ContainsFunc(s.members, counts)
@@ -150,8 +150,8 @@ var countingChecks = [numKinds]string{
 	Startup:   "check of kind startup whose OnFail is not Ignore",
 }
 
-// whyNoneCounts returns a text that says, for each of the first three members, why this check
-// does not affect the status of the service.
+// whyNoneCounts returns a text about the first three checks of the service. For each of them, the
+// text says why the check does not affect the status of the service.
 func (s *servedService) whyNoneCounts() string {
 	const limit = 3
 	var all []string

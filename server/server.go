@@ -106,7 +106,7 @@ func (s *Server) Statuses() []health.State {
 //
 // Before Run is called, no check runs. Later, the first run of a check starts at once or
 // after InitialDelay. If the service can receive traffic when Add is called, a new check
-// does not affect its status before the first outcome of this check.
+// affects the status of the service only after its first outcome.
 func (s *Server) Add(checks ...Check) error {
 	all := make([]rules, len(checks))
 	var errs []error
@@ -129,8 +129,8 @@ func (s *Server) Remove(names ...string) (removed int) {
 }
 
 // Tune changes settings of the named checks. If there is an error, it changes nothing. The
-// error joins all errors. The status of each check, its counts and the time of its next run
-// stay the same.
+// error joins all errors. The status of each check, its numbers of consecutive failures and
+// passes, and the time of its next run stay the same.
 func (s *Server) Tune(byName map[string]Tuning) error {
 	var err error
 	s.pipeline.update(func(time.Time) { err = s.pipeline.checks.tune(byName) })

@@ -45,7 +45,7 @@ type task struct {
 
 	current  *run          // run that has not returned; nil: there is none
 	next     instant       // time when the next run is due
-	forgiven time.Duration // sum of the times by which deadlines were extended since the last outcome
+	forgiven time.Duration // time by which the method forgive has extended the deadlines since the last outcome
 	took     time.Duration // duration of the last run
 	stats    stats
 	history  history
@@ -54,7 +54,7 @@ type task struct {
 	seq   uint32 // number of the task in the order of Add
 
 	phase       phase
-	excusedRuns uint8 // number of timeouts since the last outcome that do not count
+	excusedRuns uint8 // number of timeouts since the last outcome that do not count, because the scheduler was late
 	// newToAll is set if, when the check was added, the status of all its services allowed
 	// traffic. Until its first outcome, the check does not make these services STARTING.
 	newToAll bool
@@ -81,8 +81,9 @@ type extras struct {
 	// stopBackground ends the function that Background has started; nil: there is none.
 	stopBackground context.CancelFunc
 	value          *reading // value that the last run has observed; nil: none
-	// newTo are the services whose status allowed traffic when the check was added, unless
-	// all were (see newToAll). Until its first outcome, the check does not make them STARTING.
+	// newTo are the services whose status allowed traffic when the check was added. It is nil
+	// if this is true for all services of the check, because newToAll is set for these. Until
+	// its first outcome, the check does not make these services STARTING.
 	newTo []*servedService
 }
 
@@ -161,12 +162,13 @@ func (t *task) forgive(lateness time.Duration, now time.Time) {
 		return
 	}
 	t.current.excused = true
-	// The check may have returned already. Its worker has the time grace to report the outcome.
+	// The check may have returned already. Its worker has 50 ms (the constant grace) to
+	// report the outcome.
 	t.current.overdue = later(t.current.overdue.Add(lateness), now.Add(grace))
 }
 
-// verdict is the status of one check, of one status set by hand, or of one served
-// service, with its explanation.
+// verdict is a status with its explanation. It is the status of one check or of one served
+// service, or a status that the program has set by hand.
 type verdict struct {
 	status       health.Status
 	cause        health.Cause
@@ -232,7 +234,7 @@ func (t *task) effect() verdict {
 	return v
 }
 
-// state returns the check as it is published.
+// state returns the state of the check in the form in which the server publishes it.
 func (t *task) state() health.CheckState {
 	v := t.ownVerdict()
 	state := health.CheckState{

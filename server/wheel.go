@@ -39,7 +39,7 @@ type place struct {
 const (
 	noList      = iota // list of a task that is not in the wheel; always empty
 	readyList          // tasks that are due
-	undatedList        // tasks that have nothing to do: their due time is never
+	undatedList        // tasks that have nothing to do: their due time is the constant never
 	firstSlot          // first slot; the other slots follow it
 )
 
@@ -95,8 +95,9 @@ func (w *wheel) ready() *task {
 	return nil
 }
 
-// next returns the earliest due time of all tasks, but at most limit. limit must be less than
-// one turn of the wheel after the argument of the last call of advance.
+// next returns the earliest due time of all tasks, but at most `limit`. The limit
+// must be less than 10.24 s (one turn of the wheel) after the argument of the last call of
+// advance.
 func (w *wheel) next(limit instant) instant {
 	if len(w.lists[readyList]) > 0 {
 		return w.now
@@ -123,8 +124,9 @@ func (w *wheel) all() iter.Seq[*task] {
 	}
 }
 
-// withoutPeak returns the list, or nil if the list is empty and has room for more than 256
-// elements. Otherwise a list would keep its memory after the start, when all tasks were in it.
+// withoutPeak returns nil instead of an empty list that has room for more than 256 elements, to
+// free the memory. It returns any other list unchanged. At the start of the server, one list may
+// have all tasks.
 func withoutPeak[T any](list []T) []T {
 	const room = 256
 	if len(list) == 0 && cap(list) > room {

@@ -9,15 +9,15 @@ import (
 
 // findings are the entries that the command status has received from a server.
 type findings struct {
-	mesh    *pb.Health   // entry of the mesh; nil if names were given, or if the server is not a coordinator
+	mesh    *pb.Health   // entry of the mesh; nil if the command line has names, or if the server is not a coordinator
 	self    *pb.Health   // entry of the coordinator itself; nil if mesh is nil
 	asked   []*pb.Health // entries that decide the exit code if mesh is nil
 	entries []*pb.Health // entries that the command lists
-	missing []string     // given names that are not registered
+	missing []string     // names on the command line that are not registered
 }
 
-// exitCode returns the exit code for the status of the mesh. If names were given, it returns the
-// worst exit code of their entries.
+// exitCode returns the exit code for the status of the mesh. If the command line has names, it
+// returns the worst exit code of their entries.
 func (f *findings) exitCode() int {
 	if f.mesh != nil {
 		return exitCodeOf(f.mesh.GetStatus())
@@ -32,7 +32,7 @@ func (f *findings) exitCode() int {
 	return code
 }
 
-// find gets the entries of the given names, or of the whole mesh if there are no names. It calls
+// find gets the entries of names, or of the whole mesh if names is empty. It calls
 // received for each entry to print, as soon as the entry has arrived.
 func (conn *connection) find(ctx context.Context, names []string, received func(*pb.Health) error) (*findings, error) {
 	if len(names) == 0 {

@@ -74,7 +74,7 @@ func (a *app) history(ctx context.Context, conn *connection, out *output, name s
 	return a.printHistory(out, list)
 }
 
-// transitions returns the newest transitions, at most limit of them.
+// transitions returns the newest transitions. Their number is at most `limit`.
 func (conn *connection) transitions(ctx context.Context, name string, limit int) ([]*pb.Transition, error) {
 	var all []*pb.Transition
 	req := &pb.ListTransitionsRequest{Name: name}

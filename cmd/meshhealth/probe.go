@@ -75,5 +75,5 @@ func (p *probe) run(ctx context.Context, a *app) error {
 	if p.watch {
 		return p.watchChanges(ctx, a, conn)
 	}
-	return p.once(ctx, a, conn)
+	return p.checkOnce(ctx, a, conn)
 }

@@ -143,9 +143,9 @@ func (p *probe) dialError(ctx context.Context, conn *grpc.ClientConn) string {
 	return ": " + status.Convert(err).Message()
 }
 
-// once makes one Check of grpc.health.v1, as every other prober does. A meshhealth server
+// checkOnce makes one Check of grpc.health.v1, as every other prober does. A meshhealth server
 // that is DEGRADED answers SERVING, and sends DEGRADED in a trailer.
-func (p *probe) once(ctx context.Context, a *app, conn *grpc.ClientConn) error {
+func (p *probe) checkOnce(ctx context.Context, a *app, conn *grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(ctx, p.rpcTimeout)
 	defer cancel()
 	var trailer metadata.MD

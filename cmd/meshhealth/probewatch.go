@@ -21,7 +21,7 @@ type received struct {
 }
 
 // watchChanges prints each change of the status until ctx ends. The returned exit code stands for
-// the last status, as without the flag -watch.
+// the last status. It has the same meaning as without the flag -watch.
 func (p *probe) watchChanges(ctx context.Context, a *app, conn *grpc.ClientConn) error {
 	var last received
 	show := func(r received) error {

@@ -59,8 +59,8 @@ that does not answer yet.`,
 	return cmd
 }
 
-// status prints the entries of the given names, or of the mesh. It prints JSON as soon as an entry is
-// received, and a table when all entries are received.
+// status prints the entries of names, or of the mesh if names is empty. It prints JSON as soon as
+// an entry is received, and a table when all entries are received.
 func (a *app) status(ctx context.Context, conn *connection, out *output, names []string, all bool) error {
 	received := func(*pb.Health) error { return nil }
 	if out.json() {

@@ -106,7 +106,7 @@ func (w *statusWait) timedOut(t *target) error {
 		return t.callError(w.outage)
 	}
 	var errs []error
-	wanted := either(statusNames(w.wanted))
+	wanted := alternatives(statusNames(w.wanted))
 	for _, name := range w.names {
 		switch e := w.known[name]; {
 		case w.isWanted(e):

@@ -15,7 +15,7 @@ import (
 // unknownName returns an error about a name that is not registered. Its hint lists similar names.
 func (conn *connection) unknownName(ctx context.Context, name string) error {
 	if near := conn.near(ctx, name); len(near) > 0 {
-		return hinted(fmt.Sprintf("Did you mean %s?", either(near)), "%s is not registered", name)
+		return hinted(fmt.Sprintf("Did you mean %s?", alternatives(near)), "%s is not registered", name)
 	}
 	return hinted("`meshhealth status` lists the registered names.", "%s is not registered", name)
 }
@@ -77,10 +77,10 @@ func (conn *connection) unknownScope(ctx context.Context, text string) error {
 	}
 	hint := "`meshhealth status --all` lists all names, `meshhealth status NAME -o json` prints their labels."
 	if near := conn.near(ctx, scope.Service); scope.Service != "" && len(near) > 0 && near[0] != scope.Service {
-		hint = fmt.Sprintf("Did you mean service=%s?", either(near))
+		hint = fmt.Sprintf("Did you mean service=%s?", alternatives(near))
 	} else if scope.Zone != "" {
 		if near := input.Near(scope.Zone, conn.zones(ctx)); len(near) > 0 && near[0] != scope.Zone {
-			hint = fmt.Sprintf("Did you mean zone=%s?", either(near))
+			hint = fmt.Sprintf("Did you mean zone=%s?", alternatives(near))
 		}
 	}
 	return hinted(hint, "%s matches no registered instance", text)

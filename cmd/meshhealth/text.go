@@ -77,8 +77,8 @@ func plural(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// either returns names as a list of alternatives, such as "a", "a or b", and "a, b or c".
-func either(names []string) string {
+// alternatives returns names as a list of alternatives, such as "a", "a or b", and "a, b or c".
+func alternatives(names []string) string {
 	if len(names) < 2 {
 		return strings.Join(names, "")
 	}

@@ -61,8 +61,9 @@ func (f *watchFlags) check(cmd *cobra.Command) error {
 	return errors.Join(errs...)
 }
 
-// watchOptions returns the options for a Watch of the given names. Either all names are services,
-// which are watched with their instances, or none is. Otherwise it returns an error.
+// watchOptions returns the options for a Watch of the given names. If all names are services, the
+// Watch includes their instances. If only some of the names are services, watchOptions returns an
+// error.
 func watchOptions(names []string) (o client.WatchOptions, err error) {
 	for _, name := range names {
 		if strings.Contains(name, "/") || name == health.MeshName || name == "" {

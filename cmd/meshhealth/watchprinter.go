@@ -172,7 +172,7 @@ func (w *watchPrinter) introduce() {
 		w.say("meshhealth: %s is not registered yet", name)
 		if w.near != nil {
 			if near := w.near(name); len(near) > 0 {
-				w.say("  Did you mean %s?", either(near))
+				w.say("  Did you mean %s?", alternatives(near))
 			}
 		}
 	}

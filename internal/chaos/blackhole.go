@@ -29,9 +29,10 @@ type halfMesh struct {
 	alone  *hostProcess   // the process that hosts the only instance of a service, and that is killed
 }
 
-// blackhole suspends half of the mesh. No suspended target may be published as dead: a fault of
-// the network or of the coordinator is more likely than the death of half of a mesh. Other
-// targets that report NOT_SERVING, or whose port is closed, must be published as NOT_SERVING.
+// blackhole is a scenario. It suspends half of the mesh. No suspended target may be published as
+// dead: a fault of the network or of the coordinator is more likely than the death of half of a
+// mesh. Other targets that report NOT_SERVING, or whose port is closed, must be published as
+// NOT_SERVING.
 func blackhole(r *rig, v *Verdict) error {
 	n := r.cfg.instances(blackholeTargets)
 	if err := r.start(settings{unreachable: blackholePatience, policy: map[string]string{"guard_max": "10m"}}); err != nil {

@@ -24,7 +24,7 @@ type Case struct {
 // Count is the result of [Compare].
 type Count struct {
 	Transitions, False, Missed, Late int
-	// Detections has one duration for each published truth, in ascending order: the time
+	// Detections has one duration for each true state that was published, in ascending order: the time
 	// from the change of the target until the change was published. The time of outages and
 	// Truth.Hold are subtracted.
 	Detections []time.Duration
@@ -94,8 +94,8 @@ func (t *comparison) isNewName(i int) bool {
 }
 
 // wasTrue reports whether the published state s was true at the time of the publication, or had
-// been true at most Truth.Bound earlier. During the bound of an undecided truth, any state counts
-// as true.
+// been true at most Truth.Bound earlier. If a true state is undecided (Truth.Undecided), any
+// published state counts as true within Truth.Bound after its begin.
 func (t *comparison) wasTrue(s Seen) bool {
 	for i, truth := range t.truths {
 		switch {
@@ -109,8 +109,9 @@ func (t *comparison) wasTrue(s Seen) bool {
 	return false
 }
 
-// endOf returns the time at which truth i of the target ended, because the next truth began. The
-// last truth does not end, so for it endOf returns a time after t.To.
+// endOf returns the time at which the true state with the index i ended, because the next true
+// state of the target began. The last true state does not end: for its index, endOf returns a time
+// after t.To.
 func (t *comparison) endOf(i int) time.Time {
 	if i+1 < len(t.truths) {
 		return t.truths[i+1].At
@@ -118,9 +119,9 @@ func (t *comparison) endOf(i int) time.Time {
 	return t.To.Add(time.Hour)
 }
 
-// findPublished looks for the time at which truth i was published. A truth that lasted longer than
-// its bound counts as missed if it was never published. It counts as late if it was published
-// after its bound.
+// findPublished looks for the time at which the true state with the index i was published. A state
+// that lasted longer than its bound (Truth.Bound) counts as missed if it was never published. It
+// counts as late if it was published after its bound.
 func (t *comparison) findPublished(i int) {
 	truth := t.truths[i]
 	end := t.endOf(i)
@@ -147,9 +148,9 @@ func (t *comparison) findPublished(i int) {
 	}
 }
 
-// dueAfter returns the time after which a truth must be published. Usually this is the time at
-// which the truth began. For an undecided truth, it is the time of the last wrong publication
-// within Truth.Bound.
+// dueAfter returns the time after which a true state must be published. Usually this is the time at
+// which the state began. If the state is undecided (Truth.Undecided), it is the time of the last
+// publication of another state within Truth.Bound.
 func (t *comparison) dueAfter(truth Truth) time.Time {
 	last := truth.At
 	for _, s := range t.changes {
@@ -174,8 +175,8 @@ func (t *comparison) stateAt(at time.Time) State {
 	return t.changes[i-1].State
 }
 
-// firstSeen returns the first time after from at which the state of a truth was published. It
-// reports false if this time is later than end plus Truth.Bound, or if there is none.
+// firstSeen returns the first time later than the time `from` at which a true state was published.
+// It returns false if this time is later than `end` plus Truth.Bound, or if there is no such time.
 func (t *comparison) firstSeen(truth Truth, from, end time.Time) (time.Time, bool) {
 	for _, s := range t.changes {
 		if truth.State.matches(s.State) && s.At.After(from) {

@@ -13,9 +13,9 @@ const (
 	deployEach     = 20
 )
 
-// deploy makes a rolling deployment: it replaces the targets of each service by new targets,
-// one after the other. Each new target starts before the old one drains. Every service must
-// be SERVING all the time.
+// deploy is a scenario. It makes a rolling deployment: it replaces the targets of each service by
+// new targets, one after the other. Each new target starts before the old one drains. Every
+// service must be SERVING all the time.
 func deploy(r *rig, v *Verdict) error {
 	if err := r.start(settings{}); err != nil {
 		return err
@@ -75,9 +75,9 @@ const (
 	scaleTo   = 30
 )
 
-// scale starts many instances of a service at once, and then stops all of them. The service
-// must be SERVING until the instances stop. Afterwards it may be DRAINING for some time, and must
-// be removed in the end.
+// scale is a scenario. It starts many instances of a service at once, and then stops all of them.
+// The service must be SERVING until the instances stop. Afterwards it may be DRAINING for some
+// time, and must be removed in the end.
 func scale(r *rig, v *Verdict) error {
 	if err := r.start(settings{}); err != nil {
 		return err

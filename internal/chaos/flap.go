@@ -15,9 +15,9 @@ const (
 	flapBound = 4*flapHalfLife + time.Second
 )
 
-// flap changes the states of two targets of a service many times. One target ends as SERVING
-// and one as NOT_SERVING. Flap damping must suppress both targets while they change. It must
-// publish their final states at the end.
+// flap is a scenario. It changes the states of two targets of a service many times. One target
+// ends as SERVING and one as NOT_SERVING. Flap damping must suppress both targets while they
+// change. It must publish their final states at the end.
 func flap(r *rig, v *Verdict) error {
 	if err := r.start(settings{policy: map[string]string{"flap_half_life": flapHalfLife.String()}}); err != nil {
 		return err

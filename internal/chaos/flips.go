@@ -7,10 +7,11 @@ import (
 )
 
 // someTargets is the number of targets of each child process that become NOT_SERVING while other
-// targets are silent. They show that the coordinator still follows the targets that answer.
+// targets are silent. If these changes are published, the coordinator still follows the targets that
+// answer.
 const someTargets = 5
 
-// flipSome makes the first someTargets targets of each child process NOT_SERVING.
+// flipSome makes the first 5 targets of each child process NOT_SERVING (the constant someTargets).
 func (r *rig) flipSome(hosts ...*hostProcess) error {
 	for _, h := range hosts {
 		var names []string
@@ -24,9 +25,9 @@ func (r *rig) flipSome(hosts ...*hostProcess) error {
 	return nil
 }
 
-// flipTenth makes every tenth target NOT_SERVING during the first half of duration. Half of these
-// targets become SERVING again during the second half. Each of ten rounds uses different targets,
-// so that no target flaps. The returned function waits for the last change.
+// flipTenth makes every tenth target NOT_SERVING during the first half of the time `duration`.
+// Half of these targets become SERVING again during the second half. Each of ten rounds uses
+// different targets, so that no target flaps. The returned function waits for the last change.
 func (r *rig) flipTenth(round int, duration time.Duration, hosts ...*hostProcess) (wait func() error) {
 	return r.startFlips(Command{Turns: 2, Duration: duration}, func(i int) bool { return i%10 == round%10 }, hosts)
 }

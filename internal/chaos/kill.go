@@ -19,9 +19,9 @@ const (
 	regroup = 5 * time.Second
 )
 
-// kill kills the coordinator again and again, while targets register, deregister and change
-// their states. No kill may make a target published as dead. All acknowledged registrations
-// and overrides must exist after each restart.
+// kill is a scenario. It kills the coordinator again and again, while targets register,
+// deregister and change their states. No kill may make a target published as dead. All
+// acknowledged registrations and overrides must exist after each restart.
 func kill(r *rig, v *Verdict) error {
 	n := r.cfg.instances(killTargets)
 	if err := r.start(settings{policy: undamped}); err != nil {
@@ -49,8 +49,8 @@ func kill(r *rig, v *Verdict) error {
 	}
 	v.note("%d registrations and overrides and %d deregistrations were acknowledged, in %d rounds; all targets were confirmed again within %v",
 		l.acknowledged, len(l.deregistered), r.cfg.Rounds, l.slowest.Round(time.Millisecond))
-	// If a coordinator needs longer than limit to confirm a target, it publishes the target as
-	// unreachable.
+	// If a coordinator needs longer than the time `limit` to confirm a target, it publishes the
+	// target as unreachable.
 	v.require(l.slowest <= limit, "it took %v until all targets were confirmed again, want at most %v", l.slowest, limit)
 	r.countErrors(v, n)
 	return nil

@@ -61,7 +61,7 @@ func (r *rig) watchMemory() (stop func() memoryGrowth) {
 	return func() memoryGrowth { cancel(); wg.Wait(); return g }
 }
 
-// requireMemory adds a failure to v if the memory of the coordinator grew by more than limit
+// requireMemory adds a failure to v if the memory of the coordinator grew by more than `limit`
 // bytes. If the system does not report the memory, requireMemory adds only a note.
 func (v *Verdict) requireMemory(g memoryGrowth, limit int) {
 	if g.before == 0 {

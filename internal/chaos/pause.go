@@ -10,8 +10,9 @@ const (
 	pauseTime    = 10 * time.Second
 )
 
-// pause suspends the coordinator for 10 s. Targets that change their states in this time must be
-// published with their new states afterwards. All other targets must keep their states.
+// pause is a scenario. It suspends the coordinator for 10 s. Targets that change their states in
+// this time must be published with their new states afterwards. All other targets must keep their
+// states.
 func pause(r *rig, v *Verdict) error {
 	n := r.cfg.instances(pauseTargets)
 	if err := r.start(settings{}); err != nil {
@@ -30,7 +31,7 @@ func pause(r *rig, v *Verdict) error {
 		return err
 	}
 	// If the coordinator mistook its own pause for silence of the targets, it would publish
-	// the targets as dead within deadline.
+	// the targets as dead within the time `deadline`.
 	deadline := r.coordinator.settings.unreachableAfter()
 	r.progress("the coordinator is resumed; watching it for %v", deadline)
 	if err := r.wait(deadline); err != nil {
@@ -61,9 +62,9 @@ const (
 	starveStep    = 100 * time.Millisecond
 )
 
-// starve suspends the coordinator for 100 ms and resumes it for 100 ms, again and again. Each
-// suspension is too short for the coordinator to notice that it was late. No target may be
-// published with a false state.
+// starve is a scenario. It suspends the coordinator for 100 ms and resumes it for 100 ms, again
+// and again. Each suspension is too short for the coordinator to notice that it was late. No
+// target may be published with a false state.
 func starve(r *rig, v *Verdict) error {
 	n := r.cfg.instances(starveTargets)
 	if err := r.start(settings{}); err != nil {

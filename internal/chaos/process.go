@@ -52,7 +52,7 @@ func (p *process) kill() {
 const leaveTime = 5 * time.Second
 
 // close closes the stdin of the process, so that the process ends by itself. If the process
-// runs longer than leaveTime, close kills it.
+// runs for 5 s more (the constant leaveTime), close kills it.
 func (p *process) close() {
 	_ = p.resume()
 	_ = p.stdin.Close()

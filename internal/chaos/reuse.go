@@ -34,10 +34,10 @@ const (
 	reuseOthers = 60
 )
 
-// reuse kills targets, and starts other servers at the addresses of the targets at once. The lease
-// of a killed target must expire, even if another server answers at its address. A static target
-// must have the status that the new server answers. Then the killed targets are started again,
-// some at new addresses and some at their old addresses.
+// reuse is a scenario. It kills targets, and starts other servers at the addresses of the targets
+// at once. The lease of a killed target must expire, even if another server answers at its
+// address. A static target must have the status that the new server answers. Then the killed
+// targets are started again, some at new addresses and some at their old addresses.
 func reuse(r *rig, v *Verdict) error {
 	if err := r.start(settings{unreachable: reusePatience, poll: reusePoll, policy: undamped}); err != nil {
 		return err

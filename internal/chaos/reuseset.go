@@ -74,7 +74,8 @@ func (s *reuseSet) restartTargets() error {
 }
 
 // recordOccupantEnd is called before the server is killed that has taken the address of k. It
-// records the states that must be published then, and returns the final state of the service of k.
+// records the states that must be published after that, and returns the final state of the service
+// of k.
 func (s *reuseSet) recordOccupantEnd(k *killedTarget) State {
 	if k.how == howStatic {
 		s.recordEnd(k.id(), k.how)

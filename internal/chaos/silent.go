@@ -18,8 +18,8 @@ const (
 	silentTTL = 2 * blackholePatience
 )
 
-// silent suspends two processes that host one target each, while all other targets answer.
-// The two silent targets must be published as dead within the time Bounds.Path.
+// silent is a scenario. It suspends two processes that host one target each, while all other
+// targets answer. The two silent targets must be published as dead within the time Bounds.Path.
 func silent(r *rig, v *Verdict) error {
 	n := r.cfg.instances(silentTargets)
 	if err := r.start(settings{unreachable: blackholePatience}); err != nil {

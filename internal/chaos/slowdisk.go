@@ -15,8 +15,8 @@ const (
 	slowDiskDelay = 500 * time.Millisecond
 )
 
-// slowDisk delays every sync of the coordinator's disk. Changes of states must be published
-// within the usual bounds. Registrations take longer, but must not be lost.
+// slowDisk is a scenario. It delays every sync of the coordinator's disk. Changes of states must
+// be published within the usual bounds. Registrations take longer, but must not be lost.
 func slowDisk(r *rig, v *Verdict) error {
 	strace, err := exec.LookPath("strace")
 	if err != nil {

@@ -67,7 +67,8 @@ func (w *slowReader) pauseReading(ctx context.Context) {
 }
 
 // catchUp ends the pauses of the reader, and waits until the reader has the true states. before is
-// the number of messages that were read before the call, and all includes those of the call.
+// the number of messages that the reader had read before the call. all is the number of messages
+// that it has read when catchUp returns.
 func (w *slowReader) catchUp(ctx context.Context, truths []Truth) (before, all int, err error) {
 	began, count := time.Now(), func() int {
 		w.mu.Lock()

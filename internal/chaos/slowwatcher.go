@@ -16,9 +16,9 @@ const (
 	slowWatcherMemory = 96 << 20
 )
 
-// slowWatcher lets 50 watchers stop reading, and suspends one process that watches, while all
-// targets change their states. Other watchers must receive everything in time. When the slow
-// watchers read again, they must receive the true states.
+// slowWatcher is a scenario. It lets 50 watchers stop reading, and suspends one process that
+// watches, while all targets change their states. Other watchers must receive everything in time.
+// When the slow watchers read again, they must receive the true states.
 func slowWatcher(r *rig, v *Verdict) error {
 	n := r.cfg.instances(slowWatcherTargets)
 	if err := r.start(settings{policy: undamped}); err != nil {

@@ -23,9 +23,9 @@ const (
 	stormMemory = 256 << 20
 )
 
-// storm makes all targets change their states again and again. Every watcher must receive the
-// changes of each target in order, and the true state of each target in the end. One of the
-// watchers reads only one message in a second.
+// storm is a scenario. It makes all targets change their states again and again. Every watcher
+// must receive the changes of each target in order, and the true state of each target in the end.
+// One of the watchers reads only one message in a second.
 func storm(r *rig, v *Verdict) error {
 	n := r.cfg.instances(stormTargets)
 	if err := r.start(settings{policy: undamped}); err != nil {

@@ -25,9 +25,9 @@ const (
 	stubDwell = 8 * time.Second
 )
 
-// stubs runs targets with half-implemented health services. Check or Watch of each target works
-// correctly, so the coordinator can know the state of the target. All true states must be
-// published.
+// stubs is a scenario. It runs targets with half-implemented health services. Check or Watch of
+// each target works correctly, so the coordinator can know the state of the target. All true
+// states must be published.
 func stubs(r *rig, v *Verdict) error {
 	if err := r.start(settings{unreachable: stubPatience, poll: stubPoll, policy: undamped}); err != nil {
 		return err
@@ -158,8 +158,8 @@ func noteKinds(r *rig, v *Verdict, all []health.ID) {
 	v.require(causes == 0, "NOT_SERVING was published %d times although the target had not reported a failure", causes)
 }
 
-// ofService returns a copy of c with the truths and updates of the instances of one service. Other
-// truths and updates are left out.
+// ofService returns a copy of c with the true states and the updates of the instances of one
+// service. It leaves out all other true states and updates.
 func (c *Case) ofService(service string) *Case {
 	one := *c
 	one.Truths = slices.DeleteFunc(slices.Clone(c.Truths), func(t Truth) bool { return t.ID.Service != service || t.ID.Instance == "" })

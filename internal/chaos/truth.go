@@ -129,7 +129,7 @@ func boundsFor(unreachableAfter time.Duration) Bounds {
 }
 
 // boundOf returns the bound of the state s: the time within which s must be published. w is how the
-// coordinator learns s. hold is the part of bound for which the coordinator waits on purpose.
+// coordinator learns s. hold is the part of this time for which the coordinator waits on purpose.
 func (b Bounds) boundOf(w source, s State) (bound, hold time.Duration) {
 	switch {
 	case w == byRefusal:

@@ -105,13 +105,13 @@ func (w *watcher) read() ([]Seen, map[health.ID]Seen) {
 // not true by then, the scenario fails.
 const patience = 60 * time.Second
 
-// timeoutError means that a condition did not become true within patience.
+// timeoutError means that a condition did not become true within 60 s (the constant patience).
 type timeoutError struct{ what string }
 
 func (e *timeoutError) Error() string { return fmt.Sprintf("%s: not within %v", e.what, patience) }
 
 // waitFor waits until the condition ok is true for the published states. It returns a
-// timeoutError after patience. The text what describes the condition.
+// timeoutError after 60 s (the constant patience). The parameter `what` describes the condition.
 func (w *watcher) waitFor(ctx context.Context, what string, ok func(view map[health.ID]Seen) bool) error {
 	there, err := w.waitAtMost(ctx, patience, ok)
 	if err == nil && !there {
@@ -121,7 +121,7 @@ func (w *watcher) waitFor(ctx context.Context, what string, ok func(view map[hea
 }
 
 // waitAtMost waits until the condition ok is true for the published states, but not longer than
-// the time limit. It reports whether the condition became true.
+// the duration `limit`. It reports whether the condition became true.
 func (w *watcher) waitAtMost(ctx context.Context, limit time.Duration, ok func(view map[health.ID]Seen) bool) (bool, error) {
 	for late := time.Now().Add(limit); ; {
 		w.mu.Lock()

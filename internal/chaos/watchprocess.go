@@ -43,7 +43,7 @@ func (r *rig) startWatchProcess(n int) (*watchProcess, error) {
 }
 
 // waitFor waits until the condition ok is true for the printed states. It returns a
-// timeoutError after patience. The text what describes the condition.
+// timeoutError after 60 s (the constant patience). The parameter `what` describes the condition.
 func (p *watchProcess) waitFor(r *rig, what string, ok func(map[health.ID]Seen) bool) error {
 	for late := time.Now().Add(patience); ; {
 		err := p.readNewLines()

@@ -78,8 +78,9 @@ func New(cfg Config) *Handlers {
 }
 
 // End ends every Watch with UNAVAILABLE. Check and List still answer. A Watch that is opened
-// after the call of End gets an error and no message. A stock client takes a stream with a
-// message for a success, and would open the next stream at once, thousands of times a second.
+// after the call of End gets an error and no message. For a stock client, a stream
+// with a message is a success. So it would open the next stream at once, thousands of times a
+// second.
 func (h *Handlers) End() { h.end(domain.ErrStopping) }
 
 // Ended returns a channel that is closed when End is called.

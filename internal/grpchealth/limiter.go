@@ -25,7 +25,7 @@ type limiter struct {
 	total, perPeer int // largest number of streams, in total and for one peer
 
 	mu      sync.Mutex     // guards the fields below
-	streams int            // number of streams that count for the limits: the open ones and those in held
+	streams int            // number of streams that count for the limits: the open streams, plus held
 	held    int            // number of streams that have ended but still count for the limits; see release
 	peers   map[string]int // number of streams that count for the limits, by the name of the peer
 }

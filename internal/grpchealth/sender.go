@@ -99,7 +99,7 @@ type chunker struct {
 	s       *sender
 	step    *feed.Step
 	chunk   []byte
-	reached uint64 // revision of the last entry in chunk; used for changes only
+	reached uint64 // revision of the last entry in chunk; not used if the step is a snapshot
 }
 
 // add adds an encoded entry to the chunk. If the chunk has no room for the entry, add sends

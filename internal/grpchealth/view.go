@@ -41,7 +41,7 @@ func newView(w *wire.Watch, caller access.Caller) view {
 	return v
 }
 
-// restart must be called before a snapshot is sent. It empties sent, because a snapshot
+// restart must be called before a snapshot is sent. It empties the field sent, because a snapshot
 // replaces all that the client knows.
 func (v *view) restart() {
 	v.resumed = false

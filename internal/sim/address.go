@@ -7,11 +7,11 @@ import (
 
 // The kinds of foreign processes that can answer at the address of an instance.
 const (
-	nobody       other = iota
-	otherStock         // the foreign process is a stock server of grpc.health.v1
-	otherPolled        // the foreign process serves only Check, so the coordinator polls it
-	otherTwin          // the foreign process is another instance of the same service
-	otherService       // the foreign process is an instance of another service
+	nobody       otherKind = iota
+	otherStock             // the foreign process is a stock server of grpc.health.v1
+	otherPolled            // the foreign process serves only Check, so the coordinator polls it
+	otherTwin              // the foreign process is another instance of the same service
+	otherService           // the foreign process is an instance of another service
 	numOthers
 )
 

@@ -12,7 +12,7 @@ type census struct {
 	all         [health.NumStatuses]int // every registered instance
 	counted     [health.NumStatuses]int // the instances that count in the status of the service
 	unproven    [health.NumStatuses]int // instances that count only if no other instance counts
-	expected    [health.NumStatuses]int // registered instances without those that unheard counts
+	expected    [health.NumStatuses]int // registered instances, without the instances that the field unheard counts
 	unheard     int                     // number of instances that do not count because they never sent a status
 	unconfirmed int
 	young       bool
@@ -101,8 +101,9 @@ func (o aggregateChecks) checkService(s *service) {
 	}
 }
 
-// verdict computes the status of a service from the counts in c. It is written independently
-// of package mesh, so that the two can be compared. least is the MinAvailable of the policy, in percent.
+// verdict computes the status of a service from the counts in c. It is written independently of
+// package mesh, so that the two can be compared. least is the MinAvailable of the policy, in
+// percent.
 func verdict(rule health.Rule, c *census, least int) health.Status {
 	if rule == (health.Rule{}) {
 		rule = health.Available // the default rule

@@ -8,10 +8,10 @@ import (
 	"github.com/meshhealth/meshhealth/internal/mesh"
 )
 
-// twice is called for each piece of evidence of one kind, such as a refused connection. It
+// isSecond is called for each piece of evidence of one kind, such as a refused connection. It
 // reports whether the first piece came at least a second ago. first points to the time of the
-// first piece. A time of 0 means that this call has the first piece, and twice sets the time.
-func (o *oracle) twice(first *time.Duration) bool {
+// first piece. A time of 0 means that this is the first piece, and isSecond sets the time.
+func (o *oracle) isSecond(first *time.Duration) bool {
 	if *first == 0 {
 		*first = o.w.now
 	}
@@ -27,7 +27,7 @@ func (r *record) noteAnswer(m *message) {
 	if ev.Kind != mesh.EventReport || ev.Report.Source != health.SourcePush { // a status that the client pushes does not come from the address of the instance
 		r.stranger = false
 	}
-	known := r.named && o.w.now > r.namedAt+10*lag // the server has known its health name for some time, so the follower must use this name
+	known := r.named && o.w.now > r.namedAt+10*lag // the server has known the name for health calls for some time, so the follower must use this name
 	if known && ev.Kind == mesh.EventReport && stock(ev.Report.Source) && !ev.Report.Named {
 		o.w.fail("name", "%s has known its health name, and is followed by another: %+v", r.in.id, ev.Report)
 	}
@@ -87,7 +87,7 @@ func (r *record) noteFailure(ev *mesh.Event) {
 	case mesh.EventConfig:
 		r.noteConfiguration(ev.Cause)
 	case mesh.EventFailed:
-		if !o.twice(&r.failedAt) {
+		if !o.isSecond(&r.failedAt) {
 			r.suspectAnswer()
 			return
 		}
@@ -96,7 +96,7 @@ func (r *record) noteFailure(ev *mesh.Event) {
 		r.expired, r.failedAt = stamp{}, since
 		r.noteReport(&mesh.Report{Source: ev.Report.Source, Status: health.NotServing, Cause: health.CauseFailed})
 	case mesh.EventMalformed:
-		if !o.twice(&r.garbledAt) {
+		if !o.isSecond(&r.garbledAt) {
 			r.suspectAnswer()
 			return
 		}
@@ -139,9 +139,9 @@ func (r *record) lives() bool {
 	return r.in.up && (r.static || strconv.FormatUint(r.in.incarnation, 10) == r.incarnation)
 }
 
-// why returns the cause that must be published with the status of the instance. CauseNone
+// wantedCause returns the cause that must be published with the status of the instance. CauseNone
 // means that every cause is allowed.
-func (r *record) why() health.Cause {
+func (r *record) wantedCause() health.Cause {
 	if r.config == health.CauseNone && r.failed && r.said == health.NotServing {
 		return health.CauseFailed
 	}

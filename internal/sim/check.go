@@ -7,12 +7,12 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// same reports whether two overrides are equal. nil means that there is no override.
-func same(is, want *health.Override) bool {
-	if is == nil || want == nil {
-		return is == nil && want == nil
+// sameOverride reports whether two overrides are equal. nil means that there is no override.
+func sameOverride(have, want *health.Override) bool {
+	if have == nil || want == nil {
+		return have == nil && want == nil
 	}
-	return is.Status == want.Status && is.Reason == want.Reason && is.SetAt.Equal(want.SetAt) && is.ExpiresAt.Equal(want.ExpiresAt)
+	return have.Status == want.Status && have.Reason == want.Reason && have.SetAt.Equal(want.SetAt) && have.ExpiresAt.Equal(want.ExpiresAt)
 }
 
 // instanceChecks has the checks that compare the published state of an instance with the
@@ -24,7 +24,7 @@ type instanceChecks struct{ *oracle }
 func (o instanceChecks) check(r *record) {
 	s := &r.state
 	r.expireDeadlines(o.stamp())
-	if !same(s.Override, r.forced) || r.forced != nil && s.Status != r.forced.Status || r.forced == nil && s.Status != s.Judged {
+	if !sameOverride(s.Override, r.forced) || r.forced != nil && s.Status != r.forced.Status || r.forced == nil && s.Status != s.Judged {
 		o.w.fail("override", "%s is %s (judged %s) with override %+v, want %+v", s.ID, s.Status, s.Judged, s.Override, r.forced)
 	}
 	if s.Stranger != r.stranger {
@@ -64,8 +64,8 @@ func (o instanceChecks) checkLeaving(r *record) {
 	}
 }
 
-// checkSeen checks an instance that flap damping does not suppress. The field Judged of its
-// published state is then the status that follows from the evidence.
+// checkSeen checks an instance that flap damping does not suppress. For such an
+// instance, the field Judged of the published state is the status that follows from the evidence.
 func (o instanceChecks) checkSeen(r *record) {
 	s := &r.state
 	r.setVague(false)
@@ -87,9 +87,9 @@ func (o instanceChecks) checkSeen(r *record) {
 	}
 }
 
-// base returns the status that the instance reported, or UNKNOWN if a configuration error
+// reportedStatus returns the status that the instance reported, or UNKNOWN if a configuration error
 // prevents reports.
-func (r *record) base() health.Status {
+func (r *record) reportedStatus() health.Status {
 	if r.config != health.CauseNone {
 		return health.Unknown
 	}
@@ -97,8 +97,8 @@ func (r *record) base() health.Status {
 }
 
 // matches reports whether the published status is r.said, the status that the mesh should use.
-// If r.also is true, SERVING is allowed too. If SERVING is then published, matches sets r.said
-// to SERVING.
+// If r.also is true, SERVING is allowed too. In this case, matches sets r.said to SERVING if
+// SERVING is published.
 func (o instanceChecks) matches(r *record) bool {
 	s := r.state.Judged
 	if r.config != health.CauseNone {
@@ -120,11 +120,11 @@ func (o instanceChecks) checkSaid(r *record) {
 			o.w.fail("recovery", "%s has said SERVING for long enough, %d times: %+v", s.ID, r.polls, *s)
 		}
 	}
-	if want := r.why(); want != health.CauseNone && r.forced == nil && s.Cause != want && !r.waiting.set {
+	if want := r.wantedCause(); want != health.CauseNone && r.forced == nil && s.Cause != want && !r.waiting.set {
 		o.w.fail("cause", "%s is so for %s: %+v", s.ID, want, *s)
 	}
 	if !o.matches(r) {
-		o.w.fail("said", "%s reports %s (%s), and is no suspect: %+v", s.ID, r.said, r.base(), *s)
+		o.w.fail("said", "%s reports %s (%s), and is no suspect: %+v", s.ID, r.said, r.reportedStatus(), *s)
 	}
 }
 
@@ -143,7 +143,7 @@ func (o instanceChecks) checkUnconfirmed(r *record) {
 		o.w.fail("guarded", "no guard of %s has tripped, and it is %+v", s.ID, *s)
 	}
 	if !(guarded && expiredGuard) && !o.matches(r) {
-		o.w.fail("unconfirmed", "%s reported %s, and as a suspect it is %+v", s.ID, r.base(), *s)
+		o.w.fail("unconfirmed", "%s reported %s, and as a suspect it is %+v", s.ID, r.reportedStatus(), *s)
 	}
 	if o.overdue(r) {
 		o.w.fail("undetected", "%s is suspect since %v, renewed at %v, %v were forgiven: %+v", s.ID, r.suspectFrom.at, r.renewed.at, o.forgiven, *s)
@@ -217,7 +217,7 @@ func (o instanceChecks) hiddenByGuard(r *record) bool {
 // checkGivenUp is called when the coordinator has made the status of an instance worse because
 // of silence or an expired lease. It checks that the instance is not a living one that the
 // coordinator can reach, and that no guard protects it. overForgiven is true if the status is
-// UNKNOWN because a deadline was extended to its limit.
+// UNKNOWN and not NOT_SERVING, because the coordinator itself was late for too long in total.
 func (o instanceChecks) checkGivenUp(r *record, overForgiven bool) {
 	r.moves++
 	r.markLowered()
@@ -231,7 +231,7 @@ func (o instanceChecks) checkGivenUp(r *record, overForgiven bool) {
 	if r.expired.set {
 		mend = max(mend, renewEvery+slack)
 	}
-	if r.in.well() && r.lives() && !overForgiven && o.awakeFor(since) >= mend {
+	if r.in.isWell() && r.lives() && !overForgiven && o.awakeFor(since) >= mend {
 		o.w.fail("false transition", "%s has been well since %v, and is given up: %+v", r.in.id, since.at, r.state)
 	}
 	if r.guarded(true) && r.guarded(false) {
@@ -253,8 +253,8 @@ func (o instanceChecks) checkFlapping(r *record) {
 		o.w.fail("damped", "%s is held for %d turns: %+v", s.ID, r.moves, *s)
 	case o.due(r.flapping, o.policy().FlapMax+slack) && o.w.now > o.w.coord.forgivenAt+slack:
 		o.w.fail("swallowed", "%s is held since %v: %+v", s.ID, r.flapping.at, *s)
-	case !r.lost() && !s.Unconfirmed && !r.waiting.set && !r.also && r.base().WorseThan(s.Judged):
-		o.w.fail("better", "%s is held at what is better than the %s it says: %+v", s.ID, r.base(), *s)
+	case !r.lost() && !s.Unconfirmed && !r.waiting.set && !r.also && r.reportedStatus().WorseThan(s.Judged):
+		o.w.fail("better", "%s is held at what is better than the %s it says: %+v", s.ID, r.reportedStatus(), *s)
 	}
 	o.adoptUnseen(r)
 }

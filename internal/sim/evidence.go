@@ -171,9 +171,9 @@ func (r *record) noteRenewal() {
 	}
 }
 
-// noteWait updates the record r after the follower has waited for an answer in vain. late is
-// the lateness of the coordinator during this wait. If late is not 0, the instance becomes
-// suspect only after it was silent for a further time, which is at most late.
+// noteWait updates the record r after the follower has waited for an answer and received none. late
+// is the lateness of the coordinator during this wait. If late is not 0, the instance becomes
+// suspect only after it was silent for a further time, which is at most `late`.
 func (r *record) noteWait(late time.Duration) {
 	o := r.o
 	switch {
@@ -208,11 +208,11 @@ func (r *record) markSuspect() {
 	r.full, r.byStranger = false, false
 }
 
-// noteRefusal updates the record r after a refused connection. A second refusal, at least a second after
-// the first one, makes the instance NOT_SERVING.
+// noteRefusal updates the record r after a refused connection. A second refusal, at least a
+// second after the first one, makes the instance NOT_SERVING.
 func (r *record) noteRefusal() {
 	o := r.o
-	if twice := o.twice(&r.refusedAt); !twice || r.static && r.said == health.Draining {
+	if second := o.isSecond(&r.refusedAt); !second || r.static && r.said == health.Draining {
 		r.markSuspect()
 		return
 	}
@@ -253,7 +253,8 @@ func (r *record) noteReport(rep *mesh.Report) {
 }
 
 // setVague sets the field vague of the record. It also updates o.vague, the number of records
-// whose field vague is true.
+// whose field vague is true: for them, the oracle cannot see whether a guard counts the instance
+// as suspect.
 func (r *record) setVague(vague bool) {
 	o := r.o
 	if r.vague != vague {

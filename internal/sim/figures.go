@@ -23,7 +23,7 @@ func (f *Figures) transition(o *oracle, r *record, c *health.Change) {
 	case up == was, c.Override != nil || r.state.Override != nil:
 	case up && in.usable:
 		f.Held = append(f.Held, o.w.now-max(in.usableSince, o.w.coord.startedAt.at))
-	case up: // the instance had died or could not be reached when SERVING was published
+	case up: // the change is not counted: the instance is published as routable but cannot be used now
 	case in.serves && c.Cause != health.CauseStarting && c.Cause != health.CauseFlapping:
 		f.FalseDown++
 	case !in.up:

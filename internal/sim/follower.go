@@ -156,7 +156,7 @@ func (w followers) sendMessage(in *instance, ev mesh.Event) {
 	f := &in.follower
 	if in.drop > 0 {
 		in.drop--
-		w.mark(in)
+		w.noteReach(in)
 		if ev.Kind == mesh.EventReport { // the loss of a message breaks the stream
 			w.reset(in, 100*time.Millisecond)
 		}

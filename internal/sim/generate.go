@@ -24,7 +24,7 @@ func Generate(seed uint64, size Size) *Script {
 	g.setup(seed, size)
 	g.begin()
 	for range size.Episodes {
-		g.at = 5*time.Second + g.below(g.length)
+		g.at = 5*time.Second + g.randomTime(g.length)
 		g.episode()
 	}
 	slices.SortStableFunc(g.s.Steps, func(a, b Step) int { return int(a.At - b.At) })
@@ -39,8 +39,8 @@ type generator struct {
 	zones  int
 }
 
-// below returns a random time between 1 ms and d, in whole milliseconds.
-func (g *generator) below(d time.Duration) time.Duration {
+// randomTime returns a random time between 1 ms and d, in whole milliseconds.
+func (g *generator) randomTime(d time.Duration) time.Duration {
 	ms := 1 + g.Int64N(int64(d/time.Millisecond))
 	return time.Duration(ms) * time.Millisecond
 }
@@ -87,17 +87,19 @@ func (g *generator) step(delay time.Duration, s Step) {
 	g.s.Steps = append(g.s.Steps, s)
 }
 
-// do adds a step about an instance or a zone to the script. delay is the time between the
+// addStep adds a step about an instance or a zone to the script. delay is the time between the
 // previous step and the new one.
-func (g *generator) do(delay time.Duration, op Op, who string) { g.step(delay, Step{Op: op, Who: who}) }
+func (g *generator) addStep(delay time.Duration, op Op, who string) {
+	g.step(delay, Step{Op: op, Who: who})
+}
 
 // begin adds steps that start about seven of eight instances in the first 4 s of the script.
 func (g *generator) begin() {
 	for _, s := range g.s.Services {
 		for i := range s.Instances {
 			if g.IntN(8) > 0 {
-				g.at = g.below(4 * time.Second)
-				g.do(0, OpAdd, s.instance(i))
+				g.at = g.randomTime(4 * time.Second)
+				g.addStep(0, OpAdd, s.instance(i))
 			}
 		}
 	}
@@ -117,10 +119,10 @@ func (g *generator) somewhere() string {
 	return fmt.Sprint("z", g.IntN(g.zones))
 }
 
-// soon returns a random delay. The largest possible delay is also random: 100 ms, 2 s, 20 s or
+// randomDelay returns a random delay. The largest possible delay is also random: 100 ms, 2 s, 20 s or
 // 2 min.
-func (g *generator) soon() time.Duration {
-	return one(g, g.below(100*time.Millisecond), g.below(2*time.Second), g.below(20*time.Second), g.below(2*time.Minute))
+func (g *generator) randomDelay() time.Duration {
+	return one(g, g.randomTime(100*time.Millisecond), g.randomTime(2*time.Second), g.randomTime(20*time.Second), g.randomTime(2*time.Minute))
 }
 
 // episode adds the steps of one random failure to the script. Most failures also have steps
@@ -135,33 +137,33 @@ func (g *generator) episode() {
 
 func (g *generator) dies() {
 	who := g.someone()
-	g.do(0, OpKill, who)
+	g.addStep(0, OpKill, who)
 	if g.IntN(4) > 0 {
-		g.do(g.soon(), OpAdd, who)
+		g.addStep(g.randomDelay(), OpAdd, who)
 	}
 }
 
 // deploys adds steps that replace the instances of a service one after the other.
 func (g *generator) deploys() {
-	s, pause := g.some(), g.below(8*time.Second)
+	s, pause := g.some(), g.randomTime(8*time.Second)
 	for i := range s.Instances {
 		who := s.instance(i)
 		if g.IntN(4) == 0 {
-			g.do(pause, OpKill, who)
+			g.addStep(pause, OpKill, who)
 		} else {
 			g.step(pause, Step{Op: OpStop, Who: who, For: time.Second})
 		}
-		g.do(1500*time.Millisecond, OpAdd, who)
+		g.addStep(1500*time.Millisecond, OpAdd, who)
 	}
 }
 
 func (g *generator) drains() {
 	who := g.someone()
-	g.step(0, Step{Op: OpStop, Who: who, For: g.soon()})
+	g.step(0, Step{Op: OpStop, Who: who, For: g.randomDelay()})
 	if g.IntN(3) == 0 {
-		g.do(g.soon(), OpKill, who)
+		g.addStep(g.randomDelay(), OpKill, who)
 	}
-	g.do(g.soon(), OpAdd, who)
+	g.addStep(g.randomDelay(), OpAdd, who)
 }
 
 func (g *generator) status() health.Status {
@@ -171,9 +173,9 @@ func (g *generator) status() health.Status {
 func (g *generator) flaps() {
 	who, pace := g.someone(), one(g, time.Second, 5*time.Second, 40*time.Second)
 	for range 2 + g.IntN(8) {
-		g.step(g.below(pace), Step{Op: OpSay, Who: who, Status: g.status()})
+		g.step(g.randomTime(pace), Step{Op: OpSay, Who: who, Status: g.status()})
 	}
-	g.step(g.below(pace), Step{Op: OpSay, Who: who, Status: health.Serving})
+	g.step(g.randomTime(pace), Step{Op: OpSay, Who: who, Status: health.Serving})
 }
 
 func (g *generator) says() {
@@ -182,57 +184,57 @@ func (g *generator) says() {
 
 func (g *generator) isCut() {
 	who := g.someone()
-	g.do(0, one(g, OpCut, OpIsolate), who)
+	g.addStep(0, one(g, OpCut, OpIsolate), who)
 	for range g.IntN(3) {
-		g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+		g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: g.status()})
 	}
 	if g.IntN(3) == 0 {
-		g.do(g.soon(), OpKill, who)
-		g.do(g.soon(), OpAdd, who)
+		g.addStep(g.randomDelay(), OpKill, who)
+		g.addStep(g.randomDelay(), OpAdd, who)
 	}
-	g.do(g.soon(), OpHeal, who)
+	g.addStep(g.randomDelay(), OpHeal, who)
 }
 
 // isLate delays the last report of a process. The report can arrive after a new process of the
 // instance has started.
 func (g *generator) isLate() {
 	who := g.someone()
-	g.step(0, Step{Op: OpDelay, Who: who, For: g.below(9 * time.Second)})
-	g.step(g.soon(), Step{Op: OpSay, Who: who, Status: health.NotServing})
-	g.do(g.below(time.Second), OpKill, who)
-	g.do(g.below(time.Second), OpAdd, who)
-	g.do(g.soon(), OpHeal, who)
+	g.step(0, Step{Op: OpDelay, Who: who, For: g.randomTime(9 * time.Second)})
+	g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: health.NotServing})
+	g.addStep(g.randomTime(time.Second), OpKill, who)
+	g.addStep(g.randomTime(time.Second), OpAdd, who)
+	g.addStep(g.randomDelay(), OpHeal, who)
 }
 
 // isMute starts an instance that can register, while the coordinator cannot reach it.
 func (g *generator) isMute() {
 	who := g.someone()
-	g.do(0, OpKill, who)
-	g.do(0, OpCut, who)
-	g.do(g.soon(), OpAdd, who)
-	g.do(g.soon()+g.soon(), OpHeal, who)
+	g.addStep(0, OpKill, who)
+	g.addStep(0, OpCut, who)
+	g.addStep(g.randomDelay(), OpAdd, who)
+	g.addStep(g.randomDelay()+g.randomDelay(), OpHeal, who)
 }
 
 func (g *generator) isParted() {
 	zone := g.somewhere()
 	for range 1 + g.IntN(2) {
-		g.step(g.soon(), Step{Op: OpPart, Who: zone, N: g.IntN(4) - 2})
+		g.step(g.randomDelay(), Step{Op: OpPart, Who: zone, N: g.IntN(4) - 2})
 	}
-	g.do(g.soon()+g.soon(), OpJoin, zone)
+	g.addStep(g.randomDelay()+g.randomDelay(), OpJoin, zone)
 }
 
 func (g *generator) pauses() {
-	g.step(0, Step{Op: OpPause, For: one(g, g.below(time.Second), g.below(10*time.Second), g.below(2*time.Minute))})
+	g.step(0, Step{Op: OpPause, For: one(g, g.randomTime(time.Second), g.randomTime(10*time.Second), g.randomTime(2*time.Minute))})
 }
 
 func (g *generator) crashes() {
-	g.step(0, Step{Op: OpCrash, For: one(g, g.below(time.Second), g.below(time.Minute), g.below(time.Minute), g.below(8*time.Minute))})
+	g.step(0, Step{Op: OpCrash, For: one(g, g.randomTime(time.Second), g.randomTime(time.Minute), g.randomTime(time.Minute), g.randomTime(8*time.Minute))})
 }
 
-func (g *generator) stalls() { g.step(0, Step{Op: OpStall, For: g.soon()}) }
+func (g *generator) stalls() { g.step(0, Step{Op: OpStall, For: g.randomDelay()}) }
 
 func (g *generator) jumps() {
-	g.step(0, Step{Op: OpWall, For: one[time.Duration](g, 1, -1) * one(g, g.below(time.Second), g.below(time.Minute), g.below(time.Hour))})
+	g.step(0, Step{Op: OpWall, For: one[time.Duration](g, 1, -1) * one(g, g.randomTime(time.Second), g.randomTime(time.Minute), g.randomTime(time.Hour))})
 }
 
 func (g *generator) loses() {
@@ -241,40 +243,40 @@ func (g *generator) loses() {
 
 func (g *generator) misconfigures() {
 	who := g.someone()
-	g.do(0, OpConfig, who)
-	g.do(g.soon(), OpHeal, who)
+	g.addStep(0, OpConfig, who)
+	g.addStep(g.randomDelay(), OpHeal, who)
 }
 
 func (g *generator) isForced() {
 	who := g.someone()
-	g.step(0, Step{Op: OpOverride, Who: who, Status: one(g, health.Maintenance, health.NotServing, health.Serving), For: one(g, 0, g.soon())})
+	g.step(0, Step{Op: OpOverride, Who: who, Status: one(g, health.Maintenance, health.NotServing, health.Serving), For: one(g, 0, g.randomDelay())})
 	if g.IntN(2) == 0 {
-		g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+		g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: g.status()})
 	}
-	g.do(g.soon(), OpClear, who)
+	g.addStep(g.randomDelay(), OpClear, who)
 }
 
 // scales stops all instances of a service, or starts all of them.
 func (g *generator) scales() {
 	s := g.some()
-	drain, pace := g.IntN(2) == 0, g.below(time.Second)
+	drain, pace := g.IntN(2) == 0, g.randomTime(time.Second)
 	for i := range s.Instances {
 		who := s.instance(i)
 		if drain {
 			g.step(pace, Step{Op: OpStop, Who: who, For: time.Second})
 		} else {
-			g.do(pace, OpAdd, who)
+			g.addStep(pace, OpAdd, who)
 		}
 	}
 }
 
 func (g *generator) leaves() {
 	who := g.someone()
-	g.do(0, OpRemove, who)
+	g.addStep(0, OpRemove, who)
 	if g.IntN(2) == 0 {
-		g.do(g.soon(), OpKill, who)
+		g.addStep(g.randomDelay(), OpKill, who)
 	}
-	g.do(g.soon(), OpAdd, who)
+	g.addStep(g.randomDelay(), OpAdd, who)
 }
 
 // isTaken kills the process of an instance and starts foreign processes at its address. A
@@ -282,22 +284,22 @@ func (g *generator) leaves() {
 func (g *generator) isTaken() {
 	who := g.someone()
 	if g.IntN(3) == 0 {
-		g.do(0, one(g, OpCut, OpIsolate), who)
-		g.do(g.soon(), OpHeal, who)
+		g.addStep(0, one(g, OpCut, OpIsolate), who)
+		g.addStep(g.randomDelay(), OpHeal, who)
 	}
-	g.do(0, OpKill, who)
+	g.addStep(0, OpKill, who)
 	for range 1 + g.IntN(3) {
-		g.step(g.soon(), Step{Op: OpTake, Who: who, N: g.IntN(4)})
+		g.step(g.randomDelay(), Step{Op: OpTake, Who: who, N: g.IntN(4)})
 		if g.IntN(3) == 0 {
-			g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
-			g.step(g.soon(), Step{Op: OpSay, Who: who, Status: health.Serving})
+			g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: g.status()})
+			g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: health.Serving})
 		}
 	}
 	g.at += one(g, 0, time.Minute, 2*time.Minute)
 	if g.IntN(3) == 0 {
-		g.do(g.soon(), OpLeave, who)
+		g.addStep(g.randomDelay(), OpLeave, who)
 	}
-	g.do(g.soon(), OpAdd, who)
+	g.addStep(g.randomDelay(), OpAdd, who)
 }
 
 // isDiverted makes the address of a living instance lead to a foreign process. A later step
@@ -306,13 +308,13 @@ func (g *generator) isDiverted() {
 	who := g.someone()
 	g.step(0, Step{Op: OpTake, Who: who, N: g.IntN(4)})
 	if g.IntN(2) == 0 {
-		g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+		g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: g.status()})
 	}
 	if g.IntN(3) == 0 {
-		g.do(g.soon(), OpKill, who)
-		g.do(g.soon(), OpAdd, who)
+		g.addStep(g.randomDelay(), OpKill, who)
+		g.addStep(g.randomDelay(), OpAdd, who)
 	}
-	g.do(g.soon(), OpHeal, who)
+	g.addStep(g.randomDelay(), OpHeal, who)
 }
 
 // answersBadly makes a process answer health calls with errors or invalid messages instead of
@@ -320,12 +322,12 @@ func (g *generator) isDiverted() {
 func (g *generator) answersBadly() {
 	who := g.someone()
 	for range 1 + g.IntN(2) {
-		g.step(g.soon(), Step{Op: one(g, OpFail, OpGarble, OpFill), Who: who, N: g.IntN(2)})
+		g.step(g.randomDelay(), Step{Op: one(g, OpFail, OpGarble, OpFill), Who: who, N: g.IntN(2)})
 		if g.IntN(4) == 0 {
-			g.do(g.soon(), one(g, OpCut, OpIsolate), who)
+			g.addStep(g.randomDelay(), one(g, OpCut, OpIsolate), who)
 		}
 	}
-	g.do(g.soon(), OpHeal, who)
+	g.addStep(g.randomDelay(), OpHeal, who)
 }
 
 // allAnswerBadly makes all instances of a service answer health calls wrongly at the same
@@ -333,56 +335,56 @@ func (g *generator) answersBadly() {
 func (g *generator) allAnswerBadly() {
 	s, op := g.some(), one(g, OpFail, OpFail, OpGarble, OpFill)
 	for i := range s.Instances {
-		g.step(g.below(100*time.Millisecond), Step{Op: op, Who: s.instance(i), N: 1})
+		g.step(g.randomTime(100*time.Millisecond), Step{Op: op, Who: s.instance(i), N: 1})
 	}
-	g.at += g.soon()
+	g.at += g.randomDelay()
 	for i := range s.Instances {
-		g.do(g.below(100*time.Millisecond), OpHeal, s.instance(i))
+		g.addStep(g.randomTime(100*time.Millisecond), OpHeal, s.instance(i))
 	}
 }
 
-// forgets makes a stock server answer that its health name is unknown, until a later step. In
+// forgets makes a stock server answer that the name in a health call is unknown, until a later step. In
 // half of the cases the server has just started and has never known the name.
 func (g *generator) forgets() {
 	who := g.someone()
 	if g.IntN(2) == 0 {
-		g.do(0, OpKill, who)
-		g.do(0, OpAdd, who)
+		g.addStep(0, OpKill, who)
+		g.addStep(0, OpAdd, who)
 	}
-	g.do(0, OpForget, who)
-	g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
-	g.do(g.soon(), OpName, who)
+	g.addStep(0, OpForget, who)
+	g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: g.status()})
+	g.addStep(g.randomDelay(), OpName, who)
 	if g.IntN(2) == 0 {
-		g.do(g.soon(), OpForget, who)
-		g.do(g.soon(), OpName, who)
+		g.addStep(g.randomDelay(), OpForget, who)
+		g.addStep(g.randomDelay(), OpName, who)
 	}
-	g.step(g.soon(), Step{Op: OpSay, Who: who, Status: health.Serving})
+	g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: health.Serving})
 }
 
 func (g *generator) isStub() {
 	who := g.someone()
-	g.do(0, OpStub, who)
+	g.addStep(0, OpStub, who)
 	for range g.IntN(3) {
-		g.step(g.soon(), Step{Op: OpSay, Who: who, Status: g.status()})
+		g.step(g.randomDelay(), Step{Op: OpSay, Who: who, Status: g.status()})
 	}
-	g.do(g.soon(), OpHeal, who)
+	g.addStep(g.randomDelay(), OpHeal, who)
 }
 
 // stutters pauses the coordinator 10 to 39 times, each time for 0.6 s to 4 s. Between the
 // pauses it cuts the paths to some instances.
 func (g *generator) stutters() {
-	every := 3*time.Second + g.below(5*time.Second)
-	pause := 600*time.Millisecond + g.below(min(every-time.Second, 3400*time.Millisecond))
+	every := 3*time.Second + g.randomTime(5*time.Second)
+	pause := 600*time.Millisecond + g.randomTime(min(every-time.Second, 3400*time.Millisecond))
 	op := one(g, OpCut, OpIsolate)
 	var gone []string
 	for range 10 + g.IntN(30) {
 		if g.IntN(6) == 0 {
 			gone = append(gone, g.someone())
-			g.do(0, op, gone[len(gone)-1])
+			g.addStep(0, op, gone[len(gone)-1])
 		}
 		g.step(every, Step{Op: OpPause, For: pause})
 	}
 	for _, who := range gone {
-		g.do(g.below(every), OpHeal, who)
+		g.addStep(g.randomTime(every), OpHeal, who)
 	}
 }

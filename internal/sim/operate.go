@@ -88,7 +88,7 @@ func (w *world) playPathStep(in *instance, s *Step) {
 			w.followers.reset(in, time.Millisecond)
 		}
 	}
-	w.mark(in)
+	w.noteReach(in)
 }
 
 func (w *world) heal(in *instance) {
@@ -98,7 +98,7 @@ func (w *world) heal(in *instance) {
 	if in.up {
 		w.vacate(in)
 	}
-	w.mark(in)
+	w.noteReach(in)
 	if in.streaming && in.behind && in.to == in.listener && in.source != health.SourcePoll {
 		w.followers.sendStatus(in) // the process sends the status that the network did not deliver before
 	}
@@ -130,7 +130,7 @@ func (w *world) playZoneStep(s *Step) {
 		}
 		return
 	}
-	there = slices.DeleteFunc(there, func(in *instance) bool { return !in.well() || w.oracle.records[in.id] == nil })
+	there = slices.DeleteFunc(there, func(in *instance) bool { return !in.isWell() || w.oracle.records[in.id] == nil })
 	salt := mix(uint64(s.At))
 	slices.SortFunc(there, func(a, b *instance) int {
 		if mix(a.key^salt) < mix(b.key^salt) {
@@ -140,7 +140,7 @@ func (w *world) playZoneStep(s *Step) {
 	})
 	for _, in := range there[:min(len(there), max(0, len(there)/2+s.N))] {
 		in.isolated = true
-		w.mark(in)
+		w.noteReach(in)
 	}
 }
 
@@ -151,7 +151,7 @@ func (w *world) playAddressStep(in *instance, s *Step) {
 		if in.up && !in.service.Static && !in.embedded() {
 			return // no foreign process, since a follower cannot distinguish two stock servers while the client renews the lease
 		}
-		in.other, in.otherSays = other(1+s.N%int(numOthers-1)), health.Serving
+		in.other, in.otherSays = otherKind(1+s.N%int(numOthers-1)), health.Serving
 		w.relisten(in)
 	case OpLeave:
 		w.vacate(in)
@@ -172,7 +172,7 @@ func (w *world) playAddressStep(in *instance, s *Step) {
 		w.name(in)
 	}
 	in.changed = w.oracle.stamp()
-	w.mark(in)
+	w.noteReach(in)
 }
 
 func (w *world) name(in *instance) {

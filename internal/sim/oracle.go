@@ -23,8 +23,9 @@ func (o *oracle) forget() {
 	o.touched, o.revision, o.vague, o.away, o.unheard = nil, 0, 0, 0, o.stamp()
 }
 
-// isOverForgiven reports whether the coordinator was late by more than four times length in
-// total since the time s. A wait of this length that began at s is then over-forgiven.
+// isOverForgiven reports whether the coordinator was late by more than four times `length` in
+// total since the time s. In this case, a wait of this length that began at s is over-forgiven: the
+// coordinator extends the wait no further.
 func (o *oracle) isOverForgiven(s stamp, length time.Duration) bool {
 	return s.set && o.forgiven-s.forgiven > 4*length
 }

@@ -49,14 +49,14 @@ func (w *world) recover() {
 	w.run(nil, well+max(p.Amnesty, 0)+2*p.UnreachableAfter+p.FlapMax+time.Minute)
 	for _, in := range w.all {
 		if w.fault == nil {
-			w.final(in)
+			w.checkFinal(in)
 		}
 	}
 }
 
-// final checks, after all failures have ended, that an instance is published with its true
-// status.
-func (w *world) final(in *instance) {
+// checkFinal is called after all failures have ended. It checks that an instance is published with
+// its true status.
+func (w *world) checkFinal(in *instance) {
 	r := w.oracle.records[in.id]
 	switch {
 	case r == nil && in.up && in.lease != 0:

@@ -24,25 +24,25 @@ func (p *process) open() bool {
 	return !p.cut && !p.isolated && !p.misconfigured && p.drop == 0 && p.delay < time.Second
 }
 
-// well reports whether the coordinator can receive the right status of the instance from its
+// isWell reports whether the coordinator can receive the right status of the instance from its
 // address. For a static instance, a foreign process also gives the right status, unless it
 // belongs to another service.
-func (in *instance) well() bool {
+func (in *instance) isWell() bool {
 	if in.service.Static && in.other != nobody {
 		return in.other != otherService && in.open()
 	}
 	return in.up && in.open() && in.other == nobody && in.sick == sickNot && !in.unnamed
 }
 
-// mark stores whether the coordinator can receive the right status of the instance, whether the
+// noteReach stores whether the coordinator can receive the right status of the instance, whether the
 // network drops all its messages, and when these facts changed. It must be called after each
 // change of an instance.
-func (w *world) mark(in *instance) {
+func (w *world) noteReach(in *instance) {
 	if in.deaf() && !in.wasDeaf {
 		in.deafSince = w.now
 	}
 	in.wasDeaf = in.deaf()
-	if well := in.well(); well != in.wasWell || !in.since.set {
+	if well := in.isWell(); well != in.wasWell || !in.since.set {
 		in.wasWell, in.since = well, w.oracle.stamp()
 		w.oracle.noteTruth(in, well)
 	}
@@ -67,7 +67,7 @@ func (w *world) launch(in *instance) {
 	} else if !p.registered {
 		w.register(in)
 	}
-	w.mark(in)
+	w.noteReach(in)
 }
 
 func (w *world) longestStart() time.Duration {
@@ -89,7 +89,7 @@ func (w *world) end(in *instance) {
 		w.relisten(in)
 	}
 	p.lease = 0
-	w.mark(in)
+	w.noteReach(in)
 }
 
 func (w *world) processTask(in *instance, kind taskKind) {
@@ -124,7 +124,7 @@ func (w *world) say(in *instance, s health.Status) {
 		s = health.NotServing // a stock server has only SERVING and NOT_SERVING
 	}
 	p.says = s
-	w.oracle.noteTruth(in, in.well())
+	w.oracle.noteTruth(in, in.isWell())
 	if p.pushing && !p.isolated {
 		w.coord.deliver(message{in: in, own: true, ev: in.report(p.lease)})
 	}
@@ -172,7 +172,8 @@ func (w *world) renewed(in *instance, r *core.Renewal) {
 }
 
 // push makes the client send a heartbeat on its push stream, if the instance needs the stream.
-// It ends the stream if the client sent its last heartbeat at least brokenAfter ago.
+// It ends the stream if the client sent its last heartbeat at least 20 s ago (the constant
+// brokenAfter).
 func (w *world) push(in *instance) {
 	switch {
 	case !in.pushing:

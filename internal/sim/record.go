@@ -25,8 +25,8 @@ type oracle struct {
 	revision   uint64        // the revision of the last published change
 	scanAt     time.Duration // the time of the next check of all instances
 	noticed    stamp         // the time of the last call of core.Step
-	unheard    stamp         // the last start of the coordinator; unset after the time in which loaded instances must answer
-	vague      int           // number of records whose field vague is true
+	unheard    stamp         // the last start of the coordinator; unset after the time in which the instances from the store must answer
+	vague      int           // number of records for whose instance the oracle cannot see whether a guard counts it as suspect
 	figures    Figures
 }
 
@@ -69,7 +69,7 @@ type record struct {
 	ended          stamp         // the end of the lease, if it has expired or the instance was deregistered
 	gone           bool          // true if the status became worse because of silence or an expired lease
 	held           bool          // true if the status would have become worse, but a guard keeps the last status
-	overForgiven   bool          // true if the silent instance became UNKNOWN and not NOT_SERVING, since its deadline is over-forgiven
+	overForgiven   bool          // true if the silent instance became UNKNOWN and not NOT_SERVING, because the coordinator itself was late for too long in total
 	vague          bool          // true if the oracle cannot see whether a guard counts the instance as suspect
 	countedSuspect bool          // true if the zones of the instance count it as suspect
 	countedKnown   bool          // true if the zones of the instance count it as known
@@ -90,7 +90,7 @@ type stamp struct {
 }
 
 // deadline is the end of a wait that lasts for the duration length. Lateness of the coordinator
-// moves the end, but by at most four times length in total. moved is the sum of all moves.
+// moves the end, but by at most four times `length` in total. moved is the sum of all moves.
 type deadline struct {
 	ends, length, moved time.Duration
 	set                 bool
@@ -111,8 +111,8 @@ type evidence struct {
 	// stranger is true if the last answer from the address of the instance came from
 	// another process.
 	stranger bool
-	named    bool          // true if the server has known its health name at any time
-	namedAt  time.Duration // the first time that the server knew its health name
+	named    bool          // true if the server has at any time known the name that health calls to it use
+	namedAt  time.Duration // the first time that the server knew the name that health calls to it use
 
 	session     uint64        // number of the stream of the last answer without a proof
 	before      bool          // true if an answer came on the stream with the number session
@@ -134,8 +134,8 @@ type zone struct {
 	ended    bool  // true if the guard was tripped and has been released at least once
 }
 
-// forced is the override of an instance. It ends at the time until, which may be the constant
-// never. The override stays when the registration of the instance ends.
+// forced is the override of an instance. It ends at the time in the field until, which may be
+// the constant never. The override stays when the registration of the instance ends.
 type forced struct {
 	override *health.Override
 	until    time.Duration
@@ -154,7 +154,7 @@ func (now stamp) past(s stamp, length time.Duration) bool {
 }
 
 // ends returns the end of a wait that began at the time s and lasts for the duration length.
-// The lateness between s and now extends the wait, by four times length at most.
+// The lateness between s and now extends the wait, by at most four times `length`.
 func (now stamp) ends(s stamp, length time.Duration) time.Duration {
 	return s.at + length + min(now.forgiven-s.forgiven, 4*length)
 }

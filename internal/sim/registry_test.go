@@ -17,14 +17,14 @@ func generateBubble(seed uint64, steps int) *Script {
 		who := fmt.Sprint("s", g.IntN(4), "/", g.IntN(3))
 		s := one(g,
 			Step{Op: OpAdd}, Step{Op: OpAdd}, Step{Op: OpAdd}, Step{Op: OpSay, Status: g.status()}, Step{Op: OpSay, Status: health.Serving},
-			Step{Op: OpSay, Status: health.Serving}, Step{Op: OpCut}, Step{Op: OpDelay, For: g.soon()}, Step{Op: OpRemove},
-			Step{Op: OpOverride, Status: health.Maintenance}, Step{Op: OpClear}, Step{Op: OpPause, For: g.soon()},
-			Step{Op: OpStall, N: g.IntN(4)}, Step{Op: OpStall, For: g.soon()}, Step{Op: OpStall}, Step{Op: OpCrash, For: g.soon()},
+			Step{Op: OpSay, Status: health.Serving}, Step{Op: OpCut}, Step{Op: OpDelay, For: g.randomDelay()}, Step{Op: OpRemove},
+			Step{Op: OpOverride, Status: health.Maintenance}, Step{Op: OpClear}, Step{Op: OpPause, For: g.randomDelay()},
+			Step{Op: OpStall, N: g.IntN(4)}, Step{Op: OpStall, For: g.randomDelay()}, Step{Op: OpStall}, Step{Op: OpCrash, For: g.randomDelay()},
 		)
 		if s.Op != OpPause && s.Op != OpStall && s.Op != OpCrash {
 			s.Who = who
 		}
-		g.step(one(g, 0, g.below(time.Second), g.below(5*time.Second)), s)
+		g.step(one(g, 0, g.randomTime(time.Second), g.randomTime(5*time.Second)), s)
 	}
 	return g.s
 }

@@ -77,8 +77,8 @@ const (
 	OpFail   Op = "fail"   // the instance answers health calls with an error
 	OpGarble Op = "garble" // the instance answers health calls with an invalid message
 	OpFill   Op = "fill"   // the instance has no room for new calls; if N is not 0, its streams end too
-	OpForget Op = "forget" // the stock server of the instance does not know its health name any more
-	OpName   Op = "name"   // the stock server of the instance knows its health name again
+	OpForget Op = "forget" // the stock server of the instance does not know the name in health calls any more
+	OpName   Op = "name"   // the stock server of the instance knows the name in health calls again
 	OpStub   Op = "stub"   // the Watch of the instance does not work any more, so the coordinator polls it
 )
 

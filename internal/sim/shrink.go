@@ -32,9 +32,9 @@ func minimise(s *Script, rule string, tries int, play func(*Script) *Fault) *Scr
 	}
 	for size := -1; m.tries > 0 && size != m.size(); {
 		size = m.size()
-		m.steps()
-		m.instances()
-		m.numbers()
+		m.removeSteps()
+		m.removeInstances()
+		m.roundTimes()
 	}
 	return m.best
 }
@@ -66,9 +66,9 @@ func (m *shrinker) try(change func(*Script)) bool {
 	return true
 }
 
-// steps tries to remove steps from the script: first half of all steps at once, then smaller
+// removeSteps tries to remove steps from the script: first half of all steps at once, then smaller
 // groups, and finally single steps.
-func (m *shrinker) steps() {
+func (m *shrinker) removeSteps() {
 	for size := max(1, len(m.best.Steps)/2); ; size /= 2 {
 		for from := 0; from < len(m.best.Steps); {
 			to := min(from+size, len(m.best.Steps))
@@ -82,9 +82,9 @@ func (m *shrinker) steps() {
 	}
 }
 
-// instances tries to remove instances from each service: first all instances at once, then
+// removeInstances tries to remove instances from each service: first all instances at once, then
 // half of them, and so on.
-func (m *shrinker) instances() {
+func (m *shrinker) removeInstances() {
 	for i := range m.best.Services {
 		for take := m.best.Services[i].Instances; take > 0; {
 			if !m.try(func(s *Script) { s.Services[i].Instances -= take }) {
@@ -100,9 +100,9 @@ func (m *shrinker) instances() {
 	}
 }
 
-// numbers tries to round the parameter For of each step, and to shorten the time between
+// roundTimes tries to round the parameter For of each step, and to shorten the time between
 // steps.
-func (m *shrinker) numbers() {
+func (m *shrinker) roundTimes() {
 	for i := range m.best.Steps {
 		for _, unit := range []time.Duration{time.Minute, 10 * time.Second, time.Second, 100 * time.Millisecond} {
 			if d := m.best.Steps[i].For; d != 0 && d.Round(unit) != 0 {
@@ -112,11 +112,11 @@ func (m *shrinker) numbers() {
 			}
 		}
 	}
-	m.early()
+	m.moveEarlier()
 }
 
-// early tries to make each step, with all steps after it, happen earlier.
-func (m *shrinker) early() {
+// moveEarlier tries to make each step, with all steps after it, happen earlier.
+func (m *shrinker) moveEarlier() {
 	for i := range m.best.Steps {
 		before := time.Duration(0)
 		if i > 0 {

@@ -71,26 +71,26 @@ type process struct {
 	drop          int           // number of messages from the instance that the network will lose
 	delay         time.Duration // time that each message from the instance takes
 
-	wasWell   bool          // true if the coordinator could receive the right status at the last call of mark
+	wasWell   bool          // true if the coordinator could receive the right status at the last call of noteReach
 	since     stamp         // the last time that wasWell changed
-	wasDeaf   bool          // true if the network dropped all messages at the last call of mark
+	wasDeaf   bool          // true if the network dropped all messages at the last call of noteReach
 	deafSince time.Duration // the last time that wasDeaf became true
 }
 
 // address describes the process that listens at the address of an instance, and its answers.
 type address struct {
 	listener  uint32        // a number that rises when another process begins to listen, or when all streams to the process break
-	other     other         // the foreign process that listens; nobody if there is none
+	other     otherKind     // the foreign process that listens; nobody if there is none
 	otherSays health.Status // the status that the foreign process reports
 	sick      sickness      // the wrong way in which the instance's own process answers calls
 	changed   stamp         // the last time that a step of the script changed the address or its answers
-	unnamed   bool          // true if the server does not know its health name, and answers SERVING for the empty name
+	unnamed   bool          // true if the server does not know the name that health calls use, and answers SERVING for the empty name
 	stub      bool          // true if the Watch of the server does not work, so that the coordinator polls it
 }
 
-// other is the kind of a foreign process that listens at the address of an instance. This
+// otherKind is the kind of a foreign process that listens at the address of an instance. This
 // happens if the instance's own process has died, or if the address leads to another host.
-type other uint8
+type otherKind uint8
 
 // sickness is the kind of answer that a process gives to health calls instead of a status.
 type sickness uint8
@@ -103,7 +103,7 @@ type follower struct {
 	to        uint32        // the value of address.listener when the follower opened the stream
 	source    health.Source // how the follower learns the status
 	session   uint64        // number of the stream
-	named     bool          // true if the published state says that the server has known its health name
+	named     bool          // true if the published state says that the server has known the name that health calls to it use
 	behind    bool          // true if the follower has not received the last status that the process reported
 	closed    stamp         // the time at which the last stream ended
 	heardAt   time.Duration // the last time that the follower received a message
@@ -157,7 +157,7 @@ type coordinator struct {
 	due         time.Duration // the time of the next call of core.Step if no input comes before
 	pausedUntil time.Duration // the end of the last pause
 	forgivenAt  time.Duration // the last time that the core forgave lateness
-	lates       []lateness    // the last mostLates late calls of core.Step, the oldest first
+	lates       []lateness    // the last late calls of core.Step, the oldest first; their number is at most the constant mostLates
 	spins       int           // number of calls of core.Step in a row that the core has asked for and that had no input; many such calls mean a busy loop
 
 	calls        []*call         // commands without a reply, the oldest first
@@ -208,7 +208,7 @@ type Figures struct {
 	// Detected has, for each instance that died, the time from its death until it was
 	// published as not routable.
 	Detected []time.Duration
-	// Held has, for each instance that became routable, the time from then until it was
+	// Held has, for each instance that became routable, the time from this moment until it was
 	// published as routable.
 	Held []time.Duration
 	// ServiceDown is how often a service was published as NOT_SERVING although the
@@ -300,7 +300,7 @@ func (c *coordinator) deliver(m message) {
 
 // forgives returns by how much a follower extends its wait for a message. The wait began at the
 // time since, and its usual length is limit. The result is the lateness of the coordinator
-// during the wait. It is at most limit or the longest single lateness, whichever is longer.
+// during the wait. It is at most `limit` or the longest single lateness, whichever is longer.
 func (c *coordinator) forgives(since, limit time.Duration) time.Duration {
 	all, single := time.Duration(0), time.Duration(0)
 	for _, l := range c.lates {

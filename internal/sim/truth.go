@@ -61,9 +61,9 @@ func (o instanceChecks) checkSick(r *record) {
 // UnreachableAfter at once.
 func (o instanceChecks) checkBlind(r *record) {
 	after := o.policy().UnreachableAfter
-	since := max(o.alone(r), r.heard, o.away)
+	since := max(o.aloneSince(r), r.heard, o.away)
 	if o.w.now < o.w.coord.forgivenAt+slack || r.pushers > 0 || r.byStranger || r.guarded(false) {
-		return // after it was late, the core may need up to slack to publish the worse status
+		return // after it was late, the core may need up to 1 s (the constant slack) to publish the worse status
 	}
 	long := o.w.now - since - slack
 	if s := &r.state; long > 2*after && !s.Unconfirmed && s.Judged.Routable() {
@@ -75,9 +75,9 @@ func (o instanceChecks) checkBlind(r *record) {
 	}
 }
 
-// alone returns the time since which the coordinator can have had no other evidence about the
-// instance than silence.
-func (o instanceChecks) alone(r *record) time.Duration {
+// aloneSince returns the time since which silence can have been the only evidence that the
+// coordinator has about the instance.
+func (o instanceChecks) aloneSince(r *record) time.Duration {
 	since := max(r.in.deafSince, r.born.at, r.alone.at, o.w.coord.startedAt.at)
 	for _, name := range zonesOf(r.in) {
 		since = max(since, o.zone(name).since.at)

@@ -7,7 +7,8 @@ import (
 )
 
 // countInZones updates the counts of the instance's zones. known is true if the zones now count
-// the instance. suspect is true if they count it as suspect.
+// the instance. suspect is true if the zones now count the
+// instance as suspect.
 func (r *record) countInZones(known, suspect bool) {
 	o := r.o
 	suspect = suspect && known

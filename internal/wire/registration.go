@@ -60,7 +60,7 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 	v.Check(prefix+"ttl", err)
 	judge := judgeOf(v, prefix, r)
 	v.Check(prefix+"protocol", CheckProtocol(r.GetProtocol()))
-	protocol, _ := health.ParseProtocol(r.GetProtocol()) // CheckProtocol has returned the error already
+	protocol, _ := health.ParseProtocol(r.GetProtocol()) // any error is the same as the error of CheckProtocol above
 	return Registration{
 		ID: health.ID{Service: r.GetService(), Instance: r.GetInstance()},
 		Spec: health.Spec{
@@ -103,7 +103,7 @@ func judgeOf(v *Violations, prefix string, r *pb.Registration) *health.ServicePo
 	if p.Critical && p.Optional {
 		v.Add(prefix+"critical", "is true beside optional; allowed: one of them")
 	}
-	p.Rule, _ = health.ParseRule(r.GetRule()) // CheckRule has returned the error already, or the rule is empty
+	p.Rule, _ = health.ParseRule(r.GetRule()) // any error is the same as the error of CheckRule above, unless the rule is empty, which is allowed
 	if p.Rule == (health.Rule{}) && p.MinAvailable == 0 && !p.Optional && !p.Critical {
 		return nil
 	}

@@ -100,8 +100,9 @@ func (s *Selector) Matches(st *health.State) bool {
 }
 
 // matchesZone reports whether the selector selects the aggregate id, as far as zones matter. If the
-// selector names a zone, it selects this zone and the services in it. If it names none, it selects
-// all aggregates; with AggregatesOnly, only those without a zone.
+// selector names a zone, it selects this zone and the services in it. If it names no
+// zone, it selects all aggregates. But if AggregatesOnly is true, it selects only aggregates without
+// a zone.
 func (s *Selector) matchesZone(id health.ID) bool {
 	if zone, part := id.Zone(); part {
 		return s.Zone == zone || s.Zone == "" && !s.AggregatesOnly

@@ -20,8 +20,8 @@ type Targets struct {
 }
 
 // Resolve returns the address to dial for the address in a registration. If the host is missing or
-// unspecified, as in `:port` and `[::]:port`, Resolve uses the IP address of the caller. A host name
-// stays: it is looked up and checked at every dial.
+// unspecified, as in `:port` and `[::]:port`, Resolve uses the IP address of the caller. Resolve
+// does not replace a host name: it is looked up and checked at every dial.
 func (t *Targets) Resolve(address string, caller netip.Addr) (string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

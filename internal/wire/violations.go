@@ -22,7 +22,7 @@ type Violations struct {
 	more int
 }
 
-// Add adds a fault of field. The other arguments are those of fmt.Sprintf.
+// Add adds a fault of field. It makes the text of the fault from format and args, as fmt.Sprintf does.
 func (v *Violations) Add(field, format string, args ...any) {
 	if len(v.list) == maxViolations {
 		v.more++

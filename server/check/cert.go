@@ -50,7 +50,7 @@ func CertAt(address string, config *tls.Config, warn time.Duration) Func {
 	}, warn)
 }
 
-// Cert returns a check of the certificates that the function get returns. The check warns and
+// Cert returns a check of the certificates that the function `get` returns. The check warns and
 // fails as the check of CertFile does.
 func Cert(get func(context.Context) ([]*x509.Certificate, error), warn time.Duration) Func {
 	switch {

@@ -42,8 +42,8 @@ func Connected(c interface{ IsConnected() bool }) Func {
 	})
 }
 
-// requireClient returns the check run. If client is nil, it returns a check that always fails
-// instead. argument is the name of the missing argument in the error text.
+// requireClient returns `run`, which is a check. If client is nil, it returns a check that always
+// fails instead. argument is the name of the missing argument in the error text.
 func requireClient(argument string, client any, run Func) Func {
 	if client == nil {
 		return invalid(argument, "is nil")

@@ -55,8 +55,8 @@ func (u *upstream) run(ctx context.Context) error {
 var errNeither = errors.New("the server has neither meshhealth.v1 nor grpc.health.v1")
 
 // ask calls Check of meshhealth.v1, unless the server is known not to implement it. If this call
-// fails, ask calls Check of grpc.health.v1. If the server does not implement the second method, ask
-// returns the error of the first call.
+// fails, ask calls Check of grpc.health.v1. If the server does not implement grpc.health.v1 either,
+// ask returns the error of the first call.
 func (u *upstream) ask(ctx context.Context) error {
 	first := errNeither
 	if !u.stock.Load() {

@@ -27,7 +27,7 @@ func AtMost(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, set
 // warn. The bound math.Inf(-1) means no bound.
 func AtLeast(warn, fail float64) Limit { return Limit{warn: warn, fail: fail, lower: true, set: true} }
 
-// Gauge returns a check of the value that the function read returns, such as the length of a queue.
+// Gauge returns a check of the value that the function `read` returns, such as the length of a queue.
 // The health services show the value and its unit with the check. NaN is a failure.
 func Gauge(read func(context.Context) (float64, error), unit string, limit Limit) Func {
 	if read == nil {
@@ -42,7 +42,8 @@ func Gauge(read func(context.Context) (float64, error), unit string, limit Limit
 	})
 }
 
-// validated returns the check run. If the limit is not valid, it returns a check that always fails.
+// validated returns `run`, which is a check. If the limit is not valid, validated returns a check
+// that always fails.
 func (l Limit) validated(run Func) Func {
 	switch {
 	case !l.set:

@@ -48,16 +48,17 @@ func Query(db interface {
 	}))
 }
 
-// pooled returns a check that calls the check ask and shows how many connections are in use. If ask
-// runs out of time while all connections are in use, the new check only warns. If db has no method
-// Stats, pooled returns ask.
+// pooled returns a new check that calls `ask`, which is a check, and shows how many connections are
+// in use. If `ask` times out while all connections are in use, the new check only warns. If db has
+// no method Stats, pooled returns `ask` unchanged.
 func pooled(db any, ask Func) Func {
 	pool, _ := db.(interface{ Stats() sql.DBStats })
 	if pool == nil {
 		return ask
 	}
 	return func(ctx context.Context) error {
-		// ask must return before ctx ends. Otherwise the result would be a timeout and no warning.
+		// The check `ask` must return before ctx ends. Otherwise the result would be a timeout
+		// and no warning.
 		short, cancel := shorten(ctx)
 		defer cancel()
 		err := ask(short)
