@@ -89,7 +89,8 @@ func (s *statsSource) describe(r *pb.GetCoordinatorResponse) {
 	s.describeSize(r)
 }
 
-// describeJudgement fills in the stats that influence how the status of instances is decided.
+// describeJudgement fills in what makes the coordinator decide differently about instances: its
+// health score, tripped guards and the like.
 func (s *statsSource) describeJudgement(r *pb.GetCoordinatorResponse) {
 	g := s.registry.Stats()
 	r.Score, r.Overrides, r.StoreError = uint32(g.Score), uint32(g.Overrides), g.StoreError

@@ -253,7 +253,8 @@ func (r *renderer) healthJSON(a *answer, code int) []byte {
 }
 
 // healthJSONStatus returns the value of the field status of healthAnswer and healthCheck.
-// The value agrees with the HTTP status code, as the draft requires.
+// The value agrees with the HTTP status code, as the IETF draft of application/health+json
+// requires.
 func healthJSONStatus(s health.Status, code int) string {
 	switch {
 	case code >= http.StatusBadRequest:

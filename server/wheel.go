@@ -79,7 +79,8 @@ func (w *wheel) advance(now instant) {
 	w.now = now
 	for slot := last; slot >= first; slot-- {
 		list := &w.lists[firstSlot+slot%numSlots]
-		for i := len(*list) - 1; i >= 0; i-- { // backward, because put changes the end of the list
+		// The loop runs backward, because put moves the last task of the list to the free place.
+		for i := len(*list) - 1; i >= 0; i-- {
 			if d := (*list)[i]; d.at <= now {
 				w.put(d.task, d.at)
 			}

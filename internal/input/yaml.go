@@ -16,8 +16,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Reader reads the node n of a YAML file into a variable. It adds the faults of the node to the list
-// p. path is the position of the node in the file, such as policy.amnesty.
+// Reader reads the node n of a YAML file into the variable for which the Reader was made. It adds
+// the faults of the node to the list p. path is the position of the node in the file, such as policy.amnesty.
 type Reader func(p *Problems, path string, n *yaml.Node)
 
 // YAML reads the text of a file that has at most one YAML document. content reports whether the

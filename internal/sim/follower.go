@@ -150,7 +150,8 @@ func (w followers) sendStatus(in *instance) {
 	}
 }
 
-// sendMessage sends an event from the process that listens at the address to the follower.
+// sendMessage sends ev to the follower of the instance in. The sender is the process that
+// listens at the address of the instance.
 // The simulated network may drop or delay the event.
 func (w followers) sendMessage(in *instance, ev mesh.Event) {
 	f := &in.follower

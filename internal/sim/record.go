@@ -82,8 +82,8 @@ type record struct {
 	flapping stamp            // the time since which flap damping suppresses the instance; unset if the instance is not suppressed
 }
 
-// stamp is a time of the script, together with the sum of the lateness that the core had
-// forgiven until this time.
+// stamp is a time of the script. With it comes the total by which the coordinator had extended
+// its deadlines until this time, because the coordinator itself was late.
 type stamp struct {
 	at, forgiven time.Duration
 	set          bool

@@ -179,8 +179,9 @@ func within(words []string) ([]string, time.Duration, error) {
 	return words[:i], d, err
 }
 
-// expect waits until the watcher has an entry of the name with the status, the cause and the
-// confirmation that are in words. It returns an error if the time in words passes before.
+// expect waits until the watcher has an entry of the name with what the arguments `words`
+// require: a status, a cause, confirmed or not. It returns an error if this takes longer than the
+// time limit, which is also in `words`.
 func (m *Mesh) expect(name string, words []string) error {
 	words, d, err := within(words)
 	if err != nil {

@@ -118,7 +118,8 @@ func examineFile(path string) error {
 	return openError(path, withReadLock(path, (&examiner{file: f}).examine))
 }
 
-// checkFileMode checks that a file is a regular file with content that this process may write to.
+// checkFileMode checks three things: the file is a regular file, it is not empty, and this process
+// may write to it.
 func checkFileMode(path string) error {
 	info, err := os.Stat(path)
 	switch {

@@ -58,8 +58,8 @@ func (d *draft) registration(id health.ID) *store.Registration {
 	return nil
 }
 
-// override returns the override that a scope will have after the commit of the draft, the next
-// batch. It returns nil if the scope will have no override.
+// override returns the override that a scope will have when the draft is committed. A draft is
+// the batch that is being built. The result is nil if the scope will have no override.
 func (d *draft) override(scope health.Scope) *health.Override {
 	if o, ok := d.overrides[scope]; ok {
 		return o

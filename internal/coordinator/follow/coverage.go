@@ -28,7 +28,8 @@ type coverageSecond struct {
 }
 
 // record records a poll that begins now and was due at dueAt. planned is the planned time
-// between this poll and the poll before. late is the time by which this poll is late.
+// between this poll and the poll before. late is the result of pollTask.startPoll: now - dueAt,
+// or 0 if this is less than the slack of the poll scheduler.
 func (c *coverage) record(now, dueAt time.Time, planned, late time.Duration) {
 	if s := c.at(c.second(now)); s != nil {
 		s.made += planned

@@ -24,8 +24,8 @@ type pollInterval struct {
 	missed int   // number of polls in a row without an answer
 }
 
-// answered records an answer: the number of a status of grpc.health.v1, or for an error the result
-// of answerOf.
+// answered records an answer as a number. For a status it is the number of the status in
+// grpc.health.v1. For an error it is the number that answerOf returns for errors of this kind.
 func (p *pollInterval) answered(answer int32) {
 	switch {
 	case !p.heard && answer >= 0: // a first answer with a status is no change

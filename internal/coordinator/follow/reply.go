@@ -66,7 +66,8 @@ func (r *reply) received() received {
 	return r.got
 }
 
-// restore replaces the content of r by an earlier result of the method received. r may be nil.
+// restore replaces the content of r by earlier, which r.received has returned before. r may be
+// nil: then restore does nothing.
 func (r *reply) restore(earlier received) {
 	if r == nil {
 		return

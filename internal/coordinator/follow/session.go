@@ -39,7 +39,7 @@ type session struct {
 // health requests. If the target does not know the health name, the answer is about the name "".
 type targetAnswer struct {
 	valid  bool // true if the answer is a valid status, false if it is an error
-	named  bool // true if the answer is about the health name, false if it is about ""
+	named  bool // true if the answer is about Spec.HealthName, false if it is about ""
 	status health.Status
 	at     time.Time // time at which the answer came
 	count  int       // number of answers so far; equal answers in a row count once
