@@ -45,7 +45,7 @@ test: ## Run unit tests; needs nothing but Go
 race: ## Run unit tests with the race detector; needs a C compiler
 	$(GO) test -race -cpu 1 -shuffle=on $$($(GO) list ./... | grep -vE '/($(SEQUENTIAL))$$')
 
-# Up to four tests that wait for most of their time run beside each other.
+# The tests that only stop coordinators, and close no port of a target, run beside each other.
 # The tests of storefaults start one process for each system call of the store. They run
 # without the race detector, because it makes each start several times slower.
 .PHONY: e2e

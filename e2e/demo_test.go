@@ -11,7 +11,6 @@ import (
 // TestDemo runs the first command of the README until services were degraded, have failed
 // and have drained, and interrupts it.
 func TestDemo(t *testing.T) {
-	t.Parallel()
 	p := startDemo(t, "0")
 	for _, status := range []string{"SERVING", "DEGRADED", "NOT_SERVING", "DRAINING"} {
 		p.line(`\b` + status + `\b`)
@@ -22,7 +21,6 @@ func TestDemo(t *testing.T) {
 
 // TestDemoFor checks that a demo ends by itself after the time of --for.
 func TestDemoFor(t *testing.T) {
-	t.Parallel()
 	p := startDemo(t, "1s")
 	endsWell(t, p)
 	p.line("instances of .* services") // the summary
