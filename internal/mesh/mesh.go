@@ -94,7 +94,9 @@ func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 		m.update(in)
 		m.schedule.update(in)
 	}
-	m.aggregates.tick()
+	if amnestyEnds := m.aggregates.tick(); amnestyEnds {
+		m.routeUnheard()
+	}
 	if m.overrides.tick(m.now) {
 		m.applyOverrides(anyInstance)
 	}

@@ -12,6 +12,7 @@ import (
 // follows from the published status, with three exceptions:
 //
 //   - While the status is UNKNOWN, the route stays as it was.
+//   - In the amnesty, an instance that was not heard yet has no route.
 //   - An instance that is NOT_SERVING because of silence keeps its route if less than half of the
 //     endpoints of its service would remain. This limit is the panic threshold.
 //   - Of several instances of a service with one endpoint, only one has a route of its own.
@@ -134,6 +135,10 @@ func (m *Mesh) nextRoute(in *instance, status health.Status) (_ health.Route, ke
 		return health.RouteDraining, false, false
 	case health.Unknown:
 		return last, last != health.RouteNone, false
+	case health.Starting:
+		if last == health.RouteNone && in.report.unheard && m.aggregates.amnesty.armed() {
+			return last, false, false // the coordinator has just started, and has no store of an earlier run
+		}
 	case health.NotServing:
 		bySilence := in.route.silent && in.override.forced == nil
 		if bySilence && last.Routable() && (m.loading || !in.service.routing.mayLeave(in.route.adds)) {
@@ -175,6 +180,20 @@ func (m *Mesh) endLoading() {
 	m.loading = false
 	for _, name := range sortedNames(m.aggregates.services) {
 		m.reviewHeld(m.aggregates.services[name])
+	}
+}
+
+// routeUnheard gives a route to the instances that have none. It is called at the end of the amnesty.
+func (m *Mesh) routeUnheard() {
+	var unheard []*instance
+	for _, in := range m.instances {
+		if in.route.last == health.RouteNone {
+			unheard = append(unheard, in)
+		}
+	}
+	slices.SortFunc(unheard, compareInstances)
+	for _, in := range unheard {
+		m.updateState(in)
 	}
 }
 
