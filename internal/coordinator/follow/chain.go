@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -37,10 +38,18 @@ func (f *follower) run(ctx context.Context) {
 		began := time.Now()
 		if f.gone != made.gone {
 			f.gone, f.learnt.leaving = made.gone, false
+			f.reportPeer(ctx, made.peer)
 		}
 		f.followOn(ctx, made.conn)
 		shortStreams = inRow(shortStreams, time.Since(began) < shortLived)
 		f.pauseAfterStream(ctx, streamPause(shortStreams, f.endpoint.dialer.longest))
+	}
+}
+
+// reportPeer tells the registry to which IP address the host of the instance was resolved.
+func (f *follower) reportPeer(ctx context.Context, peer netip.Addr) {
+	if peer.IsValid() {
+		f.observe(ctx, mesh.Event{Kind: mesh.EventConnected, Peer: peer}, time.Time{})
 	}
 }
 

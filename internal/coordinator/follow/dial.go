@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
@@ -33,11 +34,11 @@ type dialer struct {
 	longest time.Duration
 }
 
-// dial makes one connection, and returns a Go channel that is closed when the connection
-// breaks. It makes a new grpc.ClientConn for each attempt, so that the backoff of gRPC has
+// dial makes one connection. It returns the IP address to which it has connected, and a Go channel
+// that is closed when the connection breaks. It makes a new grpc.ClientConn for each attempt, so that the backoff of gRPC has
 // no effect and only the breaker decides when to dial. lastErr is the error of the last
 // attempt at the same endpoint, or nil.
-func (d *dialer) dial(ctx context.Context, key endpointKey, lastErr error) (*grpc.ClientConn, <-chan struct{}, error) {
+func (d *dialer) dial(ctx context.Context, key endpointKey, lastErr error) (*grpc.ClientConn, netip.Addr, <-chan struct{}, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.patience(dialTimeout))
 	defer cancel()
 	c := d.policy.credentials(key.credentials)
@@ -45,17 +46,25 @@ func (d *dialer) dial(ctx context.Context, key endpointKey, lastErr error) (*grp
 	replies := &replyRecorder{}
 	conn, err := grpc.NewClient("passthrough:///"+key.address, d.dialOptions(key, c, &seen, replies)...)
 	if err != nil {
-		return nil, nil, err
+		return nil, netip.Addr{}, nil, err
 	}
 	replies.conn = conn
 	if err := waitUntilReady(ctx, conn); err != nil {
 		_ = conn.Close()
 		if d.plaintextToTLS(ctx, key, &seen) {
-			return nil, nil, errSpeaksTLS
+			return nil, netip.Addr{}, nil, errSpeaksTLS
 		}
-		return nil, nil, keepMismatch(&seen, seen.errorOr(err), lastErr)
+		return nil, netip.Addr{}, nil, keepMismatch(&seen, seen.errorOr(err), lastErr)
 	}
-	return conn, seen.lastConn().closed, nil
+	made := seen.lastConn()
+	return conn, peerOf(made), made.closed, nil
+}
+
+// peerOf returns the IP address of the other end of a connection. The result is not valid if the
+// connection is not over IP.
+func peerOf(c net.Conn) netip.Addr {
+	peer, _ := netip.ParseAddrPort(c.RemoteAddr().String())
+	return peer.Addr().Unmap()
 }
 
 // keepMismatch returns the error to report for an attempt to connect that failed with err.

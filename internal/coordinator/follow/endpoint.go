@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +38,7 @@ type endpoint struct {
 type attempt struct {
 	conn  *grpc.ClientConn
 	gone  <-chan struct{} // closed when conn has broken
+	peer  netip.Addr      // IP address to which conn is connected; not valid if it is unknown
 	err   error
 	began time.Time // time at which the dial began; zero if the address was not dialled
 	// number is 1 for the first attempt of the endpoint, 2 for the second, and so on. It is
@@ -109,7 +111,7 @@ func (e *endpoint) redial(ctx context.Context) attempt {
 		return e.recordOutcome(ctx, attempt{err: err})
 	}
 	made := attempt{began: time.Now()}
-	made.conn, made.gone, made.err = e.dialer.dial(ctx, e.key, e.last.err)
+	made.conn, made.peer, made.gone, made.err = e.dialer.dial(ctx, e.key, e.last.err)
 	free()
 	return e.recordOutcome(ctx, made)
 }
