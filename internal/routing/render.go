@@ -1,10 +1,12 @@
 package routing
 
+import "github.com/meshhealth/meshhealth/health"
+
 // The routes that each rendering contains. If two endpoints have the same address, the endpoint with
 // the earlier route is rendered.
 var (
-	spillOverRoutes = []Route{RouteHealthy, RouteDegraded, RouteDraining, RouteUnhealthy}
-	plainRoutes     = []Route{RouteHealthy, RouteDegraded}
+	spillOverRoutes = []health.Route{health.RouteHealthy, health.RouteDegraded, health.RouteDraining, health.RouteUnhealthy}
+	plainRoutes     = []health.Route{health.RouteHealthy, health.RouteDegraded}
 )
 
 // SpillOver returns the rendering for clients that know degraded endpoints, and give them the traffic
@@ -49,7 +51,7 @@ func Plain(endpoints []Endpoint) []Locality {
 }
 
 func subZoneOf(e *Endpoint) string {
-	if e.Route == RouteDegraded {
+	if e.Route == health.RouteDegraded {
 		return SubZoneDegraded
 	}
 	return ""
