@@ -135,40 +135,36 @@ func (s *subscription) noteRejected(r sentResource, reason string) {
 	s.rejected[r.resource] = rejectedResource{reason, r.before}
 }
 
-// acknowledged returns the version of a resource that the client has accepted last.
-func (s *subscription) acknowledged(r *resource) version {
-	if rejected, is := s.rejected[r]; is {
-		return rejected.before
+// unaccepted returns the resources whose last version the client has not accepted, with the version
+// that it has accepted before.
+func (s *subscription) unaccepted() map[*resource]version {
+	all := map[*resource]version{}
+	for r, rejected := range s.rejected {
+		all[r] = rejected.before
 	}
 	for i := range s.inFlight {
 		for _, sent := range s.inFlight[i].resources {
-			if sent.resource == r {
-				return sent.before
+			if _, is := all[sent.resource]; !is {
+				all[sent.resource] = sent.before
 			}
 		}
 	}
-	return s.entries[r].sent()
+	return all
 }
 
-// behind returns the resources whose current version the client has not accepted.
-func (s *subscription) behind(c *catalog) map[*resource]bool {
-	behind := map[*resource]bool{}
-	for r := range s.rejected {
-		behind[r] = true
-	}
-	for i := range s.inFlight {
-		for _, sent := range s.inFlight[i].resources {
-			if _, is := s.entries[sent.resource]; is {
-				behind[sent.resource] = true
-			}
+// behind returns the number of resources whose current version the client has not accepted.
+func (s *subscription) behind(c *catalog) (n int) {
+	unaccepted := s.unaccepted()
+	for r := range unaccepted {
+		if _, is := s.entries[r]; is {
+			n++
 		}
 	}
-	for _, r := range s.queue {
-		if s.entries[r].has(marked) {
-			if _, due := s.due(c, r); due {
-				behind[r] = true
-			}
+	for _, r := range s.marked() {
+		_, known := unaccepted[r]
+		if _, due := s.due(c, r); due && !known {
+			n++
 		}
 	}
-	return behind
+	return n
 }

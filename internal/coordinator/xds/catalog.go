@@ -162,7 +162,7 @@ func (c *catalog) addToWildcards(s *service) {
 	for k := range c.wildcards {
 		for r := range c.wildcards[k] {
 			for sub := range c.wildcards[k][r] {
-				sub.addWild(c, s.name)
+				sub.subscribe(c, s.name, byWildcard)
 			}
 		}
 	}

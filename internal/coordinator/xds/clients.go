@@ -62,7 +62,7 @@ func (s *session) describe() Client {
 	}
 	for _, sub := range s.subscriptions {
 		c.Subscriptions = append(c.Subscriptions, Subscription{
-			TypeURL: sub.url, Names: len(sub.entries), Wildcard: sub.wildcard, Behind: len(sub.behind(s.catalog)),
+			TypeURL: sub.url, Names: len(sub.entries), Wildcard: sub.wildcard, Behind: sub.behind(s.catalog),
 			Accepted: sub.accepted, Refused: sub.refused,
 		})
 	}
@@ -136,13 +136,17 @@ func (s *Server) find(client string) (*session, error) {
 // list describes the resources of a subscription.
 func (s *subscription) list(c *catalog, behindOnly bool) []Resource {
 	var all []Resource
-	behind := s.behind(c)
+	unaccepted := s.unaccepted()
 	for r, e := range s.entries {
-		if behindOnly && !behind[r] {
+		accepted, behind := unaccepted[r]
+		if !behind {
+			accepted = e.sent()
+		}
+		if _, due := s.due(c, r); behindOnly && !behind && !due {
 			continue
 		}
 		resource := Resource{
-			TypeURL: s.url, Name: r.name, Sent: textOf(e.sent()), Acknowledged: textOf(s.acknowledged(r)),
+			TypeURL: s.url, Name: r.name, Sent: textOf(e.sent()), Acknowledged: textOf(accepted),
 			Rejected: s.rejected[r].reason,
 		}
 		if now := s.contentOf(c, r); now != nil {
@@ -202,7 +206,7 @@ func (s *Server) Stats() Stats {
 		}
 		all.Streams[ses.rendering][protocol]++
 		for _, sub := range ses.subscriptions {
-			all.Behind += len(sub.behind(s.catalog))
+			all.Behind += sub.behind(s.catalog)
 		}
 	}
 	return all
