@@ -194,7 +194,7 @@ func (s *Server) Stats() Stats {
 	defer s.mu.Unlock()
 	all := Stats{Subscribed: s.catalog.subscribed, Responses: s.sent, Rejections: s.rejections}
 	for _, service := range s.catalog.services {
-		if service.now != nil {
+		if service.exists {
 			all.Services++
 		}
 	}

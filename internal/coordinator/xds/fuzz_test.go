@@ -290,7 +290,7 @@ func (o *oracle) check(k kind) error {
 			if text != "empty" {
 				return fmt.Errorf("%s does not exist and is %q, want it empty", name, text)
 			}
-		case s.names[name] && has && (o.delta || k.full()):
+		case !s.names[name] && has && (o.delta || k.full()):
 			return fmt.Errorf("%s does not exist, and the client has it", name)
 		}
 		if s.asked[name] && o.delta {

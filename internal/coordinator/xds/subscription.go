@@ -199,11 +199,15 @@ func (s *subscription) due(c *catalog, r *resource) (now *content, ok bool) {
 }
 
 // contentOf returns what the client gets for a resource. It returns nil if the resource does not exist
-// for the client. A resource that the client has not named exists only as part of the wildcard.
+// for the client. A resource that the client has not named exists only as part of the wildcard. The
+// exception is an endpoint set with the state of the world, which cannot be removed.
 func (s *subscription) contentOf(c *catalog, r *resource) *content {
 	e := s.entries[r]
-	if !e.has(byName) && (!s.inWildcard(r) || s.session.delta && r.service.now == nil) {
-		return nil
+	if !e.has(byName) {
+		removable := s.session.delta || s.kind.full()
+		if !s.inWildcard(r) || removable && !r.service.exists {
+			return nil
+		}
 	}
 	return c.contentFor(r, e.sent())
 }
@@ -219,7 +223,7 @@ func (s *subscription) noteSent(c *catalog, r *resource, now *content) (before v
 		v = now.version
 	}
 	s.entries[r] = e.withSent(v)
-	if !e.has(byName) && (now == nil || r.service.now == nil) {
+	if !e.has(byName) && (now == nil || !r.service.exists) {
 		s.drop(c, r, byWildcard) // the resource is not part of the wildcard any more
 	}
 	return before
@@ -239,7 +243,7 @@ func (s *subscription) sorted() []*resource {
 func (c *catalog) existing() []string {
 	names := make([]string, 0, len(c.services))
 	for name, s := range c.services {
-		if s.now != nil {
+		if s.exists {
 			names = append(names, name)
 		}
 	}

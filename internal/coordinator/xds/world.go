@@ -90,6 +90,10 @@ func (s *subscription) setNames(c *catalog, names []string) {
 	for r, e := range s.entries {
 		if _, is := wanted[r]; !is && e.has(byName) {
 			s.drop(c, r, byName)
+			s.answer = s.answer || all && s.kind.full() // so that the client learns whether the resource stays
 		}
+	}
+	if s.answer {
+		s.session.wake()
 	}
 }
