@@ -56,6 +56,7 @@ type route struct {
 	// hiddenBefore is true if routing clients did not see the instance before the coordinator started,
 	// because another instance was at its endpoint.
 	hiddenBefore bool
+	proved       bool   // result of provesNow when the endpoint was reviewed last
 	provenAt     moment // moment of the last answer with a proof of the process key; 0: none
 }
 
@@ -197,13 +198,6 @@ func (m *Mesh) routeUnheard() {
 	}
 }
 
-// connected stores the IP address to which the coordinator has connected.
-func (m *Mesh) connected(in *instance, peer netip.Addr) {
-	if in.route.peer = peer.Unmap(); endpointOf(in.spec, in.route.peer) != in.route.endpoint {
-		m.placeEndpoint(in)
-	}
-}
-
 // endpointOf returns the endpoint of an instance. peer is the IP address of its host. The result is
 // not valid if the host is a name and peer is not valid.
 func endpointOf(spec *health.Spec, peer netip.Addr) netip.AddrPort {
@@ -222,17 +216,19 @@ func endpointOf(spec *health.Spec, peer netip.Addr) netip.AddrPort {
 	return endpoint
 }
 
-// placeEndpoint moves an instance to its present endpoint, and updates the instances that are hidden
-// or shown because of this.
-func (m *Mesh) placeEndpoint(in *instance) {
-	s, next := &in.service.routing, endpointOf(in.spec, in.route.peer)
-	shown := s.leave(in)
-	in.route.endpoint = next
-	s.enter(in)
+// updateEndpoint moves an instance to its present endpoint, if this has changed, and updates the
+// instance. It also updates the instances that are hidden or shown because of this.
+func (m *Mesh) updateEndpoint(in *instance) {
+	var shown *instance
+	if next := endpointOf(in.spec, in.route.peer); next != in.route.endpoint {
+		shown = in.service.routing.leave(in)
+		in.route.endpoint = next
+		in.service.routing.enter(in)
+	}
 	if shown != nil {
 		m.updateState(shown)
 	}
-	m.reviewEndpoint(in)
+	m.update(in)
 }
 
 // restoreRoute sets the route that was loaded from the store.
@@ -316,29 +312,40 @@ func (r *routing) unhide(in *instance) {
 	}
 }
 
-// reviewEndpoint shows the hidden instance in at its endpoint if it goes before the shown instance.
-// If in is the shown instance, reviewEndpoint compares it with all hidden ones.
+// reviewEndpoint decides again which instance is shown at the endpoint of in, after in has changed.
 func (m *Mesh) reviewEndpoint(in *instance) {
-	r := &in.service.routing
-	if len(r.hidden[in.route.endpoint]) == 0 {
+	r, at := &in.service.routing, in.route.endpoint
+	if len(r.hidden[at]) == 0 {
 		return
 	}
-	shown := r.shown[in.route.endpoint]
+	shown, proves := r.shown[at], in.provesNow()
+	fell := in.route.proved && !proves
+	in.route.proved = proves
 	best := shown
-	for _, other := range r.hidden[in.route.endpoint] {
-		if goesBefore(other, best) {
-			best = other
+	switch {
+	case in != shown:
+		best = first(in, shown)
+	case fell:
+		for _, other := range r.hidden[at] {
+			best = first(other, best)
 		}
 	}
 	if best == shown {
 		return
 	}
 	r.unhide(best)
-	r.shown[in.route.endpoint] = best
+	r.shown[at] = best
 	shown.route.hidden = true
-	r.hidden[in.route.endpoint] = append(r.hidden[in.route.endpoint], shown)
+	r.hidden[at] = append(r.hidden[at], shown)
 	m.updateState(shown)
 	m.updateState(best)
+}
+
+func first(a, b *instance) *instance {
+	if goesBefore(a, b) {
+		return a
+	}
+	return b
 }
 
 // goesBefore reports whether routing clients see a and not b, if both have one endpoint. An instance
