@@ -54,7 +54,7 @@ func (m *Mesh) Len() int { return len(m.instances) }
 // memory.
 func (m *Mesh) Apply(dst []health.Change, now time.Time, ev *Event) []health.Change {
 	m.begin(dst, now)
-	m.setLoading(ev.Kind == EventLoad)
+	m.setStarting(starting{loading: ev.Kind == EventLoad, amnesty: m.starting.amnesty})
 	m.apply(ev)
 	return m.out.end()
 }
@@ -78,7 +78,7 @@ func (m *Mesh) apply(ev *Event) {
 // Tick handles all deadlines that are due at the time now.
 func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 	m.begin(dst, now)
-	m.setLoading(false)
+	m.setStarting(starting{amnesty: m.starting.amnesty})
 	for m.schedule.next() <= m.now {
 		in := m.schedule[0]
 		if gone := m.tickInstance(in); gone {
@@ -89,8 +89,7 @@ func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 		m.schedule.update(in)
 	}
 	if amnestyEnds := m.aggregates.tick(); amnestyEnds {
-		m.starting.amnesty = false
-		m.routeWaiting()
+		m.setStarting(starting{})
 	}
 	if m.overrides.tick(m.now) {
 		m.applyOverrides(anyInstance)
@@ -145,7 +144,7 @@ func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health
 		m.addOverride(stored[i].Scope, stored[i])
 	}
 	m.applyOverrides(anyInstance)
-	m.setLoading(false)
+	m.setStarting(starting{amnesty: m.starting.amnesty})
 	return m.out.end()
 }
 

@@ -182,18 +182,13 @@ func (m *Mesh) reviewHeld(s *serviceAggregate) {
 	r.reviewing = false
 }
 
-// setLoading says whether instances are loaded from the store now.
-func (m *Mesh) setLoading(loading bool) {
-	if ended := m.starting.loading && !loading; !ended {
-		m.starting.loading = loading
+// setStarting says in which part of its start the coordinator is now. It decides the routes that had
+// to wait for the next part.
+func (m *Mesh) setStarting(now starting) {
+	if now == m.starting {
 		return
 	}
-	m.starting.loading = false
-	m.routeWaiting()
-}
-
-// routeWaiting decides the routes that had to wait for the end of the loading or of the amnesty.
-func (m *Mesh) routeWaiting() {
+	m.starting = now
 	var waiting []*instance
 	for _, in := range m.instances {
 		if in.route.held || in.route.last == health.RouteNone {
