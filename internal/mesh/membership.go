@@ -37,7 +37,6 @@ func (m *Mesh) register(in *instance, ev *Event) {
 		in.report.named = in.report.named && in.spec.HealthName == ev.Spec.HealthName
 		in.spec = ev.Spec
 		in.override.forced = m.overrides.match(ev.ID, ev.Spec)
-		m.placeEndpoint(in)
 	}
 	m.renew(in)
 	m.update(in)
@@ -53,7 +52,6 @@ func (m *Mesh) renew(in *instance) {
 // load adds an instance that was in the store. The deadlines of its silence and its lease begin
 // at the end of the amnesty, a time after the start of the coordinator.
 func (m *Mesh) load(in *instance, ev *Event) {
-	m.loading = true
 	in = m.add(in, ev)
 	l, amnesty := ev.Loaded, max(m.policy.Amnesty, 0)
 	in.proven = l.Proven
@@ -100,7 +98,6 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 // status.
 func (m *Mesh) announce(in *instance) {
 	in.report.changed = true
-	m.placeEndpoint(in)
 	m.update(in)
 	m.aggregates.declare(in.service, in.state.ID.Instance, in.spec)
 }

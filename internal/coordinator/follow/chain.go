@@ -20,16 +20,16 @@ func (f *follower) run(ctx context.Context) {
 	if f.predecessor != nil {
 		<-f.predecessor
 	}
-	f.endpoint = f.pool.acquire(f.endpointKey())
-	defer func() { f.pool.release(f.endpoint) }()
-	shortStreams, seen := 0, f.endpoint.attempts.Load()
+	f.link = f.pool.acquire(f.linkKey())
+	defer func() { f.pool.release(f.link) }()
+	shortStreams, seen := 0, f.link.attempts.Load()
 	for ctx.Err() == nil {
-		if key := f.endpointKey(); key != f.endpoint.key {
-			f.pool.release(f.endpoint)
-			f.endpoint = f.pool.acquire(key)
-			seen = f.endpoint.attempts.Load()
+		if key := f.linkKey(); key != f.link.key {
+			f.pool.release(f.link)
+			f.link = f.pool.acquire(key)
+			seen = f.link.attempts.Load()
 		}
-		made := f.endpoint.connect(ctx, seen)
+		made := f.link.connect(ctx, seen)
 		seen = max(seen, made.number)
 		if made.err != nil {
 			f.report(ctx, classifyDial(made.err), made.began)
@@ -42,7 +42,7 @@ func (f *follower) run(ctx context.Context) {
 		}
 		f.followOn(ctx, made.conn)
 		shortStreams = inRow(shortStreams, time.Since(began) < shortLived)
-		f.pauseAfterStream(ctx, streamPause(shortStreams, f.endpoint.dialer.longest))
+		f.pauseAfterStream(ctx, streamPause(shortStreams, f.link.dialer.longest))
 	}
 }
 
@@ -112,7 +112,7 @@ func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
 		f.learnt.passOver(&end, i == 0, time.Now())
 	}
 	if end.found.waited {
-		f.endpoint.callMissed(conn)
+		f.link.callMissed(conn)
 	}
 	f.report(ctx, end.evidence(), end.since)
 }
@@ -128,7 +128,7 @@ func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *en
 	case errors.Is(end.err, errFlood):
 		f.handleFlood()
 	case errors.Is(end.err, errNoRoom) && f.learnt.canMove():
-		f.learnt.move(f.pool.hasOneUser(f.endpoint))
+		f.learnt.move(f.pool.hasOneUser(f.link))
 	case f.connBroken(conn):
 		if f.learnt.connectionLost(end, last) {
 			f.report(ctx, end.found, end.since)
