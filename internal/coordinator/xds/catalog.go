@@ -16,6 +16,8 @@ type catalog struct {
 	wildcards [numKinds][numRenderings]map[*subscription]struct{}
 	// subscribed is the number of pairs of a subscription and a resource.
 	subscribed int
+	// settled is true once the clients that come from an earlier run of the coordinator are served.
+	settled bool
 	// awake has the sessions that have something to send since the last takeAwake.
 	awake []*session
 }

@@ -53,6 +53,7 @@ func (s *session) checkDelta(req *discoverypb.DeltaDiscoveryRequest) error {
 // restore notes what a client has from an earlier stream. Names that the client has not subscribed to
 // count if it wants all resources: it learns which of them do not exist any more.
 func (s *subscription) restore(c *catalog, versions map[string]string) {
+	s.resumed = len(versions) > 0
 	for _, name := range slices.Sorted(maps.Keys(versions)) {
 		r := c.resources[s.kind][s.rendering][name]
 		if _, is := s.entries[r]; !is {

@@ -4,7 +4,7 @@
 //
 // # How a change reaches a client
 //
-//   - [Server.Apply] receives changed endpoints. It renders each changed service once for each
+//   - [Server.Run] reads the feed, and [Server.Apply] receives changed endpoints. It renders each changed service once for each
 //     rendering, and without a lock (see package routing).
 //   - The catalog holds the rendered resources, already encoded, with a version that is a hash of
 //     their content. A resource knows its subscribers. Each subscriber gets a mark for the resource,
@@ -14,7 +14,8 @@
 //
 // # Rules
 //
-//   - Nothing is sent before [Server.SetWarm], so that a restart removes no resource.
+//   - Nothing is sent before the coordinator has loaded its registrations. A client that has resources
+//     from an earlier run gets nothing before all instances could register again.
 //   - If a service no longer exists, a client keeps the resources that it has named, and the endpoint
 //     set becomes empty. Envoy would keep the endpoints of a set that is removed. A call of gRPC
 //     would fail, even if it waits for the service, while its resources are removed and come back.

@@ -49,7 +49,7 @@ type oracleKind struct {
 
 func newOracle(delta bool) *oracle {
 	o := &oracle{server: New(Config{}), exists: map[string]health.Route{}}
-	o.server.SetWarm()
+	o.server.warmUp()
 	o.kinds = map[kind]*oracleKind{}
 	for _, k := range oracleKinds {
 		o.kinds[k] = &oracleKind{has: map[string]string{}, versions: map[string]string{}}

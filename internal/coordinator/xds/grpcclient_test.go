@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
@@ -49,16 +48,15 @@ func serve(t *testing.T, register func(*grpc.Server)) netip.AddrPort {
 
 // grpcMesh is a server with backends, and a channel of grpc-go that finds them over xDS.
 type grpcMesh struct {
-	t        *testing.T
-	server   *xds.Server
+	*world
 	backends []*backend
-	client   healthpb.HealthClient
+	calls    healthpb.HealthClient
 }
 
 func newGRPCMesh(t *testing.T, backends int) *grpcMesh {
-	m := &grpcMesh{t: t}
-	m.server = xds.New(xds.Config{Acknowledged: func(time.Duration) {}})
-	at := serve(t, func(g *grpc.Server) { discoverypb.RegisterAggregatedDiscoveryServiceServer(g, m.server) })
+	m := &grpcMesh{world: newWorld(t, xds.Config{})}
+	t.Cleanup(m.end)
+	at := serve(t, func(g *grpc.Server) { discoverypb.RegisterAggregatedDiscoveryServiceServer(g, m.Server) })
 	for range backends {
 		b := &backend{}
 		b.address = serve(t, func(g *grpc.Server) { healthpb.RegisterHealthServer(g, b) })
@@ -74,26 +72,26 @@ func newGRPCMesh(t *testing.T, backends int) *grpcMesh {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	m.client = healthpb.NewHealthClient(conn)
+	m.calls = healthpb.NewHealthClient(conn)
 	return m
 }
 
 // set gives each backend a route.
 func (m *grpcMesh) set(routes ...health.Route) {
-	var changes []xds.Change
+	var states []health.State
 	for i, r := range routes {
-		c := endpoint("pay", i, r)
-		c.Endpoint.Address = m.backends[i].address
-		changes = append(changes, c)
+		s := endpoint("pay", i, r)
+		s.Endpoint = m.backends[i].address
+		states = append(states, s)
 	}
-	m.server.Apply(changes)
+	m.publish(states...)
 }
 
 // call makes n calls, and returns how many of them each backend has got.
 func (m *grpcMesh) call(n int) []int64 {
 	m.t.Helper()
 	for range n {
-		if _, err := m.client.Check(m.t.Context(), &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true)); err != nil {
+		if _, err := m.calls.Check(m.t.Context(), &healthpb.HealthCheckRequest{}, grpc.WaitForReady(true)); err != nil {
 			m.t.Fatal(err)
 		}
 	}
@@ -120,7 +118,7 @@ func (m *grpcMesh) callUntil(what string, wanted func([]int64) bool) {
 func TestGRPCClient(t *testing.T) {
 	m := newGRPCMesh(t, 2)
 	m.set(health.RouteHealthy, health.RouteHealthy)
-	m.server.SetWarm()
+	m.Loaded()
 	m.callUntil("both healthy", func(n []int64) bool { return n[0] > 40 && n[1] > 40 })
 	for _, r := range []health.Route{health.RouteUnhealthy, health.RouteDraining, health.RouteNone, health.RouteDuplicate} {
 		m.set(health.RouteHealthy, r)
@@ -135,7 +133,7 @@ func TestGRPCClient(t *testing.T) {
 	// One of two is healthy, so it gets 70 %.
 	m.set(health.RouteHealthy, health.RouteDegraded)
 	m.callUntil("healthy and degraded", func(n []int64) bool { return n[0] > 50 && n[0] < 90 && n[1] > 10 })
-	for _, c := range m.server.Clients(0, 9) {
+	for _, c := range m.Clients(0, 9) {
 		if c.Rendering != xds.Plain || len(c.Rejections) > 0 {
 			t.Errorf("the client is %+v", c)
 		}
@@ -146,13 +144,13 @@ func TestGRPCClient(t *testing.T) {
 func TestGRPCServiceGone(t *testing.T) {
 	m := newGRPCMesh(t, 1)
 	m.set(health.RouteHealthy)
-	m.server.SetWarm()
+	m.Loaded()
 	m.call(1)
 	gone := endpoint("pay", 0, health.RouteNone)
-	gone.Gone = true
-	m.server.Apply([]xds.Change{gone})
+	gone.Removed = true
+	m.publish(gone)
 	for {
-		_, err := m.client.Check(t.Context(), &healthpb.HealthCheckRequest{})
+		_, err := m.calls.Check(t.Context(), &healthpb.HealthCheckRequest{})
 		if status.Code(err) == codes.Unavailable {
 			break
 		}

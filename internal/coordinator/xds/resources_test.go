@@ -91,7 +91,7 @@ func TestResourcesAreValid(t *testing.T) {
 	for _, certificates := range []Certificates{{}, {Roots: "roots", Identity: "own"}} {
 		s := New(Config{Certificates: certificates})
 		s.Apply(sample())
-		s.SetWarm()
+		s.warmUp()
 		for k := range numKinds {
 			for _, features := range [][]string{nil, {plainFeature}} {
 				for _, service := range []string{"pay.v1.Pay", "tls", "empty"} {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
 )
 
@@ -31,13 +33,18 @@ const edsURL = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignme
 // world is a server with a client, in one bubble of synctest.
 type world struct {
 	*xds.Server
-	client discoverypb.AggregatedDiscoveryServiceClient
+	t        *testing.T
+	feed     *feed.Feed
+	revision uint64
+	end      func() // ends Run
+	client   discoverypb.AggregatedDiscoveryServiceClient
 }
 
 // inBubble runs a test with a server over an in-memory connection. It checks that no goroutine is left.
 func inBubble(t *testing.T, cfg xds.Config, test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{Server: xds.New(cfg)}
+		w := newWorld(t, cfg)
+		defer w.end()
 		listener, g := bufconn.Listen(1<<20), grpc.NewServer()
 		discoverypb.RegisterAggregatedDiscoveryServiceServer(g, w.Server)
 		go func() { _ = g.Serve(listener) }()
@@ -47,27 +54,55 @@ func inBubble(t *testing.T, cfg xds.Config, test func(t *testing.T, w *world)) {
 			t.Fatal(err)
 		}
 		w.client = discoverypb.NewAggregatedDiscoveryServiceClient(conn)
-		defer w.Wait()
 		defer g.Stop()
 		defer func() { _ = conn.Close() }()
 		test(t, w)
 	})
 }
 
-// set gives a service n healthy endpoints.
-func (w *world) set(service string, n int) {
-	var changes []xds.Change
-	for i := range n {
-		changes = append(changes, endpoint(service, i, health.RouteHealthy))
-	}
-	w.Apply(changes)
+// newWorld runs a server that reads an empty feed.
+func newWorld(t *testing.T, cfg xds.Config) *world {
+	w := &world{t: t, feed: feed.New(1, 0)}
+	cfg.Feed = w.feed
+	w.Server = xds.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	w.end = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	return w
 }
 
-func endpoint(service string, i int, route health.Route) xds.Change {
-	c := xds.Change{Service: service}
-	c.Endpoint.Instance, c.Endpoint.Route = fmt.Sprintf("i%05d", i), route
-	c.Endpoint.Address = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80)
-	return c
+// publish publishes states in one batch.
+func (w *world) publish(states ...health.State) {
+	var changes []health.Change
+	for _, s := range states {
+		w.revision++
+		s.Revision = w.revision
+		changes = append(changes, health.Change{State: s, Epoch: 1})
+	}
+	w.feed.Publish(changes)
+}
+
+// set gives a service n healthy endpoints.
+func (w *world) set(service string, n int) {
+	var states []health.State
+	for i := range n {
+		states = append(states, endpoint(service, i, health.RouteHealthy))
+	}
+	w.publish(states...)
+	synctest.Wait() // the server has read them
+}
+
+func endpoint(service string, i int, route health.Route) health.State {
+	return health.State{
+		ID: health.ID{Service: service, Instance: fmt.Sprintf("i%05d", i)}, Spec: &health.Spec{}, Route: route,
+		Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)}), 80),
+	}
 }
 
 func (w *world) delta(t *testing.T, ctx context.Context, names ...string) discoverypb.AggregatedDiscoveryService_DeltaAggregatedResourcesClient {
@@ -76,7 +111,7 @@ func (w *world) delta(t *testing.T, ctx context.Context, names ...string) discov
 	if err == nil {
 		err = stream.Send(&discoverypb.DeltaDiscoveryRequest{Node: &corepb.Node{Id: "n"}, TypeUrl: edsURL, ResourceNamesSubscribe: names})
 	}
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) { // EOF means that Recv says why the stream has ended
 		t.Fatal(err)
 	}
 	return stream
@@ -116,8 +151,8 @@ func TestWarm(t *testing.T) {
 		default:
 		}
 		w.set("pay", 3)
-		w.SetWarm()
-		w.SetWarm()
+		w.Loaded()
+		w.Loaded()
 		if n := endpointsIn(t, <-got); n != 3 {
 			t.Errorf("%d endpoints, want 3", n)
 		}
@@ -128,13 +163,13 @@ func TestWarm(t *testing.T) {
 // gets the newest content when it reads.
 func TestUnreadStream(t *testing.T) {
 	inBubble(t, xds.Config{}, func(t *testing.T, w *world) {
-		w.SetWarm()
+		w.Loaded()
 		w.set("pay", 5000)
 		stuck, reader := w.delta(t, t.Context(), "pay"), w.delta(t, t.Context(), "pay")
 		synctest.Wait()
 		const flips = 50
 		for i := range flips {
-			w.Apply([]xds.Change{endpoint("pay", i, health.RouteNone)})
+			w.publish(endpoint("pay", i, health.RouteNone))
 			m, err := reader.Recv()
 			if err != nil {
 				t.Fatal(err)
@@ -180,7 +215,7 @@ func TestBadStreams(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, xds.Config{}, func(t *testing.T, w *world) {
-				w.SetWarm()
+				w.Loaded()
 				w.set("pay", 1)
 				good := w.delta(t, t.Context(), "pay")
 				stream, err := w.client.StreamAggregatedResources(t.Context())
@@ -204,7 +239,7 @@ func TestBadStreams(t *testing.T) {
 // TestManyTypes checks that a stream cannot ask for any number of types.
 func TestManyTypes(t *testing.T) {
 	inBubble(t, xds.Config{}, func(t *testing.T, w *world) {
-		w.SetWarm()
+		w.Loaded()
 		stream := w.delta(t, t.Context(), "pay")
 		for i := range 16 {
 			_ = stream.Send(&discoverypb.DeltaDiscoveryRequest{TypeUrl: fmt.Sprint("type", i)})
@@ -222,7 +257,7 @@ func TestManyTypes(t *testing.T) {
 // TestLimits checks the limits of all streams together.
 func TestLimits(t *testing.T) {
 	inBubble(t, xds.Config{MaxStreams: 2, MaxSubscriptions: 3}, func(t *testing.T, w *world) {
-		w.SetWarm()
+		w.Loaded()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		for range 2 {
@@ -249,16 +284,45 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// TestSettle checks that a client with resources from an earlier run gets nothing until all instances
+// could register again, and that others are served.
+func TestSettle(t *testing.T) {
+	inBubble(t, xds.Config{SettleAfter: 30 * time.Second}, func(t *testing.T, w *world) {
+		w.Loaded()
+		w.set("pay", 1)
+		begun := time.Now()
+		stream, err := w.client.DeltaAggregatedResources(t.Context())
+		if err == nil {
+			err = stream.Send(&discoverypb.DeltaDiscoveryRequest{
+				Node: &corepb.Node{Id: "n"}, TypeUrl: edsURL, ResourceNamesSubscribe: []string{"pay"},
+				InitialResourceVersions: map[string]string{"pay": "0123456789abcdf0"},
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := w.delta(t, t.Context(), "pay").Recv(); err != nil || endpointsIn(t, m) != 1 {
+			t.Errorf("a new client gets %v, %v", m, err)
+		}
+		synctest.Wait()
+		w.set("pay", 3)
+		m, err := stream.Recv()
+		if err != nil || endpointsIn(t, m) != 3 || time.Since(begun) != 30*time.Second {
+			t.Errorf("after %v the client gets %v, %v", time.Since(begun), m, err)
+		}
+	})
+}
+
 // TestEnd checks that the end of the server ends the streams, so that clients keep what they have and
 // connect again.
 func TestEnd(t *testing.T) {
 	inBubble(t, xds.Config{}, func(t *testing.T, w *world) {
-		w.SetWarm()
+		w.Loaded()
 		stream := w.delta(t, t.Context(), "pay")
 		if _, err := stream.Recv(); err != nil {
 			t.Fatal(err)
 		}
-		w.End()
+		w.end()
 		if _, err := stream.Recv(); status.Code(err) != codes.Unavailable {
 			t.Error(err)
 		}
@@ -289,7 +353,7 @@ func TestAllow(t *testing.T) {
 		return status.Error(codes.PermissionDenied, "to see addresses needs a certificate")
 	}
 	inBubble(t, xds.Config{Allow: refuse}, func(t *testing.T, w *world) {
-		w.SetWarm()
+		w.Loaded()
 		if _, err := w.delta(t, t.Context(), "pay").Recv(); status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "addresses") {
 			t.Error(err)
 		}
@@ -300,7 +364,7 @@ func TestAllow(t *testing.T) {
 func TestLatency(t *testing.T) {
 	latencies := make(chan time.Duration, 10)
 	inBubble(t, xds.Config{Acknowledged: func(d time.Duration) { latencies <- d }}, func(t *testing.T, w *world) {
-		w.SetWarm()
+		w.Loaded()
 		w.set("pay", 1)
 		stream := w.delta(t, t.Context(), "pay")
 		answer := func(reason string) {

@@ -77,7 +77,10 @@ func (s *Server) serve(ctx context.Context, st *stream) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	// The receiver ends when this handler returns, because gRPC then ends the stream.
-	s.receivers.Go(func() { stop(s.receiveAll(st)) })
+	go func() {
+		defer s.receivers.Done()
+		stop(s.receiveAll(st))
+	}()
 	err := s.sendAll(ctx, st)
 	if errors.Is(err, io.EOF) {
 		return nil // the client has ended the stream
@@ -104,6 +107,7 @@ func (s *Server) open(ctx context.Context, st *stream) error {
 		ses.peer = p.Addr.String()
 	}
 	s.streams[ses.id] = st
+	s.receivers.Add(1)
 	return nil
 }
 

@@ -43,6 +43,8 @@ type subscription struct {
 	named bool
 	// names is a hash of the names in the last request with the state of the world.
 	names uint64
+	// resumed means that the client has resources from an earlier stream.
+	resumed bool
 	// answer means that a response is due, even if it has no resource.
 	answer bool
 

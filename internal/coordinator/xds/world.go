@@ -57,6 +57,7 @@ func (s *session) handleWorld(now time.Time, req *discoverypb.DiscoveryRequest, 
 // resume notes that the client may have content from an earlier stream. So it gets an empty endpoint
 // set for each service that does not exist any more.
 func (s *subscription) resume() {
+	s.resumed = true
 	if s.kind != endpointSets {
 		return
 	}
