@@ -1,6 +1,9 @@
 package health
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // State is the published state of an instance or of an aggregate (a service, a zone or the
 // mesh). The values to which its pointers, slices and maps refer are immutable. A change
@@ -64,6 +67,14 @@ type State struct {
 	Unreachable bool
 	// Expired reports that the lease has ended, and that no guard keeps the last status.
 	Expired bool
+	// Route is what routing clients learn of the instance. RouteKept reports that Route is kept
+	// from before, although Status says something else: Status is UNKNOWN, or too many instances of
+	// the service cannot be reached.
+	Route     Route
+	RouteKept bool
+	// Endpoint is the IP address and port of the instance for routing clients. It is not valid
+	// if the coordinator has not resolved the host name of the instance yet.
+	Endpoint netip.AddrPort
 	// Removed reports that the instance or the aggregate was removed.
 	Removed bool
 	// Revision is the number of the last change of this state. Each change of any state has a
@@ -114,6 +125,10 @@ type Spec struct {
 	Proves bool
 	// Protocol is the protocol by which the coordinator follows the instance.
 	Protocol Protocol
+	Traffic  Traffic
+	Region   string // region in which Zone is
+	// Source is the name of the program that maintains a static registration; it may be empty.
+	Source string
 	// Lease is the number of this registration. The coordinator drops evidence that was collected
 	// under the number of another registration of the same instance.
 	Lease        uint64

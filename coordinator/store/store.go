@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -87,11 +88,21 @@ type Registration struct {
 	Judge       *Judge            `json:"judge,omitempty"`       // requested policy of the service; nil: none
 	Key         []byte            `json:"key,omitempty"`         // process key, which is secret; empty: none
 	Proves      bool              `json:"proves,omitempty"`      // the server at Address proves that it has Key
-	Protocol    string            `json:"protocol,omitempty"`    // name of the protocol by which the instance is followed; empty: the best one that works
+	Traffic     *Traffic          `json:"traffic,omitempty"`     // where the instance receives traffic; nil: at Address
+	Region      string            `json:"region,omitempty"`
+	Source      string            `json:"source,omitempty"`   // program that maintains a static registration; empty: none
+	Protocol    string            `json:"protocol,omitempty"` // name of the protocol by which the instance is followed; empty: the best one that works
 	// Lease is the number of the current lease. A registration by another process gets another
 	// number.
 	Lease        uint64    `json:"lease"`
 	RegisteredAt time.Time `json:"registered_at"`
+}
+
+// Traffic says where an instance receives traffic, and how much.
+type Traffic struct {
+	Address  string   `json:"address,omitempty"`   // host:port; empty: the address for health calls
+	Weight   uint32   `json:"weight,omitempty"`    // share of traffic relative to other instances; 0: 1
+	TLSNames []string `json:"tls_names,omitempty"` // names that the certificate of the service may have; empty: no TLS
 }
 
 // Judge is the policy that an instance requests for its service.
@@ -134,6 +145,11 @@ type Status struct {
 	// Named is true if the target has answered at least once for its health name (the service
 	// name in health calls).
 	Named bool `json:"named,omitempty"`
+	// Route is the name of the health.Route that routing clients received last. Endpoint is the
+	// IP address and port that they received; it is not valid if it was never known. Both outlast
+	// every restart, so that a restart takes no instance out of traffic.
+	Route    string         `json:"route,omitempty"`
+	Endpoint netip.AddrPort `json:"endpoint,omitzero"`
 }
 
 const (

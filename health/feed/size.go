@@ -14,6 +14,7 @@ const (
 	checkWire   = 96
 	gaugeBytes  = 96
 	gaugeWire   = 24
+	nameBytes   = 32
 	countsBytes = 256
 )
 
@@ -37,6 +38,9 @@ func sizeOf(s *health.State) int {
 	}
 	if spec := s.Spec; spec != nil {
 		addTexts(spec.Address, spec.HealthName, spec.Incarnation, spec.Zone, spec.Version, spec.ServerName)
+		addTexts(spec.Traffic.Address, spec.Region, spec.Source)
+		addTexts(spec.Traffic.TLSNames...)
+		memory, wire = memory+len(spec.Traffic.TLSNames)*nameBytes, wire+len(spec.Traffic.TLSNames)*labelWire
 		memory, wire = memory+len(spec.Labels)*labelBytes, wire+len(spec.Labels)*labelWire
 		for key, value := range spec.Labels {
 			addTexts(key, value)

@@ -1,6 +1,7 @@
 package mesh
 
 import (
+	"net/netip"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -69,6 +70,9 @@ const (
 	// the last status may be wrong. The status is unconfirmed until the next answer, but does
 	// not become worse. EventNotAsked uses the field Reason.
 	EventNotAsked
+	// EventConnected means that the coordinator has connected to the address of the instance. It
+	// says nothing about the health. EventConnected uses the field Peer.
+	EventConnected
 )
 
 // Event is one piece of evidence about an instance, a change of its registration, or a change
@@ -93,7 +97,9 @@ type Event struct {
 	// come. The instance gets this time again before the missing answer counts against it.
 	Late time.Duration
 	// On is true if a stream of pushes has begun, and false if it has ended.
-	On       bool
+	On bool
+	// Peer is the IP address to which the name of the instance's host was resolved.
+	Peer     netip.Addr
 	Scope    health.Scope
 	Override *health.Override
 }
@@ -131,6 +137,10 @@ type Loaded struct {
 	Named bool
 	// Unheard reports that no status was received since the registration.
 	Unheard bool
+	// Route is what routing clients received last, and Endpoint is the address that they received.
+	// Endpoint is not valid if it was never known.
+	Route    health.Route
+	Endpoint netip.AddrPort
 	// Trusted reports that Status is recent enough to be used until there is new evidence.
 	Trusted bool
 }

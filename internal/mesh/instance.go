@@ -19,6 +19,7 @@ type instance struct {
 	guard    guardLayer
 	damping  dampingLayer
 	override overrideLayer
+	route    route
 
 	proven  bool         // true if the instance was routable (SERVING or DEGRADED) at least once since its registration
 	aged    bool         // true if the instance is older than StartupGrace
@@ -83,7 +84,12 @@ func (in *instance) differs(v verdict, judged health.Status) bool {
 		s.Pushed != in.reach.pushed() || s.Source != in.report.source || s.Unreachable != in.reach.wantsReport(in.spec) ||
 		s.Proven != in.proven || s.Expired != in.reach.expired(in.guard.held) || in.report.changed || s.NextCause != v.nextCause ||
 		s.Unheard != in.report.unheard || s.Named != in.report.named || s.Via != in.report.via || s.Stranger != identity.stranger ||
-		s.Unproved != identity.unproved
+		s.Unproved != identity.unproved || in.routeDiffers()
+}
+
+func (in *instance) routeDiffers() bool {
+	route, kept := in.route.published()
+	return in.state.Route != route || in.state.RouteKept != kept || in.state.Endpoint != in.route.endpoint
 }
 
 // setState copies the verdict v and values of the layers into the state of the instance. judged is
@@ -99,6 +105,8 @@ func (in *instance) setState(c *clock, v verdict, judged health.Status) {
 	s.Proven, s.Pushed, s.Source, s.Unreachable = in.proven, in.reach.pushed(), in.report.source, in.reach.wantsReport(in.spec)
 	s.Expired, s.Named, s.Via, s.Stranger = in.reach.expired(in.guard.held), in.report.named, in.report.via, identity.stranger
 	s.Unheard, s.Unproved = in.report.unheard, identity.unproved
+	s.Route, s.RouteKept = in.route.published()
+	s.Endpoint = in.route.endpoint
 	s.Checks, s.Metrics = in.report.checks, in.report.metrics
 	s.NextAt, s.NextCause = time.Time{}, v.nextCause
 	if v.nextAt != 0 {

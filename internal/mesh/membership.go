@@ -37,6 +37,7 @@ func (m *Mesh) register(in *instance, ev *Event) {
 		in.report.named = in.report.named && in.spec.HealthName == ev.Spec.HealthName
 		in.spec = ev.Spec
 		in.override.forced = m.overrides.match(ev.ID, ev.Spec)
+		m.placeEndpoint(in)
 	}
 	m.renew(in)
 	m.update(in)
@@ -52,9 +53,11 @@ func (m *Mesh) renew(in *instance) {
 // load adds an instance that was in the store. The deadlines of its silence and its lease begin
 // at the end of the amnesty, a time after the start of the coordinator.
 func (m *Mesh) load(in *instance, ev *Event) {
+	m.loading = true
 	in = m.add(in, ev)
 	l, amnesty := ev.Loaded, max(m.policy.Amnesty, 0)
 	in.proven = l.Proven
+	in.restoreRoute(l)
 	in.report.restore(l)
 	in.state.Status = in.report.status
 	if l.Status == health.Starting || l.Trusted {
@@ -82,6 +85,8 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 		in.state.Status, in.state.Since = old.state.Status, old.state.Since
 		in.damping.inherit(&old.damping)
 		in.counted, in.service, in.guard.entry = old.counted, old.service, old.guard.entry
+		in.route.peer = old.route.peer
+		m.leaveRouting(old)
 		m.schedule.remove(old)
 	} else {
 		in.service = m.aggregates.join(ev.ID.Service)
@@ -95,6 +100,7 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 // status.
 func (m *Mesh) announce(in *instance) {
 	in.report.changed = true
+	m.placeEndpoint(in)
 	m.update(in)
 	m.aggregates.declare(in.service, in.state.ID.Instance, in.spec)
 }
@@ -106,6 +112,7 @@ func (m *Mesh) remove(in *instance) {
 	m.schedule.remove(in)
 	m.updateGuards(in, guardEntry{})
 	in.state.Removed = true
+	m.leaveRouting(in)
 	m.publish(&in.state, in.state.Status)
 	prev := in.counted
 	in.counted = contribution{}

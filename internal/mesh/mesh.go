@@ -20,6 +20,7 @@ type Mesh struct {
 	guards     guards
 	overrides  overrides
 	aggregates aggregates
+	loading    bool         // true while instances are loaded from the store, see endLoading
 	self       health.State // state of the process that owns the mesh, see PublishSelf
 }
 
@@ -52,6 +53,9 @@ func (m *Mesh) Len() int { return len(m.instances) }
 // memory.
 func (m *Mesh) Apply(dst []health.Change, now time.Time, ev *Event) []health.Change {
 	m.begin(dst, now)
+	if ev.Kind != EventLoad {
+		m.endLoading()
+	}
 	m.apply(ev)
 	return m.out.end()
 }
@@ -68,13 +72,19 @@ func (m *Mesh) apply(ev *Event) {
 	if in == nil || ev.Lease != in.spec.Lease {
 		return
 	}
-	m.observe(in, ev)
+	if ev.Kind == EventConnected {
+		m.connected(in, ev.Peer)
+	} else {
+		m.observe(in, ev)
+	}
 	m.update(in)
+	m.reviewEndpoint(in)
 }
 
 // Tick handles all deadlines that are due at the time now.
 func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 	m.begin(dst, now)
+	m.endLoading()
 	for m.schedule.next() <= m.now {
 		in := m.schedule[0]
 		if gone := m.tickInstance(in); gone {
@@ -138,6 +148,7 @@ func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health
 		m.addOverride(stored[i].Scope, stored[i])
 	}
 	m.applyOverrides(anyInstance)
+	m.endLoading()
 	return m.out.end()
 }
 

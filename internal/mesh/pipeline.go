@@ -34,6 +34,9 @@ import (
 func (m *Mesh) observe(in *instance, ev *Event) {
 	t := in.turn(&m.env)
 	found := in.reach.observe(t, ev, &in.report, in.guard.held)
+	if ev.Proven {
+		in.route.provenAt = t.now
+	}
 	m.conclude(in, t, ev, found)
 }
 
@@ -71,6 +74,7 @@ func (in *instance) verdict(t turn) verdict {
 	v := in.reach.apply(t, reported, &in.report)
 	v = in.guard.apply(t, v, reported, &in.reach, &in.report)
 	in.proven = in.proven || v.status.Routable()
+	in.noteVerdict(v)
 	in.damping.observe(t, &v)
 	return in.damping.apply(v, &in.report)
 }
@@ -92,6 +96,7 @@ func (m *Mesh) updateState(in *instance) {
 	m.schedule.advance(in)
 	judged := v.status
 	v = in.override.apply(v)
+	review := m.decideRoute(in, v.status)
 	if in.differs(v, judged) || v.nextAt > m.now && in.state.NextAt.Before(m.wall) {
 		from := in.state.Status
 		in.setState(&m.clock, v, judged)
@@ -100,6 +105,9 @@ func (m *Mesh) updateState(in *instance) {
 	prev := in.counted
 	in.counted = in.contribution()
 	m.aggregates.count(in.service, prev, in.counted, in.state.FirstFailure)
+	if review {
+		m.reviewHeld(in.service)
+	}
 }
 
 // updateGuards sets what an instance adds to the counts of two guards: the guard of the mesh and

@@ -10,6 +10,7 @@ type serviceAggregate struct {
 	zones    map[string]*rollup // counts by zone; nil if no instance is in a zone
 	size     int                // number of registered instances
 	trouble  trouble
+	routing  routing
 }
 
 // rollupOf returns the counts of the service in one zone, or nil if it has no instance there.

@@ -13,6 +13,7 @@ const (
 	MaxLabelKey      = 63        // bytes of the key of a label
 	MaxLabelValue    = 255       // bytes of the value of a label
 	MaxZone          = 63        // bytes of the name of a zone
+	MaxSource        = 63        // bytes of the name of the program that maintains a registration
 	MaxVersion       = 128       // bytes of the version of an instance
 	MaxServerName    = 253       // bytes of the name in the certificate of an instance
 	MaxLeaseID       = 32        // bytes of the ID of a lease, a number written as text

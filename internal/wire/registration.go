@@ -60,6 +60,8 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 	v.Check(prefix+"ttl", err)
 	judge := judgeOf(v, prefix, r)
 	v.Check(prefix+"protocol", CheckProtocol(r.GetProtocol()))
+	v.Check(prefix+"region", CheckZone(r.GetRegion()))
+	v.Check(prefix+"source", checkSource(r))
 	protocol, _ := health.ParseProtocol(r.GetProtocol()) // any error is the same as the error of CheckProtocol above
 	return Registration{
 		ID: health.ID{Service: r.GetService(), Instance: r.GetInstance()},
@@ -68,6 +70,7 @@ func registration(v *Violations, prefix string, r *pb.Registration) Registration
 			Labels: r.GetLabels(), Zone: r.GetZone(), Version: Clean(r.GetVersion()),
 			ServerName: r.GetServerName(), Static: r.GetStatic(), TTL: ttl, Judge: judge,
 			Key: keyOf(v, prefix, r), Proves: r.GetProves(), Protocol: protocol,
+			Traffic: trafficOf(v, prefix, r), Region: r.GetRegion(), Source: r.GetSource(),
 		},
 	}
 }
@@ -125,6 +128,25 @@ func CheckMinAvailable(percent int) error {
 		return fmt.Errorf("is %d; allowed: 1 to 100, 0 for the coordinator's", percent)
 	}
 	return nil
+}
+
+func checkSource(r *pb.Registration) error {
+	if r.GetSource() != "" && !r.GetStatic() {
+		return errors.New("is given for an instance with a lease; allowed: a source of a static registration")
+	}
+	return CheckSource(r.GetSource())
+}
+
+// CheckSource returns an error if a text is not the name of a program that maintains registrations.
+// An empty name is allowed.
+func CheckSource(name string) error {
+	if name == "" {
+		return nil
+	}
+	if len(name) > MaxSource {
+		return fmt.Errorf("has %d bytes; allowed: at most %d", len(name), MaxSource)
+	}
+	return checkName(name, "._-", fmt.Sprintf("1 to %d of [A-Za-z0-9._-]", MaxSource))
 }
 
 // CheckHealthName returns an error if a text cannot be the service name in a health call.

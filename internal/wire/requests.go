@@ -73,6 +73,7 @@ type Selector struct {
 	Zone           string
 	Statuses       map[health.Status]bool
 	AggregatesOnly bool
+	Source         string // name of the program that maintains the registration; empty selects all
 }
 
 // Names returns the names of the selected services. An empty list means all services.
@@ -92,7 +93,7 @@ func (s *Selector) Matches(st *health.State) bool {
 	case s.Statuses != nil && !s.Statuses[st.Status]:
 		return false
 	case st.ID.Aggregate():
-		return len(s.Labels) == 0 && s.matchesZone(st.ID)
+		return len(s.Labels) == 0 && s.Source == "" && s.matchesZone(st.ID)
 	case s.AggregatesOnly:
 		return false
 	}
@@ -111,10 +112,10 @@ func (s *Selector) matchesZone(id health.ID) bool {
 }
 
 func (s *Selector) matchesSpec(spec *health.Spec) bool {
-	if len(s.Labels) == 0 && s.Zone == "" {
+	if len(s.Labels) == 0 && s.Zone == "" && s.Source == "" {
 		return true
 	}
-	if spec == nil || (s.Zone != "" && spec.Zone != s.Zone) {
+	if spec == nil || s.Zone != "" && spec.Zone != s.Zone || s.Source != "" && spec.Source != s.Source {
 		return false
 	}
 	for key, value := range s.Labels {
@@ -126,7 +127,8 @@ func (s *Selector) matchesSpec(spec *health.Spec) bool {
 }
 
 func selector(v *Violations, p *pb.Selector) Selector {
-	s := Selector{Labels: p.GetLabels(), Zone: p.GetZone(), AggregatesOnly: p.GetAggregatesOnly()}
+	s := Selector{Labels: p.GetLabels(), Zone: p.GetZone(), AggregatesOnly: p.GetAggregatesOnly(), Source: p.GetSource()}
+	v.Check("selector.source", CheckSource(p.GetSource()))
 	v.Check("selector.labels", CheckLabels(p.GetLabels()))
 	v.MaxLen("selector.zone", p.GetZone(), MaxZone)
 	if len(p.GetServices()) > MaxNames {

@@ -25,6 +25,7 @@ func Health(s *health.State, at time.Time, full bool) *pb.Health {
 		Status: Status(s.Status), Cause: pb.Cause(s.Cause), Reason: s.Reason,
 		Unconfirmed: s.Unconfirmed, Root: s.Root, NextCause: pb.Cause(s.NextCause),
 		Removed: s.Removed, Revision: s.Revision,
+		Route: pb.Route(s.Route.Wire()), RouteKept: s.RouteKept, Endpoint: endpointText(s.Endpoint),
 		Since: stamp(s.Since), Age: age(at, s.Since), At: stamp(at),
 		NextAt: stamp(s.NextAt), FirstFailure: stamp(s.FirstFailure),
 		Counts: counts(s.Counts), Metrics: metrics(s.Metrics),
@@ -32,7 +33,10 @@ func Health(s *health.State, at time.Time, full bool) *pb.Health {
 	}
 	spec(h, s.Spec)
 	if !full {
-		h.Reason, h.Address = publicReason(s), ""
+		h.Reason, h.Address, h.Endpoint = publicReason(s), "", ""
+		if h.Traffic != nil {
+			h.Traffic.Address = ""
+		}
 	}
 	if s.Counts != nil {
 		h.Reason = countsReason(s.Counts)
@@ -49,6 +53,7 @@ func spec(h *pb.Health, s *health.Spec) {
 	}
 	h.Address, h.Labels, h.Zone = s.Address, s.Labels, s.Zone
 	h.Version, h.Incarnation, h.Static = s.Version, publishedIncarnation(s), s.Static
+	h.Traffic, h.Region, h.Source = trafficMessage(&s.Traffic), s.Region, s.Source
 }
 
 func checks(list []health.CheckState, at time.Time, full bool) []*pb.CheckHealth {

@@ -23,6 +23,7 @@ func StateFromHealth(h *pb.Health) (s health.State, registered bool) {
 		Override: overrideFrom(h.GetOverride()), Spec: specFrom(h),
 		Checks: checksFrom(h.GetChecks(), timeFrom(h.GetAt())), Metrics: metricsFrom(h.GetMetrics()),
 		Counts: countsFrom(h.GetCounts()), Removed: h.GetRemoved(), Revision: h.GetRevision(),
+		Route: health.RouteFromWire(int32(h.GetRoute())), RouteKept: h.GetRouteKept(), Endpoint: endpointFrom(h.GetEndpoint()),
 	}
 	return s, registered
 }
@@ -37,6 +38,7 @@ func specFrom(h *pb.Health) *health.Spec {
 	return &health.Spec{
 		Address: h.GetAddress(), Labels: h.GetLabels(), Zone: h.GetZone(), Version: h.GetVersion(),
 		Incarnation: h.GetIncarnation(), Static: h.GetStatic(),
+		Traffic: trafficFrom(h.GetTraffic()), Region: h.GetRegion(), Source: h.GetSource(),
 	}
 }
 

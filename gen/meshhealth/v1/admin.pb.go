@@ -80,6 +80,945 @@ func (Action) EnumDescriptor() ([]byte, []int) {
 	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
 }
 
+// ListRoutesRequest names a service.
+type ListRoutesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// Instances of a page: at most 1000; 0 means 100.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before. The service must be the same.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoutesRequest) Reset() {
+	*x = ListRoutesRequest{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoutesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoutesRequest) ProtoMessage() {}
+
+func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
+func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *ListRoutesRequest) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *ListRoutesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRoutesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListRoutesResponse is one page, ordered by instance.
+type ListRoutesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The instances.
+	Instances []*RoutedInstance `protobuf:"bytes,1,rep,name=instances,proto3" json:"instances,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The percentage of traffic that healthy instances receive from plain clients.
+	HealthyPercent uint32 `protobuf:"varint,3,opt,name=healthy_percent,json=healthyPercent,proto3" json:"healthy_percent,omitempty"`
+	// The number of endpoints that count for the panic threshold.
+	Counted uint32 `protobuf:"varint,4,opt,name=counted,proto3" json:"counted,omitempty"`
+	// The number of these that receive traffic.
+	Routable uint32 `protobuf:"varint,5,opt,name=routable,proto3" json:"routable,omitempty"`
+	// The number of endpoints that the panic threshold keeps although they cannot be reached.
+	Held          uint32 `protobuf:"varint,6,opt,name=held,proto3" json:"held,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListRoutesResponse) Reset() {
+	*x = ListRoutesResponse{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListRoutesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListRoutesResponse) ProtoMessage() {}
+
+func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
+func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *ListRoutesResponse) GetInstances() []*RoutedInstance {
+	if x != nil {
+		return x.Instances
+	}
+	return nil
+}
+
+func (x *ListRoutesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListRoutesResponse) GetHealthyPercent() uint32 {
+	if x != nil {
+		return x.HealthyPercent
+	}
+	return 0
+}
+
+func (x *ListRoutesResponse) GetCounted() uint32 {
+	if x != nil {
+		return x.Counted
+	}
+	return 0
+}
+
+func (x *ListRoutesResponse) GetRoutable() uint32 {
+	if x != nil {
+		return x.Routable
+	}
+	return 0
+}
+
+func (x *ListRoutesResponse) GetHeld() uint32 {
+	if x != nil {
+		return x.Held
+	}
+	return 0
+}
+
+// RoutedInstance is one instance with its place in both renderings.
+type RoutedInstance struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The instance, with its status, route and endpoint.
+	Health *Health `protobuf:"bytes,1,opt,name=health,proto3" json:"health,omitempty"`
+	// The place in the rendering for clients that spill over, such as Envoy.
+	Spillover *Placement `protobuf:"bytes,2,opt,name=spillover,proto3" json:"spillover,omitempty"`
+	// The place in the rendering for plain clients, such as gRPC.
+	Plain *Placement `protobuf:"bytes,3,opt,name=plain,proto3" json:"plain,omitempty"`
+	// Why it is in or out, in words.
+	Why           string `protobuf:"bytes,4,opt,name=why,proto3" json:"why,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RoutedInstance) Reset() {
+	*x = RoutedInstance{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RoutedInstance) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RoutedInstance) ProtoMessage() {}
+
+func (x *RoutedInstance) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RoutedInstance.ProtoReflect.Descriptor instead.
+func (*RoutedInstance) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *RoutedInstance) GetHealth() *Health {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+func (x *RoutedInstance) GetSpillover() *Placement {
+	if x != nil {
+		return x.Spillover
+	}
+	return nil
+}
+
+func (x *RoutedInstance) GetPlain() *Placement {
+	if x != nil {
+		return x.Plain
+	}
+	return nil
+}
+
+func (x *RoutedInstance) GetWhy() string {
+	if x != nil {
+		return x.Why
+	}
+	return ""
+}
+
+// Placement is the place of an endpoint in a rendering.
+type Placement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The rendering contains the endpoint.
+	Present bool `protobuf:"varint,1,opt,name=present,proto3" json:"present,omitempty"`
+	// The health status of EDS, such as HEALTHY or DRAINING.
+	Health string `protobuf:"bytes,2,opt,name=health,proto3" json:"health,omitempty"`
+	// The priority. 0 is the highest.
+	Priority uint32 `protobuf:"varint,3,opt,name=priority,proto3" json:"priority,omitempty"`
+	// The sub-zone of the locality. The region and zone are those of the instance.
+	SubZone string `protobuf:"bytes,4,opt,name=sub_zone,json=subZone,proto3" json:"sub_zone,omitempty"`
+	// The weight of the locality. 0 means that localities have no weights.
+	LocalityWeight uint32 `protobuf:"varint,5,opt,name=locality_weight,json=localityWeight,proto3" json:"locality_weight,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Placement) Reset() {
+	*x = Placement{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Placement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Placement) ProtoMessage() {}
+
+func (x *Placement) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Placement.ProtoReflect.Descriptor instead.
+func (*Placement) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Placement) GetPresent() bool {
+	if x != nil {
+		return x.Present
+	}
+	return false
+}
+
+func (x *Placement) GetHealth() string {
+	if x != nil {
+		return x.Health
+	}
+	return ""
+}
+
+func (x *Placement) GetPriority() uint32 {
+	if x != nil {
+		return x.Priority
+	}
+	return 0
+}
+
+func (x *Placement) GetSubZone() string {
+	if x != nil {
+		return x.SubZone
+	}
+	return ""
+}
+
+func (x *Placement) GetLocalityWeight() uint32 {
+	if x != nil {
+		return x.LocalityWeight
+	}
+	return 0
+}
+
+// ListXDSClientsRequest asks for a page of xDS clients.
+type ListXDSClientsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Clients of a page: at most 1000; 0 means 100.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before.
+	PageToken     string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListXDSClientsRequest) Reset() {
+	*x = ListXDSClientsRequest{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListXDSClientsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListXDSClientsRequest) ProtoMessage() {}
+
+func (x *ListXDSClientsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListXDSClientsRequest.ProtoReflect.Descriptor instead.
+func (*ListXDSClientsRequest) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ListXDSClientsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListXDSClientsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListXDSClientsResponse is one page, ordered by the time of connection.
+type ListXDSClientsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The clients.
+	Clients []*XDSClient `protobuf:"bytes,1,rep,name=clients,proto3" json:"clients,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListXDSClientsResponse) Reset() {
+	*x = ListXDSClientsResponse{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListXDSClientsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListXDSClientsResponse) ProtoMessage() {}
+
+func (x *ListXDSClientsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListXDSClientsResponse.ProtoReflect.Descriptor instead.
+func (*ListXDSClientsResponse) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ListXDSClientsResponse) GetClients() []*XDSClient {
+	if x != nil {
+		return x.Clients
+	}
+	return nil
+}
+
+func (x *ListXDSClientsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// XDSClient is one stream of an xDS client.
+type XDSClient struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the stream, unique since the start of the coordinator.
+	Stream uint64 `protobuf:"varint,1,opt,name=stream,proto3" json:"stream,omitempty"`
+	// The identifier of the node.
+	Node string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	// The cluster of the node.
+	Cluster string `protobuf:"bytes,3,opt,name=cluster,proto3" json:"cluster,omitempty"`
+	// The name and version of the program.
+	UserAgent string `protobuf:"bytes,4,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
+	// The address of the client.
+	Peer string `protobuf:"bytes,5,opt,name=peer,proto3" json:"peer,omitempty"`
+	// It gets the plain rendering, because it does not spill over.
+	Plain bool `protobuf:"varint,6,opt,name=plain,proto3" json:"plain,omitempty"`
+	// It uses the incremental protocol.
+	Delta bool `protobuf:"varint,7,opt,name=delta,proto3" json:"delta,omitempty"`
+	// When it connected.
+	Since *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
+	// Its subscriptions, by type.
+	Subscriptions []*XDSSubscription `protobuf:"bytes,9,rep,name=subscriptions,proto3" json:"subscriptions,omitempty"`
+	// The latest rejections: at most 20.
+	Rejections    []*XDSRejection `protobuf:"bytes,10,rep,name=rejections,proto3" json:"rejections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *XDSClient) Reset() {
+	*x = XDSClient{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *XDSClient) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*XDSClient) ProtoMessage() {}
+
+func (x *XDSClient) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use XDSClient.ProtoReflect.Descriptor instead.
+func (*XDSClient) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *XDSClient) GetStream() uint64 {
+	if x != nil {
+		return x.Stream
+	}
+	return 0
+}
+
+func (x *XDSClient) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *XDSClient) GetCluster() string {
+	if x != nil {
+		return x.Cluster
+	}
+	return ""
+}
+
+func (x *XDSClient) GetUserAgent() string {
+	if x != nil {
+		return x.UserAgent
+	}
+	return ""
+}
+
+func (x *XDSClient) GetPeer() string {
+	if x != nil {
+		return x.Peer
+	}
+	return ""
+}
+
+func (x *XDSClient) GetPlain() bool {
+	if x != nil {
+		return x.Plain
+	}
+	return false
+}
+
+func (x *XDSClient) GetDelta() bool {
+	if x != nil {
+		return x.Delta
+	}
+	return false
+}
+
+func (x *XDSClient) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *XDSClient) GetSubscriptions() []*XDSSubscription {
+	if x != nil {
+		return x.Subscriptions
+	}
+	return nil
+}
+
+func (x *XDSClient) GetRejections() []*XDSRejection {
+	if x != nil {
+		return x.Rejections
+	}
+	return nil
+}
+
+// XDSSubscription says how far a client is with the resources of one type.
+type XDSSubscription struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The type, such as type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment.
+	TypeUrl string `protobuf:"bytes,1,opt,name=type_url,json=typeUrl,proto3" json:"type_url,omitempty"`
+	// The number of subscribed resources.
+	Subscribed uint32 `protobuf:"varint,2,opt,name=subscribed,proto3" json:"subscribed,omitempty"`
+	// It subscribes to all resources of the type.
+	Wildcard bool `protobuf:"varint,3,opt,name=wildcard,proto3" json:"wildcard,omitempty"`
+	// The number of resources whose current version the client has not acknowledged.
+	Behind uint32 `protobuf:"varint,4,opt,name=behind,proto3" json:"behind,omitempty"`
+	// The number of responses that the client has acknowledged.
+	Acknowledged uint64 `protobuf:"varint,5,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// The number of responses that the client has rejected.
+	Rejected      uint64 `protobuf:"varint,6,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *XDSSubscription) Reset() {
+	*x = XDSSubscription{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *XDSSubscription) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*XDSSubscription) ProtoMessage() {}
+
+func (x *XDSSubscription) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use XDSSubscription.ProtoReflect.Descriptor instead.
+func (*XDSSubscription) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *XDSSubscription) GetTypeUrl() string {
+	if x != nil {
+		return x.TypeUrl
+	}
+	return ""
+}
+
+func (x *XDSSubscription) GetSubscribed() uint32 {
+	if x != nil {
+		return x.Subscribed
+	}
+	return 0
+}
+
+func (x *XDSSubscription) GetWildcard() bool {
+	if x != nil {
+		return x.Wildcard
+	}
+	return false
+}
+
+func (x *XDSSubscription) GetBehind() uint32 {
+	if x != nil {
+		return x.Behind
+	}
+	return 0
+}
+
+func (x *XDSSubscription) GetAcknowledged() uint64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *XDSSubscription) GetRejected() uint64 {
+	if x != nil {
+		return x.Rejected
+	}
+	return 0
+}
+
+// XDSRejection is one response that a client rejected.
+type XDSRejection struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The type of the resources.
+	TypeUrl string `protobuf:"bytes,1,opt,name=type_url,json=typeUrl,proto3" json:"type_url,omitempty"`
+	// The names of the resources in the response: at most 20.
+	Names []string `protobuf:"bytes,2,rep,name=names,proto3" json:"names,omitempty"`
+	// The reason, in the words of the client: at most 1 KiB.
+	Reason string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When it was rejected.
+	At *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// The node that rejected it.
+	Node          string `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *XDSRejection) Reset() {
+	*x = XDSRejection{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *XDSRejection) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*XDSRejection) ProtoMessage() {}
+
+func (x *XDSRejection) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use XDSRejection.ProtoReflect.Descriptor instead.
+func (*XDSRejection) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *XDSRejection) GetTypeUrl() string {
+	if x != nil {
+		return x.TypeUrl
+	}
+	return ""
+}
+
+func (x *XDSRejection) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *XDSRejection) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *XDSRejection) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *XDSRejection) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// ListXDSResourcesRequest names an xDS client.
+type ListXDSResourcesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The identifier of the node, if exactly one stream has it; or the number of the stream.
+	Node string `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Only resources whose current version the client has not acknowledged.
+	BehindOnly bool `protobuf:"varint,2,opt,name=behind_only,json=behindOnly,proto3" json:"behind_only,omitempty"`
+	// Resources of a page: at most 1000; 0 means 100.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the page before. All other fields must be the same.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListXDSResourcesRequest) Reset() {
+	*x = ListXDSResourcesRequest{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListXDSResourcesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListXDSResourcesRequest) ProtoMessage() {}
+
+func (x *ListXDSResourcesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListXDSResourcesRequest.ProtoReflect.Descriptor instead.
+func (*ListXDSResourcesRequest) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *ListXDSResourcesRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ListXDSResourcesRequest) GetBehindOnly() bool {
+	if x != nil {
+		return x.BehindOnly
+	}
+	return false
+}
+
+func (x *ListXDSResourcesRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListXDSResourcesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListXDSResourcesResponse is one page, ordered by type and name.
+type ListXDSResourcesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The resources.
+	Resources []*XDSResource `protobuf:"bytes,1,rep,name=resources,proto3" json:"resources,omitempty"`
+	// Empty on the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListXDSResourcesResponse) Reset() {
+	*x = ListXDSResourcesResponse{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListXDSResourcesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListXDSResourcesResponse) ProtoMessage() {}
+
+func (x *ListXDSResourcesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListXDSResourcesResponse.ProtoReflect.Descriptor instead.
+func (*ListXDSResourcesResponse) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ListXDSResourcesResponse) GetResources() []*XDSResource {
+	if x != nil {
+		return x.Resources
+	}
+	return nil
+}
+
+func (x *ListXDSResourcesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// XDSResource is one resource as a client has it.
+type XDSResource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The type.
+	TypeUrl string `protobuf:"bytes,1,opt,name=type_url,json=typeUrl,proto3" json:"type_url,omitempty"`
+	// The name for which the client asked.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// The current version. Empty if the resource does not exist.
+	Current string `protobuf:"bytes,3,opt,name=current,proto3" json:"current,omitempty"`
+	// The version that was last sent. Empty if none was sent.
+	Sent string `protobuf:"bytes,4,opt,name=sent,proto3" json:"sent,omitempty"`
+	// The version that the client acknowledged last. Empty if it acknowledged none.
+	Acknowledged string `protobuf:"bytes,5,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// Why the client rejected the version that was sent. Empty if it did not.
+	Rejected      string `protobuf:"bytes,6,opt,name=rejected,proto3" json:"rejected,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *XDSResource) Reset() {
+	*x = XDSResource{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *XDSResource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*XDSResource) ProtoMessage() {}
+
+func (x *XDSResource) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use XDSResource.ProtoReflect.Descriptor instead.
+func (*XDSResource) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *XDSResource) GetTypeUrl() string {
+	if x != nil {
+		return x.TypeUrl
+	}
+	return ""
+}
+
+func (x *XDSResource) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *XDSResource) GetCurrent() string {
+	if x != nil {
+		return x.Current
+	}
+	return ""
+}
+
+func (x *XDSResource) GetSent() string {
+	if x != nil {
+		return x.Sent
+	}
+	return ""
+}
+
+func (x *XDSResource) GetAcknowledged() string {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return ""
+}
+
+func (x *XDSResource) GetRejected() string {
+	if x != nil {
+		return x.Rejected
+	}
+	return ""
+}
+
 // ExplainRequest names an instance or an aggregate.
 type ExplainRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -91,7 +1030,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[0]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -103,7 +1042,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[0]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -116,7 +1055,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExplainRequest) GetName() string {
@@ -139,7 +1078,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[1]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -151,7 +1090,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[1]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -164,7 +1103,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExplainResponse) GetHealth() *Health {
@@ -197,7 +1136,7 @@ type ListTransitionsRequest struct {
 
 func (x *ListTransitionsRequest) Reset() {
 	*x = ListTransitionsRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[2]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -209,7 +1148,7 @@ func (x *ListTransitionsRequest) String() string {
 func (*ListTransitionsRequest) ProtoMessage() {}
 
 func (x *ListTransitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[2]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -222,7 +1161,7 @@ func (x *ListTransitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListTransitionsRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListTransitionsRequest) GetName() string {
@@ -259,7 +1198,7 @@ type ListTransitionsResponse struct {
 
 func (x *ListTransitionsResponse) Reset() {
 	*x = ListTransitionsResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[3]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -271,7 +1210,7 @@ func (x *ListTransitionsResponse) String() string {
 func (*ListTransitionsResponse) ProtoMessage() {}
 
 func (x *ListTransitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[3]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -284,7 +1223,7 @@ func (x *ListTransitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListTransitionsResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListTransitionsResponse) GetTransitions() []*Transition {
@@ -339,7 +1278,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[4]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -351,7 +1290,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[4]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -364,7 +1303,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Transition) GetService() string {
@@ -480,7 +1419,7 @@ type SetOverrideRequest struct {
 
 func (x *SetOverrideRequest) Reset() {
 	*x = SetOverrideRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[5]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -492,7 +1431,7 @@ func (x *SetOverrideRequest) String() string {
 func (*SetOverrideRequest) ProtoMessage() {}
 
 func (x *SetOverrideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[5]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -505,7 +1444,7 @@ func (x *SetOverrideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOverrideRequest.ProtoReflect.Descriptor instead.
 func (*SetOverrideRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SetOverrideRequest) GetName() string {
@@ -552,7 +1491,7 @@ type SetOverrideResponse struct {
 
 func (x *SetOverrideResponse) Reset() {
 	*x = SetOverrideResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[6]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +1503,7 @@ func (x *SetOverrideResponse) String() string {
 func (*SetOverrideResponse) ProtoMessage() {}
 
 func (x *SetOverrideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[6]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +1516,7 @@ func (x *SetOverrideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOverrideResponse.ProtoReflect.Descriptor instead.
 func (*SetOverrideResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 // ClearOverrideRequest names an override.
@@ -595,7 +1534,7 @@ type ClearOverrideRequest struct {
 
 func (x *ClearOverrideRequest) Reset() {
 	*x = ClearOverrideRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[7]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +1546,7 @@ func (x *ClearOverrideRequest) String() string {
 func (*ClearOverrideRequest) ProtoMessage() {}
 
 func (x *ClearOverrideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[7]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +1559,7 @@ func (x *ClearOverrideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearOverrideRequest.ProtoReflect.Descriptor instead.
 func (*ClearOverrideRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ClearOverrideRequest) GetName() string {
@@ -653,7 +1592,7 @@ type ClearOverrideResponse struct {
 
 func (x *ClearOverrideResponse) Reset() {
 	*x = ClearOverrideResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[8]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -665,7 +1604,7 @@ func (x *ClearOverrideResponse) String() string {
 func (*ClearOverrideResponse) ProtoMessage() {}
 
 func (x *ClearOverrideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[8]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -678,7 +1617,7 @@ func (x *ClearOverrideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearOverrideResponse.ProtoReflect.Descriptor instead.
 func (*ClearOverrideResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 // ListOverridesRequest is empty.
@@ -690,7 +1629,7 @@ type ListOverridesRequest struct {
 
 func (x *ListOverridesRequest) Reset() {
 	*x = ListOverridesRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +1641,7 @@ func (x *ListOverridesRequest) String() string {
 func (*ListOverridesRequest) ProtoMessage() {}
 
 func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +1654,7 @@ func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverridesRequest.ProtoReflect.Descriptor instead.
 func (*ListOverridesRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 // ListOverridesResponse has all overrides.
@@ -729,7 +1668,7 @@ type ListOverridesResponse struct {
 
 func (x *ListOverridesResponse) Reset() {
 	*x = ListOverridesResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +1680,7 @@ func (x *ListOverridesResponse) String() string {
 func (*ListOverridesResponse) ProtoMessage() {}
 
 func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +1693,7 @@ func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverridesResponse.ProtoReflect.Descriptor instead.
 func (*ListOverridesResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ListOverridesResponse) GetOverrides() []*ForcedScope {
@@ -778,7 +1717,7 @@ type ForcedScope struct {
 
 func (x *ForcedScope) Reset() {
 	*x = ForcedScope{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1729,7 @@ func (x *ForcedScope) String() string {
 func (*ForcedScope) ProtoMessage() {}
 
 func (x *ForcedScope) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1742,7 @@ func (x *ForcedScope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForcedScope.ProtoReflect.Descriptor instead.
 func (*ForcedScope) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ForcedScope) GetOverride() *Override {
@@ -829,7 +1768,7 @@ type GetCoordinatorRequest struct {
 
 func (x *GetCoordinatorRequest) Reset() {
 	*x = GetCoordinatorRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +1780,7 @@ func (x *GetCoordinatorRequest) String() string {
 func (*GetCoordinatorRequest) ProtoMessage() {}
 
 func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +1793,7 @@ func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 // GetCoordinatorResponse is the state of the coordinator itself.
@@ -918,7 +1857,7 @@ type GetCoordinatorResponse struct {
 
 func (x *GetCoordinatorResponse) Reset() {
 	*x = GetCoordinatorResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1869,7 @@ func (x *GetCoordinatorResponse) String() string {
 func (*GetCoordinatorResponse) ProtoMessage() {}
 
 func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1882,7 @@ func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorResponse.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetCoordinatorResponse) GetBuild() string {
@@ -1126,7 +2065,7 @@ type Guard struct {
 
 func (x *Guard) Reset() {
 	*x = Guard{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +2077,7 @@ func (x *Guard) String() string {
 func (*Guard) ProtoMessage() {}
 
 func (x *Guard) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +2090,7 @@ func (x *Guard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guard.ProtoReflect.Descriptor instead.
 func (*Guard) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Guard) GetZone() string {
@@ -1193,7 +2132,84 @@ var File_meshhealth_v1_admin_proto protoreflect.FileDescriptor
 
 const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x19meshhealth/v1/admin.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"$\n" +
+	"\x19meshhealth/v1/admin.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"i\n" +
+	"\x11ListRoutesRequest\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"\xec\x01\n" +
+	"\x12ListRoutesResponse\x12;\n" +
+	"\tinstances\x18\x01 \x03(\v2\x1d.meshhealth.v1.RoutedInstanceR\tinstances\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12'\n" +
+	"\x0fhealthy_percent\x18\x03 \x01(\rR\x0ehealthyPercent\x12\x18\n" +
+	"\acounted\x18\x04 \x01(\rR\acounted\x12\x1a\n" +
+	"\broutable\x18\x05 \x01(\rR\broutable\x12\x12\n" +
+	"\x04held\x18\x06 \x01(\rR\x04held\"\xb9\x01\n" +
+	"\x0eRoutedInstance\x12-\n" +
+	"\x06health\x18\x01 \x01(\v2\x15.meshhealth.v1.HealthR\x06health\x126\n" +
+	"\tspillover\x18\x02 \x01(\v2\x18.meshhealth.v1.PlacementR\tspillover\x12.\n" +
+	"\x05plain\x18\x03 \x01(\v2\x18.meshhealth.v1.PlacementR\x05plain\x12\x10\n" +
+	"\x03why\x18\x04 \x01(\tR\x03why\"\x9d\x01\n" +
+	"\tPlacement\x12\x18\n" +
+	"\apresent\x18\x01 \x01(\bR\apresent\x12\x16\n" +
+	"\x06health\x18\x02 \x01(\tR\x06health\x12\x1a\n" +
+	"\bpriority\x18\x03 \x01(\rR\bpriority\x12\x19\n" +
+	"\bsub_zone\x18\x04 \x01(\tR\asubZone\x12'\n" +
+	"\x0flocality_weight\x18\x05 \x01(\rR\x0elocalityWeight\"S\n" +
+	"\x15ListXDSClientsRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\"t\n" +
+	"\x16ListXDSClientsResponse\x122\n" +
+	"\aclients\x18\x01 \x03(\v2\x18.meshhealth.v1.XDSClientR\aclients\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xe5\x02\n" +
+	"\tXDSClient\x12\x16\n" +
+	"\x06stream\x18\x01 \x01(\x04R\x06stream\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x18\n" +
+	"\acluster\x18\x03 \x01(\tR\acluster\x12\x1d\n" +
+	"\n" +
+	"user_agent\x18\x04 \x01(\tR\tuserAgent\x12\x12\n" +
+	"\x04peer\x18\x05 \x01(\tR\x04peer\x12\x14\n" +
+	"\x05plain\x18\x06 \x01(\bR\x05plain\x12\x14\n" +
+	"\x05delta\x18\a \x01(\bR\x05delta\x120\n" +
+	"\x05since\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12D\n" +
+	"\rsubscriptions\x18\t \x03(\v2\x1e.meshhealth.v1.XDSSubscriptionR\rsubscriptions\x12;\n" +
+	"\n" +
+	"rejections\x18\n" +
+	" \x03(\v2\x1b.meshhealth.v1.XDSRejectionR\n" +
+	"rejections\"\xc0\x01\n" +
+	"\x0fXDSSubscription\x12\x19\n" +
+	"\btype_url\x18\x01 \x01(\tR\atypeUrl\x12\x1e\n" +
+	"\n" +
+	"subscribed\x18\x02 \x01(\rR\n" +
+	"subscribed\x12\x1a\n" +
+	"\bwildcard\x18\x03 \x01(\bR\bwildcard\x12\x16\n" +
+	"\x06behind\x18\x04 \x01(\rR\x06behind\x12\"\n" +
+	"\facknowledged\x18\x05 \x01(\x04R\facknowledged\x12\x1a\n" +
+	"\brejected\x18\x06 \x01(\x04R\brejected\"\x97\x01\n" +
+	"\fXDSRejection\x12\x19\n" +
+	"\btype_url\x18\x01 \x01(\tR\atypeUrl\x12\x14\n" +
+	"\x05names\x18\x02 \x03(\tR\x05names\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
+	"\x04node\x18\x05 \x01(\tR\x04node\"\x8a\x01\n" +
+	"\x17ListXDSResourcesRequest\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1f\n" +
+	"\vbehind_only\x18\x02 \x01(\bR\n" +
+	"behindOnly\x12\x1b\n" +
+	"\tpage_size\x18\x03 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\"|\n" +
+	"\x18ListXDSResourcesResponse\x128\n" +
+	"\tresources\x18\x01 \x03(\v2\x1a.meshhealth.v1.XDSResourceR\tresources\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xaa\x01\n" +
+	"\vXDSResource\x12\x19\n" +
+	"\btype_url\x18\x01 \x01(\tR\atypeUrl\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
+	"\acurrent\x18\x03 \x01(\tR\acurrent\x12\x12\n" +
+	"\x04sent\x18\x04 \x01(\tR\x04sent\x12\"\n" +
+	"\facknowledged\x18\x05 \x01(\tR\facknowledged\x12\x1a\n" +
+	"\brejected\x18\x06 \x01(\tR\brejected\"$\n" +
 	"\x0eExplainRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"^\n" +
 	"\x0fExplainResponse\x12-\n" +
@@ -1286,14 +2302,18 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\x0eACTION_UNKNOWN\x10\x00\x12\x17\n" +
 	"\x13ACTION_OVERRIDE_SET\x10\x01\x12\x1b\n" +
 	"\x17ACTION_OVERRIDE_CLEARED\x10\x02\x12\x19\n" +
-	"\x15ACTION_OVERRIDE_ENDED\x10\x032\xa7\x04\n" +
+	"\x15ACTION_OVERRIDE_ENDED\x10\x032\xbe\x06\n" +
 	"\fAdminService\x12H\n" +
 	"\aExplain\x12\x1d.meshhealth.v1.ExplainRequest\x1a\x1e.meshhealth.v1.ExplainResponse\x12`\n" +
 	"\x0fListTransitions\x12%.meshhealth.v1.ListTransitionsRequest\x1a&.meshhealth.v1.ListTransitionsResponse\x12T\n" +
 	"\vSetOverride\x12!.meshhealth.v1.SetOverrideRequest\x1a\".meshhealth.v1.SetOverrideResponse\x12Z\n" +
 	"\rClearOverride\x12#.meshhealth.v1.ClearOverrideRequest\x1a$.meshhealth.v1.ClearOverrideResponse\x12Z\n" +
 	"\rListOverrides\x12#.meshhealth.v1.ListOverridesRequest\x1a$.meshhealth.v1.ListOverridesResponse\x12]\n" +
-	"\x0eGetCoordinator\x12$.meshhealth.v1.GetCoordinatorRequest\x1a%.meshhealth.v1.GetCoordinatorResponseBAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
+	"\x0eGetCoordinator\x12$.meshhealth.v1.GetCoordinatorRequest\x1a%.meshhealth.v1.GetCoordinatorResponse\x12Q\n" +
+	"\n" +
+	"ListRoutes\x12 .meshhealth.v1.ListRoutesRequest\x1a!.meshhealth.v1.ListRoutesResponse\x12]\n" +
+	"\x0eListXDSClients\x12$.meshhealth.v1.ListXDSClientsRequest\x1a%.meshhealth.v1.ListXDSClientsResponse\x12c\n" +
+	"\x10ListXDSResources\x12&.meshhealth.v1.ListXDSResourcesRequest\x1a'.meshhealth.v1.ListXDSResourcesResponseBAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
 
 var (
 	file_meshhealth_v1_admin_proto_rawDescOnce sync.Once
@@ -1308,71 +2328,99 @@ func file_meshhealth_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_meshhealth_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_meshhealth_v1_admin_proto_goTypes = []any{
-	(Action)(0),                     // 0: meshhealth.v1.Action
-	(*ExplainRequest)(nil),          // 1: meshhealth.v1.ExplainRequest
-	(*ExplainResponse)(nil),         // 2: meshhealth.v1.ExplainResponse
-	(*ListTransitionsRequest)(nil),  // 3: meshhealth.v1.ListTransitionsRequest
-	(*ListTransitionsResponse)(nil), // 4: meshhealth.v1.ListTransitionsResponse
-	(*Transition)(nil),              // 5: meshhealth.v1.Transition
-	(*SetOverrideRequest)(nil),      // 6: meshhealth.v1.SetOverrideRequest
-	(*SetOverrideResponse)(nil),     // 7: meshhealth.v1.SetOverrideResponse
-	(*ClearOverrideRequest)(nil),    // 8: meshhealth.v1.ClearOverrideRequest
-	(*ClearOverrideResponse)(nil),   // 9: meshhealth.v1.ClearOverrideResponse
-	(*ListOverridesRequest)(nil),    // 10: meshhealth.v1.ListOverridesRequest
-	(*ListOverridesResponse)(nil),   // 11: meshhealth.v1.ListOverridesResponse
-	(*ForcedScope)(nil),             // 12: meshhealth.v1.ForcedScope
-	(*GetCoordinatorRequest)(nil),   // 13: meshhealth.v1.GetCoordinatorRequest
-	(*GetCoordinatorResponse)(nil),  // 14: meshhealth.v1.GetCoordinatorResponse
-	(*Guard)(nil),                   // 15: meshhealth.v1.Guard
-	nil,                             // 16: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	nil,                             // 17: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	(*Health)(nil),                  // 18: meshhealth.v1.Health
-	(Status)(0),                     // 19: meshhealth.v1.Status
-	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
-	(Cause)(0),                      // 21: meshhealth.v1.Cause
-	(*durationpb.Duration)(nil),     // 22: google.protobuf.Duration
-	(*Override)(nil),                // 23: meshhealth.v1.Override
+	(Action)(0),                      // 0: meshhealth.v1.Action
+	(*ListRoutesRequest)(nil),        // 1: meshhealth.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),       // 2: meshhealth.v1.ListRoutesResponse
+	(*RoutedInstance)(nil),           // 3: meshhealth.v1.RoutedInstance
+	(*Placement)(nil),                // 4: meshhealth.v1.Placement
+	(*ListXDSClientsRequest)(nil),    // 5: meshhealth.v1.ListXDSClientsRequest
+	(*ListXDSClientsResponse)(nil),   // 6: meshhealth.v1.ListXDSClientsResponse
+	(*XDSClient)(nil),                // 7: meshhealth.v1.XDSClient
+	(*XDSSubscription)(nil),          // 8: meshhealth.v1.XDSSubscription
+	(*XDSRejection)(nil),             // 9: meshhealth.v1.XDSRejection
+	(*ListXDSResourcesRequest)(nil),  // 10: meshhealth.v1.ListXDSResourcesRequest
+	(*ListXDSResourcesResponse)(nil), // 11: meshhealth.v1.ListXDSResourcesResponse
+	(*XDSResource)(nil),              // 12: meshhealth.v1.XDSResource
+	(*ExplainRequest)(nil),           // 13: meshhealth.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 14: meshhealth.v1.ExplainResponse
+	(*ListTransitionsRequest)(nil),   // 15: meshhealth.v1.ListTransitionsRequest
+	(*ListTransitionsResponse)(nil),  // 16: meshhealth.v1.ListTransitionsResponse
+	(*Transition)(nil),               // 17: meshhealth.v1.Transition
+	(*SetOverrideRequest)(nil),       // 18: meshhealth.v1.SetOverrideRequest
+	(*SetOverrideResponse)(nil),      // 19: meshhealth.v1.SetOverrideResponse
+	(*ClearOverrideRequest)(nil),     // 20: meshhealth.v1.ClearOverrideRequest
+	(*ClearOverrideResponse)(nil),    // 21: meshhealth.v1.ClearOverrideResponse
+	(*ListOverridesRequest)(nil),     // 22: meshhealth.v1.ListOverridesRequest
+	(*ListOverridesResponse)(nil),    // 23: meshhealth.v1.ListOverridesResponse
+	(*ForcedScope)(nil),              // 24: meshhealth.v1.ForcedScope
+	(*GetCoordinatorRequest)(nil),    // 25: meshhealth.v1.GetCoordinatorRequest
+	(*GetCoordinatorResponse)(nil),   // 26: meshhealth.v1.GetCoordinatorResponse
+	(*Guard)(nil),                    // 27: meshhealth.v1.Guard
+	nil,                              // 28: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	nil,                              // 29: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	(*Health)(nil),                   // 30: meshhealth.v1.Health
+	(*timestamppb.Timestamp)(nil),    // 31: google.protobuf.Timestamp
+	(Status)(0),                      // 32: meshhealth.v1.Status
+	(Cause)(0),                       // 33: meshhealth.v1.Cause
+	(*durationpb.Duration)(nil),      // 34: google.protobuf.Duration
+	(*Override)(nil),                 // 35: meshhealth.v1.Override
 }
 var file_meshhealth_v1_admin_proto_depIdxs = []int32{
-	18, // 0: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
-	5,  // 1: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
-	19, // 2: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
-	19, // 3: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
-	20, // 4: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
-	21, // 5: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
-	20, // 6: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
-	0,  // 7: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
-	19, // 8: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
-	22, // 9: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
-	12, // 10: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
-	23, // 11: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
-	22, // 12: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
-	19, // 13: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
-	16, // 14: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	22, // 15: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
-	15, // 16: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
-	17, // 17: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	22, // 18: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
-	20, // 19: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
-	1,  // 20: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
-	3,  // 21: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
-	6,  // 22: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
-	8,  // 23: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
-	10, // 24: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
-	13, // 25: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
-	2,  // 26: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
-	4,  // 27: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
-	7,  // 28: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
-	9,  // 29: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
-	11, // 30: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
-	14, // 31: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
-	26, // [26:32] is the sub-list for method output_type
-	20, // [20:26] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	3,  // 0: meshhealth.v1.ListRoutesResponse.instances:type_name -> meshhealth.v1.RoutedInstance
+	30, // 1: meshhealth.v1.RoutedInstance.health:type_name -> meshhealth.v1.Health
+	4,  // 2: meshhealth.v1.RoutedInstance.spillover:type_name -> meshhealth.v1.Placement
+	4,  // 3: meshhealth.v1.RoutedInstance.plain:type_name -> meshhealth.v1.Placement
+	7,  // 4: meshhealth.v1.ListXDSClientsResponse.clients:type_name -> meshhealth.v1.XDSClient
+	31, // 5: meshhealth.v1.XDSClient.since:type_name -> google.protobuf.Timestamp
+	8,  // 6: meshhealth.v1.XDSClient.subscriptions:type_name -> meshhealth.v1.XDSSubscription
+	9,  // 7: meshhealth.v1.XDSClient.rejections:type_name -> meshhealth.v1.XDSRejection
+	31, // 8: meshhealth.v1.XDSRejection.at:type_name -> google.protobuf.Timestamp
+	12, // 9: meshhealth.v1.ListXDSResourcesResponse.resources:type_name -> meshhealth.v1.XDSResource
+	30, // 10: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
+	17, // 11: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
+	32, // 12: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
+	32, // 13: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
+	31, // 14: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
+	33, // 15: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
+	31, // 16: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
+	0,  // 17: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
+	32, // 18: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
+	34, // 19: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
+	24, // 20: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
+	35, // 21: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
+	34, // 22: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
+	32, // 23: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
+	28, // 24: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	34, // 25: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
+	27, // 26: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
+	29, // 27: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	34, // 28: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
+	31, // 29: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
+	13, // 30: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
+	15, // 31: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
+	18, // 32: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
+	20, // 33: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
+	22, // 34: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
+	25, // 35: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
+	1,  // 36: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
+	5,  // 37: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
+	10, // 38: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
+	14, // 39: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
+	16, // 40: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
+	19, // 41: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
+	21, // 42: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
+	23, // 43: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
+	26, // 44: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
+	2,  // 45: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
+	6,  // 46: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
+	11, // 47: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
+	39, // [39:48] is the sub-list for method output_type
+	30, // [30:39] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_admin_proto_init() }
@@ -1388,7 +2436,7 @@ func file_meshhealth_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_admin_proto_rawDesc), len(file_meshhealth_v1_admin_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,12 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AdminService_Explain_FullMethodName         = "/meshhealth.v1.AdminService/Explain"
-	AdminService_ListTransitions_FullMethodName = "/meshhealth.v1.AdminService/ListTransitions"
-	AdminService_SetOverride_FullMethodName     = "/meshhealth.v1.AdminService/SetOverride"
-	AdminService_ClearOverride_FullMethodName   = "/meshhealth.v1.AdminService/ClearOverride"
-	AdminService_ListOverrides_FullMethodName   = "/meshhealth.v1.AdminService/ListOverrides"
-	AdminService_GetCoordinator_FullMethodName  = "/meshhealth.v1.AdminService/GetCoordinator"
+	AdminService_Explain_FullMethodName          = "/meshhealth.v1.AdminService/Explain"
+	AdminService_ListTransitions_FullMethodName  = "/meshhealth.v1.AdminService/ListTransitions"
+	AdminService_SetOverride_FullMethodName      = "/meshhealth.v1.AdminService/SetOverride"
+	AdminService_ClearOverride_FullMethodName    = "/meshhealth.v1.AdminService/ClearOverride"
+	AdminService_ListOverrides_FullMethodName    = "/meshhealth.v1.AdminService/ListOverrides"
+	AdminService_GetCoordinator_FullMethodName   = "/meshhealth.v1.AdminService/GetCoordinator"
+	AdminService_ListRoutes_FullMethodName       = "/meshhealth.v1.AdminService/ListRoutes"
+	AdminService_ListXDSClients_FullMethodName   = "/meshhealth.v1.AdminService/ListXDSClients"
+	AdminService_ListXDSResources_FullMethodName = "/meshhealth.v1.AdminService/ListXDSResources"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -46,6 +49,12 @@ type AdminServiceClient interface {
 	ListOverrides(ctx context.Context, in *ListOverridesRequest, opts ...grpc.CallOption) (*ListOverridesResponse, error)
 	// GetCoordinator returns the state of the coordinator itself.
 	GetCoordinator(ctx context.Context, in *GetCoordinatorRequest, opts ...grpc.CallOption) (*GetCoordinatorResponse, error)
+	// ListRoutes returns one page of a service's instances as routing clients see them.
+	ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error)
+	// ListXDSClients returns one page of the connected xDS clients.
+	ListXDSClients(ctx context.Context, in *ListXDSClientsRequest, opts ...grpc.CallOption) (*ListXDSClientsResponse, error)
+	// ListXDSResources returns one page of the resources to which an xDS client subscribes.
+	ListXDSResources(ctx context.Context, in *ListXDSResourcesRequest, opts ...grpc.CallOption) (*ListXDSResourcesResponse, error)
 }
 
 type adminServiceClient struct {
@@ -116,6 +125,36 @@ func (c *adminServiceClient) GetCoordinator(ctx context.Context, in *GetCoordina
 	return out, nil
 }
 
+func (c *adminServiceClient) ListRoutes(ctx context.Context, in *ListRoutesRequest, opts ...grpc.CallOption) (*ListRoutesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListRoutesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListRoutes_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListXDSClients(ctx context.Context, in *ListXDSClientsRequest, opts ...grpc.CallOption) (*ListXDSClientsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListXDSClientsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListXDSClients_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListXDSResources(ctx context.Context, in *ListXDSResourcesRequest, opts ...grpc.CallOption) (*ListXDSResourcesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListXDSResourcesResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListXDSResources_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -135,6 +174,12 @@ type AdminServiceServer interface {
 	ListOverrides(context.Context, *ListOverridesRequest) (*ListOverridesResponse, error)
 	// GetCoordinator returns the state of the coordinator itself.
 	GetCoordinator(context.Context, *GetCoordinatorRequest) (*GetCoordinatorResponse, error)
+	// ListRoutes returns one page of a service's instances as routing clients see them.
+	ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error)
+	// ListXDSClients returns one page of the connected xDS clients.
+	ListXDSClients(context.Context, *ListXDSClientsRequest) (*ListXDSClientsResponse, error)
+	// ListXDSResources returns one page of the resources to which an xDS client subscribes.
+	ListXDSResources(context.Context, *ListXDSResourcesRequest) (*ListXDSResourcesResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -162,6 +207,15 @@ func (UnimplementedAdminServiceServer) ListOverrides(context.Context, *ListOverr
 }
 func (UnimplementedAdminServiceServer) GetCoordinator(context.Context, *GetCoordinatorRequest) (*GetCoordinatorResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetCoordinator not implemented")
+}
+func (UnimplementedAdminServiceServer) ListRoutes(context.Context, *ListRoutesRequest) (*ListRoutesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListRoutes not implemented")
+}
+func (UnimplementedAdminServiceServer) ListXDSClients(context.Context, *ListXDSClientsRequest) (*ListXDSClientsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListXDSClients not implemented")
+}
+func (UnimplementedAdminServiceServer) ListXDSResources(context.Context, *ListXDSResourcesRequest) (*ListXDSResourcesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListXDSResources not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -292,6 +346,60 @@ func _AdminService_GetCoordinator_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ListRoutes_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListRoutesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListRoutes(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListRoutes_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListRoutes(ctx, req.(*ListRoutesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListXDSClients_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListXDSClientsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListXDSClients(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListXDSClients_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListXDSClients(ctx, req.(*ListXDSClientsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListXDSResources_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListXDSResourcesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListXDSResources(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListXDSResources_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListXDSResources(ctx, req.(*ListXDSResourcesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -322,6 +430,18 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetCoordinator",
 			Handler:    _AdminService_GetCoordinator_Handler,
+		},
+		{
+			MethodName: "ListRoutes",
+			Handler:    _AdminService_ListRoutes_Handler,
+		},
+		{
+			MethodName: "ListXDSClients",
+			Handler:    _AdminService_ListXDSClients_Handler,
+		},
+		{
+			MethodName: "ListXDSResources",
+			Handler:    _AdminService_ListXDSResources_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

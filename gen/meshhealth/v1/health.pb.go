@@ -142,8 +142,10 @@ type Selector struct {
 	// Only aggregates of services, zones and the mesh, and no instances. With zone, only the
 	// aggregates of that zone.
 	AggregatesOnly bool `protobuf:"varint,5,opt,name=aggregates_only,json=aggregatesOnly,proto3" json:"aggregates_only,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The source that maintains the static registration of an instance.
+	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Selector) Reset() {
@@ -209,6 +211,13 @@ func (x *Selector) GetAggregatesOnly() bool {
 		return x.AggregatesOnly
 	}
 	return false
+}
+
+func (x *Selector) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
 }
 
 // ListRequest asks for a page.
@@ -610,7 +619,22 @@ type Health struct {
 	// When this entry was made, by the sender's clock. The ages in it refer to this time.
 	At *timestamppb.Timestamp `protobuf:"bytes,25,opt,name=at,proto3" json:"at,omitempty"`
 	// The number of services whose root is this service.
-	Affected      uint32 `protobuf:"varint,26,opt,name=affected,proto3" json:"affected,omitempty"`
+	Affected uint32 `protobuf:"varint,26,opt,name=affected,proto3" json:"affected,omitempty"`
+	// What routing clients learn of an instance.
+	Route Route `protobuf:"varint,27,opt,name=route,proto3,enum=meshhealth.v1.Route" json:"route,omitempty"`
+	// The route is kept from before, although the status says something else: the status is
+	// UNKNOWN, or too many instances of the service cannot be reached.
+	RouteKept bool `protobuf:"varint,28,opt,name=route_kept,json=routeKept,proto3" json:"route_kept,omitempty"`
+	// The IP address and port that routing clients use. Empty if it is not known yet, or
+	// unless the caller may see addresses.
+	Endpoint string `protobuf:"bytes,29,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// Where the instance receives traffic, as it was registered. The address is empty unless
+	// the caller may see addresses.
+	Traffic *Traffic `protobuf:"bytes,30,opt,name=traffic,proto3" json:"traffic,omitempty"`
+	// The region of an instance.
+	Region string `protobuf:"bytes,31,opt,name=region,proto3" json:"region,omitempty"`
+	// Who maintains the static registration.
+	Source        string `protobuf:"bytes,32,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -827,6 +851,114 @@ func (x *Health) GetAffected() uint32 {
 	return 0
 }
 
+func (x *Health) GetRoute() Route {
+	if x != nil {
+		return x.Route
+	}
+	return Route_ROUTE_NONE
+}
+
+func (x *Health) GetRouteKept() bool {
+	if x != nil {
+		return x.RouteKept
+	}
+	return false
+}
+
+func (x *Health) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *Health) GetTraffic() *Traffic {
+	if x != nil {
+		return x.Traffic
+	}
+	return nil
+}
+
+func (x *Health) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Health) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+// Traffic says where an instance receives traffic, and how much.
+type Traffic struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The address: host:port, or `:port` for the host of the health address. Empty means the
+	// health address. A host is an IP address, or the same name as in the health address.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// The share of traffic, relative to the other instances: 1 to 128. 0 means 1.
+	Weight uint32 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	// The names that a certificate of the service may have: at most 16. If there is any, the
+	// service speaks TLS.
+	TlsNames      []string `protobuf:"bytes,3,rep,name=tls_names,json=tlsNames,proto3" json:"tls_names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Traffic) Reset() {
+	*x = Traffic{}
+	mi := &file_meshhealth_v1_health_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Traffic) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Traffic) ProtoMessage() {}
+
+func (x *Traffic) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_health_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Traffic.ProtoReflect.Descriptor instead.
+func (*Traffic) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Traffic) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Traffic) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *Traffic) GetTlsNames() []string {
+	if x != nil {
+		return x.TlsNames
+	}
+	return nil
+}
+
 // CheckHealth is the state of one check of an instance.
 type CheckHealth struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -860,7 +992,7 @@ type CheckHealth struct {
 
 func (x *CheckHealth) Reset() {
 	*x = CheckHealth{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[8]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +1004,7 @@ func (x *CheckHealth) String() string {
 func (*CheckHealth) ProtoMessage() {}
 
 func (x *CheckHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[8]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1017,7 @@ func (x *CheckHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckHealth.ProtoReflect.Descriptor instead.
 func (*CheckHealth) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{8}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CheckHealth) GetName() string {
@@ -999,7 +1131,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1143,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1156,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{9}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Counts) GetServing() uint32 {
@@ -1105,7 +1237,7 @@ type Figures struct {
 
 func (x *Figures) Reset() {
 	*x = Figures{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1117,7 +1249,7 @@ func (x *Figures) String() string {
 func (*Figures) ProtoMessage() {}
 
 func (x *Figures) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1130,7 +1262,7 @@ func (x *Figures) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Figures.ProtoReflect.Descriptor instead.
 func (*Figures) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{10}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Figures) GetService() string {
@@ -1173,7 +1305,7 @@ type Metrics struct {
 
 func (x *Metrics) Reset() {
 	*x = Metrics{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[11]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1185,7 +1317,7 @@ func (x *Metrics) String() string {
 func (*Metrics) ProtoMessage() {}
 
 func (x *Metrics) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[11]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1198,7 +1330,7 @@ func (x *Metrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metrics.ProtoReflect.Descriptor instead.
 func (*Metrics) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{11}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Metrics) GetRuns() uint64 {
@@ -1257,7 +1389,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[12]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1269,7 +1401,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[12]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1282,7 +1414,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{12}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Override) GetStatus() Status {
@@ -1336,13 +1468,14 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\aservice\x18\x01 \x01(\tR\aservice\"m\n" +
 	"\rCheckResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.meshhealth.v1.StatusR\x06status\x12-\n" +
-	"\x06health\x18\x02 \x01(\v2\x15.meshhealth.v1.HealthR\x06health\"\x8e\x02\n" +
+	"\x06health\x18\x02 \x01(\v2\x15.meshhealth.v1.HealthR\x06health\"\xa6\x02\n" +
 	"\bSelector\x12\x1a\n" +
 	"\bservices\x18\x01 \x03(\tR\bservices\x12;\n" +
 	"\x06labels\x18\x02 \x03(\v2#.meshhealth.v1.Selector.LabelsEntryR\x06labels\x12\x12\n" +
 	"\x04zone\x18\x03 \x01(\tR\x04zone\x121\n" +
 	"\bstatuses\x18\x04 \x03(\x0e2\x15.meshhealth.v1.StatusR\bstatuses\x12'\n" +
-	"\x0faggregates_only\x18\x05 \x01(\bR\x0eaggregatesOnly\x1a9\n" +
+	"\x0faggregates_only\x18\x05 \x01(\bR\x0eaggregatesOnly\x12\x16\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"~\n" +
@@ -1372,7 +1505,7 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\x05build\x18\b \x01(\tR\x05build\x120\n" +
 	"\afigures\x18\t \x03(\v2\x16.meshhealth.v1.FiguresR\afigures\x12*\n" +
 	"\x02at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb1\b\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xfa\t\n" +
 	"\x06Health\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12-\n" +
@@ -1401,10 +1534,21 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\x06static\x18\x17 \x01(\bR\x06static\x120\n" +
 	"\ametrics\x18\x18 \x01(\v2\x16.meshhealth.v1.MetricsR\ametrics\x12*\n" +
 	"\x02at\x18\x19 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x1a\n" +
-	"\baffected\x18\x1a \x01(\rR\baffected\x1a9\n" +
+	"\baffected\x18\x1a \x01(\rR\baffected\x12*\n" +
+	"\x05route\x18\x1b \x01(\x0e2\x14.meshhealth.v1.RouteR\x05route\x12\x1d\n" +
+	"\n" +
+	"route_kept\x18\x1c \x01(\bR\trouteKept\x12\x1a\n" +
+	"\bendpoint\x18\x1d \x01(\tR\bendpoint\x120\n" +
+	"\atraffic\x18\x1e \x01(\v2\x16.meshhealth.v1.TrafficR\atraffic\x12\x16\n" +
+	"\x06region\x18\x1f \x01(\tR\x06region\x12\x16\n" +
+	"\x06source\x18  \x01(\tR\x06source\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd3\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"X\n" +
+	"\aTraffic\x12\x18\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\rR\x06weight\x12\x1b\n" +
+	"\ttls_names\x18\x03 \x03(\tR\btlsNames\"\xd3\x03\n" +
 	"\vCheckHealth\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12-\n" +
 	"\x06status\x18\x02 \x01(\x0e2\x15.meshhealth.v1.StatusR\x06status\x12*\n" +
@@ -1470,7 +1614,7 @@ func file_meshhealth_v1_health_proto_rawDescGZIP() []byte {
 	return file_meshhealth_v1_health_proto_rawDescData
 }
 
-var file_meshhealth_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_meshhealth_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_meshhealth_v1_health_proto_goTypes = []any{
 	(*CheckRequest)(nil),          // 0: meshhealth.v1.CheckRequest
 	(*CheckResponse)(nil),         // 1: meshhealth.v1.CheckResponse
@@ -1480,67 +1624,71 @@ var file_meshhealth_v1_health_proto_goTypes = []any{
 	(*WatchRequest)(nil),          // 5: meshhealth.v1.WatchRequest
 	(*WatchResponse)(nil),         // 6: meshhealth.v1.WatchResponse
 	(*Health)(nil),                // 7: meshhealth.v1.Health
-	(*CheckHealth)(nil),           // 8: meshhealth.v1.CheckHealth
-	(*Counts)(nil),                // 9: meshhealth.v1.Counts
-	(*Figures)(nil),               // 10: meshhealth.v1.Figures
-	(*Metrics)(nil),               // 11: meshhealth.v1.Metrics
-	(*Override)(nil),              // 12: meshhealth.v1.Override
-	nil,                           // 13: meshhealth.v1.Selector.LabelsEntry
-	nil,                           // 14: meshhealth.v1.Health.LabelsEntry
-	nil,                           // 15: meshhealth.v1.Metrics.GaugesEntry
-	(Status)(0),                   // 16: meshhealth.v1.Status
-	(*durationpb.Duration)(nil),   // 17: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
-	(Cause)(0),                    // 19: meshhealth.v1.Cause
+	(*Traffic)(nil),               // 8: meshhealth.v1.Traffic
+	(*CheckHealth)(nil),           // 9: meshhealth.v1.CheckHealth
+	(*Counts)(nil),                // 10: meshhealth.v1.Counts
+	(*Figures)(nil),               // 11: meshhealth.v1.Figures
+	(*Metrics)(nil),               // 12: meshhealth.v1.Metrics
+	(*Override)(nil),              // 13: meshhealth.v1.Override
+	nil,                           // 14: meshhealth.v1.Selector.LabelsEntry
+	nil,                           // 15: meshhealth.v1.Health.LabelsEntry
+	nil,                           // 16: meshhealth.v1.Metrics.GaugesEntry
+	(Status)(0),                   // 17: meshhealth.v1.Status
+	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
+	(Cause)(0),                    // 20: meshhealth.v1.Cause
+	(Route)(0),                    // 21: meshhealth.v1.Route
 }
 var file_meshhealth_v1_health_proto_depIdxs = []int32{
-	16, // 0: meshhealth.v1.CheckResponse.status:type_name -> meshhealth.v1.Status
+	17, // 0: meshhealth.v1.CheckResponse.status:type_name -> meshhealth.v1.Status
 	7,  // 1: meshhealth.v1.CheckResponse.health:type_name -> meshhealth.v1.Health
-	13, // 2: meshhealth.v1.Selector.labels:type_name -> meshhealth.v1.Selector.LabelsEntry
-	16, // 3: meshhealth.v1.Selector.statuses:type_name -> meshhealth.v1.Status
+	14, // 2: meshhealth.v1.Selector.labels:type_name -> meshhealth.v1.Selector.LabelsEntry
+	17, // 3: meshhealth.v1.Selector.statuses:type_name -> meshhealth.v1.Status
 	2,  // 4: meshhealth.v1.ListRequest.selector:type_name -> meshhealth.v1.Selector
 	7,  // 5: meshhealth.v1.ListResponse.entries:type_name -> meshhealth.v1.Health
 	2,  // 6: meshhealth.v1.WatchRequest.selector:type_name -> meshhealth.v1.Selector
-	17, // 7: meshhealth.v1.WatchRequest.heartbeat:type_name -> google.protobuf.Duration
-	17, // 8: meshhealth.v1.WatchRequest.figures_every:type_name -> google.protobuf.Duration
+	18, // 7: meshhealth.v1.WatchRequest.heartbeat:type_name -> google.protobuf.Duration
+	18, // 8: meshhealth.v1.WatchRequest.figures_every:type_name -> google.protobuf.Duration
 	7,  // 9: meshhealth.v1.WatchResponse.entries:type_name -> meshhealth.v1.Health
-	10, // 10: meshhealth.v1.WatchResponse.figures:type_name -> meshhealth.v1.Figures
-	18, // 11: meshhealth.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
-	16, // 12: meshhealth.v1.Health.status:type_name -> meshhealth.v1.Status
-	19, // 13: meshhealth.v1.Health.cause:type_name -> meshhealth.v1.Cause
-	18, // 14: meshhealth.v1.Health.since:type_name -> google.protobuf.Timestamp
-	17, // 15: meshhealth.v1.Health.age:type_name -> google.protobuf.Duration
-	18, // 16: meshhealth.v1.Health.next_at:type_name -> google.protobuf.Timestamp
-	19, // 17: meshhealth.v1.Health.next_cause:type_name -> meshhealth.v1.Cause
-	18, // 18: meshhealth.v1.Health.first_failure:type_name -> google.protobuf.Timestamp
-	12, // 19: meshhealth.v1.Health.override:type_name -> meshhealth.v1.Override
-	8,  // 20: meshhealth.v1.Health.checks:type_name -> meshhealth.v1.CheckHealth
-	9,  // 21: meshhealth.v1.Health.counts:type_name -> meshhealth.v1.Counts
-	14, // 22: meshhealth.v1.Health.labels:type_name -> meshhealth.v1.Health.LabelsEntry
-	11, // 23: meshhealth.v1.Health.metrics:type_name -> meshhealth.v1.Metrics
-	18, // 24: meshhealth.v1.Health.at:type_name -> google.protobuf.Timestamp
-	16, // 25: meshhealth.v1.CheckHealth.status:type_name -> meshhealth.v1.Status
-	19, // 26: meshhealth.v1.CheckHealth.cause:type_name -> meshhealth.v1.Cause
-	17, // 27: meshhealth.v1.CheckHealth.last_run_age:type_name -> google.protobuf.Duration
-	17, // 28: meshhealth.v1.CheckHealth.response_time:type_name -> google.protobuf.Duration
-	11, // 29: meshhealth.v1.Figures.metrics:type_name -> meshhealth.v1.Metrics
-	17, // 30: meshhealth.v1.Metrics.response_time_p50:type_name -> google.protobuf.Duration
-	17, // 31: meshhealth.v1.Metrics.response_time_p99:type_name -> google.protobuf.Duration
-	15, // 32: meshhealth.v1.Metrics.gauges:type_name -> meshhealth.v1.Metrics.GaugesEntry
-	16, // 33: meshhealth.v1.Override.status:type_name -> meshhealth.v1.Status
-	18, // 34: meshhealth.v1.Override.set_at:type_name -> google.protobuf.Timestamp
-	18, // 35: meshhealth.v1.Override.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 36: meshhealth.v1.HealthService.Check:input_type -> meshhealth.v1.CheckRequest
-	3,  // 37: meshhealth.v1.HealthService.List:input_type -> meshhealth.v1.ListRequest
-	5,  // 38: meshhealth.v1.HealthService.Watch:input_type -> meshhealth.v1.WatchRequest
-	1,  // 39: meshhealth.v1.HealthService.Check:output_type -> meshhealth.v1.CheckResponse
-	4,  // 40: meshhealth.v1.HealthService.List:output_type -> meshhealth.v1.ListResponse
-	6,  // 41: meshhealth.v1.HealthService.Watch:output_type -> meshhealth.v1.WatchResponse
-	39, // [39:42] is the sub-list for method output_type
-	36, // [36:39] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	11, // 10: meshhealth.v1.WatchResponse.figures:type_name -> meshhealth.v1.Figures
+	19, // 11: meshhealth.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
+	17, // 12: meshhealth.v1.Health.status:type_name -> meshhealth.v1.Status
+	20, // 13: meshhealth.v1.Health.cause:type_name -> meshhealth.v1.Cause
+	19, // 14: meshhealth.v1.Health.since:type_name -> google.protobuf.Timestamp
+	18, // 15: meshhealth.v1.Health.age:type_name -> google.protobuf.Duration
+	19, // 16: meshhealth.v1.Health.next_at:type_name -> google.protobuf.Timestamp
+	20, // 17: meshhealth.v1.Health.next_cause:type_name -> meshhealth.v1.Cause
+	19, // 18: meshhealth.v1.Health.first_failure:type_name -> google.protobuf.Timestamp
+	13, // 19: meshhealth.v1.Health.override:type_name -> meshhealth.v1.Override
+	9,  // 20: meshhealth.v1.Health.checks:type_name -> meshhealth.v1.CheckHealth
+	10, // 21: meshhealth.v1.Health.counts:type_name -> meshhealth.v1.Counts
+	15, // 22: meshhealth.v1.Health.labels:type_name -> meshhealth.v1.Health.LabelsEntry
+	12, // 23: meshhealth.v1.Health.metrics:type_name -> meshhealth.v1.Metrics
+	19, // 24: meshhealth.v1.Health.at:type_name -> google.protobuf.Timestamp
+	21, // 25: meshhealth.v1.Health.route:type_name -> meshhealth.v1.Route
+	8,  // 26: meshhealth.v1.Health.traffic:type_name -> meshhealth.v1.Traffic
+	17, // 27: meshhealth.v1.CheckHealth.status:type_name -> meshhealth.v1.Status
+	20, // 28: meshhealth.v1.CheckHealth.cause:type_name -> meshhealth.v1.Cause
+	18, // 29: meshhealth.v1.CheckHealth.last_run_age:type_name -> google.protobuf.Duration
+	18, // 30: meshhealth.v1.CheckHealth.response_time:type_name -> google.protobuf.Duration
+	12, // 31: meshhealth.v1.Figures.metrics:type_name -> meshhealth.v1.Metrics
+	18, // 32: meshhealth.v1.Metrics.response_time_p50:type_name -> google.protobuf.Duration
+	18, // 33: meshhealth.v1.Metrics.response_time_p99:type_name -> google.protobuf.Duration
+	16, // 34: meshhealth.v1.Metrics.gauges:type_name -> meshhealth.v1.Metrics.GaugesEntry
+	17, // 35: meshhealth.v1.Override.status:type_name -> meshhealth.v1.Status
+	19, // 36: meshhealth.v1.Override.set_at:type_name -> google.protobuf.Timestamp
+	19, // 37: meshhealth.v1.Override.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 38: meshhealth.v1.HealthService.Check:input_type -> meshhealth.v1.CheckRequest
+	3,  // 39: meshhealth.v1.HealthService.List:input_type -> meshhealth.v1.ListRequest
+	5,  // 40: meshhealth.v1.HealthService.Watch:input_type -> meshhealth.v1.WatchRequest
+	1,  // 41: meshhealth.v1.HealthService.Check:output_type -> meshhealth.v1.CheckResponse
+	4,  // 42: meshhealth.v1.HealthService.List:output_type -> meshhealth.v1.ListResponse
+	6,  // 43: meshhealth.v1.HealthService.Watch:output_type -> meshhealth.v1.WatchResponse
+	41, // [41:44] is the sub-list for method output_type
+	38, // [38:41] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_health_proto_init() }
@@ -1549,14 +1697,14 @@ func file_meshhealth_v1_health_proto_init() {
 		return
 	}
 	file_meshhealth_v1_status_proto_init()
-	file_meshhealth_v1_health_proto_msgTypes[8].OneofWrappers = []any{}
+	file_meshhealth_v1_health_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_health_proto_rawDesc), len(file_meshhealth_v1_health_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -70,7 +70,15 @@ type Registration struct {
 	// configuration of the coordinator has precedence.
 	Protocol string `protobuf:"bytes,17,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	// The mesh is NOT_SERVING as soon as this service is. It excludes optional.
-	Critical      bool `protobuf:"varint,18,opt,name=critical,proto3" json:"critical,omitempty"`
+	Critical bool `protobuf:"varint,18,opt,name=critical,proto3" json:"critical,omitempty"`
+	// Where the instance receives traffic. Absent means at address, with weight 1 and without
+	// TLS.
+	Traffic *Traffic `protobuf:"bytes,19,opt,name=traffic,proto3" json:"traffic,omitempty"`
+	// The region, in which the zone is: at most 63 bytes.
+	Region string `protobuf:"bytes,20,opt,name=region,proto3" json:"region,omitempty"`
+	// Who maintains this static registration: at most 63 characters of [A-Za-z0-9._-]. A
+	// program finds its own registrations by it. An instance with a lease must not set it.
+	Source        string `protobuf:"bytes,21,opt,name=source,proto3" json:"source,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -229,6 +237,27 @@ func (x *Registration) GetCritical() bool {
 		return x.Critical
 	}
 	return false
+}
+
+func (x *Registration) GetTraffic() *Traffic {
+	if x != nil {
+		return x.Traffic
+	}
+	return nil
+}
+
+func (x *Registration) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+func (x *Registration) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
 }
 
 // RegisterRequest carries 1 to 500 registrations.
@@ -796,7 +825,7 @@ var File_meshhealth_v1_registry_proto protoreflect.FileDescriptor
 
 const file_meshhealth_v1_registry_proto_rawDesc = "" +
 	"\n" +
-	"\x1cmeshhealth/v1/registry.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"\xe8\x04\n" +
+	"\x1cmeshhealth/v1/registry.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"\xca\x05\n" +
 	"\fRegistration\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12\x18\n" +
@@ -818,7 +847,10 @@ const file_meshhealth_v1_registry_proto_rawDesc = "" +
 	"\x03key\x18\x0f \x01(\fR\x03key\x12\x16\n" +
 	"\x06proves\x18\x10 \x01(\bR\x06proves\x12\x1a\n" +
 	"\bprotocol\x18\x11 \x01(\tR\bprotocol\x12\x1a\n" +
-	"\bcritical\x18\x12 \x01(\bR\bcritical\x1a9\n" +
+	"\bcritical\x18\x12 \x01(\bR\bcritical\x120\n" +
+	"\atraffic\x18\x13 \x01(\v2\x16.meshhealth.v1.TrafficR\atraffic\x12\x16\n" +
+	"\x06region\x18\x14 \x01(\tR\x06region\x12\x16\n" +
+	"\x06source\x18\x15 \x01(\tR\x06source\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"T\n" +
@@ -889,35 +921,37 @@ var file_meshhealth_v1_registry_proto_goTypes = []any{
 	(*ReportResponse)(nil),      // 9: meshhealth.v1.ReportResponse
 	nil,                         // 10: meshhealth.v1.Registration.LabelsEntry
 	(*durationpb.Duration)(nil), // 11: google.protobuf.Duration
-	(Status)(0),                 // 12: meshhealth.v1.Status
-	(Cause)(0),                  // 13: meshhealth.v1.Cause
-	(*CheckHealth)(nil),         // 14: meshhealth.v1.CheckHealth
-	(*Metrics)(nil),             // 15: meshhealth.v1.Metrics
+	(*Traffic)(nil),             // 12: meshhealth.v1.Traffic
+	(Status)(0),                 // 13: meshhealth.v1.Status
+	(Cause)(0),                  // 14: meshhealth.v1.Cause
+	(*CheckHealth)(nil),         // 15: meshhealth.v1.CheckHealth
+	(*Metrics)(nil),             // 16: meshhealth.v1.Metrics
 }
 var file_meshhealth_v1_registry_proto_depIdxs = []int32{
 	10, // 0: meshhealth.v1.Registration.labels:type_name -> meshhealth.v1.Registration.LabelsEntry
 	11, // 1: meshhealth.v1.Registration.ttl:type_name -> google.protobuf.Duration
-	0,  // 2: meshhealth.v1.RegisterRequest.registrations:type_name -> meshhealth.v1.Registration
-	3,  // 3: meshhealth.v1.RegisterResponse.leases:type_name -> meshhealth.v1.Lease
-	11, // 4: meshhealth.v1.Lease.ttl:type_name -> google.protobuf.Duration
-	11, // 5: meshhealth.v1.RenewResponse.ttl:type_name -> google.protobuf.Duration
-	12, // 6: meshhealth.v1.ReportRequest.status:type_name -> meshhealth.v1.Status
-	13, // 7: meshhealth.v1.ReportRequest.cause:type_name -> meshhealth.v1.Cause
-	14, // 8: meshhealth.v1.ReportRequest.checks:type_name -> meshhealth.v1.CheckHealth
-	15, // 9: meshhealth.v1.ReportRequest.metrics:type_name -> meshhealth.v1.Metrics
-	1,  // 10: meshhealth.v1.RegistryService.Register:input_type -> meshhealth.v1.RegisterRequest
-	4,  // 11: meshhealth.v1.RegistryService.Renew:input_type -> meshhealth.v1.RenewRequest
-	6,  // 12: meshhealth.v1.RegistryService.Deregister:input_type -> meshhealth.v1.DeregisterRequest
-	8,  // 13: meshhealth.v1.RegistryService.Report:input_type -> meshhealth.v1.ReportRequest
-	2,  // 14: meshhealth.v1.RegistryService.Register:output_type -> meshhealth.v1.RegisterResponse
-	5,  // 15: meshhealth.v1.RegistryService.Renew:output_type -> meshhealth.v1.RenewResponse
-	7,  // 16: meshhealth.v1.RegistryService.Deregister:output_type -> meshhealth.v1.DeregisterResponse
-	9,  // 17: meshhealth.v1.RegistryService.Report:output_type -> meshhealth.v1.ReportResponse
-	14, // [14:18] is the sub-list for method output_type
-	10, // [10:14] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	12, // 2: meshhealth.v1.Registration.traffic:type_name -> meshhealth.v1.Traffic
+	0,  // 3: meshhealth.v1.RegisterRequest.registrations:type_name -> meshhealth.v1.Registration
+	3,  // 4: meshhealth.v1.RegisterResponse.leases:type_name -> meshhealth.v1.Lease
+	11, // 5: meshhealth.v1.Lease.ttl:type_name -> google.protobuf.Duration
+	11, // 6: meshhealth.v1.RenewResponse.ttl:type_name -> google.protobuf.Duration
+	13, // 7: meshhealth.v1.ReportRequest.status:type_name -> meshhealth.v1.Status
+	14, // 8: meshhealth.v1.ReportRequest.cause:type_name -> meshhealth.v1.Cause
+	15, // 9: meshhealth.v1.ReportRequest.checks:type_name -> meshhealth.v1.CheckHealth
+	16, // 10: meshhealth.v1.ReportRequest.metrics:type_name -> meshhealth.v1.Metrics
+	1,  // 11: meshhealth.v1.RegistryService.Register:input_type -> meshhealth.v1.RegisterRequest
+	4,  // 12: meshhealth.v1.RegistryService.Renew:input_type -> meshhealth.v1.RenewRequest
+	6,  // 13: meshhealth.v1.RegistryService.Deregister:input_type -> meshhealth.v1.DeregisterRequest
+	8,  // 14: meshhealth.v1.RegistryService.Report:input_type -> meshhealth.v1.ReportRequest
+	2,  // 15: meshhealth.v1.RegistryService.Register:output_type -> meshhealth.v1.RegisterResponse
+	5,  // 16: meshhealth.v1.RegistryService.Renew:output_type -> meshhealth.v1.RenewResponse
+	7,  // 17: meshhealth.v1.RegistryService.Deregister:output_type -> meshhealth.v1.DeregisterResponse
+	9,  // 18: meshhealth.v1.RegistryService.Report:output_type -> meshhealth.v1.ReportResponse
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_registry_proto_init() }

@@ -233,6 +233,73 @@ func (Cause) EnumDescriptor() ([]byte, []int) {
 	return file_meshhealth_v1_status_proto_rawDescGZIP(), []int{1}
 }
 
+// Route says what routing clients learn of an instance: xDS clients, resolvers and writers for
+// Kubernetes.
+type Route int32
+
+const (
+	// buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX
+	// Nothing. The instance has not been routable yet, or it is no instance.
+	Route_ROUTE_NONE Route = 0
+	// It receives traffic.
+	Route_ROUTE_HEALTHY Route = 1
+	// It receives traffic that the healthy instances cannot take.
+	Route_ROUTE_DEGRADED Route = 2
+	// It receives no traffic.
+	Route_ROUTE_UNHEALTHY Route = 3
+	// It receives no new traffic and leaves on purpose.
+	Route_ROUTE_DRAINING Route = 4
+	// Nothing, because another instance of the service has the same endpoint.
+	Route_ROUTE_DUPLICATE Route = 5
+)
+
+// Enum value maps for Route.
+var (
+	Route_name = map[int32]string{
+		0: "ROUTE_NONE",
+		1: "ROUTE_HEALTHY",
+		2: "ROUTE_DEGRADED",
+		3: "ROUTE_UNHEALTHY",
+		4: "ROUTE_DRAINING",
+		5: "ROUTE_DUPLICATE",
+	}
+	Route_value = map[string]int32{
+		"ROUTE_NONE":      0,
+		"ROUTE_HEALTHY":   1,
+		"ROUTE_DEGRADED":  2,
+		"ROUTE_UNHEALTHY": 3,
+		"ROUTE_DRAINING":  4,
+		"ROUTE_DUPLICATE": 5,
+	}
+)
+
+func (x Route) Enum() *Route {
+	p := new(Route)
+	*p = x
+	return p
+}
+
+func (x Route) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Route) Descriptor() protoreflect.EnumDescriptor {
+	return file_meshhealth_v1_status_proto_enumTypes[2].Descriptor()
+}
+
+func (Route) Type() protoreflect.EnumType {
+	return &file_meshhealth_v1_status_proto_enumTypes[2]
+}
+
+func (x Route) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Route.Descriptor instead.
+func (Route) EnumDescriptor() ([]byte, []int) {
+	return file_meshhealth_v1_status_proto_rawDescGZIP(), []int{2}
+}
+
 var File_meshhealth_v1_status_proto protoreflect.FileDescriptor
 
 const file_meshhealth_v1_status_proto_rawDesc = "" +
@@ -272,7 +339,15 @@ const file_meshhealth_v1_status_proto_rawDesc = "" +
 	"\x11CAUSE_UNCONFIRMED\x10\x14\x12\x12\n" +
 	"\x0eCAUSE_STARTING\x10\x15\x12\x0f\n" +
 	"\vCAUSE_QUOTA\x10\x16\x12\x13\n" +
-	"\x0fCAUSE_MALFORMED\x10\x17BAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
+	"\x0fCAUSE_MALFORMED\x10\x17*|\n" +
+	"\x05Route\x12\x0e\n" +
+	"\n" +
+	"ROUTE_NONE\x10\x00\x12\x11\n" +
+	"\rROUTE_HEALTHY\x10\x01\x12\x12\n" +
+	"\x0eROUTE_DEGRADED\x10\x02\x12\x13\n" +
+	"\x0fROUTE_UNHEALTHY\x10\x03\x12\x12\n" +
+	"\x0eROUTE_DRAINING\x10\x04\x12\x13\n" +
+	"\x0fROUTE_DUPLICATE\x10\x05BAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
 
 var (
 	file_meshhealth_v1_status_proto_rawDescOnce sync.Once
@@ -286,10 +361,11 @@ func file_meshhealth_v1_status_proto_rawDescGZIP() []byte {
 	return file_meshhealth_v1_status_proto_rawDescData
 }
 
-var file_meshhealth_v1_status_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_meshhealth_v1_status_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
 var file_meshhealth_v1_status_proto_goTypes = []any{
 	(Status)(0), // 0: meshhealth.v1.Status
 	(Cause)(0),  // 1: meshhealth.v1.Cause
+	(Route)(0),  // 2: meshhealth.v1.Route
 }
 var file_meshhealth_v1_status_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -309,7 +385,7 @@ func file_meshhealth_v1_status_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_status_proto_rawDesc), len(file_meshhealth_v1_status_proto_rawDesc)),
-			NumEnums:      2,
+			NumEnums:      3,
 			NumMessages:   0,
 			NumExtensions: 0,
 			NumServices:   0,

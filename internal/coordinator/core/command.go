@@ -96,7 +96,10 @@ func (c *Command) size() int {
 func sizeOfRegistration(r *wire.Registration) int {
 	s := &r.Spec
 	n := 1024 + len(r.ID.Service) + len(r.ID.Instance) + len(s.Address) + len(s.HealthName) + len(s.Incarnation) +
-		len(s.Zone) + len(s.Version) + len(s.ServerName)
+		len(s.Zone) + len(s.Version) + len(s.ServerName) + len(s.Region) + len(s.Source) + len(s.Traffic.Address)
+	for _, name := range s.Traffic.TLSNames {
+		n += 32 + len(name)
+	}
 	for key, value := range s.Labels {
 		n += 96 + len(key) + len(value)
 	}

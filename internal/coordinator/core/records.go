@@ -16,6 +16,7 @@ func specOf(r *store.Registration) *health.Spec {
 		Address: r.Address, HealthName: r.HealthName, Incarnation: r.Incarnation, Labels: r.Labels,
 		Zone: r.Zone, Version: r.Version, ServerName: r.ServerName, Static: r.Static, Configured: r.Configured,
 		TTL: r.TTL, Judge: judgeOf(r.Judge), Key: keyOf(r), Proves: r.Proves, Protocol: protocolOf(r.Protocol),
+		Traffic: trafficOf(r.Traffic), Region: r.Region, Source: r.Source,
 		Lease: r.Lease, RegisteredAt: r.RegisteredAt,
 	}
 }
@@ -25,8 +26,23 @@ func registrationRecord(id health.ID, s *health.Spec) store.Registration {
 		ID: id, Address: s.Address, HealthName: s.HealthName, Incarnation: s.Incarnation, Labels: s.Labels,
 		Zone: s.Zone, Version: s.Version, ServerName: s.ServerName, Static: s.Static, Configured: s.Configured,
 		TTL: s.TTL, Judge: judgeRecord(s.Judge), Key: s.Key.Bytes(), Proves: s.Proves, Protocol: protocolRecord(s.Protocol),
+		Traffic: trafficRecord(&s.Traffic), Region: s.Region, Source: s.Source,
 		Lease: s.Lease, RegisteredAt: s.RegisteredAt,
 	}
+}
+
+func trafficOf(t *store.Traffic) health.Traffic {
+	if t == nil {
+		return health.Traffic{}
+	}
+	return health.Traffic{Address: t.Address, Weight: t.Weight, TLSNames: t.TLSNames}
+}
+
+func trafficRecord(t *health.Traffic) *store.Traffic {
+	if t.IsZero() {
+		return nil
+	}
+	return &store.Traffic{Address: t.Address, Weight: t.Weight, TLSNames: t.TLSNames}
 }
 
 // keyOf returns the process key in a stored registration. It returns the zero key if this version
@@ -88,6 +104,10 @@ func overrideOf(o *store.Override) (*health.Override, error) {
 func statusRecord(c *health.Change) store.Status {
 	st := store.Status{
 		ID: c.ID, Status: c.Judged, Since: c.Since, Proven: c.Proven, Named: c.Named, Unheard: c.Unheard,
+		Endpoint: c.Endpoint,
+	}
+	if c.Route != health.RouteNone {
+		st.Route = c.Route.String()
 	}
 	if c.Override == nil {
 		st.Cause, st.Reason = c.Cause, c.Reason
@@ -103,6 +123,8 @@ func loadedStatus(s *store.Status, now time.Time, trusted bool) *mesh.Loaded {
 	if s != nil {
 		l.Status, l.Cause, l.Reason, l.Since = s.Status, s.Cause, s.Reason, s.Since
 		l.Proven, l.Unheard, l.Named = s.Proven, s.Unheard, s.Named
+		l.Route, _ = health.ParseRoute(s.Route) // RouteNone if only a newer version of the program knows the name
+		l.Endpoint = s.Endpoint
 	}
 	return l
 }

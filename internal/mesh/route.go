@@ -1,0 +1,350 @@
+package mesh
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// This file decides the route of each instance: what routing clients learn of it. The route
+// follows from the published status, with three exceptions:
+//
+//   - While the status is UNKNOWN, the route stays as it was.
+//   - An instance that is NOT_SERVING because of silence keeps its route if less than half of the
+//     endpoints of its service would remain. This limit is the panic threshold.
+//   - Of several instances of a service with one endpoint, only one has a route of its own.
+//
+// So neither a restart of the coordinator nor a broken network takes all endpoints of a service out
+// of traffic.
+
+// panicShare says which part of the endpoints of a service must remain when a silent instance leaves:
+// one of panicShare.
+const panicShare = 2
+
+// routing has the routes of the instances of one service.
+type routing struct {
+	// shown has the instance that routing clients see at each endpoint. hidden has the others.
+	shown  map[netip.AddrPort]*instance
+	hidden map[netip.AddrPort][]*instance
+	// counted is the number of endpoints that the panic threshold looks at, and routable is how
+	// many of them receive traffic.
+	counted, routable int
+	reviewing         bool // true while reviewHeld runs
+	// held has the silent instances that keep their route because of the panic threshold, in the
+	// order in which they became silent.
+	held []*instance
+}
+
+// route is the route of one instance.
+type route struct {
+	// last is what routing clients saw last while the instance was not hidden.
+	last health.Route
+	kept bool // true if last is kept although the status says something else
+	held bool // true if the instance is in routing.held
+	// hidden is true if routing clients see another instance at the endpoint.
+	hidden bool
+	// silent is true if the status was NOT_SERVING because of silence when it was NOT_SERVING last.
+	// While flap damping holds the status, silent says why it was NOT_SERVING.
+	silent bool
+	adds   routeCounts
+	// endpoint is the address for traffic. It is not valid while peer is needed and not known.
+	endpoint netip.AddrPort
+	peer     netip.Addr // IP address of the host, if the host is a name
+	// hiddenBefore is true if routing clients did not see the instance before the coordinator started,
+	// because another instance was at its endpoint.
+	hiddenBefore bool
+	provenAt     moment // moment of the last answer with a proof of the process key; 0: none
+}
+
+// routeCounts is what one instance adds to the counts of its service.
+type routeCounts struct{ counted, routable bool }
+
+func (r *routing) count(adds routeCounts, sign int) {
+	if adds.counted {
+		r.counted += sign
+	}
+	if adds.routable {
+		r.routable += sign
+	}
+}
+
+// mayLeave reports whether enough endpoints remain if an instance leaves that adds the counts adds.
+func (r *routing) mayLeave(adds routeCounts) bool {
+	counted, routable := r.counted, r.routable
+	if !adds.counted {
+		counted++
+	}
+	if adds.routable {
+		routable--
+	}
+	return routable*panicShare >= counted
+}
+
+// published returns the route in the state of the instance.
+func (r *route) published() (_ health.Route, kept bool) {
+	if r.hidden {
+		return health.RouteDuplicate, false
+	}
+	return r.last, r.kept
+}
+
+// noteVerdict notes why the instance is NOT_SERVING. v is the verdict before flap damping.
+func (in *instance) noteVerdict(v verdict) {
+	if v.status == health.NotServing {
+		bySilence := v.cause == health.CauseUnreachable || v.cause == health.CauseLeaseExpired
+		said := in.report.hasReceived && !in.report.lowered && !in.reach.state.lostBySilence()
+		in.route.silent = bySilence && !said
+	}
+}
+
+// decideRoute updates the route of an instance whose status is status. It updates the counts of the
+// service, and returns true if silent instances that are held may now leave.
+func (m *Mesh) decideRoute(in *instance, status health.Status) (review bool) {
+	r, s := &in.route, &in.service.routing
+	held := false
+	if !r.hidden {
+		r.last, r.kept, held = m.nextRoute(in, status)
+	}
+	if held != r.held {
+		s.hold(in, held)
+	}
+	adds := routeCounts{routable: !r.hidden && r.last.Routable()}
+	adds.counted = adds.routable || !r.hidden && status == health.NotServing
+	if adds == r.adds {
+		return false
+	}
+	s.count(r.adds, -1)
+	s.count(adds, +1)
+	r.adds = adds
+	return true
+}
+
+// nextRoute returns the route that follows from the status. held is true if the panic threshold
+// keeps the route.
+func (m *Mesh) nextRoute(in *instance, status health.Status) (_ health.Route, kept, held bool) {
+	last := in.route.last
+	switch status {
+	case health.Serving:
+		return health.RouteHealthy, false, false
+	case health.Degraded:
+		return health.RouteDegraded, false, false
+	case health.Draining, health.Maintenance:
+		return health.RouteDraining, false, false
+	case health.Unknown:
+		return last, last != health.RouteNone, false
+	case health.NotServing:
+		bySilence := in.route.silent && in.override.forced == nil
+		if bySilence && last.Routable() && (m.loading || !in.service.routing.mayLeave(in.route.adds)) {
+			return last, true, true
+		}
+	}
+	return health.RouteUnhealthy, false, false
+}
+
+func (r *routing) hold(in *instance, held bool) {
+	in.route.held = held
+	if held {
+		r.held = append(r.held, in)
+		return
+	}
+	i := slices.Index(r.held, in)
+	r.held = slices.Delete(r.held, i, i+1)
+}
+
+// reviewHeld lets silent instances leave, as long as the panic threshold permits it.
+func (m *Mesh) reviewHeld(s *serviceAggregate) {
+	r := &s.routing
+	if r.reviewing || m.loading {
+		return
+	}
+	r.reviewing = true
+	for len(r.held) > 0 && r.mayLeave(r.held[0].route.adds) {
+		m.updateState(r.held[0])
+	}
+	r.reviewing = false
+}
+
+// endLoading says that all instances were loaded. Until then the counts of a service are not
+// complete, so no held instance may leave.
+func (m *Mesh) endLoading() {
+	if !m.loading {
+		return
+	}
+	m.loading = false
+	for _, name := range sortedNames(m.aggregates.services) {
+		m.reviewHeld(m.aggregates.services[name])
+	}
+}
+
+// connected stores the IP address to which the coordinator has connected.
+func (m *Mesh) connected(in *instance, peer netip.Addr) {
+	if in.route.peer = peer.Unmap(); endpointOf(in.spec, in.route.peer) != in.route.endpoint {
+		m.placeEndpoint(in)
+	}
+}
+
+// endpointOf returns the endpoint of an instance. peer is the IP address of its host. The result is
+// not valid if the host is a name and peer is not valid.
+func endpointOf(spec *health.Spec, peer netip.Addr) netip.AddrPort {
+	address := spec.Traffic.Address
+	if address == "" {
+		address = spec.Address
+	}
+	if literal, err := netip.ParseAddrPort(address); err == nil {
+		return netip.AddrPortFrom(literal.Addr().Unmap(), literal.Port())
+	}
+	_, port, err := net.SplitHostPort(address)
+	if err != nil || !peer.IsValid() {
+		return netip.AddrPort{}
+	}
+	endpoint, _ := netip.ParseAddrPort(net.JoinHostPort(peer.String(), port)) // the port was checked at the registration
+	return endpoint
+}
+
+// placeEndpoint moves an instance to its present endpoint, and updates the instances that are hidden
+// or shown because of this.
+func (m *Mesh) placeEndpoint(in *instance) {
+	s, next := &in.service.routing, endpointOf(in.spec, in.route.peer)
+	shown := s.leave(in)
+	in.route.endpoint = next
+	s.enter(in)
+	if shown != nil {
+		m.updateState(shown)
+	}
+	m.reviewEndpoint(in)
+}
+
+// restoreRoute sets the route that was loaded from the store.
+func (in *instance) restoreRoute(l *Loaded) {
+	in.route.peer = l.Endpoint.Addr()
+	if l.Route == health.RouteDuplicate {
+		in.route.hiddenBefore = true
+		return
+	}
+	in.route.last = l.Route
+}
+
+// leaveRouting removes an instance from the routing of its service. Another instance may then be
+// shown at its endpoint.
+func (m *Mesh) leaveRouting(in *instance) {
+	s := &in.service.routing
+	if in.route.held {
+		s.hold(in, false)
+	}
+	s.count(in.route.adds, -1)
+	in.route.adds = routeCounts{}
+	if shown := s.leave(in); shown != nil {
+		m.updateState(shown)
+	}
+	m.reviewHeld(in.service)
+}
+
+// enter adds an instance at its endpoint. It is hidden if another instance is there.
+func (r *routing) enter(in *instance) {
+	at := in.route.endpoint
+	in.route.hidden = false
+	if !at.IsValid() {
+		return
+	}
+	if r.shown == nil {
+		r.shown = map[netip.AddrPort]*instance{}
+	}
+	if r.shown[at] == nil {
+		r.shown[at] = in
+		return
+	}
+	if r.hidden == nil {
+		r.hidden = map[netip.AddrPort][]*instance{}
+	}
+	in.route.hidden = true
+	r.hidden[at] = append(r.hidden[at], in)
+}
+
+// leave removes an instance from its endpoint. If the instance was shown and others are there, it
+// returns the one that is shown now.
+func (r *routing) leave(in *instance) (shown *instance) {
+	at := in.route.endpoint
+	switch {
+	case !at.IsValid():
+		return nil
+	case in.route.hidden:
+		r.unhide(in)
+		return nil
+	case r.shown[at] != in:
+		return nil
+	}
+	delete(r.shown, at)
+	for _, other := range r.hidden[at] {
+		if shown == nil || goesBefore(other, shown) {
+			shown = other
+		}
+	}
+	if shown != nil {
+		r.unhide(shown)
+		r.shown[at] = shown
+	}
+	return shown
+}
+
+func (r *routing) unhide(in *instance) {
+	at := in.route.endpoint
+	in.route.hidden = false
+	others := slices.DeleteFunc(r.hidden[at], func(other *instance) bool { return other == in })
+	if r.hidden[at] = others; len(others) == 0 {
+		delete(r.hidden, at)
+	}
+}
+
+// reviewEndpoint shows the hidden instance in at its endpoint if it goes before the shown instance.
+// If in is the shown instance, reviewEndpoint compares it with all hidden ones.
+func (m *Mesh) reviewEndpoint(in *instance) {
+	r := &in.service.routing
+	if len(r.hidden[in.route.endpoint]) == 0 {
+		return
+	}
+	shown := r.shown[in.route.endpoint]
+	best := shown
+	for _, other := range r.hidden[in.route.endpoint] {
+		if goesBefore(other, best) {
+			best = other
+		}
+	}
+	if best == shown {
+		return
+	}
+	r.unhide(best)
+	r.shown[in.route.endpoint] = best
+	shown.route.hidden = true
+	r.hidden[in.route.endpoint] = append(r.hidden[in.route.endpoint], shown)
+	m.updateState(shown)
+	m.updateState(best)
+}
+
+// goesBefore reports whether routing clients see a and not b, if both have one endpoint. An instance
+// that proves its answers now goes first, and stays as long as it does so. Then the instance goes
+// first that was proven last, then one that was seen before a restart of the coordinator, and then
+// the one that was registered last.
+func goesBefore(a, b *instance) bool {
+	if p, q := a.provesNow(), b.provesNow(); p || q {
+		return p && !q
+	}
+	if a.route.provenAt != b.route.provenAt {
+		return a.route.provenAt > b.route.provenAt
+	}
+	if a.route.hiddenBefore != b.route.hiddenBefore {
+		return b.route.hiddenBefore
+	}
+	if !a.spec.RegisteredAt.Equal(b.spec.RegisteredAt) {
+		return a.spec.RegisteredAt.After(b.spec.RegisteredAt)
+	}
+	return compareInstances(a, b) > 0
+}
+
+// provesNow reports whether the registered process has proven its last answer, and nothing since
+// then makes the instance suspect.
+func (in *instance) provesNow() bool {
+	id := &in.reach.lease.identity
+	return in.route.provenAt != 0 && !id.stranger && !id.unproved && !in.reach.state.suspect() && !in.reach.state.lost()
+}
