@@ -68,8 +68,13 @@ func (h *Handlers) numberFor(s subject, state *health.State) healthpb.HealthChec
 }
 
 // probedNumber returns the status number that a load balancer receives when it probes an
-// instance here. A load balancer takes every number but SERVING as a failure.
+// instance here. A load balancer takes every number but SERVING as a failure. So an instance
+// that keeps its route, for example UNKNOWN after a restart of the coordinator, stays SERVING
+// if it received traffic before.
 func (h *Handlers) probedNumber(s *health.State) healthpb.HealthCheckResponse_ServingStatus {
+	if s.RouteKept && s.Route.Routable() {
+		return healthpb.HealthCheckResponse_SERVING
+	}
 	return h.numberOf(s)
 }
 
