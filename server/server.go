@@ -70,6 +70,10 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { s.handlers.Register(r) }
 // The answer is text. With Accept: application/json it is JSON. With Accept:
 // application/health+json it has the form of draft-inadarei-api-health-check.
 //
+// Pages of /readyz have headers for the HTTP health checker of Envoy. While the page is
+// DEGRADED and its code is below 400, it has x-envoy-degraded. While the page is NOT_SERVING,
+// DRAINING or MAINTENANCE, it has x-envoy-immediate-health-check-fail.
+//
 // A request never runs a check. The handler renders a page once after a change and keeps it
 // until the next change. The root page lists the paths. For other paths the answer is 404
 // and lists the paths too. /healthz is such a path: some manifests use it for liveness and
