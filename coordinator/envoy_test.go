@@ -49,9 +49,9 @@ func startWith(t *testing.T, network *testmesh.Network, kept store.Store) (stop 
 	}
 }
 
-// TestEnvoyOfARestartedCoordinator: an instance that received traffic stays healthy for an
-// Envoy that probes the coordinator, although the coordinator was away for a day and cannot
-// reach the instance. Only the word of the instance itself takes it out.
+// TestEnvoyOfARestartedCoordinator: the coordinator was away for a day and cannot reach an
+// instance that received traffic. For an Envoy that probes the coordinator the instance stays
+// healthy. Only the word of the instance itself takes it out.
 func TestEnvoyOfARestartedCoordinator(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network, kept := testmesh.NewNetwork(), openStore{store.NewMemory(0)}
