@@ -2,6 +2,8 @@ package orca_test
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"math"
 	"strings"
 	"sync"
@@ -9,16 +11,16 @@ import (
 	"testing/synctest"
 	"time"
 
-	orcapb "github.com/cncf/xds/go/xds/data/orca/v3"
-	orcaservice "github.com/cncf/xds/go/xds/service/orca/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	grpcorca "google.golang.org/grpc/orca"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/server"
@@ -49,18 +51,63 @@ func (g *gauges) check(name string) server.Check {
 	}}
 }
 
+// loadReport has the fields of xds.data.orca.v3.OrcaLoadReport.
+type loadReport struct {
+	ApplicationUtilization, RpsFractional, Eps float64
+	RequestCost                                map[string]float64
+}
+
+// message returns an empty message of grpc-go's stubs, which this module does not import itself.
+func message(t *testing.T, name protoreflect.FullName) proto.Message {
+	t.Helper()
+	typ, err := protoregistry.GlobalTypes.FindMessageByName(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return typ.New().Interface()
+}
+
+func newReport(t *testing.T) proto.Message { return message(t, "xds.data.orca.v3.OrcaLoadReport") }
+
+func fieldsOf(t *testing.T, m proto.Message) (report *loadReport) {
+	t.Helper()
+	text, err := protojson.Marshal(m)
+	if err == nil {
+		err = json.Unmarshal(text, &report)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
 // reportOf returns the report in the trailers of a call, or nil if there is none.
-func reportOf(t *testing.T, trailer metadata.MD) *orcapb.OrcaLoadReport {
+func reportOf(t *testing.T, trailer metadata.MD) *loadReport {
 	t.Helper()
 	all := trailer.Get("endpoint-load-metrics-bin")
 	if len(all) == 0 {
 		return nil
 	}
-	report := &orcapb.OrcaLoadReport{}
-	if err := proto.Unmarshal([]byte(all[0]), report); err != nil {
+	m := newReport(t)
+	if err := proto.Unmarshal([]byte(all[0]), m); err != nil {
 		t.Fatal(err)
 	}
-	return report
+	return fieldsOf(t, m)
+}
+
+// outOfBand asks for reports with an interval.
+func outOfBand(t *testing.T, conn *grpc.ClientConn, interval string) grpc.ClientStream {
+	t.Helper()
+	req := message(t, "xds.service.orca.v3.OrcaLoadReportRequest")
+	err := protojson.Unmarshal([]byte(`{"reportInterval": "`+interval+`"}`), req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := conn.NewStream(t.Context(), &grpc.StreamDesc{ServerStreams: true}, "/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics")
+	if err = errors.Join(err, stream.SendMsg(req), stream.CloseSend()); err != nil {
+		t.Fatal(err)
+	}
+	return stream
 }
 
 func near(got, want float64) bool { return math.Abs(got-want) < 1e-9 }
@@ -120,7 +167,7 @@ func TestTrailers(t *testing.T) {
 		}
 		b := newBackend(t, s, r)
 		conn := b.dial(t)
-		var report *orcapb.OrcaLoadReport
+		var report *loadReport
 		for i := range 200 { // 10 calls and 2 errors each second
 			var trailer metadata.MD
 			code := codes.OK
@@ -143,9 +190,9 @@ func TestTrailers(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if math.Abs(report.GetRpsFractional()-10) > 0.5 || math.Abs(report.GetEps()-2) > 0.2 ||
-			!near(report.GetApplicationUtilization(), report.GetRpsFractional()/40) {
-			t.Errorf("%v, want 10 calls and 2 errors per second", report)
+		if math.Abs(report.RpsFractional-10) > 0.5 || math.Abs(report.Eps-2) > 0.2 ||
+			!near(report.ApplicationUtilization, report.RpsFractional/40) {
+			t.Errorf("%+v, want 10 calls and 2 errors per second", report)
 		}
 		time.Sleep(time.Minute)
 		if m := r.ServerMetrics(); m.QPS > 0.2 {
@@ -172,7 +219,7 @@ func TestOwnFigures(t *testing.T) {
 			if err := b.call(t, conn, codes.OK, grpc.Trailer(&trailer)); err != nil {
 				t.Fatal(err)
 			}
-			if got := reportOf(t, trailer).GetRequestCost(); got["rows"] != 12 || len(got) != 1 {
+			if got := reportOf(t, trailer).RequestCost; got["rows"] != 12 || len(got) != 1 {
 				t.Errorf("%v", got)
 			}
 		}
@@ -193,12 +240,7 @@ func TestOutOfBand(t *testing.T) {
 		}
 		b := newBackend(t, s, r)
 		conn := b.dial(t)
-		stream, err := orcaservice.NewOpenRcaServiceClient(conn).StreamCoreMetrics(t.Context(),
-			&orcaservice.OrcaLoadReportRequest{ReportInterval: durationpb.New(time.Second)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		begun, last := time.Now(), (*orcapb.OrcaLoadReport)(nil)
+		stream, begun, last := outOfBand(t, conn, "1s"), time.Now(), newReport(t)
 		go func() {
 			for time.Since(begun) < 100*time.Second {
 				var trailer metadata.MD
@@ -209,22 +251,22 @@ func TestOutOfBand(t *testing.T) {
 			}
 		}()
 		for range 3 {
-			if last, err = stream.Recv(); err != nil {
+			if err := stream.RecvMsg(last); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if d := time.Since(begun); d != 2*orca.MinInterval {
 			t.Errorf("three reports in %v, want %v", d, 2*orca.MinInterval)
 		}
-		if math.Abs(last.GetRpsFractional()-2) > 0.1 || math.Abs(last.GetApplicationUtilization()-0.2) > 0.01 {
-			t.Errorf("%v, want 2 calls per second", last)
+		if r := fieldsOf(t, last); math.Abs(r.RpsFractional-2) > 0.1 || math.Abs(r.ApplicationUtilization-0.2) > 0.01 {
+			t.Errorf("%+v, want 2 calls per second", r)
 		}
 		time.Sleep(time.Minute)
 		if err := s.Stop(b.grpc, 10*time.Second); err != nil {
 			t.Errorf("the streams keep the server from stopping: %v", err)
 		}
 		for err == nil {
-			_, err = stream.Recv()
+			err = stream.RecvMsg(last)
 		}
 		if status.Code(err) != codes.Unavailable {
 			t.Errorf("the stream ends with %v", err)
