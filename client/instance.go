@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -56,6 +57,12 @@ type Instance struct {
 	// ServerName is the name that the certificate of the instance must have. Empty means
 	// the host of Address.
 	ServerName string
+	// Traffic says where the instance receives traffic, and how much. The zero value means at
+	// Address, with weight 1 and without TLS. xDS clients, the resolver for gRPC and other routing
+	// clients use it.
+	Traffic health.Traffic
+	// Region is the name of the region in which Zone is: at most 63 characters of [A-Za-z0-9._:-].
+	Region string
 	// TTL is how long a lease lasts without a renewal: 3 s to 10 min; 0 means 30 s.
 	TTL time.Duration
 	// Feed is the feed of the embedded server at Address. With a Feed, the Registration pushes
@@ -106,6 +113,12 @@ func (i *Instance) validate() error {
 	errs.Add("Version", atMost(i.Version, wire.MaxVersion))
 	errs.Add("ServerName", atMost(i.ServerName, wire.MaxServerName))
 	errs.Add("TTL", i.checkTTL())
+	if i.Traffic.Address != "" {
+		errs.Add("Traffic.Address", wire.CheckTrafficAddress(i.Traffic.Address, i.Address))
+	}
+	errs.Add("Traffic.Weight", wire.CheckWeight(i.Traffic.Weight))
+	errs.Add("Traffic.TLSNames", wire.CheckTLSNames(i.Traffic.TLSNames))
+	errs.Add("Region", wire.CheckZone(i.Region))
 	errs.Add("Rule", wire.CheckRule(i.rule()))
 	errs.Add("MinAvailable", wire.CheckMinAvailable(i.MinAvailable))
 	errs.Add("Critical", i.checkCritical())
@@ -168,7 +181,8 @@ func (i *Instance) registration(c *Client) *pb.Registration {
 		Incarnation: incarnation, Labels: maps.Clone(i.Labels), Zone: i.Zone, Version: i.Version,
 		ServerName: i.ServerName, Ttl: i.ttl(),
 		Rule: i.rule(), MinAvailable: uint32(i.MinAvailable), Optional: i.Optional, Critical: i.Critical,
-		Protocol: i.Protocol.String(), Key: key.Bytes(), Proves: i.Feed != nil,
+		Traffic: &pb.Traffic{Address: i.Traffic.Address, Weight: i.Traffic.Weight, TlsNames: slices.Clone(i.Traffic.TLSNames)},
+		Region:  i.Region, Protocol: i.Protocol.String(), Key: key.Bytes(), Proves: i.Feed != nil,
 	}
 }
 

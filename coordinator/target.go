@@ -26,6 +26,10 @@ type Target struct {
 	// ServerName is the name that the certificate of the instance must have. Empty means the
 	// host of Address.
 	ServerName string
+	// Traffic says where the instance receives traffic, and how much.
+	Traffic health.Traffic
+	// Region is the region in which Zone is.
+	Region string
 }
 
 // parseTargets returns the registrations of configured targets. If some targets are not valid, it
@@ -47,6 +51,7 @@ func parseTargets(targets []Target) (all []wire.Registration, err error) {
 			errs = append(errs, fmt.Errorf("%s.Address: %w", targetField(i), err))
 			continue
 		}
+		reg.Spec.Traffic.Address = wire.TrafficAddress(reg.Spec.Traffic.Address, reg.Spec.Address)
 		seen[reg.ID] = i
 		reg.Spec.Configured = true
 		all = append(all, reg)
@@ -61,5 +66,7 @@ func (t *Target) registration() *pb.Registration {
 	return &pb.Registration{
 		Service: t.Service, Instance: t.Instance, Address: t.Address, HealthName: t.HealthName,
 		Labels: t.Labels, Zone: t.Zone, Version: t.Version, ServerName: t.ServerName, Static: true,
+		Region:  t.Region,
+		Traffic: &pb.Traffic{Address: t.Traffic.Address, Weight: t.Traffic.Weight, TlsNames: t.Traffic.TLSNames},
 	}
 }

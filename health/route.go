@@ -11,8 +11,8 @@ type Route uint8
 
 // The routes. Only RouteHealthy and RouteDegraded receive traffic.
 const (
-	// RouteNone means that routing clients do not learn of the instance, because it was never
-	// routable.
+	// RouteNone means that routing clients do not learn of the instance, because its status was
+	// never known.
 	RouteNone      Route = iota
 	RouteHealthy         // the instance receives traffic
 	RouteDegraded        // the instance receives the traffic that healthy instances cannot take

@@ -22,13 +22,13 @@ import (
 type registerFlags struct {
 	target
 	output
-	reg    pb.Registration
+	reg    pb.Registration // its field Traffic is set
 	labels []string
 	file   string
 }
 
 func registerCommand(a *app) *cobra.Command {
-	var f registerFlags
+	f := registerFlags{reg: pb.Registration{Traffic: &pb.Traffic{}}}
 	cmd := &cobra.Command{
 		Use:   "register {SERVICE/INSTANCE --address HOST:PORT | -f FILE}",
 		Short: "Register instances that have no client library",
@@ -76,6 +76,11 @@ func addRegistration(fl *pflag.FlagSet, reg *pb.Registration, labels *[]string) 
 	fl.BoolVar(&reg.Critical, "critical", false, "the mesh is NOT_SERVING as soon as its service is")
 	fl.StringVar(&reg.Protocol, "protocol", "", "how it is followed: `auto`, meshhealth, watch or check (default: auto)")
 	fl.StringVar(&reg.ServerName, "instance-server-name", "", "`NAME` in its certificate (default: HOST)")
+	fl.StringVar(&reg.Traffic.Address, "traffic-address", "", "`HOST:PORT` where it receives traffic (default: --address)")
+	fl.Uint32Var(&reg.Traffic.Weight, "weight", 0, "its share of traffic: `1..128` (default: 1)")
+	fl.StringArrayVar(&reg.Traffic.TlsNames, "tls-name", nil, "`NAME` that the certificate of its service may have, if the service speaks TLS; may be given several times")
+	fl.StringVar(&reg.Region, "region", "", "its `REGION`, in which the zone is")
+	fl.StringVar(&reg.Source, "source", "", "the `NAME` of the program that maintains this registration")
 }
 
 func (f *registerFlags) registerOne(a *app, cmd *cobra.Command, names []string) error {
@@ -120,6 +125,13 @@ func (f *registerFlags) complete(name string) error {
 	if _, err := health.ParseProtocol(reg.GetProtocol()); err != nil {
 		errs.Addf("--protocol", "%w; allowed: %s", err, health.ProtocolNames)
 	}
+	if address := reg.GetTraffic().GetAddress(); address != "" {
+		errs.Add("--traffic-address", wire.CheckTrafficAddress(address, reg.GetAddress()))
+	}
+	errs.Add("--weight", wire.CheckWeight(reg.GetTraffic().GetWeight()))
+	errs.Add("--tls-name", wire.CheckTLSNames(reg.GetTraffic().GetTlsNames()))
+	errs.Add("--region", wire.CheckZone(reg.GetRegion()))
+	errs.Add("--source", wire.CheckSource(reg.GetSource()))
 	errs.Add("--instance-server-name", input.CheckLength(wire.MaxServerName)(reg.GetServerName()))
 	return errs.Join()
 }
@@ -174,7 +186,7 @@ func checkFileOnly(cmd *cobra.Command, names []string) error {
 		errs = append(errs, usage(cmd, "%q is given beside --file; allowed: one of them", names[0]))
 	}
 	one := pflag.NewFlagSet("", pflag.ContinueOnError)
-	addRegistration(one, &pb.Registration{}, new([]string))
+	addRegistration(one, &pb.Registration{Traffic: &pb.Traffic{}}, new([]string))
 	one.VisitAll(func(f *pflag.Flag) {
 		if cmd.Flags().Changed(f.Name) {
 			errs = append(errs, usage(cmd, "--%s is given beside --file; allowed: one of them", f.Name))

@@ -123,7 +123,7 @@ func unescaped(content []byte) []byte {
 
 // read parses one registration, and adds it to r.all or its faults to p.
 func (r *registrationReader) read(p *input.Problems, path string, n *yaml.Node) {
-	reg, percent := &pb.Registration{Static: true}, 0
+	reg, percent := &pb.Registration{Static: true, Traffic: &pb.Traffic{}}, 0
 	before := len(p.List)
 	input.Object(input.Fields{
 		"service":       input.Text(&reg.Service, wire.CheckService),
@@ -139,6 +139,9 @@ func (r *registrationReader) read(p *input.Problems, path string, n *yaml.Node) 
 		"min_available": input.Percent(&percent),
 		"optional":      input.Boolean(&reg.Optional),
 		"critical":      input.Boolean(&reg.Critical),
+		"region":        input.Text(&reg.Region, wire.CheckZone),
+		"source":        input.Text(&reg.Source, wire.CheckSource),
+		"traffic":       input.Traffic(&reg.Traffic.Address, &reg.Traffic.Weight, &reg.Traffic.TlsNames),
 	})(p, path, n)
 	if len(p.List) > before {
 		return
@@ -171,6 +174,11 @@ func (r *registrationReader) check(reg *pb.Registration) error {
 	}
 	if reg.GetOptional() && reg.GetCritical() {
 		return errors.New("is critical beside optional; allowed: one of both")
+	}
+	if address := reg.GetTraffic().GetAddress(); address != "" {
+		if err := wire.CheckTrafficAddress(address, reg.GetAddress()); err != nil {
+			return fmt.Errorf("traffic.address: %w", err)
+		}
 	}
 	id := health.ID{Service: reg.GetService(), Instance: reg.GetInstance()}
 	if line, twice := r.first[id]; twice {

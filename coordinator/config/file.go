@@ -178,6 +178,8 @@ func targetFields(t *coordinator.Target) input.Fields {
 		"version":     input.Text(&t.Version, input.CheckLength(wire.MaxVersion)),
 		"server_name": input.Text(&t.ServerName, input.CheckLength(wire.MaxServerName)),
 		"labels":      input.Labels(&t.Labels),
+		"region":      input.Text(&t.Region, wire.CheckZone),
+		"traffic":     input.Traffic(&t.Traffic.Address, &t.Traffic.Weight, &t.Traffic.TLSNames),
 	}
 }
 
@@ -195,11 +197,24 @@ func checkTarget(t *coordinator.Target, firstLines map[health.ID]int, line int) 
 	if len(missing) > 0 {
 		return errors.New("has no " + strings.Join(missing, ", no ") + "; each has service, instance and address")
 	}
+	if err := checkTraffic(t.Traffic.Address, t.Address); err != nil {
+		return err
+	}
 	id := health.ID{Service: t.Service, Instance: t.Instance}
 	if before, twice := firstLines[id]; twice {
 		return fmt.Errorf("%s is there twice; first in line %d", id, before)
 	}
 	firstLines[id] = line
+	return nil
+}
+
+func checkTraffic(address, of string) error {
+	if address == "" {
+		return nil
+	}
+	if err := wire.CheckTrafficAddress(address, of); err != nil {
+		return fmt.Errorf("traffic.address: %w", err)
+	}
 	return nil
 }
 

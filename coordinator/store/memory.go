@@ -77,6 +77,11 @@ func cloneRegistration(r Registration) Registration {
 		judge := *r.Judge
 		r.Judge = &judge
 	}
+	if r.Traffic != nil {
+		traffic := *r.Traffic
+		traffic.TLSNames = slices.Clone(traffic.TLSNames)
+		r.Traffic = &traffic
+	}
 	return r
 }
 

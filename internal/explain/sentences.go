@@ -111,6 +111,7 @@ func (b *explainer) instance() {
 	}
 	b.identity()
 	b.source()
+	b.route()
 	if svc, ok := b.input.Find(health.ID{Service: s.ID.Service}); ok && svc.Root != "" && s.Status.InTrouble() {
 		b.say("The root of the failure of its service is %s", svc.Root)
 	}

@@ -273,14 +273,15 @@ func (a *aggregates) nextDeadline() moment { return a.amnesty.next() }
 
 // tick handles the end of the amnesty, a time after the start of the coordinator in which a zone
 // is not called UNKNOWN. tick computes the statuses of the zones and of the mesh again.
-func (a *aggregates) tick() {
+func (a *aggregates) tick() (amnestyEnds bool) {
 	if _, due := a.amnesty.fire(a.now); !due {
-		return
+		return false
 	}
 	for _, zone := range sortedNames(a.zones) {
 		a.updateZone(a.zones[zone], time.Time{})
 	}
 	a.updateZone(&a.mesh, time.Time{})
+	return true
 }
 
 // sortedNames returns the keys of a map, sorted.

@@ -37,10 +37,9 @@ func (m *Mesh) register(in *instance, ev *Event) {
 		in.report.named = in.report.named && in.spec.HealthName == ev.Spec.HealthName
 		in.spec = ev.Spec
 		in.override.forced = m.overrides.match(ev.ID, ev.Spec)
-		m.placeEndpoint(in)
 	}
 	m.renew(in)
-	m.update(in)
+	m.updateEndpoint(in)
 	m.aggregates.declare(in.service, ev.ID.Instance, in.spec)
 }
 
@@ -100,8 +99,7 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 // status.
 func (m *Mesh) announce(in *instance) {
 	in.report.changed = true
-	m.placeEndpoint(in)
-	m.update(in)
+	m.updateEndpoint(in)
 	m.aggregates.declare(in.service, in.state.ID.Instance, in.spec)
 }
 

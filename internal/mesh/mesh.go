@@ -73,12 +73,12 @@ func (m *Mesh) apply(ev *Event) {
 		return
 	}
 	if ev.Kind == EventConnected {
-		m.connected(in, ev.Peer)
-	} else {
-		m.observe(in, ev)
+		in.route.peer = ev.Peer.Unmap()
+		m.updateEndpoint(in)
+		return
 	}
+	m.observe(in, ev)
 	m.update(in)
-	m.reviewEndpoint(in)
 }
 
 // Tick handles all deadlines that are due at the time now.
@@ -94,7 +94,9 @@ func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 		m.update(in)
 		m.schedule.update(in)
 	}
-	m.aggregates.tick()
+	if amnestyEnds := m.aggregates.tick(); amnestyEnds {
+		m.routeUnheard()
+	}
 	if m.overrides.tick(m.now) {
 		m.applyOverrides(anyInstance)
 	}

@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"testing"
@@ -86,7 +87,7 @@ func decodeEvent(now time.Time, leases map[health.ID]uint64, who, kind, arg byte
 			ev.Lease++
 		}
 		leases[id] = ev.Lease
-		ev.Spec = &health.Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second, Zone: "z" + id.Instance, RegisteredAt: now}
+		ev.Spec = &health.Spec{Lease: ev.Lease, Static: id.Instance == "2", TTL: 4 * time.Second, Zone: "z" + id.Instance, RegisteredAt: now, Address: fmt.Sprintf("10.0.0.%d:1", arg%4)}
 		if arg%5 == 0 {
 			ev.Spec.Judge = &health.ServicePolicy{Rule: []health.Rule{{}, health.Worst, health.AtLeast(1), health.AtLeast(2)}[arg/5%4], MinAvailable: int(arg % 3 * 40), Optional: arg%4 == 0, Critical: arg%4 == 1}
 		}
@@ -201,7 +202,11 @@ func checkMesh(data []byte) error {
 	f := &follower{mesh: m, told: map[health.ID]health.State{}}
 	dumb, forgave, now := &dumbMesh{policy: p, instances: map[health.ID]*dumbInstance{}, overrides: map[health.Scope]*health.Override{}, goneAt: map[health.Scope]time.Time{}}, false, transcript.T0
 	err := play(m, wakes, func(at time.Time, changes []health.Change, w *wake) error {
+		before := maps.Clone(f.told)
 		if err := f.take(changes); err != nil {
+			return err
+		}
+		if err := checkRoutes(m, before, changes); err != nil {
 			return err
 		}
 		for now = now.Add(halfSecond); now.Before(at); now = now.Add(halfSecond) {
@@ -341,13 +346,14 @@ func sameWhateverTheOrder(m *Mesh, p health.MeshPolicy, wakes []wake) error {
 	for _, s := range m.Snapshot(nil) {
 		got, _ := turned.State(s.ID)
 		got.Revision = s.Revision
-		if s.Counts != nil { // its times depend on the order
+		got.Route, got.RouteKept = s.Route, s.RouteKept // they depend on who was silent or proven first
+		if s.Counts != nil {                            // its times depend on the order
 			got.Since, got.FirstFailure = s.Since, s.FirstFailure
 		}
 		if !reflect.DeepEqual(got, s) {
 			return fmt.Errorf("in another order %s is %+v, was %+v", s.ID, got, s)
 		}
-		if same, _ := again.State(s.ID); same.Status != s.Status || same.Cause != s.Cause || !same.Since.Equal(s.Since) {
+		if same, _ := again.State(s.ID); same.Status != s.Status || same.Route != s.Route || same.Cause != s.Cause || !same.Since.Equal(s.Since) {
 			return fmt.Errorf("the second time %s is %+v, was %+v", s.ID, same, s)
 		}
 	}

@@ -270,7 +270,7 @@ func (d *dumbInstance) pass(p *health.MeshPolicy, now time.Time) (gone bool) {
 			d.misconfigure(health.CauseQuota)
 		} else if !d.static && !d.renewedAt.IsZero() && now.Sub(d.renewedAt) < d.ttl/2 {
 			d.renewing, d.suspectUntil = true, d.renewedAt.Add(d.ttl/2)
-		} else if d.said == health.Draining && !d.refusedSince.IsZero() {
+		} else if d.leaving() && !d.refusedSince.IsZero() {
 			d.lose(health.CauseRefused)
 		} else {
 			d.lose(health.CauseUnreachable)

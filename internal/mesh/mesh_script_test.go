@@ -2,6 +2,7 @@ package mesh
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -52,6 +53,8 @@ func (s *meshScript) run(l *transcript.Line) string {
 		return fmt.Sprintln(s.mesh.Score())
 	case "guards":
 		return s.guards()
+	case "routes":
+		return s.routes(l.Word())
 	case "override":
 		return printChanges(s.override(l), l)
 	case "retune":
@@ -129,6 +132,27 @@ func (s *meshScript) guards() string {
 	return out
 }
 
+// routes prints the routes of the instances of a service.
+func (s *meshScript) routes(service string) string {
+	var lines []string
+	for _, st := range s.mesh.Snapshot(nil) {
+		if st.ID.Service != service || st.Spec == nil {
+			continue
+		}
+		line := fmt.Sprintf("%s %s", st.ID, st.Route)
+		if st.RouteKept {
+			line += " kept"
+		}
+		if st.Endpoint.IsValid() {
+			line += " " + st.Endpoint.String()
+		}
+		lines = append(lines, line+"\n")
+	}
+	slices.Sort(lines)
+	r := &s.mesh.aggregates.services[service].routing
+	return strings.Join(lines, "") + fmt.Sprintf("%d of %d\n", r.routable, r.counted)
+}
+
 func (s *meshScript) event(l *transcript.Line) *Event {
 	ev := &Event{ID: health.ParseID(l.Word())}
 	ev.Lease = s.leases[ev.ID]
@@ -145,6 +169,7 @@ func (s *meshScript) event(l *transcript.Line) *Event {
 		"alive": EventAlive, "renew": EventRenew, "refused": EventRefused, "path": EventPath,
 		"config": EventConfig, "pushed": EventPushed, "not-asked": EventNotAsked, "own-fault": EventOwnFault,
 		"failed": EventFailed, "malformed": EventMalformed, "quota": EventQuota, "stranger": EventStranger,
+		"connected": EventConnected,
 	}
 	ev.Kind = kinds[l.Verb]
 	ev.Proven, ev.Late = !l.Has("unproven"), l.Age("late", 0)
@@ -158,6 +183,8 @@ func (s *meshScript) event(l *transcript.Line) *Event {
 		ev.Spec, ev.Loaded = s.spec(l, ev.Lease), s.loaded(l)
 	case EventReport:
 		ev.Report = s.report(l, ev)
+	case EventConnected:
+		ev.Peer = netip.MustParseAddr(l.Text("peer"))
 	case EventPushed:
 		ev.On = !l.Has("off")
 	case 0:
@@ -169,6 +196,14 @@ func (s *meshScript) event(l *transcript.Line) *Event {
 func (s *meshScript) spec(l *transcript.Line, lease uint64) *health.Spec {
 	spec := &health.Spec{Address: addressOf(lease), Lease: lease, Static: l.Has("static"), TTL: l.Age("ttl", 30*time.Second), RegisteredAt: transcript.T0}
 	spec.Zone, _ = l.Opt("zone")
+	if v, ok := l.Opt("address"); ok {
+		spec.Address = v
+	}
+	spec.Traffic.Address, _ = l.Opt("traffic")
+	if v, ok := l.Opt("registered"); ok {
+		age, _ := time.ParseDuration(v)
+		spec.RegisteredAt = transcript.At(age)
+	}
 	if name, ok := l.Opt("rule"); ok {
 		rule, _ := health.ParseRule(name)
 		spec.Judge = &health.ServicePolicy{Rule: rule}
@@ -194,6 +229,15 @@ func (s *meshScript) loaded(l *transcript.Line) *Loaded {
 	ld.Status = parseStatus(l.Word())
 	if ld.Status != health.Serving {
 		ld.Cause = ld.Status.Cause()
+	}
+	if c, ok := l.Opt("cause"); ok {
+		ld.Cause, _ = health.ParseCause(c)
+	}
+	if name, ok := l.Opt("route"); ok {
+		ld.Route, _ = health.ParseRoute(name)
+	}
+	if v, ok := l.Opt("endpoint"); ok {
+		ld.Endpoint = netip.MustParseAddrPort(v)
 	}
 	return ld
 }

@@ -81,10 +81,11 @@ func (in *instance) verdict(t turn) verdict {
 
 // update publishes all changes that follow from a change in the layers of an instance. First it
 // updates the guards, which may release other instances. Then it updates the instance and its
-// aggregates.
+// aggregates, and decides which instance is shown at its endpoint.
 func (m *Mesh) update(in *instance) {
 	m.updateGuards(in, in.guard.newEntry(in.spec.Zone, &in.report, &in.reach))
 	m.updateState(in)
+	m.reviewEndpoint(in)
 }
 
 // updateState publishes the state of an instance, and the states of its aggregates, if these

@@ -12,6 +12,7 @@ import (
 // follows from the published status, with three exceptions:
 //
 //   - While the status is UNKNOWN, the route stays as it was.
+//   - In the amnesty, an instance that was not heard yet has no route.
 //   - An instance that is NOT_SERVING because of silence keeps its route if less than half of the
 //     endpoints of its service would remain. This limit is the panic threshold.
 //   - Of several instances of a service with one endpoint, only one has a route of its own.
@@ -55,6 +56,7 @@ type route struct {
 	// hiddenBefore is true if routing clients did not see the instance before the coordinator started,
 	// because another instance was at its endpoint.
 	hiddenBefore bool
+	proved       bool   // result of provesNow when the endpoint was reviewed last
 	provenAt     moment // moment of the last answer with a proof of the process key; 0: none
 }
 
@@ -134,6 +136,10 @@ func (m *Mesh) nextRoute(in *instance, status health.Status) (_ health.Route, ke
 		return health.RouteDraining, false, false
 	case health.Unknown:
 		return last, last != health.RouteNone, false
+	case health.Starting:
+		if last == health.RouteNone && in.report.unheard && m.aggregates.amnesty.armed() {
+			return last, false, false // the coordinator has just started, and has no store of an earlier run
+		}
 	case health.NotServing:
 		bySilence := in.route.silent && in.override.forced == nil
 		if bySilence && last.Routable() && (m.loading || !in.service.routing.mayLeave(in.route.adds)) {
@@ -178,10 +184,17 @@ func (m *Mesh) endLoading() {
 	}
 }
 
-// connected stores the IP address to which the coordinator has connected.
-func (m *Mesh) connected(in *instance, peer netip.Addr) {
-	if in.route.peer = peer.Unmap(); endpointOf(in.spec, in.route.peer) != in.route.endpoint {
-		m.placeEndpoint(in)
+// routeUnheard gives a route to the instances that have none. It is called at the end of the amnesty.
+func (m *Mesh) routeUnheard() {
+	var unheard []*instance
+	for _, in := range m.instances {
+		if in.route.last == health.RouteNone {
+			unheard = append(unheard, in)
+		}
+	}
+	slices.SortFunc(unheard, compareInstances)
+	for _, in := range unheard {
+		m.updateState(in)
 	}
 }
 
@@ -203,17 +216,19 @@ func endpointOf(spec *health.Spec, peer netip.Addr) netip.AddrPort {
 	return endpoint
 }
 
-// placeEndpoint moves an instance to its present endpoint, and updates the instances that are hidden
-// or shown because of this.
-func (m *Mesh) placeEndpoint(in *instance) {
-	s, next := &in.service.routing, endpointOf(in.spec, in.route.peer)
-	shown := s.leave(in)
-	in.route.endpoint = next
-	s.enter(in)
+// updateEndpoint moves an instance to its present endpoint, if this has changed, and updates the
+// instance. It also updates the instances that are hidden or shown because of this.
+func (m *Mesh) updateEndpoint(in *instance) {
+	var shown *instance
+	if next := endpointOf(in.spec, in.route.peer); next != in.route.endpoint {
+		shown = in.service.routing.leave(in)
+		in.route.endpoint = next
+		in.service.routing.enter(in)
+	}
 	if shown != nil {
 		m.updateState(shown)
 	}
-	m.reviewEndpoint(in)
+	m.update(in)
 }
 
 // restoreRoute sets the route that was loaded from the store.
@@ -297,29 +312,40 @@ func (r *routing) unhide(in *instance) {
 	}
 }
 
-// reviewEndpoint shows the hidden instance in at its endpoint if it goes before the shown instance.
-// If in is the shown instance, reviewEndpoint compares it with all hidden ones.
+// reviewEndpoint decides again which instance is shown at the endpoint of in, after in has changed.
 func (m *Mesh) reviewEndpoint(in *instance) {
-	r := &in.service.routing
-	if len(r.hidden[in.route.endpoint]) == 0 {
+	r, at := &in.service.routing, in.route.endpoint
+	if len(r.hidden[at]) == 0 {
 		return
 	}
-	shown := r.shown[in.route.endpoint]
+	shown, proves := r.shown[at], in.provesNow()
+	fell := in.route.proved && !proves
+	in.route.proved = proves
 	best := shown
-	for _, other := range r.hidden[in.route.endpoint] {
-		if goesBefore(other, best) {
-			best = other
+	switch {
+	case in != shown:
+		best = first(in, shown)
+	case fell:
+		for _, other := range r.hidden[at] {
+			best = first(other, best)
 		}
 	}
 	if best == shown {
 		return
 	}
 	r.unhide(best)
-	r.shown[in.route.endpoint] = best
+	r.shown[at] = best
 	shown.route.hidden = true
-	r.hidden[in.route.endpoint] = append(r.hidden[in.route.endpoint], shown)
+	r.hidden[at] = append(r.hidden[at], shown)
 	m.updateState(shown)
 	m.updateState(best)
+}
+
+func first(a, b *instance) *instance {
+	if goesBefore(a, b) {
+		return a
+	}
+	return b
 }
 
 // goesBefore reports whether routing clients see a and not b, if both have one endpoint. An instance

@@ -102,6 +102,30 @@ func TestRegistrations(t *testing.T) {
 		{"critical and optional", func(r *pb.Registration) { r.Critical, r.Optional = true, true }, []refusal{
 			{"critical", "is true beside optional; allowed: one of them"},
 		}},
+		{"traffic", func(r *pb.Registration) {
+			r.Traffic = &pb.Traffic{Address: "10.0.0.2:80", Weight: 128, TlsNames: []string{"a.example", "spiffe://example/pay", "10.0.0.2"}}
+		}, nil},
+		{"traffic on another port", func(r *pb.Registration) { r.Traffic = &pb.Traffic{Address: ":80"} }, nil},
+		{"traffic of the same name", func(r *pb.Registration) {
+			r.Address, r.Traffic = "pay.example:81", &pb.Traffic{Address: "pay.example:80"}
+		}, nil},
+		{"traffic of another name", func(r *pb.Registration) { r.Traffic = &pb.Traffic{Address: "pay.example:80"} }, []refusal{
+			{"traffic.address", `host "pay.example" is a name; allowed: an IP address, no host, or the host of address ("10.0.0.1")`},
+		}},
+		{"traffic without a port", func(r *pb.Registration) { r.Traffic = &pb.Traffic{Address: "10.0.0.1"} }, []refusal{{"traffic.address", `"10.0.0.1" is not an address`}}},
+		{"weight too high", func(r *pb.Registration) { r.Traffic = &pb.Traffic{Weight: 129} }, []refusal{{"traffic.weight", "is 129; allowed: 1 to 128, 0 for 1"}}},
+		{"17 TLS names", func(r *pb.Registration) { r.Traffic = &pb.Traffic{TlsNames: strings.Fields(strings.Repeat("a ", 17))} }, []refusal{
+			{"traffic.tls_names", "has 17; allowed: at most 16"},
+		}},
+		{"empty TLS name", func(r *pb.Registration) { r.Traffic = &pb.Traffic{TlsNames: []string{"a", ""}} }, []refusal{
+			{"traffic.tls_names", "has an empty name at index 1; allowed: a DNS name, a URI or an IP address"},
+		}},
+		{"TLS name with controls", func(r *pb.Registration) { r.Traffic = &pb.Traffic{TlsNames: []string{"a\nb"}} }, []refusal{{"traffic.tls_names", "at index 0 that has control characters"}}},
+		{"region too long", func(r *pb.Registration) { r.Region = long(64) }, []refusal{{"region", "has 64 bytes; allowed: at most 63"}}},
+		{"source", func(r *pb.Registration) { r.Static, r.Incarnation, r.Source = true, "", "meshhealth-kube" }, nil},
+		{"source with a lease", func(r *pb.Registration) { r.Source = "kube" }, []refusal{{"source", "is given for an instance with a lease; allowed: a source of a static registration"}}},
+		{"source too long", func(r *pb.Registration) { r.Static, r.Incarnation, r.Source = true, "", long(64) }, []refusal{{"source", "has 64 bytes; allowed: at most 63"}}},
+		{"source with a slash", func(r *pb.Registration) { r.Static, r.Incarnation, r.Source = true, "", "a/b" }, []refusal{{"source", "has '/' in it; allowed: 1 to 63 of"}}},
 		{"static with a lease", func(r *pb.Registration) { r.Static, r.Ttl = true, seconds(30) }, []refusal{
 			{"incarnation", "static registration"}, {"ttl", "static registration"},
 		}},

@@ -66,28 +66,27 @@ func CheckTLSNames(names []string) error {
 
 // TrafficAddress returns the address for traffic of an instance whose address for health calls is
 // address. It fills in the host of address if traffic has none. If traffic is empty, the result is
-// empty too. It returns an error if the instance must not receive traffic there.
-func (t *Targets) TrafficAddress(traffic, address string) (string, error) {
+// empty too.
+func TrafficAddress(traffic, address string) string {
 	host, port, err := net.SplitHostPort(traffic)
+	if err == nil && anyHost(host) {
+		own, _, _ := net.SplitHostPort(address)
+		return net.JoinHostPort(own, port)
+	}
+	return traffic
+}
+
+// CheckTraffic returns an error if an instance that was registered with the address for health calls
+// address must not receive traffic at the address traffic. An empty traffic is allowed.
+func (t *Targets) CheckTraffic(traffic, address string) error {
+	to, err := netip.ParseAddrPort(traffic)
 	if err != nil {
-		return "", nil
+		return nil // a name is the host of address, see CheckTrafficAddress
 	}
-	own, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", fmt.Errorf("%w: %v", ErrTarget, err)
+	if host, _, _ := net.SplitHostPort(address); len(t.Allow) == 0 && to.Addr().String() != host {
+		return fmt.Errorf("%w: %s is not the host of address (%s); allowed: that, or what targets.allow lists", ErrTarget, to.Addr(), host)
 	}
-	if anyHost(host) {
-		host = own
-	}
-	traffic = net.JoinHostPort(host, port)
-	ip, err := netip.ParseAddrPort(traffic)
-	switch {
-	case err != nil || host == own:
-		return traffic, nil
-	case len(t.Allow) == 0:
-		return "", fmt.Errorf("%w: %s is not the host of address (%s); allowed: that, or what targets.allow lists", ErrTarget, host, own)
-	}
-	return traffic, t.Check(ip)
+	return t.Check(to)
 }
 
 // endpointText returns the text of an endpoint, or an empty text if it is not valid.

@@ -239,7 +239,7 @@ type Route int32
 
 const (
 	// buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX
-	// Nothing. The instance has not been routable yet, or it is no instance.
+	// Nothing. The status of the instance was never known, or this is no instance.
 	Route_ROUTE_NONE Route = 0
 	// It receives traffic.
 	Route_ROUTE_HEALTHY Route = 1

@@ -53,6 +53,11 @@ func (r registryService) resolveAddresses(ctx context.Context, regs []wire.Regis
 		address, err := r.cfg.Targets.Resolve(regs[i].Spec.Address, callerAddr(ctx))
 		v.Check(fmt.Sprintf("registrations[%d].address", i), err)
 		regs[i].Spec.Address = address
+		traffic := &regs[i].Spec.Traffic
+		traffic.Address = wire.TrafficAddress(traffic.Address, address)
+		if err == nil {
+			v.Check(fmt.Sprintf("registrations[%d].traffic.address", i), r.cfg.Targets.CheckTraffic(traffic.Address, address))
+		}
 	}
 	return v.Err()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"slices"
 	"strings"
@@ -206,12 +207,12 @@ func violation(err error, field string) (description, all string) {
 	return description, all
 }
 
-// instance returns a valid registration.
+// instance returns a valid registration. Each name has its own port for traffic.
 func instance(name string) *pb.Registration {
 	id := health.ParseID(name)
 	return &pb.Registration{
 		Service: id.Service, Instance: id.Instance, Address: "192.0.2.7:80", Incarnation: "i-1",
-		Ttl: durationpb.New(10 * time.Minute),
+		Ttl: durationpb.New(10 * time.Minute), Traffic: &pb.Traffic{Address: fmt.Sprintf(":%d", 1+crc32.ChecksumIEEE([]byte(name))%65535)},
 	}
 }
 

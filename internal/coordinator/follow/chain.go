@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -19,16 +20,16 @@ func (f *follower) run(ctx context.Context) {
 	if f.predecessor != nil {
 		<-f.predecessor
 	}
-	f.endpoint = f.pool.acquire(f.endpointKey())
-	defer func() { f.pool.release(f.endpoint) }()
-	shortStreams, seen := 0, f.endpoint.attempts.Load()
+	f.link = f.pool.acquire(f.linkKey())
+	defer func() { f.pool.release(f.link) }()
+	shortStreams, seen := 0, f.link.attempts.Load()
 	for ctx.Err() == nil {
-		if key := f.endpointKey(); key != f.endpoint.key {
-			f.pool.release(f.endpoint)
-			f.endpoint = f.pool.acquire(key)
-			seen = f.endpoint.attempts.Load()
+		if key := f.linkKey(); key != f.link.key {
+			f.pool.release(f.link)
+			f.link = f.pool.acquire(key)
+			seen = f.link.attempts.Load()
 		}
-		made := f.endpoint.connect(ctx, seen)
+		made := f.link.connect(ctx, seen)
 		seen = max(seen, made.number)
 		if made.err != nil {
 			f.report(ctx, classifyDial(made.err), made.began)
@@ -37,10 +38,18 @@ func (f *follower) run(ctx context.Context) {
 		began := time.Now()
 		if f.gone != made.gone {
 			f.gone, f.learnt.leaving = made.gone, false
+			f.reportPeer(ctx, made.peer)
 		}
 		f.followOn(ctx, made.conn)
 		shortStreams = inRow(shortStreams, time.Since(began) < shortLived)
-		f.pauseAfterStream(ctx, streamPause(shortStreams, f.endpoint.dialer.longest))
+		f.pauseAfterStream(ctx, streamPause(shortStreams, f.link.dialer.longest))
+	}
+}
+
+// reportPeer tells the registry to which IP address the host of the instance was resolved.
+func (f *follower) reportPeer(ctx context.Context, peer netip.Addr) {
+	if peer.IsValid() {
+		f.observe(ctx, mesh.Event{Kind: mesh.EventConnected, Peer: peer}, time.Time{})
 	}
 }
 
@@ -103,7 +112,7 @@ func (f *follower) followOn(ctx context.Context, conn *grpc.ClientConn) {
 		f.learnt.passOver(&end, i == 0, time.Now())
 	}
 	if end.found.waited {
-		f.endpoint.callMissed(conn)
+		f.link.callMissed(conn)
 	}
 	f.report(ctx, end.evidence(), end.since)
 }
@@ -119,7 +128,7 @@ func (f *follower) handleEnd(ctx context.Context, conn *grpc.ClientConn, end *en
 	case errors.Is(end.err, errFlood):
 		f.handleFlood()
 	case errors.Is(end.err, errNoRoom) && f.learnt.canMove():
-		f.learnt.move(f.pool.hasOneUser(f.endpoint))
+		f.learnt.move(f.pool.hasOneUser(f.link))
 	case f.connBroken(conn):
 		if f.learnt.connectionLost(end, last) {
 			f.report(ctx, end.found, end.since)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"time"
 
 	"google.golang.org/grpc"
@@ -14,14 +15,14 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// endpointKey identifies a connection that several instances can share.
-type endpointKey struct {
+// linkKey identifies a connection that several instances can share.
+type linkKey struct {
 	address, serverName string
 	credentials         string // name of the service, if this service has its own credentials; else empty
 	conn                string // empty for the first connection to an address; for each further connection a different name
 }
 
-// dialer makes gRPC connections. All endpoints of a Manager use the same dialer.
+// dialer makes gRPC connections. All links of a Manager use the same dialer.
 type dialer struct {
 	policy   DialPolicy
 	network  func(ctx context.Context, address string) (net.Conn, error)
@@ -29,15 +30,15 @@ type dialer struct {
 	patience func(time.Duration) time.Duration // Config.patience, which multiplies a timeout by the health score of the coordinator plus 1
 	slots    dialSlots
 	// longest is the longest wait for a dial slot (a permit to dial), and the longest wait
-	// between two attempts to connect one endpoint.
+	// between two attempts to connect one link.
 	longest time.Duration
 }
 
-// dial makes one connection, and returns a Go channel that is closed when the connection
-// breaks. It makes a new grpc.ClientConn for each attempt, so that the backoff of gRPC has
+// dial makes one connection. It returns the IP address to which it has connected, and a Go channel
+// that is closed when the connection breaks. It makes a new grpc.ClientConn for each attempt, so that the backoff of gRPC has
 // no effect and only the breaker decides when to dial. lastErr is the error of the last
-// attempt at the same endpoint, or nil.
-func (d *dialer) dial(ctx context.Context, key endpointKey, lastErr error) (*grpc.ClientConn, <-chan struct{}, error) {
+// attempt at the same link, or nil.
+func (d *dialer) dial(ctx context.Context, key linkKey, lastErr error) (*grpc.ClientConn, netip.Addr, <-chan struct{}, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.patience(dialTimeout))
 	defer cancel()
 	c := d.policy.credentials(key.credentials)
@@ -45,17 +46,25 @@ func (d *dialer) dial(ctx context.Context, key endpointKey, lastErr error) (*grp
 	replies := &replyRecorder{}
 	conn, err := grpc.NewClient("passthrough:///"+key.address, d.dialOptions(key, c, &seen, replies)...)
 	if err != nil {
-		return nil, nil, err
+		return nil, netip.Addr{}, nil, err
 	}
 	replies.conn = conn
 	if err := waitUntilReady(ctx, conn); err != nil {
 		_ = conn.Close()
 		if d.plaintextToTLS(ctx, key, &seen) {
-			return nil, nil, errSpeaksTLS
+			return nil, netip.Addr{}, nil, errSpeaksTLS
 		}
-		return nil, nil, keepMismatch(&seen, seen.errorOr(err), lastErr)
+		return nil, netip.Addr{}, nil, keepMismatch(&seen, seen.errorOr(err), lastErr)
 	}
-	return conn, seen.lastConn().closed, nil
+	made := seen.lastConn()
+	return conn, peerOf(made), made.closed, nil
+}
+
+// peerOf returns the IP address of the other end of a connection. The result is not valid if the
+// connection is not over IP.
+func peerOf(c net.Conn) netip.Addr {
+	peer, _ := netip.ParseAddrPort(c.RemoteAddr().String())
+	return peer.Addr().Unmap()
 }
 
 // keepMismatch returns the error to report for an attempt to connect that failed with err.
@@ -72,7 +81,7 @@ func keepMismatch(seen *dialRecorder, err, lastErr error) error {
 	return err
 }
 
-func (d *dialer) dialOptions(key endpointKey, c credentials.TransportCredentials, seen *dialRecorder, replies *replyRecorder) []grpc.DialOption {
+func (d *dialer) dialOptions(key linkKey, c credentials.TransportCredentials, seen *dialRecorder, replies *replyRecorder) []grpc.DialOption {
 	options := append(wire.DialOptions(wire.MaxHealthReply),
 		grpc.WithStatsHandler(replies),
 		grpc.WithTransportCredentials(recordingCredentials{c, seen}),
@@ -122,7 +131,7 @@ const helloTimeout = time.Second
 // plaintextToTLS reports whether an attempt to connect without TLS failed because the target
 // uses TLS. Such a target answers with a TLS record. A TLS server in Go closes the connection
 // instead, without an answer. In this case plaintextToTLS dials the target again and tries TLS.
-func (d *dialer) plaintextToTLS(ctx context.Context, key endpointKey, seen *dialRecorder) bool {
+func (d *dialer) plaintextToTLS(ctx context.Context, key linkKey, seen *dialRecorder) bool {
 	c := seen.lastConn()
 	if c == nil || !c.plain {
 		return false
@@ -132,7 +141,7 @@ func (d *dialer) plaintextToTLS(ctx context.Context, key endpointKey, seen *dial
 
 // answersTLS opens a new connection, sends a ClientHello, and reports whether the target
 // answers in TLS. The certificate is not verified, because nothing else is sent.
-func (d *dialer) answersTLS(ctx context.Context, key endpointKey) bool {
+func (d *dialer) answersTLS(ctx context.Context, key linkKey) bool {
 	ctx, cancel := context.WithTimeout(ctx, d.patience(helloTimeout))
 	defer cancel()
 	conn, err := d.network(ctx, key.address)

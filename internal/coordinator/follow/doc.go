@@ -4,7 +4,7 @@
 // A [Manager] (manager.go) reads the registrations from the feed, and runs one follower for
 // each instance (follower.go, chain.go). While only statuses change, the manager sleeps. The
 // *target* of a follower is the process that answers at the address of the instance. A
-// follower uses the connection that all instances at the same address share (endpoint.go,
+// follower uses the connection that all instances at the same address share (link.go,
 // pool.go, dial.go). On this connection it tries three protocols in order: Watch of
 // meshhealth.v1 (extendedwatch.go), Watch of grpc.health.v1 (stockwatch.go, probe.go), and
 // polls by Check (poll.go). The order is from the best protocol to the worst. Each new

@@ -34,7 +34,7 @@ func (f *follower) followExtended(ctx context.Context, conn *grpc.ClientConn) en
 		return end
 	}
 	if errors.Is(end.err, errSilent) {
-		f.endpoint.callMissed(conn)
+		f.link.callMissed(conn)
 		// The time is zero, because no wait is reported: the streamMonitor has measured the
 		// silence, and has subtracted the lateness of the coordinator.
 		f.report(ctx, end.found, time.Time{})
@@ -93,7 +93,7 @@ func (x *extendedWatch) handle(ctx context.Context, m *pb.WatchResponse) error {
 	hasEntry := x.noteEntries(m)
 	content := hasEntry || m.GetSnapshotEnd()
 	if x.heartbeat = x.started; !x.heartbeat {
-		x.f.endpoint.callAnswered()
+		x.f.link.callAnswered()
 		if !content {
 			return nil // a heartbeat before the first message with content is ignored
 		}

@@ -48,7 +48,7 @@ type follower struct {
 
 	// The goroutine of the method run uses the fields below. A worker of the poll scheduler
 	// uses them while run waits for the worker.
-	endpoint *endpoint
+	link *link
 	gone     <-chan struct{} // closed when the connection has broken
 	interval pollInterval
 	learnt   learnt
@@ -80,8 +80,8 @@ func (f *follower) isFor(spec *health.Spec) bool {
 		f.spec.Protocol == spec.Protocol
 }
 
-// endpointKey returns the key of the connection on which the target is followed.
-func (f *follower) endpointKey() endpointKey {
+// linkKey returns the key of the connection on which the target is followed.
+func (f *follower) linkKey() linkKey {
 	key := f.pool.keyOf(f.id, f.spec)
 	switch {
 	case f.learnt.ownConn:

@@ -175,7 +175,7 @@ func (p *poller) handleStatus() pollResult {
 	p.answered = true
 	s := int32(p.response.GetStatus())
 	p.f.learnt.cutReplies = 0
-	p.f.endpoint.callAnswered()
+	p.f.link.callAnswered()
 	changed := p.f.interval.changes(s)
 	p.f.interval.answered(s)
 	if p.trial.confirmedBy(s, p.began) {
@@ -205,7 +205,7 @@ func (p *poller) betterIsDue(changed bool) bool {
 // handleError handles a Check that the target answered with an error. If the reply ended before
 // it was complete, the first such reply is no evidence, and the Check is repeated soon.
 func (p *poller) handleError(found finding) pollResult {
-	p.f.endpoint.callAnswered()
+	p.f.link.callAnswered()
 	p.f.interval.answered(answerOf(found))
 	switch {
 	case found.kind == replyCut:
@@ -243,7 +243,7 @@ func (p *poller) handleMissed(found finding, endedLate time.Duration) pollResult
 	ours := max(p.f.polls.latePart(p.began), endedLate)
 	p.f.interval.missed++
 	if ours == 0 {
-		p.f.endpoint.callMissed(p.conn)
+		p.f.link.callMissed(p.conn)
 	}
 	p.f.reportLate(p.ctx, found, p.began, ours)
 	return p.nextPoll()

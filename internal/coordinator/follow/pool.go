@@ -7,13 +7,13 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// pool holds one endpoint (a shared connection) for each endpointKey that is in use. Its methods
+// pool holds one link (a shared connection) for each linkKey that is in use. Its methods
 // may be called concurrently.
 type pool struct {
 	dialer dialer
 
 	mu        sync.Mutex
-	endpoints map[endpointKey]*endpoint
+	links map[linkKey]*link
 }
 
 func newPool(cfg *Config) *pool {
@@ -22,36 +22,36 @@ func newPool(cfg *Config) *pool {
 			policy: cfg.Dial, network: cfg.Dial.dialFunc(cfg.Targets), options: cfg.DialOptions,
 			patience: cfg.patience, slots: newDialSlots(), longest: longestWaitFor(cfg.UnreachableAfter),
 		},
-		endpoints: map[endpointKey]*endpoint{},
+		links: map[linkKey]*link{},
 	}
 }
 
 // keyOf returns the key of the connection for an instance. All instances with the same
 // address, server name and credentials share this connection.
-func (p *pool) keyOf(id health.ID, spec *health.Spec) endpointKey {
-	key := endpointKey{address: spec.Address, serverName: spec.ServerName}
+func (p *pool) keyOf(id health.ID, spec *health.Spec) linkKey {
+	key := linkKey{address: spec.Address, serverName: spec.ServerName}
 	if _, own := p.dialer.policy.Services[id.Service]; own {
 		key.credentials = id.Service
 	}
 	return key
 }
 
-// acquire returns the endpoint for a key. The caller must call release once.
-func (p *pool) acquire(key endpointKey) *endpoint {
+// acquire returns the link for a key. The caller must call release once.
+func (p *pool) acquire(key linkKey) *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	e := p.endpoints[key]
+	e := p.links[key]
 	if e == nil {
-		e = &endpoint{dialer: &p.dialer, key: key, turn: make(chan struct{}, 1), breaker: breaker{longest: p.dialer.longest}}
-		p.endpoints[key] = e
+		e = &link{dialer: &p.dialer, key: key, turn: make(chan struct{}, 1), breaker: breaker{longest: p.dialer.longest}}
+		p.links[key] = e
 	}
 	e.users++
 	return e
 }
 
-// release says that a caller of acquire no longer uses the endpoint. When the last user releases
-// the endpoint, the connection is closed.
-func (p *pool) release(e *endpoint) {
+// release says that a caller of acquire no longer uses the link. When the last user releases
+// the link, the connection is closed.
+func (p *pool) release(e *link) {
 	if p.removeUser(e) > 0 {
 		return
 	}
@@ -60,37 +60,37 @@ func (p *pool) release(e *endpoint) {
 	<-e.turn
 }
 
-// removeUser decreases the number of users of the endpoint by 1, and returns this number.
-func (p *pool) removeUser(e *endpoint) int {
+// removeUser decreases the number of users of the link by 1, and returns this number.
+func (p *pool) removeUser(e *link) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	e.users--
 	if e.users == 0 {
-		delete(p.endpoints, e.key)
+		delete(p.links, e.key)
 	}
 	return e.users
 }
 
-// hasOneUser reports whether a single instance uses the endpoint.
-func (p *pool) hasOneUser(e *endpoint) bool {
+// hasOneUser reports whether a single instance uses the link.
+func (p *pool) hasOneUser(e *link) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return e.users == 1
 }
 
-// all returns the endpoints in use. The caller can then call their methods without the lock
+// all returns the links in use. The caller can then call their methods without the lock
 // of the pool.
-func (p *pool) all() []*endpoint {
+func (p *pool) all() []*link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	all := make([]*endpoint, 0, len(p.endpoints))
-	for _, e := range p.endpoints {
+	all := make([]*link, 0, len(p.links))
+	for _, e := range p.links {
 		all = append(all, e)
 	}
 	return all
 }
 
-// breakerCounts returns the number of endpoints in each state of the breaker. Each state
+// breakerCounts returns the number of links in each state of the breaker. Each state
 // has an entry.
 func (p *pool) breakerCounts() map[string]int {
 	counts := map[string]int{}

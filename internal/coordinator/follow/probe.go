@@ -94,18 +94,18 @@ func (p *probe) handle(ctx context.Context, watchAnswer *targetAnswer, r *probeR
 	case r.found.kind == pathFault || r.found.kind == replyCut:
 		p.missed = true
 		if r.found.waited {
-			p.f.endpoint.callMissed(p.conn)
+			p.f.link.callMissed(p.conn)
 		}
 		p.f.report(ctx, r.found, began)
 		p.f.monitor.probeIn(probeAgain)
 	case p.missed:
-		p.f.endpoint.callAnswered()
+		p.f.link.callAnswered()
 		p.end(errTryBetter)
 	case r.contradicts(watchAnswer):
-		p.f.endpoint.callAnswered()
+		p.f.link.callAnswered()
 		p.contradiction(watchAnswer.count, began)
 	default:
-		p.f.endpoint.callAnswered()
+		p.f.link.callAnswered()
 		p.contradicted = time.Time{}
 		p.confirmLast(ctx, r.proven)
 	}
@@ -123,7 +123,7 @@ func (p *probe) firstCut() bool {
 // nameBecameKnown ends the Watch so that the follower opens it again. The second time, the Watch
 // is not trusted any more.
 func (p *probe) nameBecameKnown() {
-	p.f.endpoint.callAnswered()
+	p.f.link.callAnswered()
 	if p.f.learnt.stock.renamed.Swap(true) {
 		p.end(errContradicted)
 		return

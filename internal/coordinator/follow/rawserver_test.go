@@ -121,8 +121,8 @@ func serveRaw(t *testing.T, conn net.Conn, settings []http2.Setting, answer func
 }
 
 // rawTarget starts an in-memory server that speaks HTTP/2 frame by frame. It returns
-// the endpoint that a follower would use. Both end with the test.
-func rawTarget(t *testing.T, settings []http2.Setting, answer func(*rawStream)) *endpoint {
+// the link that a follower would use. Both end with the test.
+func rawTarget(t *testing.T, settings []http2.Setting, answer func(*rawStream)) *link {
 	t.Helper()
 	l := bufconn.Listen(64 << 10)
 	var running sync.WaitGroup

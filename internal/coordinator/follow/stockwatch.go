@@ -77,7 +77,7 @@ func (w *stockWatch) read(ctx context.Context, name string) error {
 	})
 	if err == nil {
 		w.proven.Store(proven)
-		w.f.endpoint.callAnswered()
+		w.f.link.callAnswered()
 		w.f.monitor.setLimit(0) // the Watch of grpc.health.v1 has no heartbeats
 	}
 	for err == nil {

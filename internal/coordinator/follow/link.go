@@ -3,6 +3,7 @@ package follow
 import (
 	"context"
 	"math/rand/v2"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,14 +12,14 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// endpoint holds one connection, which all followers with the same endpointKey share. If the
-// connection has broken, the endpoint dials again when a follower calls connect and the
-// breaker permits an attempt. The endpoint makes one attempt at a time. All followers that
+// link holds one connection, which all followers with the same linkKey share. If the
+// connection has broken, the link dials again when a follower calls connect and the
+// breaker permits an attempt. The link makes one attempt at a time. All followers that
 // wait for an attempt receive its outcome.
-type endpoint struct {
+type link struct {
 	dialer *dialer
-	key    endpointKey
-	users  int // number of followers that use the endpoint; pool.mu guards it
+	key    linkKey
+	users  int // number of followers that use the link; pool.mu guards it
 
 	// turn is a lock for conn and last: the caller that has sent a token to turn owns both
 	// fields. In contrast to the wait for a mutex, the wait for turn can end with a context.
@@ -37,9 +38,10 @@ type endpoint struct {
 type attempt struct {
 	conn  *grpc.ClientConn
 	gone  <-chan struct{} // closed when conn has broken
+	peer  netip.Addr      // IP address to which conn is connected; not valid if it is unknown
 	err   error
 	began time.Time // time at which the dial began; zero if the address was not dialled
-	// number is 1 for the first attempt of the endpoint, 2 for the second, and so on. It is
+	// number is 1 for the first attempt of the link, 2 for the second, and so on. It is
 	// 0 if no attempt was made.
 	number uint64
 }
@@ -56,9 +58,9 @@ func (a *attempt) broken() bool {
 
 // connect returns a ready connection, or the outcome of a failed attempt whose number is greater
 // than lastSeen. If there is neither, connect makes an attempt. lastSeen is the number of the
-// last attempt that the caller knows. All followers of the endpoint receive the outcome of a
+// last attempt that the caller knows. All followers of the link receive the outcome of a
 // failed attempt, because one connection would serve all of them.
-func (e *endpoint) connect(ctx context.Context, lastSeen uint64) attempt {
+func (e *link) connect(ctx context.Context, lastSeen uint64) attempt {
 	for {
 		made, wait := e.tryConnect(ctx, lastSeen)
 		if wait <= 0 {
@@ -74,7 +76,7 @@ func (e *endpoint) connect(ctx context.Context, lastSeen uint64) attempt {
 // until the breaker permits an attempt. The caller must wait for this time and try again.
 // During this wait the caller does not hold the lock in the field turn, so that other callers
 // can read the last outcome.
-func (e *endpoint) tryConnect(ctx context.Context, lastSeen uint64) (made attempt, wait time.Duration) {
+func (e *link) tryConnect(ctx context.Context, lastSeen uint64) (made attempt, wait time.Duration) {
 	if err := acquireToken(ctx, e.turn); err != nil {
 		return attempt{err: err}, 0
 	}
@@ -88,7 +90,7 @@ func (e *endpoint) tryConnect(ctx context.Context, lastSeen uint64) (made attemp
 	return e.redial(ctx), 0
 }
 
-func (e *endpoint) breakerDelay() (d time.Duration) {
+func (e *link) breakerDelay() (d time.Duration) {
 	e.withBreaker(func(b *breaker) { d = b.delay(time.Now()) })
 	return d
 }
@@ -96,7 +98,7 @@ func (e *endpoint) breakerDelay() (d time.Duration) {
 // redial makes an attempt to connect as soon as a dial slot (a permit to dial) is free. If no
 // slot becomes free in time, the coordinator is at fault. In this case the attempt does not
 // count as a failure of the address.
-func (e *endpoint) redial(ctx context.Context) attempt {
+func (e *link) redial(ctx context.Context) attempt {
 	e.closeConn()
 	waiting, cancel := context.WithTimeout(ctx, e.dialer.longest)
 	free, err := e.dialer.slots.acquire(waiting, e.attemptBegins())
@@ -109,19 +111,19 @@ func (e *endpoint) redial(ctx context.Context) attempt {
 		return e.recordOutcome(ctx, attempt{err: err})
 	}
 	made := attempt{began: time.Now()}
-	made.conn, made.gone, made.err = e.dialer.dial(ctx, e.key, e.last.err)
+	made.conn, made.peer, made.gone, made.err = e.dialer.dial(ctx, e.key, e.last.err)
 	free()
 	return e.recordOutcome(ctx, made)
 }
 
-func (e *endpoint) attemptBegins() (redial bool) {
+func (e *link) attemptBegins() (redial bool) {
 	e.withBreaker(func(b *breaker) { redial = b.attemptBegins() })
 	return redial
 }
 
 // recordOutcome stores the outcome of an attempt and reports it to the breaker. If ctx has
 // ended, it stores nothing, because the caller has given up the attempt.
-func (e *endpoint) recordOutcome(ctx context.Context, made attempt) attempt {
+func (e *link) recordOutcome(ctx context.Context, made attempt) attempt {
 	if err := ctx.Err(); err != nil {
 		if made.conn != nil {
 			_ = made.conn.Close()
@@ -142,7 +144,7 @@ func (e *endpoint) recordOutcome(ctx context.Context, made attempt) attempt {
 }
 
 // setLast sets and returns the last attempt. The caller must hold the lock in the field turn.
-func (e *endpoint) setLast(made attempt) attempt {
+func (e *link) setLast(made attempt) attempt {
 	e.last, e.conn = made, made.conn
 	return made
 }
@@ -161,24 +163,24 @@ func failureKind(err error) failure {
 }
 
 // withBreaker calls f under the lock of the breaker.
-func (e *endpoint) withBreaker(f func(*breaker)) {
+func (e *link) withBreaker(f func(*breaker)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	f(&e.breaker)
 }
 
-func (e *endpoint) breakerState() (s breakerState) {
+func (e *link) breakerState() (s breakerState) {
 	e.withBreaker(func(b *breaker) { s = b.state() })
 	return s
 }
 
-// callAnswered records that an instance at the endpoint has answered a call.
-func (e *endpoint) callAnswered() { e.withBreaker(func(b *breaker) { b.misses = 0 }) }
+// callAnswered records that an instance at the link has answered a call.
+func (e *link) callAnswered() { e.withBreaker(func(b *breaker) { b.misses = 0 }) }
 
 // callMissed records that a call over conn was not answered in time. After several such
 // calls it closes conn for all followers. The next attempt shows at once whether the target
 // can be reached, while TCP would retransmit for minutes.
-func (e *endpoint) callMissed(conn *grpc.ClientConn) {
+func (e *link) callMissed(conn *grpc.ClientConn) {
 	if conn.GetState() != connectivity.Ready {
 		return // gRPC has already found that the connection is broken
 	}
@@ -191,7 +193,7 @@ func (e *endpoint) callMissed(conn *grpc.ClientConn) {
 
 // closeConn closes the connection, if there is one. The caller must hold the lock in the field
 // turn.
-func (e *endpoint) closeConn() {
+func (e *link) closeConn() {
 	if e.conn != nil {
 		_ = e.conn.Close()
 		e.conn = nil

@@ -89,8 +89,8 @@ func TestOneConnection(t *testing.T) {
 			r.deregister(fmt.Sprintf("pay/%d", i))
 		}
 		synctest.Wait()
-		if n := len(r.manager.pool.endpoints); n != 0 {
-			t.Errorf("%d endpoints are left without users", n)
+		if n := len(r.manager.pool.links); n != 0 {
+			t.Errorf("%d links are left without users", n)
 		}
 	})
 }
@@ -103,7 +103,7 @@ func TestLatecomerHearsOfFailure(t *testing.T) {
 		p := newPool(&Config{UnreachableAfter: health.DefaultUnreachableAfter, Dial: DialPolicy{Context: func(context.Context, string) (net.Conn, error) {
 			return nil, syscall.ECONNREFUSED
 		}}})
-		e := p.acquire(endpointKey{address: "host:1"})
+		e := p.acquire(linkKey{address: "host:1"})
 		first := e.connect(t.Context(), 0)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -118,13 +118,13 @@ func TestLatecomerHearsOfFailure(t *testing.T) {
 	})
 }
 
-// TestEndpointKeys tests which instances share a connection.
-func TestEndpointKeys(t *testing.T) {
+// TestLinkKeys tests which instances share a connection.
+func TestLinkKeys(t *testing.T) {
 	p := newPool(&Config{UnreachableAfter: health.DefaultUnreachableAfter})
 	id := health.ID{Service: "pay", Instance: "a"}
 	a := p.acquire(p.keyOf(id, &health.Spec{Address: "host:1"}))
 	if p.acquire(p.keyOf(id, &health.Spec{Address: "host:1"})) != a {
-		t.Error("two endpoints for one key")
+		t.Error("two links for one key")
 	}
 	if p.acquire(p.keyOf(id, &health.Spec{Address: "host:1", ServerName: "other"})) == a {
 		t.Error("one connection for two server names")
