@@ -19,11 +19,6 @@ import (
 	"github.com/meshhealth/meshhealth/internal/testmesh"
 )
 
-// openStore is a store whose content remains after Close, as in a file.
-type openStore struct{ store.Store }
-
-func (openStore) Close() error { return nil }
-
 // startWith starts a coordinator with one static instance, pay/a. The function stop ends it
 // gracefully.
 func startWith(t *testing.T, network *testmesh.Network, kept store.Store) (stop func()) {

@@ -17,6 +17,7 @@ import (
 	endpointpb "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	// The messages in the Any fields of the files.
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"go.yaml.in/yaml/v3"
 	"google.golang.org/grpc"
@@ -97,7 +98,7 @@ func envoyFiles(t *testing.T) map[string]string {
 			}
 		}
 	}
-	if len(files) < 5 {
+	if len(files) < 6 {
 		t.Fatalf("only %d files", len(files))
 	}
 	return files
@@ -141,10 +142,11 @@ func TestEnvoyFiles(t *testing.T) {
 // coordinator at these addresses.
 func TestEnvoyProbes(t *testing.T) {
 	files := envoyFiles(t)
-	for title, degradedCode := range map[string]string{
+	for title, degraded := range map[string]string{
 		"probes of the instances over gRPC": "healthy",
 		"probes of the instances over HTTP": "degraded",
 		"probes of the coordinator":         "healthy",
+		"probes of a coordinator with TLS":  "healthy", // without its TLS
 	} {
 		t.Run(title, func(t *testing.T) {
 			b, err := bootstrap(files[title])
@@ -157,7 +159,7 @@ func TestEnvoyProbes(t *testing.T) {
 				for _, step := range []struct {
 					status health.Status
 					want   string
-				}{{health.Serving, "healthy"}, {health.Degraded, degradedCode}, {health.Maintenance, "unhealthy"}, {health.Serving, "healthy"}} {
+				}{{health.Serving, "healthy"}, {health.Degraded, degraded}, {health.Maintenance, "unhealthy"}, {health.Serving, "healthy"}} {
 					n.become(step.status)
 					for _, e := range cluster.GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints() {
 						if got := n.probe(cluster, e.GetEndpoint()); got != step.want {

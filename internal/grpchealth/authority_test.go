@@ -82,6 +82,25 @@ func TestListOfAnInstanceIsBounded(t *testing.T) {
 	}
 }
 
+// TestAuthorityAndAccess: the policy decides about the instance in the authority, and List omits
+// what it refuses.
+func TestAuthorityAndAccess(t *testing.T) {
+	w := newWorld(t, Config{Instances: true, Policy: byName{}})
+	w.publish(is("hidden", health.Serving), is("hidden/1", health.Serving), is("pay", health.Serving), is("pay/1", health.Serving))
+	at1 := at("1.instance.meshhealth")
+	_, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "hidden"}, at1)
+	wantCode(t, err, codes.PermissionDenied)
+	watch, err := w.stock.Watch(t.Context(), &healthpb.HealthCheckRequest{Service: "hidden"}, at1)
+	if err == nil {
+		_, err = watch.Recv()
+	}
+	wantCode(t, err, codes.PermissionDenied)
+	list, err := w.stock.List(t.Context(), &healthpb.HealthListRequest{}, at1)
+	if err != nil || len(list.GetStatuses()) != 1 || list.GetStatuses()["pay"] == nil {
+		t.Errorf("%v %v", list, err)
+	}
+}
+
 // BenchmarkProbe makes one probe of an instance at a time, over a connection in memory.
 func BenchmarkProbe(b *testing.B) {
 	w := newWorld(b, Config{Instances: true})
