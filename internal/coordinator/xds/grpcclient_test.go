@@ -134,7 +134,7 @@ func TestGRPCClient(t *testing.T) {
 	m.set(health.RouteHealthy, health.RouteDegraded)
 	m.callUntil("healthy and degraded", func(n []int64) bool { return n[0] > 50 && n[0] < 90 && n[1] > 10 })
 	for _, c := range m.Clients(0, 9) {
-		if c.Rendering != xds.Plain || len(c.Rejections) > 0 {
+		if !c.GetPlain() || c.GetDelta() || len(c.GetRejections()) > 0 {
 			t.Errorf("the client is %+v", c)
 		}
 	}

@@ -93,7 +93,7 @@ type Server struct {
 	loadedAt   uint64      // revision of the feed at that time
 	read       bool        // true once a step of the feed was applied
 	applied    uint64      // revision of the feed that was applied last
-	history    []Rejection // the oldest first
+	history    []rejection // the oldest first
 	rejections uint64
 	sent       uint64
 

@@ -393,7 +393,7 @@ func TestLatency(t *testing.T) {
 		if d := <-latencies; d != 3*time.Second {
 			t.Errorf("the latency is %v, want 3 s", d)
 		}
-		if h := w.History(9); len(h) != 1 || h[0].Reason != "too many" || h[0].Node != "n" || h[0].Names[0] != "pay" {
+		if h := w.History(9); len(h) != 1 || h[0].GetReason() != "too many" || h[0].GetNode() != "n" || h[0].GetNames()[0] != "pay" {
 			t.Errorf("the history is %+v", h)
 		}
 	})

@@ -140,7 +140,7 @@ func (s *Server) handle(st *stream, req *request) error {
 	}
 	if v.rejection != nil && !v.repeated {
 		s.cfg.Logger.Warn("an xDS client has rejected resources and keeps what it had; correct what the reason names",
-			"node", v.rejection.Node, "type", v.rejection.TypeURL, "names", v.rejection.Names, "reason", v.rejection.Reason)
+			"node", v.rejection.node, "type", v.rejection.url, "names", v.rejection.names, "reason", v.rejection.reason)
 	}
 	return err
 }
@@ -176,7 +176,7 @@ func (s *Server) apply(st *stream, req *request) (v verdict, err error) {
 }
 
 // record adds a rejection to the history. The caller holds s.mu.
-func (s *Server) record(r Rejection) {
+func (s *Server) record(r rejection) {
 	s.rejections++
 	if len(s.history) == maxHistory {
 		s.history = append(s.history[:0], s.history[1:]...)

@@ -313,13 +313,13 @@ func describeSet(m *endpointpb.ClusterLoadAssignment) string {
 func (s *script) status() string {
 	var out strings.Builder
 	for _, c := range s.server.Clients(0, 100) {
-		fmt.Fprintf(&out, "%s %v delta=%v\n", c.Node.ID, c.Rendering, c.Delta)
-		for _, sub := range c.Subscriptions {
+		fmt.Fprintf(&out, "%s plain=%v delta=%v\n", c.GetNode(), c.GetPlain(), c.GetDelta())
+		for _, sub := range c.GetSubscriptions() {
 			fmt.Fprintf(&out, "  %s names=%d wildcard=%v behind=%d accepted=%d refused=%d\n",
-				nameOf(sub.TypeURL), sub.Names, sub.Wildcard, sub.Behind, sub.Accepted, sub.Refused)
+				nameOf(sub.GetTypeUrl()), sub.GetSubscribed(), sub.GetWildcard(), sub.GetBehind(), sub.GetAcknowledged(), sub.GetRejected())
 		}
-		for _, r := range c.Rejections {
-			fmt.Fprintf(&out, "  rejected %s %v: %s\n", nameOf(r.TypeURL), r.Names, r.Reason)
+		for _, r := range c.GetRejections() {
+			fmt.Fprintf(&out, "  rejected %s %v: %s\n", nameOf(r.GetTypeUrl()), r.GetNames(), r.GetReason())
 		}
 	}
 	return out.String()
@@ -333,22 +333,22 @@ func (s *script) resources(l *transcript.Line) string {
 	}
 	var out strings.Builder
 	for _, r := range all {
-		text := fmt.Sprintf("%s %s current", nameOf(r.TypeURL), r.Name)
-		for _, v := range []struct{ name, version string }{{"sent", r.Sent}, {"accepted", r.Acknowledged}} {
+		text := fmt.Sprintf("%s %s current", nameOf(r.GetTypeUrl()), r.GetName())
+		for _, v := range []struct{ name, version string }{{"sent", r.GetSent()}, {"accepted", r.GetAcknowledged()}} {
 			switch v.version {
 			case "":
 				text += ", none " + v.name
-			case r.Current:
+			case r.GetCurrent():
 				text += ", " + v.name
 			default:
 				text += ", another " + v.name
 			}
 		}
-		if r.Current == "" {
+		if r.GetCurrent() == "" {
 			text = strings.Replace(text, "current", "absent", 1)
 		}
-		if r.Rejected != "" {
-			text += ", rejected: " + r.Rejected
+		if r.GetRejected() != "" {
+			text += ", rejected: " + r.GetRejected()
 		}
 		out.WriteString(text + "\n")
 	}
