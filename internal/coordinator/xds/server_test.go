@@ -347,19 +347,6 @@ func TestClientEnds(t *testing.T) {
 	})
 }
 
-// TestAllow checks that a caller without the right to see addresses gets an error that says so.
-func TestAllow(t *testing.T) {
-	refuse := func(context.Context) error {
-		return status.Error(codes.PermissionDenied, "to see addresses needs a certificate")
-	}
-	inBubble(t, xds.Config{Allow: refuse}, func(t *testing.T, w *world) {
-		w.Loaded()
-		if _, err := w.delta(t, t.Context(), "pay").Recv(); status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "addresses") {
-			t.Error(err)
-		}
-	})
-}
-
 // TestLatency checks what is told about the time from a change to its acknowledgement.
 func TestLatency(t *testing.T) {
 	latencies := make(chan time.Duration, 10)
