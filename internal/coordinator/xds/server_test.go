@@ -278,7 +278,7 @@ func TestLimits(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if s := w.Stats(); s.Streams[xds.SpillOver][1] != 1 || s.Subscribed != 2 {
+		if s := w.Stats(); s.Streams["spill-over delta"] != 1 || s.Subscribed != 2 {
 			t.Errorf("the first stream remains, and %+v", s)
 		}
 	})
