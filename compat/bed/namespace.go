@@ -27,7 +27,16 @@ const inNamespace = "MESHHEALTH_KUBE_NAMESPACE"
 // Main runs the tests of a package in a network namespace, and exits with their exit code. Call it
 // from TestMain. The process starts itself once more: a process with threads cannot leave its
 // namespace.
+//
+// The test binary is also the program of Bed.Service.
 func Main(m *testing.M) {
+	if options := os.Getenv(inService); options != "" {
+		if err := runService(options); err != nil {
+			fmt.Fprintf(os.Stderr, "bed: the service ended: %v\n", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if os.Getenv(inNamespace) == "" {
 		os.Exit(again())
 	}
