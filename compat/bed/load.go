@@ -95,8 +95,8 @@ func (l *Load) count(p peer.Peer, err error) {
 	l.changed = make(chan struct{})
 }
 
-// Next waits until an address answers a call that began after the call of Next, or was under way then, and
-// returns when that call ended. The test fails after a minute.
+// Next waits until an address answers one more call, and returns when that call ended. The test fails
+// after a minute.
 func (l *Load) Next(t testing.TB, address string) time.Time {
 	t.Helper()
 	before, _ := l.of(address)

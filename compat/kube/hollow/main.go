@@ -2,6 +2,10 @@
 // container runtime of kubemark, but with the real prober: probes, readiness gates and the status
 // of Pods work as on any node. A container runs as soon as its Pod is bound to the node, and no
 // process stands behind it.
+//
+// # Concurrency
+//
+// The command runs until it is killed.
 package main
 
 import (
