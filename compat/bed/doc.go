@@ -12,7 +12,8 @@
 //
 // Main runs the tests in a network namespace of their own. It has the loopback device only, and every
 // address of PodNetwork is an address of this machine. So a service of the test can listen on the
-// address of a Pod, where the kubelet and gRPC clients reach it. Nothing listens on the network of the machine, and no other program can take a port.
+// address of a Pod, where the kubelet and gRPC clients reach it. Nothing listens on the network of the
+// machine, and no other program can take a port.
 //
 // `make compat-kube` builds the programs and sets MESHHEALTH_KUBE_BINARIES, the folders that have
 // them. Start fails the test, and names the program, if one is missing. The files of the components
