@@ -22,13 +22,16 @@ type Object map[string]any
 
 // At returns the value at a path of fields, or nil.
 func (o Object) At(fields ...string) any {
-	var value any = map[string]any(o)
+	var value any = o
 	for _, field := range fields {
-		m, ok := value.(map[string]any)
-		if !ok {
+		switch m := value.(type) {
+		case Object:
+			value = m[field]
+		case map[string]any:
+			value = m[field]
+		default:
 			return nil
 		}
-		value = m[field]
 	}
 	return value
 }
@@ -64,7 +67,7 @@ func (c *Client) Apply(t testing.TB, manifests string) {
 	t.Helper()
 	decoder := yaml.NewDecoder(strings.NewReader(manifests))
 	for {
-		var o Object
+		var o map[string]any
 		err := decoder.Decode(&o)
 		if errors.Is(err, io.EOF) {
 			return
