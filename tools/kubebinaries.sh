@@ -85,7 +85,8 @@ findetcd() {
 	trap "rm -rf '$tmp'" EXIT
 	(
 		cd "$tmp"
-		apt-get download -qq etcd-server >&2 || { apt-get update -qq >&2 && apt-get download -qq etcd-server >&2; }
+		download=(apt-get -qq -o APT::Sandbox::User=root download etcd-server) # apt's own user may not write here
+		"${download[@]}" >&2 || { apt-get update -qq >&2 && "${download[@]}" >&2; }
 		dpkg -x etcd-server_*.deb x
 	) || lack etcd "it is not in the PATH, and Debian's package etcd-server could not be fetched"
 	rm -rf "$cache/etcd-debian"
