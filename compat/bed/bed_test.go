@@ -51,15 +51,8 @@ func TestComponents(t *testing.T) {
 func TestGate(t *testing.T) {
 	const pods = 10
 	b := bed.Start(t, bed.Options{Kubelet: true})
-	b.Admin.Apply(t, `
-apiVersion: v1
-kind: Service
-metadata: {name: hello}
-spec:
-  selector: {app: hello}
-  ports: [{name: grpc, port: 9000, targetPort: 9000}]
-`)
-	service := b.Service(t, bed.ServiceOptions{Service: "hello", Instance: "a", Address: "0.0.0.0:9000"})
+	b.Admin.Apply(t, service)
+	process := b.Service(t, bed.ServiceOptions{Service: "hello", Instance: "a", Address: "0.0.0.0:9000"})
 	for i := range pods {
 		b.Admin.Apply(t, pod(i))
 	}
@@ -102,14 +95,14 @@ spec:
 		change func()
 		ready  string
 	}{
-		{"NOT_SERVING", func() { service.Set(t, health.NotServing) }, "False"},
-		{"SERVING", func() { service.Set(t, health.Serving) }, "True"},
-		{"DEGRADED and NOT_SERVING", func() { service.Set(t, health.Degraded); service.Set(t, health.NotServing) }, "False"},
-		{"DEGRADED", func() { service.Set(t, health.Degraded) }, "True"},
-		{"process killed", service.Kill, "False"},
-		{"process started", service.Start, "True"},
-		{"process paused", service.Pause, "False"},
-		{"process resumed", service.Resume, "True"},
+		{"NOT_SERVING", func() { process.Set(t, health.NotServing) }, "False"},
+		{"SERVING", func() { process.Set(t, health.Serving) }, "True"},
+		{"DEGRADED and NOT_SERVING", func() { process.Set(t, health.Degraded); process.Set(t, health.NotServing) }, "False"},
+		{"DEGRADED", func() { process.Set(t, health.Degraded) }, "True"},
+		{"process killed", process.Kill, "False"},
+		{"process started", process.Start, "True"},
+		{"process paused", process.Pause, "False"},
+		{"process resumed", process.Resume, "True"},
 	} {
 		began := time.Now()
 		c.change()
@@ -160,6 +153,15 @@ metadata: {name: mesh}
 		t.Errorf("the gate is %q after the patch", got)
 	}
 }
+
+const service = `
+apiVersion: v1
+kind: Service
+metadata: {name: hello}
+spec:
+  selector: {app: hello}
+  ports: [{name: grpc, port: 9000, targetPort: 9000}]
+`
 
 func podIP(i int) string { return fmt.Sprintf("10.2.9.%d", i+1) }
 
