@@ -93,7 +93,8 @@ findetcd() {
 	mv "$tmp/x" "$cache/etcd-debian"
 }
 
-version=$($GO list -C kube -m -f '{{.Version}}' k8s.io/kubernetes)
+version=$($GO list -C kube -m -f '{{.Version}}' k8s.io/kubernetes) ||
+	lack kube-apiserver "compat/kube/go.mod has no version of k8s.io/kubernetes"
 IFS=. read -r major minor _ <<<"${version#v}"
 stamp=k8s.io/component-base/version
 
