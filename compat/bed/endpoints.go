@@ -3,9 +3,9 @@
 package bed
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -21,7 +21,10 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-const endpointsURL = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+const (
+	endpointsURL = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
+	clustersURL  = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
+)
 
 // Bootstrap returns the bootstrap configuration of a gRPC client in a namespace, which follows istiod
 // without a proxy. Pass it to xds.NewXDSResolverWithConfigForTesting, and dial xds:///HOST:PORT.
@@ -44,6 +47,29 @@ func (b *Bed) Bootstrap(t testing.TB, namespace string) []byte {
 
 func nodeID(namespace string) string {
 	return "sidecar~127.0.0.1~client." + namespace + "~" + namespace + ".svc.cluster.local"
+}
+
+// node is a client of istiod in a namespace.
+func node(t testing.TB, namespace string, more map[string]any) *corev3.Node {
+	t.Helper()
+	metadata := map[string]any{"NAMESPACE": namespace, "CLUSTER_ID": "Kubernetes"}
+	maps.Copy(metadata, more)
+	s, err := structpb.NewStruct(metadata)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &corev3.Node{Id: nodeID(namespace), Metadata: s}
+}
+
+// dial connects to an address without TLS. The connection ends with the test.
+func dial(t testing.TB, address string) *grpc.ClientConn {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 // Endpoint is one endpoint of a cluster as istiod sends it.
@@ -82,25 +108,10 @@ type Endpoints struct {
 // namespace. The subscription ends with the test.
 func (b *Bed) Endpoints(t testing.TB, namespace, cluster string) *Endpoints {
 	t.Helper()
-	metadata, err := structpb.NewStruct(map[string]any{"NAMESPACE": namespace, "CLUSTER_ID": "Kubernetes"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := grpc.NewClient("passthrough:///"+b.XDS, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	stream, err := adsv3.NewAggregatedDiscoveryServiceClient(conn).StreamAggregatedResources(ctx)
-	if err != nil {
-		cancel()
-		conn.Close()
-		t.Fatal(err)
-	}
+	stream, leave := b.ads(t)
 	e := &Endpoints{cluster: cluster, sets: make(chan Set, 10_000)}
 	request := &adsv3.DiscoveryRequest{
-		Node:    &corev3.Node{Id: nodeID(namespace), Metadata: metadata},
-		TypeUrl: endpointsURL, ResourceNames: []string{cluster},
+		Node: node(t, namespace, nil), TypeUrl: endpointsURL, ResourceNames: []string{cluster},
 	}
 	done := make(chan struct{})
 	go func() {
@@ -108,7 +119,7 @@ func (b *Bed) Endpoints(t testing.TB, namespace, cluster string) *Endpoints {
 		defer close(e.sets)
 		_ = e.follow(stream, request)
 	}()
-	t.Cleanup(func() { cancel(); conn.Close(); <-done })
+	t.Cleanup(func() { leave(); <-done })
 	return e
 }
 

@@ -122,6 +122,30 @@ func TestIstiodKeeps(t *testing.T) {
 	endpoints.Await(t, "10.2.1.1:9000", "10.2.1.2:9000")
 }
 
+// TestAgent shows another writer of the condition, which takes it away when it leaves.
+func TestAgent(t *testing.T) {
+	b := bed.Start(t, bed.Options{Istio: true, IstioEnv: []string{"PILOT_WORKLOAD_ENTRY_GRACE_PERIOD=100ms"}})
+	b.Admin.Apply(t, mesh(1))
+	setHealthy(t, b, 0, "True")
+	endpoints := b.Endpoints(t, "shop", cluster)
+	endpoints.Await(t, "10.2.1.1:9000")
+
+	agent := b.Agent(t, "shop", "hello-0")
+	agent.Report(t, false, "the probe failed")
+	b.Admin.Await(t, entries+"0", "Healthy False by istiod", bed.Condition("Healthy", "False"))
+	endpoints.Await(t)
+	agent.Report(t, true, "")
+	endpoints.Await(t, "10.2.1.1:9000")
+
+	setHealthy(t, b, 0, "True")
+	agent.Leave()
+	b.Admin.Await(t, entries+"0", "no condition", bed.Condition("Healthy", ""))
+	endpoints.Await(t)
+	setHealthy(t, b, 0, "True")
+	endpoints.Await(t, "10.2.1.1:9000")
+	b.Admin.Await(t, entries+"0", "no condition again", bed.Condition("Healthy", ""))
+}
+
 // mesh is a service hello.shop.mesh with entries at 10.2.1.1 and following, whose health istiod follows.
 func mesh(n int) string {
 	var s strings.Builder
