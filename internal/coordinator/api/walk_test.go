@@ -159,7 +159,7 @@ func walks(pay, hidden *pb.Lease) map[string]walk {
 		pb.AdminService_ListRoutes_FullMethodName: {
 			&pb.ListRoutesRequest{Service: "pay"}, []string{locating + "pay"}, &pb.ListRoutesRequest{Service: "hidden"},
 		},
-		pb.AdminService_ListXDSClients_FullMethodName: {&pb.ListXDSClientsRequest{}, []string{inspecting + "the coordinator"}, nil},
+		pb.AdminService_ListXDSClients_FullMethodName:   {&pb.ListXDSClientsRequest{}, []string{inspecting + "the coordinator"}, nil},
 		pb.AdminService_ListXDSResources_FullMethodName: {&pb.ListXDSResourcesRequest{Node: "walker"}, []string{inspecting + "the coordinator"}, nil},
 		discoverypb.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName: {
 			&discoverypb.DiscoveryRequest{Node: &corepb.Node{Id: "n"}, TypeUrl: clusterURL}, []string{locating + "*", locating + "pay", locating + "hidden"}, nil,
