@@ -70,6 +70,9 @@ var plan = []row{
 	{path: "server", layer: component, light: true},
 
 	{path: "server/check", layer: extension, only: []string{"server", "health", "gen/meshhealth/v1"}, light: true},
+	{path: "client/resolver", layer: extension, only: []string{
+		"client", "health", "internal/routing", "internal/fields", "internal/logs", "internal/wire",
+	}, light: true},
 	{path: "server/promhealth", layer: extension, only: []string{"server", "health"}},
 
 	{path: "coordinator", layer: wiring},
