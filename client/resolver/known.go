@@ -126,17 +126,15 @@ type problemKind uint8
 
 const (
 	noProblem problemKind = iota
-	unregistered
-	notRoutable
+	noInstance
 	hiddenAddresses
-	unresolvedNames
 )
 
 // problem returns what prevents calls to some instances that should get traffic, or to all. The error
 // is nil if nothing does.
 func (k *known) problem() (problemKind, error) {
 	if len(k.instances) == 0 {
-		return unregistered, fmt.Errorf("%s: the coordinator knows no instance of this service", k.service)
+		return noInstance, fmt.Errorf("%s: the coordinator knows no instance of this service", k.service)
 	}
 	var counts [health.NumRoutes]int
 	var usable, hidden, unresolved int
@@ -157,17 +155,21 @@ func (k *known) problem() (problemKind, error) {
 	case usable > 0:
 		return noProblem, nil
 	case unresolved > 0:
-		return unresolvedNames, fmt.Errorf("%s: the coordinator has resolved the host name of no instance yet", k.service)
+		return noInstance, fmt.Errorf("%s: the coordinator has resolved the host name of no instance yet", k.service)
 	}
-	return notRoutable, fmt.Errorf("%s: no instance may receive traffic: %s", k.service, describe(counts))
+	return noInstance, fmt.Errorf("%s: no instance may receive traffic: %s", k.service, describe(counts))
 }
 
-// describe returns the numbers of instances by route, such as "2 UNHEALTHY, 1 DRAINING".
+// describe returns the numbers of instances by route, such as "2 UNHEALTHY, 1 of unknown status".
 func describe(counts [health.NumRoutes]int) string {
 	var parts []string
 	for r := range health.NumRoutes {
+		name := r.String()
+		if r == health.RouteNone {
+			name = "of unknown status"
+		}
 		if n := counts[routes[r]]; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, r))
+			parts = append(parts, fmt.Sprintf("%d %s", n, name))
 		}
 	}
 	return strings.Join(parts, ", ")
