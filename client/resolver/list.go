@@ -16,11 +16,8 @@ import (
 // the same text, so that its list changes no more than the instances do.
 type draw func(text string) float64
 
-// The texts of two draws of a channel. No instance has such a name.
-const (
-	drawRounding = "/rounding"
-	drawFirst    = "/first"
-)
+// drawOfChannel is the text of a draw that is not for an instance. No instance has such a name.
+const drawOfChannel = "/"
 
 // weighted is an instance with the weight that a list gives it.
 type weighted struct {
@@ -45,8 +42,11 @@ func byWeights(all []routed) []weighted {
 // channels. The list is in the order of preference of pick_first.
 func bySubset(all []routed, random draw) []weighted {
 	share, healthy, degraded := degradedShare(all)
+	drawn := random(drawOfChannel)
+	degradedFirst := drawn >= 1-share
 	if healthy > 0 {
-		degraded = int(float64(healthy)*share/(1-share) + random(drawRounding))
+		// If degradedFirst is true, the result is at least 1.
+		degraded = int(float64(healthy)*share/(1-share) + drawn)
 	}
 	list := make([]weighted, 0, healthy+degraded)
 	for i := range all {
@@ -61,7 +61,6 @@ func bySubset(all []routed, random draw) []weighted {
 		return cmp.Or(compareBools(a.degraded, b.degraded), cmp.Compare(order[a.instance], order[b.instance]), cmp.Compare(a.instance, b.instance))
 	})
 	list = list[:min(len(list), healthy+degraded)]
-	degradedFirst := random(drawFirst) < share
 	slices.SortStableFunc(list, func(a, b weighted) int {
 		return cmp.Or(compareBools(a.degraded != degradedFirst, b.degraded != degradedFirst), cmp.Compare(a.distance, b.distance))
 	})

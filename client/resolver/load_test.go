@@ -87,7 +87,7 @@ func check(t *testing.T, loads map[string]*load, least int) {
 // TestFlip: instances change their status under load, and no call fails. An instance gets no call soon
 // after it is NOT_SERVING.
 func TestFlip(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		all := r.many(4, 0)
 		loads := r.loadAll(r.resolver(resolver.Config{}), 5*time.Millisecond)
 		for round, status := range []health.Status{
@@ -116,7 +116,7 @@ func TestFlip(t *testing.T) {
 // with its store, or with an empty one.
 func TestCoordinatorAway(t *testing.T) {
 	for what, lose := range map[string]bool{"keeps its store": false, "loses its store": true} {
-		bubble(t, what, func(r *rig) {
+		bubble(t, what, func(t *testing.T, r *rig) {
 			all := r.many(3, 1)
 			loads := r.loadAll(r.resolver(resolver.Config{}), 10*time.Millisecond)
 			settle()
@@ -146,7 +146,7 @@ func TestCoordinatorAway(t *testing.T) {
 
 // TestPaused: the coordinator hangs for 10 s under load, and no call fails.
 func TestPaused(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		r.many(3, 1)
 		loads := r.loadAll(r.resolver(resolver.Config{}), 10*time.Millisecond)
 		settle()
@@ -161,7 +161,7 @@ func TestPaused(t *testing.T) {
 // TestForgetful: a coordinator that has lost its store learns of the instances one after the other. The
 // channels keep the others meanwhile.
 func TestForgetful(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		r.many(4, 0)
 		conn := r.dial(r.resolver(resolver.Config{}), "meshhealth:///pay", "meshhealth")
 		if got := r.counts(conn, 100); len(got) != 4 {
@@ -190,7 +190,7 @@ func TestForgetful(t *testing.T) {
 // TestIdle: a channel that was idle while the coordinator went away uses the instances that were known
 // before.
 func TestIdle(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		r.many(2, 0)
 		conn := r.dial(r.resolver(resolver.Config{}), "meshhealth:///pay", "meshhealth", grpc.WithIdleTimeout(time.Minute))
 		r.counts(conn, 10)
@@ -209,7 +209,7 @@ func TestIdle(t *testing.T) {
 // and work as soon as the coordinator answers.
 func TestStartedAlone(t *testing.T) {
 	for policy := range policies {
-		bubble(t, policy, func(r *rig) {
+		bubble(t, policy, func(t *testing.T, r *rig) {
 			r.many(1, 0)
 			r.killCoordinator()
 			conn := r.dial(r.resolver(resolver.Config{}), "meshhealth:///pay", policy)

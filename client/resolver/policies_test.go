@@ -18,12 +18,12 @@ import (
 )
 
 // bubble runs f as a subtest with a coordinator that runs.
-func bubble(t *testing.T, what string, f func(*rig)) {
+func bubble(t *testing.T, what string, f func(*testing.T, *rig)) {
 	t.Run(what, func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r := newRig(t)
 			r.startCoordinator()
-			f(r)
+			f(t, r)
 		})
 	})
 }
@@ -56,7 +56,7 @@ func near(t *testing.T, what string, got, want, most float64) {
 // address is one of them.
 func TestUsableOnly(t *testing.T) {
 	for policy := range policies {
-		bubble(t, policy, func(r *rig) {
+		bubble(t, policy, func(t *testing.T, r *rig) {
 			a := r.start(client.Instance{Service: "pay", Instance: "a", Address: "127.0.0.1:9001"})
 			b := r.start(client.Instance{Service: "pay", Instance: "b", Address: "[::1]:9002"})
 			c := r.start(client.Instance{Service: "pay", Instance: "c", Address: "127.0.0.1:9003"})
@@ -88,7 +88,7 @@ func TestShare(t *testing.T) {
 	}{
 		{1, 9, 14}, {5, 5, 70}, {7, 3, 98}, {8, 2, 100}, {0, 3, 0}, {3, 0, 100},
 	} {
-		bubble(t, fmt.Sprintf("%d healthy, %d degraded", c.healthy, c.degraded), func(r *rig) {
+		bubble(t, fmt.Sprintf("%d healthy, %d degraded", c.healthy, c.degraded), func(t *testing.T, r *rig) {
 			r.many(c.healthy, c.degraded)
 			got := r.counts(r.dial(r.resolver(resolver.Config{}), "meshhealth:///pay", "meshhealth"), calls)
 			const most = 8 // calls; the picker divides calls almost exactly
@@ -105,7 +105,7 @@ func TestShare(t *testing.T) {
 
 // TestWeights: the policy meshhealth follows the weights of instances.
 func TestWeights(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		for i, weight := range []uint32{0, 3, 16} {
 			r.start(client.Instance{
 				Service: "pay", Instance: fmt.Sprint(i), Address: fmt.Sprintf("127.0.0.1:%d", 9000+i),
@@ -123,7 +123,7 @@ func TestWeights(t *testing.T) {
 // TestFallback: if no healthy instance can be connected to, the policy meshhealth uses the degraded ones,
 // which have no share otherwise.
 func TestFallback(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		r.many(3, 1)
 		for i := range 3 {
 			r.net.Fail(fmt.Sprintf("127.0.0.1:%d", 9000+i), fmt.Errorf("unreachable for callers"))
@@ -139,7 +139,7 @@ func TestFallback(t *testing.T) {
 // of the degraded ones, which is 10 ÷ 1.4 − 3 = 4.14 of 7 on average.
 func TestSubset(t *testing.T) {
 	for _, policy := range []string{"round_robin", "weighted_round_robin"} {
-		bubble(t, policy, func(r *rig) {
+		bubble(t, policy, func(t *testing.T, r *rig) {
 			r.many(3, 7)
 			res := r.resolver(resolver.Config{})
 			everywhere := map[string]int{} // channels that use the instance
@@ -167,7 +167,7 @@ func TestSubset(t *testing.T) {
 // its zone, then its region, then another region.
 func TestZones(t *testing.T) {
 	zones := []string{"eu/a", "eu/b", "eu/c", "us/a"}
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		var all []*backend
 		for i, at := range zones {
 			all = append(all, r.start(client.Instance{
@@ -204,7 +204,7 @@ func TestZones(t *testing.T) {
 // TestRingHash: with share=weights, all channels send a key to the same instance, wherever they are. The
 // degraded instances have their share of the keys, as exactly as a hash ring divides them.
 func TestRingHash(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		r.many(3, 7)
 		res := r.resolver(resolver.Config{})
 		here := r.dial(res, "meshhealth:///pay?share=weights&zone=x", "ring_hash_experimental")
@@ -229,7 +229,7 @@ func TestRingHash(t *testing.T) {
 // TestDuplicateAddress: two instances at one address get the calls of one.
 func TestDuplicateAddress(t *testing.T) {
 	for policy := range policies {
-		bubble(t, policy, func(r *rig) {
+		bubble(t, policy, func(t *testing.T, r *rig) {
 			r.start(client.Instance{Service: "pay", Instance: "a", Address: "127.0.0.1:9001"})
 			r.start(client.Instance{Service: "pay", Instance: "b", Address: "127.0.0.1:9002"})
 			twin := r.newClient(client.Config{}).RegisterAsync(client.Instance{Service: "pay", Instance: "twin", Address: "127.0.0.1:9001"})
@@ -251,7 +251,7 @@ func TestDuplicateAddress(t *testing.T) {
 
 // TestServiceConfig: the service config of the Resolver reaches the channel, and a channel can refuse it.
 func TestServiceConfig(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		r.many(3, 0)
 		res := r.resolver(resolver.Config{ServiceConfig: policies["round_robin"]})
 		for policy, want := range map[*grpc.ClientConn]int{

@@ -41,7 +41,7 @@ func wantError(t *testing.T, conn *grpc.ClientConn, parts ...string) {
 // it has an instance.
 func TestUnknownService(t *testing.T) {
 	for policy := range policies {
-		bubble(t, policy, func(r *rig) {
+		bubble(t, policy, func(t *testing.T, r *rig) {
 			conn := r.dial(r.resolver(resolver.Config{}), "meshhealth:///pay", policy)
 			wantError(t, conn, "pay: the coordinator knows no instance of this service")
 			b := r.many(1, 0)[0]
@@ -68,7 +68,7 @@ func TestUnknownService(t *testing.T) {
 
 // TestDeregistered: the word of an instance that it leaves is not kept from channels.
 func TestDeregistered(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		all := r.many(2, 0)
 		conn := r.dial(r.resolver(resolver.Config{}), "meshhealth:///pay", "meshhealth")
 		r.counts(conn, 10)
@@ -126,7 +126,7 @@ func TestHidden(t *testing.T) {
 
 // TestTargets: a target that is not valid is refused with the field, the value and what is allowed.
 func TestTargets(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		for target, want := range map[string]string{
 			"meshhealth://host/pay":                     `authority: is "host"; allowed: none, as in meshhealth:///payments`,
 			"meshhealth:///":                            "service: is empty; allowed: 1 to 255",
@@ -165,7 +165,7 @@ func TestTargets(t *testing.T) {
 
 // TestShared: all channels share one Watch for each 128 services, and there is none without channels.
 func TestShared(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		r.many(1, 0)
 		res := r.resolver(resolver.Config{})
 		var conns []*grpc.ClientConn
@@ -202,7 +202,7 @@ func TestShared(t *testing.T) {
 
 // TestClosedClient: channels keep the last known instances when the Client is closed.
 func TestClosedClient(t *testing.T) {
-	bubble(t, "", func(r *rig) {
+	bubble(t, "", func(t *testing.T, r *rig) {
 		r.many(1, 0)
 		res := r.resolver(resolver.Config{})
 		conn := r.dial(res, "meshhealth:///pay", "meshhealth")
