@@ -42,7 +42,9 @@ func (f *followed) latest() *view {
 func (f *followed) publish(outage error) []note {
 	kind, problem := f.problem()
 	if outage != nil && !f.synced {
-		problem = fmt.Errorf("%s: no answer from the coordinator: %w", f.service, outage)
+		// The error does not wrap outage: gRPC would end calls with the status of the coordinator, even
+		// calls that wait for ready.
+		problem = fmt.Errorf("%s: no answer from the coordinator: %v", f.service, outage)
 	}
 	if problem == nil {
 		problem = errNoEndpoint

@@ -81,7 +81,7 @@ func TestUsableOnly(t *testing.T) {
 // TestShare: the policy meshhealth gives the degraded instances what the healthy ones cannot take,
 // which is 100 − 140 × healthy ÷ all percent.
 func TestShare(t *testing.T) {
-	const calls = 10_000
+	const calls = 2000
 	for _, c := range []struct {
 		healthy, degraded int
 		want              float64 // percent of the calls that the healthy instances get
@@ -209,7 +209,7 @@ func TestRingHash(t *testing.T) {
 		res := r.resolver(resolver.Config{})
 		here := r.dial(res, "meshhealth:///pay?share=weights&zone=x", "ring_hash_experimental")
 		there := r.dial(res, "meshhealth:///pay?share=weights", "ring_hash_experimental")
-		const keys = 3000
+		const keys = 1000
 		degraded := 0
 		for i := range keys {
 			ctx := metadata.AppendToOutgoingContext(context.Background(), "key", fmt.Sprint("key ", i))
@@ -222,7 +222,7 @@ func TestRingHash(t *testing.T) {
 				degraded++
 			}
 		}
-		near(t, "keys of degraded instances", float64(degraded), keys*.58, keys*.05)
+		near(t, "keys of degraded instances", float64(degraded), keys*.58, keys*.07)
 	})
 }
 

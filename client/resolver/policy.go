@@ -53,7 +53,7 @@ func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
 // ResolverError implements balancer.Balancer.
 func (p *policy) ResolverError(err error) {
 	p.mu.Lock()
-	p.failure = err
+	p.failure = errors.New("name resolver error: " + err.Error()) // without a status, so that calls may wait for ready
 	p.mu.Unlock()
 	p.child.ResolverError(err)
 }

@@ -212,6 +212,9 @@ func TestClosedClient(t *testing.T) {
 		if got := r.counts(conn, 10); got["0"] != 10 {
 			t.Errorf("calls went to %v", got)
 		}
-		wantError(t, r.dial(res, "meshhealth:///other", "meshhealth"), "other: no answer from the coordinator: the client is closed")
+		other := r.dial(res, "meshhealth:///other", "meshhealth")
+		other.Connect()
+		settle()
+		wantError(t, other, "other: no answer from the coordinator: the client is closed")
 	})
 }
