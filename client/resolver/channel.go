@@ -6,7 +6,15 @@ import (
 
 	grpcresolver "google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/serviceconfig"
+
+	"github.com/meshhealth/meshhealth/internal/routing"
 )
+
+// view is what channels get of a service. It is immutable.
+type view struct {
+	endpoints []routing.Endpoint
+	problem   error // why no endpoint can be used; not nil if there is none
+}
 
 // channel resolves the name of one gRPC channel. Its goroutine passes each view of the service to the
 // channel. If the channel is slow, it gets only the latest view.
@@ -16,11 +24,12 @@ type channel struct {
 	config *serviceconfig.ParseResult // nil if the Resolver has no service config
 	random draw
 
-	followed *followed
-	wake     chan struct{} // has a value when there is a new view
-	ctx      context.Context
-	cancel   context.CancelFunc
-	done     chan struct{} // closed at the end of the goroutine
+	latest func() *view  // returns nil if nothing is known yet
+	leave  func()        // says that the channel is closed
+	wake   chan struct{} // has a value when there is a new view
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   chan struct{} // closed at the end of the goroutine
 
 	// Only the goroutine uses these fields: what the channel has got last.
 	sent     []routed
@@ -41,7 +50,7 @@ func (c *channel) ResolveNow(grpcresolver.ResolveNowOptions) {}
 func (c *channel) Close() {
 	c.cancel()
 	<-c.done
-	c.followed.owner.leave(c)
+	c.leave()
 }
 
 // notify says that there is a new view.
@@ -60,7 +69,7 @@ func (c *channel) run() {
 			return
 		case <-c.wake:
 		}
-		if v := c.followed.latest(); v != nil {
+		if v := c.latest(); v != nil {
 			c.pass(v)
 		}
 	}

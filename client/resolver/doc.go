@@ -15,17 +15,12 @@
 //
 //   - "meshhealth" is the policy of this package, which [ServiceConfig] selects. It follows the
 //     share of degraded instances, the weights and the zone preference exactly.
-//   - "round_robin" and "weighted_round_robin" know neither shares nor registered weights. Therefore
-//     each channel gets all healthy instances and a random part of the degraded ones. The part is so
-//     large that the share is right on average over channels.
-//   - "pick_first" uses one instance. The list starts with the zone of the channel, then has its
-//     region, and then the rest. In some channels the degraded instances come first, so that they
-//     get their share over all channels. A channel stays with its instance while this is in the list.
-//   - "ring_hash_experimental" reads weights. Use the target meshhealth:///payments?share=weights
-//     for it: the list is then the same in all channels, and the weights have the share.
-//
-// If no healthy instance can be connected to, only the policy "meshhealth" uses degraded instances
-// that have no share.
+//   - "round_robin" and "weighted_round_robin" get all healthy instances and a random part of the
+//     degraded ones, so that the share is right on average over channels.
+//   - "pick_first" gets the zone of the channel first, then its region, and then the rest. In some
+//     channels degraded instances come first.
+//   - "ring_hash_experimental" reads weights, if the target ends with ?share=weights. The list is then
+//     the same in all channels.
 //
 // # Zone preference
 //
@@ -35,11 +30,8 @@
 //
 // # Outages
 //
-// While the coordinator cannot be reached, channels keep the last known instances. After a restart
-// without its data, the coordinator does not know instances until they have registered again. The
-// resolver keeps such instances for 10 min, and does not remove the last of them. A process that
-// starts while the coordinator is away knows no instance: its calls fail until the coordinator
-// answers, or wait if they are marked to wait for ready.
+// While the coordinator cannot be reached, channels keep the last known instances. Instances that a
+// restarted coordinator does not know are kept for 10 min, and for longer if it knows no other.
 //
 // # Concurrency
 //

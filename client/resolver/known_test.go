@@ -21,10 +21,10 @@ type told struct {
 	now time.Time
 }
 
-func newTold(services ...string) *told {
-	r := &Resolver{services: map[string]*followed{}}
-	f := &followed{known: known{service: "pay", instances: map[string]*instance{}}, owner: r}
-	w := newWatch(r)
+func newTold() *told {
+	h := &hub{services: map[string]*followed{}}
+	f := &followed{known: known{service: "pay", instances: map[string]*instance{}}, owner: h}
+	w := newWatch(h)
 	w.services["pay"], w.asked, w.seen = f, map[string]bool{"pay": true}, map[health.ID]bool{}
 	return &told{w, f, time.Unix(0, 0)}
 }
@@ -166,14 +166,14 @@ func TestProblems(t *testing.T) {
 
 // TestUnusedServices: the number of services without channels is bounded.
 func TestUnusedServices(t *testing.T) {
-	r := &Resolver{services: map[string]*followed{}}
+	h := &hub{services: map[string]*followed{}}
 	for i := range 3 * maxUnused {
-		f := &followed{known: known{service: fmt.Sprint("s", i), instances: map[string]*instance{"a": {}}}, owner: r}
-		r.services[f.service] = f
-		r.evict(f)
+		f := &followed{known: known{service: fmt.Sprint("s", i), instances: map[string]*instance{"a": {}}}, owner: h}
+		h.services[f.service] = f
+		h.evict(f)
 	}
-	if len(r.services) != maxUnused {
-		t.Errorf("%d services are kept, want %d", len(r.services), maxUnused)
+	if len(h.services) != maxUnused {
+		t.Errorf("%d services are kept, want %d", len(h.services), maxUnused)
 	}
 	if keepMissing < wire.MaxTTL/3 {
 		t.Error("an instance with the longest lease may not have registered again")

@@ -87,9 +87,7 @@ func stateOf(all []routed, list []weighted, config *serviceconfig.ParseResult) g
 	for _, w := range list {
 		e := w.endpoint(w.weight)
 		s.Endpoints = append(s.Endpoints, e)
-		a := e.Addresses[0]
-		a.BalancerAttributes = e.Attributes
-		s.Addresses = append(s.Addresses, a) // for policies that do not know endpoints
+		s.Addresses = append(s.Addresses, e.Addresses...) // for policies that do not know endpoints
 	}
 	return s
 }

@@ -37,6 +37,12 @@ func combined(children []endpointsharding.ChildState) balancer.State {
 	return balancer.State{ConnectivityState: connectivity.TransientFailure, Picker: children[0].State.Picker}
 }
 
+// shared is the part of an endpoint in the traffic.
+type shared struct{ priority, weight uint32 }
+
+// sharedKey is the key of the attribute of an endpoint whose value is a shared.
+type sharedKey struct{}
+
 func sharedOf(c *endpointsharding.ChildState) shared {
 	s, _ := c.Endpoint.Attributes.Value(sharedKey{}).(shared)
 	return s

@@ -135,8 +135,8 @@ func TestFallback(t *testing.T) {
 	})
 }
 
-// TestSubset: round_robin divides calls equally. So each channel gets all healthy instances and a part
-// of the degraded ones, which is 10 ÷ 1.4 − 3 = 4.14 of 7 on average.
+// TestSubset: round_robin divides calls equally. So each channel gets all healthy instances, and a part
+// of the degraded ones: 10 ÷ 1.4 − 3 = 4.14 of 7 on average.
 func TestSubset(t *testing.T) {
 	for _, policy := range []string{"round_robin", "weighted_round_robin"} {
 		bubble(t, policy, func(t *testing.T, r *rig) {

@@ -80,12 +80,6 @@ func (p *policy) UpdateState(s balancer.State) {
 	p.ClientConn.UpdateState(combined(children))
 }
 
-// shared is the part of an endpoint in the traffic.
-type shared struct{ priority, weight uint32 }
-
-// sharedKey is the key of the attribute of an endpoint whose value is a shared.
-type sharedKey struct{}
-
 // sharedEndpoints returns the endpoints of a state, each with its part in the traffic.
 func sharedEndpoints(s *grpcresolver.State) []grpcresolver.Endpoint {
 	all, ours := s.Attributes.Value(allKey{}).(*[]routed)

@@ -31,7 +31,7 @@ func someEndpoints(random *rand.Rand) []routing.Endpoint {
 }
 
 // TestPreference: wherever the caller is, no instance gets more than 1.4 times its part without
-// preference, the degraded instances get the same part in sum, and the caller's zone gets no less.
+// preference. The degraded instances get the same part in sum. The caller's zone gets no less.
 func TestPreference(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
@@ -176,8 +176,8 @@ func names(list []weighted) map[string]bool {
 	return set
 }
 
-// TestByWeights: the list for ring_hash has positive weights whose sum fits into 32 bits, is the same for
-// all callers, and has no instance with priority 1.
+// TestByWeights: the list for ring_hash has positive weights whose sum fits into 32 bits. It is the same
+// for all callers, and has no instance with priority 1.
 func TestByWeights(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 500 {

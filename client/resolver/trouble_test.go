@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -20,7 +21,6 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/nettest"
-	"testing/synctest"
 )
 
 // wantError makes a call, which must fail with UNAVAILABLE and a text with all of these parts.
