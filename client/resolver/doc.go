@@ -16,7 +16,7 @@
 //   - "meshhealth" is the policy of this package, which [ServiceConfig] selects. It follows the
 //     share of degraded instances, the weights and the zone preference exactly.
 //   - "round_robin" and "weighted_round_robin" get all healthy instances and a random part of the
-//     degraded ones, so that the share is right on average over channels.
+//     degraded ones. So the share is right on average over channels.
 //   - "pick_first" gets the zone of the channel first, then its region, and then the rest. In some
 //     channels degraded instances come first.
 //   - "ring_hash_experimental" reads weights, if the target ends with ?share=weights. The list is then
