@@ -50,6 +50,7 @@ var plan = []row{
 	{path: "internal/machine", layer: judgement, only: []string{"health"}},
 	{path: "internal/explain", layer: judgement, only: []string{"health"}},
 	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain"}},
+	{path: "internal/routing", layer: judgement, only: []string{"health"}},
 	{path: "internal/wire", layer: shared},
 
 	{path: "internal/coordinator/core", layer: core},
@@ -70,6 +71,9 @@ var plan = []row{
 
 	{path: "server/check", layer: extension, only: []string{"server", "health", "gen/meshhealth/v1"}, light: true},
 	{path: "server/orca", layer: extension, only: []string{"server", "health", "internal/fields"}},
+	{path: "client/resolver", layer: extension, only: []string{
+		"client", "health", "internal/routing", "internal/fields", "internal/logs", "internal/wire",
+	}, light: true},
 	{path: "server/promhealth", layer: extension, only: []string{"server", "health"}},
 
 	{path: "coordinator", layer: wiring},
