@@ -65,6 +65,7 @@ var plan = []row{
 	{path: "internal/coordinator/follow", layer: component},
 	{path: "internal/coordinator/api", layer: component},
 	{path: "internal/coordinator/web", layer: component},
+	{path: "internal/coordinator/xds", layer: component},
 	{path: "internal/coordinator/metrics", layer: component},
 	{path: "client", layer: component, light: true},
 	{path: "server", layer: component, light: true},

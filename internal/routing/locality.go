@@ -4,10 +4,9 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
-)
 
-// MaxWeight is the largest weight of an endpoint.
-const MaxWeight = 128
+	"github.com/meshhealth/meshhealth/health"
+)
 
 // WeightScale is the sum of the locality weights of one priority, apart from rounding.
 const WeightScale = 10_000
@@ -22,18 +21,27 @@ type Endpoint struct {
 	// Address is the traffic address. An endpoint whose address is not valid, or has port 0, is
 	// absent from every rendering.
 	Address netip.AddrPort
-	// Weight is the part of the traffic relative to the other endpoints, from 1 to MaxWeight. 0
+	// Weight is the part of the traffic relative to the other endpoints, from 1 to health.MaxWeight. 0
 	// means 1.
 	Weight       uint32
 	Region, Zone string
-	Route        Route
+	Route        health.Route
+}
+
+// EndpointOf returns the endpoint of an instance from its state.
+func EndpointOf(s *health.State) Endpoint {
+	e := Endpoint{Instance: s.ID.Instance, Address: s.Endpoint, Route: s.Route}
+	if s.Spec != nil {
+		e.Weight, e.Region, e.Zone = s.Spec.Traffic.EffectiveWeight(), s.Spec.Region, s.Spec.Zone
+	}
+	return e
 }
 
 // weight returns the weight with its default and its limit applied.
-func (e *Endpoint) weight() uint64 { return uint64(min(max(e.Weight, 1), MaxWeight)) }
+func (e *Endpoint) weight() uint64 { return uint64(min(max(e.Weight, 1), health.MaxWeight)) }
 
 // usable reports whether e may be rendered with one of the given routes.
-func (e *Endpoint) usable(routes []Route) bool {
+func (e *Endpoint) usable(routes []health.Route) bool {
 	return slices.Contains(routes, e.Route) && e.Address.Addr().IsValid() && e.Address.Port() != 0
 }
 
@@ -55,7 +63,7 @@ type Locality struct {
 // selected returns the indexes of the endpoints that may be rendered with one of the routes. Of the
 // endpoints with one address it returns only one. It is the one with the first route in routes, and
 // of these the one with the first instance name.
-func selected(endpoints []Endpoint, routes []Route) []int {
+func selected(endpoints []Endpoint, routes []health.Route) []int {
 	best := make(map[addressKey]int, len(endpoints)) // indexes into the result
 	indexes := make([]int, 0, len(endpoints))
 	for i := range endpoints {
@@ -86,7 +94,7 @@ func keyOf(a netip.AddrPort) (key addressKey) {
 }
 
 // before reports whether a is rendered instead of b, if both have the same address.
-func before(a, b *Endpoint, routes []Route) bool {
+func before(a, b *Endpoint, routes []health.Route) bool {
 	if a.Route != b.Route {
 		return slices.Index(routes, a.Route) < slices.Index(routes, b.Route)
 	}

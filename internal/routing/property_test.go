@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/routing"
 	"github.com/meshhealth/meshhealth/internal/transcript"
 )
@@ -23,7 +24,7 @@ func decode(data []byte) []routing.Endpoint {
 			Instance: fmt.Sprintf("i%03d", i/3),
 			Address:  netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, b}), uint16(b%17)),
 			Weight:   uint32(c), Region: string('r' + rune(a>>6)), Zone: string('z' - rune(a>>4&3)),
-			Route: routing.Route(a % 6),
+			Route: health.Route(a % 6),
 		})
 	}
 	return all
@@ -61,7 +62,7 @@ type place struct {
 
 // rendered returns the endpoints of a rendering, at most one for each address.
 func rendered(endpoints []routing.Endpoint, plain bool) []routing.Endpoint {
-	order := []routing.Route{routing.RouteHealthy, routing.RouteDegraded, routing.RouteDraining, routing.RouteUnhealthy}
+	order := []health.Route{health.RouteHealthy, health.RouteDegraded, health.RouteDraining, health.RouteUnhealthy}
 	if plain {
 		order = order[:2]
 	}
@@ -81,7 +82,7 @@ func rendered(endpoints []routing.Endpoint, plain bool) []routing.Endpoint {
 }
 
 func weightOf(e routing.Endpoint) float64 {
-	return float64(min(max(e.Weight, 1), routing.MaxWeight))
+	return float64(min(max(e.Weight, 1), health.MaxWeight))
 }
 
 func spillOverWeights(endpoints []routing.Endpoint) map[place]float64 {
@@ -99,7 +100,7 @@ func spillOverWeights(endpoints []routing.Endpoint) map[place]float64 {
 func plainWeights(endpoints []routing.Endpoint) map[place]float64 {
 	var healthy, degraded, healthySum, degradedSum float64
 	for _, e := range endpoints {
-		if e.Route == routing.RouteHealthy {
+		if e.Route == health.RouteHealthy {
 			healthy, healthySum = healthy+1, healthySum+weightOf(e)
 		} else {
 			degraded, degradedSum = degraded+1, degradedSum+weightOf(e)
@@ -109,7 +110,7 @@ func plainWeights(endpoints []routing.Endpoint) map[place]float64 {
 	weights := map[place]float64{}
 	for _, e := range endpoints {
 		switch {
-		case e.Route == routing.RouteHealthy:
+		case e.Route == health.RouteHealthy:
 			weights[place{e.Region, e.Zone, "", 0}] += weightOf(e) / healthySum * share * 100
 		case share == 100:
 			weights[place{e.Region, e.Zone, "degraded", 1}] += weightOf(e) / degradedSum * 10_000

@@ -7,12 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/routing"
 )
 
-var routesByLetter = map[byte]routing.Route{
-	'0': routing.RouteNone, 'H': routing.RouteHealthy, 'D': routing.RouteDegraded,
-	'U': routing.RouteUnhealthy, 'X': routing.RouteDraining, '2': routing.RouteDuplicate,
+var routesByLetter = map[byte]health.Route{
+	'0': health.RouteNone, 'H': health.RouteHealthy, 'D': health.RouteDegraded,
+	'U': health.RouteUnhealthy, 'X': health.RouteDraining, '2': health.RouteDuplicate,
 }
 
 // parse returns the endpoints in a text such as "H@eu/a*3 D". An endpoint is a letter of

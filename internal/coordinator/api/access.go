@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -40,18 +41,27 @@ func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) 
 	return nil
 }
 
-// describer registers the service of gRPC reflection, which describes the API to callers. Each call
-// of this service is first checked by the access policy.
-type describer struct {
+// MayLocate returns a function that reports whether the caller of the call with the context ctx may see
+// the addresses of a service.
+func (s *Server) MayLocate(ctx context.Context) func(service string) bool {
+	caller := s.cfg.caller(ctx)
+	return func(service string) bool { return caller.May(access.Locate, access.Of(health.ID{Service: service})) }
+}
+
+// checkedServer registers services with streams. Each call is first checked by the access policy: the
+// caller must be allowed to do verb with name.
+type checkedServer struct {
 	boundedServer
-	cfg *Config
+	cfg  *Config
+	verb access.Verb
+	name access.Name
 }
 
 // RegisterService implements grpc.ServiceRegistrar.
-func (r describer) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	r.boundedServer.RegisterService(withStreams(desc, func(_ string, handler grpc.StreamHandler) grpc.StreamHandler {
+func (c checkedServer) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	c.boundedServer.RegisterService(withStreams(desc, func(_ string, handler grpc.StreamHandler) grpc.StreamHandler {
 		return func(srv any, stream grpc.ServerStream) error {
-			if err := r.cfg.check(stream.Context(), access.Describe, access.Name{}); err != nil {
+			if err := c.cfg.check(stream.Context(), c.verb, c.name); err != nil {
 				return err
 			}
 			return handler(srv, stream)
