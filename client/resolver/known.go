@@ -16,12 +16,6 @@ import (
 // running instance has renewed its lease, and so it has registered again.
 const keepMissing = wire.MaxTTL
 
-// routes has the route of package routing for each route of package health.
-var routes = [health.NumRoutes]routing.Route{
-	health.RouteNone: routing.RouteNone, health.RouteHealthy: routing.RouteHealthy, health.RouteDegraded: routing.RouteDegraded,
-	health.RouteUnhealthy: routing.RouteUnhealthy, health.RouteDraining: routing.RouteDraining, health.RouteDuplicate: routing.RouteDuplicate,
-}
-
 // known is what the coordinator has said about the instances of one service.
 type known struct {
 	service   string
@@ -49,14 +43,7 @@ func (k *known) apply(e *client.Entry, epoch uint64) {
 		delete(k.instances, e.ID.Instance)
 		return
 	}
-	next := &instance{
-		Endpoint: routing.Endpoint{Instance: e.ID.Instance, Address: e.Endpoint, Route: routes[e.Route]},
-		epoch:    epoch,
-	}
-	if e.Spec != nil {
-		next.hidden = e.Spec.Address == ""
-		next.Weight, next.Region, next.Zone = e.Spec.Traffic.EffectiveWeight(), e.Spec.Region, e.Spec.Zone
-	}
+	next := &instance{Endpoint: routing.EndpointOf(&e.State), epoch: epoch, hidden: e.Spec != nil && e.Spec.Address == ""}
 	next.keep(k.instances[e.ID.Instance])
 	k.instances[e.ID.Instance] = next
 }
@@ -67,7 +54,7 @@ func (i *instance) keep(before *instance) {
 	if before == nil {
 		return
 	}
-	if i.Route == routing.RouteNone {
+	if i.Route == health.RouteNone {
 		i.Route = before.Route
 	}
 	if !i.Address.IsValid() {
@@ -140,7 +127,7 @@ func (k *known) problem() (problemKind, error) {
 	var usable, hidden, unresolved int
 	for _, i := range k.instances {
 		counts[i.Route]++
-		switch routable := i.Route == routing.RouteHealthy || i.Route == routing.RouteDegraded; {
+		switch routable := i.Route.Routable(); {
 		case routable && i.hidden:
 			hidden++
 		case routable && i.Address.IsValid():
@@ -168,7 +155,7 @@ func describe(counts [health.NumRoutes]int) string {
 		if r == health.RouteNone {
 			name = "of unknown status"
 		}
-		if n := counts[routes[r]]; n > 0 {
+		if n := counts[r]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, name))
 		}
 	}
