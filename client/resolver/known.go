@@ -16,12 +16,6 @@ import (
 // running instance has renewed its lease, and so it has registered again.
 const keepMissing = wire.MaxTTL
 
-// routes has the route of package routing for each route of package health.
-var routes = [health.NumRoutes]routing.Route{
-	health.RouteNone: routing.RouteNone, health.RouteHealthy: routing.RouteHealthy, health.RouteDegraded: routing.RouteDegraded,
-	health.RouteUnhealthy: routing.RouteUnhealthy, health.RouteDraining: routing.RouteDraining, health.RouteDuplicate: routing.RouteDuplicate,
-}
-
 // known is what the coordinator has said about the instances of one service.
 type known struct {
 	service   string
@@ -50,7 +44,7 @@ func (k *known) apply(e *client.Entry, epoch uint64) {
 		return
 	}
 	next := &instance{
-		Endpoint: routing.Endpoint{Instance: e.ID.Instance, Address: e.Endpoint, Route: routes[e.Route]},
+		Endpoint: routing.Endpoint{Instance: e.ID.Instance, Address: e.Endpoint, Route: e.Route},
 		epoch:    epoch,
 	}
 	if e.Spec != nil {
@@ -67,7 +61,7 @@ func (i *instance) keep(before *instance) {
 	if before == nil {
 		return
 	}
-	if i.Route == routing.RouteNone {
+	if i.Route == health.RouteNone {
 		i.Route = before.Route
 	}
 	if !i.Address.IsValid() {
@@ -140,7 +134,7 @@ func (k *known) problem() (problemKind, error) {
 	var usable, hidden, unresolved int
 	for _, i := range k.instances {
 		counts[i.Route]++
-		switch routable := i.Route == routing.RouteHealthy || i.Route == routing.RouteDegraded; {
+		switch routable := i.Route.Routable(); {
 		case routable && i.hidden:
 			hidden++
 		case routable && i.Address.IsValid():
@@ -168,7 +162,7 @@ func describe(counts [health.NumRoutes]int) string {
 		if r == health.RouteNone {
 			name = "of unknown status"
 		}
-		if n := counts[routes[r]]; n > 0 {
+		if n := counts[r]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, name))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/balancer/endpointsharding"
 	"google.golang.org/grpc/experimental/balancer/weight"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/routing"
 )
 
@@ -20,11 +21,11 @@ func someEndpoints(random *rand.Rand) []routing.Endpoint {
 	for i := range list {
 		list[i] = routing.Endpoint{
 			Instance: fmt.Sprint(i), Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 1),
-			Weight: 1 + uint32(random.IntN(routing.MaxWeight)), Region: fmt.Sprint(random.IntN(3)), Zone: fmt.Sprint(random.IntN(4)),
-			Route: routing.RouteHealthy,
+			Weight: 1 + uint32(random.IntN(health.MaxWeight)), Region: fmt.Sprint(random.IntN(3)), Zone: fmt.Sprint(random.IntN(4)),
+			Route: health.RouteHealthy,
 		}
 		if random.IntN(3) == 0 {
-			list[i].Route = routing.RouteDegraded
+			list[i].Route = health.RouteDegraded
 		}
 	}
 	return list
@@ -109,10 +110,10 @@ func TestSubsetShare(t *testing.T) {
 		for i := range endpoints {
 			endpoints[i] = routing.Endpoint{
 				Instance: fmt.Sprint(i), Address: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 1),
-				Weight: 1, Route: routing.RouteHealthy,
+				Weight: 1, Route: health.RouteHealthy,
 			}
 			if i >= c.healthy {
-				endpoints[i].Route = routing.RouteDegraded
+				endpoints[i].Route = health.RouteDegraded
 			}
 		}
 		all := route(endpoints, place{})
