@@ -43,7 +43,14 @@ func (k *known) apply(e *client.Entry, epoch uint64) {
 		delete(k.instances, e.ID.Instance)
 		return
 	}
-	next := &instance{Endpoint: routing.EndpointOf(&e.State), epoch: epoch, hidden: e.Spec != nil && e.Spec.Address == ""}
+	next := &instance{
+		Endpoint: routing.Endpoint{Instance: e.ID.Instance, Address: e.Endpoint, Route: e.Route},
+		epoch:    epoch,
+	}
+	if e.Spec != nil {
+		next.hidden = e.Spec.Address == ""
+		next.Weight, next.Region, next.Zone = e.Spec.Traffic.EffectiveWeight(), e.Spec.Region, e.Spec.Zone
+	}
 	next.keep(k.instances[e.ID.Instance])
 	k.instances[e.ID.Instance] = next
 }
