@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/coordinator/api"
 	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
 	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
@@ -141,10 +142,20 @@ func (c *Coordinator) newXDS() *xds.Server {
 		May:          func(ctx context.Context) func(string) bool { return c.api.MayLocate(ctx) },
 		Acknowledged: func(latency time.Duration) { c.metrics.ObserveXDS(latency) },
 	}
-	if c.registry.Feed().Len() <= 1 { // only the coordinator itself: the store had no registrations
+	if !hasInstances(c.registry.Feed()) {
 		cfg.SettleAfter = c.cfg.Policy.WithDefaults().Amnesty
 	}
 	return xds.New(cfg)
+}
+
+// hasInstances reports whether the store had registrations, if it is called before Run.
+func hasInstances(f *feed.Feed) bool {
+	for e := range f.Cut().Of() {
+		if e.Spec != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) *api.Server {

@@ -205,7 +205,7 @@ func TestBadStreams(t *testing.T) {
 	}{
 		{"no node", &discoverypb.DiscoveryRequest{TypeUrl: edsURL}, codes.InvalidArgument, "node.id: is empty; allowed: 1 to 1024 bytes"},
 		{"long node", &discoverypb.DiscoveryRequest{TypeUrl: edsURL, Node: &corepb.Node{Id: strings.Repeat("n", 1025)}}, codes.InvalidArgument, "node.id: has 1025 bytes"},
-		{"no type", &discoverypb.DiscoveryRequest{Node: &corepb.Node{Id: "n"}}, codes.InvalidArgument, "type_url: is empty"},
+		{"no type", &discoverypb.DiscoveryRequest{Node: &corepb.Node{Id: "n"}}, codes.InvalidArgument, "type_url: has 0 bytes; allowed: 1 to 1024 bytes"},
 		{
 			"many names", &discoverypb.DiscoveryRequest{TypeUrl: edsURL, Node: &corepb.Node{Id: "n"}, ResourceNames: make([]string, 100_000)},
 			codes.InvalidArgument, "resource_names: has 100000 names; allowed: at most 50000 on one stream",
@@ -213,6 +213,10 @@ func TestBadStreams(t *testing.T) {
 		{
 			"long name", &discoverypb.DiscoveryRequest{TypeUrl: edsURL, Node: &corepb.Node{Id: "n"}, ResourceNames: []string{strings.Repeat("x", 1025)}},
 			codes.InvalidArgument, "resource_names[0]: has 1025 bytes; allowed: at most 1024",
+		},
+		{
+			"control characters", &discoverypb.DiscoveryRequest{TypeUrl: edsURL, Node: &corepb.Node{Id: "n"}, ResourceNames: []string{"a", "\x1b[2J"}},
+			codes.InvalidArgument, "resource_names[1]: ",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
