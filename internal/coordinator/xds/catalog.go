@@ -127,6 +127,18 @@ func (c *catalog) forget(s *service) {
 	}
 }
 
+// existing returns the names of the services that exist, sorted.
+func (c *catalog) existing() []string {
+	names := make([]string, 0, len(c.services))
+	for name, s := range c.services {
+		if s.exists {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // publish replaces what clients get of a service. next is nil if the service does not exist any more.
 func (c *catalog) publish(name string, next *rendered) {
 	s := c.serviceNamed(name)

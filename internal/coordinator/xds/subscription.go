@@ -250,15 +250,3 @@ func (s *subscription) sorted() []*resource {
 	slices.SortFunc(all, func(a, b *resource) int { return strings.Compare(a.name, b.name) })
 	return all
 }
-
-// existing returns the names of the services that exist, sorted.
-func (c *catalog) existing() []string {
-	names := make([]string, 0, len(c.services))
-	for name, s := range c.services {
-		if s.exists {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
-}
