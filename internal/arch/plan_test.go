@@ -50,6 +50,7 @@ var plan = []row{
 	{path: "internal/machine", layer: judgement, only: []string{"health"}},
 	{path: "internal/explain", layer: judgement, only: []string{"health"}},
 	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain"}},
+	{path: "internal/routing", layer: judgement, only: []string{"health"}},
 	{path: "internal/wire", layer: shared},
 
 	{path: "internal/coordinator/core", layer: core},
@@ -64,6 +65,7 @@ var plan = []row{
 	{path: "internal/coordinator/follow", layer: component},
 	{path: "internal/coordinator/api", layer: component},
 	{path: "internal/coordinator/web", layer: component},
+	{path: "internal/coordinator/xds", layer: component},
 	{path: "internal/coordinator/metrics", layer: component},
 	{path: "client", layer: component, light: true},
 	{path: "server", layer: component, light: true},

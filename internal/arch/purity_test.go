@@ -44,8 +44,9 @@ var values = purity{
 var pure = map[int]purity{
 	base:       values,
 	vocabulary: values,
-	judgement:  values,
-	core:       {imports: values.imports, uses: values.uses},
+	// Package net/netip has values and parsers only.
+	judgement: {stdOnly: true, imports: values.imports, except: append(slices.Clip(values.except), "net/netip"), uses: values.uses},
+	core:      {imports: values.imports, uses: values.uses},
 	shared: {
 		imports: []string{"os", "net"},
 		// These packages have values and parsers only and do not use the network.

@@ -1,0 +1,219 @@
+package xds
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// catalog has all services that exist or that a client asks for, with their resources. It also knows
+// which subscription wants which resource.
+type catalog struct {
+	certificates Certificates
+	services     map[string]*service
+	resources    [numKinds + 1][numRenderings]map[string]*resource
+	// wildcards has the subscriptions to all resources of a kind.
+	wildcards [numKinds][numRenderings]map[*subscription]struct{}
+	// subscribed is the number of pairs of a subscription and a resource.
+	subscribed int
+	// awake has the sessions that have something to send since the last takeAwake.
+	awake []*session
+}
+
+func newCatalog(certificates Certificates) *catalog {
+	c := &catalog{certificates: certificates, services: map[string]*service{}}
+	for k := range c.resources {
+		for r := range c.resources[k] {
+			c.resources[k][r] = map[string]*resource{}
+		}
+	}
+	for k := range c.wildcards {
+		for r := range c.wildcards[k] {
+			c.wildcards[k][r] = map[*subscription]struct{}{}
+		}
+	}
+	return c
+}
+
+// service is a service that exists, or for whose resources a client asks.
+type service struct {
+	name string
+	// now is what clients get. It is nil if the service does not exist.
+	now *rendered
+	// cached has contents that are rendered when a client asks for them first.
+	cached [numKinds][numRenderings]*content
+	// resources has the resources that have subscribers.
+	resources []*resource
+}
+
+// resource is a resource under one name, for one rendering. It exists while it has subscribers. The
+// fields other than at and subscribers never change.
+type resource struct {
+	kind      kind
+	rendering Rendering
+	name      string
+	parsed    resourceName
+	service   *service // nil if no service can have the name
+
+	at          int // index in service.resources
+	subscribers map[*subscription]struct{}
+}
+
+// canonical reports whether the name of the resource is the name of the service.
+func (r *resource) canonical() bool { return r.service != nil && r.name == r.service.name }
+
+// subscribe adds a subscription to a resource, and returns the resource.
+func (c *catalog) subscribe(s *subscription, name string) *resource {
+	r := c.resources[s.kind][s.rendering][name]
+	if r == nil {
+		r = &resource{kind: s.kind, rendering: s.rendering, name: strings.Clone(name), subscribers: map[*subscription]struct{}{}}
+		c.resources[s.kind][s.rendering][r.name] = r
+		c.link(r)
+	}
+	if _, is := r.subscribers[s]; !is {
+		r.subscribers[s] = struct{}{}
+		c.subscribed++
+	}
+	return r
+}
+
+// link connects a new resource with the service that its name names.
+func (c *catalog) link(r *resource) {
+	parsed, ok := parseName(r.kind, r.name)
+	if !ok {
+		return
+	}
+	r.parsed = parsed
+	r.service = c.serviceNamed(parsed.service)
+	r.at = len(r.service.resources)
+	r.service.resources = append(r.service.resources, r)
+}
+
+func (c *catalog) serviceNamed(name string) *service {
+	s := c.services[name]
+	if s == nil {
+		s = &service{name: name}
+		c.services[name] = s
+	}
+	return s
+}
+
+// unsubscribe removes a subscription from a resource.
+func (c *catalog) unsubscribe(s *subscription, r *resource) {
+	delete(r.subscribers, s)
+	c.subscribed--
+	if len(r.subscribers) > 0 {
+		return
+	}
+	delete(c.resources[r.kind][r.rendering], r.name)
+	if s := r.service; s != nil {
+		last := len(s.resources) - 1
+		s.resources[r.at] = s.resources[last]
+		s.resources[r.at].at = r.at
+		s.resources[last] = nil
+		s.resources = s.resources[:last]
+		c.forget(s)
+	}
+}
+
+// forget drops a service that does not exist and for which nobody asks.
+func (c *catalog) forget(s *service) {
+	if s.now == nil && len(s.resources) == 0 {
+		delete(c.services, s.name)
+	}
+}
+
+// publish replaces what clients get of a service. next is nil if the service does not exist any more.
+func (c *catalog) publish(name string, next *rendered) {
+	s := c.serviceNamed(name)
+	last := s.now
+	s.now = next
+	if last == nil && next != nil {
+		c.addToWildcards(s)
+	}
+	if last == nil || next == nil {
+		s.cached = [numKinds][numRenderings]*content{}
+	} else if !slices.Equal(last.tlsNames, next.tlsNames) {
+		s.cached[clusters] = [numRenderings]*content{}
+	}
+	for _, r := range s.resources {
+		if changed(last, next, r) {
+			c.mark(r)
+		}
+	}
+	c.forget(s)
+}
+
+// changed reports whether the content of a resource may differ between two states of its service.
+func changed(last, next *rendered, r *resource) bool {
+	switch {
+	case last == nil || next == nil:
+		return last != next
+	case r.kind == endpointSets:
+		return last.endpointSets[r.rendering] != next.endpointSets[r.rendering]
+	case r.kind == clusters:
+		return !slices.Equal(last.tlsNames, next.tlsNames)
+	}
+	return false
+}
+
+// addToWildcards subscribes those that want all resources to those of a new service.
+func (c *catalog) addToWildcards(s *service) {
+	for k := range c.wildcards {
+		for r := range c.wildcards[k] {
+			for sub := range c.wildcards[k][r] {
+				sub.addWild(c, s.name)
+			}
+		}
+	}
+}
+
+func (c *catalog) mark(r *resource) {
+	for sub := range r.subscribers {
+		sub.mark(r)
+	}
+}
+
+// takeAwake returns the sessions that have something to send.
+func (c *catalog) takeAwake() []*session {
+	all := c.awake
+	c.awake = nil
+	for _, s := range all {
+		s.awake = false
+	}
+	return all
+}
+
+// contentFor returns what a client gets for a resource, if the last version that it has is has. It
+// returns nil if the resource does not exist. A client that has an endpoint set gets an empty one if
+// the service does not exist any more.
+func (c *catalog) contentFor(r *resource, has version) *content {
+	s := r.service
+	switch {
+	case s == nil:
+		return nil
+	case s.now == nil && (r.kind != endpointSets || !has.real()):
+		return nil
+	case s.now != nil && r.kind == endpointSets:
+		return s.now.endpointSets[r.rendering]
+	}
+	cached := &s.cached[r.kind][r.rendering]
+	if *cached == nil {
+		head := head(r.kind, s.name, resourceName{service: s.name}, r.rendering, s.now, &c.certificates)
+		*cached = newContent(r.kind, s.name, head, nil, time.Time{})
+	}
+	return *cached
+}
+
+// head encodes a resource. Of an endpoint set it encodes only the name.
+func head(k kind, name string, parsed resourceName, r Rendering, now *rendered, certificates *Certificates) []byte {
+	switch k {
+	case listeners:
+		return marshal(newListener(name, parsed))
+	case routes:
+		return marshal(newRoutes(name, parsed))
+	case clusters:
+		return marshal(newCluster(name, parsed, r, now.tlsNames, certificates))
+	}
+	return endpointSetHead(name)
+}

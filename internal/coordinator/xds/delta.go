@@ -1,0 +1,87 @@
+package xds
+
+import (
+	"slices"
+	"time"
+
+	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+)
+
+// handleDelta applies a request of the delta protocol. A wrong nonce has no effect: the names in the
+// request count in any case.
+func (s *session) handleDelta(now time.Time, req *discoverypb.DeltaDiscoveryRequest) (verdict, error) {
+	subscribe, unsubscribe := req.GetResourceNamesSubscribe(), req.GetResourceNamesUnsubscribe()
+	if err := s.checkDelta(req); err != nil {
+		return verdict{}, err
+	}
+	sub, first, err := s.subscriptionTo(req.GetTypeUrl())
+	if err != nil {
+		return verdict{}, err
+	}
+	v := s.keep(sub.receive(now, req.GetResponseNonce(), reasonOf(req.GetErrorDetail())))
+	if first && len(subscribe) == 0 && len(unsubscribe) == 0 || slices.Contains(subscribe, everything) {
+		sub.startWildcard(s.catalog)
+	}
+	if slices.Contains(unsubscribe, everything) {
+		sub.endWildcard(s.catalog)
+	}
+	for _, name := range subscribe {
+		if name == everything {
+			continue
+		}
+		if r, isNew := sub.subscribe(s.catalog, name); !isNew {
+			sub.again(r) // the client may have forgotten the resource
+		}
+	}
+	if first {
+		sub.restore(s.catalog, req.GetInitialResourceVersions())
+	}
+	sub.unsubscribe(s.catalog, unsubscribe)
+	return v, s.checkTotal("resource_names_subscribe")
+}
+
+func (s *session) checkDelta(req *discoverypb.DeltaDiscoveryRequest) error {
+	if err := s.checkNames("resource_names_subscribe", req.GetResourceNamesSubscribe()); err != nil {
+		return err
+	}
+	if err := s.checkNames("resource_names_unsubscribe", req.GetResourceNamesUnsubscribe()); err != nil {
+		return err
+	}
+	initial := make([]string, 0, len(req.GetInitialResourceVersions()))
+	for name := range req.GetInitialResourceVersions() {
+		initial = append(initial, name)
+	}
+	return s.checkNames("initial_resource_versions", initial)
+}
+
+// restore notes what a client has from an earlier stream. Names that the client has not subscribed to
+// count if it wants all resources: it learns which of them do not exist any more.
+func (s *subscription) restore(c *catalog, versions map[string]string) {
+	for name, text := range versions {
+		r := c.resources[s.kind][s.rendering][name]
+		if _, is := s.entries[r]; !is {
+			if !s.wildcard {
+				continue
+			}
+			r = s.addWild(c, name)
+		}
+		s.entries[r] = s.entries[r].withSent(parseVersion(text))
+	}
+}
+
+// unsubscribe ends the subscription to names. A client that also wants all resources is told for each
+// name whether it is part of them.
+func (s *subscription) unsubscribe(c *catalog, names []string) {
+	for _, name := range names {
+		r := c.resources[s.kind][s.rendering][name]
+		e, is := s.entries[r]
+		if !is || !e.has(byName) {
+			continue
+		}
+		if s.wildcard {
+			s.entries[r] |= byWildcard
+			s.again(r)
+		}
+		s.drop(c, r, byName)
+	}
+}

@@ -1,0 +1,29 @@
+// Package xds serves the endpoints of all services to routing clients, over the Aggregated Discovery
+// Service (ADS). Such clients are Envoy, and gRPC with targets such as xds:///payments. Both variants
+// of the protocol are served: state of the world and delta.
+//
+// # How a change reaches a client
+//
+//   - [Server.Apply] receives changed endpoints. It renders each changed service once for each
+//     rendering, and without a lock (see package routing).
+//   - The catalog holds the rendered resources, already encoded, with a version that is a hash of
+//     their content. A resource knows its subscribers. Each subscriber gets a mark for the resource,
+//     and its stream is woken.
+//   - Each stream has one sender. It takes the resources that are marked, and sends their newest
+//     content. A slow client thus gets fewer messages, and nothing waits for it.
+//
+// # Rules
+//
+//   - Nothing is sent before [Server.SetWarm], so that a restart removes no resource.
+//   - The set of a service that no longer exists becomes empty for those that have it. Other resources
+//     are removed. The reason is that Envoy keeps an endpoint set that is removed.
+//   - Versions are equal after a restart and on all coordinators. So a delta client that reconnects
+//     gets only what has changed.
+//   - A resource with the state of the world is sent in full for listeners and clusters, and alone for
+//     routes and endpoint sets, as the protocol demands.
+//
+// # Concurrency
+//
+// The methods of Server may be called at any time, concurrently. One lock guards the catalog and the
+// sessions (the state of each stream). It is not held while a message is sent or received.
+package xds

@@ -1,0 +1,191 @@
+package xds
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+)
+
+// The default limits.
+const (
+	// DefaultMaxStreams is the largest number of open streams.
+	DefaultMaxStreams = 10_000
+	// DefaultMaxNames is the largest number of resource names of one stream.
+	DefaultMaxNames = 50_000
+	// DefaultMaxSubscriptions is the largest number of resource names of all streams together. Each
+	// needs about 60 bytes of memory.
+	DefaultMaxSubscriptions = 5_000_000
+)
+
+// maxHistory is the largest number of rejections in the history of a server.
+const maxHistory = 1000
+
+// Config has the settings of a Server.
+type Config struct {
+	// Allow returns an error if the caller of a stream has no right to see addresses. The error ends
+	// the stream. Allow must be safe for concurrent use. nil allows every caller.
+	Allow func(ctx context.Context) error
+	// Certificates names the certificates for services that speak TLS.
+	Certificates Certificates
+	// MaxStreams, MaxNames and MaxSubscriptions are limits; 0 means the default.
+	MaxStreams, MaxNames, MaxSubscriptions int
+	// Acknowledged is called for each response that a client accepts, if the response has a change. It
+	// gets the time from the publication of the change until now. Acknowledged must not block. nil
+	// means that nobody is told.
+	Acknowledged func(time.Duration)
+	// Logger receives a record for each rejection of a client that is not the same as its last one.
+	// nil means no log.
+	Logger *slog.Logger
+}
+
+func (c *Config) setDefaults() {
+	if c.Allow == nil {
+		c.Allow = func(context.Context) error { return nil }
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = DefaultMaxStreams
+	}
+	if c.MaxNames == 0 {
+		c.MaxNames = DefaultMaxNames
+	}
+	if c.MaxSubscriptions == 0 {
+		c.MaxSubscriptions = DefaultMaxSubscriptions
+	}
+	if c.Acknowledged == nil {
+		c.Acknowledged = func(time.Duration) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Server serves ADS. It sends nothing before SetWarm is called.
+type Server struct {
+	discoverypb.UnimplementedAggregatedDiscoveryServiceServer
+	cfg Config
+
+	// publishing guards sources, and orders the calls of Apply.
+	publishing sync.Mutex
+	sources    map[string]*source
+
+	// mu guards the fields below, and all that they refer to. It is not held while anything is
+	// rendered, sent or received.
+	mu         sync.Mutex
+	catalog    *catalog
+	streams    map[uint64]*stream
+	lastID     uint64
+	warm       bool
+	history    []Rejection // the oldest first
+	rejections uint64
+	sent       uint64
+
+	receivers sync.WaitGroup
+	ended     chan struct{}
+	endOnce   sync.Once
+}
+
+// New returns a server that knows no service.
+func New(cfg Config) *Server {
+	cfg.setDefaults()
+	return &Server{
+		cfg: cfg, sources: map[string]*source{}, catalog: newCatalog(cfg.Certificates),
+		streams: map[uint64]*stream{}, ended: make(chan struct{}),
+	}
+}
+
+// Apply applies changes of instances, and wakes the streams that want one of them. It returns when the
+// changes are published. It does not wait for a client.
+func (s *Server) Apply(changes []Change) {
+	s.publishing.Lock()
+	defer s.publishing.Unlock()
+	s.publish(s.render(changes))
+}
+
+// published is a service and what clients get of it from now on.
+type published struct {
+	service string
+	next    *rendered
+}
+
+// render renders the services that the changes affect. The caller holds s.publishing.
+func (s *Server) render(changes []Change) []published {
+	now := time.Now()
+	affected := map[string]bool{}
+	for i := range changes {
+		c := &changes[i]
+		src := s.sources[c.Service]
+		if src == nil {
+			src = &source{}
+			s.sources[c.Service] = src
+		}
+		if src.apply(c) {
+			affected[c.Service] = true
+		} else if len(src.endpoints) == 0 && src.last == nil {
+			delete(s.sources, c.Service)
+		}
+	}
+	all := make([]published, 0, len(affected))
+	for name := range affected {
+		src := s.sources[name]
+		p := published{service: name}
+		if len(src.endpoints) == 0 {
+			delete(s.sources, name)
+		} else {
+			p.next = src.render(name, now)
+		}
+		all = append(all, p)
+	}
+	return all
+}
+
+func (s *Server) publish(all []published) {
+	slices.SortFunc(all, func(a, b published) int { return strings.Compare(a.service, b.service) })
+	s.mu.Lock()
+	for _, p := range all {
+		s.catalog.publish(p.service, p.next)
+	}
+	woken := s.wokenStreams()
+	s.mu.Unlock()
+	for _, st := range woken {
+		st.wake()
+	}
+}
+
+// SetWarm says that the server knows all services. From now on it sends resources. Further calls have
+// no effect.
+func (s *Server) SetWarm() {
+	s.mu.Lock()
+	s.warm = true
+	all := make([]*stream, 0, len(s.streams))
+	for _, st := range s.streams {
+		all = append(all, st)
+	}
+	s.mu.Unlock()
+	for _, st := range all {
+		st.wake()
+	}
+}
+
+// End ends all streams with UNAVAILABLE, and refuses new ones. Clients keep what they have.
+func (s *Server) End() { s.endOnce.Do(func() { close(s.ended) }) }
+
+// Wait waits until the goroutines of all streams have ended. It must be called after the gRPC server
+// has stopped.
+func (s *Server) Wait() { s.receivers.Wait() }
+
+// wokenStreams returns the streams that have something to send. The caller holds s.mu.
+func (s *Server) wokenStreams() []*stream {
+	sessions := s.catalog.takeAwake()
+	woken := make([]*stream, 0, len(sessions))
+	for _, session := range sessions {
+		if st := s.streams[session.id]; st != nil {
+			woken = append(woken, st)
+		}
+	}
+	return woken
+}

@@ -1,0 +1,58 @@
+package routing
+
+import "github.com/meshhealth/meshhealth/health"
+
+// The routes that each rendering contains. If two endpoints have the same address, the endpoint with
+// the earlier route is rendered.
+var (
+	spillOverRoutes = []health.Route{health.RouteHealthy, health.RouteDegraded, health.RouteDraining, health.RouteUnhealthy}
+	plainRoutes     = []health.Route{health.RouteHealthy, health.RouteDegraded}
+)
+
+// SpillOver returns the rendering for clients that know degraded endpoints, and give them the traffic
+// that the healthy endpoints cannot take. It contains every endpoint except those with RouteNone and
+// RouteDuplicate. Clients get the route of each endpoint as its health. There is one locality for each
+// region and zone, and all have priority 0.
+func SpillOver(endpoints []Endpoint) []Locality {
+	groups := grouped(endpoints, selected(endpoints, spillOverRoutes), func(*Endpoint) string { return "" })
+	return share(groups, 1, 1, 0)
+}
+
+// overprovisioning is the percentage of its present traffic that a healthy endpoint can take. It
+// is the default of Envoy.
+const overprovisioning = 140
+
+// Plain returns the rendering for clients that know usable endpoints only. It contains the endpoints
+// with RouteHealthy and RouteDegraded, and clients get all of them as healthy.
+//
+// The healthy endpoints get min(100, 140 × healthy ÷ (healthy + degraded)) percent of the traffic,
+// by the number of endpoints in the whole service. The degraded endpoints get the rest, in localities
+// with the sub-zone SubZoneDegraded. If no rest is left, these localities have priority 1. If every
+// endpoint is degraded, they get all traffic, with priority 0.
+func Plain(endpoints []Endpoint) []Locality {
+	groups := grouped(endpoints, selected(endpoints, plainRoutes), subZoneOf)
+	first := 0 // the first group with degraded endpoints
+	var healthy, all uint64
+	for i, g := range groups {
+		n := uint64(len(g.endpoints))
+		all += n
+		if g.subZone == "" {
+			healthy += n
+			first = i + 1
+		}
+	}
+	whole := 100 * all
+	part := min(whole, overprovisioning*healthy)
+	localities := share(groups[:first], part, whole, 0)
+	if part == whole {
+		return append(localities, share(groups[first:], 1, 1, 1)...)
+	}
+	return append(localities, share(groups[first:], whole-part, whole, 0)...)
+}
+
+func subZoneOf(e *Endpoint) string {
+	if e.Route == health.RouteDegraded {
+		return SubZoneDegraded
+	}
+	return ""
+}
