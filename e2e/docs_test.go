@@ -25,11 +25,13 @@ var blockKinds = map[string]func(t *testing.T, page, text string){
 }
 
 // The first lines of YAML blocks. TestReadme checks the first two with --check-config;
-// TestReadmeProbes of package server asks a server for the probes of the third.
+// TestReadmeProbes of package server asks a server for the probes of the third. TestEnvoyFiles
+// and TestEnvoyProbes check those of Envoy.
 const (
 	wholeConfig  = "# meshhealth.yaml\n"
 	partOfConfig = "# a part of meshhealth.yaml\n"
 	podConfig    = "# a container of a pod\n"
+	envoyConfig  = "# envoy.yaml, "
 )
 
 // pages returns the texts of README.md and of docs/*.md by their paths.
@@ -108,7 +110,7 @@ func checkConsole(t *testing.T, page, text string) {
 
 func checkYAML(t *testing.T, page, text string) {
 	known := func(mark string) bool { return strings.HasPrefix(text, mark) }
-	if !slices.ContainsFunc([]string{wholeConfig, partOfConfig, podConfig}, known) {
+	if !slices.ContainsFunc([]string{wholeConfig, partOfConfig, podConfig, envoyConfig}, known) {
 		first, _, _ := strings.Cut(text, "\n")
 		t.Errorf("%s: no test runs a YAML block that begins with %q", page, first)
 	}

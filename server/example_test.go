@@ -151,3 +151,26 @@ func Example_migration() {
 	// DRAINING
 	// SERVING
 }
+
+// Replies say that the server is degraded, so that an Envoy sends it less.
+func ExampleServer_DegradedHeader() {
+	srv, _ := server.New(server.Config{Service: "payments"})
+	if err := serveWithHeader(srv); err != nil {
+		fmt.Println(err)
+	}
+	// Output: 2 services
+}
+
+func serveWithHeader(srv *server.Server) error {
+	degradedUnary, degradedStream, err := srv.DegradedHeader("")
+	if err != nil {
+		return err
+	}
+	g := grpc.NewServer(
+		grpc.ChainUnaryInterceptor(degradedUnary),
+		grpc.ChainStreamInterceptor(degradedStream),
+	)
+	srv.Register(g)
+	fmt.Println(len(g.GetServiceInfo()), "services")
+	return nil
+}

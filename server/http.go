@@ -204,6 +204,9 @@ func (p *page) write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h["Content-Type"], h["Cache-Control"], h["Content-Length"] = contentTypes[p.view.format], noStore, p.length
 	h["X-Content-Type-Options"] = noSniff
+	if p.envoy != "" {
+		h[p.envoy] = envoyTrue
+	}
 	w.WriteHeader(p.code)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(p.body)
@@ -214,4 +217,6 @@ func (p *page) write(w http.ResponseWriter, r *http.Request) {
 var (
 	noStore = []string{"no-store"}
 	noSniff = []string{"nosniff"}
+
+	envoyTrue = []string{"true"}
 )

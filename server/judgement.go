@@ -3,6 +3,7 @@ package server
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/wire"
@@ -53,7 +54,7 @@ func newJudgement(cfg *Config) judgement {
 }
 
 func (j *judgement) addService(name string, kind Kind, includes func(*task) bool) *servedService {
-	s := &servedService{id: health.ID{Service: name}, kind: kind, includes: includes, changes: checksChanged}
+	s := &servedService{id: health.ID{Service: name}, kind: kind, includes: includes, changes: checksChanged, degraded: new(atomic.Bool)}
 	j.services = append(j.services, s)
 	j.byID[s.id] = s
 	if kind == Startup {

@@ -128,6 +128,7 @@ func (p *publisher) publishService(s *servedService, v verdict, now time.Time) h
 		c.Checks, c.Metrics = s.checkStates(&p.judgement.worst), p.totals.metrics()
 	}
 	s.published, s.changes = c.State, 0
+	s.degraded.Store(v.status == health.Degraded)
 	return c
 }
 

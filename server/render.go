@@ -91,6 +91,7 @@ type page struct {
 	code    int    // HTTP status
 	body    []byte
 	length  []string // value of the header Content-Length
+	envoy   string   // canonical name of the header for Envoy, see envoyHeader; empty: none
 }
 
 // renderer encodes answers as pages.
@@ -103,6 +104,7 @@ type renderer struct {
 // reasons of checks from the answer.
 func (r *renderer) render(v view, a *answer) *page {
 	p := &page{view: v, code: r.code(v.endpoint, a.status)}
+	p.envoy = envoyHeader(v.endpoint, a.status, p.code)
 	if !v.detailed {
 		for i := range a.checks {
 			a.checks[i].Reason = ""

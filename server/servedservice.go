@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -36,6 +37,8 @@ type servedService struct {
 	changes    changes
 	hasStarted bool         // true after all members have passed; only used for kind Startup
 	published  health.State // state that was last published; zero before the first time
+	// degraded is true while the published status is DEGRADED. It may be read without the lock.
+	degraded *atomic.Bool
 }
 
 // includes reports whether Checks, Tags and Kind of the service select the check t.

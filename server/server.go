@@ -70,6 +70,10 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { s.handlers.Register(r) }
 // The answer is text. With Accept: application/json it is JSON. With Accept:
 // application/health+json it has the form of draft-inadarei-api-health-check.
 //
+// Pages of /readyz have headers for the HTTP health checker of Envoy. While the page is
+// DEGRADED and its code is below 400, it has x-envoy-degraded. While the page is NOT_SERVING,
+// DRAINING or MAINTENANCE, it has x-envoy-immediate-health-check-fail.
+//
 // A request never runs a check. The handler renders a page once after a change and keeps it
 // until the next change. The root page lists the paths. For other paths the answer is 404
 // and lists the paths too. /healthz is such a path: some manifests use it for liveness and
@@ -85,6 +89,38 @@ func (s *Server) Status() health.Status {
 	defer s.pipeline.mu.Unlock()
 	return s.pipeline.judgement.own().published.Status
 }
+
+// StatusOf returns the published status of one name. ok is false if the server does not serve the
+// name. StatusOf allocates nothing.
+func (s *Server) StatusOf(service string) (status health.Status, ok bool) {
+	s.pipeline.mu.Lock()
+	defer s.pipeline.mu.Unlock()
+	served := s.pipeline.judgement.byID[health.ID{Service: service}]
+	if served == nil {
+		return health.Unknown, false
+	}
+	return served.published.Status, true
+}
+
+// Observed returns the value that the last run of a check has observed, see [Observe]. ok is false
+// if the check does not exist or has observed nothing.
+func (s *Server) Observed(check string) (value float64, unit string, ok bool) {
+	s.pipeline.mu.Lock()
+	defer s.pipeline.mu.Unlock()
+	t := s.pipeline.checks.tasks[check]
+	if t == nil {
+		return 0, "", false
+	}
+	v := t.extra().value
+	if v == nil {
+		return 0, "", false
+	}
+	return v.value, v.unit, true
+}
+
+// Ended returns a channel that Drain closes when it ends the Watch streams. A service that has
+// endless streams of its own should end them then, so that GracefulStop does not wait for them.
+func (s *Server) Ended() <-chan struct{} { return s.handlers.Ended() }
 
 // Statuses returns the published state of each name but "". The state of Config.Service
 // comes first.

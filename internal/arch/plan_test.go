@@ -72,6 +72,7 @@ var plan = []row{
 	{path: "server", layer: component, light: true},
 
 	{path: "server/check", layer: extension, only: []string{"server", "health", "gen/meshhealth/v1"}, light: true},
+	{path: "server/orca", layer: extension, only: []string{"server", "health", "internal/fields"}},
 	{path: "server/promhealth", layer: extension, only: []string{"server", "health"}},
 
 	{path: "coordinator", layer: wiring},

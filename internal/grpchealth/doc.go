@@ -9,6 +9,9 @@
 // 3 SERVICE_UNKNOWN. Comments in this package call them status numbers. Check sends trailers
 // if the status number does not express the whole state, see wire.TrailerStatus.
 //
+// With Config.Instances, the :authority of a call of grpc.health.v1 can name an instance
+// (authority.go). So a load balancer can probe many instances at one address.
+//
 // Each Watch has its own reader of the feed. The handler of the Watch sleeps until the reader
 // has a step: changes of entries that the client has selected, or a snapshot of all these
 // entries. An audience is all callers who may see the same details. An entry is encoded once

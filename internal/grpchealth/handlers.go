@@ -44,6 +44,10 @@ type Config struct {
 	// Number returns the status number that grpc.health.v1 sends for a state: at most 3, and 1
 	// (SERVING) for the status SERVING. nil means that health.Status.GRPC gives the number.
 	Number func(*health.State) healthpb.HealthCheckResponse_ServingStatus
+	// Instances means that the :authority of a call of grpc.health.v1 can name an instance of
+	// the service in the request, see [wire.ParseAuthority]. If it is false, the authority has
+	// no meaning.
+	Instances bool
 	// Build is the version of the program. The first message and each heartbeat of a Watch
 	// contain it.
 	Build string

@@ -33,30 +33,40 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	if err := s.h.prove(ctx); err != nil {
 		return nil, err
 	}
-	id, err := s.parseName(req)
+	about, err := s.h.subjectOf(ctx, req)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := mayRead(s.h.caller(ctx), id); err != nil {
+	if _, err := mayRead(s.h.caller(ctx), about.id); err != nil {
 		return nil, err
 	}
-	e, ok := s.h.cfg.Feed.Get(id)
+	e, ok := s.h.cfg.Feed.Get(about.id)
 	if !ok {
-		return nil, NotFound(req.GetService())
+		return nil, NotFound(about.name(req))
 	}
 	if needsTrailers(&e.State) {
 		if err := grpc.SetTrailer(ctx, trailers(&e.State)); err != nil {
 			return nil, wire.GRPC(err)
 		}
 	}
-	return &healthpb.HealthCheckResponse{Status: s.h.numberOf(&e.State)}, nil
+	return &healthpb.HealthCheckResponse{Status: s.h.numberFor(about, &e.State)}, nil
 }
 
 // List returns the status number of each service, of the mesh and of the name "". It omits the
-// names that the caller may not read.
+// names that the caller may not read. If the :authority of the call names an instance, List
+// returns the instances with this name, see listInstances.
 func (s standard) List(ctx context.Context, _ *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	s.h.noteCall()
 	caller := s.h.caller(ctx)
+	var v wire.Violations
+	instance, probed := s.h.instanceOf(ctx, &v)
+	if err := v.Err(); err != nil {
+		return nil, err
+	}
+	if probed {
+		statuses, err := s.h.listInstances(caller, instance)
+		return &healthpb.HealthListResponse{Statuses: statuses}, err
+	}
 	statuses, self := map[string]*healthpb.HealthCheckResponse{}, s.h.resolve(health.ID{})
 	for e := range s.h.cfg.Feed.Cut().Aggregates() {
 		if !caller.May(access.Read, access.Of(e.ID)) {
@@ -81,12 +91,12 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 	if err := s.h.prove(stream.Context()); err != nil {
 		return err
 	}
-	id, err := s.parseName(req)
+	about, err := s.h.subjectOf(stream.Context(), req)
 	if err != nil {
 		return err
 	}
 	caller := s.h.caller(stream.Context())
-	if _, err := mayRead(caller, id); err != nil {
+	if _, err := mayRead(caller, about.id); err != nil {
 		return err
 	}
 	ctx, watcher, done, err := s.h.openWatch(stream.Context())
@@ -95,10 +105,10 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 	}
 	defer done()
 	n := numberSender{
-		h: s.h, caller: caller, id: id, sent: -1,
+		h: s.h, caller: caller, about: about, sent: -1,
 		stream: timedStream[healthpb.HealthCheckResponse]{stream, s.h, watcher},
 	}
-	reader := s.h.cfg.Feed.NewReader(feed.Interest{Names: []health.ID{id}})
+	reader := s.h.cfg.Feed.NewReader(feed.Interest{Names: []health.ID{about.id}})
 	for {
 		step, end, err := nextStep(ctx, reader)
 		if err != nil {
@@ -117,40 +127,32 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 type numberSender struct {
 	h      *Handlers
 	caller access.Caller
-	id     health.ID
+	about  subject
 	stream timedStream[healthpb.HealthCheckResponse]
 	sent   healthpb.HealthCheckResponse_ServingStatus // status number that was sent last; -1: none was sent yet
 }
 
 func (n *numberSender) send(step *feed.Step) error {
-	now, known := n.h.numberIn(step)
+	now, known := n.h.numberIn(n.about, step)
 	if !known || now == n.sent {
 		return nil
 	}
-	if _, err := mayRead(n.caller, n.id); err != nil {
+	if _, err := mayRead(n.caller, n.about.id); err != nil {
 		return err
 	}
 	n.sent = now
 	return n.stream.Send(&healthpb.HealthCheckResponse{Status: now})
 }
 
-// parseName returns the name whose entry answers a request. This is the name in the request or,
-// for "", the result of resolve. parseName returns an error if the name is too long.
-func (s standard) parseName(req *healthpb.HealthCheckRequest) (health.ID, error) {
-	var v wire.Violations
-	v.MaxLen("service", req.GetService(), wire.MaxFullName)
-	return s.h.resolve(health.ParseID(req.GetService())), v.Err()
-}
-
-// numberIn returns the status number of a name after a step, the result of one call of
-// reader.Next. The reader must read only this name. known is false if the step does not contain
-// the state of the name.
-func (h *Handlers) numberIn(step *feed.Step) (number healthpb.HealthCheckResponse_ServingStatus, known bool) {
+// numberIn returns the status number of a subject after a step, the result of one call of
+// reader.Next. The reader must read only the name of the subject. known is false if the step
+// does not contain the state of the subject.
+func (h *Handlers) numberIn(about subject, step *feed.Step) (number healthpb.HealthCheckResponse_ServingStatus, known bool) {
 	for e := range step.Entries {
 		if e.Removed {
 			return healthpb.HealthCheckResponse_SERVICE_UNKNOWN, true
 		}
-		return h.numberOf(&e.State), true
+		return h.numberFor(about, &e.State), true
 	}
 	return healthpb.HealthCheckResponse_SERVICE_UNKNOWN, step.Snapshot
 }

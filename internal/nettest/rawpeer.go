@@ -96,11 +96,10 @@ func (p *RawPeer) Open(method string) (stream uint32, err error) {
 // first cut bytes, but never the last byte. In this case it does not end the stream.
 func (p *RawPeer) Send(stream uint32, req proto.Message, cut int) error {
 	const frame = 16 << 10 // largest frame that every server accepts, in bytes
-	body, err := proto.Marshal(req)
+	message, err := envelope(req)
 	if err != nil {
 		return err
 	}
-	message := append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body))), body...)
 	if cut > 0 {
 		message = message[:min(cut, len(message)-1)]
 	}
@@ -124,4 +123,26 @@ func (p *RawPeer) Grant(stream, n uint32) error {
 		return err
 	}
 	return p.framer.WriteWindowUpdate(0, n)
+}
+
+// envelopeBytes is the size of what precedes a message in gRPC: a byte of flags and the length.
+const envelopeBytes = 5
+
+// envelope returns a message as gRPC sends it, without compression.
+func envelope(m proto.Message) ([]byte, error) {
+	body, err := proto.Marshal(m)
+	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(body))), body...), err
+}
+
+// unwrap splits received bytes after their first message. ok is false if the message is
+// incomplete.
+func unwrap(b []byte) (flags byte, message, rest []byte, ok bool) {
+	if len(b) < envelopeBytes {
+		return 0, nil, nil, false
+	}
+	end := envelopeBytes + int(binary.BigEndian.Uint32(b[1:]))
+	if len(b) < end {
+		return 0, nil, nil, false
+	}
+	return b[0], b[envelopeBytes:end], b[end:], true
 }

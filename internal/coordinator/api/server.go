@@ -43,7 +43,7 @@ func New(cfg Config) *Server {
 	cfg.setDefaults()
 	s := &Server{cfg: cfg}
 	s.health = grpchealth.New(grpchealth.Config{
-		Feed: cfg.Feed, Build: cfg.Build, Policy: cfg.Policy, Caller: s.cfg.principal,
+		Feed: cfg.Feed, Build: cfg.Build, Policy: cfg.Policy, Caller: s.cfg.principal, Instances: true,
 		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer,
 	})
 	return s
