@@ -2,12 +2,12 @@ package envoyconfig
 
 import (
 	"fmt"
-	"net"
-	"strings"
+	"slices"
 	"time"
 
 	clusterpb "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corepb "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	tlspb "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	upstreampb "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -22,8 +22,6 @@ const (
 	defaultPanic = 50
 	// httpOptions is the name of the extension that says which version of HTTP a cluster uses.
 	httpOptions = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
-	// instanceSuffix ends the host name of an endpoint whose health the coordinator answers.
-	instanceSuffix = ".instance.meshhealth"
 )
 
 // Advice returns a fault for each setting that makes Envoy learn of health late, or not at all. Each
@@ -38,6 +36,7 @@ func (d *Document) Advice() []Fault {
 		} else {
 			a.service(len(ads) > 0)
 		}
+		a.handshakes()
 		faults = append(faults, a.faults...)
 	}
 	return faults
@@ -185,6 +184,27 @@ func (a *adviser) trafficInterval() {
 	}
 }
 
+// handshakes looks at the TLS settings that a gRPC health check uses. For calls, Envoy offers h2 by
+// itself, but not for health checks.
+func (a *adviser) handshakes() {
+	if !slices.ContainsFunc(a.c.GetHealthChecks(), func(check *corepb.HealthCheck) bool {
+		return check.GetGrpcHealthCheck() != nil && len(check.GetTlsOptions().GetAlpnProtocols()) == 0
+	}) {
+		return
+	}
+	a.handshake("transport_socket", a.c.GetTransportSocket())
+	for i, match := range a.c.GetTransportSocketMatches() {
+		a.handshake(fmt.Sprintf("transport_socket_matches[%d].transport_socket", i), match.GetTransportSocket())
+	}
+}
+
+func (a *adviser) handshake(field string, socket *corepb.TransportSocket) {
+	settings := &tlspb.UpstreamTlsContext{}
+	if socket.GetTypedConfig().UnmarshalTo(settings) == nil && !slices.Contains(settings.GetCommonTlsContext().GetAlpnProtocols(), "h2") {
+		a.add(field+".typed_config.common_tls_context.alpn_protocols", "has no h2, and gRPC servers in Go refuse a health check without it; better: [h2]")
+	}
+}
+
 func durationOr(d *durationpb.Duration, otherwise time.Duration) time.Duration {
 	if d == nil {
 		return otherwise
@@ -204,11 +224,7 @@ func (a *adviser) panicThreshold() float64 {
 func (a *adviser) asksCoordinator() bool {
 	for _, locality := range a.c.GetLoadAssignment().GetEndpoints() {
 		for _, e := range locality.GetLbEndpoints() {
-			host := e.GetEndpoint().GetHealthCheckConfig().GetHostname()
-			if without, _, err := net.SplitHostPort(host); err == nil {
-				host = without
-			}
-			if strings.HasSuffix(strings.ToLower(host), instanceSuffix) {
+			if _, named, _ := wire.ParseAuthority(e.GetEndpoint().GetHealthCheckConfig().GetHostname()); named {
 				return true
 			}
 		}

@@ -11,6 +11,7 @@ import (
 	"text/template"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // CoordinatorCluster is the name of the cluster of the coordinator in a bootstrap that this package
@@ -247,5 +248,5 @@ func isURI(name string) bool {
 
 // authority returns the authority with which a health check asks the coordinator for one instance.
 func authority(instance string) string {
-	return strings.ReplaceAll(instance, ":", "%3A") + ".instance.meshhealth"
+	return strings.ReplaceAll(instance, ":", "%3A") + wire.InstanceSuffix
 }

@@ -63,7 +63,7 @@ func parse(file *yaml.Node) (*Document, []Fault) {
 		err := protojson.Unmarshal(s.out.Bytes(), d.Bootstrap)
 		if err == nil {
 			if len(faults) == 0 {
-				faults = d.validate()
+				validate(d.Bootstrap, func(path, reason string) { faults = append(faults, d.fault(path, "%s", reason)) })
 			}
 			if len(faults) > 0 {
 				return nil, faults

@@ -10,27 +10,18 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 )
 
-// validate returns a fault for each value that the rules in the .proto files of Envoy do not allow.
-// These rules do not reach into messages of the type Any, so each of them is validated by itself.
-func (d *Document) validate() []Fault {
-	faults := d.broken("", d.Bootstrap)
-	walkAny(d.Bootstrap.ProtoReflect(), "", func(path string, m proto.Message) {
-		faults = append(faults, d.broken(path, m)...)
-	})
-	return faults
+// validate calls f for each value in m that the rules in the .proto files of Envoy do not allow. These
+// rules do not reach into messages of the type Any, so each of them is validated by itself.
+func validate(m proto.Message, f func(path, reason string)) {
+	validateOne("", m, f)
+	walkAny(m.ProtoReflect(), "", func(path string, inner proto.Message) { validateOne(path, inner, f) })
 }
 
-// broken validates one message. path is the path of the message.
-func (d *Document) broken(path string, m proto.Message) []Fault {
-	v, ok := m.(interface{ ValidateAll() error })
-	if !ok {
-		return nil
+// validateOne validates one message. path is the path of the message.
+func validateOne(path string, m proto.Message, f func(path, reason string)) {
+	if v, ok := m.(interface{ ValidateAll() error }); ok {
+		eachViolation(v.ValidateAll(), path, f)
 	}
-	var faults []Fault
-	eachViolation(v.ValidateAll(), path, func(path, reason string) {
-		faults = append(faults, d.fault(path, "%s", reason))
-	})
-	return faults
 }
 
 // violation is what protoc-gen-validate reports of one field.
@@ -50,17 +41,12 @@ func eachViolation(err error, path string, f func(path, reason string)) {
 		}
 	case violation:
 		at := fieldPath(path, e.Field())
-		if cause := e.Cause(); cause != nil {
-			if _, deeper := cause.(violation); deeper {
-				eachViolation(cause, at, f)
-				return
-			}
-			if _, several := cause.(interface{ AllErrors() []error }); several {
-				eachViolation(cause, at, f)
-				return
-			}
+		switch cause := e.Cause().(type) {
+		case violation, interface{ AllErrors() []error }:
+			eachViolation(cause.(error), at, f)
+		default:
+			f(at, e.Reason())
 		}
-		f(at, e.Reason())
 	default:
 		f(path, err.Error())
 	}
