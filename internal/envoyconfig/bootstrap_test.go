@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/xds"
+
 	"github.com/meshhealth/meshhealth/internal/envoyconfig"
 )
 
@@ -114,4 +116,23 @@ func printed(faults []envoyconfig.Fault) string {
 		fmt.Fprintf(&b, "%d: %s: %s\n", f.Line, f.Path, f.Text)
 	}
 	return b.String()
+}
+
+// TestGRPC checks that gRPC takes each bootstrap for its clients.
+func TestGRPC(t *testing.T) {
+	for name, b := range bootstraps() {
+		text, err := b.GRPC()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name == "ads" || name == "ads_tls" {
+			golden(t, name+".json", text)
+		}
+		if _, err := xds.NewXDSResolverWithConfigForTesting([]byte(text)); err != nil {
+			t.Errorf("%s: %v\n%s", name, err, text)
+		}
+		if _, faults := envoyconfig.Parse([]byte(text)); !strings.Contains(printed(faults), "bootstrap of gRPC") {
+			t.Errorf("%s: %s", name, printed(faults))
+		}
+	}
 }

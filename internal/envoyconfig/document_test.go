@@ -2,6 +2,7 @@ package envoyconfig_test
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -116,4 +117,25 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestPage checks that nothing is to say about the files in docs/envoy.md.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/envoy.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := regexp.MustCompile("(?ms)^```yaml\n(# envoy.yaml, .*?)^```$").FindAllStringSubmatch(string(page), -1)
+	if len(files) < 6 {
+		t.Errorf("found %d files", len(files))
+	}
+	for _, f := range files {
+		title, _, _ := strings.Cut(f[1], "\n")
+		d, faults := envoyconfig.Parse([]byte(f[1]))
+		if d == nil {
+			t.Errorf("%s: %s", title, printed(faults))
+		} else if advice := printed(d.Advice()); advice != "" {
+			t.Errorf("%s: %s", title, advice)
+		}
+	}
 }
