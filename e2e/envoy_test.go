@@ -28,7 +28,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/known/anypb"
 
-	"github.com/meshhealth/meshhealth/coordinator"
+	// The package e2e has a function called coordinator.
+	library "github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/nettest"
@@ -185,10 +186,10 @@ func newEnvoyNetwork(t *testing.T) *envoyNetwork {
 	n := &envoyNetwork{t: t, net: testmesh.NewNetwork()}
 	n.serve("10.0.0.1:8080", "10.0.0.1:8081", "10.0.0.1:8082")
 	n.serve("10.0.0.2:8080", "10.0.0.2:8081", "10.0.0.2:8082")
-	c, err := coordinator.New(t.Context(), coordinator.Config{
-		Listener: n.net.Listen("10.0.0.100:7070"), Insecure: true, HTTP: coordinator.Off, Store: store.NewMemory(0),
-		Dial: coordinator.Dial{Context: n.net.Dial}, Logger: slog.New(slog.DiscardHandler),
-		Static: []coordinator.Target{
+	c, err := library.New(t.Context(), library.Config{
+		Listener: n.net.Listen("10.0.0.100:7070"), Insecure: true, HTTP: library.Off, Store: store.NewMemory(0),
+		Dial: library.Dial{Context: n.net.Dial}, Logger: slog.New(slog.DiscardHandler),
+		Static: []library.Target{
 			{Service: "payments", Instance: "pay-1", Address: "10.0.0.1:8080"},
 			{Service: "payments", Instance: "10.0.0.2:8080", Address: "10.0.0.2:8080"},
 		},

@@ -39,7 +39,7 @@ func (m *Mesh) register(in *instance, ev *Event) {
 		in.override.forced = m.overrides.match(ev.ID, ev.Spec)
 	}
 	m.renew(in)
-	m.updateEndpoint(in)
+	m.update(in)
 	m.aggregates.declare(in.service, ev.ID.Instance, in.spec)
 }
 
@@ -52,7 +52,6 @@ func (m *Mesh) renew(in *instance) {
 // load adds an instance that was in the store. The deadlines of its silence and its lease begin
 // at the end of the amnesty, a time after the start of the coordinator.
 func (m *Mesh) load(in *instance, ev *Event) {
-	m.loading = true
 	in = m.add(in, ev)
 	l, amnesty := ev.Loaded, max(m.policy.Amnesty, 0)
 	in.proven = l.Proven
@@ -99,7 +98,7 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 // status.
 func (m *Mesh) announce(in *instance) {
 	in.report.changed = true
-	m.updateEndpoint(in)
+	m.update(in)
 	m.aggregates.declare(in.service, in.state.ID.Instance, in.spec)
 }
 

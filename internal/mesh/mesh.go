@@ -20,7 +20,7 @@ type Mesh struct {
 	guards     guards
 	overrides  overrides
 	aggregates aggregates
-	loading    bool         // true while instances are loaded from the store, see endLoading
+	starting   starting
 	self       health.State // state of the process that owns the mesh, see PublishSelf
 }
 
@@ -37,6 +37,7 @@ func New(p health.MeshPolicy, epoch uint64, now time.Time) *Mesh {
 	}
 	m.setNow(now)
 	m.aggregates = newAggregates(&m.env)
+	m.starting.amnesty = m.aggregates.amnesty.armed()
 	return m
 }
 
@@ -53,9 +54,7 @@ func (m *Mesh) Len() int { return len(m.instances) }
 // memory.
 func (m *Mesh) Apply(dst []health.Change, now time.Time, ev *Event) []health.Change {
 	m.begin(dst, now)
-	if ev.Kind != EventLoad {
-		m.endLoading()
-	}
+	m.setStarting(starting{loading: ev.Kind == EventLoad, amnesty: m.starting.amnesty})
 	m.apply(ev)
 	return m.out.end()
 }
@@ -72,11 +71,6 @@ func (m *Mesh) apply(ev *Event) {
 	if in == nil || ev.Lease != in.spec.Lease {
 		return
 	}
-	if ev.Kind == EventConnected {
-		in.route.peer = ev.Peer.Unmap()
-		m.updateEndpoint(in)
-		return
-	}
 	m.observe(in, ev)
 	m.update(in)
 }
@@ -84,7 +78,7 @@ func (m *Mesh) apply(ev *Event) {
 // Tick handles all deadlines that are due at the time now.
 func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 	m.begin(dst, now)
-	m.endLoading()
+	m.setStarting(starting{amnesty: m.starting.amnesty})
 	for m.schedule.next() <= m.now {
 		in := m.schedule[0]
 		if gone := m.tickInstance(in); gone {
@@ -95,7 +89,7 @@ func (m *Mesh) Tick(dst []health.Change, now time.Time) []health.Change {
 		m.schedule.update(in)
 	}
 	if amnestyEnds := m.aggregates.tick(); amnestyEnds {
-		m.routeUnheard()
+		m.setStarting(starting{})
 	}
 	if m.overrides.tick(m.now) {
 		m.applyOverrides(anyInstance)
@@ -150,7 +144,7 @@ func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health
 		m.addOverride(stored[i].Scope, stored[i])
 	}
 	m.applyOverrides(anyInstance)
-	m.endLoading()
+	m.setStarting(starting{amnesty: m.starting.amnesty})
 	return m.out.end()
 }
 

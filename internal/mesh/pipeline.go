@@ -37,6 +37,9 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 	if ev.Proven {
 		in.route.provenAt = t.now
 	}
+	if ev.Kind == EventConnected {
+		in.route.peer = ev.Peer.Unmap()
+	}
 	m.conclude(in, t, ev, found)
 }
 
@@ -83,9 +86,15 @@ func (in *instance) verdict(t turn) verdict {
 // updates the guards, which may release other instances. Then it updates the instance and its
 // aggregates, and decides which instance is shown at its endpoint.
 func (m *Mesh) update(in *instance) {
+	shown := in.service.routing.place(in)
 	m.updateGuards(in, in.guard.newEntry(in.spec.Zone, &in.report, &in.reach))
 	m.updateState(in)
-	m.reviewEndpoint(in)
+	next, hidden := in.service.routing.review(in)
+	for _, other := range []*instance{shown, hidden, next} {
+		if other != nil {
+			m.updateState(other)
+		}
+	}
 }
 
 // updateState publishes the state of an instance, and the states of its aggregates, if these
@@ -97,7 +106,7 @@ func (m *Mesh) updateState(in *instance) {
 	m.schedule.advance(in)
 	judged := v.status
 	v = in.override.apply(v)
-	review := m.decideRoute(in, v.status)
+	review := in.decideRoute(m.starting, v.status)
 	if in.differs(v, judged) || v.nextAt > m.now && in.state.NextAt.Before(m.wall) {
 		from := in.state.Status
 		in.setState(&m.clock, v, judged)

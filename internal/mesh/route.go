@@ -1,9 +1,10 @@
 package mesh
 
 import (
-	"net"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/meshhealth/meshhealth/health"
 )
@@ -53,6 +54,9 @@ type route struct {
 	// endpoint is the address for traffic. It is not valid while peer is needed and not known.
 	endpoint netip.AddrPort
 	peer     netip.Addr // IP address of the host, if the host is a name
+	// placedSpec and placedPeer are the values from which endpoint was computed.
+	placedSpec *health.Spec
+	placedPeer netip.Addr
 	// hiddenBefore is true if routing clients did not see the instance before the coordinator started,
 	// because another instance was at its endpoint.
 	hiddenBefore bool
@@ -101,13 +105,19 @@ func (in *instance) noteVerdict(v verdict) {
 	}
 }
 
+// starting says in which part of its start the coordinator is.
+type starting struct {
+	loading bool // instances are loaded from the store, so the counts of services are not complete
+	amnesty bool // instances that were not loaded may not have been heard yet
+}
+
 // decideRoute updates the route of an instance whose status is status. It updates the counts of the
 // service, and returns true if silent instances that are held may now leave.
-func (m *Mesh) decideRoute(in *instance, status health.Status) (review bool) {
+func (in *instance) decideRoute(now starting, status health.Status) (review bool) {
 	r, s := &in.route, &in.service.routing
 	held := false
 	if !r.hidden {
-		r.last, r.kept, held = m.nextRoute(in, status)
+		r.last, r.kept, held = in.nextRoute(now, status)
 	}
 	if held != r.held {
 		s.hold(in, held)
@@ -125,7 +135,7 @@ func (m *Mesh) decideRoute(in *instance, status health.Status) (review bool) {
 
 // nextRoute returns the route that follows from the status. held is true if the panic threshold
 // keeps the route.
-func (m *Mesh) nextRoute(in *instance, status health.Status) (_ health.Route, kept, held bool) {
+func (in *instance) nextRoute(now starting, status health.Status) (_ health.Route, kept, held bool) {
 	last := in.route.last
 	switch status {
 	case health.Serving:
@@ -137,12 +147,12 @@ func (m *Mesh) nextRoute(in *instance, status health.Status) (_ health.Route, ke
 	case health.Unknown:
 		return last, last != health.RouteNone, false
 	case health.Starting:
-		if last == health.RouteNone && in.report.unheard && m.aggregates.amnesty.armed() {
-			return last, false, false // the coordinator has just started, and has no store of an earlier run
+		if last == health.RouteNone && in.report.unheard && now.amnesty {
+			return last, false, false
 		}
 	case health.NotServing:
 		bySilence := in.route.silent && in.override.forced == nil
-		if bySilence && last.Routable() && (m.loading || !in.service.routing.mayLeave(in.route.adds)) {
+		if bySilence && last.Routable() && (now.loading || !in.service.routing.mayLeave(in.route.adds)) {
 			return last, true, true
 		}
 	}
@@ -162,7 +172,7 @@ func (r *routing) hold(in *instance, held bool) {
 // reviewHeld lets silent instances leave, as long as the panic threshold permits it.
 func (m *Mesh) reviewHeld(s *serviceAggregate) {
 	r := &s.routing
-	if r.reviewing || m.loading {
+	if r.reviewing || m.starting.loading {
 		return
 	}
 	r.reviewing = true
@@ -172,28 +182,21 @@ func (m *Mesh) reviewHeld(s *serviceAggregate) {
 	r.reviewing = false
 }
 
-// endLoading says that all instances were loaded. Until then the counts of a service are not
-// complete, so no held instance may leave.
-func (m *Mesh) endLoading() {
-	if !m.loading {
+// setStarting says in which part of its start the coordinator is now. It decides the routes that had
+// to wait for the next part.
+func (m *Mesh) setStarting(now starting) {
+	if now == m.starting {
 		return
 	}
-	m.loading = false
-	for _, name := range sortedNames(m.aggregates.services) {
-		m.reviewHeld(m.aggregates.services[name])
-	}
-}
-
-// routeUnheard gives a route to the instances that have none. It is called at the end of the amnesty.
-func (m *Mesh) routeUnheard() {
-	var unheard []*instance
+	m.starting = now
+	var waiting []*instance
 	for _, in := range m.instances {
-		if in.route.last == health.RouteNone {
-			unheard = append(unheard, in)
+		if in.route.held || in.route.last == health.RouteNone {
+			waiting = append(waiting, in)
 		}
 	}
-	slices.SortFunc(unheard, compareInstances)
-	for _, in := range unheard {
+	slices.SortFunc(waiting, compareInstances)
+	for _, in := range waiting {
 		m.updateState(in)
 	}
 }
@@ -208,27 +211,26 @@ func endpointOf(spec *health.Spec, peer netip.Addr) netip.AddrPort {
 	if literal, err := netip.ParseAddrPort(address); err == nil {
 		return netip.AddrPortFrom(literal.Addr().Unmap(), literal.Port())
 	}
-	_, port, err := net.SplitHostPort(address)
+	port, err := strconv.ParseUint(address[strings.LastIndexByte(address, ':')+1:], 10, 16)
 	if err != nil || !peer.IsValid() {
 		return netip.AddrPort{}
 	}
-	endpoint, _ := netip.ParseAddrPort(net.JoinHostPort(peer.String(), port)) // the port was checked at the registration
-	return endpoint
+	return netip.AddrPortFrom(peer, uint16(port))
 }
 
-// updateEndpoint moves an instance to its present endpoint, if this has changed, and updates the
-// instance. It also updates the instances that are hidden or shown because of this.
-func (m *Mesh) updateEndpoint(in *instance) {
-	var shown *instance
+// place moves an instance to its endpoint, if this has changed. If another instance is shown because
+// of this, place returns it.
+func (r *routing) place(in *instance) (shown *instance) {
+	if in.route.placedSpec == in.spec && in.route.placedPeer == in.route.peer {
+		return nil
+	}
+	in.route.placedSpec, in.route.placedPeer = in.spec, in.route.peer
 	if next := endpointOf(in.spec, in.route.peer); next != in.route.endpoint {
-		shown = in.service.routing.leave(in)
+		shown = r.leave(in)
 		in.route.endpoint = next
-		in.service.routing.enter(in)
+		r.enter(in)
 	}
-	if shown != nil {
-		m.updateState(shown)
-	}
-	m.update(in)
+	return shown
 }
 
 // restoreRoute sets the route that was loaded from the store.
@@ -312,33 +314,33 @@ func (r *routing) unhide(in *instance) {
 	}
 }
 
-// reviewEndpoint decides again which instance is shown at the endpoint of in, after in has changed.
-func (m *Mesh) reviewEndpoint(in *instance) {
-	r, at := &in.service.routing, in.route.endpoint
+// review decides again which instance is shown at the endpoint of in, after in has changed. If this
+// is another one than before, review returns it and the one that is hidden now.
+func (r *routing) review(in *instance) (shown, hidden *instance) {
+	at := in.route.endpoint
 	if len(r.hidden[at]) == 0 {
-		return
+		return nil, nil
 	}
-	shown, proves := r.shown[at], in.provesNow()
+	before, proves := r.shown[at], in.provesNow()
 	fell := in.route.proved && !proves
 	in.route.proved = proves
-	best := shown
+	best := before
 	switch {
-	case in != shown:
-		best = first(in, shown)
+	case in != before:
+		best = first(in, before)
 	case fell:
 		for _, other := range r.hidden[at] {
 			best = first(other, best)
 		}
 	}
-	if best == shown {
-		return
+	if best == before {
+		return nil, nil
 	}
 	r.unhide(best)
 	r.shown[at] = best
-	shown.route.hidden = true
-	r.hidden[at] = append(r.hidden[at], shown)
-	m.updateState(shown)
-	m.updateState(best)
+	before.route.hidden = true
+	r.hidden[at] = append(r.hidden[at], before)
+	return best, before
 }
 
 func first(a, b *instance) *instance {
@@ -349,9 +351,9 @@ func first(a, b *instance) *instance {
 }
 
 // goesBefore reports whether routing clients see a and not b, if both have one endpoint. An instance
-// that proves its answers now goes first, and stays as long as it does so. Then the instance goes
-// first that was proven last, then one that was seen before a restart of the coordinator, and then
-// the one that was registered last.
+// that proves its answers now goes first, and stays as long as it does so. Of the others, the one
+// that was proven last goes first. Then follow one that was seen before a restart of the
+// coordinator, and the one that was registered last.
 func goesBefore(a, b *instance) bool {
 	if p, q := a.provesNow(), b.provesNow(); p || q {
 		return p && !q

@@ -46,7 +46,7 @@ func checkRoutes(m *Mesh, before map[health.ID]health.State, changes []health.Ch
 		if s.routing.counted != counted[name] || s.routing.routable != routable[name] {
 			return fmt.Errorf("%s counts %d of %d, want %d of %d", name, s.routing.routable, s.routing.counted, routable[name], counted[name])
 		}
-		if held[name] > 0 && !m.loading && 2*(routable[name]-1) >= counted[name] {
+		if held[name] > 0 && !m.starting.loading && 2*(routable[name]-1) >= counted[name] {
 			return fmt.Errorf("%s holds %d, although %d of %d receive traffic", name, held[name], routable[name], counted[name])
 		}
 	}
@@ -64,7 +64,7 @@ func checkRoute(m *Mesh, s *health.State) error {
 		return nil
 	case s.Status == health.Unknown && s.RouteKept == (s.Route != health.RouteNone):
 		return nil
-	case s.Status == health.Starting && s.Route == health.RouteNone && s.Unheard && m.aggregates.amnesty.armed():
+	case s.Status == health.Starting && s.Route == health.RouteNone && s.Unheard && m.starting.amnesty:
 		return nil
 	case s.Status == health.NotServing && s.Route.Routable() && s.RouteKept && s.Override == nil:
 		return nil

@@ -22,7 +22,7 @@ import (
 	"github.com/meshhealth/meshhealth/server/orca"
 )
 
-const callEvery = 50 * time.Millisecond
+const callEvery = 100 * time.Millisecond
 
 // balanced is a client with weighted_round_robin over some backends.
 type balanced struct {
@@ -58,7 +58,7 @@ func balance(t *testing.T, backends []*backend, settings string) *balanced {
 	return c
 }
 
-// shares makes 20 calls per second for a while. It returns the share of each backend in percent.
+// shares makes 10 calls per second for a while. It returns the share of each backend in percent.
 func (c *balanced) shares(d time.Duration) []float64 {
 	c.t.Helper()
 	before := make([]int64, len(c.backends))
@@ -110,7 +110,7 @@ func TestWeightedRoundRobin(t *testing.T) {
 				for range 3 {
 					s := newServer(t)
 					set(t, s, health.Serving)
-					r, err := orca.New(orca.Config{Server: s, Capacity: 40, NoTrailers: c.noTrailers})
+					r, err := orca.New(orca.Config{Server: s, Capacity: 20, NoTrailers: c.noTrailers})
 					if err != nil {
 						t.Fatal(err)
 					}

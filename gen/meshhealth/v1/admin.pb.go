@@ -1851,8 +1851,16 @@ type GetCoordinatorResponse struct {
 	FloodingInstances []string `protobuf:"bytes,22,rep,name=flooding_instances,json=floodingInstances,proto3" json:"flooding_instances,omitempty"`
 	// The time that the current commit of the store has taken so far. Absent up to 2 s.
 	StoreCommitAge *durationpb.Duration `protobuf:"bytes,23,opt,name=store_commit_age,json=storeCommitAge,proto3" json:"store_commit_age,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// The number of open xDS streams.
+	XdsStreams uint32 `protobuf:"varint,24,opt,name=xds_streams,json=xdsStreams,proto3" json:"xds_streams,omitempty"`
+	// The number of resources whose current version an xDS client has not acknowledged.
+	XdsBehind uint32 `protobuf:"varint,25,opt,name=xds_behind,json=xdsBehind,proto3" json:"xds_behind,omitempty"`
+	// The number of responses that xDS clients have rejected since the start.
+	XdsRejected uint64 `protobuf:"varint,26,opt,name=xds_rejected,json=xdsRejected,proto3" json:"xds_rejected,omitempty"`
+	// The latest 20 rejections by xDS clients, the newest first.
+	XdsRejections []*XDSRejection `protobuf:"bytes,27,rep,name=xds_rejections,json=xdsRejections,proto3" json:"xds_rejections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetCoordinatorResponse) Reset() {
@@ -2042,6 +2050,34 @@ func (x *GetCoordinatorResponse) GetFloodingInstances() []string {
 func (x *GetCoordinatorResponse) GetStoreCommitAge() *durationpb.Duration {
 	if x != nil {
 		return x.StoreCommitAge
+	}
+	return nil
+}
+
+func (x *GetCoordinatorResponse) GetXdsStreams() uint32 {
+	if x != nil {
+		return x.XdsStreams
+	}
+	return 0
+}
+
+func (x *GetCoordinatorResponse) GetXdsBehind() uint32 {
+	if x != nil {
+		return x.XdsBehind
+	}
+	return 0
+}
+
+func (x *GetCoordinatorResponse) GetXdsRejected() uint64 {
+	if x != nil {
+		return x.XdsRejected
+	}
+	return 0
+}
+
+func (x *GetCoordinatorResponse) GetXdsRejections() []*XDSRejection {
+	if x != nil {
+		return x.XdsRejections
 	}
 	return nil
 }
@@ -2257,7 +2293,7 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\vForcedScope\x123\n" +
 	"\boverride\x18\x01 \x01(\v2\x17.meshhealth.v1.OverrideR\boverride\x12\x1c\n" +
 	"\tinstances\x18\x02 \x01(\rR\tinstances\"\x17\n" +
-	"\x15GetCoordinatorRequest\"\xb8\b\n" +
+	"\x15GetCoordinatorRequest\"\xdf\t\n" +
 	"\x16GetCoordinatorResponse\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
@@ -2285,7 +2321,13 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\toverrides\x18\x14 \x01(\rR\toverrides\x12)\n" +
 	"\x10unknown_services\x18\x15 \x03(\tR\x0funknownServices\x12-\n" +
 	"\x12flooding_instances\x18\x16 \x03(\tR\x11floodingInstances\x12C\n" +
-	"\x10store_commit_age\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\x0estoreCommitAge\x1a<\n" +
+	"\x10store_commit_age\x18\x17 \x01(\v2\x19.google.protobuf.DurationR\x0estoreCommitAge\x12\x1f\n" +
+	"\vxds_streams\x18\x18 \x01(\rR\n" +
+	"xdsStreams\x12\x1d\n" +
+	"\n" +
+	"xds_behind\x18\x19 \x01(\rR\txdsBehind\x12!\n" +
+	"\fxds_rejected\x18\x1a \x01(\x04R\vxdsRejected\x12B\n" +
+	"\x0exds_rejections\x18\x1b \x03(\v2\x1b.meshhealth.v1.XDSRejectionR\rxdsRejections\x1a<\n" +
 	"\x0eFollowersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\x1a;\n" +
@@ -2397,30 +2439,31 @@ var file_meshhealth_v1_admin_proto_depIdxs = []int32{
 	27, // 26: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
 	29, // 27: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
 	34, // 28: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
-	31, // 29: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
-	13, // 30: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
-	15, // 31: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
-	18, // 32: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
-	20, // 33: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
-	22, // 34: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
-	25, // 35: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
-	1,  // 36: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
-	5,  // 37: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
-	10, // 38: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
-	14, // 39: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
-	16, // 40: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
-	19, // 41: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
-	21, // 42: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
-	23, // 43: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
-	26, // 44: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
-	2,  // 45: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
-	6,  // 46: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
-	11, // 47: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
-	39, // [39:48] is the sub-list for method output_type
-	30, // [30:39] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	9,  // 29: meshhealth.v1.GetCoordinatorResponse.xds_rejections:type_name -> meshhealth.v1.XDSRejection
+	31, // 30: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
+	13, // 31: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
+	15, // 32: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
+	18, // 33: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
+	20, // 34: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
+	22, // 35: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
+	25, // 36: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
+	1,  // 37: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
+	5,  // 38: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
+	10, // 39: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
+	14, // 40: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
+	16, // 41: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
+	19, // 42: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
+	21, // 43: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
+	23, // 44: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
+	26, // 45: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
+	2,  // 46: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
+	6,  // 47: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
+	11, // 48: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
+	40, // [40:49] is the sub-list for method output_type
+	31, // [31:40] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_admin_proto_init() }

@@ -48,7 +48,7 @@ type follower struct {
 
 	// The goroutine of the method run uses the fields below. A worker of the poll scheduler
 	// uses them while run waits for the worker.
-	link *link
+	link     *link
 	gone     <-chan struct{} // closed when the connection has broken
 	interval pollInterval
 	learnt   learnt

@@ -12,7 +12,7 @@ import (
 type pool struct {
 	dialer dialer
 
-	mu        sync.Mutex
+	mu    sync.Mutex
 	links map[linkKey]*link
 }
 

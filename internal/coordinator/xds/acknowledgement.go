@@ -16,19 +16,17 @@ const (
 	maxRejected = 256
 	// maxRejections is the largest number of rejections that are kept for a client.
 	maxRejections = 20
-	// maxRejectedNames is the largest number of names in a Rejection.
+	// maxRejectedNames is the largest number of names in a rejection.
 	maxRejectedNames = 20
 )
 
-// Rejection is one response that a client has rejected.
-type Rejection struct {
-	At   time.Time
-	Node string // identifier of the client's node
-	// TypeURL is the type of the resources. Names are those of the response: at most 20.
-	TypeURL string
-	Names   []string
-	// Reason says why, in the words of the client: at most 1 KiB.
-	Reason string
+// rejection is one response that a client has rejected.
+type rejection struct {
+	at     time.Time
+	node   string // identifier of the client's node
+	url    string
+	names  []string // names of the resources: at most maxRejectedNames
+	reason string   // the words of the client: at most 1 KiB
 }
 
 // flight is a response that the client has not acknowledged.
@@ -68,7 +66,7 @@ type verdict struct {
 	latency time.Duration
 	// rejection is nil if the request rejects nothing. repeated means that its reason is that of the
 	// client's last rejection.
-	rejection *Rejection
+	rejection *rejection
 	repeated  bool
 }
 
@@ -106,20 +104,20 @@ func (s *subscription) receive(now time.Time, nonce, reason string) (v verdict) 
 
 // reject notes that the client has rejected a response. If the reason names resources of the
 // response, only these count as rejected.
-func (s *subscription) reject(now time.Time, f *flight, reason string) *Rejection {
+func (s *subscription) reject(now time.Time, f *flight, reason string) *rejection {
 	s.refused++
-	rejection := &Rejection{At: now, Node: s.session.node.ID, TypeURL: s.url, Reason: reason}
+	rejected := &rejection{at: now, node: s.session.node.ID, url: s.url, reason: reason}
 	named := slices.ContainsFunc(f.resources, func(r sentResource) bool { return strings.Contains(reason, r.name) })
 	for _, r := range f.resources {
 		if named && !strings.Contains(reason, r.name) {
 			continue
 		}
-		if len(rejection.Names) < maxRejectedNames {
-			rejection.Names = append(rejection.Names, r.name)
+		if len(rejected.names) < maxRejectedNames {
+			rejected.names = append(rejected.names, r.name)
 		}
 		s.noteRejected(r, reason)
 	}
-	return rejection
+	return rejected
 }
 
 func (s *subscription) noteRejected(r sentResource, reason string) {
@@ -135,40 +133,36 @@ func (s *subscription) noteRejected(r sentResource, reason string) {
 	s.rejected[r.resource] = rejectedResource{reason, r.before}
 }
 
-// acknowledged returns the version of a resource that the client has accepted last.
-func (s *subscription) acknowledged(r *resource) version {
-	if rejected, is := s.rejected[r]; is {
-		return rejected.before
+// unaccepted returns the resources whose last version the client has not accepted, with the version
+// that it has accepted before.
+func (s *subscription) unaccepted() map[*resource]version {
+	all := map[*resource]version{}
+	for r, rejected := range s.rejected {
+		all[r] = rejected.before
 	}
 	for i := range s.inFlight {
 		for _, sent := range s.inFlight[i].resources {
-			if sent.resource == r {
-				return sent.before
+			if _, is := all[sent.resource]; !is {
+				all[sent.resource] = sent.before
 			}
 		}
 	}
-	return s.entries[r].sent()
+	return all
 }
 
-// behind returns the resources whose current version the client has not accepted.
-func (s *subscription) behind(c *catalog) map[*resource]bool {
-	behind := map[*resource]bool{}
-	for r := range s.rejected {
-		behind[r] = true
-	}
-	for i := range s.inFlight {
-		for _, sent := range s.inFlight[i].resources {
-			if _, is := s.entries[sent.resource]; is {
-				behind[sent.resource] = true
-			}
+// behind returns the number of resources whose current version the client has not accepted.
+func (s *subscription) behind(c *catalog) (n int) {
+	unaccepted := s.unaccepted()
+	for r := range unaccepted {
+		if _, is := s.entries[r]; is {
+			n++
 		}
 	}
-	for _, r := range s.queue {
-		if s.entries[r].has(marked) {
-			if _, due := s.due(c, r); due {
-				behind[r] = true
-			}
+	for _, r := range s.marked() {
+		_, known := unaccepted[r]
+		if _, due := s.due(c, r); due && !known {
+			n++
 		}
 	}
-	return behind
+	return n
 }

@@ -16,6 +16,8 @@ type catalog struct {
 	wildcards [numKinds][numRenderings]map[*subscription]struct{}
 	// subscribed is the number of pairs of a subscription and a resource.
 	subscribed int
+	// settled is true once the clients that come from an earlier run of the coordinator are served.
+	settled bool
 	// awake has the sessions that have something to send since the last takeAwake.
 	awake []*session
 }
@@ -37,8 +39,10 @@ func newCatalog(certificates Certificates) *catalog {
 
 // service is a service that exists, or for whose resources a client asks.
 type service struct {
-	name string
-	// now is what clients get. It is nil if the service does not exist.
+	name   string
+	exists bool
+	// now is what clients get, or have got last if the service does not exist any more. It is nil if
+	// the service has never existed.
 	now *rendered
 	// cached has contents that are rendered when a client asks for them first.
 	cached [numKinds][numRenderings]*content
@@ -118,7 +122,7 @@ func (c *catalog) unsubscribe(s *subscription, r *resource) {
 
 // forget drops a service that does not exist and for which nobody asks.
 func (c *catalog) forget(s *service) {
-	if s.now == nil && len(s.resources) == 0 {
+	if !s.exists && len(s.resources) == 0 {
 		delete(c.services, s.name)
 	}
 }
@@ -126,32 +130,32 @@ func (c *catalog) forget(s *service) {
 // publish replaces what clients get of a service. next is nil if the service does not exist any more.
 func (c *catalog) publish(name string, next *rendered) {
 	s := c.serviceNamed(name)
-	last := s.now
-	s.now = next
-	if last == nil && next != nil {
+	last, existed := s.now, s.exists
+	s.exists = next != nil
+	if s.exists {
+		s.now = next
+		if last == nil || !slices.Equal(last.tlsNames, next.tlsNames) {
+			s.cached[clusters] = [numRenderings]*content{}
+		}
+	}
+	if s.exists && !existed {
 		c.addToWildcards(s)
 	}
-	if last == nil || next == nil {
-		s.cached = [numKinds][numRenderings]*content{}
-	} else if !slices.Equal(last.tlsNames, next.tlsNames) {
-		s.cached[clusters] = [numRenderings]*content{}
-	}
 	for _, r := range s.resources {
-		if changed(last, next, r) {
+		if s.exists != existed || changed(last, next, r) {
 			c.mark(r)
 		}
 	}
 	c.forget(s)
 }
 
-// changed reports whether the content of a resource may differ between two states of its service.
+// changed reports whether the content of a resource may differ between two states of a service that
+// exists.
 func changed(last, next *rendered, r *resource) bool {
-	switch {
-	case last == nil || next == nil:
-		return last != next
-	case r.kind == endpointSets:
+	switch r.kind {
+	case endpointSets:
 		return last.endpointSets[r.rendering] != next.endpointSets[r.rendering]
-	case r.kind == clusters:
+	case clusters:
 		return !slices.Equal(last.tlsNames, next.tlsNames)
 	}
 	return false
@@ -162,7 +166,7 @@ func (c *catalog) addToWildcards(s *service) {
 	for k := range c.wildcards {
 		for r := range c.wildcards[k] {
 			for sub := range c.wildcards[k][r] {
-				sub.addWild(c, s.name)
+				sub.subscribe(c, s.name, byWildcard)
 			}
 		}
 	}
@@ -185,17 +189,17 @@ func (c *catalog) takeAwake() []*session {
 }
 
 // contentFor returns what a client gets for a resource, if the last version that it has is has. It
-// returns nil if the resource does not exist. A client that has an endpoint set gets an empty one if
-// the service does not exist any more.
+// returns nil if the resource does not exist. If the service does not exist any more, a client keeps
+// what it has, and its endpoint set becomes empty. So the calls of gRPC can wait for the service.
 func (c *catalog) contentFor(r *resource, has version) *content {
 	s := r.service
 	switch {
-	case s == nil:
+	case s == nil || !s.exists && !has.real():
 		return nil
-	case s.now == nil && (r.kind != endpointSets || !has.real()):
-		return nil
-	case s.now != nil && r.kind == endpointSets:
+	case s.exists && r.kind == endpointSets:
 		return s.now.endpointSets[r.rendering]
+	case s.now == nil && r.kind != endpointSets:
+		return nil
 	}
 	cached := &s.cached[r.kind][r.rendering]
 	if *cached == nil {

@@ -6,39 +6,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
-
-// Client is one open stream with its client.
-type Client struct {
-	Stream        uint64 // number of the stream, unique since the start of the server
-	Node          Node
-	Peer          string // network address
-	Rendering     Rendering
-	Delta         bool // false for the state of the world
-	Since         time.Time
-	Subscriptions []Subscription
-	// Rejections are the latest rejections, the oldest first: at most 20.
-	Rejections []Rejection
-}
-
-// Subscription says how far a client is with the resources of one type.
-type Subscription struct {
-	TypeURL string
-	Names   int // number of resources
-	// Wildcard means that the client asks for all resources of the type.
-	Wildcard bool
-	// Behind is the number of resources whose current version the client has not accepted.
-	Behind int
-	// Accepted and Refused are the numbers of responses that the client has accepted and rejected.
-	Accepted, Refused uint64
-}
 
 // Clients returns up to limit clients whose streams have numbers above after, in the order in which
 // they have connected. Streams without a first request are left out.
-func (s *Server) Clients(after uint64, limit int) []Client {
+func (s *Server) Clients(after uint64, limit int) []*pb.XDSClient {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var ids []uint64
@@ -48,62 +26,59 @@ func (s *Server) Clients(after uint64, limit int) []Client {
 		}
 	}
 	slices.Sort(ids)
-	all := make([]Client, 0, min(max(limit, 0), len(ids)))
+	all := make([]*pb.XDSClient, 0, min(max(limit, 0), len(ids)))
 	for _, id := range ids[:cap(all)] {
 		all = append(all, s.streams[id].session.describe())
 	}
 	return all
 }
 
-func (s *session) describe() Client {
-	c := Client{
-		Stream: s.id, Node: s.node, Peer: s.peer, Rendering: s.rendering, Delta: s.delta, Since: s.since,
-		Rejections: slices.Clone(s.rejections),
+func (s *session) describe() *pb.XDSClient {
+	c := &pb.XDSClient{
+		Stream: s.id, Node: s.node.ID, Cluster: s.node.Cluster, UserAgent: s.node.UserAgent, Peer: s.peer,
+		Plain: s.rendering == Plain, Delta: s.delta, Since: timestamppb.New(s.since),
 	}
 	for _, sub := range s.subscriptions {
-		c.Subscriptions = append(c.Subscriptions, Subscription{
-			TypeURL: sub.url, Names: len(sub.entries), Wildcard: sub.wildcard, Behind: len(sub.behind(s.catalog)),
-			Accepted: sub.accepted, Refused: sub.refused,
+		c.Subscriptions = append(c.Subscriptions, &pb.XDSSubscription{
+			TypeUrl: sub.url, Subscribed: uint32(len(sub.entries)), Wildcard: sub.wildcard,
+			Behind: uint32(sub.behind(s.catalog)), Acknowledged: sub.accepted, Rejected: sub.refused,
 		})
+	}
+	for _, r := range slices.Backward(s.rejections) {
+		c.Rejections = append(c.Rejections, r.describe())
 	}
 	return c
 }
 
-// Resource is one resource as a client has it. A version is empty if there is none.
-type Resource struct {
-	TypeURL, Name string
-	// Current is the version that exists, Sent was sent last, and Acknowledged was accepted last.
-	Current, Sent, Acknowledged string
-	// Rejected says why the client has rejected the version that was sent. It is empty if the client
-	// has not.
-	Rejected string
+func (r *rejection) describe() *pb.XDSRejection {
+	return &pb.XDSRejection{TypeUrl: r.url, Names: r.names, Reason: r.reason, At: timestamppb.New(r.at), Node: r.node}
 }
 
 // Resources returns up to limit resources of one client that come after a type and a name, in the
 // order of types and names. client is the identifier of a node, if exactly one stream has it, or the
 // number of a stream. If behindOnly is true, only resources whose current version the client has not
 // accepted are returned. The error wraps domain.ErrNotFound.
-func (s *Server) Resources(client string, behindOnly bool, afterType, afterName string, limit int) ([]Resource, error) {
+func (s *Server) Resources(client string, behindOnly bool, afterType, afterName string, limit int) ([]*pb.XDSResource, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ses, err := s.find(client)
 	if err != nil {
 		return nil, err
 	}
-	var all []Resource
+	var all []*pb.XDSResource
 	for _, sub := range ses.subscriptions {
 		all = append(all, sub.list(s.catalog, behindOnly)...)
 	}
 	slices.SortFunc(all, compareResources)
-	from, found := slices.BinarySearchFunc(all, Resource{TypeURL: afterType, Name: afterName}, compareResources)
+	from, found := slices.BinarySearchFunc(all, &pb.XDSResource{TypeUrl: afterType, Name: afterName}, compareResources)
 	if found {
 		from++
 	}
 	return all[from:min(len(all), from+max(limit, 0))], nil
 }
 
-func compareResources(a, b Resource) int {
-	return cmp.Or(strings.Compare(a.TypeURL, b.TypeURL), strings.Compare(a.Name, b.Name))
+func compareResources(a, b *pb.XDSResource) int {
+	return cmp.Or(strings.Compare(a.GetTypeUrl(), b.GetTypeUrl()), strings.Compare(a.GetName(), b.GetName()))
 }
 
 // find returns the session of a client.
@@ -122,27 +97,31 @@ func (s *Server) find(client string) (*session, error) {
 		if st := s.streams[id]; err == nil && st != nil {
 			return st.session, nil
 		}
-		return nil, fmt.Errorf("%w: no xDS client with the node %q, and no stream with this number", domain.ErrNotFound, client)
+		return nil, fmt.Errorf("%w: no xDS client has the node %q, and no stream has this number", domain.ErrNotFound, wire.CleanTo(client, maxNode))
 	}
 	var ids []string
 	slices.SortFunc(found, func(a, b *session) int { return cmp.Compare(a.id, b.id) })
 	for _, ses := range found[:min(len(found), maxRejectedNames)] {
 		ids = append(ids, strconv.FormatUint(ses.id, 10))
 	}
-	return nil, fmt.Errorf("%w: %d xDS clients have the node %q; allowed: the number of one stream: %s",
-		domain.ErrNotFound, len(found), client, strings.Join(ids, ", "))
+	return nil, fmt.Errorf("%w: %d xDS clients have the node %q; name one by its stream: %s",
+		domain.ErrNotFound, len(found), wire.CleanTo(client, maxNode), strings.Join(ids, ", "))
 }
 
 // list describes the resources of a subscription.
-func (s *subscription) list(c *catalog, behindOnly bool) []Resource {
-	var all []Resource
-	behind := s.behind(c)
+func (s *subscription) list(c *catalog, behindOnly bool) []*pb.XDSResource {
+	var all []*pb.XDSResource
+	unaccepted := s.unaccepted()
 	for r, e := range s.entries {
-		if behindOnly && !behind[r] {
+		accepted, behind := unaccepted[r]
+		if !behind {
+			accepted = e.sent()
+		}
+		if _, due := s.due(c, r); behindOnly && !behind && !due {
 			continue
 		}
-		resource := Resource{
-			TypeURL: s.url, Name: r.name, Sent: textOf(e.sent()), Acknowledged: textOf(s.acknowledged(r)),
+		resource := &pb.XDSResource{
+			TypeUrl: s.url, Name: r.name, Sent: textOf(e.sent()), Acknowledged: textOf(accepted),
 			Rejected: s.rejected[r].reason,
 		}
 		if now := s.contentOf(c, r); now != nil {
@@ -163,11 +142,13 @@ func textOf(v version) string {
 
 // History returns up to limit of the last rejections of all clients, the newest first. The server
 // keeps 1,000 of them.
-func (s *Server) History(limit int) []Rejection {
+func (s *Server) History(limit int) []*pb.XDSRejection {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := slices.Clone(s.history[max(0, len(s.history)-max(0, limit)):])
-	slices.Reverse(last)
+	var last []*pb.XDSRejection
+	for _, r := range slices.Backward(s.history[max(0, len(s.history)-max(0, limit)):]) {
+		last = append(last, r.describe())
+	}
 	return last
 }
 
@@ -190,7 +171,7 @@ func (s *Server) Stats() Stats {
 	defer s.mu.Unlock()
 	all := Stats{Subscribed: s.catalog.subscribed, Responses: s.sent, Rejections: s.rejections}
 	for _, service := range s.catalog.services {
-		if service.now != nil {
+		if service.exists {
 			all.Services++
 		}
 	}
@@ -202,7 +183,7 @@ func (s *Server) Stats() Stats {
 		}
 		all.Streams[ses.rendering][protocol]++
 		for _, sub := range ses.subscriptions {
-			all.Behind += len(sub.behind(s.catalog))
+			all.Behind += sub.behind(s.catalog)
 		}
 	}
 	return all

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -22,16 +23,15 @@ func (s *session) handleDelta(now time.Time, req *discoverypb.DeltaDiscoveryRequ
 	if first && len(subscribe) == 0 && len(unsubscribe) == 0 || slices.Contains(subscribe, everything) {
 		sub.startWildcard(s.catalog)
 	}
-	if slices.Contains(unsubscribe, everything) {
-		sub.endWildcard(s.catalog)
-	}
 	for _, name := range subscribe {
 		if name == everything {
 			continue
 		}
-		if r, isNew := sub.subscribe(s.catalog, name); !isNew {
-			sub.again(r) // the client may have forgotten the resource
-		}
+		r, _ := sub.subscribe(s.catalog, name, byName)
+		sub.again(r) // even if the client has the resource: it may have forgotten it
+	}
+	if slices.Contains(unsubscribe, everything) {
+		sub.endWildcard(s.catalog)
 	}
 	if first {
 		sub.restore(s.catalog, req.GetInitialResourceVersions())
@@ -47,25 +47,22 @@ func (s *session) checkDelta(req *discoverypb.DeltaDiscoveryRequest) error {
 	if err := s.checkNames("resource_names_unsubscribe", req.GetResourceNamesUnsubscribe()); err != nil {
 		return err
 	}
-	initial := make([]string, 0, len(req.GetInitialResourceVersions()))
-	for name := range req.GetInitialResourceVersions() {
-		initial = append(initial, name)
-	}
-	return s.checkNames("initial_resource_versions", initial)
+	return s.checkNames("initial_resource_versions", slices.Collect(maps.Keys(req.GetInitialResourceVersions())))
 }
 
 // restore notes what a client has from an earlier stream. Names that the client has not subscribed to
 // count if it wants all resources: it learns which of them do not exist any more.
 func (s *subscription) restore(c *catalog, versions map[string]string) {
-	for name, text := range versions {
+	s.resumed = len(versions) > 0
+	for _, name := range slices.Sorted(maps.Keys(versions)) {
 		r := c.resources[s.kind][s.rendering][name]
 		if _, is := s.entries[r]; !is {
 			if !s.wildcard {
 				continue
 			}
-			r = s.addWild(c, name)
+			r, _ = s.subscribe(c, name, byWildcard)
 		}
-		s.entries[r] = s.entries[r].withSent(parseVersion(text))
+		s.entries[r] = s.entries[r].withSent(parseVersion(versions[name]))
 	}
 }
 

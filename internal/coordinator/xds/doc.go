@@ -4,7 +4,7 @@
 //
 // # How a change reaches a client
 //
-//   - [Server.Apply] receives changed endpoints. It renders each changed service once for each
+//   - [Server.Run] reads the feed, and [Server.Apply] receives changed endpoints. It renders each changed service once for each
 //     rendering, and without a lock (see package routing).
 //   - The catalog holds the rendered resources, already encoded, with a version that is a hash of
 //     their content. A resource knows its subscribers. Each subscriber gets a mark for the resource,
@@ -14,9 +14,11 @@
 //
 // # Rules
 //
-//   - Nothing is sent before [Server.SetWarm], so that a restart removes no resource.
-//   - The set of a service that no longer exists becomes empty for those that have it. Other resources
-//     are removed. The reason is that Envoy keeps an endpoint set that is removed.
+//   - Nothing is sent before the coordinator has loaded its registrations. A client that has resources
+//     from an earlier run gets nothing before all instances could register again.
+//   - If a service no longer exists, a client keeps the resources that it has named, and the endpoint
+//     set becomes empty. Envoy would keep the endpoints of a set that is removed. A call of gRPC
+//     would fail, even if it waits for the service, while its resources are removed and come back.
 //   - Versions are equal after a restart and on all coordinators. So a delta client that reconnects
 //     gets only what has changed.
 //   - A resource with the state of the world is sent in full for listeners and clusters, and alone for

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"strings"
+	"time"
 
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 )
@@ -45,6 +46,9 @@ func (r *response) add(res *resource, now *content, before version) {
 
 // next takes the next response of a subscription. It returns nil if none is due.
 func (s *subscription) next(c *catalog) *response {
+	if s.resumed && !c.settled {
+		return nil
+	}
 	r := &response{delta: s.session.delta, url: s.url, certificates: &c.certificates}
 	if !r.delta && s.kind.full() {
 		s.takeAll(c, r)
@@ -105,7 +109,9 @@ func (s *subscription) depart(r *response) {
 				continue // the client gets nothing new of the resource
 			}
 			f.resources = append(f.resources, sentResource{p.resource, p.before})
-			f.noteChange(p)
+			if p.news(s.session.since) && (f.changed.IsZero() || p.content.changed.Before(f.changed)) {
+				f.changed = p.content.changed
+			}
 		}
 	}
 	s.expect(f)
@@ -114,14 +120,10 @@ func (s *subscription) depart(r *response) {
 	}
 }
 
-// noteChange notes the time of the change, if the client had an earlier version.
-func (f *flight) noteChange(p *part) {
-	if p.content == nil || !p.before.real() || p.content.changed.IsZero() {
-		return
-	}
-	if f.changed.IsZero() || p.content.changed.Before(f.changed) {
-		f.changed = p.content.changed
-	}
+// news reports whether the part is a change that was published while the stream was open, to a client
+// that had an earlier version.
+func (p *part) news(since time.Time) bool {
+	return p.content != nil && p.before > unknownVersion && p.content.changed.After(since)
 }
 
 // repeatEndpointSets sends the endpoint sets of changed clusters again. Envoy uses a changed cluster
@@ -129,7 +131,7 @@ func (f *flight) noteChange(p *part) {
 func (s *session) repeatEndpointSets(r *response) {
 	for i := range r.parts {
 		p := &r.parts[i]
-		if !p.before.real() || p.before == p.content.version {
+		if p.before <= unknownVersion || p.before == p.content.version {
 			continue
 		}
 		name := p.resource.parsed.of(endpointSets)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+
+	"github.com/meshhealth/meshhealth/health/feed"
 )
 
 // The default limits.
@@ -25,8 +27,15 @@ const (
 // maxHistory is the largest number of rejections in the history of a server.
 const maxHistory = 1000
 
-// Config has the settings of a Server.
+// Config has the settings of a Server. Feed is required.
 type Config struct {
+	// Feed has the instances.
+	Feed *feed.Feed
+	// SettleAfter is the time from the start until all instances have registered again, if the
+	// coordinator has started without registrations in its store. A client that has resources from an
+	// earlier run gets nothing before that. So its endpoint sets do not shrink to the instances that
+	// have registered first.
+	SettleAfter time.Duration
 	// Allow returns an error if the caller of a stream has no right to see addresses. The error ends
 	// the stream. Allow must be safe for concurrent use. nil allows every caller.
 	Allow func(ctx context.Context) error
@@ -64,7 +73,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Server serves ADS. It sends nothing before SetWarm is called.
+// Server serves ADS. It sends nothing before Loaded is called. Its methods may be called concurrently.
 type Server struct {
 	discoverypb.UnimplementedAggregatedDiscoveryServiceServer
 	cfg Config
@@ -79,14 +88,17 @@ type Server struct {
 	catalog    *catalog
 	streams    map[uint64]*stream
 	lastID     uint64
-	warm       bool
-	history    []Rejection // the oldest first
+	warm       bool        // true once the server may send
+	loaded     bool        // true once Loaded was called
+	loadedAt   uint64      // revision of the feed at that time
+	read       bool        // true once a step of the feed was applied
+	applied    uint64      // revision of the feed that was applied last
+	history    []rejection // the oldest first
 	rejections uint64
 	sent       uint64
 
 	receivers sync.WaitGroup
-	ended     chan struct{}
-	endOnce   sync.Once
+	ended     chan struct{} // closed when the server ends; guarded by mu
 }
 
 // New returns a server that knows no service.
@@ -99,7 +111,7 @@ func New(cfg Config) *Server {
 }
 
 // Apply applies changes of instances, and wakes the streams that want one of them. It returns when the
-// changes are published. It does not wait for a client.
+// changes are published. It does not wait for a client. Run calls it for the changes of the feed.
 func (s *Server) Apply(changes []Change) {
 	s.publishing.Lock()
 	defer s.publishing.Unlock()
@@ -155,28 +167,6 @@ func (s *Server) publish(all []published) {
 		st.wake()
 	}
 }
-
-// SetWarm says that the server knows all services. From now on it sends resources. Further calls have
-// no effect.
-func (s *Server) SetWarm() {
-	s.mu.Lock()
-	s.warm = true
-	all := make([]*stream, 0, len(s.streams))
-	for _, st := range s.streams {
-		all = append(all, st)
-	}
-	s.mu.Unlock()
-	for _, st := range all {
-		st.wake()
-	}
-}
-
-// End ends all streams with UNAVAILABLE, and refuses new ones. Clients keep what they have.
-func (s *Server) End() { s.endOnce.Do(func() { close(s.ended) }) }
-
-// Wait waits until the goroutines of all streams have ended. It must be called after the gRPC server
-// has stopped.
-func (s *Server) Wait() { s.receivers.Wait() }
 
 // wokenStreams returns the streams that have something to send. The caller holds s.mu.
 func (s *Server) wokenStreams() []*stream {

@@ -18,8 +18,8 @@ const (
 	maxTypes = 16   // types of resources of one stream, with those that the coordinator does not serve
 )
 
-// Node says which client is on a stream.
-type Node struct {
+// node says which client is on a stream.
+type node struct {
 	ID, Cluster string
 	UserAgent   string // name and version of the client
 }
@@ -33,13 +33,13 @@ type session struct {
 	since     time.Time
 	maxNames  int // largest number of names
 	rendering Rendering
-	node      Node
+	node      node
 
 	// subscriptions has one element for each type, in the order in which the types are sent.
 	subscriptions []*subscription
 	names         int // number of resources in all subscriptions
 	responses     uint64
-	rejections    []Rejection // the latest, the oldest first
+	rejections    []rejection // the latest, the oldest first
 	awake         bool        // true if catalog.awake has the session
 	ended         bool
 }
@@ -60,7 +60,7 @@ func (s *session) introduce(n *corepb.Node) error {
 	}
 	v.MaxLen("node.id", n.GetId(), maxNode)
 	v.MaxLen("node.cluster", n.GetCluster(), maxNode)
-	s.node = Node{
+	s.node = node{
 		ID: wire.CleanTo(n.GetId(), maxNode), Cluster: wire.CleanTo(n.GetCluster(), maxNode),
 		UserAgent: wire.CleanTo(agentOf(n), maxAgent),
 	}
@@ -144,7 +144,7 @@ func (s *session) keep(v verdict) verdict {
 	if v.rejection != nil {
 		if n := len(s.rejections); n > 0 {
 			last := &s.rejections[n-1]
-			v.repeated = last.TypeURL == v.rejection.TypeURL && last.Reason == v.rejection.Reason
+			v.repeated = last.url == v.rejection.url && last.reason == v.rejection.reason
 		}
 		if len(s.rejections) == maxRejections {
 			s.rejections = slices.Delete(s.rejections, 0, 1)

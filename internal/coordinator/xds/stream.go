@@ -77,7 +77,10 @@ func (s *Server) serve(ctx context.Context, st *stream) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	// The receiver ends when this handler returns, because gRPC then ends the stream.
-	s.receivers.Go(func() { stop(s.receiveAll(st)) })
+	go func() {
+		defer s.receivers.Done()
+		stop(s.receiveAll(st))
+	}()
 	err := s.sendAll(ctx, st)
 	if errors.Is(err, io.EOF) {
 		return nil // the client has ended the stream
@@ -104,6 +107,7 @@ func (s *Server) open(ctx context.Context, st *stream) error {
 		ses.peer = p.Addr.String()
 	}
 	s.streams[ses.id] = st
+	s.receivers.Add(1)
 	return nil
 }
 
@@ -136,7 +140,7 @@ func (s *Server) handle(st *stream, req *request) error {
 	}
 	if v.rejection != nil && !v.repeated {
 		s.cfg.Logger.Warn("an xDS client has rejected resources and keeps what it had; correct what the reason names",
-			"node", v.rejection.Node, "type", v.rejection.TypeURL, "names", v.rejection.Names, "reason", v.rejection.Reason)
+			"node", v.rejection.node, "type", v.rejection.url, "names", v.rejection.names, "reason", v.rejection.reason)
 	}
 	return err
 }
@@ -172,7 +176,7 @@ func (s *Server) apply(st *stream, req *request) (v verdict, err error) {
 }
 
 // record adds a rejection to the history. The caller holds s.mu.
-func (s *Server) record(r Rejection) {
+func (s *Server) record(r rejection) {
 	s.rejections++
 	if len(s.history) == maxHistory {
 		s.history = append(s.history[:0], s.history[1:]...)

@@ -43,6 +43,8 @@ type subscription struct {
 	named bool
 	// names is a hash of the names in the last request with the state of the world.
 	names uint64
+	// resumed means that the client has resources from an earlier stream.
+	resumed bool
 	// answer means that a response is due, even if it has no resource.
 	answer bool
 
@@ -52,12 +54,6 @@ type subscription struct {
 
 func newSubscription(s *session, url string) *subscription {
 	return &subscription{session: s, url: url, kind: kindOf(url), rendering: s.rendering, entries: map[*resource]entry{}}
-}
-
-// add subscribes to a resource, by its name or by the wildcard, and marks it.
-func (s *subscription) add(r *resource, how entry) {
-	s.entries[r] |= how
-	s.mark(r)
 }
 
 // mark puts a resource into the queue, and wakes the session.
@@ -75,23 +71,31 @@ func (s *subscription) mark(r *resource) {
 
 // compactQueue removes what is to be ignored from the queue. Otherwise the queue of a client that
 // does not read would grow with each name that the client adds and drops.
-func (s *subscription) compactQueue() {
-	kept := make([]*resource, 0, len(s.entries))
+func (s *subscription) compactQueue() { s.queue = s.marked() }
+
+// marked returns the marked resources in the order of the queue, each once.
+func (s *subscription) marked() []*resource {
+	all := make([]*resource, 0, len(s.queue))
 	for _, r := range s.queue {
 		if e := s.entries[r]; e.has(marked) {
 			s.entries[r] = e &^ marked // so that a second place in the queue is ignored
-			kept = append(kept, r)
+			all = append(all, r)
 		}
 	}
-	for _, r := range kept {
+	for _, r := range all {
 		s.entries[r] |= marked
 	}
-	s.queue = kept
+	return all
 }
 
-// again marks a resource as if the client had never got it.
+// again marks a resource so that it is sent even if the client has its current version.
 func (s *subscription) again(r *resource) {
-	s.entries[r] = s.entries[r].withSent(neverSent)
+	e := s.entries[r]
+	if e.sent().real() {
+		s.entries[r] = e.withSent(unknownVersion)
+	} else {
+		s.entries[r] = e.withSent(neverSent)
+	}
 	s.mark(r)
 }
 
@@ -109,18 +113,17 @@ func (s *subscription) drop(c *catalog, r *resource, how entry) {
 	c.unsubscribe(s, r)
 }
 
-// subscribe subscribes to a resource by its name. isNew is false if the client had named it before.
-func (s *subscription) subscribe(c *catalog, name string) (r *resource, isNew bool) {
+// subscribe subscribes to a resource, by its name or by the wildcard, and marks it. before is its
+// entry until now.
+func (s *subscription) subscribe(c *catalog, name string, how entry) (r *resource, before entry) {
 	r = c.subscribe(s, name)
-	e, is := s.entries[r]
+	before, is := s.entries[r]
 	if !is {
 		s.session.names++
 	}
-	if e.has(byName) {
-		return r, false
-	}
-	s.add(r, byName)
-	return r, true
+	s.entries[r] = before | how
+	s.mark(r)
+	return r, before
 }
 
 // startWildcard subscribes to all resources. No listener is part of a wildcard: only Envoy asks for
@@ -136,18 +139,8 @@ func (s *subscription) startWildcard(c *catalog) {
 	}
 	c.wildcards[s.kind][s.rendering][s] = struct{}{}
 	for _, name := range c.existing() {
-		s.addWild(c, name)
+		s.subscribe(c, name, byWildcard)
 	}
-}
-
-// addWild subscribes to a resource as one of all.
-func (s *subscription) addWild(c *catalog, name string) *resource {
-	r := c.subscribe(s, name)
-	if _, is := s.entries[r]; !is {
-		s.session.names++
-	}
-	s.add(r, byWildcard)
-	return r
 }
 
 // endWildcard ends the subscription to all resources, except those that the client named.
@@ -208,11 +201,15 @@ func (s *subscription) due(c *catalog, r *resource) (now *content, ok bool) {
 }
 
 // contentOf returns what the client gets for a resource. It returns nil if the resource does not exist
-// for the client. A resource that the client has not named exists only as part of the wildcard.
+// for the client. A resource that the client has not named exists only as part of the wildcard. The
+// exception is an endpoint set with the state of the world, which cannot be removed.
 func (s *subscription) contentOf(c *catalog, r *resource) *content {
 	e := s.entries[r]
-	if !e.has(byName) && (!s.inWildcard(r) || s.session.delta && r.service.now == nil) {
-		return nil
+	if !e.has(byName) {
+		removable := s.session.delta || s.kind.full()
+		if !s.inWildcard(r) || removable && !r.service.exists {
+			return nil
+		}
 	}
 	return c.contentFor(r, e.sent())
 }
@@ -228,7 +225,7 @@ func (s *subscription) noteSent(c *catalog, r *resource, now *content) (before v
 		v = now.version
 	}
 	s.entries[r] = e.withSent(v)
-	if !e.has(byName) && (now == nil || r.service.now == nil) {
+	if !e.has(byName) && (now == nil || !r.service.exists) {
 		s.drop(c, r, byWildcard) // the resource is not part of the wildcard any more
 	}
 	return before
@@ -248,7 +245,7 @@ func (s *subscription) sorted() []*resource {
 func (c *catalog) existing() []string {
 	names := make([]string, 0, len(c.services))
 	for name, s := range c.services {
-		if s.now != nil {
+		if s.exists {
 			names = append(names, name)
 		}
 	}

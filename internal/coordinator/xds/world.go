@@ -48,31 +48,53 @@ func (s *session) handleWorld(now time.Time, req *discoverypb.DiscoveryRequest, 
 	}
 	sub.names = hash
 	sub.setNames(s.catalog, names)
+	if first && req.GetVersionInfo() != "" {
+		sub.resume()
+	}
 	return v, s.checkTotal("resource_names")
+}
+
+// resume notes that the client may have content from an earlier stream. So it gets an empty endpoint
+// set for each service that does not exist any more.
+func (s *subscription) resume() {
+	s.resumed = true
+	if s.kind != endpointSets {
+		return
+	}
+	for r, e := range s.entries {
+		s.entries[r] = e.withSent(unknownVersion)
+	}
 }
 
 // setNames replaces the names for which the client asks.
 func (s *subscription) setNames(c *catalog, names []string) {
 	s.named = s.named || len(names) > 0
-	if !s.named || slices.Contains(names, everything) {
+	all := !s.named || slices.Contains(names, everything)
+	if all {
 		s.startWildcard(c)
-	} else {
-		s.endWildcard(c)
 	}
 	wanted := make(map[*resource]struct{}, len(names))
 	for _, name := range names {
 		if name == everything {
 			continue
 		}
-		r, isNew := s.subscribe(c, name)
+		r, before := s.subscribe(c, name, byName)
 		wanted[r] = struct{}{}
-		if isNew && s.kind.full() {
-			s.answer = true
+		if !before.has(byName) {
+			s.again(r)
+			s.answer = s.answer || s.kind.full()
 		}
+	}
+	if !all {
+		s.endWildcard(c) // only now, so that the entries of the names keep what the client has
 	}
 	for r, e := range s.entries {
 		if _, is := wanted[r]; !is && e.has(byName) {
 			s.drop(c, r, byName)
+			s.answer = s.answer || all && s.kind.full() // so that the client learns whether the resource stays
 		}
+	}
+	if s.answer {
+		s.session.wake()
 	}
 }
