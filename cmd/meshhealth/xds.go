@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,9 +12,6 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
-
-// maxRejections is the largest number of rejections that `xds status` lists.
-const maxRejections = 20
 
 func xdsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -36,7 +32,7 @@ func xdsStatusCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Print the connected xDS clients, and what they reject",
-		Long: `Print the connected xDS clients, and then the latest rejections.
+		Long: `Print the connected xDS clients, and then the latest rejections of all clients.
 
 RENDERING says which endpoints a client gets: spill-over (with DEGRADED, as for Envoy)
 or plain (as for gRPC). BEHIND is the number of its resources whose current version it
@@ -70,14 +66,19 @@ func (a *app) xdsStatus(ctx context.Context, conn *connection, out *output) erro
 			return err
 		}
 	}
-	switch {
-	case out.json():
-		return nil
-	case len(clients) == 0:
-		a.say("No xDS client is connected. `meshhealth envoy bootstrap --help` says how one connects.")
+	if out.json() {
 		return nil
 	}
-	return a.printXDSClients(out, clients)
+	state, err := conn.admin.GetCoordinator(ctx, &pb.GetCoordinatorRequest{})
+	if err != nil {
+		return conn.callError(err)
+	}
+	if len(clients) == 0 {
+		a.say("No xDS client is connected. `meshhealth envoy bootstrap --help` says how one connects.")
+	} else if err := a.printXDSClients(out, clients); err != nil {
+		return err
+	}
+	return a.printRejections(out, state.GetXdsRejections())
 }
 
 // xdsClients yields the connected xDS clients in the order in which they connected. An error ends
@@ -115,10 +116,7 @@ func (a *app) printXDSClients(out *output, clients []*pb.XDSClient) error {
 			cell{text: protocolOf(c)}, cell{text: age(now.Sub(c.GetSince().AsTime()))}, counted(behind, warning), counted(rejected, bad),
 			cell{text: subscriptionsOf(c)}, cell{text: orDash(c.GetUserAgent()) + " at " + orDash(c.GetPeer())})
 	}
-	if err := t.print(a.stdout, p, a.columns); err != nil {
-		return err
-	}
-	return a.printRejections(p, latestRejections(clients))
+	return t.print(a.stdout, p, a.columns)
 }
 
 // counted returns the table cell for a count. A count above 0 gets the style.
@@ -168,22 +166,13 @@ func subscriptionsOf(c *pb.XDSClient) string {
 	return cmp.Or(strings.Join(parts, ", "), "nothing yet")
 }
 
-// latestRejections returns the rejections of all clients, the newest first.
-func latestRejections(clients []*pb.XDSClient) []*pb.XDSRejection {
-	var all []*pb.XDSRejection
-	for _, c := range clients {
-		all = append(all, c.GetRejections()...)
-	}
-	slices.SortStableFunc(all, func(a, b *pb.XDSRejection) int { return b.GetAt().AsTime().Compare(a.GetAt().AsTime()) })
-	return all[:min(len(all), maxRejections)]
-}
-
-func (a *app) printRejections(p pen, rejections []*pb.XDSRejection) error {
+// printRejections prints rejections, also those by clients that are not connected any more.
+func (a *app) printRejections(out *output, rejections []*pb.XDSRejection) error {
 	if len(rejections) == 0 {
 		return nil
 	}
 	fmt.Fprintln(a.stdout)
-	now := a.now()
+	p, now := a.pen(out.colour), a.now()
 	t := table{head: []string{"REJECTED", "AGO", "BY", "TYPE", "RESOURCES", "WHY"}}
 	for _, r := range rejections {
 		at := r.GetAt().AsTime()
