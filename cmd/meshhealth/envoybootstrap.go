@@ -56,7 +56,7 @@ GRPC_XDS_BOOTSTRAP names. The client then calls xds:///SERVICE.`,
 		Example: `  meshhealth envoy bootstrap --service payments > envoy.yaml
   meshhealth envoy bootstrap --grpc > bootstrap.json`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.envoyBootstrap(cmd, &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return envoyBootstrap(a, cmd, &f) },
 	}
 	f.addTo(cmd)
 	return cmd
@@ -78,7 +78,7 @@ func (f *bootstrapFlags) addTo(cmd *cobra.Command) {
 	fl.BoolVar(&f.grpc, "grpc", false, "print the bootstrap of a gRPC client")
 }
 
-func (a *app) envoyBootstrap(cmd *cobra.Command, f *bootstrapFlags) error {
+func envoyBootstrap(a *app, cmd *cobra.Command, f *bootstrapFlags) error {
 	if err := f.complete(cmd, a.getenv); err != nil {
 		return usageAll(cmd, err)
 	}

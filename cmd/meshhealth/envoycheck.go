@@ -28,13 +28,13 @@ file is not valid or cannot be read.`,
 		Example: `  meshhealth envoy check envoy.yaml
   meshhealth envoy bootstrap --service payments | meshhealth envoy check -`,
 		Args: exactlyOne("FILE"),
-		RunE: func(cmd *cobra.Command, args []string) error { return a.envoyCheck(cmd, &t, args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return envoyCheck(a, cmd, &t, args[0]) },
 	}
 	t.addTo(cmd)
 	return cmd
 }
 
-func (a *app) envoyCheck(cmd *cobra.Command, t *target, file string) error {
+func envoyCheck(a *app, cmd *cobra.Command, t *target, file string) error {
 	ctx := cmd.Context()
 	asks := t.address != "" || a.getenv(coordinatorEnv) != ""
 	if err := t.complete(cmd, a.getenv); err != nil {
@@ -57,7 +57,7 @@ func (a *app) envoyCheck(cmd *cobra.Command, t *target, file string) error {
 			return err
 		}
 	}
-	return a.printAdvice(problems, d)
+	return printAdvice(a, problems, d)
 }
 
 func addFaults(p *input.Problems, faults []envoyconfig.Fault) {
@@ -84,7 +84,7 @@ func (conn *connection) addUnknownServices(ctx context.Context, p *input.Problem
 }
 
 // printAdvice prints one line for each problem to stdout. What was not checked is a note on stderr.
-func (a *app) printAdvice(p *input.Problems, d *envoyconfig.Document) error {
+func printAdvice(a *app, p *input.Problems, d *envoyconfig.Document) error {
 	notes := &input.Problems{File: p.File}
 	if addFaults(notes, d.Unknown); notes.Err() != nil {
 		a.say("%v", notes)

@@ -52,7 +52,7 @@ right to see addresses.`,
 			if err := errors.Join(err, t.complete(cmd, a.getenv)); err != nil {
 				return err
 			}
-			return a.envoyEDS(cmd.Context(), &t, names[0], plain, format)
+			return envoyEDS(a, cmd.Context(), &t, names[0], plain, format)
 		},
 	}
 	t.addTo(cmd)
@@ -61,7 +61,7 @@ right to see addresses.`,
 	return cmd
 }
 
-func (a *app) envoyEDS(ctx context.Context, t *target, service string, plain bool, format string) error {
+func envoyEDS(a *app, ctx context.Context, t *target, service string, plain bool, format string) error {
 	var endpoints *endpointpb.ClusterLoadAssignment
 	err := t.ask(ctx, func(ctx context.Context, conn *connection) (err error) {
 		endpoints, err = conn.endpoints(ctx, service, plain)

@@ -75,7 +75,7 @@ func (a *app) routes(ctx context.Context, conn *connection, out *output, service
 	if out.json() {
 		return nil
 	}
-	return a.printRoutes(out, service, all)
+	return printRoutes(a, out, service, all)
 }
 
 // routes yields the routes of a service, page by page. An error ends the pages.
@@ -101,7 +101,7 @@ func (conn *connection) routes(ctx context.Context, service string) iter.Seq2[*p
 	}
 }
 
-func (a *app) printRoutes(out *output, service string, r *pb.ListRoutesResponse) error {
+func printRoutes(a *app, out *output, service string, r *pb.ListRoutesResponse) error {
 	p := a.pen(out.colour)
 	if _, err := fmt.Fprintln(a.stdout, p.paint(strong, wire.Clean(service))+gap+routesHeadline(r)); err != nil {
 		return err

@@ -42,7 +42,7 @@ func TestRoutesTable(t *testing.T) {
 	}}
 	s := shell{env: map[string]string{"LANG": "C.UTF-8"}}
 	for _, r := range []*pb.ListRoutesResponse{full, spare, {}} {
-		if err := s.app().printRoutes(&output{format: "table", colour: "auto"}, "payments", r); err != nil {
+		if err := printRoutes(s.app(), &output{format: "table", colour: "auto"}, "payments", r); err != nil {
 			t.Fatal(err)
 		}
 		s.out.WriteString("\n")

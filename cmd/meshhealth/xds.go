@@ -45,7 +45,7 @@ responses that it has rejected.`,
 				return err
 			}
 			return a.ask(cmd, &t, func(ctx context.Context, conn *connection) error {
-				return a.xdsStatus(ctx, conn, &out)
+				return xdsStatus(a, ctx, conn, &out)
 			})
 		},
 	}
@@ -54,7 +54,7 @@ responses that it has rejected.`,
 	return cmd
 }
 
-func (a *app) xdsStatus(ctx context.Context, conn *connection, out *output) error {
+func xdsStatus(a *app, ctx context.Context, conn *connection, out *output) error {
 	var clients []*pb.XDSClient
 	for c, err := range conn.xdsClients(ctx) {
 		if err != nil {
@@ -75,10 +75,10 @@ func (a *app) xdsStatus(ctx context.Context, conn *connection, out *output) erro
 	}
 	if len(clients) == 0 {
 		a.say("No xDS client is connected. `meshhealth envoy bootstrap --help` says how one connects.")
-	} else if err := a.printXDSClients(out, clients); err != nil {
+	} else if err := printXDSClients(a, out, clients); err != nil {
 		return err
 	}
-	return a.printRejections(out, state.GetXdsRejections())
+	return printRejections(a, out, state.GetXdsRejections())
 }
 
 // xdsClients yields the connected xDS clients in the order in which they connected. An error ends
@@ -104,7 +104,7 @@ func (conn *connection) xdsClients(ctx context.Context) iter.Seq2[*pb.XDSClient,
 	}
 }
 
-func (a *app) printXDSClients(out *output, clients []*pb.XDSClient) error {
+func printXDSClients(a *app, out *output, clients []*pb.XDSClient) error {
 	p, now := a.pen(out.colour), a.now()
 	t := table{head: []string{"NODE", "CLUSTER", "STREAM", "RENDERING", "PROTOCOL", "FOR", "BEHIND", "REJECTED", "SUBSCRIBES TO", "PROGRAM"}}
 	for _, c := range clients {
@@ -167,7 +167,7 @@ func subscriptionsOf(c *pb.XDSClient) string {
 }
 
 // printRejections prints rejections, also those by clients that are not connected any more.
-func (a *app) printRejections(out *output, rejections []*pb.XDSRejection) error {
+func printRejections(a *app, out *output, rejections []*pb.XDSRejection) error {
 	if len(rejections) == 0 {
 		return nil
 	}

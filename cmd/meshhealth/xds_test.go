@@ -32,10 +32,10 @@ func TestXDSTables(t *testing.T) {
 	}
 	s := shell{env: map[string]string{"LANG": "C.UTF-8"}}
 	out := &output{format: "table", colour: "auto"}
-	if err := s.app().printXDSClients(out, clients); err != nil {
+	if err := printXDSClients(s.app(), out, clients); err != nil {
 		t.Fatal(err)
 	}
-	err := s.app().printRejections(out, []*pb.XDSRejection{
+	err := printRejections(s.app(), out, []*pb.XDSRejection{
 		{TypeUrl: endpointsType, Names: []string{"payments"}, Reason: "worse", At: at(time.Minute), Node: "edge-1"},
 		{TypeUrl: "type.googleapis.com/x.Other", Reason: "no", At: at(30 * time.Minute), Node: escape},
 		{TypeUrl: endpointsType, Names: []string{"payments", "ledger"}, Reason: "bad " + escape, At: at(time.Hour), Node: "edge-1"},
@@ -44,7 +44,7 @@ func TestXDSTables(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.out.WriteString("\n")
-	err = s.app().printXDSResources(out, []*pb.XDSResource{
+	err = printXDSResources(s.app(), out, []*pb.XDSResource{
 		{TypeUrl: clusterType, Name: "payments", Current: "a1", Sent: "a1", Acknowledged: "a1"},
 		{TypeUrl: endpointsType, Name: "ledger", Current: "b2", Sent: "b2", Acknowledged: "b1", Rejected: "bad " + escape},
 		{TypeUrl: endpointsType, Name: "mail", Current: "c2", Sent: "c1", Acknowledged: "c1"},

@@ -52,7 +52,7 @@ if not.`,
 				return err
 			}
 			return a.ask(cmd, &t, func(ctx context.Context, conn *connection) error {
-				return a.xdsDiff(ctx, conn, &out, args[0], all)
+				return xdsDiff(a, ctx, conn, &out, args[0], all)
 			})
 		},
 	}
@@ -62,7 +62,7 @@ if not.`,
 	return cmd
 }
 
-func (a *app) xdsDiff(ctx context.Context, conn *connection, out *output, node string, all bool) error {
+func xdsDiff(a *app, ctx context.Context, conn *connection, out *output, node string, all bool) error {
 	resources, err := conn.xdsResources(ctx, node, !all)
 	if err != nil {
 		return err
@@ -80,7 +80,7 @@ func (a *app) xdsDiff(ctx context.Context, conn *connection, out *output, node s
 	case len(resources) == 0:
 		a.say("%s has the current version of all its resources.", node)
 	default:
-		if err := a.printXDSResources(out, resources); err != nil {
+		if err := printXDSResources(a, out, resources); err != nil {
 			return err
 		}
 	}
@@ -149,7 +149,7 @@ func firstOf(list []string) []string {
 	return list
 }
 
-func (a *app) printXDSResources(out *output, resources []*pb.XDSResource) error {
+func printXDSResources(a *app, out *output, resources []*pb.XDSResource) error {
 	p := a.pen(out.colour)
 	t := table{head: []string{"TYPE", "NAME", "CURRENT", "SENT", "ACKNOWLEDGED", "WHY"}}
 	for _, r := range resources {

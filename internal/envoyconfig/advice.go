@@ -237,7 +237,8 @@ func (a *adviser) http2() *corepb.Http2ProtocolOptions {
 	if options := a.httpOptions(); options != nil {
 		return options.GetExplicitHttpConfig().GetHttp2ProtocolOptions()
 	}
-	return a.c.GetHttp2ProtocolOptions() //nolint:staticcheck // the older form is still valid
+	//lint:ignore SA1019 Envoy still accepts the older form.
+	return a.c.GetHttp2ProtocolOptions()
 }
 
 func (a *adviser) httpOptions() *upstreampb.HttpProtocolOptions {

@@ -43,7 +43,7 @@ func eachViolation(err error, path string, f func(path, reason string)) {
 		at := fieldPath(path, e.Field())
 		switch cause := e.Cause().(type) {
 		case violation, interface{ AllErrors() []error }:
-			eachViolation(cause.(error), at, f)
+			eachViolation(cause, at, f)
 		default:
 			f(at, e.Reason())
 		}
