@@ -13,6 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
+	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
 	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -78,6 +79,10 @@ type Config struct {
 	// Retry says when, and how often, the coordinator repeats a call that an instance has refused.
 	Retry Retry
 
+	// Certificates names the certificates with which xDS clients verify services that speak TLS. The
+	// clients have these certificates in their own configuration.
+	Certificates Certificates
+
 	// MaxInstances is the largest number of registered instances; 0 means 50,000.
 	MaxInstances int
 	// MaxWatchers is the largest number of open Watch streams; 0 means 20,000. MaxWatchersPerPeer
@@ -111,6 +116,9 @@ type Config struct {
 // Dial has the credentials with which the coordinator connects to instances. In tests it also
 // contains a replacement for the network.
 type Dial = follow.DialPolicy
+
+// Certificates names the certificates of xDS clients.
+type Certificates = xds.Certificates
 
 // Retry says how refused calls to instances are repeated. RetryRule is the part of a Retry for one
 // gRPC method.

@@ -20,6 +20,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
 	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
 	"github.com/meshhealth/meshhealth/internal/coordinator/web"
+	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
 	"github.com/meshhealth/meshhealth/internal/logs"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -39,6 +40,7 @@ type Coordinator struct {
 	registry   *registry.Registry
 	configured *configured
 	watcher    *follow.Manager
+	xds        *xds.Server
 	api        *api.Server
 	web        *web.Server
 	metrics    *metrics.Metrics
@@ -101,11 +103,12 @@ func (c *Coordinator) wire() (err error) {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	targets := c.listeners.targets(c.cfg.Allow)
 	c.watcher = c.newWatcher(targets, outbound)
+	c.xds = c.newXDS()
 	// The API needs the stats and the stats need the API. So the API gets the method describe,
 	// which it calls only after both exist.
 	c.stats = &statsSource{
 		started: c.started, registry: c.registry, configured: c.configured,
-		watcher: c.watcher, budgets: c.budgets, logs: c.logs,
+		watcher: c.watcher, xds: c.xds, budgets: c.budgets, logs: c.logs,
 	}
 	c.api = c.newAPI(targets, inbound)
 	c.stats.api = c.api
@@ -131,10 +134,22 @@ func (c *Coordinator) newWatcher(targets *wire.Targets, calls *metrics.ClientCal
 	})
 }
 
+func (c *Coordinator) newXDS() *xds.Server {
+	cfg := xds.Config{
+		Feed: c.registry.Feed(), Certificates: c.cfg.Certificates, Logger: c.cfg.Logger,
+		// c.metrics is made later. It is not nil when a client acknowledges something.
+		Acknowledged: func(latency time.Duration) { c.metrics.ObserveXDS(latency) },
+	}
+	if c.registry.Feed().Len() <= 1 { // only the coordinator itself: the store had no registrations
+		cfg.SettleAfter = c.cfg.Policy.WithDefaults().Amnesty
+	}
+	return xds.New(cfg)
+}
+
 func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) *api.Server {
 	local := c.listeners.onLoopback()
 	return api.New(api.Config{
-		Registry: c.registry, Feed: c.registry.Feed(), Targets: targets,
+		Registry: c.registry, Feed: c.registry.Feed(), Targets: targets, XDS: c.xds,
 		TrustAll:   c.cfg.Insecure || local && c.cfg.Credentials == nil,
 		Reflection: local, Credentials: c.cfg.Credentials,
 		Unary:  []grpc.UnaryServerInterceptor{calls.Unary()},
@@ -203,8 +218,10 @@ func (c *Coordinator) startOthers(g *group) {
 		if ctx.Err() != nil {
 			return nil // the error comes from the end of ctx: the coordinator stops as intended
 		}
+		c.xds.Loaded()
 		return err
 	})
+	g.start("xDS", c.xds.Run)
 	g.start("watch", c.watcher.Run)
 	g.start("gRPC", func(ctx context.Context) error { return c.api.Serve(ctx, c.listeners.grpc) })
 	if c.listeners.http != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
 	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
 	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
+	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
 	"github.com/meshhealth/meshhealth/internal/logs"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -27,6 +28,7 @@ type statsSource struct {
 	registry   *registry.Registry
 	configured *configured
 	watcher    *follow.Manager
+	xds        *xds.Server
 	api        *api.Server
 	budgets    *wire.Budgets // message budget of each instance; nil if there is no limit
 	logs       *logs.Logger
@@ -47,6 +49,8 @@ func (s *statsSource) metrics() metrics.Stats {
 	_, m.Flooding = s.budgets.Flooding(time.Now(), 0)
 	m.Dropped = s.budgets.Dropped()
 	m.Retries, m.RetriesDenied = s.watcher.Retries()
+	x := s.xds.Stats()
+	m.XDSStreams, m.XDSBehind, m.XDSResponses, m.XDSRejections = x.Streams, x.Behind, x.Responses, x.Rejections
 	return m
 }
 
@@ -85,6 +89,10 @@ func (s *statsSource) describe(r *pb.GetCoordinatorResponse) {
 	for state, n := range m.Breakers {
 		r.Breakers[state] = uint32(n)
 	}
+	for _, n := range m.XDSStreams {
+		r.XdsStreams += uint32(n)
+	}
+	r.XdsBehind, r.XdsRejected, r.XdsRejections = uint32(m.XDSBehind), m.XDSRejections, s.xds.History(maxNamed)
 	s.describeJudgement(r)
 	s.describeSize(r)
 }

@@ -36,6 +36,8 @@ const (
 	Register
 	// Override sets or clears an override.
 	Override
+	// Locate reads where the instances of a name receive traffic.
+	Locate
 )
 
 var verbTexts = [...]string{
@@ -45,6 +47,7 @@ var verbTexts = [...]string{
 	Inspect:  "read the history and state of",
 	Register: "register",
 	Override: "override",
+	Locate:   "see the addresses of",
 }
 
 // String returns the verb in the words that the text of a refusal contains.

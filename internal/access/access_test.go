@@ -10,7 +10,7 @@ import (
 
 func TestTrustPolicy(t *testing.T) {
 	for verb, public := range map[Verb]bool{
-		Read: true, Scrape: true, Describe: true, Inspect: false, Register: false, Override: false,
+		Read: true, Scrape: true, Describe: true, Inspect: false, Register: false, Override: false, Locate: false,
 	} {
 		for _, name := range []Name{{}, Of(health.ID{Service: "pay", Instance: "1"}), OfScope(health.Scope{Zone: "eu-1"})} {
 			if d := (TrustPolicy{}).Decide(Principal{Trusted: true}, verb, name); !d.Allowed || d.Detail != Full {
@@ -42,6 +42,7 @@ func TestCheck(t *testing.T) {
 		{TrustPolicy{}, Register, Of(health.ID{Service: "pay", Instance: "1"}), "not allowed: to register pay/1 needs a client certificate that was verified"},
 		{denied{"a reason"}, Override, OfScope(health.Scope{Service: "pay"}), "not allowed: to override pay needs a reason"},
 		{denied{}, Override, OfScope(health.Scope{Service: "pay", Zone: "eu-1"}), "not allowed: to override service=pay,zone=eu-1"},
+		{TrustPolicy{}, Locate, Of(health.ID{Service: health.MeshName}), "not allowed: to see the addresses of * needs a client certificate that was verified"},
 		{denied{}, Scrape, Of(health.ID{Service: health.MeshName}), "not allowed: to read the metrics of *"},
 		{denied{}, Describe, Name{}, "not allowed: to list the services of the coordinator"},
 		{denied{}, Read, Of(health.ID{Service: "pay"}), "not allowed: to read the state of pay"},

@@ -28,6 +28,15 @@ type Endpoint struct {
 	Route        health.Route
 }
 
+// EndpointOf returns the endpoint of an instance from its state.
+func EndpointOf(s *health.State) Endpoint {
+	e := Endpoint{Instance: s.ID.Instance, Address: s.Endpoint, Route: s.Route}
+	if s.Spec != nil {
+		e.Weight, e.Region, e.Zone = s.Spec.Traffic.EffectiveWeight(), s.Spec.Region, s.Spec.Zone
+	}
+	return e
+}
+
 // weight returns the weight with its default and its limit applied.
 func (e *Endpoint) weight() uint64 { return uint64(min(max(e.Weight, 1), health.MaxWeight)) }
 

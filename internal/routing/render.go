@@ -41,13 +41,26 @@ func Plain(endpoints []Endpoint) []Locality {
 			first = i + 1
 		}
 	}
-	whole := 100 * all
-	part := min(whole, overprovisioning*healthy)
+	part, whole := healthyShare(healthy, all)
 	localities := share(groups[:first], part, whole, 0)
 	if part == whole {
 		return append(localities, share(groups[first:], 1, 1, 1)...)
 	}
 	return append(localities, share(groups[first:], whole-part, whole, 0)...)
+}
+
+// healthyShare returns the part of the traffic that the healthy endpoints get, of all endpoints that
+// the plain rendering contains.
+func healthyShare(healthy, all uint64) (part, whole uint64) {
+	whole = 100 * all
+	return min(whole, overprovisioning*healthy), whole
+}
+
+// HealthyPercent returns the percentage of the traffic that the healthy endpoints of a service get from
+// plain clients, rounded. It is 0 if there are no endpoints.
+func HealthyPercent(healthy, degraded uint64) uint32 {
+	part, whole := healthyShare(healthy, healthy+degraded)
+	return uint32(rounded(100*part, max(1, whole)))
 }
 
 func subZoneOf(e *Endpoint) string {

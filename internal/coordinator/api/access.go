@@ -40,18 +40,20 @@ func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) 
 	return nil
 }
 
-// describer registers the service of gRPC reflection, which describes the API to callers. Each call
-// of this service is first checked by the access policy.
-type describer struct {
+// checkedServer registers services with streams. Each call is first checked by the access policy: the
+// caller must be allowed to do verb with name.
+type checkedServer struct {
 	boundedServer
-	cfg *Config
+	cfg  *Config
+	verb access.Verb
+	name access.Name
 }
 
 // RegisterService implements grpc.ServiceRegistrar.
-func (r describer) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	r.boundedServer.RegisterService(withStreams(desc, func(_ string, handler grpc.StreamHandler) grpc.StreamHandler {
+func (c checkedServer) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	c.boundedServer.RegisterService(withStreams(desc, func(_ string, handler grpc.StreamHandler) grpc.StreamHandler {
 		return func(srv any, stream grpc.ServerStream) error {
-			if err := r.cfg.check(stream.Context(), access.Describe, access.Name{}); err != nil {
+			if err := c.cfg.check(stream.Context(), c.verb, c.name); err != nil {
 				return err
 			}
 			return handler(srv, stream)

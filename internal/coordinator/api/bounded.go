@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -137,7 +138,8 @@ func (s *boundedStream) SendMsg(m any) error {
 func checkSize(method string, req any) error {
 	limit := wire.MaxAsk
 	switch method {
-	case pb.RegistryService_Register_FullMethodName:
+	case pb.RegistryService_Register_FullMethodName, discoverypb.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName,
+		discoverypb.AggregatedDiscoveryService_DeltaAggregatedResources_FullMethodName:
 		return nil
 	case pb.RegistryService_Report_FullMethodName:
 		limit = wire.MaxReport

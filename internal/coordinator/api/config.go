@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
@@ -29,10 +30,20 @@ type Registry interface {
 	Observe(ctx context.Context, ev mesh.Event, since time.Time) error
 }
 
+// XDS is the part of the package xds that the API uses.
+type XDS interface {
+	discoverypb.AggregatedDiscoveryServiceServer
+	Clients(after uint64, limit int) []*pb.XDSClient
+	Resources(client string, behindOnly bool, afterType, afterName string, limit int) ([]*pb.XDSResource, error)
+}
+
 // Config has the settings of a Server.
 type Config struct {
 	Registry Registry
 	Feed     *feed.Feed
+	// XDS serves routing clients. The API checks that a caller may see addresses before it passes a
+	// stream on. nil means that routing clients are not served.
+	XDS XDS
 	// Targets decides which addresses the coordinator may dial. Only instances with such addresses
 	// may be registered.
 	Targets *wire.Targets

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -18,6 +19,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/grpchealth"
 	"github.com/meshhealth/meshhealth/internal/wire"
@@ -61,8 +64,12 @@ func (s *Server) register(g *grpc.Server) {
 	s.health.Register(b)
 	pb.RegisterRegistryServiceServer(b, registryService{cfg: &s.cfg, stopping: s.health.Ended()})
 	pb.RegisterAdminServiceServer(b, adminService{cfg: &s.cfg, watchers: s.Watchers})
+	if s.cfg.XDS != nil {
+		all := access.Of(health.ID{Service: health.MeshName})
+		discoverypb.RegisterAggregatedDiscoveryServiceServer(checkedServer{b, &s.cfg, access.Locate, all}, s.cfg.XDS)
+	}
 	if s.cfg.Reflection {
-		reflection.Register(describer{b, &s.cfg})
+		reflection.Register(checkedServer{b, &s.cfg, access.Describe, access.Name{}})
 	}
 }
 

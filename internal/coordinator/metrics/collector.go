@@ -18,6 +18,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 	m.transitions.Describe(ch)
 	m.latency.Describe(ch)
+	m.xdsLatency.Describe(ch)
 }
 
 // Collect implements prometheus.Collector. The series of one scrape are from one revision of the
@@ -47,6 +48,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.transitions.Collect(ch)
 	m.latency.Collect(ch)
+	m.xdsLatency.Collect(ch)
 }
 
 // collectTotals sends the sums over all services and instances. They include the services and

@@ -60,6 +60,10 @@ var (
 	logDropped     = desc("log_dropped_records_total", "Log records dropped because the log took them too slowly.")
 	dropped        = desc("target_messages_dropped_total", "Messages of instances that were read and not used, because they were over the budget of their instance.")
 	overrides      = desc("overrides", "Statuses that are forced by people: maintenance, and other overrides.")
+	xdsStreams     = desc("xds_streams", "Open xDS streams, by rendering and protocol.", "kind")
+	xdsBehind      = desc("xds_behind_resources", "Resources whose current version an xDS client has not acknowledged.")
+	xdsResponses   = desc("xds_responses_total", "Responses sent to xDS clients.")
+	xdsRejections  = desc("xds_rejections_total", "Responses that xDS clients have rejected. They keep what they had.")
 	lastLateWake   = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
 )
 
@@ -67,6 +71,7 @@ var constant = []*prometheus.Desc{
 	serviceInstances, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
 	watchers, followers, storeWaiting, storeLost, storeCommitAge, lateWakes, lastLateWake, guards, score, overrides,
 	coverage, breakers, retries, retriesDenied, flooding, dropped, logDropped,
+	xdsStreams, xdsBehind, xdsResponses, xdsRejections,
 }
 
 func newTransitions() *prometheus.CounterVec {
@@ -80,6 +85,14 @@ func newLatency() prometheus.Histogram {
 	return prometheus.NewHistogram(prometheus.HistogramOpts{
 		Namespace: namespace, Name: "publish_latency_seconds",
 		Help:    "Time from a change until it was published and the readers of the feed were woken.",
+		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+	})
+}
+
+func newXDSLatency() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: namespace, Name: "xds_latency_seconds",
+		Help:    "Time from the publication of a change until an xDS client has acknowledged it.",
 		Buckets: []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 	})
 }

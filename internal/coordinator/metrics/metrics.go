@@ -43,6 +43,7 @@ type Metrics struct {
 	cfg         Config
 	transitions *prometheus.CounterVec
 	latency     prometheus.Histogram
+	xdsLatency  prometheus.Histogram
 }
 
 // New returns the metrics of a feed. The caller registers them at a prometheus.Registerer, and
@@ -52,7 +53,7 @@ func New(cfg Config) (*Metrics, error) {
 		return nil, errors.New("metrics: Feed: is nil; a feed is required")
 	}
 	cfg.setDefaults()
-	return &Metrics{cfg: cfg, transitions: newTransitions(), latency: newLatency()}, nil
+	return &Metrics{cfg: cfg, transitions: newTransitions(), latency: newLatency(), xdsLatency: newXDSLatency()}, nil
 }
 
 // Count counts the transitions among changes that have just been published. It also records the
@@ -67,6 +68,9 @@ func (m *Metrics) Count(changes []health.Change) {
 		}
 	}
 }
+
+// ObserveXDS records the time from a change until an xDS client has acknowledged it. It never blocks.
+func (m *Metrics) ObserveXDS(latency time.Duration) { m.xdsLatency.Observe(latency.Seconds()) }
 
 // causeLabel returns the label value of a cause. It never returns "", because Prometheus
 // treats an empty label as absent.

@@ -47,6 +47,13 @@ type Stats struct {
 	// LogDropped is the number of log records that were dropped since the start because
 	// the log was too slow.
 	LogDropped uint64
+	// XDSStreams is the number of open xDS streams by their kind, such as "plain world".
+	XDSStreams map[string]int
+	// XDSBehind is the number of resources whose current version an xDS client has not accepted.
+	XDSBehind int
+	// XDSResponses and XDSRejections are the numbers of responses to xDS clients, and of those that
+	// were rejected, since the start.
+	XDSResponses, XDSRejections uint64
 }
 
 // breakerStates returns all values of the metric label for the state of a circuit breaker. Other
@@ -68,6 +75,12 @@ func (s *Stats) collect(out sink) {
 	out.gauge(score, float64(s.Score))
 	out.gauge(overrides, float64(s.Overrides))
 	s.collectWatch(out)
+	for kind, n := range s.XDSStreams {
+		out.gauge(xdsStreams, float64(n), kind)
+	}
+	out.gauge(xdsBehind, float64(s.XDSBehind))
+	out.counter(xdsResponses, float64(s.XDSResponses))
+	out.counter(xdsRejections, float64(s.XDSRejections))
 	if !s.LateAt.IsZero() {
 		out.gauge(lastLateWake, float64(s.LateAt.UnixMilli())/1000)
 	}

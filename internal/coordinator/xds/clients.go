@@ -154,9 +154,9 @@ func (s *Server) History(limit int) []*pb.XDSRejection {
 
 // Stats are numbers about a server.
 type Stats struct {
-	// Streams is the number of open streams, by rendering and by protocol. Index 1 of a rendering is
-	// the delta protocol, and 0 is the state of the world.
-	Streams [numRenderings][2]int
+	// Streams is the number of open streams by their kind: the rendering and the protocol, such as
+	// "plain world" or "spill-over delta". All four are present.
+	Streams map[string]int
 	// Services is the number of services. Subscribed is the number of resources for which streams ask.
 	Services, Subscribed int
 	// Behind is the number of resources whose current version a client has not accepted.
@@ -169,22 +169,23 @@ type Stats struct {
 func (s *Server) Stats() Stats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := Stats{Subscribed: s.catalog.subscribed, Responses: s.sent, Rejections: s.rejections}
-	for _, service := range s.catalog.services {
-		if service.exists {
-			all.Services++
-		}
+	all := Stats{Streams: map[string]int{}, Subscribed: s.catalog.subscribed, Responses: s.sent, Rejections: s.rejections}
+	for r := range numRenderings {
+		all.Streams[streamKind(r, false)], all.Streams[streamKind(r, true)] = 0, 0
 	}
+	all.Services = len(s.catalog.existing())
 	for _, st := range s.streams {
-		ses := st.session
-		protocol := 0
-		if ses.delta {
-			protocol = 1
-		}
-		all.Streams[ses.rendering][protocol]++
-		for _, sub := range ses.subscriptions {
+		all.Streams[streamKind(st.session.rendering, st.session.delta)]++
+		for _, sub := range st.session.subscriptions {
 			all.Behind += sub.behind(s.catalog)
 		}
 	}
 	return all
+}
+
+func streamKind(r Rendering, delta bool) string {
+	if delta {
+		return r.String() + " delta"
+	}
+	return r.String() + " world"
 }

@@ -73,10 +73,7 @@ func (s *Server) applyStep(step *feed.Step) {
 func changeOf(e *feed.Entry) Change {
 	return Change{
 		Service: e.ID.Service, Gone: e.Removed,
-		Endpoint: Endpoint{TLSNames: e.Spec.Traffic.TLSNames, Endpoint: routing.Endpoint{
-			Instance: e.ID.Instance, Address: e.Endpoint, Weight: e.Spec.Traffic.EffectiveWeight(),
-			Region: e.Spec.Region, Zone: e.Spec.Zone, Route: e.Route,
-		}},
+		Endpoint: Endpoint{Endpoint: routing.EndpointOf(&e.State), TLSNames: e.Spec.Traffic.TLSNames},
 	}
 }
 

@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -36,9 +35,6 @@ type Config struct {
 	// earlier run gets nothing before that. So its endpoint sets do not shrink to the instances that
 	// have registered first.
 	SettleAfter time.Duration
-	// Allow returns an error if the caller of a stream has no right to see addresses. The error ends
-	// the stream. Allow must be safe for concurrent use. nil allows every caller.
-	Allow func(ctx context.Context) error
 	// Certificates names the certificates for services that speak TLS.
 	Certificates Certificates
 	// MaxStreams, MaxNames and MaxSubscriptions are limits; 0 means the default.
@@ -53,9 +49,6 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
-	if c.Allow == nil {
-		c.Allow = func(context.Context) error { return nil }
-	}
 	if c.MaxStreams == 0 {
 		c.MaxStreams = DefaultMaxStreams
 	}
@@ -73,7 +66,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Server serves ADS. It sends nothing before Loaded is called. Its methods may be called concurrently.
+// Server serves ADS to callers that may see addresses; it does not check this itself. It sends nothing before Loaded is called. Its methods may be called concurrently.
 type Server struct {
 	discoverypb.UnimplementedAggregatedDiscoveryServiceServer
 	cfg Config

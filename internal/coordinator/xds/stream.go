@@ -66,9 +66,6 @@ func (s *Server) DeltaAggregatedResources(g discoverypb.AggregatedDiscoveryServi
 
 // serve serves one stream until it ends.
 func (s *Server) serve(ctx context.Context, st *stream) error {
-	if err := s.cfg.Allow(ctx); err != nil {
-		return wire.GRPC(err)
-	}
 	st.news = make(chan struct{}, 1)
 	if err := s.open(ctx, st); err != nil {
 		return wire.GRPC(err)
@@ -79,14 +76,28 @@ func (s *Server) serve(ctx context.Context, st *stream) error {
 	// The receiver ends when this handler returns, because gRPC then ends the stream.
 	go func() {
 		defer s.receivers.Done()
+		defer func() {
+			if p := recover(); p != nil {
+				stop(panicked{p})
+			}
+		}()
 		stop(s.receiveAll(st))
 	}()
 	err := s.sendAll(ctx, st)
-	if errors.Is(err, io.EOF) {
+	var p panicked
+	switch {
+	case errors.Is(err, io.EOF):
 		return nil // the client has ended the stream
+	case errors.As(err, &p):
+		panic(p.value) // the gRPC server handles panics of this goroutine only
 	}
 	return wire.GRPC(err)
 }
+
+// panicked is the error of a receiver that has panicked.
+type panicked struct{ value any }
+
+func (p panicked) Error() string { return fmt.Sprint(p.value) }
 
 // open registers a stream, if there is room for it.
 func (s *Server) open(ctx context.Context, st *stream) error {
