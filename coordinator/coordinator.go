@@ -136,8 +136,9 @@ func (c *Coordinator) newWatcher(targets *wire.Targets, calls *metrics.ClientCal
 
 func (c *Coordinator) newXDS() *xds.Server {
 	cfg := xds.Config{
-		Feed: c.registry.Feed(), Certificates: c.cfg.Certificates, Logger: c.cfg.Logger,
-		// c.metrics is made later. It is not nil when a client acknowledges something.
+		Feed: c.registry.Feed(), Certificates: c.cfg.XDSCertificates, Logger: c.cfg.Logger,
+		// c.api and c.metrics are made later. They are not nil when a client connects.
+		May:          func(ctx context.Context) func(string) bool { return c.api.MayLocate(ctx) },
 		Acknowledged: func(latency time.Duration) { c.metrics.ObserveXDS(latency) },
 	}
 	if c.registry.Feed().Len() <= 1 { // only the coordinator itself: the store had no registrations

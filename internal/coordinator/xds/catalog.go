@@ -166,7 +166,7 @@ func (c *catalog) addToWildcards(s *service) {
 	for k := range c.wildcards {
 		for r := range c.wildcards[k] {
 			for sub := range c.wildcards[k][r] {
-				sub.subscribe(c, s.name, byWildcard)
+				sub.include(c, s.name)
 			}
 		}
 	}
@@ -188,13 +188,13 @@ func (c *catalog) takeAwake() []*session {
 	return all
 }
 
-// contentFor returns what a client gets for a resource, if the last version that it has is has. It
-// returns nil if the resource does not exist. If the service does not exist any more, a client keeps
+// contentFor returns what a client gets for a resource of a service, if the last version that it has is
+// has. It returns nil if the resource does not exist. If the service does not exist any more, a client keeps
 // what it has, and its endpoint set becomes empty. So the calls of gRPC can wait for the service.
 func (c *catalog) contentFor(r *resource, has version) *content {
 	s := r.service
 	switch {
-	case s == nil || !s.exists && !has.real():
+	case !s.exists && !has.real():
 		return nil
 	case s.exists && r.kind == endpointSets:
 		return s.now.endpointSets[r.rendering]

@@ -32,6 +32,7 @@ type session struct {
 	peer      string
 	since     time.Time
 	maxNames  int // largest number of names
+	may       func(service string) bool
 	rendering Rendering
 	node      node
 
