@@ -21,14 +21,14 @@ AGAINST ?=
 SEQUENTIAL := internal/arch|internal/machine|internal/mesh
 # Modules of their own in this repository. They import peers and drivers that the main
 # module must not require.
-MODULES := $(patsubst %/go.mod,%,$(wildcard bench/go.mod compat/go.mod))
+MODULES := $(patsubst %/go.mod,%,$(wildcard bench/go.mod compat/go.mod compat/bed/go.mod))
 # The build tags that `make lint` checks, each by itself: a file that compiles with a tag
 # may not compile without it.
 LINTTAGS := e2e planted soak
 
 .PHONY: help
 help: ## Describe useful make targets
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "}; {printf "%-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "}; {printf "%-15s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## Build bin/meshhealth
@@ -61,6 +61,13 @@ compat: ## Compare with the metrics of others, and check real servers
 		dpkg -s $$p >/dev/null 2>&1 || { apt-get install -y -qq $$p >/dev/null 2>&1 || echo "compat: $$p is not installed and could not be installed"; }; \
 	done
 	$(GO) test -C compat -race -count=1 -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT| *--- PASS|redis:)'
+
+# tools/kubebinaries.sh keeps what it builds outside of the checkout. Each package that has tests with
+# the tag kube is listed here, with the folder of its module.
+.PHONY: compat-kube
+compat-kube: ## Run the tests against real Kubernetes and Istio (cold 10 min)
+	@MESHHEALTH_KUBE_BINARIES=$$(GO='$(GO)' tools/kubebinaries.sh); export MESHHEALTH_KUBE_BINARIES; \
+	$(GO) test -C compat/bed -tags kube -race -count=1 -timeout 20m -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT|=== NAME)'
 
 .PHONY: soak
 soak: strace ## Run the tests that have no time limit

@@ -1,0 +1,119 @@
+//go:build kube
+
+package bed_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/compat/bed"
+)
+
+const (
+	cluster = "outbound|9000||hello.shop.mesh"
+	entries = "/apis/networking.istio.io/v1/namespaces/shop/workloadentries/hello-"
+)
+
+// TestWorkloadEntry follows the Healthy condition of a WorkloadEntry through istiod to the calls of a
+// gRPC client.
+func TestWorkloadEntry(t *testing.T) {
+	b := bed.Start(t, bed.Options{Istio: true})
+	b.Admin.Apply(t, mesh(3))
+	var addresses []string
+	for i := range 3 {
+		address := fmt.Sprintf("10.2.1.%d:9000", i+1)
+		b.Service(t, bed.ServiceOptions{Service: "hello", Instance: fmt.Sprint(i), Address: address})
+		setHealthy(t, b, i, "True")
+		addresses = append(addresses, address)
+	}
+	endpoints := b.Endpoints(t, "shop", cluster)
+	endpoints.Await(t, addresses...)
+
+	load := b.Load(t, b.Dial(t, "shop", "xds:///hello.shop.mesh:9000"), 4)
+	for _, address := range addresses {
+		load.Next(t, address)
+	}
+	var removed, added, quiet, used []time.Duration
+	for range 10 {
+		wrote := time.Now()
+		setHealthy(t, b, 2, "False")
+		removed = append(removed, endpoints.Await(t, addresses[:2]...).At.Sub(wrote))
+		quiet = append(quiet, load.Quiet(t, addresses[2], 300*time.Millisecond).Sub(wrote))
+
+		wrote = time.Now()
+		setHealthy(t, b, 2, "True")
+		used = append(used, load.Next(t, addresses[2]).Sub(wrote))
+		added = append(added, endpoints.Await(t, addresses...).At.Sub(wrote))
+	}
+	report(t, "False -> EDS without the entry", removed)
+	report(t, "False -> end of its last call", quiet)
+	report(t, "True -> EDS with the entry", added)
+	report(t, "True -> its first call", used)
+	calls, failed := load.Stop()
+	t.Logf("calls: %v, failed: %d", calls, len(failed))
+	if len(failed) > 0 {
+		t.Errorf("%d calls failed, first %v", len(failed), failed[0])
+	}
+}
+
+// TestIstiodKeeps shows what istiod does while the API server is away and after its own restart.
+func TestIstiodKeeps(t *testing.T) {
+	b := bed.Start(t, bed.Options{Istio: true})
+	b.Admin.Apply(t, mesh(2))
+	setHealthy(t, b, 0, "True")
+	setHealthy(t, b, 1, "False")
+	b.Endpoints(t, "shop", cluster).Await(t, "10.2.1.1:9000")
+
+	b.APIServer.Kill()
+	b.Endpoints(t, "shop", cluster).Await(t, "10.2.1.1:9000")
+	b.APIServer.Start()
+	b.Istiod.Kill()
+	b.Istiod.Start()
+	t.Logf("istiod restarted in %d ms", b.Istiod.Took.Milliseconds())
+	endpoints := b.Endpoints(t, "shop", cluster)
+	endpoints.Await(t, "10.2.1.1:9000")
+	setHealthy(t, b, 1, "True")
+	endpoints.Await(t, "10.2.1.1:9000", "10.2.1.2:9000")
+}
+
+// mesh is a service hello.shop.mesh with entries at 10.2.1.1 and following, whose health istiod follows.
+func mesh(n int) string {
+	var s strings.Builder
+	s.WriteString(`
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {namespace: shop, name: hello}
+spec:
+  hosts: [hello.shop.mesh]
+  location: MESH_INTERNAL
+  resolution: STATIC
+  ports: [{number: 9000, name: grpc, protocol: GRPC}]
+  workloadSelector: {labels: {app: hello}}
+`)
+	for i := range n {
+		fmt.Fprintf(&s, `---
+apiVersion: networking.istio.io/v1
+kind: WorkloadEntry
+metadata:
+  namespace: shop
+  name: hello-%d
+  annotations: {proxy.istio.io/health-checks-enabled: "true"}
+spec: {address: 10.2.1.%d, labels: {app: hello}}
+`, i, i+1)
+	}
+	return s.String()
+}
+
+func setHealthy(t *testing.T, b *bed.Bed, entry int, status string) {
+	t.Helper()
+	b.Admin.Call(t, http.MethodPatch, fmt.Sprint(entries, entry, "/status"), bed.Object{
+		"status": bed.Object{"conditions": []bed.Object{{"type": "Healthy", "status": status}}},
+	})
+}
