@@ -13,13 +13,18 @@ GO=${GO:-go}
 cache=${MESHHEALTH_KUBE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/meshhealth}
 mkdir -p "$cache"
 exec 9>"$cache/lock"
-flock 9 # another checkout may build the same
 export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false ${GOFLAGS:-}"
 
 say() { echo "compat-kube: $*" >&2; }
 lack() {
 	say "$1 is missing: $2"
 	exit 1
+}
+
+# Another checkout may build the same.
+flock -n 9 || {
+	say "waiting for another build, which has locked $cache/lock"
+	flock 9
 }
 
 # key is the hash of what a module's programs are built from, and of this script.
@@ -47,7 +52,8 @@ build() {
 		touch "$dir"
 		return
 	fi
-	rm -rf "$dir.new" && mkdir "$dir.new"
+	rm -rf "$cache/$module"-*.new # of builds that were interrupted
+	mkdir "$dir.new"
 	for package in "$@"; do
 		name=${package##*/} start=$SECONDS
 		say "building $name; without a build cache this takes minutes"
@@ -79,7 +85,8 @@ findetcd() {
 	trap "rm -rf '$tmp'" EXIT
 	(
 		cd "$tmp"
-		apt-get download -qq etcd-server >&2 || { apt-get update -qq >&2 && apt-get download -qq etcd-server >&2; }
+		download=(apt-get -qq -o APT::Sandbox::User=root download etcd-server) # apt's own user may not write here
+		"${download[@]}" >&2 || { apt-get update -qq >&2 && "${download[@]}" >&2; }
 		dpkg -x etcd-server_*.deb x
 	) || lack etcd "it is not in the PATH, and Debian's package etcd-server could not be fetched"
 	rm -rf "$cache/etcd-debian"

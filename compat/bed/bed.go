@@ -169,8 +169,7 @@ func (b *Bed) startKubelet(t testing.TB) {
 	t.Helper()
 	b.Kubelet = Launch(t, Command{
 		Name: "hollow", Path: b.bin("hollow"), Dir: b.Dir,
-		Args: []string{"--kubeconfig=" + b.Admin.Kubeconfig(), "--name=" + NodeName, "--ip=" + nodeIP},
-		Env:  []string{"TMPDIR=" + b.folder(t, "kubelet")},
+		Args: []string{"--kubeconfig=" + b.Admin.Kubeconfig(), "--name=" + NodeName, "--ip=" + nodeIP, "--dir=" + b.folder(t, "kubelet")},
 		Ready: func(ctx context.Context) error {
 			var node Object
 			if err := b.Admin.get(ctx, "/api/v1/nodes/"+NodeName, &node); err != nil {

@@ -14,8 +14,6 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-const podPath = "/api/v1/namespaces/default/pods/hello-a"
-
 // gate is the condition of the tests. It belongs to nobody but them.
 const gate = "test.meshhealth.dev/gate"
 
@@ -49,67 +47,73 @@ func TestComponents(t *testing.T) {
 	b.Admin.Await(t, "/api/v1/nodes/"+bed.NodeName, "Ready", bed.Condition("Ready", "True"))
 }
 
-// TestGate follows a readiness gate from the Pod to the EndpointSlice. The kubelet probes a real server.
+// TestGate follows the readiness gates of Pods to the EndpointSlice. The kubelet probes real servers.
 func TestGate(t *testing.T) {
+	const pods = 10
 	b := bed.Start(t, bed.Options{Kubelet: true})
-	service := b.Service(t, bed.ServiceOptions{Service: "hello", Instance: "a", Address: "10.2.9.9:9000"})
-	b.Admin.Apply(t, `
-apiVersion: v1
-kind: Service
-metadata: {name: hello}
-spec:
-  selector: {app: hello}
-  ports: [{name: grpc, port: 9000, targetPort: 9000}]
----
-`+pod("a", "10.2.9.9"))
-	b.Admin.Await(t, podPath, "ContainersReady by the probe", bed.Condition("ContainersReady", "True"))
-	o := b.Admin.Await(t, podPath, "not Ready without the gate", bed.Condition("Ready", "False"))
-	if ip := o.Text("status", "podIP"); ip != "10.2.9.9" {
-		t.Errorf("the Pod has the address %q", ip)
+	b.Admin.Apply(t, service)
+	process := b.Service(t, bed.ServiceOptions{Service: "hello", Instance: "a", Address: "0.0.0.0:9000"})
+	for i := range pods {
+		b.Admin.Apply(t, pod(i))
 	}
-	if got := o.ConditionStatus(gate); got != "" {
-		t.Errorf("nobody set the gate, and it is %q", got)
+	for i := range pods {
+		b.Admin.Await(t, podPath(i), "ContainersReady by the probe", bed.Condition("ContainersReady", "True"))
+		o := b.Admin.Await(t, podPath(i), "not Ready without the gate", bed.Condition("Ready", "False"))
+		if ip := o.Text("status", "podIP"); ip != podIP(i) {
+			t.Errorf("the Pod has the address %q", ip)
+		}
+		if got := o.ConditionStatus(gate); got != "" {
+			t.Errorf("nobody set the gate, and it is %q", got)
+		}
 	}
 
 	slices := b.Admin.Watch(t, "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name%3Dhello")
-	pods := b.Admin.Watch(t, podPath)
-	var ready, listed []time.Duration
-	for i := range 10 {
-		status := []string{"True", "False"}[i%2]
+	var ready, listed, again []time.Duration
+	for i := range pods {
+		events := b.Admin.Watch(t, podPath(i))
 		wrote := time.Now()
-		setGate(t, b, status)
-		ready = append(ready, await(t, pods, bed.Condition("Ready", status)).Sub(wrote))
-		listed = append(listed, await(t, slices, endpointReady(status == "True")).Sub(wrote))
+		setGate(t, b, i, "True")
+		ready = append(ready, await(t, events, bed.Condition("Ready", "True")).Sub(wrote))
+		listed = append(listed, await(t, slices, endpointReady(i, true)).Sub(wrote))
 	}
-	report(t, "gate written -> Pod Ready", ready)
-	report(t, "gate written -> EndpointSlice", listed)
+	report(t, "gate True -> Pod Ready", ready)
+	report(t, "gate True -> EndpointSlice", listed)
 
-	setGate(t, b, "True")
-	await(t, pods, bed.Condition("Ready", "True"))
+	// The kubelet looks at a Pod that has just changed once a second.
+	events := b.Admin.Watch(t, podPath(0))
+	for i := range 6 {
+		status := []string{"False", "True"}[i%2]
+		wrote := time.Now()
+		setGate(t, b, 0, status)
+		again = append(again, await(t, events, bed.Condition("Ready", status)).Sub(wrote))
+		await(t, slices, endpointReady(0, status == "True"))
+	}
+	report(t, "gate changed again -> Pod Ready", again)
+
 	for _, c := range []struct {
 		what   string
 		change func()
 		ready  string
 	}{
-		{"NOT_SERVING", func() { service.Set(t, health.NotServing) }, "False"},
-		{"SERVING", func() { service.Set(t, health.Serving) }, "True"},
-		{"DEGRADED and NOT_SERVING", func() { service.Set(t, health.Degraded); service.Set(t, health.NotServing) }, "False"},
-		{"DEGRADED", func() { service.Set(t, health.Degraded) }, "True"},
-		{"process killed", service.Kill, "False"},
-		{"process started", service.Start, "True"},
-		{"process paused", service.Pause, "False"},
-		{"process resumed", service.Resume, "True"},
+		{"NOT_SERVING", func() { process.Set(t, health.NotServing) }, "False"},
+		{"SERVING", func() { process.Set(t, health.Serving) }, "True"},
+		{"DEGRADED and NOT_SERVING", func() { process.Set(t, health.Degraded); process.Set(t, health.NotServing) }, "False"},
+		{"DEGRADED", func() { process.Set(t, health.Degraded) }, "True"},
+		{"process killed", process.Kill, "False"},
+		{"process started", process.Start, "True"},
+		{"process paused", process.Pause, "False"},
+		{"process resumed", process.Resume, "True"},
 	} {
 		began := time.Now()
 		c.change()
-		t.Logf("%s -> Ready %s: %d ms", c.what, c.ready, await(t, pods, bed.Condition("Ready", c.ready)).Sub(began).Milliseconds())
+		t.Logf("%s -> Ready %s: %d ms", c.what, c.ready, await(t, events, bed.Condition("Ready", c.ready)).Sub(began).Milliseconds())
 	}
 }
 
 // TestServiceAccount has a user with the right to write the status of Pods, and to do nothing else.
 func TestServiceAccount(t *testing.T) {
 	b := bed.Start(t, bed.Options{Kubelet: true})
-	b.Admin.Apply(t, pod("a", "10.2.9.9")+`
+	b.Admin.Apply(t, pod(0)+`
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -131,11 +135,11 @@ metadata: {name: mesh}
 		method, path, contentType, body string
 		want                            int
 	}{
-		{"PATCH", podPath + "/status", bed.StrategicPatch, gatePatch("True"), http.StatusOK},
-		{"PATCH", podPath, bed.MergePatch, `{"metadata":{"labels":{"a":"b"}}}`, http.StatusForbidden},
-		{"GET", podPath, "", "", http.StatusForbidden},
+		{"PATCH", podPath(0) + "/status", bed.StrategicPatch, gatePatch("True"), http.StatusOK},
+		{"PATCH", podPath(0), bed.MergePatch, `{"metadata":{"labels":{"a":"b"}}}`, http.StatusForbidden},
+		{"GET", podPath(0), "", "", http.StatusForbidden},
 		{"GET", "/api/v1/namespaces/default/secrets", "", "", http.StatusForbidden},
-		{"DELETE", podPath, "", "", http.StatusForbidden},
+		{"DELETE", podPath(0), "", "", http.StatusForbidden},
 	} {
 		status, answer, err := writer.Do(t.Context(), c.method, c.path, c.contentType, []byte(c.body))
 		if err != nil {
@@ -145,18 +149,31 @@ metadata: {name: mesh}
 			t.Errorf("%s %s: %d, want %d: %.300s", c.method, c.path, status, c.want, answer)
 		}
 	}
-	if got := b.Admin.Get(t, podPath).ConditionStatus(gate); got != "True" {
+	if got := b.Admin.Get(t, podPath(0)).ConditionStatus(gate); got != "True" {
 		t.Errorf("the gate is %q after the patch", got)
 	}
 }
 
+const service = `
+apiVersion: v1
+kind: Service
+metadata: {name: hello}
+spec:
+  selector: {app: hello}
+  ports: [{name: grpc, port: 9000, targetPort: 9000}]
+`
+
+func podIP(i int) string { return fmt.Sprintf("10.2.9.%d", i+1) }
+
+func podPath(i int) string { return fmt.Sprintf("/api/v1/namespaces/default/pods/hello-%d", i) }
+
 // pod is a Pod with a gate and a gRPC probe.
-func pod(name, ip string) string {
+func pod(i int) string {
 	return fmt.Sprintf(`
 apiVersion: v1
 kind: Pod
 metadata:
-  name: hello-%s
+  name: hello-%d
   labels: {app: hello}
   annotations: {%s: %s}
 spec:
@@ -168,30 +185,33 @@ spec:
   - name: main
     image: none
     readinessProbe: {grpc: {port: 9000}, periodSeconds: 1, failureThreshold: 1}
-`, name, bed.PodIPAnnotation, ip, bed.NodeName, gate)
+`, i, bed.PodIPAnnotation, podIP(i), bed.NodeName, gate)
 }
 
 func gatePatch(status string) string {
 	return fmt.Sprintf(`{"status":{"conditions":[{"type":%q,"status":%q}]}}`, gate, status)
 }
 
-func setGate(t *testing.T, b *bed.Bed, status string) {
+func setGate(t *testing.T, b *bed.Bed, i int, status string) {
 	t.Helper()
-	code, answer, err := b.Admin.Do(t.Context(), http.MethodPatch, podPath+"/status", bed.StrategicPatch, []byte(gatePatch(status)))
+	code, answer, err := b.Admin.Do(t.Context(), http.MethodPatch, podPath(i)+"/status", bed.StrategicPatch, []byte(gatePatch(status)))
 	if err != nil || code != http.StatusOK {
 		t.Fatalf("%d %.500s, %v", code, answer, err)
 	}
 }
 
-// endpointReady reports whether the only endpoint of an EndpointSlice is ready, or not.
-func endpointReady(want bool) func(bed.Object) bool {
+// endpointReady reports whether the endpoint of a Pod in an EndpointSlice is ready, or not.
+func endpointReady(i int, want bool) func(bed.Object) bool {
 	return func(o bed.Object) bool {
 		endpoints, _ := o["endpoints"].([]any)
-		if len(endpoints) != 1 {
-			return false
+		for _, e := range endpoints {
+			fields, _ := e.(map[string]any)
+			endpoint := bed.Object(fields)
+			if endpoint.Text("targetRef", "name") == fmt.Sprintf("hello-%d", i) {
+				return endpoint.At("conditions", "ready") == want
+			}
 		}
-		endpoint, _ := endpoints[0].(map[string]any)
-		return bed.Object(endpoint).At("conditions", "ready") == want
+		return false
 	}
 }
 

@@ -130,8 +130,8 @@ func (c *Client) request(ctx context.Context, method, path, contentType string, 
 	return request, nil
 }
 
-// object sends one request and reads the object in the answer. Any HTTP status but 2xx is an error.
-func (c *Client) object(ctx context.Context, method, path, contentType string, body []byte, into *Object) error {
+// decode sends one request and reads the JSON of the answer. Any HTTP status but 2xx is an error.
+func (c *Client) decode(ctx context.Context, method, path, contentType string, body []byte, into any) error {
 	status, answer, err := c.Do(ctx, method, path, contentType, body)
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func (c *Client) object(ctx context.Context, method, path, contentType string, b
 }
 
 func (c *Client) get(ctx context.Context, path string, into *Object) error {
-	return c.object(ctx, http.MethodGet, path, "", nil, into)
+	return c.decode(ctx, http.MethodGet, path, "", nil, into)
 }
 
 // ready says why a health page does not answer with 200.
@@ -173,7 +173,7 @@ func (c *Client) Call(t testing.TB, method, path string, body Object) Object {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var answer Object
-	if err := c.object(ctx, method, path, contentType, text, &answer); err != nil {
+	if err := c.decode(ctx, method, path, contentType, text, &answer); err != nil {
 		t.Fatal(err)
 	}
 	return answer
@@ -205,12 +205,12 @@ type Event struct {
 }
 
 // Watch returns the objects of a collection, or one object, and then each change. The path may have a
-// query. The channel is closed when the stream or the test ends. It holds 10,000 events; a test that
-// reads more slowly than that makes the stream wait.
+// query. Changes that are made after Watch has returned are never missed. The channel is closed when
+// the stream or the test ends. It holds 10,000 events; a test that reads more slowly makes the stream wait.
 func (c *Client) Watch(t testing.TB, path string) <-chan Event {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	stream, err := c.stream(ctx, path)
+	first, stream, err := c.listWatch(ctx, path)
 	if err != nil {
 		cancel()
 		t.Fatal(err)
@@ -220,7 +220,7 @@ func (c *Client) Watch(t testing.TB, path string) <-chan Event {
 		defer close(done)
 		defer close(events)
 		defer stream.Close()
-		_ = read(stream, func(e Event) error {
+		_ = read(first, stream, func(e Event) error {
 			select {
 			case events <- e:
 				return nil
@@ -233,28 +233,39 @@ func (c *Client) Watch(t testing.TB, path string) <-chan Event {
 	return events
 }
 
-// stream opens the watch of a path. An object is watched through its collection.
-func (c *Client) stream(ctx context.Context, object string) (io.ReadCloser, error) {
+// listWatch lists the objects of a path and opens the stream of later changes. An object is listed
+// and watched through its collection. A watch without a list is no alternative: with the etcd of Debian
+// the API server cannot tell when its cache is up to date, and the watch fails after 3 s.
+func (c *Client) listWatch(ctx context.Context, object string) (first []Event, stream io.ReadCloser, err error) {
 	collection, query, _ := strings.Cut(object, "?")
-	query = "watch=1&" + query
 	if parts := strings.Split(strings.Trim(collection, "/"), "/"); names(parts) {
 		query += "&fieldSelector=metadata.name%3D" + path.Base(collection)
 		collection = path.Dir(collection)
 	}
-	request, err := c.request(ctx, http.MethodGet, collection+"?"+query, "", nil)
+	var list struct {
+		Items    []Object
+		Metadata struct{ ResourceVersion string }
+	}
+	if err := c.decode(ctx, http.MethodGet, collection+"?"+query, "", nil, &list); err != nil {
+		return nil, nil, err
+	}
+	for _, o := range list.Items {
+		first = append(first, Event{Type: "ADDED", Object: o, At: time.Now()})
+	}
+	request, err := c.request(ctx, http.MethodGet, collection+"?watch=1&resourceVersion="+list.Metadata.ResourceVersion+"&"+query, "", nil)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	reply, err := c.http.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if reply.StatusCode != http.StatusOK {
 		defer reply.Body.Close()
 		text, _ := io.ReadAll(io.LimitReader(reply.Body, 1000))
-		return nil, fmt.Errorf("GET %s: %s: %s", request.URL, reply.Status, text)
+		return nil, nil, fmt.Errorf("GET %s: %s: %s", request.URL, reply.Status, text)
 	}
-	return reply.Body, nil
+	return first, reply.Body, nil
 }
 
 // names reports whether the parts of a path name an object: a resource and a name follow the version
@@ -268,13 +279,21 @@ func names(parts []string) bool {
 	return len(rest)%2 == 0 && len(rest) > 0
 }
 
-// read calls do for each event of a stream until it fails or the stream ends.
-func read(stream io.Reader, do func(Event) error) error {
+// read calls do for the first events, and for each event of a stream until it fails or the stream ends.
+func read(first []Event, stream io.Reader, do func(Event) error) error {
+	for _, e := range first {
+		if err := do(e); err != nil {
+			return err
+		}
+	}
 	decoder := json.NewDecoder(stream)
 	for {
 		var e Event
 		if err := decoder.Decode(&e); err != nil {
 			return err
+		}
+		if e.Type == "ERROR" {
+			return fmt.Errorf("the watch ended: %v", e.Object["message"])
 		}
 		e.At = time.Now()
 		if err := do(e); err != nil {
@@ -286,18 +305,18 @@ func read(stream io.Reader, do func(Event) error) error {
 var errFound = errors.New("found")
 
 // Await waits until an object satisfies ok, and returns it. The object need not exist yet. The test
-// fails after a minute, with the words of what.
+// fails after a minute, with the words of what, or if the API server cannot be asked.
 func (c *Client) Await(t testing.TB, path, what string, ok func(Object) bool) Object {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var last Object
 	for {
-		stream, err := c.stream(ctx, path)
+		first, stream, err := c.listWatch(ctx, path)
 		if err != nil {
 			t.Fatalf("%s: awaited %s: %v", path, what, err)
 		}
-		err = read(stream, func(e Event) error {
+		err = read(first, stream, func(e Event) error {
 			last = e.Object
 			if e.Type != "DELETED" && ok(last) {
 				return errFound

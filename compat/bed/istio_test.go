@@ -59,6 +59,49 @@ func TestWorkloadEntry(t *testing.T) {
 	}
 }
 
+// TestPodsThroughIstio follows the gates of Pods through the kubelet, the EndpointSlice and istiod to the
+// calls of a gRPC client.
+func TestPodsThroughIstio(t *testing.T) {
+	const pods = 4
+	b := bed.Start(t, bed.Options{Kubelet: true, Istio: true})
+	b.Admin.Apply(t, service)
+	b.Service(t, bed.ServiceOptions{Service: "hello", Instance: "a", Address: "0.0.0.0:9000"})
+	var addresses []string
+	for i := range pods {
+		b.Admin.Apply(t, pod(i))
+		addresses = append(addresses, podIP(i)+":9000")
+	}
+	for i := range pods {
+		b.Admin.Await(t, podPath(i), "ContainersReady by the probe", bed.Condition("ContainersReady", "True"))
+		setGate(t, b, i, "True")
+	}
+	endpoints := b.Endpoints(t, "default", "outbound|9000||hello.default.svc.cluster.local")
+	endpoints.Await(t, addresses...)
+	load := b.Load(t, b.Dial(t, "default", "xds:///hello.default.svc.cluster.local:9000"), 4)
+	for _, address := range addresses {
+		load.Next(t, address)
+	}
+	var quiet, used []time.Duration
+	for i := range pods - 1 {
+		wrote := time.Now()
+		setGate(t, b, i, "False")
+		quiet = append(quiet, load.Quiet(t, addresses[i], 2*time.Second).Sub(wrote))
+	}
+	endpoints.Await(t, addresses[pods-1])
+	for i := range pods - 1 {
+		wrote := time.Now()
+		setGate(t, b, i, "True")
+		used = append(used, load.Next(t, addresses[i]).Sub(wrote))
+	}
+	report(t, "gate False -> end of its last call", quiet)
+	report(t, "gate True -> its first call", used)
+	calls, failed := load.Stop()
+	t.Logf("calls: %v, failed: %d", calls, len(failed))
+	if len(failed) > 0 {
+		t.Errorf("%d calls failed, first %v", len(failed), failed[0])
+	}
+}
+
 // TestIstiodKeeps shows what istiod does while the API server is away and after its own restart.
 func TestIstiodKeeps(t *testing.T) {
 	b := bed.Start(t, bed.Options{Istio: true})
@@ -72,7 +115,7 @@ func TestIstiodKeeps(t *testing.T) {
 	b.APIServer.Start()
 	b.Istiod.Kill()
 	b.Istiod.Start()
-	t.Logf("istiod restarted in %d ms", b.Istiod.Took.Milliseconds())
+	t.Logf("restarted: API server in %d ms, istiod in %d ms", b.APIServer.Took.Milliseconds(), b.Istiod.Took.Milliseconds())
 	endpoints := b.Endpoints(t, "shop", cluster)
 	endpoints.Await(t, "10.2.1.1:9000")
 	setHealthy(t, b, 1, "True")

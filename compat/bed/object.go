@@ -22,13 +22,16 @@ type Object map[string]any
 
 // At returns the value at a path of fields, or nil.
 func (o Object) At(fields ...string) any {
-	var value any = map[string]any(o)
+	var value any = o
 	for _, field := range fields {
-		m, ok := value.(map[string]any)
-		if !ok {
+		switch m := value.(type) {
+		case Object:
+			value = m[field]
+		case map[string]any:
+			value = m[field]
+		default:
 			return nil
 		}
-		value = m[field]
 	}
 	return value
 }
@@ -63,8 +66,14 @@ func (o Object) ConditionStatus(kind string) string {
 func (c *Client) Apply(t testing.TB, manifests string) {
 	t.Helper()
 	decoder := yaml.NewDecoder(strings.NewReader(manifests))
+	var definitions []string
+	defer func() {
+		for _, path := range definitions {
+			c.Await(t, path, "Established", Condition("Established", "True"))
+		}
+	}()
 	for {
-		var o Object
+		var o map[string]any
 		err := decoder.Decode(&o)
 		if errors.Is(err, io.EOF) {
 			return
@@ -73,12 +82,16 @@ func (c *Client) Apply(t testing.TB, manifests string) {
 			t.Fatal(err)
 		}
 		if o != nil {
-			c.apply(t, o)
+			path := c.apply(t, o)
+			if o["kind"] == "CustomResourceDefinition" {
+				definitions = append(definitions, path)
+			}
 		}
 	}
 }
 
-func (c *Client) apply(t testing.TB, o Object) {
+// apply creates or changes one object, and returns its path.
+func (c *Client) apply(t testing.TB, o Object) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -91,12 +104,10 @@ func (c *Client) apply(t testing.TB, o Object) {
 		t.Fatal(err)
 	}
 	var applied Object
-	if err := c.object(ctx, http.MethodPatch, path+"?fieldManager=bed&force=true", ApplyPatch, text, &applied); err != nil {
+	if err := c.decode(ctx, http.MethodPatch, path+"?fieldManager=bed&force=true", ApplyPatch, text, &applied); err != nil {
 		t.Fatal(err)
 	}
-	if o.Text("kind") == "CustomResourceDefinition" {
-		c.Await(t, path, "Established", Condition("Established", "True"))
-	}
+	return path
 }
 
 // path returns the path of an object. It asks the API server for the plural of the kind, which a new

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // patience bounds waiting for what is sure to come.
@@ -145,8 +147,21 @@ func (p *Process) end(s syscall.Signal) {
 	p.cmd = nil
 }
 
-// Pause stops the program until Resume: it answers nothing, and its connections stay open.
-func (p *Process) Pause() { p.signal(syscall.SIGSTOP) }
+// Pause stops the program until Resume: it answers nothing, and its connections stay open. It returns
+// when all threads have stopped.
+func (p *Process) Pause() {
+	p.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	for {
+		err := unix.Waitid(unix.P_PID, p.PID(), nil, unix.WSTOPPED|unix.WNOWAIT, nil)
+		if err == nil {
+			return
+		}
+		if err != unix.EINTR {
+			p.t.Fatalf("%s did not stop: %v", p.command.Name, err)
+		}
+	}
+}
 
 // Resume continues a paused program.
 func (p *Process) Resume() { p.signal(syscall.SIGCONT) }
@@ -201,7 +216,7 @@ func (p *Process) signal(s syscall.Signal) {
 
 // tail returns the last lines of a file.
 func tail(name string) string {
-	const lines = 40
+	const lines = 25
 	text, err := os.ReadFile(name)
 	if err != nil {
 		return err.Error()

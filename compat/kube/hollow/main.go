@@ -12,6 +12,8 @@ import (
 	"context"
 	"flag"
 	"log"
+	"os"
+	"path/filepath"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -30,6 +32,7 @@ func main() {
 	name := flag.String("name", "node-0", "the name of the node")
 	ip := flag.String("ip", "10.2.0.1", "the address of the node, which an interface has and which is not in 127.0.0.0/8")
 	maxPods := flag.Int("max-pods", 1100, "how many Pods the node accepts")
+	dir := flag.String("dir", "", "the folder for the files of the kubelet")
 	flag.Parse()
 	log.SetFlags(0)
 
@@ -43,8 +46,10 @@ func main() {
 		log.Fatalf("--kubeconfig: %v", err)
 	}
 
-	// The folders of the kubelet are below TMPDIR. It does not delete them.
 	flags, settings := kubemark.GetHollowKubeletConfig(&kubemark.HollowKubeletOptions{NodeName: *name, MaxPods: *maxPods})
+	_ = os.RemoveAll(flags.RootDirectory) // a new folder in /tmp, which nobody would remove
+	flags.RootDirectory = *dir
+	settings.StaticPodPath, settings.PodLogsDir = "", filepath.Join(*dir, "logs")
 	flags.NodeIP = *ip
 	settings.EnableServer, settings.ReadOnlyPort = false, 0
 	settings.MakeIPTablesUtilChains = false // it would change the rules of the machine
