@@ -42,7 +42,7 @@ func (c *Cluster) Follow(ctx context.Context, kind plan.Kind, do func(Event)) {
 		}
 	}
 	objects := c.dynamic.Resource(resources[kind]).Namespace(c.cfg.Namespace)
-	lists := &cache.ListWatch{
+	lists := listWatch{&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			o.LabelSelector = plan.Follow
 			list, err := objects.List(ctx, o)
@@ -55,12 +55,19 @@ func (c *Cluster) Follow(ctx context.Context, kind plan.Kind, do func(Event)) {
 			failed(err)
 			return w, err
 		},
-	}
+	}}
 	backoff := watchBackoff
 	r := cache.NewReflectorWithOptions(lists, &unstructured.Unstructured{}, &sink{c: c, kind: kind, do: do},
 		cache.ReflectorOptions{Name: kind.String(), Backoff: &backoff})
 	r.RunWithContext(ctx)
 }
+
+// listWatch does not ask for a list as a part of a watch. With an older etcd, such a watch fails after
+// several seconds.
+type listWatch struct{ *cache.ListWatch }
+
+// IsWatchListSemanticsUnSupported is read by the reflector.
+func (listWatch) IsWatchListSemanticsUnSupported() bool { return true }
 
 // sink is the store of a reflector. It passes on what it is told, and keeps nothing.
 type sink struct {
