@@ -40,8 +40,15 @@ func start(t *testing.T, o bed.Options) *rig {
 	t.Helper()
 	r := &rig{Bed: bed.Start(t, o), t: t, mesh: bed.FreePort(t), meshHTTP: bed.FreePort(t)}
 	config := filepath.Join(r.Dir, "meshhealth.yaml")
-	text := fmt.Sprintf("listen: %s\nhttp: %s\ndata_dir: %s\ntargets: {allow: [127.0.0.0/8, 10.2.0.0/16]}\n",
-		r.mesh, r.meshHTTP, filepath.Join(r.Dir, "mesh-data"))
+	// The tests change statuses more often than flap damping permits, and do not wait for silence as
+	// long as a user should.
+	text := fmt.Sprintf(`
+listen: %s
+http: %s
+data_dir: %s
+targets: {allow: [127.0.0.0/8, 10.2.0.0/16]}
+policy: {flap_half_life: 0s, unreachable_after: 3s, amnesty: 5s}
+`, r.mesh, r.meshHTTP, filepath.Join(r.Dir, "mesh-data"))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

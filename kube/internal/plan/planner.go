@@ -33,8 +33,8 @@ type Planner struct {
 	snapshot    snapshot
 	imports     imports
 	heard       time.Time // when the coordinator was last heard
-	undecided map[*object]struct{}
-	blind     bool // true if the undecided objects were decided without the coordinator
+	undecided   map[*object]struct{}
+	blind       bool // true if the undecided objects were decided without the coordinator
 
 	queue  []*object // objects that may need a write, in the order in which this was noticed
 	burst  []*object // objects of the present burst that were not written yet

@@ -1,0 +1,161 @@
+//go:build kube
+
+package kubewriter_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/meshhealth/meshhealth/compat/bed"
+	"github.com/meshhealth/meshhealth/health"
+)
+
+// TestThousandPods has 1,000 Pods that change together. There is no kubelet: the test sets the addresses
+// of the Pods, and one process answers at all of them.
+func TestThousandPods(t *testing.T) {
+	const pods = 1000
+	r := start(t, bed.Options{})
+	process := r.Service(t, bed.ServiceOptions{Service: "hello", Instance: "all", Address: "0.0.0.0:9000"})
+	r.createPods(pods)
+	leader := r.writer("a")
+	await(t, "all gates", func() bool { return r.gates("True") == pods })
+	standby := r.writer("b")
+
+	before, decided := leader.metric("meshhealth_kube_writes_total"), leader.metric("meshhealth_kube_decisions_total")
+	began := time.Now()
+	for _, status := range []health.Status{health.NotServing, health.Serving, health.NotServing, health.Serving} {
+		process.Set(t, status)
+		want := map[bool]string{true: "True", false: "False"}[status == health.Serving]
+		await(t, "all gates "+want, func() bool { return r.gates(want) == pods })
+	}
+	writes, decisions := leader.metric("meshhealth_kube_writes_total")-before, leader.metric("meshhealth_kube_decisions_total")-decided
+	t.Logf("4 x %d transitions in %v: %.0f decisions, %.0f writes", pods, time.Since(began).Round(time.Millisecond), decisions, writes)
+	if writes < 4*pods || writes > 1.1*4*pods {
+		t.Errorf("%.0f writes for %d transitions; allowed: 1.0 to 1.1 each", writes, 4*pods)
+	}
+	r.apiServerGoes(process, leader, pods)
+	r.leaderGoes(process, leader, standby, pods)
+}
+
+// createPods creates Pods, and gives them addresses.
+func (r *rig) createPods(n int) {
+	r.t.Helper()
+	var workers sync.WaitGroup
+	work := make(chan int)
+	fault := make(chan error, n)
+	for range 8 {
+		workers.Go(func() {
+			for i := range work {
+				if err := r.createPod(i); err != nil {
+					fault <- err
+				}
+			}
+		})
+	}
+	for i := range n {
+		work <- i
+	}
+	close(work)
+	workers.Wait()
+	if len(fault) > 0 {
+		r.t.Fatal(<-fault)
+	}
+}
+
+func (r *rig) createPod(i int) error {
+	for _, c := range []struct{ path, contentType, body string }{
+		{podPath(i) + "?fieldManager=test&force=true", bed.ApplyPatch, pod(i)},
+		{podPath(i) + "/status", bed.MergePatch, fmt.Sprintf(`{"status":{"podIP":%q,"podIPs":[{"ip":%q}],"phase":"Running"}}`, podIP(i), podIP(i))},
+	} {
+		status, answer, err := r.Admin.Do(r.t.Context(), http.MethodPatch, c.path, c.contentType, []byte(c.body))
+		if err != nil || status/100 != 2 {
+			return fmt.Errorf("PATCH %s: %d %.300s, %v", c.path, status, answer, err)
+		}
+	}
+	return nil
+}
+
+// gates returns how many Pods have the gate with a status.
+func (r *rig) gates(status string) int {
+	r.t.Helper()
+	code, answer, err := r.Admin.Do(r.t.Context(), http.MethodGet, "/api/v1/namespaces/default/pods", "", nil)
+	if err != nil || code != http.StatusOK {
+		r.t.Fatalf("%d, %v", code, err)
+	}
+	var list struct{ Items []bed.Object }
+	if err := json.Unmarshal(answer, &list); err != nil {
+		r.t.Fatal(err)
+	}
+	n := 0
+	for _, o := range list.Items {
+		if o.ConditionStatus(gate) == status {
+			n++
+		}
+	}
+	return n
+}
+
+// apiServerGoes changes the status several times while the API server is away. After that only the
+// newest one is written.
+func (r *rig) apiServerGoes(process *bed.Service, leader *writer, pods int) {
+	t := r.t
+	t.Helper()
+	r.APIServer.Kill()
+	before := leader.metric(`meshhealth_kube_writes_total{kind="Pod",outcome="written"}`)
+	began := time.Now()
+	for i := range 4 {
+		process.Set(t, []health.Status{health.NotServing, health.Serving}[i%2])
+		time.Sleep(4 * time.Second)
+	}
+	process.Set(t, health.NotServing)
+	time.Sleep(4 * time.Second)
+	r.APIServer.Start()
+	back := time.Now()
+	events := r.Admin.Watch(t, podPath(0))
+	await(t, "all gates False", func() bool { return r.gates("False") == pods })
+	changes := 0
+	for last := "True"; len(events) > 0; {
+		if status := (<-events).Object.ConditionStatus(gate); status != last {
+			last = status
+			changes++
+		}
+	}
+	t.Logf("the API server was away for %v; %v later all gates have the newest status; %d changes of one Pod, %.0f writes",
+		back.Sub(began).Round(time.Second), time.Since(back).Round(time.Millisecond), changes,
+		leader.metric(`meshhealth_kube_writes_total{kind="Pod",outcome="written"}`)-before)
+	if changes != 1 {
+		t.Errorf("a Pod changed %d times after the outage; want 1", changes)
+	}
+	process.Set(t, health.Serving)
+	await(t, "all gates True", func() bool { return r.gates("True") == pods })
+}
+
+// leaderGoes kills the replica that leads.
+func (r *rig) leaderGoes(process *bed.Service, a, b *writer, pods int) {
+	t := r.t
+	t.Helper()
+	leader, standby := a, b
+	if b.metric("meshhealth_kube_leading") == 1 {
+		leader, standby = b, a
+	}
+	events := r.Admin.Watch(t, "/api/v1/namespaces/default/pods")
+	for len(events) > 0 {
+		<-events
+	}
+	leader.Kill()
+	began := time.Now()
+	await(t, "the second writer", func() bool { return standby.metric("meshhealth_kube_leading") == 1 })
+	t.Logf("the second writer leads after %v", time.Since(began).Round(time.Millisecond))
+	for len(events) > 0 {
+		if e := <-events; e.Object.ConditionStatus(gate) != "True" {
+			t.Errorf("%s lost its gate although nothing has happened", e.Object.Text("metadata", "name"))
+		}
+	}
+	process.Set(t, health.NotServing)
+	await(t, "all gates False", func() bool { return r.gates("False") == pods })
+	t.Logf("all gates follow the second writer %v after the first was killed", time.Since(began).Round(time.Millisecond))
+}
