@@ -47,7 +47,7 @@ listen: %s
 http: %s
 data_dir: %s
 targets: {allow: [127.0.0.0/8, 10.2.0.0/16]}
-policy: {flap_half_life: 0s, unreachable_after: 3s, amnesty: 5s}
+policy: {flap_half_life: off, unreachable_after: 3s, amnesty: 5s}
 `, r.mesh, r.meshHTTP, filepath.Join(r.Dir, "mesh-data"))
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -38,12 +38,13 @@ func serve(ctx context.Context, s *settings, out io.Writer) error {
 		return fmt.Errorf("--kubeconfig: %w", err)
 	}
 	registry := prometheus.NewRegistry()
+	metrics := writer.NewMetrics(registry)
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg := writer.Config{
-		Mesh: mesh, Cluster: c, Log: log, Metrics: writer.NewMetrics(registry), Source: source,
+		Mesh: mesh, Cluster: c, Log: log, Metrics: metrics, Source: source,
 		WorkloadEntries: s.entries, NewPodsWhenBlind: s.newPods,
 	}
-	closeHTTP, err := serveHTTP(s.http, registry, log)
+	closeHTTP, err := serveHTTP(s.http, registry, metrics, log)
 	if err != nil {
 		return fmt.Errorf("--http: %w", err)
 	}
@@ -88,7 +89,7 @@ func dial(s *settings, log *slog.Logger) (*client.Client, func(), error) {
 }
 
 // serveHTTP serves /metrics and /healthz.
-func serveHTTP(address string, registry *prometheus.Registry, log *slog.Logger) (closeHTTP func(), err error) {
+func serveHTTP(address string, registry *prometheus.Registry, metrics *writer.Metrics, log *slog.Logger) (closeHTTP func(), err error) {
 	if address == off {
 		return func() {}, nil
 	}
@@ -98,7 +99,13 @@ func serveHTTP(address string, registry *prometheus.Registry, log *slog.Logger) 
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		if metrics.Stuck(time.Now()) {
+			http.Error(w, "the writer does not work any more; restart it", http.StatusServiceUnavailable)
+			return
+		}
+		fmt.Fprintln(w, "ok")
+	})
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second}
 	var served sync.WaitGroup
 	served.Go(func() {

@@ -1,6 +1,9 @@
 package writer
 
 import (
+	"sync/atomic"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/meshhealth/meshhealth/kube/internal/plan"
@@ -19,6 +22,16 @@ type Metrics struct {
 	actions                                 *prometheus.CounterVec
 
 	lastDecided uint64
+	turned      atomic.Int64 // when the loop of a writer last turned, in ns since 1970; 0: none runs
+}
+
+// stuckAfter is the time without a turn of the loop after which it is stuck.
+const stuckAfter = 30 * time.Second
+
+// Stuck reports whether a writer runs and its loop does not turn any more.
+func (m *Metrics) Stuck(now time.Time) bool {
+	turned := m.turned.Load()
+	return turned != 0 && now.UnixNano()-turned > int64(stuckAfter)
 }
 
 var outcomes = [...]string{
@@ -65,6 +78,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 func (m *Metrics) leads(is bool) {
 	m.leading.Set(number(is))
 	m.lastDecided = 0 // a new planner counts from 0
+	m.turned.Store(0)
 }
 
 func number(b bool) float64 {

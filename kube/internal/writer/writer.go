@@ -161,6 +161,7 @@ func (r *run) begin(ctx context.Context, now time.Time) time.Time {
 	r.words.blind(r.planner.Blind(), r.cfg.NewPodsWhenBlind)
 	if now.Sub(r.counted) >= statsEvery {
 		r.counted = now
+		r.cfg.Metrics.turned.Store(now.UnixNano())
 		r.cfg.Metrics.stats(r.planner.Stats(), r.planner.Blind())
 	}
 	if next := r.counted.Add(statsEvery); wake.IsZero() || next.Before(wake) {
