@@ -55,8 +55,8 @@ func TestGate(t *testing.T) {
 	report(t, "NOT_SERVING -> gate False", out, 500*time.Millisecond)
 	report(t, "SERVING -> gate True", in, 500*time.Millisecond)
 	// The kubelet looks at a Pod that has just changed once a second.
-	report(t, "NOT_SERVING -> end of the last call", quiet, 2500*time.Millisecond)
-	report(t, "SERVING -> first call", used, 2500*time.Millisecond)
+	report(t, "NOT_SERVING -> end of the last call", quiet, 5*time.Second)
+	report(t, "SERVING -> first call", used, 5*time.Second)
 
 	second.Set(t, health.Degraded)
 	next(t, events, "the reason Degraded", func(o bed.Object) bool { return reasonOf(o) == "Degraded" })
