@@ -32,6 +32,7 @@ func TestThousandPods(t *testing.T) {
 		want := map[bool]string{true: "True", false: "False"}[status == health.Serving]
 		all.await(want, pods)
 	}
+	await(t, "the answers to all writes", func() bool { return leader.metric("meshhealth_kube_writes_in_flight") == 0 })
 	writes, decisions := leader.metric("meshhealth_kube_writes_total")-before, leader.metric("meshhealth_kube_decisions_total")-decided
 	t.Logf("4 x %d transitions in %v: %.0f decisions, %.0f writes", pods, time.Since(began).Round(time.Millisecond), decisions, writes)
 	if writes < 4*pods || writes > 1.1*4*pods {
@@ -79,9 +80,11 @@ func (r *rig) createPod(i int) error {
 	return nil
 }
 
+const allPods = "/api/v1/namespaces/default/pods"
+
 // gates follows the gates of all Pods.
 type gates struct {
-	t      *testing.T
+	r      *rig
 	events <-chan bed.Event
 	status map[string]string // by the name of the Pod
 	number map[string]int    // Pods by status
@@ -92,7 +95,7 @@ type gates struct {
 func (r *rig) gates() *gates {
 	r.t.Helper()
 	return &gates{
-		t: r.t, events: r.Admin.Watch(r.t, "/api/v1/namespaces/default/pods"),
+		r: r, events: r.Admin.Watch(r.t, allPods),
 		status: map[string]string{}, number: map[string]int{}, changes: map[string]int{},
 	}
 }
@@ -113,17 +116,18 @@ func (g *gates) note(e bed.Event) {
 
 // await waits until n Pods have the gate with a status.
 func (g *gates) await(status string, n int) {
-	g.t.Helper()
+	g.r.t.Helper()
 	timeout := time.After(2 * time.Minute)
 	for g.number[status] != n {
 		select {
 		case e, ok := <-g.events:
-			if !ok {
-				g.t.Fatal("the watch of the Pods ended")
+			if !ok { // an API server that has just started ends watches
+				g.events = g.r.Admin.Watch(g.r.t, allPods)
+				continue
 			}
 			g.note(e)
 		case <-timeout:
-			g.t.Fatalf("awaited %d gates %s in vain: %v", n, status, g.number)
+			g.r.t.Fatalf("awaited %d gates %s in vain: %v", n, status, g.number)
 		}
 	}
 }

@@ -116,4 +116,3 @@ func serveHTTP(address string, registry *prometheus.Registry, metrics *writer.Me
 	log.Info("serves metrics and health", "address", listener.Addr().String())
 	return func() { _ = server.Close(); served.Wait() }, nil
 }
-
