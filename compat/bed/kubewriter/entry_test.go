@@ -60,7 +60,7 @@ spec: {address: %s, weight: 10, labels: {app: hello}}
 
 // entries starts a rig with the mesh, a process for each entry, and a writer.
 func entries(t *testing.T) (*rig, []*bed.Service, *writer) {
-	r := start(t, bed.Options{Istio: true})
+	r := start(t, bed.Options{Istio: true, IstioEnv: []string{"PILOT_WORKLOAD_ENTRY_GRACE_PERIOD=2s"}})
 	r.Admin.Apply(t, manifest(t, "kube-istio-weights.yaml"))
 	r.Admin.Apply(t, mesh())
 	var processes []*bed.Service
@@ -85,6 +85,7 @@ func TestWorkloadEntry(t *testing.T) {
 	r.flips(load, processes[2])
 	r.degraded(load, processes[0])
 	r.conditions()
+	r.agent()
 	r.flapper(load, processes)
 	r.coordinatorGoes(load)
 	calls, failed := load.Stop()

@@ -95,7 +95,7 @@ func TestRights(t *testing.T) {
 // TestManifests lets the API server check every object of deploy/k8s strictly: an unknown field or a field
 // that occurs twice is an error.
 func TestManifests(t *testing.T) {
-	b := bed.Start(t, bed.Options{})
+	b := bed.Start(t, bed.Options{Istio: true})
 	b.Admin.Apply(t, "{apiVersion: v1, kind: Namespace, metadata: {name: meshhealth}}")
 	plurals := map[string]string{
 		"Namespace": "/api/v1/namespaces/", "ServiceAccount": "/api/v1/namespaces/*/serviceaccounts/",
@@ -103,6 +103,7 @@ func TestManifests(t *testing.T) {
 		"StatefulSet": "/apis/apps/v1/namespaces/*/statefulsets/", "Deployment": "/apis/apps/v1/namespaces/*/deployments/",
 		"ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles/", "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings/",
 		"Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/*/roles/", "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/*/rolebindings/",
+		"ServiceEntry": "/apis/networking.istio.io/v1/namespaces/*/serviceentries/", "WorkloadEntry": "/apis/networking.istio.io/v1/namespaces/*/workloadentries/",
 	}
 	files, err := filepath.Glob("../../../deploy/k8s/*.yaml")
 	if err != nil || len(files) == 0 {

@@ -3,8 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,20 +10,16 @@ import (
 )
 
 func TestFlags(t *testing.T) {
-	ca := filepath.Join(t.TempDir(), "ca.pem")
-	if err := os.WriteFile(ca, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		args []string
 		want []string // lines of the error; none: the flags are valid
 	}{
 		{[]string{}, nil},
 		{[]string{"--coordinator", "mesh.example:7070", "--insecure", "--http", "off", "--new-pods-when-blind", "False"}, nil},
-		{[]string{"--coordinator", "mesh.example:7070", "--tls-ca", ca, "--namespace", "shop", "--lease-duration", "3s"}, nil},
+		{[]string{"--coordinator", "mesh.example:7070", "--server-name", "mesh", "--namespace", "shop", "--lease-duration", "3s"}, nil},
 		{[]string{"--coordinator", "mesh"}, []string{`--coordinator: is "mesh"; allowed: HOST:PORT`}},
 		{[]string{"--coordinator", ":7070"}, []string{`--coordinator: is ":7070"; allowed: HOST:PORT`}},
-		{[]string{"--insecure", "--tls-ca", ca}, []string{"--insecure: is given beside TLS flags; allowed: one of them"}},
+		{[]string{"--insecure", "--server-name", "mesh"}, []string{"--insecure: is given beside TLS flags; allowed: one of them"}},
 		{[]string{"--tls-ca", "none"}, []string{"--tls-ca: open none: no such file or directory"}},
 		{[]string{"--cluster", ""}, []string{`--cluster: is ""; allowed: 1 to 58 of [A-Za-z0-9._-]`}},
 		{[]string{"--cluster", strings.Repeat("c", 59)}, []string{`--cluster: is "` + strings.Repeat("c", 59) + `"; allowed: 1 to 58 of [A-Za-z0-9._-]`}},
