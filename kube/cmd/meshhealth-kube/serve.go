@@ -10,7 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -26,7 +25,7 @@ import (
 // serve runs until ctx ends.
 func serve(ctx context.Context, s *settings, out io.Writer) error {
 	log := logger(s, out)
-	klog.SetLogger(logr.Discard()) // the packages here say the same in their own words
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // the packages here say the same in their own words
 	mesh, closeMesh, err := dial(s, log)
 	if err != nil {
 		return fmt.Errorf("--coordinator: %w", err)

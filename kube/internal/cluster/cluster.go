@@ -60,6 +60,7 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	config.QPS = -1 // the planner limits the writes
 	config.UserAgent = cfg.Agent
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return impatient{next} })
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: %w", err)
@@ -114,20 +115,18 @@ func (c *Cluster) Write(ctx context.Context, w plan.Write) (plan.Result, error) 
 
 // outcome says what an error of the API server means for a write.
 func outcome(err error) (plan.Outcome, time.Duration) {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
+	if t, ok := errors.AsType[*throttled](err); ok {
+		return plan.Throttled, t.pause
+	}
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok {
 		return plan.Failed, 0 // there was no answer
 	}
-	seconds, _ := apierrors.SuggestsClientDelay(err)
 	switch code := status.Status().Code; {
 	case code == http.StatusConflict:
 		return plan.Conflict, 0
-	case code == http.StatusTooManyRequests:
-		return plan.Throttled, time.Duration(seconds) * time.Second
 	case code >= 400 && code < 500:
 		return plan.Refused, 0
-	case seconds > 0:
-		return plan.Throttled, time.Duration(seconds) * time.Second
 	}
 	return plan.Failed, 0
 }
