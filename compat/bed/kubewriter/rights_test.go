@@ -5,6 +5,7 @@ package kubewriter_test
 import (
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -105,9 +106,9 @@ func TestManifests(t *testing.T) {
 		"Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/*/roles/", "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/*/rolebindings/",
 		"ServiceEntry": "/apis/networking.istio.io/v1/namespaces/*/serviceentries/", "WorkloadEntry": "/apis/networking.istio.io/v1/namespaces/*/workloadentries/",
 	}
-	files, err := filepath.Glob("../../../deploy/k8s/*.yaml")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d manifests, %v", len(files), err)
+	manifests, err := filepath.Glob("../../../deploy/k8s/*.yaml")
+	if err != nil || len(manifests) == 0 {
+		t.Fatalf("%d manifests, %v", len(manifests), err)
 	}
 	apply := func(o bed.Object) (int, string) {
 		path, ok := plurals[o.Text("kind")]
@@ -125,7 +126,7 @@ func TestManifests(t *testing.T) {
 		}
 		return code, string(answer)
 	}
-	for _, file := range files {
+	for _, file := range manifests {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -138,6 +139,12 @@ func TestManifests(t *testing.T) {
 					t.Errorf("%s: %v", file, err)
 				}
 				break
+			}
+			switch {
+			case o.Text("kind") == "ConfigMap":
+				checkConfig(t, b, o.Text("data", "meshhealth.yaml"))
+			case o.Text("kind") == "Deployment" && o.Text("metadata", "name") == "meshhealth-kube":
+				checkArguments(t, b, o)
 			}
 			if code, answer := apply(o); code/100 != 2 {
 				t.Errorf("%s: %s %s: %d %s", file, o.Text("kind"), o.Text("metadata", "name"), code, answer)
@@ -152,4 +159,38 @@ func TestManifests(t *testing.T) {
 	if code, answer := apply(bad); code/100 == 2 {
 		t.Errorf("an unknown field is accepted: %s", answer)
 	}
+}
+
+// files replaces the files of a Secret by those of the bed.
+func files(b *bed.Bed, text string) string {
+	return strings.NewReplacer("/tls/tls.crt", b.Dir+"/cert.pem", "/tls/tls.key", b.Dir+"/key.pem", "/tls/ca.crt", b.Dir+"/cert.pem",
+		"/data", b.Dir+"/data").Replace(text)
+}
+
+// checkConfig lets the coordinator check the configuration in a ConfigMap.
+func checkConfig(t *testing.T, b *bed.Bed, text string) {
+	t.Helper()
+	path := filepath.Join(b.Dir, "coordinator.yaml")
+	if err := os.WriteFile(path, []byte(files(b, text)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command(program("meshhealth"), "coordinator", "--config", path, "--check-config").CombinedOutput()
+	if err != nil {
+		t.Errorf("the configuration of the coordinator: %v\n%s", err, output)
+	}
+}
+
+// checkArguments starts the writer with the arguments of its Deployment.
+func checkArguments(t *testing.T, b *bed.Bed, deployment bed.Object) {
+	t.Helper()
+	containers, _ := deployment.At("spec", "template", "spec", "containers").([]any)
+	container, _ := containers[0].(map[string]any)
+	list, _ := container["args"].([]any)
+	var args []string
+	for _, a := range list {
+		args = append(args, files(b, a.(string)))
+	}
+	at := bed.FreePort(t)
+	args = append(args, "--http", at, "--kubeconfig", b.Admin.Kubeconfig())
+	bed.Launch(t, bed.Command{Name: "writer", Path: program("meshhealth-kube"), Args: args, Dir: b.Dir, Ready: answers("http://" + at + "/healthz")})
 }
