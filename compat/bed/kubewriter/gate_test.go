@@ -61,10 +61,13 @@ func TestGate(t *testing.T) {
 	second.Set(t, health.Degraded)
 	next(t, events, "the reason Degraded", func(o bed.Object) bool { return reasonOf(o) == "Degraded" })
 	// The probe of the kubelet may still be late with an earlier status.
-	next(t, events, "Ready while DEGRADED", bed.Condition("Ready", "True"))
-	load.Next(t, podIP(1)+":9000")
-	for len(events) > 0 {
-		if o := (<-events).Object; o.ConditionStatus(gate) != "True" || o.ConditionStatus("Ready") != "True" {
+	r.Admin.Await(t, podPath(1), "Ready while DEGRADED", bed.Condition("Ready", "True"))
+	later := r.Admin.Watch(t, podPath(1))
+	for range 100 {
+		load.Next(t, podIP(1)+":9000")
+	}
+	for len(later) > 0 {
+		if o := (<-later).Object; o.ConditionStatus(gate) != "True" || o.ConditionStatus("Ready") != "True" {
 			t.Errorf("while DEGRADED, the gate is %q and Ready %q; want True", o.ConditionStatus(gate), o.ConditionStatus("Ready"))
 		}
 	}
