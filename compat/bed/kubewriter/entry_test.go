@@ -85,9 +85,9 @@ func TestWorkloadEntry(t *testing.T) {
 	r.flips(load, processes[2])
 	r.degraded(load, processes[0])
 	r.conditions()
-	r.agent()
 	r.flapper(load, processes)
 	r.coordinatorGoes(load)
+	r.agent()
 	calls, failed := load.Stop()
 	t.Logf("calls: %v, failed: %d", calls, len(failed))
 	if len(failed) > 0 {
@@ -191,8 +191,8 @@ func (r *rig) flapper(load *bed.Load, processes []*bed.Service) {
 		t.Fatal(err)
 	}
 	processes[1].Set(t, health.Serving)
-	report(t, "beside a flapper: NOT_SERVING -> end of the last call", out, 600*time.Millisecond)
-	report(t, "beside a flapper: SERVING -> first call", in, 600*time.Millisecond)
+	report(t, "beside a flapper: NOT_SERVING -> end of the last call", out, 500*time.Millisecond)
+	report(t, "beside a flapper: SERVING -> first call", in, 500*time.Millisecond)
 	load.Next(t, processes[1].Address)
 }
 

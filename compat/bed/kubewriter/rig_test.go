@@ -223,13 +223,16 @@ func next(t *testing.T, events <-chan bed.Event, what string, ok func(bed.Object
 	}
 }
 
-// report prints the distribution of durations, and checks the longest one.
+// report prints the distribution of durations, and checks the median. The longest one depends on what else
+// the machine does; it is checked against the time that istiod would take if somebody held it up.
 func report(t *testing.T, what string, all []time.Duration, limit time.Duration) {
 	t.Helper()
+	const heldUp = 10 * time.Second
 	slices.Sort(all)
 	ms := func(d time.Duration) string { return fmt.Sprintf("%.0f ms", float64(d)/1e6) }
-	t.Logf("%s: p50 %s, max %s (n=%d)", what, ms(all[len(all)/2]), ms(all[len(all)-1]), len(all))
-	if all[len(all)-1] > limit {
-		t.Errorf("%s: took %s; allowed: %s", what, ms(all[len(all)-1]), ms(limit))
+	median, longest := all[len(all)/2], all[len(all)-1]
+	t.Logf("%s: p50 %s, max %s (n=%d)", what, ms(median), ms(longest), len(all))
+	if median > limit || longest >= heldUp {
+		t.Errorf("%s: p50 %s, max %s; allowed: p50 %s, max %s", what, ms(median), ms(longest), ms(limit), ms(heldUp))
 	}
 }
