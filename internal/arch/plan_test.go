@@ -60,6 +60,7 @@ var plan = []row{
 	{path: "internal/logs", layer: adapter, goroutines: true},
 	{path: "internal/signals", layer: adapter},
 	{path: "internal/input", layer: adapter, goroutines: true},
+	{path: "internal/envoyconfig", layer: adapter},
 
 	{path: "internal/coordinator/registry", layer: component},
 	{path: "internal/coordinator/follow", layer: component},
