@@ -49,6 +49,9 @@ var benches = []struct {
 	{"onebyone", benchOneByOne},
 	{"burst", benchBurst},
 	{"history", benchHistory},
+	{"xdsflip", benchXDSFlip},
+	{"xdsbig", benchXDSBig},
+	{"xdsmemory", benchXDSMemory},
 }
 
 func main() {
