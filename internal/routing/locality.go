@@ -2,8 +2,10 @@ package routing
 
 import (
 	"cmp"
+	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/meshhealth/meshhealth/health"
 )
@@ -60,9 +62,9 @@ type Locality struct {
 	Endpoints []int
 }
 
-// selected returns the indexes of the endpoints that may be rendered with one of the routes. Of the
-// endpoints with one address it returns only one. It is the one with the first route in routes, and
-// of these the one with the first instance name.
+// selected returns the indexes of the endpoints that may be rendered with one of the routes, in the
+// order of their instance names. Of the endpoints with one address it returns only one. It is the one
+// with the first route in routes, and of these the one with the first instance name.
 func selected(endpoints []Endpoint, routes []health.Route) []int {
 	best := make(map[addressKey]int, len(endpoints)) // indexes into the result
 	indexes := make([]int, 0, len(endpoints))
@@ -79,18 +81,17 @@ func selected(endpoints []Endpoint, routes []health.Route) []int {
 			indexes[at] = i
 		}
 	}
+	slices.SortFunc(indexes, func(a, b int) int { return strings.Compare(endpoints[a].Instance, endpoints[b].Instance) })
 	return indexes
 }
 
-// addressKey has the IP address and the port of an endpoint. It is equal for the two forms of an IPv4
-// address, and a map with such keys is faster than a map with netip.AddrPort.
-type addressKey [18]byte
+// addressKey has the IP address of an endpoint, in the first two numbers, and the port. It is equal
+// for the two forms of an IPv4 address. A map with such keys is faster than a map with netip.AddrPort.
+type addressKey [3]uint64
 
-func keyOf(a netip.AddrPort) (key addressKey) {
+func keyOf(a netip.AddrPort) addressKey {
 	ip := a.Addr().As16()
-	copy(key[:], ip[:])
-	key[16], key[17] = byte(a.Port()>>8), byte(a.Port())
-	return key
+	return addressKey{binary.BigEndian.Uint64(ip[:8]), binary.BigEndian.Uint64(ip[8:]), uint64(a.Port())}
 }
 
 // before reports whether a is rendered instead of b, if both have the same address.
@@ -116,23 +117,23 @@ type group struct {
 }
 
 // grouped divides endpoints into groups. The groups come in the order of their places, those without
-// a sub-zone first. The endpoints of a group come in the order of their instance names.
+// a sub-zone first. The endpoints of a group come in the order of indexes.
 func grouped(endpoints []Endpoint, indexes []int, subZone func(*Endpoint) string) []*group {
 	byPlace := map[place]*group{}
 	var groups []*group
+	var g *group // of the endpoint before, which is often that of the next one
 	for _, i := range indexes {
 		e := &endpoints[i]
 		at := place{e.Region, e.Zone, subZone(e)}
-		g := byPlace[at]
+		if g == nil || g.place != at {
+			g = byPlace[at]
+		}
 		if g == nil {
 			g = &group{place: at}
 			byPlace[at], groups = g, append(groups, g)
 		}
 		g.endpoints = append(g.endpoints, i)
 		g.sum += e.weight()
-	}
-	for _, g := range groups {
-		slices.SortFunc(g.endpoints, func(a, b int) int { return cmp.Compare(endpoints[a].Instance, endpoints[b].Instance) })
 	}
 	slices.SortFunc(groups, func(a, b *group) int { return a.compare(b.place) })
 	return groups
