@@ -52,6 +52,7 @@ var benches = []struct {
 	{"xdsflip", benchXDSFlip},
 	{"xdsbig", benchXDSBig},
 	{"xdsmemory", benchXDSMemory},
+	{"xdspick", benchXDSPick},
 }
 
 func main() {
