@@ -65,7 +65,7 @@ func (p *xdsProcess) connect(n int) (memory [2]uint64, err error) {
 func (p *xdsProcess) connectOne() error {
 	// LinearCache sends all resources of a client in one response of many megabytes.
 	conn, err := grpc.NewClient(p.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(256<<20)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(256<<20), grpc.ForceCodecV2(newRawDeltaCodec())))
 	if err != nil {
 		return err
 	}
@@ -104,13 +104,13 @@ func (p *xdsProcess) connectOne() error {
 
 // receiveDelta receives a response and accepts it. It returns the number of its resources, and the
 // time of its arrival.
-func receiveDelta(stream discoverypb.AggregatedDiscoveryService_DeltaAggregatedResourcesClient) (resources int, at time.Time, err error) {
-	m, err := stream.Recv()
-	if err != nil {
+func receiveDelta(stream grpc.ClientStream) (resources int, at time.Time, err error) {
+	var m rawDelta
+	if err := stream.RecvMsg(&m); err != nil {
 		return 0, at, err
 	}
 	at = time.Now()
-	return len(m.GetResources()), at, stream.Send(&discoverypb.DeltaDiscoveryRequest{TypeUrl: m.GetTypeUrl(), ResponseNonce: m.GetNonce()})
+	return m.resources, at, stream.SendMsg(&discoverypb.DeltaDiscoveryRequest{TypeUrl: resource.EndpointType, ResponseNonce: m.nonce})
 }
 
 // xdsTimes are the results of the flips of one round.
