@@ -47,7 +47,7 @@ func BenchmarkFlip(b *testing.B) {
 				}
 				server.Apply(changes)
 			}
-			listener, g := bufconn.Listen(64<<10), grpc.NewServer()
+			listener, g := bufconn.Listen(64<<10), grpc.NewServer(grpc.ForceServerCodecV2(server.Codec()))
 			discoverypb.RegisterAggregatedDiscoveryServiceServer(g, server)
 			go func() { _ = g.Serve(listener) }()
 			defer g.Stop()
