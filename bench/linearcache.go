@@ -17,6 +17,7 @@ import (
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
 	linearserver "github.com/envoyproxy/go-control-plane/pkg/server/v3"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
@@ -53,6 +54,8 @@ func newLinearXDS(ctx context.Context, mesh *xdsMesh) (xdsServer, error) {
 	}, nil)
 	return s, nil
 }
+
+func (*linearXDS) options() []grpc.ServerOption { return nil }
 
 // flip builds the endpoint set anew. It builds only the changed endpoint, and uses the messages of
 // the other endpoints again. This is the fastest way.

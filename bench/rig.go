@@ -58,12 +58,12 @@ func (r *rig) start(f func() error) {
 
 // serve runs a gRPC server on a free port until close is called. It returns the address of the
 // server.
-func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
+func (r *rig) serve(register func(*grpc.Server), opts ...grpc.ServerOption) (address string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
-	g := grpc.NewServer()
+	g := grpc.NewServer(opts...)
 	register(g)
 	r.start(func() error { return g.Serve(l) })
 	r.undo = append(r.undo, g.Stop)

@@ -85,7 +85,7 @@ func benchXDSMemory(ctx context.Context, o *options, r *report) error {
 	defer rig.close()
 	mesh, more := newXDSMesh(o.size(10_000, 100), 1), o.size(20, 3)
 	var ratios []float64
-	var heap, stacks [2]float64 // bytes for each client
+	var heap, stacks [2]float64  // bytes for each client
 	for range min(o.rounds, 3) { // the live heap hardly varies
 		both, err := rig.bothXDS(mesh, more+1)
 		if err != nil {
@@ -110,4 +110,3 @@ func benchXDSMemory(ctx context.Context, o *options, r *report) error {
 	r.figure("… stacks", fmt.Sprintf("%.0f, %.0f KiB", stacks[0]/1024, stacks[1]/1024), "", true)
 	return nil
 }
-

@@ -65,6 +65,8 @@ func parseXDSMesh(args []string) (*xdsMesh, error) {
 // xdsServer is an xDS server that is measured: ours or the peer.
 type xdsServer interface {
 	discoverypb.AggregatedDiscoveryServiceServer
+	// options returns options of the gRPC server, beside the defaults.
+	options() []grpc.ServerOption
 	// flip says whether the first endpoint of the first service is healthy. It returns when the
 	// server has taken over the change.
 	flip(healthy bool) error
@@ -136,7 +138,7 @@ func serveXDS(ctx context.Context, start func(context.Context, *xdsMesh) (xdsSer
 	go control.Accept(l)
 	rig := newRig(ctx)
 	defer rig.close()
-	at, err := rig.serve(func(g *grpc.Server) { discoverypb.RegisterAggregatedDiscoveryServiceServer(g, server) })
+	at, err := rig.serve(func(g *grpc.Server) { discoverypb.RegisterAggregatedDiscoveryServiceServer(g, server) }, server.options()...)
 	if err != nil {
 		return err
 	}
@@ -178,6 +180,10 @@ func (s *ourXDS) state(service, endpoint int, route health.Route, revision uint6
 		ID: health.ID{Service: name("service", service), Instance: name("instance", endpoint)}, Revision: revision,
 		Spec: &health.Spec{}, Route: route, Endpoint: s.mesh.addresses[endpoint],
 	}
+}
+
+func (s *ourXDS) options() []grpc.ServerOption {
+	return []grpc.ServerOption{grpc.ForceServerCodecV2(s.Codec())}
 }
 
 func (s *ourXDS) flip(healthy bool) error {
