@@ -66,16 +66,14 @@ type Locality struct {
 // order of their instance names. Of the endpoints with one address it returns only one. It is the one
 // with the first route in routes, and of these the one with the first instance name.
 func selected(endpoints []Endpoint, routes []health.Route) []int {
-	best := make(map[addressKey]int, len(endpoints)) // indexes into the result
+	best := addressSet{make(map[uint64]int32, len(endpoints)), map[netip.AddrPort]int32{}}
 	indexes := make([]int, 0, len(endpoints))
 	for i := range endpoints {
 		e := &endpoints[i]
 		if !e.usable(routes) {
 			continue
 		}
-		key := keyOf(e.Address)
-		if at, taken := best[key]; !taken {
-			best[key] = len(indexes)
+		if at, taken := best.add(e.Address, int32(len(indexes))); !taken {
 			indexes = append(indexes, i)
 		} else if before(e, &endpoints[indexes[at]], routes) {
 			indexes[at] = i
@@ -85,13 +83,27 @@ func selected(endpoints []Endpoint, routes []health.Route) []int {
 	return indexes
 }
 
-// addressKey has the IP address of an endpoint, in the first two numbers, and the port. It is equal
-// for the two forms of an IPv4 address. A map with such keys is faster than a map with netip.AddrPort.
-type addressKey [3]uint64
+// addressSet has the addresses of endpoints, each with a number. The two forms of an IPv4 address are
+// equal. Two maps are faster than one with the longer keys.
+type addressSet struct {
+	v4 map[uint64]int32
+	v6 map[netip.AddrPort]int32
+}
 
-func keyOf(a netip.AddrPort) addressKey {
-	ip := a.Addr().As16()
-	return addressKey{binary.BigEndian.Uint64(ip[:8]), binary.BigEndian.Uint64(ip[8:]), uint64(a.Port())}
+func (s *addressSet) add(a netip.AddrPort, n int32) (at int32, taken bool) {
+	ip := a.Addr().Unmap()
+	if ip.Is4() {
+		b := ip.As4()
+		key := uint64(binary.BigEndian.Uint32(b[:]))<<16 | uint64(a.Port())
+		if at, taken = s.v4[key]; !taken {
+			s.v4[key] = n
+		}
+		return at, taken
+	}
+	if at, taken = s.v6[a]; !taken {
+		s.v6[a] = n
+	}
+	return at, taken
 }
 
 // before reports whether a is rendered instead of b, if both have the same address.
