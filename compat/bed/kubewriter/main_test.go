@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 
 	"github.com/meshhealth/meshhealth/compat/bed"
@@ -26,9 +27,9 @@ func TestMain(m *testing.M) {
 	bed.Main(m)
 }
 
-// build builds the programs into a folder, which make cleans.
+// build builds the programs into a folder that `make clean` deletes.
 func build() error {
-	dir, err := os.MkdirTemp("", "kubewriter")
+	dir, err := filepath.Abs("../../../bin/kubewriter")
 	if err != nil {
 		return err
 	}
