@@ -83,7 +83,7 @@ func (t *xdsRatios) report(r *report) {
 func benchXDSMemory(ctx context.Context, o *options, r *report) error {
 	mesh, more := newXDSMesh(o.size(10_000, 100), 1), o.size(20, 3)
 	var ratios []float64
-	var heap, stacks [2]float64 // bytes for each client
+	var heap, stacks [2]float64  // bytes for each client
 	for range min(o.rounds, 3) { // the live heap hardly varies
 		var err error
 		if heap, stacks, err = xdsMemory(ctx, mesh, more); err != nil {
