@@ -72,6 +72,11 @@ compat-kube: ## Run the tests against real Kubernetes and Istio (cold 10 min)
 		$(GO) test -C $$module -tags kube -race -count=1 -p 1 -timeout 20m -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT|=== NAME)'; \
 	done
 
+.PHONY: kube
+kube: ## Build bin/meshhealth-kube, and run its unit tests
+	$(GO) build -C kube -trimpath -o ../$(BIN)/meshhealth-kube ./cmd/meshhealth-kube
+	$(GO) test -C kube -race -cpu 1 -shuffle=on ./...
+
 .PHONY: soak
 soak: strace ## Run the tests that have no time limit
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...
