@@ -81,27 +81,13 @@ func (t *xdsRatios) report(r *report) {
 // services. It is the difference between 1 client and 21 clients, so that what all clients share
 // does not count.
 func benchXDSMemory(ctx context.Context, o *options, r *report) error {
-	rig := newRig(ctx)
-	defer rig.close()
 	mesh, more := newXDSMesh(o.size(10_000, 100), 1), o.size(20, 3)
 	var ratios []float64
 	var heap, stacks [2]float64  // bytes for each client
 	for range min(o.rounds, 3) { // the live heap hardly varies
-		both, err := rig.bothXDS(mesh, more+1)
-		if err != nil {
+		var err error
+		if heap, stacks, err = xdsMemory(ctx, mesh, more); err != nil {
 			return err
-		}
-		for i, p := range both {
-			one, err := p.connect(1)
-			if err != nil {
-				return err
-			}
-			all, err := p.connect(more + 1)
-			if err != nil {
-				return err
-			}
-			heap[i] = float64(int64(all[0]-one[0])) / float64(more)
-			stacks[i] = float64(int64(all[1]-one[1])) / float64(more)
 		}
 		ratios = append(ratios, heap[0]/heap[1])
 	}
@@ -109,4 +95,27 @@ func benchXDSMemory(ctx context.Context, o *options, r *report) error {
 	r.figure("… live heap", fmt.Sprintf("%.0f, %.0f KiB", heap[0]/1024, heap[1]/1024), "", true)
 	r.figure("… stacks", fmt.Sprintf("%.0f, %.0f KiB", stacks[0]/1024, stacks[1]/1024), "", true)
 	return nil
+}
+
+// xdsMemory returns the memory for each of `more` clients, in bytes: of our server, and of the peer.
+func xdsMemory(ctx context.Context, mesh *xdsMesh, more int) (heap, stacks [2]float64, err error) {
+	rig := newRig(ctx)
+	defer rig.close()
+	both, err := rig.bothXDS(mesh, more+1)
+	if err != nil {
+		return heap, stacks, err
+	}
+	for i, p := range both {
+		one, err := p.connect(1)
+		if err != nil {
+			return heap, stacks, err
+		}
+		all, err := p.connect(more + 1)
+		if err != nil {
+			return heap, stacks, err
+		}
+		heap[i] = float64(int64(all[0]-one[0])) / float64(more)
+		stacks[i] = float64(int64(all[1]-one[1])) / float64(more)
+	}
+	return heap, stacks, nil
 }

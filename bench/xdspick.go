@@ -122,7 +122,7 @@ type picking struct {
 
 // picking returns a client that has called both endpoints.
 func (r *rig) picking(server, service string, flipped netip.AddrPort, flip func(bool) (time.Time, error)) (*picking, error) {
-	bootstrap := fmt.Sprintf(`{"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}], "server_features": ["xds_v3"]}], "node": {"id": "bench"}}`, server)
+	bootstrap := fmt.Sprintf(`{"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}]}], "node": {"id": "bench"}}`, server)
 	resolver, err := grpcxds.NewXDSResolverWithConfigForTesting([]byte(bootstrap))
 	if err != nil {
 		return nil, err
@@ -189,7 +189,8 @@ func (c *picking) callUntil(done func() bool) error {
 }
 
 // turn makes the flipped endpoint unhealthy and then healthy again, while calls go on. It returns the
-// time from the first change until the last pick of the endpoint.
+// time from the first change until the last pick of the endpoint. This is 1 µs if the last pick was
+// before the change.
 func (c *picking) turn() (time.Duration, error) {
 	begin := time.Now()
 	both := func() bool { last, since := c.picks(); return last.After(begin) && since > 0 }
@@ -202,7 +203,7 @@ func (c *picking) turn() (time.Duration, error) {
 	}
 	last, _ := c.picks()
 	_, err = c.flipWhileCalling(true, func() bool { now, _ := c.picks(); return now.After(last) })
-	return max(0, last.Sub(began)), err
+	return max(time.Microsecond, last.Sub(began)), err
 }
 
 // flipWhileCalling changes the health after a short time of calls. It makes calls until the change was
