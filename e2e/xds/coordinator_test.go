@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -153,7 +154,7 @@ func (c *coordinator) command(args ...string) string {
 // newClient returns a client that connects to the coordinator at an address.
 func newClient(t *testing.T, at string) *client.Client {
 	t.Helper()
-	m, err := client.New(client.Config{Coordinator: at})
+	m, err := client.New(client.Config{Coordinator: at, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

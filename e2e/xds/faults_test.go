@@ -22,7 +22,7 @@ const (
 	pauseTime = 10 * time.Second
 )
 
-// mesh is backends of three services, and clients of all kinds that follow them.
+// mesh is backends of four services, and clients of all kinds that follow them.
 type mesh struct {
 	t        *testing.T
 	c        *coordinator
@@ -35,8 +35,11 @@ type mesh struct {
 	rows     [][]string
 }
 
-// newMesh starts three services. The coordinator can lose sight of no instance of "near", of half of
-// the instances of "half", and of all instances of "lost".
+// kept are the services that keep their endpoints. The coordinator can lose sight of no instance of
+// "near", of half of the instances of "half", and of all instances of "lost". The backends of another
+// service, "turn", change their statuses.
+var kept = []string{"near", "half", "lost"}
+
 func newMesh(t *testing.T, policy ...string) *mesh {
 	t.Helper()
 	m := &mesh{t: t, services: map[string][]*backend{}}
@@ -49,17 +52,18 @@ func newMesh(t *testing.T, policy ...string) *mesh {
 	}
 	m.services["near"] = startBackends(t, near, "near", 0, configs...)
 	m.services["half"] = append(startBackends(t, near, "half", 0, configs...), startBackends(t, far, "half", 3, configs...)...)
-	m.services["lost"] = startBackends(t, far, "lost", 0, append(configs, configs[0])...)
+	m.services["lost"] = startBackends(t, far, "lost", 0, append(configs, configs[:2]...)...)
+	m.services["turn"] = startBackends(t, near, "turn", 0, configs[:2]...)
 	m.lost = append(m.services["half"][3:], m.services["lost"]...)
 	for _, all := range m.services {
 		for _, b := range all {
 			b.set(health.Serving)
 		}
 	}
-	m.ads = startADSClients(t, m.c.at, "near", "half", "lost")
+	m.ads = startADSClients(t, m.c.at, "near", "half", "lost", "turn")
 	m.drivers = startDrivers(t, m.c.at, "")
 	m.full()
-	m.load = startLoad(m.drivers, "xds:///near", "xds:///half", "xds:///lost")
+	m.load = startLoad(m.drivers, "xds:///near", "xds:///half", "xds:///lost", "xds:///turn")
 	m.rows = [][]string{append([]string{"fault"}, append(names(m.drivers), "least endpoints of near, half, lost")...)}
 	return m
 }
@@ -79,12 +83,12 @@ func (m *mesh) full() {
 // followed makes a backend NOT_SERVING and SERVING again, and waits until all clients have seen this.
 func (m *mesh) followed() {
 	m.t.Helper()
-	all := m.services["near"]
+	all := m.services["turn"]
 	all[0].set(health.NotServing)
 	for _, a := range m.ads {
-		until(m.t, a.name()+" follows a change", func() bool { return a.sees("near", len(all)-1) })
+		until(m.t, a.name()+" follows a change", func() bool { return a.sees("turn", 1) })
 	}
-	s := &step{what: "b0 is NOT_SERVING", target: "xds:///near", shares: map[string]float64{"b1": 0.5, "b2": 0.5}}
+	s := &step{what: "b0 is NOT_SERVING", target: "xds:///turn", shares: map[string]float64{"b1": 1}}
 	each(m.drivers, func(_ int, d *driver) { d.settle(s) })
 	all[0].set(health.Serving)
 	m.full()
@@ -101,6 +105,7 @@ func (m *mesh) endure(what string, least map[string]int, fault func()) {
 	}
 	began := time.Now()
 	fault()
+	m.followed()
 	m.load.more(faultCalls)
 	row := []string{fmt.Sprintf("%s (%v)", what, time.Since(began).Round(100*time.Millisecond))}
 	for i, d := range m.drivers {
@@ -111,14 +116,13 @@ func (m *mesh) endure(what string, least map[string]int, fault func()) {
 		}
 	}
 	m.rows = append(m.rows, append(row, m.leastEndpoints(what, least)))
-	m.followed()
 }
 
 func (m *mesh) leastEndpoints(what string, least map[string]int) string {
 	var parts []string
 	for _, a := range m.ads {
 		var seen []string
-		for _, service := range []string{"near", "half", "lost"} {
+		for _, service := range kept {
 			n := a.leastOf(service)
 			seen = append(seen, fmt.Sprint(n))
 			if n < least[service] {
@@ -170,12 +174,11 @@ func (m *mesh) missed(causes ...pb.Cause) {
 // TestFaults kills, suspends and blinds the coordinator under load.
 func TestFaults(t *testing.T) {
 	m := newMesh(t)
-	all := map[string]int{"near": 3, "half": 6, "lost": 4}
+	all := map[string]int{"near": 3, "half": 6, "lost": 5}
 	m.endure("coordinator killed and restarted", all, func() {
 		m.c.kill()
 		m.load.more(faultCalls)
 		m.c.start()
-		m.followed()
 	})
 	m.endure("coordinator suspended for 10 s", all, func() {
 		m.c.signal(syscall.SIGSTOP)
@@ -202,7 +205,7 @@ func TestFaults(t *testing.T) {
 // half of the endpoints of each service leave.
 func TestPanicThreshold(t *testing.T) {
 	m := newMesh(t, "guard_min: off")
-	m.endure("half of the mesh invisible, no guard", map[string]int{"near": 3, "half": 3, "lost": 2}, func() {
+	m.endure("half of the mesh invisible, no guard", map[string]int{"near": 3, "half": 3, "lost": 3}, func() {
 		m.hide(true)
 		m.missed(pb.Cause_CAUSE_UNREACHABLE, pb.Cause_CAUSE_LEASE_EXPIRED)
 		m.load.more(faultCalls)
