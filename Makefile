@@ -21,14 +21,16 @@ AGAINST ?=
 SEQUENTIAL := internal/arch|internal/machine|internal/mesh
 # Modules of their own in this repository. They import peers and drivers that the main
 # module must not require.
-MODULES := $(patsubst %/go.mod,%,$(wildcard bench/go.mod compat/go.mod))
+MODULES := $(patsubst %/go.mod,%,$(wildcard bench/go.mod compat/go.mod compat/bed/go.mod kube/go.mod))
+# Modules that have tests with the tag kube.
+KUBEMODULES := $(filter compat/bed kube,$(MODULES))
 # The build tags that `make lint` checks, each by itself: a file that compiles with a tag
 # may not compile without it.
 LINTTAGS := e2e planted soak
 
 .PHONY: help
 help: ## Describe useful make targets
-	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "}; {printf "%-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk 'BEGIN {FS = ":.*## "}; {printf "%-15s %s\n", $$1, $$2}'
 
 .PHONY: build
 build: ## Build bin/meshhealth
@@ -62,6 +64,14 @@ compat: ## Compare with the metrics of others, and check real servers
 	done
 	$(GO) test -C compat -race -count=1 -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT| *--- PASS|redis:)'
 
+# tools/kubebinaries.sh keeps what it builds outside of the checkout.
+.PHONY: compat-kube
+compat-kube: ## Run the tests against real Kubernetes and Istio (cold 10 min)
+	@MESHHEALTH_KUBE_BINARIES=$$(GO='$(GO)' tools/kubebinaries.sh); export MESHHEALTH_KUBE_BINARIES; \
+	for module in $(KUBEMODULES); do \
+		$(GO) test -C $$module -tags kube -race -count=1 -p 1 -timeout 20m -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT|=== NAME)'; \
+	done
+
 .PHONY: soak
 soak: strace ## Run the tests that have no time limit
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...
@@ -91,7 +101,7 @@ fuzz: ## Run every fuzz target for FUZZTIME, one after another
 .PHONY: lint
 lint: staticcheck gofumpt ## Vet, staticcheck, gofumpt, in every module and tag set
 	@for tags in '' $(LINTTAGS); do $(call lintmodule,.,$$tags); done
-	@for module in $(MODULES); do $(call lintmodule,$$module,); done
+	@for module in $(MODULES); do $(call lintmodule,$$module,kube); done
 	@# The generators format generated code.
 	@files=$$($(BIN)/gofumpt -l .); files=$$(grep -v '^gen/' <<<"$$files" || true); \
 	if [ -n "$$files" ]; then echo "not formatted; run $(BIN)/gofumpt -w on:"; echo "$$files"; exit 1; fi

@@ -19,15 +19,18 @@ const maxAttempts = 3
 // idempotent has the methods that may be called again even if the coordinator has executed the
 // first call. SetOverride is not one of them, because a second call would extend the override.
 var idempotent = map[string]bool{
-	pb.RegistryService_Register_FullMethodName:     true,
-	pb.RegistryService_Renew_FullMethodName:        true,
-	pb.RegistryService_Deregister_FullMethodName:   true,
-	pb.HealthService_Check_FullMethodName:          true,
-	pb.HealthService_List_FullMethodName:           true,
-	pb.AdminService_Explain_FullMethodName:         true,
-	pb.AdminService_ListTransitions_FullMethodName: true,
-	pb.AdminService_ListOverrides_FullMethodName:   true,
-	pb.AdminService_GetCoordinator_FullMethodName:  true,
+	pb.RegistryService_Register_FullMethodName:      true,
+	pb.RegistryService_Renew_FullMethodName:         true,
+	pb.RegistryService_Deregister_FullMethodName:    true,
+	pb.HealthService_Check_FullMethodName:           true,
+	pb.HealthService_List_FullMethodName:            true,
+	pb.AdminService_Explain_FullMethodName:          true,
+	pb.AdminService_ListTransitions_FullMethodName:  true,
+	pb.AdminService_ListOverrides_FullMethodName:    true,
+	pb.AdminService_GetCoordinator_FullMethodName:   true,
+	pb.AdminService_ListRoutes_FullMethodName:       true,
+	pb.AdminService_ListXDSClients_FullMethodName:   true,
+	pb.AdminService_ListXDSResources_FullMethodName: true,
 }
 
 // retrying returns an interceptor that repeats failed unary calls.

@@ -79,9 +79,9 @@ type Config struct {
 	// Retry says when, and how often, the coordinator repeats a call that an instance has refused.
 	Retry Retry
 
-	// Certificates names the certificates with which xDS clients verify services that speak TLS. The
+	// XDSCertificates names the certificates with which xDS clients verify services that speak TLS. The
 	// clients have these certificates in their own configuration.
-	Certificates Certificates
+	XDSCertificates Certificates
 
 	// MaxInstances is the largest number of registered instances; 0 means 50,000.
 	MaxInstances int

@@ -15,6 +15,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/coordinator/api"
 	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
 	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
@@ -136,14 +137,25 @@ func (c *Coordinator) newWatcher(targets *wire.Targets, calls *metrics.ClientCal
 
 func (c *Coordinator) newXDS() *xds.Server {
 	cfg := xds.Config{
-		Feed: c.registry.Feed(), Certificates: c.cfg.Certificates, Logger: c.cfg.Logger,
-		// c.metrics is made later. It is not nil when a client acknowledges something.
+		Feed: c.registry.Feed(), Certificates: c.cfg.XDSCertificates, Logger: c.cfg.Logger,
+		// c.api and c.metrics are made later. They are not nil when a client connects.
+		May:          func(ctx context.Context) func(string) bool { return c.api.MayLocate(ctx) },
 		Acknowledged: func(latency time.Duration) { c.metrics.ObserveXDS(latency) },
 	}
-	if c.registry.Feed().Len() <= 1 { // only the coordinator itself: the store had no registrations
+	if !hasInstances(c.registry.Feed()) {
 		cfg.SettleAfter = c.cfg.Policy.WithDefaults().Amnesty
 	}
 	return xds.New(cfg)
+}
+
+// hasInstances reports whether the store had registrations, if it is called before Run.
+func hasInstances(f *feed.Feed) bool {
+	for e := range f.Cut().Of() {
+		if e.Spec != nil {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) *api.Server {

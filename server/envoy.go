@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"fmt"
-	"net/http"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -12,36 +11,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Headers that Envoy reads, in the form in which net/http stores them. HTTP/2 and gRPC use them
-// in lower case.
-const (
-	headerDegraded      = "X-Envoy-Degraded"
-	headerImmediateFail = "X-Envoy-Immediate-Health-Check-Fail"
-	// metadataDegraded is headerDegraded for gRPC.
-	metadataDegraded = "x-envoy-degraded"
-)
-
-// envoyHeader returns the header that a page has for the HTTP health checker of Envoy, or "".
-// Only /readyz says something about traffic.
-//
-// Envoy takes an instance with headerDegraded as degraded. It takes an instance with a code that
-// it does not expect as unhealthy. With headerImmediateFail, Envoy also excludes the instance from
-// the number of instances by which it decides whether to ignore health. This is right for an
-// instance that is out on purpose or has failed. UNKNOWN and STARTING are no such statements.
-func envoyHeader(e endpoint, status health.Status, code int) string {
-	if e != readyz {
-		return ""
-	}
-	switch status {
-	case health.Degraded:
-		if code < http.StatusBadRequest {
-			return headerDegraded
-		}
-	case health.NotServing, health.Draining, health.Maintenance:
-		return headerImmediateFail
-	}
-	return ""
-}
+// metadataDegraded is headerDegraded in the form for gRPC.
+const metadataDegraded = "x-envoy-degraded"
 
 // DegradedHeader returns interceptors that add the header x-envoy-degraded to the replies to all
 // calls while the name service is DEGRADED. An Envoy whose cluster has

@@ -178,7 +178,7 @@ func withHeader(t *testing.T, s *server.Server, name string) healthpb.HealthClie
 	done := make(chan struct{})
 	go func() { defer close(done); _ = g.Serve(l) }()
 	t.Cleanup(func() { g.Stop(); <-done })
-	return healthpb.NewHealthClient((&endpoint{listener: l}).dial(t))
+	return healthpb.NewHealthClient((&grpcServer{listener: l}).dial(t))
 }
 
 // TestDegradedHeader: replies have the header while the name is DEGRADED, and at no other time.

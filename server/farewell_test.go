@@ -168,7 +168,7 @@ func TestStopTellsWatchersInTheEnd(t *testing.T) {
 }
 
 // plainHTTP serves g through net/http with HTTP/2 in plaintext.
-func plainHTTP(t *testing.T, h http.Handler) (*http.Server, *endpoint) {
+func plainHTTP(t *testing.T, h http.Handler) (*http.Server, *grpcServer) {
 	t.Helper()
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
@@ -177,7 +177,7 @@ func plainHTTP(t *testing.T, h http.Handler) (*http.Server, *endpoint) {
 	done := make(chan struct{})
 	go func() { defer close(done); _ = web.Serve(l) }()
 	t.Cleanup(func() { web.Close(); <-done })
-	return web, &endpoint{listener: l}
+	return web, &grpcServer{listener: l}
 }
 
 // TestDrainTellsWatchersOfServeHTTP: if gRPC is served through net/http, Shutdown follows
@@ -241,7 +241,7 @@ func TestServeHealthTellsWatchers(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- s.ServeHealth(ctx, l) }()
-			conn := (&endpoint{listener: l}).dial(t)
+			conn := (&grpcServer{listener: l}).dial(t)
 			f, live := watchTo(t, conn, ""), watchTo(t, conn, "live")
 			synctest.Wait()
 			leave(t, s, stop)
@@ -263,7 +263,7 @@ func TestServeHealthTellsWatchers(t *testing.T) {
 
 // deaf opens a Watch of all names on its own connection and reads nothing, so that the
 // flow-control windows fill up.
-func deaf(t *testing.T, e *endpoint) {
+func deaf(t *testing.T, e *grpcServer) {
 	t.Helper()
 	conn := e.dial(t, grpc.WithInitialWindowSize(64<<10), grpc.WithInitialConnWindowSize(64<<10), grpc.WithStaticStreamWindowSize(64<<10))
 	if _, err := pb.NewHealthServiceClient(conn).Watch(t.Context(), &pb.WatchRequest{}); err != nil {

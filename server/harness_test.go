@@ -151,15 +151,15 @@ func current(t *testing.T, s *server.Server) *feed.Entry {
 	return e
 }
 
-// endpoint is a gRPC server on a listener in memory.
-type endpoint struct {
+// grpcServer is a gRPC server on a listener in memory.
+type grpcServer struct {
 	grpc     *grpc.Server
 	listener *bufconn.Listener
 }
 
-func serve(t *testing.T, s *server.Server, opts ...grpc.ServerOption) *endpoint {
+func serve(t *testing.T, s *server.Server, opts ...grpc.ServerOption) *grpcServer {
 	t.Helper()
-	e := &endpoint{grpc: grpc.NewServer(append(s.ServerOptions(), opts...)...), listener: bufconn.Listen(64 << 10)}
+	e := &grpcServer{grpc: grpc.NewServer(append(s.ServerOptions(), opts...)...), listener: bufconn.Listen(64 << 10)}
 	s.Register(e.grpc)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = e.grpc.Serve(e.listener) }()
@@ -167,7 +167,7 @@ func serve(t *testing.T, s *server.Server, opts ...grpc.ServerOption) *endpoint 
 	return e
 }
 
-func (e *endpoint) dial(t *testing.T, opts ...grpc.DialOption) *grpc.ClientConn {
+func (e *grpcServer) dial(t *testing.T, opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
 	opts = append([]grpc.DialOption{
 		grpc.WithTransportCredentials(insecure.NewCredentials()),

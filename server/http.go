@@ -24,9 +24,9 @@ type httpHandler struct {
 	renderer  renderer
 	reader    func(context.Context) access.Caller // function that returns the caller of a request
 	requested func()                              // ServeHTTP calls requested for each request
-	// kept has the last page of each view. Its indexes are the endpoint, the format, and 0
+	// kept has the last page of each view. Its indexes are the path, the format, and 0
 	// or 1 for view.verbose and view.detailed. nil means that the page was not made yet.
-	kept [numEndpoints][numFormats][2][2]atomic.Pointer[page]
+	kept [numPaths][numFormats][2][2]atomic.Pointer[page]
 }
 
 // usage is the page of the path /. Answers with the status 404 contain it too.
@@ -52,19 +52,19 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		header["Content-Type"], header["Cache-Control"], header["X-Content-Type-Options"] = contentTypes[asText], noStore, noSniff
 		_, _ = io.WriteString(w, usage)
 	default:
-		h.serveEndpoint(w, r, e, check)
+		h.servePath(w, r, e, check)
 	}
 }
 
-// serveEndpoint answers a request for an endpoint. If check is not empty, it answers with
+// servePath answers a request for a path. If check is not empty, it answers with
 // the page of this check.
-func (h *httpHandler) serveEndpoint(w http.ResponseWriter, r *http.Request, e endpoint, check string) {
+func (h *httpHandler) servePath(w http.ResponseWriter, r *http.Request, e httpPath, check string) {
 	detail, err := h.reader(r.Context()).Check(access.Read, access.Of(health.ID{Service: h.renderer.service}))
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusForbidden)
 		return
 	}
-	v := view{endpoint: e, format: formatOf(r.Header.Get("Accept")), detailed: detail == access.Full}
+	v := view{path: e, format: formatOf(r.Header.Get("Accept")), detailed: detail == access.Full}
 	var exclude []string
 	if r.URL.RawQuery != "" {
 		query, err := url.ParseQuery(r.URL.RawQuery)
@@ -88,13 +88,13 @@ func (h *httpHandler) serveEndpoint(w http.ResponseWriter, r *http.Request, e en
 	}
 }
 
-// parsePath parses the paths /ENDPOINT and /ENDPOINT/CHECK. check is empty if the path has
-// no check. ok is false if there is no such endpoint.
-func parsePath(path string) (e endpoint, check string, ok bool) {
+// parsePath parses the paths /PATH and /PATH/CHECK. check is empty if the path has
+// no check. ok is false if there is no such path.
+func parsePath(path string) (e httpPath, check string, ok bool) {
 	name, check, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	for e, n := range endpointNames {
+	for e, n := range pathNames {
 		if n == name {
-			return endpoint(e), check, true
+			return httpPath(e), check, true
 		}
 	}
 	return 0, "", false
@@ -104,9 +104,9 @@ func parsePath(path string) (e endpoint, check string, ok bool) {
 func (h *httpHandler) serveCheck(w http.ResponseWriter, r *http.Request, v view, name string) {
 	h.pipeline.mu.Lock()
 	t := h.pipeline.checks.tasks[name]
-	if t == nil || !v.endpoint.shows(t.rules.kind) {
+	if t == nil || !v.path.shows(t.rules.kind) {
 		h.pipeline.mu.Unlock()
-		http.Error(w, "no check of /"+endpointNames[v.endpoint]+" has this name", http.StatusNotFound)
+		http.Error(w, "no check of /"+pathNames[v.path]+" has this name", http.StatusNotFound)
 		return
 	}
 	one := answer{status: t.machine.Status(), cause: t.machine.Cause(), checks: []health.CheckState{t.state()}}
@@ -121,7 +121,7 @@ func (h *httpHandler) serveCheck(w http.ResponseWriter, r *http.Request, v view,
 // page returns the page for a view. It renders the page again if a status or a check on the
 // page has changed since it was rendered.
 func (h *httpHandler) page(v view) *page {
-	kept := &h.kept[v.endpoint][v.format][index(v.verbose)][index(v.detailed)]
+	kept := &h.kept[v.path][v.format][index(v.verbose)][index(v.detailed)]
 	// The version of the page is read before its content. So if something changes in between, the
 	// page is rendered again for the next request.
 	version := h.version(&v)
@@ -153,13 +153,13 @@ func index(b bool) int {
 // older than the checks on the same page.
 func (h *httpHandler) answer(v view, exclude []string) *answer {
 	a := &answer{}
-	excluded := h.evaluate(v.endpoint, exclude, a)
+	excluded := h.evaluate(v.path, exclude, a)
 	if !v.detailed && strings.HasPrefix(a.note, runRefused) {
 		a.note = runRefused // only this first part of the note, because the rest names checks that the caller may not see
 	}
 	if v.verbose {
 		h.pipeline.forEachCheck(func(t *task) {
-			if v.endpoint.shows(t.rules.kind) && !excluded[t] {
+			if v.path.shows(t.rules.kind) && !excluded[t] {
 				a.checks = append(a.checks, t.state())
 			}
 		})
@@ -170,7 +170,7 @@ func (h *httpHandler) answer(v view, exclude []string) *answer {
 // evaluate sets the status, the note and the unknown names in the answer a. It returns the
 // tasks of the checks that exclude names. It computes the status from the numbers of checks
 // with each status, so it holds the lock for a short time only.
-func (h *httpHandler) evaluate(e endpoint, exclude []string, a *answer) (excluded map[*task]bool) {
+func (h *httpHandler) evaluate(e httpPath, exclude []string, a *answer) (excluded map[*task]bool) {
 	p := h.pipeline
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -188,8 +188,8 @@ func (h *httpHandler) evaluate(e endpoint, exclude []string, a *answer) (exclude
 	return excluded
 }
 
-// serviceOf returns the service whose status is the answer of the endpoint.
-func serviceOf(e endpoint, j *judgement) *servedService {
+// serviceOf returns the service whose status is the answer of the path.
+func serviceOf(e httpPath, j *judgement) *servedService {
 	switch e {
 	case livez:
 		return &j.byKind[Liveness]

@@ -26,7 +26,7 @@ func TestServeHealth(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- s.ServeHealth(ctx, l) }()
-		conn := (&endpoint{listener: l}).dial(t)
+		conn := (&grpcServer{listener: l}).dial(t)
 		resp, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{Service: service})
 		if err != nil || resp.GetStatus() != healthpb.HealthCheckResponse_SERVING {
 			t.Errorf("%v %v", resp.GetStatus(), err)

@@ -14,20 +14,20 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// endpoint is one of the three HTTP paths that an orchestrator requests.
-type endpoint uint8
+// httpPath is one of the three HTTP paths that an orchestrator requests.
+type httpPath uint8
 
 const (
-	livez endpoint = iota
+	livez httpPath = iota
 	readyz
 	startupz
-	numEndpoints
+	numPaths
 )
 
-var endpointNames = [numEndpoints]string{"livez", "readyz", "startupz"}
+var pathNames = [numPaths]string{"livez", "readyz", "startupz"}
 
-// shows reports whether the endpoint shows checks of a kind.
-func (e endpoint) shows(k Kind) bool {
+// shows reports whether the path shows checks of a kind.
+func (e httpPath) shows(k Kind) bool {
 	switch e {
 	case livez:
 		return k == Liveness
@@ -67,7 +67,7 @@ func formatOf(accept string) format {
 // view identifies a page: what is shown, how, and to whom. If no check is excluded, requests
 // with equal views get the same page.
 type view struct {
-	endpoint endpoint
+	path     httpPath
 	format   format
 	verbose  bool // true if the page lists the checks
 	detailed bool // true if the caller may see reasons
@@ -103,8 +103,8 @@ type renderer struct {
 // render encodes the answer a as a page. If the view is not detailed, it first removes the
 // reasons of checks from the answer.
 func (r *renderer) render(v view, a *answer) *page {
-	p := &page{view: v, code: r.code(v.endpoint, a.status)}
-	p.envoy = envoyHeader(v.endpoint, a.status, p.code)
+	p := &page{view: v, code: r.code(v.path, a.status)}
+	p.envoy = envoyHeader(v.path, a.status, p.code)
 	if !v.detailed {
 		for i := range a.checks {
 			a.checks[i].Reason = ""
@@ -122,8 +122,8 @@ func (r *renderer) render(v view, a *answer) *page {
 	return p
 }
 
-// code returns the HTTP status with which an endpoint answers, for the health status status.
-func (r *renderer) code(e endpoint, status health.Status) int {
+// code returns the HTTP status with which a path answers, for the health status status.
+func (r *renderer) code(e httpPath, status health.Status) int {
 	switch {
 	case e == livez && status != health.NotServing:
 		return http.StatusOK
@@ -159,7 +159,7 @@ func text(v view, a *answer, code int) []byte {
 	if code >= http.StatusBadRequest {
 		passed = "failed"
 	}
-	fmt.Fprintf(&b, "%s %s: %s\n", endpointNames[v.endpoint], passed, status)
+	fmt.Fprintf(&b, "%s %s: %s\n", pathNames[v.path], passed, status)
 	return b.Bytes()
 }
 
@@ -282,4 +282,32 @@ func encodeJSON(v any) []byte {
 		return nil // Marshal does not fail for the types of this file
 	}
 	return append(b, '\n')
+}
+
+// Headers that Envoy reads, in the form in which net/http stores them.
+const (
+	headerDegraded      = "X-Envoy-Degraded"
+	headerImmediateFail = "X-Envoy-Immediate-Health-Check-Fail"
+)
+
+// envoyHeader returns the header that a page has for the HTTP health checker of Envoy, or "".
+// Only /readyz says something about traffic.
+//
+// Envoy takes an instance with headerDegraded as degraded. It takes an instance with a code that
+// it does not expect as unhealthy. With headerImmediateFail, Envoy also excludes the instance from
+// the number of instances by which it decides whether to ignore health. This is right for an
+// instance that is out on purpose or has failed. UNKNOWN and STARTING are no such statements.
+func envoyHeader(e httpPath, status health.Status, code int) string {
+	if e != readyz {
+		return ""
+	}
+	switch status {
+	case health.Degraded:
+		if code < http.StatusBadRequest {
+			return headerDegraded
+		}
+	case health.NotServing, health.Draining, health.Maintenance:
+		return headerImmediateFail
+	}
+	return ""
 }

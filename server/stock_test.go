@@ -23,7 +23,7 @@ import (
 // address is where clients find a service. Several processes serve there one after the
 // other.
 type address struct {
-	at      *endpoint
+	at      *grpcServer
 	watches atomic.Int32 // streams opened on grpc.health.v1
 }
 

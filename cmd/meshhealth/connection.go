@@ -6,6 +6,7 @@ import (
 	"iter"
 	"slices"
 
+	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -21,6 +22,7 @@ type connection struct {
 	health   pb.HealthServiceClient
 	admin    pb.AdminServiceClient
 	registry pb.RegistryServiceClient
+	ads      discoverypb.AggregatedDiscoveryServiceClient
 }
 
 // ask checks the flags in t, connects to the coordinator, and calls f. The context that f receives
@@ -44,6 +46,7 @@ func (t *target) ask(ctx context.Context, f func(ctx context.Context, conn *conn
 	defer cancel()
 	return f(ctx, &connection{
 		t, pb.NewHealthServiceClient(conn), pb.NewAdminServiceClient(conn), pb.NewRegistryServiceClient(conn),
+		discoverypb.NewAggregatedDiscoveryServiceClient(conn),
 	})
 }
 

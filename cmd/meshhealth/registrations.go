@@ -30,29 +30,39 @@ type listed struct {
 
 // readRegistrations reads and parses a file of registrations. The name "-" means stdin.
 func (a *app) readRegistrations(ctx context.Context, name string) ([]listed, error) {
-	open, shown := func() (io.ReadCloser, error) { return os.Open(name) }, name
-	if name == "-" {
-		open, shown = func() (io.ReadCloser, error) { return io.NopCloser(a.stdin), nil }, "stdin"
-	}
-	if err := input.CheckPath(name); err != nil {
-		return nil, fmt.Errorf("--file: %w", err)
-	}
-	p := &input.Problems{File: shown}
-	content, err := input.Read(ctx, input.MaxFile, open)
-	switch {
-	case errors.Is(err, input.ErrTooLarge):
-		p.Add(0, "", "%v", err)
-		return nil, p
-	case errors.Is(err, context.Canceled):
-		return nil, errors.New("interrupted")
-	case err != nil:
-		return nil, fmt.Errorf("--file: %w", err)
+	content, p, err := a.readFile(ctx, "--file", name, input.MaxFile)
+	if err != nil {
+		return nil, err
 	}
 	list := parseRegistrations(p, content)
 	if len(list) == 0 && p.Err() == nil {
 		p.Add(0, "", "names no instance; allowed: a YAML list, or a JSON object a line, each with service, instance and address")
 	}
 	return list, p.Err()
+}
+
+// readFile reads a file of at most limit bytes. The name "-" means stdin. p takes the faults of the
+// file. flag is the flag or argument with the name of the file.
+func (a *app) readFile(ctx context.Context, flag, name string, limit int64) (content []byte, p *input.Problems, err error) {
+	open, shown := func() (io.ReadCloser, error) { return os.Open(name) }, name
+	if name == "-" {
+		open, shown = func() (io.ReadCloser, error) { return io.NopCloser(a.stdin), nil }, "stdin"
+	}
+	if err := input.CheckPath(name); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	p = &input.Problems{File: shown}
+	content, err = input.Read(ctx, limit, open)
+	switch {
+	case errors.Is(err, input.ErrTooLarge):
+		p.Add(0, "", "%v", err)
+		return nil, nil, p
+	case errors.Is(err, context.Canceled):
+		return nil, nil, errors.New("interrupted")
+	case err != nil:
+		return nil, nil, fmt.Errorf("%s: %w", flag, err)
+	}
+	return content, p, nil
 }
 
 // parseRegistrations parses the content of a file in one of three formats. These are a YAML list, a

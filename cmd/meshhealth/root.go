@@ -52,6 +52,7 @@ Ask it:             meshhealth status`,
 		registerCommand(a), deregisterCommand(a), demoCommand(a), demoInstanceCommand(a),
 		chaosCommand(a), chaosChildCommand(a), versionCommand(a),
 		probeCommand(a), overrideCommand(a), maintenanceCommand(a), explainCommand(a),
+		routesCommand(a), xdsCommand(a), envoyCommand(a),
 	)
 	return root
 }

@@ -25,7 +25,7 @@ func stateCommand(a *app) *cobra.Command {
 		Short: "Print the state of the coordinator itself",
 		Long: `Print the state of the coordinator itself: its status and build, its health score,
 tripped guards, how it follows instances, whether it makes polls in time, breakers
-of addresses that do not answer, its store and its watchers.
+of addresses that do not answer, its store, its watchers, and its xDS clients.
 
 The exit code is its own status, as for the command status.`,
 		Example: "  meshhealth coordinator state",
@@ -87,6 +87,7 @@ func (a *app) printState(out *output, s *pb.GetCoordinatorResponse) error {
 	}
 	add("store", "%s", storeOf(s))
 	add("watchers", "%d", s.GetWatchers())
+	add("xds", "%s, %s behind, %s rejected", plural(int(s.GetXdsStreams()), "stream"), plural(int(s.GetXdsBehind()), "resource"), plural(int(min(s.GetXdsRejected(), 1<<31)), "response"))
 	if unknown := s.GetUnknownServices(); len(unknown) > 0 {
 		add("unknown", "the configuration names %s, of which nothing is registered", strings.Join(unknown, ", "))
 	}

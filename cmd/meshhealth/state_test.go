@@ -29,6 +29,7 @@ func TestStateTable(t *testing.T) {
 		},
 		Breakers: map[string]uint32{"closed": 4, "open": 5, "half-open": 1}, OpenTargets: []string{"10.0.0.1:1", escape},
 		StoreError: "store: no space left on device", StoreQueue: 7, StoreLost: 8, StoreCommitAge: durationpb.New(12 * time.Second),
+		XdsStreams: 1, XdsBehind: 2, XdsRejected: 3,
 		FloodingInstances: []string{"pay/a", "pay/b"}, UnknownServices: []string{"db", "shop"},
 	}
 	var s shell

@@ -55,6 +55,9 @@ func TestTLS(t *testing.T) {
 		t.Errorf("%q", stdout)
 	}
 	for hint, args := range map[string][]string{
+		"to see the addresses of pay needs a client certificate":                      {"routes", "pay", "--tls-ca", roots},
+		"to see the addresses of * needs a client certificate":                        {"envoy", "eds", "pay", "--tls-ca", roots},
+		"to read the history and state of the coordinator needs a client certificate": {"xds", "status", "--tls-ca", roots},
 		"It may want TLS":                  {"status"},
 		"Check --tls-ca":                   {"status", "--tls-ca", nettest.NewAuthority(t).Roots(t.TempDir())},
 		"valid for mesh, not other":        {"status", "--tls-ca", roots, "--server-name", "other"},

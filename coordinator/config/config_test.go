@@ -109,6 +109,8 @@ func TestWholeConfig(t *testing.T) {
 		"connections": {cfg.MaxConnsPerPeer, 40},
 		"IPv6":        {cfg.IPv6Prefix, 56},
 		"series":      {cfg.MetricInstances, -1},
+		"roots":       {cfg.XDSCertificates.Roots, "mesh-ca"},
+		"identity":    {cfg.XDSCertificates.Identity, "mesh-client"},
 		"targets":     {len(cfg.Static), 2},
 		"format":      {s.Log.Format, "console"},
 		"level":       {s.Log.Level, "debug"},
@@ -264,7 +266,7 @@ func TestDifferences(t *testing.T) {
 	if got := whole.Differences(moved); len(got) != 0 {
 		t.Errorf("the same file differs in %v", got)
 	}
-	want := []string{"listen", "http", "data_dir", "insecure", "tls", "dial", "targets", "policy", "store_trust", "poll_every", "target_budget", "retry", "limits", "metrics", "log"}
+	want := []string{"listen", "http", "data_dir", "insecure", "tls", "dial", "targets", "policy", "store_trust", "poll_every", "target_budget", "retry", "limits", "metrics", "xds", "log"}
 	if got := whole.Differences(&Settings{}); !reflect.DeepEqual(got, want) {
 		t.Errorf("it differs in %v, want %v", got, want)
 	}

@@ -40,6 +40,10 @@ func read(p *input.Problems, text []byte, dir string) *Settings {
 		"retry":         readRetry(&c.Retry),
 		"limits":        readLimits(c),
 		"metrics":       input.Object(input.Fields{"max_instances": input.Count(&c.MetricInstances, maxCount, true)}),
+		"xds": input.Object(input.Fields{
+			"roots":    input.Text(&c.XDSCertificates.Roots, input.CheckLength(wire.MaxName)),
+			"identity": input.Text(&c.XDSCertificates.Identity, input.CheckLength(wire.MaxName)),
+		}),
 		"log": input.Object(input.Fields{
 			"format": input.Choice(func(word string) { s.Log.Format = word }, LogFormats()...),
 			"level":  input.Choice(func(word string) { s.Log.Level = word }, LogLevels()...),

@@ -172,6 +172,7 @@ func (s *Settings) Differences(other *Settings) []string {
 		{"retry", was.Retry, is.Retry},
 		{"limits", limitsOf(was), limitsOf(is)},
 		{"metrics", was.MetricInstances, is.MetricInstances},
+		{"xds", was.XDSCertificates, is.XDSCertificates},
 		{"log", s.Log, other.Log},
 	} {
 		if !reflect.DeepEqual(section.was, section.is) {

@@ -60,6 +60,7 @@ var plan = []row{
 	{path: "internal/logs", layer: adapter, goroutines: true},
 	{path: "internal/signals", layer: adapter},
 	{path: "internal/input", layer: adapter, goroutines: true},
+	{path: "internal/envoyconfig", layer: adapter},
 
 	{path: "internal/coordinator/registry", layer: component},
 	{path: "internal/coordinator/follow", layer: component},
@@ -72,6 +73,9 @@ var plan = []row{
 
 	{path: "server/check", layer: extension, only: []string{"server", "health", "gen/meshhealth/v1"}, light: true},
 	{path: "server/orca", layer: extension, only: []string{"server", "health", "internal/fields"}},
+	{path: "client/resolver", layer: extension, only: []string{
+		"client", "health", "internal/routing", "internal/fields", "internal/logs", "internal/wire",
+	}, light: true},
 	{path: "server/promhealth", layer: extension, only: []string{"server", "health"}},
 
 	{path: "coordinator", layer: wiring},

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/peer"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -38,6 +39,13 @@ func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) 
 		return wire.GRPC(err)
 	}
 	return nil
+}
+
+// MayLocate returns a function that reports whether the caller of the call with the context ctx may see
+// the addresses of a service.
+func (s *Server) MayLocate(ctx context.Context) func(service string) bool {
+	caller := s.cfg.caller(ctx)
+	return func(service string) bool { return caller.May(access.Locate, access.Of(health.ID{Service: service})) }
 }
 
 // checkedServer registers services with streams. Each call is first checked by the access policy: the

@@ -13,6 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
+	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -25,6 +26,7 @@ type setup struct {
 	epoch        uint64
 	store        store.Store
 	maxInstances int
+	routing      bool // true if the server serves xDS clients
 	// client are the credentials of the world's own client.
 	client credentials.TransportCredentials
 }
@@ -56,6 +58,9 @@ func newWorld(t *testing.T, edit func(*setup)) *world {
 	w := &world{t: t, listener: newListener(), served: make(chan error, 1), ran: make(chan error, 1)}
 	w.startRegistry(&s)
 	s.Registry, s.Feed = w.registry, w.registry.Feed()
+	if s.routing {
+		w.startXDS(&s)
+	}
 	w.server = New(s.Config)
 	var ctx context.Context
 	ctx, w.stop = context.WithCancel(context.Background())
@@ -76,6 +81,22 @@ func (w *world) startRegistry(s *setup) {
 	var ctx context.Context
 	ctx, w.stopRegistry = context.WithCancel(context.Background())
 	go func() { w.ran <- w.registry.Run(ctx) }()
+}
+
+// startXDS runs the server for xDS clients until the test ends.
+func (w *world) startXDS(s *setup) {
+	server := xds.New(xds.Config{Feed: s.Feed, May: func(ctx context.Context) func(string) bool { return w.server.MayLocate(ctx) }})
+	server.Loaded()
+	s.XDS = server
+	ctx, stop := context.WithCancel(context.Background())
+	ran := make(chan error)
+	go func() { ran <- server.Run(ctx) }()
+	w.t.Cleanup(func() {
+		stop()
+		if err := <-ran; err != nil {
+			w.t.Errorf("xDS: %v", err)
+		}
+	})
 }
 
 // end ends the server and then the registry, as the coordinator does.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	corepb "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -105,12 +107,15 @@ const (
 	inspecting  = "read the history and state of "
 	registering = "register "
 	overriding  = "override "
+	locating    = "see the addresses of "
 )
 
 // everyEntry returns the questions about all entries of the world.
 func everyEntry(verb string) []string {
 	return []string{verb + "the coordinator", verb + "*", verb + "pay", verb + "pay/1", verb + "hidden", verb + "hidden/1"}
 }
+
+const clusterURL = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 
 // walks has one walk for each method of the API. A new method needs its line here.
 func walks(pay, hidden *pb.Lease) map[string]walk {
@@ -150,6 +155,17 @@ func walks(pay, hidden *pb.Lease) map[string]walk {
 		},
 		pb.AdminService_Explain_FullMethodName: {
 			&pb.ExplainRequest{Name: "*"}, []string{inspecting + "*", inspecting + "pay", inspecting + "hidden"}, &pb.ExplainRequest{Name: "hidden"},
+		},
+		pb.AdminService_ListRoutes_FullMethodName: {
+			&pb.ListRoutesRequest{Service: "pay"}, []string{locating + "pay"}, &pb.ListRoutesRequest{Service: "hidden"},
+		},
+		pb.AdminService_ListXDSClients_FullMethodName:   {&pb.ListXDSClientsRequest{}, []string{inspecting + "the coordinator"}, nil},
+		pb.AdminService_ListXDSResources_FullMethodName: {&pb.ListXDSResourcesRequest{Node: "walker"}, []string{inspecting + "the coordinator"}, nil},
+		discoverypb.AggregatedDiscoveryService_StreamAggregatedResources_FullMethodName: {
+			&discoverypb.DiscoveryRequest{Node: &corepb.Node{Id: "n"}, TypeUrl: clusterURL}, []string{locating + "*", locating + "pay", locating + "hidden"}, nil,
+		},
+		discoverypb.AggregatedDiscoveryService_DeltaAggregatedResources_FullMethodName: {
+			&discoverypb.DeltaDiscoveryRequest{Node: &corepb.Node{Id: "n"}, TypeUrl: clusterURL}, []string{locating + "*", locating + "pay", locating + "hidden"}, nil,
 		},
 		pb.AdminService_GetCoordinator_FullMethodName: {&pb.GetCoordinatorRequest{}, []string{inspecting + "the coordinator"}, nil},
 		reflectionpb.ServerReflection_ServerReflectionInfo_FullMethodName: {
@@ -225,7 +241,7 @@ func methodsOf(g *grpc.Server) (all []string) {
 func newWalkedWorld(t *testing.T) (w *world, policy *hidingPolicy, pay, hidden *pb.Lease) {
 	t.Helper()
 	policy = &hidingPolicy{asked: map[string]bool{}}
-	w = newWorld(t, func(s *setup) { s.Policy, s.TrustAll, s.Reflection = policy, false, true })
+	w = newWorld(t, func(s *setup) { s.Policy, s.TrustAll, s.Reflection, s.routing = policy, false, true, true })
 	regs := []*pb.Registration{instance("pay/1"), instance("hidden/1")}
 	for _, r := range regs {
 		r.Zone = "eu-1"
@@ -240,7 +256,22 @@ func newWalkedWorld(t *testing.T) (w *world, policy *hidingPolicy, pay, hidden *
 			t.Fatal(err)
 		}
 	}
+	w.subscribe("walker")
 	return w, policy, leaseOf(must(wire.ParseInstance("pay/1")), specs[0]), leaseOf(must(wire.ParseInstance("hidden/1")), specs[1])
+}
+
+// subscribe opens the stream of an xDS client that asks for all clusters.
+func (w *world) subscribe(node string) {
+	stream, err := discoverypb.NewAggregatedDiscoveryServiceClient(w.conn).DeltaAggregatedResources(w.t.Context())
+	if err == nil {
+		err = stream.Send(&discoverypb.DeltaDiscoveryRequest{Node: &corepb.Node{Id: node}, TypeUrl: clusterURL})
+	}
+	if err == nil {
+		_, err = stream.Recv()
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // TestEveryMethodAsksThePolicy: each registered method asks the policy about the names of

@@ -127,6 +127,18 @@ func (c *catalog) forget(s *service) {
 	}
 }
 
+// existing returns the names of the services that exist, sorted.
+func (c *catalog) existing() []string {
+	names := make([]string, 0, len(c.services))
+	for name, s := range c.services {
+		if s.exists {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
 // publish replaces what clients get of a service. next is nil if the service does not exist any more.
 func (c *catalog) publish(name string, next *rendered) {
 	s := c.serviceNamed(name)
@@ -166,7 +178,7 @@ func (c *catalog) addToWildcards(s *service) {
 	for k := range c.wildcards {
 		for r := range c.wildcards[k] {
 			for sub := range c.wildcards[k][r] {
-				sub.subscribe(c, s.name, byWildcard)
+				sub.include(c, s.name)
 			}
 		}
 	}
@@ -188,13 +200,13 @@ func (c *catalog) takeAwake() []*session {
 	return all
 }
 
-// contentFor returns what a client gets for a resource, if the last version that it has is has. It
-// returns nil if the resource does not exist. If the service does not exist any more, a client keeps
+// contentFor returns what a client gets for a resource of a service, if the last version that it has is
+// has. It returns nil if the resource does not exist. If the service does not exist any more, a client keeps
 // what it has, and its endpoint set becomes empty. So the calls of gRPC can wait for the service.
 func (c *catalog) contentFor(r *resource, has version) *content {
 	s := r.service
 	switch {
-	case s == nil || !s.exists && !has.real():
+	case !s.exists && !has.real():
 		return nil
 	case s.exists && r.kind == endpointSets:
 		return s.now.endpointSets[r.rendering]

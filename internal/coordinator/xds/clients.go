@@ -59,15 +59,9 @@ func (r *rejection) describe() *pb.XDSRejection {
 // number of a stream. If behindOnly is true, only resources whose current version the client has not
 // accepted are returned. The error wraps domain.ErrNotFound.
 func (s *Server) Resources(client string, behindOnly bool, afterType, afterName string, limit int) ([]*pb.XDSResource, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	ses, err := s.find(client)
+	all, err := s.allResources(client, behindOnly)
 	if err != nil {
 		return nil, err
-	}
-	var all []*pb.XDSResource
-	for _, sub := range ses.subscriptions {
-		all = append(all, sub.list(s.catalog, behindOnly)...)
 	}
 	slices.SortFunc(all, compareResources)
 	from, found := slices.BinarySearchFunc(all, &pb.XDSResource{TypeUrl: afterType, Name: afterName}, compareResources)
@@ -75,6 +69,20 @@ func (s *Server) Resources(client string, behindOnly bool, afterType, afterName 
 		from++
 	}
 	return all[from:min(len(all), from+max(limit, 0))], nil
+}
+
+// allResources describes the resources of a client, in no order.
+func (s *Server) allResources(client string, behindOnly bool) (all []*pb.XDSResource, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ses, err := s.find(client)
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range ses.subscriptions {
+		all = append(all, sub.list(s.catalog, behindOnly)...)
+	}
+	return all, nil
 }
 
 func compareResources(a, b *pb.XDSResource) int {
@@ -173,7 +181,11 @@ func (s *Server) Stats() Stats {
 	for r := range numRenderings {
 		all.Streams[streamKind(r, false)], all.Streams[streamKind(r, true)] = 0, 0
 	}
-	all.Services = len(s.catalog.existing())
+	for _, service := range s.catalog.services {
+		if service.exists {
+			all.Services++
+		}
+	}
 	for _, st := range s.streams {
 		all.Streams[streamKind(st.session.rendering, st.session.delta)]++
 		for _, sub := range st.session.subscriptions {

@@ -21,8 +21,8 @@
 //     would fail, even if it waits for the service, while its resources are removed and come back.
 //   - Versions are equal after a restart and on all coordinators. So a delta client that reconnects
 //     gets only what has changed.
-//   - A resource with the state of the world is sent in full for listeners and clusters, and alone for
-//     routes and endpoint sets, as the protocol demands.
+//   - With the state of the world, listeners and clusters are always sent all together. Routes and
+//     endpoint sets are sent alone. The protocol demands this.
 //
 // # Concurrency
 //

@@ -2,6 +2,7 @@ package xds_test
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -11,13 +12,16 @@ import (
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	xdscreds "google.golang.org/grpc/credentials/xds"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	grpcxds "google.golang.org/grpc/xds"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
+	"github.com/meshhealth/meshhealth/internal/nettest"
 )
 
 // backend is a gRPC server that counts its calls.
@@ -33,13 +37,13 @@ func (b *backend) Check(context.Context, *healthpb.HealthCheckRequest) (*healthp
 	return &healthpb.HealthCheckResponse{}, nil
 }
 
-func serve(t *testing.T, register func(*grpc.Server)) netip.AddrPort {
+func serve(t *testing.T, register func(*grpc.Server), options ...grpc.ServerOption) netip.AddrPort {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := grpc.NewServer()
+	g := grpc.NewServer(options...)
 	register(g)
 	go func() { _ = g.Serve(listener) }()
 	t.Cleanup(g.Stop)
@@ -62,18 +66,54 @@ func newGRPCMesh(t *testing.T, backends int) *grpcMesh {
 		b.address = serve(t, func(g *grpc.Server) { healthpb.RegisterHealthServer(g, b) })
 		m.backends = append(m.backends, b)
 	}
-	bootstrap := fmt.Sprintf(`{"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}]}], "node": {"id": "test"}}`, at)
+	m.calls = dial(t, at, "pay:8080", "", insecure.NewCredentials())
+	return m
+}
+
+// dial returns a client of a service that finds it over xDS. more is a field of the bootstrap.
+func dial(t *testing.T, server netip.AddrPort, service, more string, creds credentials.TransportCredentials) healthpb.HealthClient {
+	t.Helper()
+	if more != "" {
+		more = ", " + more
+	}
+	bootstrap := fmt.Sprintf(`{"xds_servers": [{"server_uri": %q, "channel_creds": [{"type": "insecure"}]}], "node": {"id": "test"}%s}`, server, more)
 	resolver, err := grpcxds.NewXDSResolverWithConfigForTesting([]byte(bootstrap))
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := grpc.NewClient("xds:///pay:8080", grpc.WithResolvers(resolver), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient("xds:///"+service, grpc.WithResolvers(resolver), grpc.WithTransportCredentials(creds))
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	m.calls = healthpb.NewHealthClient(conn)
-	return m
+	return healthpb.NewHealthClient(conn)
+}
+
+// TestGRPCOverTLS checks that a client of grpc-go verifies a service that speaks TLS by its names.
+func TestGRPCOverTLS(t *testing.T) {
+	authority := nettest.NewAuthority(t)
+	cert := authority.Sign(&x509.Certificate{DNSNames: []string{"pay.example"}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
+	b := &backend{}
+	b.address = serve(t, func(g *grpc.Server) { healthpb.RegisterHealthServer(g, b) }, grpc.Creds(credentials.NewServerTLSFromCert(&cert)))
+	w := newWorld(t, xds.Config{Certificates: xds.Certificates{Roots: "mesh-ca"}})
+	t.Cleanup(w.end)
+	w.Loaded()
+	at := serve(t, func(g *grpc.Server) { discoverypb.RegisterAggregatedDiscoveryServiceServer(g, w.Server) })
+	providers := fmt.Sprintf(`"certificate_providers": {"mesh-ca": {"plugin_name": "file_watcher", "config": {"ca_certificate_file": %q}}}`, authority.Roots(t.TempDir()))
+	creds, err := xdscreds.NewClientCredentials(xdscreds.ClientOptions{FallbackCreds: insecure.NewCredentials()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for service, name := range map[string]string{"right": "pay.example", "wrong": "shop.example"} {
+		s := endpoint(service, 0, health.RouteHealthy)
+		s.Endpoint, s.Spec = b.address, &health.Spec{Traffic: health.Traffic{TLSNames: []string{name}}}
+		w.publish(s)
+		client := dial(t, at, service, providers, creds)
+		_, err := client.Check(t.Context(), &healthpb.HealthCheckRequest{})
+		if service == "right" && err != nil || service == "wrong" && status.Code(err) != codes.Unavailable {
+			t.Errorf("%s: %v", service, err)
+		}
+	}
 }
 
 // set gives each backend a route.

@@ -1,7 +1,6 @@
 package xds
 
 import (
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -58,12 +57,4 @@ func (n resourceName) of(k kind) string {
 		return n.service
 	}
 	return n.authority + "/" + messageNames[k] + "/" + n.service
-}
-
-// checkName refuses a resource name that is too long. The error names the field of the request.
-func checkName(field string, i int, name string) error {
-	if len(name) <= maxResourceName {
-		return nil
-	}
-	return fmt.Errorf("%s[%d]: has %d bytes; allowed: at most %d", field, i, len(name), maxResourceName)
 }

@@ -106,7 +106,7 @@ func TestResourcesAreValid(t *testing.T) {
 
 func checkResource(t *testing.T, s *Server, k kind, features []string, name string) {
 	t.Helper()
-	ses := &session{catalog: s.catalog, maxNames: 9, delta: true, rendering: renderingFor(features)}
+	ses := &session{catalog: s.catalog, maxNames: 9, may: func(string) bool { return true }, delta: true, rendering: renderingFor(features)}
 	if _, err := ses.handleDelta(transcriptTime, &discoverypb.DeltaDiscoveryRequest{TypeUrl: k.url(), ResourceNamesSubscribe: []string{name}}); err != nil {
 		t.Fatal(err)
 	}

@@ -28,20 +28,21 @@ type response struct {
 	certificates *Certificates
 	parts        []part
 	gone         []part // resources that do not exist
-	size         int    // bytes of the parts
+	size         int    // bytes of what is sent
 }
 
 func (r *response) add(res *resource, now *content, before version) {
 	p := part{resource: res, content: now, before: before}
 	if now == nil {
 		r.gone = append(r.gone, p)
+		if r.delta { // with the state of the world, nothing is sent about it
+			r.size += len(res.name)
+		}
 		return
 	}
-	if res.service != nil {
-		p.now = res.service.now
-	}
+	p.now = res.service.now
 	r.parts = append(r.parts, p)
-	r.size += len(now.fragment)
+	r.size += len(now.fragment) + len(res.name)
 }
 
 // next takes the next response of a subscription. It returns nil if none is due.

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -35,6 +36,10 @@ type Config struct {
 	// earlier run gets nothing before that. So its endpoint sets do not shrink to the instances that
 	// have registered first.
 	SettleAfter time.Duration
+	// May returns a function that reports whether the caller of a stream may see the addresses of a
+	// service. A service that the caller may not see does not exist for it. The function is called
+	// while the server holds its lock, so it must be fast. nil allows every caller to see everything.
+	May func(ctx context.Context) func(service string) bool
 	// Certificates names the certificates for services that speak TLS.
 	Certificates Certificates
 	// MaxStreams, MaxNames and MaxSubscriptions are limits; 0 means the default.
@@ -49,6 +54,9 @@ type Config struct {
 }
 
 func (c *Config) setDefaults() {
+	if c.May == nil {
+		c.May = func(context.Context) func(string) bool { return func(string) bool { return true } }
+	}
 	if c.MaxStreams == 0 {
 		c.MaxStreams = DefaultMaxStreams
 	}
@@ -66,7 +74,7 @@ func (c *Config) setDefaults() {
 	}
 }
 
-// Server serves ADS to callers that may see addresses; it does not check this itself. It sends nothing before Loaded is called. Its methods may be called concurrently.
+// Server serves ADS. It sends nothing before Loaded is called. Its methods may be called concurrently.
 type Server struct {
 	discoverypb.UnimplementedAggregatedDiscoveryServiceServer
 	cfg Config

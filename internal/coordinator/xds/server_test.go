@@ -48,7 +48,9 @@ func inBubble(t *testing.T, cfg xds.Config, test func(t *testing.T, w *world)) {
 		listener, g := bufconn.Listen(1<<20), grpc.NewServer()
 		discoverypb.RegisterAggregatedDiscoveryServiceServer(g, w.Server)
 		go func() { _ = g.Serve(listener) }()
-		conn, err := grpc.NewClient("passthrough:mem", grpc.WithTransportCredentials(insecure.NewCredentials()),
+		// With windows of a fixed size, the memory for a stream that does not read is bounded.
+		conn, err := grpc.NewClient("passthrough:mem", grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(1<<20),
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return listener.DialContext(ctx) }))
 		if err != nil {
 			t.Fatal(err)
@@ -203,7 +205,7 @@ func TestBadStreams(t *testing.T) {
 	}{
 		{"no node", &discoverypb.DiscoveryRequest{TypeUrl: edsURL}, codes.InvalidArgument, "node.id: is empty; allowed: 1 to 1024 bytes"},
 		{"long node", &discoverypb.DiscoveryRequest{TypeUrl: edsURL, Node: &corepb.Node{Id: strings.Repeat("n", 1025)}}, codes.InvalidArgument, "node.id: has 1025 bytes"},
-		{"no type", &discoverypb.DiscoveryRequest{Node: &corepb.Node{Id: "n"}}, codes.InvalidArgument, "type_url: is empty"},
+		{"no type", &discoverypb.DiscoveryRequest{Node: &corepb.Node{Id: "n"}}, codes.InvalidArgument, "type_url: has 0 bytes; allowed: 1 to 1024 bytes"},
 		{
 			"many names", &discoverypb.DiscoveryRequest{TypeUrl: edsURL, Node: &corepb.Node{Id: "n"}, ResourceNames: make([]string, 100_000)},
 			codes.InvalidArgument, "resource_names: has 100000 names; allowed: at most 50000 on one stream",
@@ -211,6 +213,10 @@ func TestBadStreams(t *testing.T) {
 		{
 			"long name", &discoverypb.DiscoveryRequest{TypeUrl: edsURL, Node: &corepb.Node{Id: "n"}, ResourceNames: []string{strings.Repeat("x", 1025)}},
 			codes.InvalidArgument, "resource_names[0]: has 1025 bytes; allowed: at most 1024",
+		},
+		{
+			"control characters", &discoverypb.DiscoveryRequest{TypeUrl: edsURL, Node: &corepb.Node{Id: "n"}, ResourceNames: []string{"a", "\x1b[2J"}},
+			codes.InvalidArgument, "resource_names[1]: ",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -332,14 +338,21 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// TestClientEnds checks that a client can end its stream.
+// TestClientEnds checks that a client that sends no more requests is served until it ends the stream.
 func TestClientEnds(t *testing.T) {
 	inBubble(t, xds.Config{}, func(t *testing.T, w *world) {
-		stream := w.delta(t, t.Context(), "pay")
+		w.Loaded()
+		w.set("pay", 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		stream := w.delta(t, ctx, "pay")
 		_ = stream.CloseSend()
-		if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
-			t.Error(err)
+		for n := 1; n < 3; n++ {
+			w.set("pay", n)
+			if m, err := stream.Recv(); err != nil || endpointsIn(t, m) != n {
+				t.Errorf("%v, %v", m, err)
+			}
 		}
+		cancel()
 		synctest.Wait()
 		if n := w.Stats().Subscribed; n != 0 {
 			t.Errorf("%d subscriptions remain", n)

@@ -32,6 +32,7 @@ type session struct {
 	peer      string
 	since     time.Time
 	maxNames  int // largest number of names
+	may       func(service string) bool
 	rendering Rendering
 	node      node
 
@@ -87,11 +88,7 @@ func (s *session) subscriptionTo(url string) (sub *subscription, first bool, err
 			return sub, false, nil
 		}
 	}
-	if url == "" {
-		v.Add("type_url", "is empty; allowed: the type of a resource, such as %s", endpointSets.url())
-		return nil, false, v.Err()
-	}
-	v.MaxLen("type_url", url, maxResourceName)
+	v.Check("type_url", wire.CheckText(url, 1, maxResourceName))
 	if len(s.subscriptions) == maxTypes {
 		v.Add("type_url", "is the type number %d of this stream; allowed: at most %d", maxTypes+1, maxTypes)
 	}
@@ -112,8 +109,8 @@ func (s *session) checkNames(field string, names []string) error {
 		return v.Err()
 	}
 	for i, name := range names {
-		if len(name) > maxResourceName {
-			v.Add(field+"["+strconv.Itoa(i)+"]", "has %d bytes; allowed: at most %d", len(name), maxResourceName)
+		if err := wire.CheckText(name, 0, maxResourceName); err != nil {
+			v.Check(field+"["+strconv.Itoa(i)+"]", err)
 		}
 	}
 	return v.Err()

@@ -81,14 +81,12 @@ func (s *Server) serve(ctx context.Context, st *stream) error {
 				stop(panicked{p})
 			}
 		}()
-		stop(s.receiveAll(st))
+		if err := s.receiveAll(st); !errors.Is(err, io.EOF) {
+			stop(err)
+		}
 	}()
 	err := s.sendAll(ctx, st)
-	var p panicked
-	switch {
-	case errors.Is(err, io.EOF):
-		return nil // the client has ended the stream
-	case errors.As(err, &p):
+	if p := (panicked{}); errors.As(err, &p) {
 		panic(p.value) // the gRPC server handles panics of this goroutine only
 	}
 	return wire.GRPC(err)
@@ -101,6 +99,7 @@ func (p panicked) Error() string { return fmt.Sprint(p.value) }
 
 // open registers a stream, if there is room for it.
 func (s *Server) open(ctx context.Context, st *stream) error {
+	may := s.cfg.May(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	select {
@@ -113,7 +112,7 @@ func (s *Server) open(ctx context.Context, st *stream) error {
 	}
 	s.lastID++
 	ses := st.session
-	ses.catalog, ses.id, ses.since, ses.maxNames = s.catalog, s.lastID, time.Now(), s.cfg.MaxNames
+	ses.catalog, ses.id, ses.since, ses.maxNames, ses.may = s.catalog, s.lastID, time.Now(), s.cfg.MaxNames, may
 	if p, ok := peer.FromContext(ctx); ok && p.Addr != nil {
 		ses.peer = p.Addr.String()
 	}
@@ -130,7 +129,7 @@ func (s *Server) close(st *stream) {
 }
 
 // receiveAll applies the requests of a stream. It returns the error with which the stream ends. The
-// error is io.EOF if the client has ended the stream.
+// error is io.EOF if the client will send no more requests. Such a client is still served.
 func (s *Server) receiveAll(st *stream) error {
 	for {
 		req, err := st.receive()

@@ -139,7 +139,14 @@ func (s *subscription) startWildcard(c *catalog) {
 	}
 	c.wildcards[s.kind][s.rendering][s] = struct{}{}
 	for _, name := range c.existing() {
-		s.subscribe(c, name, byWildcard)
+		s.include(c, name)
+	}
+}
+
+// include subscribes to a resource as one of all, if the client may see its service.
+func (s *subscription) include(c *catalog, service string) {
+	if s.session.may(service) {
+		s.subscribe(c, service, byWildcard)
 	}
 }
 
@@ -204,6 +211,9 @@ func (s *subscription) due(c *catalog, r *resource) (now *content, ok bool) {
 // for the client. A resource that the client has not named exists only as part of the wildcard. The
 // exception is an endpoint set with the state of the world, which cannot be removed.
 func (s *subscription) contentOf(c *catalog, r *resource) *content {
+	if r.service == nil || !s.session.may(r.service.name) {
+		return nil
+	}
 	e := s.entries[r]
 	if !e.has(byName) {
 		removable := s.session.delta || s.kind.full()
@@ -239,16 +249,4 @@ func (s *subscription) sorted() []*resource {
 	}
 	slices.SortFunc(all, func(a, b *resource) int { return strings.Compare(a.name, b.name) })
 	return all
-}
-
-// existing returns the names of the services that exist, sorted.
-func (c *catalog) existing() []string {
-	names := make([]string, 0, len(c.services))
-	for name, s := range c.services {
-		if s.exists {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
 }

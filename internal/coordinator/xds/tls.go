@@ -49,7 +49,8 @@ func setProviders(common *tlspb.CommonTlsContext, names []string, c *Certificate
 	}
 	validation := &tlspb.CertificateValidationContext{CaCertificateProviderInstance: provider(c.roots())}
 	for _, name := range names {
-		validation.MatchSubjectAltNames = append(validation.MatchSubjectAltNames, exactly(name)) //nolint:staticcheck // gRPC reads no other field
+		//lint:ignore SA1019 gRPC reads no other field
+		validation.MatchSubjectAltNames = append(validation.MatchSubjectAltNames, exactly(name))
 	}
 	common.ValidationContextType = &tlspb.CommonTlsContext_ValidationContext{ValidationContext: validation}
 	if c.Identity != "" {

@@ -50,7 +50,6 @@ func nameOf(url string) string {
 // script is the server of one transcript, with its clients.
 type script struct {
 	server  *Server
-	now     time.Duration
 	clients map[string]*scriptClient
 	latency []time.Duration
 }

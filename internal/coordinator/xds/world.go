@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"time"
 
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -36,8 +37,8 @@ func (s *session) handleWorld(now time.Time, req *discoverypb.DiscoveryRequest, 
 	}
 	nonce := req.GetResponseNonce()
 	v := s.keep(sub.receive(now, nonce, reasonOf(req.GetErrorDetail())))
-	if sub.nonce != "" && nonce != "" && nonce != sub.nonce {
-		return v, nil // the client has not seen the last response yet, and repeats its names when it has
+	if !sub.hasSent(nonce) {
+		return v, nil
 	}
 	if first && sub.kind == unknownKind {
 		sub.answer = true // the answer without resources says that there are none
@@ -52,6 +53,18 @@ func (s *session) handleWorld(now time.Time, req *discoverypb.DiscoveryRequest, 
 		sub.resume()
 	}
 	return v, s.checkTotal("resource_names")
+}
+
+// hasSent reports whether a nonce may be that of a response on this stream. A nonce that is not the
+// last one counts too: requests come in their order, so that the names in it are the latest ones. If
+// they were ignored, a client could not add a name while responses follow each other fast.
+func (s *subscription) hasSent(nonce string) bool {
+	if nonce == "" || s.nonce == "" {
+		return true
+	}
+	n, err := strconv.ParseUint(nonce, 10, 64)
+	last, _ := strconv.ParseUint(s.nonce, 10, 64)
+	return err == nil && n > 0 && n <= last
 }
 
 // resume notes that the client may have content from an earlier stream. So it gets an empty endpoint

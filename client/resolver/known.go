@@ -1,0 +1,170 @@
+package resolver
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/meshhealth/meshhealth/client"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/routing"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// keepMissing is how long an instance is kept that a restarted coordinator does not know. By then a
+// running instance has renewed its lease, and so it has registered again.
+const keepMissing = wire.MaxTTL
+
+// known is what the coordinator has said about the instances of one service.
+type known struct {
+	service   string
+	instances map[string]*instance // by name
+}
+
+// instance is what is known of one instance.
+type instance struct {
+	routing.Endpoint
+	// hidden reports that the coordinator does not show addresses of the instance.
+	hidden bool
+	// epoch is the epoch of the coordinator that has last sent the instance.
+	epoch uint64
+	// missing is the time at which a restarted coordinator did not know the instance. It is zero if
+	// the coordinator knows it.
+	missing time.Time
+}
+
+// apply changes what is known of one instance. e is an entry of the service.
+func (k *known) apply(e *client.Entry, epoch uint64) {
+	if _, zone := e.ID.Zone(); zone || e.ID.Instance == "" {
+		return
+	}
+	if e.Removed || e.Unregistered {
+		delete(k.instances, e.ID.Instance)
+		return
+	}
+	next := &instance{
+		Endpoint: routing.Endpoint{Instance: e.ID.Instance, Address: e.Endpoint, Route: e.Route},
+		epoch:    epoch,
+	}
+	if e.Spec != nil {
+		next.hidden = e.Spec.Address == ""
+		next.Weight, next.Region, next.Zone = e.Spec.Traffic.EffectiveWeight(), e.Spec.Region, e.Spec.Zone
+	}
+	next.keep(k.instances[e.ID.Instance])
+	k.instances[e.ID.Instance] = next
+}
+
+// keep copies from the earlier state before what the coordinator does not know any more. Without a
+// route the status was never known to this coordinator, and without an address it may not be shown.
+func (i *instance) keep(before *instance) {
+	if before == nil {
+		return
+	}
+	if i.Route == health.RouteNone {
+		i.Route = before.Route
+	}
+	if !i.Address.IsValid() {
+		i.Address = before.Address
+	}
+}
+
+// endSnapshot marks or removes the instances that a complete snapshot of an epoch does not have. They
+// are the instances that are not in seen.
+func (k *known) endSnapshot(seen map[health.ID]bool, epoch uint64, now time.Time) {
+	for name, i := range k.instances {
+		switch {
+		case seen[health.ID{Service: k.service, Instance: name}]:
+		case i.epoch == epoch:
+			delete(k.instances, name)
+		case i.missing.IsZero():
+			i.missing = now
+		}
+	}
+}
+
+// expire removes the instances that were missing for too long, and reports whether there were any. It
+// removes none of them while no other instance is known.
+func (k *known) expire(now time.Time) (removed bool) {
+	var present bool
+	for _, i := range k.instances {
+		present = present || i.missing.IsZero()
+	}
+	if !present {
+		return false
+	}
+	for name, i := range k.instances {
+		if !i.missing.IsZero() && now.Sub(i.missing) >= keepMissing {
+			delete(k.instances, name)
+			removed = true
+		}
+	}
+	return removed
+}
+
+// endpoints returns the instances in no particular order.
+func (k *known) endpoints() []routing.Endpoint {
+	list := make([]routing.Endpoint, 0, len(k.instances))
+	for _, i := range k.instances {
+		list = append(list, i.Endpoint)
+	}
+	return list
+}
+
+// errHidden reports that the coordinator does not show addresses to this process.
+var errHidden = errors.New("the coordinator does not show the addresses of instances to this client; " +
+	"it may need a client certificate that the coordinator trusts: set client.Config.Credentials")
+
+// problemKind says what prevents calls to instances of a service.
+type problemKind uint8
+
+const (
+	noProblem problemKind = iota
+	noInstance
+	hiddenAddresses
+)
+
+// problem returns what prevents calls to some instances that should get traffic, or to all. The error
+// is nil if nothing does.
+func (k *known) problem() (problemKind, error) {
+	if len(k.instances) == 0 {
+		return noInstance, fmt.Errorf("%s: the coordinator knows no instance of this service", k.service)
+	}
+	var counts [health.NumRoutes]int
+	var usable, hidden, unresolved int
+	for _, i := range k.instances {
+		counts[i.Route]++
+		switch routable := i.Route.Routable(); {
+		case routable && i.hidden:
+			hidden++
+		case routable && i.Address.IsValid():
+			usable++
+		case routable:
+			unresolved++
+		}
+	}
+	switch {
+	case hidden > 0:
+		return hiddenAddresses, fmt.Errorf("%s: %w", k.service, errHidden)
+	case usable > 0:
+		return noProblem, nil
+	case unresolved > 0:
+		return noInstance, fmt.Errorf("%s: the coordinator has resolved the host name of no instance yet", k.service)
+	}
+	return noInstance, fmt.Errorf("%s: no instance may receive traffic: %s", k.service, describe(counts))
+}
+
+// describe returns the numbers of instances by route, such as "2 UNHEALTHY, 1 of unknown status".
+func describe(counts [health.NumRoutes]int) string {
+	var parts []string
+	for r := range health.NumRoutes {
+		name := r.String()
+		if r == health.RouteNone {
+			name = "of unknown status"
+		}
+		if n := counts[r]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, name))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
