@@ -164,8 +164,8 @@ func (b *backend) noteStatus(usable bool) {
 	}
 }
 
-// lateness returns the time from the end of usability to the last call of a stack, for each time in
-// which there was such a call.
+// lateness returns when a stack has called the backend last after it became unusable. It has an element
+// for each time in which there was such a call.
 func (b *backend) lateness(stack string) []time.Duration {
 	b.noteStatus(true)
 	b.mu.Lock()
