@@ -127,10 +127,14 @@ func routesHeadline(r *pb.ListRoutesResponse) string {
 	if n := r.GetHeld(); n > 0 {
 		text += fmt.Sprintf(", %d of these cannot be reached and are kept by the panic threshold", n)
 	}
-	if r.GetRoutable() > 0 {
-		text += fmt.Sprintf("; with gRPC the healthy ones get %d %% of the traffic", r.GetHealthyPercent())
+	switch percent := r.GetHealthyPercent(); {
+	case r.GetRoutable() == 0:
+		return text
+	case percent == 0:
+		return text + ", none of them healthy"
+	default:
+		return text + fmt.Sprintf("; with gRPC the healthy ones get %d %% of the traffic", percent)
 	}
-	return text
 }
 
 // route returns the table cell for the route of an instance, with the symbol of its status.

@@ -11,7 +11,7 @@ import (
 const (
 	// maxInFlight is the largest number of responses of one type for which an acknowledgement is
 	// expected. If a client acknowledges nothing, the oldest ones are forgotten.
-	maxInFlight = 16
+	maxInFlight = 128
 	// maxRejected is the largest number of resources of one type that are known to be rejected.
 	maxRejected = 256
 	// maxRejections is the largest number of rejections that are kept for a client.

@@ -7,9 +7,12 @@ import (
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 )
 
-// chunkBytes is the size of a response, in bytes, after which the next resources get a response of
+// The size of a response, in bytes and in resources, after which the next resources get a response of
 // their own. Listeners and clusters with the state of the world come in one response of any size.
-const chunkBytes = 512 << 10
+const (
+	chunkBytes     = 512 << 10
+	chunkResources = 500 // the lock of the server is held while so many resources are taken
+)
 
 // part is one resource of a response. now is the state of its service, from which a name that is not
 // canonical is encoded.
@@ -68,7 +71,7 @@ func (s *subscription) next(c *catalog) *response {
 
 // takeSome takes resources from the queue, up to the size of a response.
 func (s *subscription) takeSome(c *catalog, r *response) {
-	for r.size < chunkBytes {
+	for r.size < chunkBytes && len(r.parts) < chunkResources {
 		res, now, ok := s.take(c)
 		if !ok {
 			return

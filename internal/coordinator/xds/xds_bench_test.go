@@ -31,21 +31,25 @@ func benchEndpoint(service string, i int, route health.Route) xds.Change {
 func BenchmarkFlip(b *testing.B) {
 	for _, c := range []struct{ services, endpoints, clients int }{{10_000, 10, 50}, {10, 10_000, 20}, {100, 1000, 50}} {
 		b.Run(fmt.Sprintf("%dx%d/%d", c.services, c.endpoints, c.clients), func(b *testing.B) {
-			server := xds.New(xds.Config{Feed: feed.New(1, 0)})
-			ctx, cancel := context.WithCancel(b.Context())
-			go func() { _ = server.Run(ctx) }()
-			defer cancel()
-			server.Loaded()
-			time.Sleep(100 * time.Millisecond) // the first step of Run removes what it does not know
+			f := feed.New(1, 0)
+			server := xds.New(xds.Config{Feed: f})
 			var names []string
+			var changes []health.Change
 			for s := range c.services {
 				name := fmt.Sprintf("service-%05d", s)
 				names = append(names, name)
-				var changes []xds.Change
 				for i := range c.endpoints {
-					changes = append(changes, benchEndpoint(name, i, health.RouteHealthy))
+					changes = append(changes, health.Change{State: endpoint(name, i, health.RouteHealthy), Epoch: 1})
+					changes[len(changes)-1].Revision = uint64(len(changes))
 				}
-				server.Apply(changes)
+			}
+			f.Publish(changes)
+			ctx, cancel := context.WithCancel(b.Context())
+			defer cancel()
+			go func() { _ = server.Run(ctx) }()
+			server.Loaded()
+			for server.Stats().Services < c.services {
+				runtime.Gosched()
 			}
 			listener, g := bufconn.Listen(64<<10), grpc.NewServer()
 			discoverypb.RegisterAggregatedDiscoveryServiceServer(g, server)
@@ -112,5 +116,26 @@ func benchClient(ctx context.Context, listener *bufconn.Listener, i int, names [
 		for range m.GetResources() {
 			received <- struct{}{}
 		}
+	}
+}
+
+// BenchmarkApply measures one flip of an endpoint of a service without clients.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{10, 1000, 10_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			server := xds.New(xds.Config{Feed: feed.New(1, 0)})
+			var changes []xds.Change
+			for i := range n {
+				changes = append(changes, benchEndpoint("pay", i, health.RouteHealthy))
+			}
+			server.Apply(changes)
+			flips := [][]xds.Change{{benchEndpoint("pay", 0, health.RouteDegraded)}, {benchEndpoint("pay", 0, health.RouteHealthy)}}
+			b.ReportAllocs()
+			i := 0
+			for b.Loop() {
+				server.Apply(flips[i%2])
+				i++
+			}
+		})
 	}
 }
