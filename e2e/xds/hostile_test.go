@@ -155,7 +155,7 @@ func (h *hostile) attacks() []attack {
 	return []attack{
 		{what: "no node", world: []*world{{TypeUrl: endpointType, ResourceNames: []string{"pay"}}}, code: codes.InvalidArgument, says: "node.id: is empty; allowed:"},
 		{what: "no node, delta", delta: []*delta{{TypeUrl: endpointType, ResourceNamesSubscribe: []string{"pay"}}}, code: codes.InvalidArgument, says: "node.id: is empty; allowed:"},
-		{what: "no type", world: []*world{{Node: goodNode, ResourceNames: []string{"pay"}}}, code: codes.InvalidArgument, says: "type_url: is empty; allowed:"},
+		{what: "no type", world: []*world{{Node: goodNode, ResourceNames: []string{"pay"}}}, code: codes.InvalidArgument, says: "type_url: has 0 bytes; allowed:"},
 		{what: "100,000 names", world: []*world{{Node: goodNode, TypeUrl: endpointType, ResourceNames: manyNames(100_000)}}, code: codes.InvalidArgument, says: "resource_names: has 100000 names; allowed:"},
 		{what: "100,000 names, delta", delta: []*delta{{Node: goodNode, TypeUrl: endpointType, ResourceNamesSubscribe: manyNames(100_000)}}, code: codes.InvalidArgument, says: "resource_names_subscribe: has 100000 names; allowed:"},
 		{what: "a name of 10,000 bytes", world: []*world{{Node: goodNode, TypeUrl: endpointType, ResourceNames: []string{strings.Repeat("x", 10_000)}}}, code: codes.InvalidArgument, says: "resource_names[0]: has 10000 bytes; allowed:"},

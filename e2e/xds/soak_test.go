@@ -6,10 +6,9 @@ import "testing"
 
 // TestSoakStacks runs all tests of the package with their full sizes.
 func TestSoakStacks(t *testing.T) {
-	for name, f := range map[string]func(*testing.T){
-		"matrix": TestMatrix, "flips": TestFlips, "faults": TestFaults,
-		"panic threshold": TestPanicThreshold, "hostile clients": TestHostileClients,
-	} {
-		t.Run(name, f)
-	}
+	t.Run("matrix", TestMatrix)
+	t.Run("flips", TestFlips)
+	t.Run("faults", TestFaults)
+	t.Run("panic threshold", TestPanicThreshold)
+	t.Run("hostile clients", TestHostileClients)
 }
