@@ -75,6 +75,11 @@ compat-kube: ## Run the tests against real Kubernetes and Istio (cold 10 min)
 	@# With the flags of tools/kubebinaries.sh the packages of Istio are in the build cache.
 	CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" $(GO) test -C compat/istio -tags kube -vet=off -count=1 -timeout 20m -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT|=== NAME)|deltaadsc'
 
+.PHONY: kube
+kube: ## Build bin/meshhealth-kube, and run its unit tests
+	$(GO) build -C kube -trimpath -o ../$(BIN)/meshhealth-kube ./cmd/meshhealth-kube
+	$(GO) test -C kube -race -cpu 1 -shuffle=on ./...
+
 .PHONY: soak
 soak: strace grpcjs grpccore ## Run the tests that have no time limit
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...

@@ -33,6 +33,8 @@ var kinds = map[string]func(ctx context.Context) error{
 	"bare watcher":           watchBare,
 	"server":                 func(ctx context.Context) error { return serveOurs(ctx, false) },
 	"server with options":    func(ctx context.Context) error { return serveOurs(ctx, true) },
+	"xds":                    func(ctx context.Context) error { return serveXDS(ctx, newOurXDS) },
+	"LinearCache":            func(ctx context.Context) error { return serveXDS(ctx, newLinearXDS) },
 }
 
 func child(kind string) error {

@@ -49,6 +49,10 @@ var benches = []struct {
 	{"onebyone", benchOneByOne},
 	{"burst", benchBurst},
 	{"history", benchHistory},
+	{"xdsflip", benchXDSFlip},
+	{"xdsbig", benchXDSBig},
+	{"xdsmemory", benchXDSMemory},
+	{"xdspick", benchXDSPick},
 }
 
 func main() {

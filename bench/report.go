@@ -28,7 +28,13 @@ func (r *report) ratio(what string, ratios []float64, goal float64) {
 	case least <= goal:
 		verdict = "noise"
 	}
-	r.rows = append(r.rows, [5]string{what, fmt.Sprintf("%.2f", mid), fmt.Sprintf("%.2f–%.2f", least, most), fmt.Sprintf("≤ %g", goal), verdict})
+	digits := 2
+	if goal < 0.1 {
+		digits = 4
+	}
+	r.rows = append(r.rows, [5]string{
+		what, fmt.Sprintf("%.*f", digits, mid), fmt.Sprintf("%.*f–%.*f", digits, least, digits, most), fmt.Sprintf("≤ %g", goal), verdict,
+	})
 }
 
 // figure adds a row with one figure as a text. met is true if the figure meets the goal. If the text

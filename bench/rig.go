@@ -58,12 +58,12 @@ func (r *rig) start(f func() error) {
 
 // serve runs a gRPC server on a free port until close is called. It returns the address of the
 // server.
-func (r *rig) serve(register func(*grpc.Server)) (address string, err error) {
+func (r *rig) serve(register func(*grpc.Server), opts ...grpc.ServerOption) (address string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
 	}
-	g := grpc.NewServer()
+	g := grpc.NewServer(opts...)
 	register(g)
 	r.start(func() error { return g.Serve(l) })
 	r.undo = append(r.undo, g.Stop)
@@ -93,24 +93,28 @@ func (r *rig) coordinator() (address string, err error) {
 
 // service runs a server of this library that is SERVING, and registers the server at a coordinator.
 func (r *rig) service(coordinatorAddr, service, instance string) (*server.Server, error) {
-	s, err := server.New(server.Config{Service: service})
-	if err != nil {
-		return nil, err
+	s, _, err := r.serviceAt(coordinatorAddr, service, instance)
+	return s, err
+}
+
+// serviceAt does the same as the method service. It also returns the address of the server.
+func (r *rig) serviceAt(coordinatorAddr, service, instance string) (s *server.Server, address string, err error) {
+	if s, err = server.New(server.Config{Service: service}); err != nil {
+		return nil, "", err
 	}
 	if err := s.SetStatus(health.Serving, ""); err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	r.start(func() error { return s.Run(r.ctx) })
-	address, err := r.serve(func(g *grpc.Server) { s.Register(g) })
-	if err != nil {
-		return nil, err
+	if address, err = r.serve(func(g *grpc.Server) { s.Register(g) }); err != nil {
+		return nil, "", err
 	}
 	mesh, err := r.client(coordinatorAddr)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	_, err = mesh.Register(r.ctx, client.Instance{Service: service, Instance: instance, Address: address})
-	return s, err
+	return s, address, err
 }
 
 func (r *rig) client(at string) (*client.Client, error) {

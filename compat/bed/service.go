@@ -68,19 +68,27 @@ func (b *Bed) Service(t testing.TB, o ServiceOptions) *Service {
 // Set sets the status of the service by hand. It returns when the status is published.
 func (s *Service) Set(t testing.TB, status health.Status) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, s.control, strings.NewReader(status.String()))
-	if err != nil {
+	if err := s.Put(t.Context(), status); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Put does the same as Set, and may be called from any goroutine.
+func (s *Service) Put(ctx context.Context, status health.Status) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, s.control, strings.NewReader(status.String()))
+	if err != nil {
+		return err
 	}
 	reply, err := http.DefaultClient.Do(request)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	defer reply.Body.Close()
 	if reply.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(reply.Body)
-		t.Fatalf("PUT %s: %s: %s", s.control, reply.Status, text)
+		return fmt.Errorf("PUT %s: %s: %s", s.control, reply.Status, text)
 	}
+	return nil
 }
 
 // runService is the main function of a service process.

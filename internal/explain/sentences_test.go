@@ -27,22 +27,28 @@ func TestSentences(t *testing.T) {
 		want    string
 	}{
 		"well": {
-			state: health.State{ID: health.ID{Service: "pay", Instance: "a"}, Status: health.Serving, Cause: health.CauseOK, Since: now.Add(-90 * time.Second), Spec: spec, Source: health.SourceMeshhealth,
-				Route: health.RouteHealthy, Endpoint: netip.MustParseAddrPort("10.0.0.1:9000")},
+			state: health.State{
+				ID: health.ID{Service: "pay", Instance: "a"}, Status: health.Serving, Cause: health.CauseOK, Since: now.Add(-90 * time.Second), Spec: spec, Source: health.SourceMeshhealth,
+				Route: health.RouteHealthy, Endpoint: netip.MustParseAddrPort("10.0.0.1:9000"),
+			},
 			want: `pay/a is SERVING for 1m30s.
 The coordinator follows it at 10.0.0.1:9000, by meshhealth-watch.`,
 		},
 		"kept by the panic threshold": {
-			state: health.State{ID: health.ID{Service: "pay", Instance: "a"}, Status: health.NotServing, Cause: health.CauseUnreachable, Since: now, Spec: spec, Source: health.SourceMeshhealth,
-				Route: health.RouteHealthy, RouteKept: true, Endpoint: netip.MustParseAddrPort("10.0.0.1:9000")},
+			state: health.State{
+				ID: health.ID{Service: "pay", Instance: "a"}, Status: health.NotServing, Cause: health.CauseUnreachable, Since: now, Spec: spec, Source: health.SourceMeshhealth,
+				Route: health.RouteHealthy, RouteKept: true, Endpoint: netip.MustParseAddrPort("10.0.0.1:9000"),
+			},
 			want: `pay/a is NOT_SERVING for 0s: it could not be reached for too long.
 The coordinator follows it at 10.0.0.1:9000, by meshhealth-watch.
 Routing clients see it as HEALTHY: it cannot be reached, but without it less than half of the endpoints of its service would remain.
 The root of the failure of its service is db.`,
 		},
 		"at the endpoint of another one": {
-			state: health.State{ID: health.ID{Service: "pay", Instance: "a"}, Status: health.Serving, Since: now, Spec: spec, Source: health.SourceMeshhealth,
-				Route: health.RouteDuplicate, Endpoint: netip.MustParseAddrPort("10.0.0.1:9000")},
+			state: health.State{
+				ID: health.ID{Service: "pay", Instance: "a"}, Status: health.Serving, Since: now, Spec: spec, Source: health.SourceMeshhealth,
+				Route: health.RouteDuplicate, Endpoint: netip.MustParseAddrPort("10.0.0.1:9000"),
+			},
 			want: `pay/a is SERVING for 0s.
 The coordinator follows it at 10.0.0.1:9000, by meshhealth-watch.
 Routing clients see it as DUPLICATE: another instance of its service has the endpoint 10.0.0.1:9000.`,

@@ -2,8 +2,10 @@ package routing
 
 import (
 	"cmp"
+	"encoding/binary"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/meshhealth/meshhealth/health"
 )
@@ -60,37 +62,48 @@ type Locality struct {
 	Endpoints []int
 }
 
-// selected returns the indexes of the endpoints that may be rendered with one of the routes. Of the
-// endpoints with one address it returns only one. It is the one with the first route in routes, and
-// of these the one with the first instance name.
+// selected returns the indexes of the endpoints that may be rendered with one of the routes, in the
+// order of their instance names. Of the endpoints with one address it returns only one. It is the one
+// with the first route in routes, and of these the one with the first instance name.
 func selected(endpoints []Endpoint, routes []health.Route) []int {
-	best := make(map[addressKey]int, len(endpoints)) // indexes into the result
+	best := addressSet{make(map[uint64]int32, len(endpoints)), map[netip.AddrPort]int32{}}
 	indexes := make([]int, 0, len(endpoints))
 	for i := range endpoints {
 		e := &endpoints[i]
 		if !e.usable(routes) {
 			continue
 		}
-		key := keyOf(e.Address)
-		if at, taken := best[key]; !taken {
-			best[key] = len(indexes)
+		if at, taken := best.add(e.Address, int32(len(indexes))); !taken {
 			indexes = append(indexes, i)
 		} else if before(e, &endpoints[indexes[at]], routes) {
 			indexes[at] = i
 		}
 	}
+	slices.SortFunc(indexes, func(a, b int) int { return strings.Compare(endpoints[a].Instance, endpoints[b].Instance) })
 	return indexes
 }
 
-// addressKey has the IP address and the port of an endpoint. It is equal for the two forms of an IPv4
-// address, and a map with such keys is faster than a map with netip.AddrPort.
-type addressKey [18]byte
+// addressSet has the addresses of endpoints, each with a number. The two forms of an IPv4 address are
+// equal. Two maps are faster than one with the longer keys.
+type addressSet struct {
+	v4 map[uint64]int32
+	v6 map[netip.AddrPort]int32
+}
 
-func keyOf(a netip.AddrPort) (key addressKey) {
-	ip := a.Addr().As16()
-	copy(key[:], ip[:])
-	key[16], key[17] = byte(a.Port()>>8), byte(a.Port())
-	return key
+func (s *addressSet) add(a netip.AddrPort, n int32) (at int32, taken bool) {
+	ip := a.Addr().Unmap()
+	if ip.Is4() {
+		b := ip.As4()
+		key := uint64(binary.BigEndian.Uint32(b[:]))<<16 | uint64(a.Port())
+		if at, taken = s.v4[key]; !taken {
+			s.v4[key] = n
+		}
+		return at, taken
+	}
+	if at, taken = s.v6[a]; !taken {
+		s.v6[a] = n
+	}
+	return at, taken
 }
 
 // before reports whether a is rendered instead of b, if both have the same address.
@@ -116,23 +129,23 @@ type group struct {
 }
 
 // grouped divides endpoints into groups. The groups come in the order of their places, those without
-// a sub-zone first. The endpoints of a group come in the order of their instance names.
+// a sub-zone first. The endpoints of a group come in the order of indexes.
 func grouped(endpoints []Endpoint, indexes []int, subZone func(*Endpoint) string) []*group {
 	byPlace := map[place]*group{}
 	var groups []*group
+	var g *group // of the endpoint before, which is often that of the next one
 	for _, i := range indexes {
 		e := &endpoints[i]
 		at := place{e.Region, e.Zone, subZone(e)}
-		g := byPlace[at]
+		if g == nil || g.place != at {
+			g = byPlace[at]
+		}
 		if g == nil {
 			g = &group{place: at}
 			byPlace[at], groups = g, append(groups, g)
 		}
 		g.endpoints = append(g.endpoints, i)
 		g.sum += e.weight()
-	}
-	for _, g := range groups {
-		slices.SortFunc(g.endpoints, func(a, b int) int { return cmp.Compare(endpoints[a].Instance, endpoints[b].Instance) })
 	}
 	slices.SortFunc(groups, func(a, b *group) int { return a.compare(b.place) })
 	return groups

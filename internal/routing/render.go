@@ -2,20 +2,28 @@ package routing
 
 import "github.com/meshhealth/meshhealth/health"
 
-// The routes that each rendering contains. If two endpoints have the same address, the endpoint with
-// the earlier route is rendered.
-var (
-	spillOverRoutes = []health.Route{health.RouteHealthy, health.RouteDegraded, health.RouteDraining, health.RouteUnhealthy}
-	plainRoutes     = []health.Route{health.RouteHealthy, health.RouteDegraded}
-)
+// spillOverRoutes are the routes that the spill-over rendering contains. If two endpoints have the same
+// address, the endpoint with the earlier route is rendered. The plain rendering contains the first
+// two routes, which are those for which Routable is true. So where the selection for spill-over has
+// no routable endpoint of an address, there is none.
+var spillOverRoutes = []health.Route{health.RouteHealthy, health.RouteDegraded, health.RouteDraining, health.RouteUnhealthy}
+
+// Both returns the results of SpillOver and of Plain. It is faster than two calls.
+func Both(endpoints []Endpoint) (spillOver, plain []Locality) {
+	indexes := selected(endpoints, spillOverRoutes)
+	return spillOverOf(endpoints, indexes), plainOf(endpoints, indexes)
+}
 
 // SpillOver returns the rendering for clients that know degraded endpoints, and give them the traffic
 // that the healthy endpoints cannot take. It contains every endpoint except those with RouteNone and
 // RouteDuplicate. Clients get the route of each endpoint as its health. There is one locality for each
 // region and zone, and all have priority 0.
 func SpillOver(endpoints []Endpoint) []Locality {
-	groups := grouped(endpoints, selected(endpoints, spillOverRoutes), func(*Endpoint) string { return "" })
-	return share(groups, 1, 1, 0)
+	return spillOverOf(endpoints, selected(endpoints, spillOverRoutes))
+}
+
+func spillOverOf(endpoints []Endpoint, indexes []int) []Locality {
+	return share(grouped(endpoints, indexes, func(*Endpoint) string { return "" }), 1, 1, 0)
 }
 
 // overprovisioning is the percentage of its present traffic that a healthy endpoint can take. It
@@ -30,7 +38,17 @@ const overprovisioning = 140
 // with the sub-zone SubZoneDegraded. If no rest is left, these localities have priority 1. If every
 // endpoint is degraded, they get all traffic, with priority 0.
 func Plain(endpoints []Endpoint) []Locality {
-	groups := grouped(endpoints, selected(endpoints, plainRoutes), subZoneOf)
+	return plainOf(endpoints, selected(endpoints, spillOverRoutes))
+}
+
+func plainOf(endpoints []Endpoint, indexes []int) []Locality {
+	routable := make([]int, 0, len(indexes))
+	for _, i := range indexes {
+		if endpoints[i].Route.Routable() {
+			routable = append(routable, i)
+		}
+	}
+	groups := grouped(endpoints, routable, subZoneOf)
 	first := 0 // the first group with degraded endpoints
 	var healthy, all uint64
 	for i, g := range groups {

@@ -24,8 +24,10 @@ func TestStateFromHealth(t *testing.T) {
 		Since: at.Add(-time.Minute), FirstFailure: at.Add(-time.Hour), Unconfirmed: true, Root: "db", Affected: 3,
 		NextAt: at.Add(time.Minute), NextCause: health.CauseUnreachable, Revision: 7, Removed: true,
 		Override: &health.Override{Scope: scope, Status: health.NotServing, Author: "ann", Reason: "x", SetAt: at, ExpiresAt: at.Add(time.Hour)},
-		Spec: &health.Spec{Address: "10.0.0.1:1", Labels: map[string]string{"team": "core"}, Zone: "eu-1", Version: "1", Static: true,
-			Traffic: health.Traffic{Address: "10.0.0.1:2", Weight: 7, TLSNames: []string{"a.example"}}, Region: "eu", Source: "kube"},
+		Spec: &health.Spec{
+			Address: "10.0.0.1:1", Labels: map[string]string{"team": "core"}, Zone: "eu-1", Version: "1", Static: true,
+			Traffic: health.Traffic{Address: "10.0.0.1:2", Weight: 7, TLSNames: []string{"a.example"}}, Region: "eu", Source: "kube",
+		},
 		Route: health.RouteDegraded, RouteKept: true, Endpoint: netip.MustParseAddrPort("[2001:db8::1]:2"),
 		Checks: []health.CheckState{{
 			Name: "db", Status: health.NotServing, Cause: health.CauseFailed, Reason: "refused",

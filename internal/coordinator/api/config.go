@@ -8,6 +8,7 @@ import (
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/encoding"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -33,6 +34,7 @@ type Registry interface {
 // XDS is the part of the package xds that the API uses.
 type XDS interface {
 	discoverypb.AggregatedDiscoveryServiceServer
+	Codec() encoding.CodecV2
 	Clients(after uint64, limit int) []*pb.XDSClient
 	Resources(client string, behindOnly bool, afterType, afterName string, limit int) ([]*pb.XDSResource, error)
 }

@@ -75,7 +75,11 @@ func (s *Server) register(g *grpc.Server) {
 
 func (s *Server) options() []grpc.ServerOption {
 	panics := recovery.WithRecoveryHandlerContext(s.logPanic)
-	return append(wire.ServerOptions(),
+	all := wire.ServerOptions()
+	if s.cfg.XDS != nil {
+		all = append(all, grpc.ForceServerCodecV2(s.cfg.XDS.Codec()))
+	}
+	return append(all,
 		grpc.ChainUnaryInterceptor(append(slices.Clip(s.cfg.Unary), recovery.UnaryServerInterceptor(panics))...),
 		grpc.ChainStreamInterceptor(append(slices.Clip(s.cfg.Stream), recovery.StreamServerInterceptor(panics))...),
 		grpc.Creds(newAuthenticated()))

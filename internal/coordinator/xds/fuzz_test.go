@@ -348,7 +348,7 @@ func (o *oracle) leftovers() error {
 	return nil
 }
 
-func TestOracle(t *testing.T) { transcript.Inputs(t, 18, 2_000, 3, 150, checkOracle) }
+func TestOracle(t *testing.T) { transcript.Inputs(t, 18, 600, 3, 150, checkOracle) }
 
 func FuzzRequests(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 3, 1, 1, 0, 0, 2})

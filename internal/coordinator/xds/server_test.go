@@ -45,7 +45,7 @@ func inBubble(t *testing.T, cfg xds.Config, test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, cfg)
 		defer w.end()
-		listener, g := bufconn.Listen(1<<20), grpc.NewServer()
+		listener, g := bufconn.Listen(1<<20), grpc.NewServer(grpc.ForceServerCodecV2(w.Codec()))
 		discoverypb.RegisterAggregatedDiscoveryServiceServer(g, w.Server)
 		go func() { _ = g.Serve(listener) }()
 		// With windows of a fixed size, the memory for a stream that does not read is bounded.

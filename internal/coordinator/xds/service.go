@@ -76,9 +76,8 @@ type rendered struct {
 func (s *source) render(service string, now time.Time) *rendered {
 	last := s.last
 	next := &rendered{tlsNames: s.allTLSNames()}
-	for r, localities := range [numRenderings][]routing.Locality{
-		SpillOver: routing.SpillOver(s.endpoints), Plain: routing.Plain(s.endpoints),
-	} {
+	spillOver, plain := routing.Both(s.endpoints)
+	for r, localities := range [numRenderings][]routing.Locality{SpillOver: spillOver, Plain: plain} {
 		body := endpointSetBody(localities, s.encoded, Rendering(r))
 		next.endpointSets[r] = newContent(endpointSets, service, endpointSetHead(service), body, now)
 		if last != nil && last.endpointSets[r].version == next.endpointSets[r].version {

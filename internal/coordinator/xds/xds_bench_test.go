@@ -51,7 +51,7 @@ func BenchmarkFlip(b *testing.B) {
 			for server.Stats().Services < c.services {
 				runtime.Gosched()
 			}
-			listener, g := bufconn.Listen(64<<10), grpc.NewServer()
+			listener, g := bufconn.Listen(64<<10), grpc.NewServer(grpc.ForceServerCodecV2(server.Codec()))
 			discoverypb.RegisterAggregatedDiscoveryServiceServer(g, server)
 			go func() { _ = g.Serve(listener) }()
 			defer g.Stop()
