@@ -54,7 +54,8 @@ race: ## Run unit tests with the race detector; needs a C compiler
 .PHONY: e2e
 e2e: grpcurl grpchealthprobe strace grpcjs grpccore ## Run the tests over real sockets and processes
 	GRPCURL=$(CURDIR)/$(BIN)/grpcurl GRPC_HEALTH_PROBE=$(CURDIR)/$(BIN)/grpc-health-probe \
-		$(GO) test -tags e2e -count=1 -timeout 20m -race -parallel 4 $$($(GO) list -tags e2e ./e2e/... | grep -v /storefaults)
+		$(GO) test -tags e2e -count=1 -timeout 20m -race -parallel 4 $$($(GO) list -tags e2e ./e2e/... | grep -Ev '/(storefaults|xds)$$')
+	$(GO) test -tags e2e -count=1 -timeout 20m -race ./e2e/xds
 	$(GO) test -tags e2e -count=1 ./e2e/storefaults
 
 # This installs Debian's servers if it may. The tests name the servers that are missing.
