@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"google.golang.org/grpc"
 
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 )
 
