@@ -126,7 +126,7 @@ func startDrivers(t *testing.T, at, roots string) []*driver {
 			report("NOT RUN: %s, which `make %s` installs: %v", s.name, s.install, err)
 			continue
 		}
-		if err := os.WriteFile(path, bootstrap(at, roots), 0o600); err != nil {
+		if err := os.WriteFile(path, bootstrap(t, at, roots), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		all = append(all, startDriver(t, s, path))
@@ -134,25 +134,27 @@ func startDrivers(t *testing.T, at, roots string) []*driver {
 	return all
 }
 
-// bootstrap returns the bootstrap of a stack. The coordinator also serves the authority mesh. grpc-js
-// needs a locality of the node.
-func bootstrap(at, roots string) []byte {
-	servers := []any{map[string]any{
-		"server_uri": at, "channel_creds": []any{map[string]any{"type": "insecure"}}, "server_features": []any{"xds_v3"},
-	}}
-	b := map[string]any{
-		"xds_servers": servers, "node": map[string]any{"id": "conformance", "cluster": "test", "locality": map[string]any{"zone": "a"}},
-		"authorities": map[string]any{"mesh": map[string]any{
-			"xds_servers":                            servers,
-			"client_listener_resource_name_template": "xdstp://mesh/envoy.config.listener.v3.Listener/%s",
-		}},
-	}
+// bootstrap returns the bootstrap that the command `meshhealth envoy bootstrap --grpc` prints. In
+// addition, the coordinator serves the authority mesh.
+func bootstrap(t *testing.T, at, roots string) []byte {
+	t.Helper()
+	args := []string{"envoy", "bootstrap", "--grpc", "--coordinator", at}
 	if roots != "" {
-		b["certificate_providers"] = map[string]any{"default": map[string]any{
-			"plugin_name": "file_watcher", "config": map[string]any{"ca_certificate_file": roots, "refresh_interval": "600s"},
-		}}
+		args = append(args, "--service-ca", roots)
 	}
-	text, _ := json.Marshal(b) // maps and texts can always be encoded
+	out, err := exec.Command(meshhealth, args...).Output()
+	if err != nil {
+		t.Fatalf("%v: %v", args, err)
+	}
+	var b map[string]any
+	if err := json.Unmarshal(out, &b); err != nil {
+		t.Fatal(err)
+	}
+	b["authorities"] = map[string]any{"mesh": map[string]any{
+		"xds_servers":                            b["xds_servers"],
+		"client_listener_resource_name_template": "xdstp://mesh/envoy.config.listener.v3.Listener/%s",
+	}}
+	text, _ := json.Marshal(b) // what was decoded can be encoded
 	return text
 }
 
