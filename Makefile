@@ -9,6 +9,7 @@ MAKEFLAGS += --no-print-directory
 
 BIN := bin
 BUF := tools/node_modules/.bin/buf
+GRPCJS := e2e/xds/testdata/grpcjs
 # The go command. `make test GO=go1.27` uses another one.
 GO ?= go
 # The time of each fuzz target, or a number of runs such as 100000x.
@@ -51,9 +52,10 @@ race: ## Run unit tests with the race detector; needs a C compiler
 # The tests of storefaults start one process for each system call of the store. They run
 # without the race detector, because it makes each start several times slower.
 .PHONY: e2e
-e2e: grpcurl grpchealthprobe strace ## Run the tests over real sockets and processes
+e2e: grpcurl grpchealthprobe strace grpcjs grpccore ## Run the tests over real sockets and processes
 	GRPCURL=$(CURDIR)/$(BIN)/grpcurl GRPC_HEALTH_PROBE=$(CURDIR)/$(BIN)/grpc-health-probe \
-		$(GO) test -tags e2e -count=1 -timeout 20m -race -parallel 4 $$($(GO) list -tags e2e ./e2e/... | grep -v /storefaults)
+		$(GO) test -tags e2e -count=1 -timeout 20m -race -parallel 4 $$($(GO) list -tags e2e ./e2e/... | grep -Ev '/(storefaults|xds)$$')
+	$(GO) test -tags e2e -count=1 -timeout 20m -race ./e2e/xds
 	$(GO) test -tags e2e -count=1 ./e2e/storefaults
 
 # This installs Debian's servers if it may. The tests name the servers that are missing.
@@ -71,6 +73,8 @@ compat-kube: ## Run the tests against real Kubernetes and Istio (cold 10 min)
 	for module in $(KUBEMODULES); do \
 		$(GO) test -C $$module -tags kube -race -count=1 -p 1 -timeout 20m -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT|=== NAME)'; \
 	done
+	@# With the flags of tools/kubebinaries.sh the packages of Istio are in the build cache.
+	CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false" $(GO) test -C compat/istio -tags kube -vet=off -count=1 -timeout 20m -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT|=== NAME)|deltaadsc'
 
 .PHONY: kube
 kube: ## Build bin/meshhealth-kube, and run its unit tests
@@ -78,7 +82,7 @@ kube: ## Build bin/meshhealth-kube, and run its unit tests
 	$(GO) test -C kube -race -cpu 1 -shuffle=on ./...
 
 .PHONY: soak
-soak: strace ## Run the tests that have no time limit
+soak: strace grpcjs grpccore ## Run the tests that have no time limit
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...
 
 .PHONY: planted
@@ -155,7 +159,7 @@ checkbreaking: $(BUF)
 
 .PHONY: clean
 clean: ## Delete files that were built or fetched
-	rm -rf $(BIN) tools/node_modules coverage.*
+	rm -rf $(BIN) tools/node_modules $(GRPCJS)/node_modules coverage.*
 
 # These recipes always run, because only the go command knows whether a tool is up to date.
 # For an unchanged tool this takes a moment.
@@ -173,6 +177,19 @@ grpchealthprobe:
 strace:
 	@strace -V >/dev/null 2>&1 || apt-get install -y -qq strace >/dev/null 2>&1 || true; \
 	strace -o /dev/null true 2>/dev/null || echo "NOT RUN: the tests of failing disks, because strace is not installed or may not trace"
+
+# The clients of other languages that the tests in e2e/xds run. The tests name a client that is
+# missing, and fail for it if CI is set.
+.PHONY: grpcjs
+grpcjs: $(GRPCJS)/node_modules/.package-lock.json
+$(GRPCJS)/node_modules/.package-lock.json: $(GRPCJS)/package.json $(GRPCJS)/package-lock.json
+	npm ci --prefix $(GRPCJS) --ignore-scripts --no-audit --no-fund
+
+# This installs Debian's package if it may.
+.PHONY: grpccore
+grpccore:
+	@/usr/bin/python3 -c 'import grpc' 2>/dev/null || apt-get install -y -qq python3-grpcio >/dev/null 2>&1 || \
+		echo "NOT RUN: the tests of C-core, because python3-grpcio is not installed and could not be installed"
 
 .PHONY: staticcheck
 staticcheck:

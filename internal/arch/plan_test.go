@@ -98,6 +98,7 @@ var plan = []row{
 	{path: "internal/arch", layer: testOnly},
 	{path: "e2e", layer: testOnly},
 	{path: "e2e/storefaults", layer: testOnly},
+	{path: "e2e/xds", layer: testOnly},
 }
 
 // rowOf returns the row of a package. A package without a row gets the layer

@@ -163,7 +163,7 @@ func kindOf(name string) string {
 }
 
 // GRPC returns the bootstrap of a gRPC client as JSON. It uses Node, Cluster, Coordinator, TLS and
-// ServiceCA.
+// ServiceCA. grpc-js needs the locality and the refresh_interval, which have their defaults.
 func (b *Bootstrap) GRPC() (string, error) {
 	type object = map[string]any
 	creds := object{"type": "insecure"}
@@ -174,11 +174,11 @@ func (b *Bootstrap) GRPC() (string, error) {
 	}
 	bootstrap := object{
 		"xds_servers": []object{{"server_uri": b.Coordinator, "channel_creds": []object{creds}, "server_features": []string{"xds_v3"}}},
-		"node":        object{"id": b.Node, "cluster": b.Cluster},
+		"node":        object{"id": b.Node, "cluster": b.Cluster, "locality": object{}},
 	}
 	if b.ServiceCA != "" {
 		bootstrap["certificate_providers"] = object{"default": object{
-			"plugin_name": "file_watcher", "config": object{"ca_certificate_file": b.ServiceCA},
+			"plugin_name": "file_watcher", "config": object{"ca_certificate_file": b.ServiceCA, "refresh_interval": "600s"},
 		}}
 	}
 	var out strings.Builder
