@@ -1,6 +1,7 @@
 package grpchealth
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -14,6 +15,13 @@ import (
 	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+const (
+	// DefaultMaxWatchers is the default of Config.MaxWatchers, in streams.
+	DefaultMaxWatchers = 20_000
+	// DefaultMaxWatchersPerPeer is the default of Config.MaxWatchersPerPeer, in streams.
+	DefaultMaxWatchersPerPeer = 4096
 )
 
 // Config configures Handlers. Feed is required.
@@ -60,7 +68,7 @@ type Config struct {
 // Handlers serves grpc.health.v1 and meshhealth.v1.HealthService.
 type Handlers struct {
 	cfg     Config
-	limiter limiter
+	limiter *wire.StreamLimiter
 	made    time.Time // time at which New was called; watcher.sendBegan counts from this time
 	// watchers is the set of open Watch streams: the keys are *watcher.
 	watchers sync.Map
@@ -76,7 +84,7 @@ func New(cfg Config) *Handlers {
 		cfg.Policy = access.TrustPolicy{}
 	}
 	h := &Handlers{cfg: cfg, made: time.Now()}
-	h.limiter.init(cfg.MaxWatchers, cfg.MaxWatchersPerPeer)
+	h.limiter = wire.NewStreamLimiter("Watch", cmp.Or(cfg.MaxWatchers, DefaultMaxWatchers), cmp.Or(cfg.MaxWatchersPerPeer, DefaultMaxWatchersPerPeer))
 	h.ended, h.end = context.WithCancelCause(context.Background())
 	return h
 }
@@ -91,7 +99,7 @@ func (h *Handlers) End() { h.end(domain.ErrStopping) }
 func (h *Handlers) Ended() <-chan struct{} { return h.ended.Done() }
 
 // Watchers returns the number of open Watch streams.
-func (h *Handlers) Watchers() int { return h.limiter.count() }
+func (h *Handlers) Watchers() int { return h.limiter.Count() }
 
 func (h *Handlers) noteCall() {
 	if h.cfg.Asked != nil {

@@ -1,15 +1,12 @@
 package grpchealth
 
 import (
-	"context"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/peer"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -35,46 +32,6 @@ func TestWatchersAreLimited(t *testing.T) {
 			synctest.Wait()              // until the server has noticed
 			w.watchStock(t, "pay").one() // a place is free again
 		})
-	}
-}
-
-func TestPeersAreCountedByHost(t *testing.T) {
-	var l limiter
-	l.init(0, 2)
-	from := func(address string) context.Context {
-		tcp, err := net.ResolveTCPAddr("tcp", address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return peer.NewContext(t.Context(), &peer.Peer{Addr: tcp})
-	}
-	var leaves []func()
-	for i, c := range []struct {
-		address string
-		refused bool
-	}{
-		{"192.0.2.1:1", false},
-		{"192.0.2.1:2", false},
-		{"192.0.2.1:3", true},
-		{"192.0.2.2:1", false},
-		{"[2001:db8::1]:1", false},
-	} {
-		leave, err := l.addStream(from(c.address))
-		if (err != nil) != c.refused {
-			t.Errorf("%d: %s: %v, want refused %v", i, c.address, err, c.refused)
-		}
-		if err == nil {
-			leaves = append(leaves, leave)
-		}
-	}
-	if n := l.count(); n != 4 {
-		t.Errorf("%d open, want 4", n)
-	}
-	for _, leave := range leaves {
-		leave()
-	}
-	if l.count() != 0 || len(l.peers) != 0 {
-		t.Errorf("%d open, %d peers after all have left", l.count(), len(l.peers))
 	}
 }
 

@@ -34,7 +34,7 @@ func (h *Handlers) openWatch(stream context.Context) (ctx context.Context, w *wa
 	h.watchers.Store(w, nil)
 	var release func()
 	if err = context.Cause(h.ended); err == nil {
-		release, err = h.limiter.addStream(stream)
+		release, err = h.limiter.Add(stream)
 	}
 	if err != nil {
 		h.watchers.Delete(w)

@@ -10,7 +10,7 @@ import (
 // The size of a response, in bytes and in resources, after which the next resources get a response of
 // their own. Listeners and clusters with the state of the world come in one response of any size.
 const (
-	chunkBytes     = 512 << 10
+	chunkBytes     = 64 << 10
 	chunkResources = 500 // the lock of the server is held while so many resources are taken
 )
 

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"slices"
@@ -11,12 +12,15 @@ import (
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // The default limits.
 const (
-	// DefaultMaxStreams is the largest number of open streams.
-	DefaultMaxStreams = 10_000
+	// DefaultMaxStreams is the largest number of open streams, and DefaultMaxStreamsPerPeer that of one
+	// peer. A stream whose client does not read costs about 200 KiB.
+	DefaultMaxStreams        = 10_000
+	DefaultMaxStreamsPerPeer = 1024
 	// DefaultMaxNames is the largest number of resource names of one stream.
 	DefaultMaxNames = 50_000
 	// DefaultMaxSubscriptions is the largest number of resource names of all streams together. Each
@@ -42,8 +46,8 @@ type Config struct {
 	May func(ctx context.Context) func(service string) bool
 	// Certificates names the certificates for services that speak TLS.
 	Certificates Certificates
-	// MaxStreams, MaxNames and MaxSubscriptions are limits; 0 means the default.
-	MaxStreams, MaxNames, MaxSubscriptions int
+	// MaxStreams, MaxStreamsPerPeer, MaxNames and MaxSubscriptions are limits; 0 means the default.
+	MaxStreams, MaxStreamsPerPeer, MaxNames, MaxSubscriptions int
 	// Acknowledged is called for each response that a client accepts, if the response has a change. It
 	// gets the time from the publication of the change until now. Acknowledged must not block. nil
 	// means that nobody is told.
@@ -57,9 +61,8 @@ func (c *Config) setDefaults() {
 	if c.May == nil {
 		c.May = func(context.Context) func(string) bool { return func(string) bool { return true } }
 	}
-	if c.MaxStreams == 0 {
-		c.MaxStreams = DefaultMaxStreams
-	}
+	c.MaxStreams = cmp.Or(c.MaxStreams, DefaultMaxStreams)
+	c.MaxStreamsPerPeer = cmp.Or(c.MaxStreamsPerPeer, DefaultMaxStreamsPerPeer)
 	if c.MaxNames == 0 {
 		c.MaxNames = DefaultMaxNames
 	}
@@ -77,7 +80,8 @@ func (c *Config) setDefaults() {
 // Server serves ADS. It sends nothing before Loaded is called. Its methods may be called concurrently.
 type Server struct {
 	discoverypb.UnimplementedAggregatedDiscoveryServiceServer
-	cfg Config
+	cfg     Config
+	limiter *wire.StreamLimiter
 
 	// publishing guards sources, and orders the calls of Apply.
 	publishing sync.Mutex
@@ -106,7 +110,7 @@ type Server struct {
 func New(cfg Config) *Server {
 	cfg.setDefaults()
 	return &Server{
-		cfg: cfg, sources: map[string]*source{}, catalog: newCatalog(cfg.Certificates),
+		cfg: cfg, limiter: wire.NewStreamLimiter("xDS", cfg.MaxStreams, cfg.MaxStreamsPerPeer), sources: map[string]*source{}, catalog: newCatalog(cfg.Certificates),
 		streams: map[uint64]*stream{}, ended: make(chan struct{}),
 	}
 }

@@ -262,7 +262,7 @@ func TestManyTypes(t *testing.T) {
 
 // TestLimits checks the limits of all streams together.
 func TestLimits(t *testing.T) {
-	inBubble(t, xds.Config{MaxStreams: 2, MaxSubscriptions: 3}, func(t *testing.T, w *world) {
+	inBubble(t, xds.Config{MaxStreamsPerPeer: 2, MaxSubscriptions: 3}, func(t *testing.T, w *world) {
 		w.Loaded()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()

@@ -67,6 +67,11 @@ func (s *Server) DeltaAggregatedResources(g discoverypb.AggregatedDiscoveryServi
 // serve serves one stream until it ends.
 func (s *Server) serve(ctx context.Context, st *stream) error {
 	st.news = make(chan struct{}, 1)
+	release, err := s.limiter.Add(ctx)
+	if err != nil {
+		return wire.GRPC(err)
+	}
+	defer release()
 	if err := s.open(ctx, st); err != nil {
 		return wire.GRPC(err)
 	}
@@ -85,7 +90,7 @@ func (s *Server) serve(ctx context.Context, st *stream) error {
 			stop(err)
 		}
 	}()
-	err := s.sendAll(ctx, st)
+	err = s.sendAll(ctx, st)
 	if p := (panicked{}); errors.As(err, &p) {
 		panic(p.value) // the gRPC server handles panics of this goroutine only
 	}
@@ -97,7 +102,7 @@ type panicked struct{ value any }
 
 func (p panicked) Error() string { return fmt.Sprint(p.value) }
 
-// open registers a stream, if there is room for it.
+// open registers a stream.
 func (s *Server) open(ctx context.Context, st *stream) error {
 	may := s.cfg.May(ctx)
 	s.mu.Lock()
@@ -106,9 +111,6 @@ func (s *Server) open(ctx context.Context, st *stream) error {
 	case <-s.ended:
 		return domain.ErrStopping
 	default:
-	}
-	if len(s.streams) >= s.cfg.MaxStreams {
-		return fmt.Errorf("%w: %d xDS streams are open", domain.ErrLimit, len(s.streams))
 	}
 	s.lastID++
 	ses := st.session

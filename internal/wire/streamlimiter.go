@@ -1,4 +1,4 @@
-package grpchealth
+package wire
 
 import (
 	"context"
@@ -9,20 +9,13 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/meshhealth/meshhealth/internal/domain"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-const (
-	// DefaultMaxWatchers is the default of Config.MaxWatchers, in streams.
-	DefaultMaxWatchers = 20_000
-	// DefaultMaxWatchersPerPeer is the default of Config.MaxWatchersPerPeer, in streams.
-	DefaultMaxWatchersPerPeer = 4096
-)
-
-// limiter counts Watch streams, in total and for each peer. It refuses a stream if a limit is
-// reached.
-type limiter struct {
-	total, perPeer int // largest number of streams, in total and for one peer
+// StreamLimiter counts the open streams of one kind, in total and for each peer. It refuses a stream
+// if a limit is reached. Its methods may be called concurrently.
+type StreamLimiter struct {
+	kind           string // name of the kind in error texts, such as "Watch"
+	total, perPeer int    // largest number of streams, in total and for one peer
 
 	mu      sync.Mutex     // guards the fields below
 	streams int            // number of streams that count for the limits: the open streams, plus held
@@ -30,28 +23,24 @@ type limiter struct {
 	peers   map[string]int // number of streams that count for the limits, by the name of the peer
 }
 
-func (l *limiter) init(total, perPeer int) {
-	l.total, l.perPeer, l.peers = total, perPeer, map[string]int{}
-	if total == 0 {
-		l.total = DefaultMaxWatchers
-	}
-	if perPeer == 0 {
-		l.perPeer = DefaultMaxWatchersPerPeer
-	}
+// NewStreamLimiter returns a limiter for streams of a kind, such as "Watch". total and perPeer are the
+// largest numbers of streams, in total and for one peer.
+func NewStreamLimiter(kind string, total, perPeer int) *StreamLimiter {
+	return &StreamLimiter{kind: kind, total: total, perPeer: perPeer, peers: map[string]int{}}
 }
 
-// addStream counts a stream, or returns an error if a limit is reached. The caller must call
+// Add counts a stream, or returns an error if a limit is reached. The caller must call
 // release when the stream has ended.
-func (l *limiter) addStream(ctx context.Context) (release func(), err error) {
+func (l *StreamLimiter) Add(ctx context.Context) (release func(), err error) {
 	addr := addrOf(ctx)
 	host := peerOf(addr)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.streams >= l.total {
-		return nil, fmt.Errorf("%w: %d Watch streams are open, the most this server takes", domain.ErrLimit, l.total)
+		return nil, fmt.Errorf("%w: %d %s streams are open, the most this server takes", domain.ErrLimit, l.total, l.kind)
 	}
 	if l.peers[host] >= l.perPeer {
-		return nil, fmt.Errorf("%w: %d Watch streams are open from %s, the most one peer may have", domain.ErrLimit, l.perPeer, host)
+		return nil, fmt.Errorf("%w: %d %s streams are open from %s, the most one peer may have", domain.ErrLimit, l.perPeer, l.kind, host)
 	}
 	l.streams++
 	l.peers[host]++
@@ -61,8 +50,8 @@ func (l *limiter) addStream(ctx context.Context) (release func(), err error) {
 // release must be called when a stream has ended. The stream no longer counts for the limits,
 // unless its client does not read. In this case gRPC keeps the unread messages in memory until
 // the connection closes, so the stream counts until that time.
-func (l *limiter) release(ctx context.Context, addr net.Addr, host string) {
-	a, ok := addr.(wire.PeerAddr)
+func (l *StreamLimiter) release(ctx context.Context, addr net.Addr, host string) {
+	a, ok := addr.(PeerAddr)
 	if !ok || !isStuck(ctx) {
 		l.removeStream(host)
 		return
@@ -74,7 +63,7 @@ func (l *limiter) release(ctx context.Context, addr net.Addr, host string) {
 	})
 }
 
-func (l *limiter) removeStream(host string) {
+func (l *StreamLimiter) removeStream(host string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.streams--
@@ -83,15 +72,15 @@ func (l *limiter) removeStream(host string) {
 	}
 }
 
-func (l *limiter) addHeld(n int) {
+func (l *StreamLimiter) addHeld(n int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held += n
 }
 
-// count returns the number of open streams. It does not include streams that have ended but
+// Count returns the number of open streams. It does not include streams that have ended but
 // still count for the limits.
-func (l *limiter) count() int {
+func (l *StreamLimiter) Count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.streams - l.held
@@ -99,7 +88,7 @@ func (l *limiter) count() int {
 
 // isStuck reports whether the server has ended a call because the client did not read.
 func isStuck(ctx context.Context) bool {
-	c := wire.CallOf(ctx)
+	c := CallOf(ctx)
 	return c != nil && c.Stuck.Load()
 }
 
@@ -111,14 +100,14 @@ func addrOf(ctx context.Context) net.Addr {
 }
 
 // peerOf returns the name of the peer with an address: an IPv4 address, an IPv6 network, or the
-// identity in a verified certificate. The limit MaxWatchersPerPeer is for all streams together
-// whose peers have the same name.
+// identity in a verified certificate. The limit for one peer is for all streams together whose peers
+// have the same name.
 func peerOf(a net.Addr) string {
 	switch a := a.(type) {
 	case nil:
 		return ""
-	case wire.PeerAddr:
+	case PeerAddr:
 		return a.Peer()
 	}
-	return wire.Peer(a.String(), wire.PeerPrefix)
+	return Peer(a.String(), PeerPrefix)
 }
