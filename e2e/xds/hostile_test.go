@@ -29,7 +29,7 @@ const (
 	unreadPerConn = 50 // streams on one connection
 	bulkChanges   = 10 // changes of all of them while streams are unread
 	// mostMemory is the memory in MiB that all hostile clients together may cost.
-	mostMemory = 800
+	mostMemory = 500
 )
 
 // TestHostileClients sends what no client should send. Each such client gets a clear answer. All other
