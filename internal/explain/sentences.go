@@ -45,6 +45,9 @@ func Sentences(s *health.State, input *Input) []string {
 // "it is SERVING".
 func Route(s *health.State) string {
 	text := "it is " + s.Status.String()
+	if s.Cause != health.CauseNone && s.Cause != s.Status.Cause() {
+		text += " (" + s.Cause.String() + ")"
+	}
 	switch {
 	case s.Route == health.RouteDuplicate:
 		return fmt.Sprintf("another instance of its service has the endpoint %s", s.Endpoint)
@@ -58,7 +61,7 @@ func Route(s *health.State) string {
 	if s.Override != nil {
 		text += " by an override"
 	}
-	if !s.Endpoint.IsValid() && s.Route.Routable() {
+	if !s.Endpoint.IsValid() {
 		text += "; the coordinator has not connected to it yet, so its IP address is not known"
 	}
 	return text

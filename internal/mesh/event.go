@@ -71,7 +71,8 @@ const (
 	// not become worse. EventNotAsked uses the field Reason.
 	EventNotAsked
 	// EventConnected means that the coordinator has connected to the address of the instance. It
-	// says nothing about the health. EventConnected uses the field Peer.
+	// says nothing about the health. EventConnected uses the fields Peer and Spec, the registration
+	// whose address was dialled.
 	EventConnected
 )
 

@@ -83,7 +83,9 @@ func (m *Mesh) add(old *instance, ev *Event) *instance {
 		in.state.Status, in.state.Since = old.state.Status, old.state.Since
 		in.damping.inherit(&old.damping)
 		in.counted, in.service, in.guard.entry = old.counted, old.service, old.guard.entry
-		in.route.peer = old.route.peer
+		if sameHost(old.spec, in.spec) {
+			in.route.peer = old.route.peer
+		}
 		m.leaveRouting(old)
 		m.schedule.remove(old)
 	} else {

@@ -184,7 +184,10 @@ func (s *meshScript) event(l *transcript.Line) *Event {
 	case EventReport:
 		ev.Report = s.report(l, ev)
 	case EventConnected:
-		ev.Peer = netip.MustParseAddr(l.Text("peer"))
+		ev.Peer, ev.Spec = netip.MustParseAddr(l.Text("peer")), s.mesh.instances[ev.ID].spec
+		if v, ok := l.Opt("address"); ok {
+			ev.Spec = &health.Spec{Address: v}
+		}
 	case EventPushed:
 		ev.On = !l.Has("off")
 	case 0:

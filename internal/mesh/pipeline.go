@@ -34,10 +34,10 @@ import (
 func (m *Mesh) observe(in *instance, ev *Event) {
 	t := in.turn(&m.env)
 	found := in.reach.observe(t, ev, &in.report, in.guard.held)
-	if ev.Proven {
+	if answer := ev.Kind == EventReport || ev.Kind == EventAlive; answer && ev.Proven {
 		in.route.provenAt = t.now
 	}
-	if ev.Kind == EventConnected {
+	if ev.Kind == EventConnected && sameHost(ev.Spec, in.spec) {
 		in.route.peer = ev.Peer.Unmap()
 	}
 	m.conclude(in, t, ev, found)

@@ -41,7 +41,7 @@ type routing struct {
 
 // route is the route of one instance.
 type route struct {
-	// last is what routing clients saw last while the instance was not hidden.
+	// last is what routing clients saw last, or would have seen if the instance had not been hidden.
 	last health.Route
 	kept bool // true if last is kept although the status says something else
 	held bool // true if the instance is in routing.held
@@ -115,10 +115,8 @@ type starting struct {
 // service, and returns true if silent instances that are held may now leave.
 func (in *instance) decideRoute(now starting, status health.Status) (review bool) {
 	r, s := &in.route, &in.service.routing
-	held := false
-	if !r.hidden {
-		r.last, r.kept, held = in.nextRoute(now, status)
-	}
+	var held bool
+	r.last, r.kept, held = in.nextRoute(now, status)
 	if held != r.held {
 		s.hold(in, held)
 	}
@@ -151,7 +149,7 @@ func (in *instance) nextRoute(now starting, status health.Status) (_ health.Rout
 			return last, false, false
 		}
 	case health.NotServing:
-		bySilence := in.route.silent && in.override.forced == nil
+		bySilence := in.route.silent && in.override.forced == nil && !in.route.hidden
 		if bySilence && last.Routable() && (now.loading || !in.service.routing.mayLeave(in.route.adds)) {
 			return last, true, true
 		}
@@ -201,6 +199,13 @@ func (m *Mesh) setStarting(now starting) {
 	}
 }
 
+// sameHost reports whether two registrations have the same host for health calls.
+func sameHost(a, b *health.Spec) bool { return hostOf(a) == hostOf(b) }
+
+func hostOf(spec *health.Spec) string {
+	return spec.Address[:max(0, strings.LastIndexByte(spec.Address, ':'))]
+}
+
 // endpointOf returns the endpoint of an instance. peer is the IP address of its host. The result is
 // not valid if the host is a name and peer is not valid.
 func endpointOf(spec *health.Spec, peer netip.Addr) netip.AddrPort {
@@ -223,6 +228,9 @@ func endpointOf(spec *health.Spec, peer netip.Addr) netip.AddrPort {
 func (r *routing) place(in *instance) (shown *instance) {
 	if in.route.placedSpec == in.spec && in.route.placedPeer == in.route.peer {
 		return nil
+	}
+	if before := in.route.placedSpec; before != nil && !sameHost(before, in.spec) {
+		in.route.peer = netip.Addr{}
 	}
 	in.route.placedSpec, in.route.placedPeer = in.spec, in.route.peer
 	if next := endpointOf(in.spec, in.route.peer); next != in.route.endpoint {
@@ -317,13 +325,13 @@ func (r *routing) unhide(in *instance) {
 // review decides again which instance is shown at the endpoint of in, after in has changed. If this
 // is another one than before, review returns it and the one that is hidden now.
 func (r *routing) review(in *instance) (shown, hidden *instance) {
-	at := in.route.endpoint
+	at, proves := in.route.endpoint, in.provesNow()
+	fell := in.route.proved && !proves
+	in.route.proved = proves
 	if len(r.hidden[at]) == 0 {
 		return nil, nil
 	}
-	before, proves := r.shown[at], in.provesNow()
-	fell := in.route.proved && !proves
-	in.route.proved = proves
+	before := r.shown[at]
 	best := before
 	switch {
 	case in != before:

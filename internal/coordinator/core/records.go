@@ -123,10 +123,24 @@ func loadedStatus(s *store.Status, now time.Time, trusted bool) *mesh.Loaded {
 	if s != nil {
 		l.Status, l.Cause, l.Reason, l.Since = s.Status, s.Cause, s.Reason, s.Since
 		l.Proven, l.Unheard, l.Named = s.Proven, s.Unheard, s.Named
-		l.Route, _ = health.ParseRoute(s.Route) // RouteNone if only a newer version of the program knows the name
-		l.Endpoint = s.Endpoint
+		l.Route, l.Endpoint = loadedRoute(s), s.Endpoint
 	}
 	return l
+}
+
+// loadedRoute returns the route of a stored status. A version of the program without routes has stored
+// none: the route then follows from the status.
+func loadedRoute(s *store.Status) health.Route {
+	route, err := health.ParseRoute(s.Route)
+	if err != nil || route == health.RouteNone {
+		switch s.Status {
+		case health.Serving:
+			return health.RouteHealthy
+		case health.Degraded:
+			return health.RouteDegraded
+		}
+	}
+	return route
 }
 
 func transitionRecord(c *health.Change) store.Transition {

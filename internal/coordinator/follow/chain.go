@@ -49,7 +49,7 @@ func (f *follower) run(ctx context.Context) {
 // reportPeer tells the registry to which IP address the host of the instance was resolved.
 func (f *follower) reportPeer(ctx context.Context, peer netip.Addr) {
 	if peer.IsValid() {
-		f.observe(ctx, mesh.Event{Kind: mesh.EventConnected, Peer: peer}, time.Time{})
+		f.observe(ctx, mesh.Event{Kind: mesh.EventConnected, Peer: peer, Spec: f.spec}, time.Time{})
 	}
 }
 
