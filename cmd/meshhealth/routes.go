@@ -123,7 +123,7 @@ func printRoutes(a *app, out *output, service string, r *pb.ListRoutesResponse) 
 
 // routesHeadline says how much of a service gets traffic.
 func routesHeadline(r *pb.ListRoutesResponse) string {
-	text := fmt.Sprintf("%d of %s routable", r.GetRoutable(), plural(int(r.GetCounted()), "endpoint"))
+	text := fmt.Sprintf("%d of %s get traffic", r.GetRoutable(), plural(int(r.GetCounted()), "endpoint"))
 	if n := r.GetHeld(); n > 0 {
 		text += fmt.Sprintf(", %d of these cannot be reached and are kept by the panic threshold", n)
 	}

@@ -54,7 +54,7 @@ func TestRouting(t *testing.T) {
 
 	l.says(0, []string{`"region":"eu"`, `"weight":5`, `"endpoint":"` + a + `"`}, "status", "pay/a", "-o", "json")
 	l.says(0, []string{
-		"2 of 2 endpoints routable; with gRPC the healthy ones get 70 % of the traffic",
+		"2 of 2 endpoints get traffic; with gRPC the healthy ones get 70 % of the traffic",
 		"● HEALTHY   pay/a  " + a, "eu/eu-1      5", "P0 eu/eu-1 70.0 %", "▲ DEGRADED  pay/b  ", "P0 eu/eu-2/degraded 30.0 %", "it is DEGRADED by an override",
 	}, "routes", "pay")
 	var page pb.ListRoutesResponse

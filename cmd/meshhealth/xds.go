@@ -74,7 +74,7 @@ func xdsStatus(a *app, ctx context.Context, conn *connection, out *output) error
 		return conn.callError(err)
 	}
 	if len(clients) == 0 {
-		a.say("No xDS client is connected. `meshhealth envoy bootstrap --help` says how one connects.")
+		a.say("No xDS client is connected. `meshhealth envoy bootstrap --help` says how one connects. After a restart, clients may need two minutes.")
 	} else if err := printXDSClients(a, out, clients); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ former. NODE is the name of its node, or the number of its stream, as in
 ` + "`meshhealth xds status`" + `.
 
 The exit code is 0 if the client has the current version of all its resources, and 1
-if not.`,
+if not. It is 3 if NODE names no client, or several.`,
 		Example: `  meshhealth xds diff edge-1
   meshhealth xds diff edge-1 --all`,
 		Args: exactlyOne("NODE"),
