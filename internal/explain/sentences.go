@@ -45,7 +45,7 @@ func Sentences(s *health.State, input *Input) []string {
 // "it is SERVING".
 func Route(s *health.State) string {
 	text := "it is " + s.Status.String()
-	if s.Cause != health.CauseNone && s.Cause != s.Status.Cause() {
+	if s.Override == nil && s.Cause != health.CauseNone && s.Cause != s.Status.Cause() {
 		text += " (" + s.Cause.String() + ")"
 	}
 	switch {

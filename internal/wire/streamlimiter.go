@@ -3,7 +3,6 @@ package wire
 import (
 	"context"
 	"fmt"
-	"net"
 	"sync"
 
 	"google.golang.org/grpc/peer"
@@ -50,7 +49,7 @@ func (l *StreamLimiter) Add(ctx context.Context) (release func(), err error) {
 // release must be called when a stream has ended. The stream no longer counts for the limits,
 // unless its client does not read. In this case gRPC keeps the unread messages in memory until
 // the connection closes, so the stream counts until that time.
-func (l *StreamLimiter) release(ctx context.Context, addr net.Addr, host string) {
+func (l *StreamLimiter) release(ctx context.Context, addr fmt.Stringer, host string) {
 	a, ok := addr.(PeerAddr)
 	if !ok || !isStuck(ctx) {
 		l.removeStream(host)
@@ -92,7 +91,7 @@ func isStuck(ctx context.Context) bool {
 	return c != nil && c.Stuck.Load()
 }
 
-func addrOf(ctx context.Context) net.Addr {
+func addrOf(ctx context.Context) fmt.Stringer {
 	if p, ok := peer.FromContext(ctx); ok {
 		return p.Addr
 	}
@@ -102,7 +101,7 @@ func addrOf(ctx context.Context) net.Addr {
 // peerOf returns the name of the peer with an address: an IPv4 address, an IPv6 network, or the
 // identity in a verified certificate. The limit for one peer is for all streams together whose peers
 // have the same name.
-func peerOf(a net.Addr) string {
+func peerOf(a fmt.Stringer) string {
 	switch a := a.(type) {
 	case nil:
 		return ""
