@@ -3,6 +3,7 @@ package resolver
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -83,24 +84,36 @@ func (k *known) endSnapshot(seen map[health.ID]bool, epoch uint64, now time.Time
 	}
 }
 
-// expire removes the instances that were missing for too long, and reports whether there were any. It
-// removes none of them while no other instance is known.
+// expire removes the missing instances that are known to be gone, and reports whether there were any.
+// They were missing for too long, or a present instance has their address: a process that has restarted
+// under another name. While no instance is present, none is removed.
 func (k *known) expire(now time.Time) (removed bool) {
-	var present bool
+	var missing []*instance
 	for _, i := range k.instances {
-		present = present || i.missing.IsZero()
+		if !i.missing.IsZero() {
+			missing = append(missing, i)
+		}
 	}
-	if !present {
+	if len(missing) == 0 || len(missing) == len(k.instances) {
 		return false
 	}
-	for name, i := range k.instances {
-		if !i.missing.IsZero() && now.Sub(i.missing) >= keepMissing {
-			delete(k.instances, name)
+	taken := make(map[netip.AddrPort]bool, len(k.instances)) // by instances that are present
+	for _, i := range k.instances {
+		if i.missing.IsZero() && i.Address.IsValid() {
+			taken[unmapped(i.Address)] = true
+		}
+	}
+	for _, i := range missing {
+		if taken[unmapped(i.Address)] || now.Sub(i.missing) >= keepMissing {
+			delete(k.instances, i.Instance)
 			removed = true
 		}
 	}
 	return removed
 }
+
+// unmapped returns an address in one form: an IPv4 address has two.
+func unmapped(a netip.AddrPort) netip.AddrPort { return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()) }
 
 // endpoints returns the instances in no particular order.
 func (k *known) endpoints() []routing.Endpoint {

@@ -30,7 +30,7 @@ func newTold() *told {
 }
 
 // entries returns entries from texts such as "a HEALTHY", "b DEGRADED hidden" or "c removed". The
-// endpoint of an instance has the port 1 for a, 2 for b, and so on.
+// endpoint of an instance has the port 1 for a, 2 for b, and so on; with "at:a" it is that of a.
 func entries(texts ...string) []*client.Entry {
 	var list []*client.Entry
 	for _, text := range texts {
@@ -38,6 +38,10 @@ func entries(texts ...string) []*client.Entry {
 		e := &client.Entry{State: health.State{ID: health.ID{Service: "pay", Instance: name}, Spec: &health.Spec{Address: "x:1"}}}
 		e.Endpoint = netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, 1}), uint16(name[0]-'a'+1))
 		for word := range strings.FieldsSeq(words) {
+			if at, ok := strings.CutPrefix(word, "at:"); ok {
+				e.Endpoint = netip.AddrPortFrom(e.Endpoint.Addr(), uint16(at[0]-'a'+1))
+				continue
+			}
 			switch word {
 			case "removed":
 				e.Removed = true
@@ -122,6 +126,13 @@ func TestKnown(t *testing.T) {
 			{keepMissing - 1, snapshot(3, "b DEGRADED"), "a1 b2"},
 			{1, change(3), "b2"},
 		},
+		"a lost one has restarted under another name": {
+			first,
+			{0, snapshot(2, "d UNHEALTHY at:a"), "b2"},
+			{0, change(2, "d HEALTHY at:a"), "b2 d1"},
+			{0, change(2, "d removed"), "b2"},
+		},
+		"another name at the address of one that is not lost": {first, {0, change(1, "d UNHEALTHY at:a"), "a1 b2"}},
 		"snapshot in parts, interrupted": {
 			first,
 			{0, &client.Update{Epoch: 1, Snapshot: true, Gap: true, Entries: entries("a HEALTHY")}, "a1 b2"},
@@ -177,5 +188,17 @@ func TestUnusedServices(t *testing.T) {
 	}
 	if keepMissing < wire.MaxTTL/3 {
 		t.Error("an instance with the longest lease may not have registered again")
+	}
+}
+
+// TestProblemOfReplaced: an instance that was lost is no reason to think that the one now at its address
+// could be used.
+func TestProblemOfReplaced(t *testing.T) {
+	k := newTold()
+	k.usable(0, snapshot(1, "a HEALTHY"))
+	k.usable(0, snapshot(2, "b UNHEALTHY at:a"))
+	const want = "pay: no instance may receive traffic: 1 UNHEALTHY"
+	if _, err := k.f.problem(); err == nil || err.Error() != want {
+		t.Errorf("the problem is %v, want %s", err, want)
 	}
 }
