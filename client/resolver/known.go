@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -28,6 +29,8 @@ type instance struct {
 	routing.Endpoint
 	// hidden reports that the coordinator does not show addresses of the instance.
 	hidden bool
+	// target is the HOST:PORT for traffic as it was registered. It is empty if it was never shown.
+	target string
 	// epoch is the epoch of the coordinator that has last sent the instance.
 	epoch uint64
 	// missing is the time at which a restarted coordinator did not know the instance. It is zero if
@@ -50,6 +53,7 @@ func (k *known) apply(e *client.Entry, epoch uint64) {
 	}
 	if e.Spec != nil {
 		next.hidden = e.Spec.Address == ""
+		next.target = cmp.Or(wire.TrafficAddress(e.Spec.Traffic.Address, e.Spec.Address), e.Spec.Address)
 		next.Weight, next.Region, next.Zone = e.Spec.Traffic.EffectiveWeight(), e.Spec.Region, e.Spec.Zone
 	}
 	next.keep(k.instances[e.ID.Instance])
@@ -57,7 +61,8 @@ func (k *known) apply(e *client.Entry, epoch uint64) {
 }
 
 // keep copies from the earlier state before what the coordinator does not know any more. Without a
-// route the status was never known to this coordinator, and without an address it may not be shown.
+// route the status was never known to this coordinator. Without an address it may not be shown, or the
+// host name is not resolved yet: then the earlier address is right only for the same target.
 func (i *instance) keep(before *instance) {
 	if before == nil {
 		return
@@ -65,7 +70,8 @@ func (i *instance) keep(before *instance) {
 	if i.Route == health.RouteNone {
 		i.Route = before.Route
 	}
-	if !i.Address.IsValid() {
+	i.target = cmp.Or(i.target, before.target)
+	if !i.Address.IsValid() && i.target == before.target {
 		i.Address = before.Address
 	}
 }

@@ -30,7 +30,8 @@ func newTold() *told {
 }
 
 // entries returns entries from texts such as "a HEALTHY", "b DEGRADED hidden" or "c removed". The
-// endpoint of an instance has the port 1 for a, 2 for b, and so on; with "at:a" it is that of a.
+// endpoint of an instance has the port 1 for a, 2 for b, and so on; with "at:a" it is that of a. The
+// host is x; with "host:y:1" or "traffic:y:1", the address for health calls or for traffic differs.
 func entries(texts ...string) []*client.Entry {
 	var list []*client.Entry
 	for _, text := range texts {
@@ -40,6 +41,14 @@ func entries(texts ...string) []*client.Entry {
 		for word := range strings.FieldsSeq(words) {
 			if at, ok := strings.CutPrefix(word, "at:"); ok {
 				e.Endpoint = netip.AddrPortFrom(e.Endpoint.Addr(), uint16(at[0]-'a'+1))
+				continue
+			}
+			if host, ok := strings.CutPrefix(word, "host:"); ok {
+				e.Spec.Address = host
+				continue
+			}
+			if host, ok := strings.CutPrefix(word, "traffic:"); ok {
+				e.Spec.Traffic.Address = host
 				continue
 			}
 			switch word {
@@ -102,6 +111,20 @@ func TestKnown(t *testing.T) {
 			{0, change(2, "a UNHEALTHY"), "b2 c3"},
 		},
 		"address is not known to the coordinator any more": {first, {0, snapshot(2, "a HEALTHY unresolved", "b HEALTHY hidden"), "a1 b2"}},
+		"unresolved after a move to another host":          {first, {0, change(1, "a HEALTHY unresolved host:y:1"), "b2"}},
+		"unresolved after a move of the traffic":           {first, {0, change(1, "a HEALTHY unresolved traffic:y:1"), "b2"}},
+		"unresolved after a move to another port":          {first, {0, change(1, "a HEALTHY unresolved traffic::2"), "b2"}},
+		"unresolved, with the same address for traffic":    {first, {0, change(1, "a HEALTHY unresolved traffic::1"), "a1 b2"}},
+		"unresolved after a move while it was hidden": {
+			first,
+			{0, change(1, "a HEALTHY hidden"), "a1 b2"},
+			{0, change(1, "a HEALTHY unresolved host:y:1"), "b2"},
+		},
+		"hidden after an unresolved move": {
+			first,
+			{0, change(1, "a HEALTHY unresolved host:y:1"), "b2"},
+			{0, change(1, "a HEALTHY hidden"), "b2"},
+		},
 		"coordinator has lost some": {
 			first,
 			{0, snapshot(2, "b DEGRADED"), "a1 b2"},
