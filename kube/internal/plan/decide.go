@@ -30,20 +30,31 @@ var ranks = [health.NumRoutes]struct {
 }
 
 // decide returns the decision about an object with these instances. The object is routable if all of
-// them are.
-func decide(all []*Instance) decision {
+// them are. heard has the instances that the coordinator has heard since its start.
+func decide(kind Kind, all []*Instance, heard map[health.ID]bool) decision {
 	var worst *Instance
-	rank := 0
+	var route health.Route // of worst
 	for _, i := range all {
-		r := ranks[i.Route].rank
-		if r > rank || r == rank && r > 0 && i.ID.String() < worst.ID.String() {
-			worst, rank = i, r
+		is := i.route(kind, heard)
+		rank, highest := ranks[is].rank, ranks[route].rank
+		if rank > 0 && (worst == nil || rank > highest || rank == highest && i.ID.String() < worst.ID.String()) {
+			worst, route = i, is
 		}
 	}
-	if worst == nil || worst.Route == health.RouteNone {
+	if worst == nil || route == health.RouteNone {
 		return decision{}
 	}
-	r := ranks[worst.Route]
+	r := ranks[route]
 	message := fmt.Sprintf("%s is %v (%v)", worst.ID, worst.Status, worst.Cause)
-	return decision{known: true, value: Value{Status: r.status, Reason: r.reason, Message: message}, degraded: worst.Route == health.RouteDegraded}
+	return decision{known: true, value: Value{Status: r.status, Reason: r.reason, Message: message}, degraded: route == health.RouteDegraded}
+}
+
+// route returns the route that counts for an object of a kind. STARTING may only mean that the
+// coordinator has lost its store: it is no evidence until the coordinator has heard the instance. It
+// is none at all for a Pod, because kubelet knows better whether a container has restarted.
+func (i *Instance) route(kind Kind, heard map[health.ID]bool) health.Route {
+	if i.Status == health.Starting && i.Route == health.RouteUnhealthy && (kind == Pod || !heard[i.ID]) {
+		return health.RouteNone
+	}
+	return i.Route
 }

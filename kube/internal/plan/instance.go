@@ -40,18 +40,24 @@ type instances struct {
 	byID      map[health.ID]*Instance
 	byUID     map[string]map[health.ID]*Instance
 	byAddress map[netip.Addr]map[health.ID]*Instance // instances without a UID
+	// heard has the instances of byID of which the coordinator has known more than STARTING since its
+	// start.
+	heard map[health.ID]bool
 }
 
 func newInstances() instances {
 	return instances{
 		byID: map[health.ID]*Instance{}, byUID: map[string]map[health.ID]*Instance{},
-		byAddress: map[netip.Addr]map[health.ID]*Instance{},
+		byAddress: map[netip.Addr]map[health.ID]*Instance{}, heard: map[health.ID]bool{},
 	}
 }
 
 // put adds or replaces an instance.
 func (s *instances) put(i *Instance) {
-	s.remove(i.ID)
+	s.unindex(i.ID)
+	if i.Route != health.RouteNone && i.Status != health.Starting {
+		s.heard[i.ID] = true
+	}
 	s.byID[i.ID] = i
 	if i.UID != "" {
 		add(s.byUID, i.UID, i)
@@ -61,6 +67,11 @@ func (s *instances) put(i *Instance) {
 }
 
 func (s *instances) remove(id health.ID) {
+	s.unindex(id)
+	delete(s.heard, id)
+}
+
+func (s *instances) unindex(id health.ID) {
 	i := s.byID[id]
 	if i == nil {
 		return

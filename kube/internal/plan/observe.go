@@ -94,6 +94,8 @@ func (p *Planner) unindex(o *object) {
 type Update struct {
 	Instances []*Instance
 	Removed   []health.ID
+	// Epoch means the same as in client.Update.
+	Epoch uint64
 	// Snapshot, SnapshotEnd, Gap and Stale mean the same as in client.Update.
 	Snapshot, SnapshotEnd, Gap, Stale bool
 }
@@ -110,6 +112,10 @@ func (p *Planner) Mesh(u Update) {
 	if u.Stale {
 		p.snapshot.seen = nil
 		return
+	}
+	if u.Epoch != p.epoch {
+		p.epoch = u.Epoch
+		clear(p.mesh.heard)
 	}
 	if u.Snapshot && (p.snapshot.seen == nil || u.Gap) {
 		p.snapshot.seen = map[health.ID]bool{}

@@ -23,6 +23,7 @@ type world struct {
 	objects map[Key]fields
 	writes  []string // what was written, such as "hello-0 True Serving"
 	away    bool     // true if the coordinator sends nothing
+	epoch   uint64   // of the coordinator
 }
 
 func newWorld(t *testing.T) *world {
@@ -107,12 +108,12 @@ func instance(n, generation int, route health.Route) *Instance {
 // snapshot shows a complete snapshot with these instances.
 func (w *world) snapshot(all ...*Instance) {
 	w.p.Heard(w.now)
-	w.p.Mesh(Update{Snapshot: true, SnapshotEnd: true, Gap: true, Instances: all})
+	w.p.Mesh(Update{Epoch: w.epoch, Snapshot: true, SnapshotEnd: true, Gap: true, Instances: all})
 }
 
 func (w *world) change(all ...*Instance) {
 	w.p.Heard(w.now)
-	w.p.Mesh(Update{Instances: all})
+	w.p.Mesh(Update{Epoch: w.epoch, Instances: all})
 }
 
 // run lets time pass. Every write succeeds at once.
@@ -229,7 +230,7 @@ func TestDecide(t *testing.T) {
 		for i, route := range c.routes {
 			all = append(all, instance(i, 0, route))
 		}
-		decided := decide(all)
+		decided := decide(Pod, all, nil)
 		got := ""
 		if decided.known {
 			got = decided.value.Status + " " + decided.value.Reason

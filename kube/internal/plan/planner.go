@@ -30,6 +30,7 @@ type Planner struct {
 	byUID       map[string]*object // Pods
 	byAddress   map[netip.Addr]map[Key]*object
 	mesh        instances
+	epoch       uint64 // of the coordinator
 	snapshot    snapshot
 	imports     imports
 	heard       time.Time // when the coordinator was last heard
@@ -217,7 +218,7 @@ func (p *Planner) pause(now time.Time, d time.Duration) {
 func (p *Planner) decide(o *object) {
 	d := decision{}
 	if p.snapshot.complete {
-		d = decide(p.mesh.of(o.Object))
+		d = decide(o.Kind, p.mesh.of(o.Object), p.mesh.heard)
 	}
 	switch {
 	case d.known:

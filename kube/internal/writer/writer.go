@@ -194,7 +194,7 @@ func (r *run) update(u client.Update) {
 	if !u.Stale {
 		r.planner.Heard(u.Received)
 	}
-	p := plan.Update{Snapshot: u.Snapshot, SnapshotEnd: u.SnapshotEnd, Gap: u.Gap, Stale: u.Stale}
+	p := plan.Update{Epoch: u.Epoch, Snapshot: u.Snapshot, SnapshotEnd: u.SnapshotEnd, Gap: u.Gap, Stale: u.Stale}
 	for _, e := range u.Entries {
 		if e.Removed || e.Unregistered {
 			p.Removed = append(p.Removed, e.ID)
