@@ -13,28 +13,38 @@ import (
 )
 
 // combined returns the state of a channel whose endpoints have these states. A lower priority counts
-// only if every endpoint of the higher ones has failed.
-func combined(children []endpointsharding.ChildState) balancer.State {
+// only if every endpoint of the higher ones has failed, or if late is true: then the endpoints with
+// priority 0 had enough time to connect.
+func combined(children []endpointsharding.ChildState, late bool) balancer.State {
+	var waiting bool
 	for priority := range uint32(2) {
-		var ready []endpointsharding.ChildState
-		var waiting bool
-		for _, c := range children {
-			switch {
-			case sharedOf(&c).priority != priority:
-			case c.State.ConnectivityState == connectivity.Ready:
-				ready = append(ready, c)
-			case c.State.ConnectivityState != connectivity.TransientFailure:
-				waiting = true // it connects, or is idle and about to connect
-			}
-		}
-		switch {
-		case len(ready) > 0:
+		ready, connecting := at(children, priority)
+		if len(ready) > 0 {
 			return balancer.State{ConnectivityState: connectivity.Ready, Picker: newPicker(ready)}
-		case waiting:
-			return balancer.State{ConnectivityState: connectivity.Connecting, Picker: base.NewErrPicker(balancer.ErrNoSubConnAvailable)}
+		}
+		if waiting = waiting || connecting; waiting && !late {
+			break
 		}
 	}
+	if waiting {
+		return balancer.State{ConnectivityState: connectivity.Connecting, Picker: base.NewErrPicker(balancer.ErrNoSubConnAvailable)}
+	}
 	return balancer.State{ConnectivityState: connectivity.TransientFailure, Picker: children[0].State.Picker}
+}
+
+// at returns the endpoints of a priority that are connected. connecting reports that others have not
+// failed.
+func at(children []endpointsharding.ChildState, priority uint32) (ready []endpointsharding.ChildState, connecting bool) {
+	for _, c := range children {
+		switch {
+		case sharedOf(&c).priority != priority:
+		case c.State.ConnectivityState == connectivity.Ready:
+			ready = append(ready, c)
+		case c.State.ConnectivityState != connectivity.TransientFailure:
+			connecting = true // it connects, or is idle and about to connect
+		}
+	}
+	return ready, connecting
 }
 
 // shared is the part of an endpoint in the traffic.

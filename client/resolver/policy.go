@@ -2,7 +2,9 @@ package resolver
 
 import (
 	"errors"
+	"slices"
 	"sync"
+	"time"
 
 	"google.golang.org/grpc/balancer"
 	"google.golang.org/grpc/balancer/base"
@@ -16,8 +18,8 @@ import (
 // Policy is the name of the load balancing policy of this package. It has no settings.
 //
 // It connects to all instances that may receive traffic, and divides calls among the connected ones by
-// their weights. Instances that have no share get calls only while it can connect to no other. With
-// the endpoints of another resolver, it divides calls by the weight of each endpoint.
+// their weights. Instances that have no share get calls only while it can connect to no other, or has
+// tried to for 10 s. With the endpoints of another resolver, it divides calls by the weight of each endpoint.
 const Policy = "meshhealth"
 
 func init() { balancer.Register(builder{}) }
@@ -40,9 +42,20 @@ type policy struct {
 	balancer.ClientConn
 	child balancer.Balancer
 
-	mu      sync.Mutex
-	failure error // the reason to give while there is no endpoint
+	// mu is held while a state is passed on, so that the latest one comes last.
+	mu       sync.Mutex
+	failure  error // the reason to give while there is no endpoint
+	children []endpointsharding.ChildState
+	// timer runs while the endpoints with priority 0 have time to connect. It is nil otherwise.
+	timer *time.Timer
+	// late reports that this time is over, or that all of them have failed. They get no time again
+	// before one of them was connected.
+	late bool
 }
+
+// connectTime is how long lower priorities wait for the endpoints with priority 0. The priority policy
+// of gRPC has the same.
+const connectTime = 10 * time.Second
 
 // UpdateClientConnState implements balancer.Balancer.
 func (p *policy) UpdateClientConnState(s balancer.ClientConnState) error {
@@ -65,19 +78,61 @@ func (p *policy) UpdateSubConnState(balancer.SubConn, balancer.SubConnState) {}
 func (p *policy) ExitIdle() { p.child.ExitIdle() }
 
 // Close implements balancer.Balancer.
-func (p *policy) Close() { p.child.Close() }
+func (p *policy) Close() {
+	p.child.Close() // it sends no state afterwards
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopTimer()
+}
 
 // UpdateState implements balancer.ClientConn. It replaces the picker of endpointsharding.
 func (p *policy) UpdateState(s balancer.State) {
 	p.mu.Lock()
-	failure := p.failure
-	p.mu.Unlock()
-	children := endpointsharding.ChildStatesFromPicker(s.Picker)
-	if len(children) == 0 {
-		p.ClientConn.UpdateState(balancer.State{ConnectivityState: connectivity.TransientFailure, Picker: base.NewErrPicker(failure)})
+	defer p.mu.Unlock()
+	p.children = endpointsharding.ChildStatesFromPicker(s.Picker)
+	p.wait()
+	p.pass()
+}
+
+// wait decides whether lower priorities wait. The caller must hold p.mu.
+func (p *policy) wait() {
+	first := func(c endpointsharding.ChildState) bool { return sharedOf(&c).priority == 0 }
+	switch ready, connecting := at(p.children, 0); {
+	case len(ready) > 0 || !slices.ContainsFunc(p.children, first):
+		p.late = false
+		p.stopTimer()
+	case !connecting:
+		p.late = true
+		p.stopTimer()
+	case !p.late && p.timer == nil:
+		var timer *time.Timer
+		timer = time.AfterFunc(connectTime, func() {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.timer == timer {
+				p.timer, p.late = nil, true
+				p.pass()
+			}
+		})
+		p.timer = timer
+	}
+}
+
+// stopTimer ends the time to connect. The caller must hold p.mu.
+func (p *policy) stopTimer() {
+	if p.timer != nil {
+		p.timer.Stop()
+		p.timer = nil
+	}
+}
+
+// pass passes the state on. The caller must hold p.mu.
+func (p *policy) pass() {
+	if len(p.children) == 0 {
+		p.ClientConn.UpdateState(balancer.State{ConnectivityState: connectivity.TransientFailure, Picker: base.NewErrPicker(p.failure)})
 		return
 	}
-	p.ClientConn.UpdateState(combined(children))
+	p.ClientConn.UpdateState(combined(p.children, p.late))
 }
 
 // sharedEndpoints returns the endpoints of a state, each with its part in the traffic.
