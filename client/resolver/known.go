@@ -88,6 +88,7 @@ func (k *known) endSnapshot(seen map[health.ID]bool, epoch uint64, now time.Time
 			i.missing = now
 		}
 	}
+	k.expire(now)
 }
 
 // expire removes the missing instances that are known to be gone, and reports whether there were any.
