@@ -170,6 +170,7 @@ func (s *Server) apply(st *stream, req *request) (v verdict, err error) {
 			return v, err
 		}
 	}
+	before := s.catalog.subscribed
 	if req.delta != nil {
 		v, err = ses.handleDelta(time.Now(), req.delta)
 	} else {
@@ -178,7 +179,7 @@ func (s *Server) apply(st *stream, req *request) (v verdict, err error) {
 	if v.rejection != nil {
 		s.record(*v.rejection)
 	}
-	if s.catalog.subscribed > s.cfg.MaxSubscriptions {
+	if s.catalog.subscribed > max(before, s.cfg.MaxSubscriptions) { // a request that adds nothing is never refused
 		err = errors.Join(err, fmt.Errorf("%w: all xDS clients together ask for more than %d resources", domain.ErrLimit, s.cfg.MaxSubscriptions))
 	}
 	for _, woken := range s.wokenStreams() {
