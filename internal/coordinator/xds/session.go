@@ -39,6 +39,7 @@ type session struct {
 	// subscriptions has one element for each type, in the order in which the types are sent.
 	subscriptions []*subscription
 	names         int // number of resources in all subscriptions
+	inFlight      int // number of resources in all responses in flight
 	responses     uint64
 	rejections    []rejection // the latest, the oldest first
 	awake         bool        // true if catalog.awake has the session

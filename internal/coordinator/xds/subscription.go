@@ -34,6 +34,10 @@ type subscription struct {
 	rendering Rendering
 
 	entries map[*resource]entry
+	// most is the largest number of entries since the map was made. dropped is true if an entry was
+	// removed since the last forgetDropped.
+	most    int
+	dropped bool
 	// queue has the marked resources, the oldest mark first. A resource whose entry has no mark any
 	// more is to be ignored.
 	queue    []*resource
@@ -109,6 +113,7 @@ func (s *subscription) drop(c *catalog, r *resource, how entry) {
 	}
 	delete(s.entries, r)
 	delete(s.rejected, r)
+	s.dropped = true
 	s.session.names--
 	c.unsubscribe(s, r)
 }
@@ -122,6 +127,7 @@ func (s *subscription) subscribe(c *catalog, name string, how entry) (r *resourc
 		s.session.names++
 	}
 	s.entries[r] = before | how
+	s.most = max(s.most, len(s.entries))
 	s.mark(r)
 	return r, before
 }

@@ -49,6 +49,7 @@ func (s *session) handleWorld(now time.Time, req *discoverypb.DiscoveryRequest, 
 	}
 	sub.names = hash
 	sub.setNames(s.catalog, names)
+	sub.forgetDropped()
 	if first && req.GetVersionInfo() != "" {
 		sub.resume()
 	}
