@@ -115,6 +115,7 @@ func (s *subscription) drop(c *catalog, r *resource, how entry) {
 	delete(s.rejected, r)
 	s.dropped = true
 	s.session.names--
+	s.session.nameBytes -= len(r.name)
 	c.unsubscribe(s, r)
 }
 
@@ -125,6 +126,7 @@ func (s *subscription) subscribe(c *catalog, name string, how entry) (r *resourc
 	before, is := s.entries[r]
 	if !is {
 		s.session.names++
+		s.session.nameBytes += len(r.name)
 	}
 	s.entries[r] = before | how
 	s.most = max(s.most, len(s.entries))
