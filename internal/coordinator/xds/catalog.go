@@ -20,6 +20,8 @@ type catalog struct {
 	bytes int
 	// settled is true once the clients that come from an earlier run of the coordinator are served.
 	settled bool
+	// complete is true once every registration of an earlier run has been renewed or has expired.
+	complete bool
 	// awake has the sessions that have something to send since the last takeAwake.
 	awake []*session
 }

@@ -50,7 +50,7 @@ func (r *response) add(res *resource, now *content, before version) {
 
 // next takes the next response of a subscription. It returns nil if none is due.
 func (s *subscription) next(c *catalog) *response {
-	if s.resumed && !c.settled {
+	if s.resumed && !c.settled || s.holdsAll(c) {
 		return nil
 	}
 	r := &response{delta: s.session.delta, url: s.url, certificates: &c.certificates}

@@ -197,12 +197,38 @@ func (s *subscription) take(c *catalog) (r *resource, now *content, ok bool) {
 			continue
 		}
 		s.entries[r] = e &^ marked
+		if s.holds(c, r) {
+			continue // it is marked again when the service exists or the catalog is complete
+		}
 		if now, ok = s.due(c, r); ok {
 			return r, now, true
 		}
 	}
 	s.queue = nil
 	return nil, nil, false
+}
+
+// holds reports whether the client keeps what it has of a resource from an earlier run, because the
+// service may still register again.
+func (s *subscription) holds(c *catalog, r *resource) bool {
+	return s.resumed && !c.complete && r.service != nil && r.service.now == nil && s.entries[r].sent().real()
+}
+
+// holdsAll reports whether nothing can be sent, because a response without a held resource would
+// remove it from the client. The names that a client has from a wildcard are not known.
+func (s *subscription) holdsAll(c *catalog) bool {
+	if !s.resumed || c.complete || s.session.delta || !s.kind.full() {
+		return false
+	}
+	if s.wildcard {
+		return true
+	}
+	for r := range s.entries {
+		if s.holds(c, r) {
+			return true
+		}
+	}
+	return false
 }
 
 // due returns the content of a resource. ok is false if the client has it already.

@@ -72,9 +72,6 @@ func (s *subscription) hasSent(nonce string) bool {
 // set for each service that does not exist any more.
 func (s *subscription) resume() {
 	s.resumed = true
-	if s.kind != endpointSets {
-		return
-	}
 	for r, e := range s.entries {
 		s.entries[r] = e.withSent(unknownVersion)
 	}
