@@ -143,7 +143,7 @@ func (c *Coordinator) newXDS() *xds.Server {
 		Acknowledged: func(latency time.Duration) { c.metrics.ObserveXDS(latency) },
 	}
 	if !hasInstances(c.registry.Feed()) {
-		cfg.SettleAfter = c.cfg.Policy.WithDefaults().Amnesty
+		cfg.SettleAfter, cfg.CompleteAfter = c.cfg.Policy.WithDefaults().Amnesty, wire.MaxTTL
 	}
 	return xds.New(cfg)
 }

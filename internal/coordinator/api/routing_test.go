@@ -131,6 +131,37 @@ func TestXDSClients(t *testing.T) {
 	})
 }
 
+// TestXDSResourcePages: the pages end, whatever printable text the type of a resource is.
+func TestXDSResourcePages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(s *setup) { s.routing = true })
+		stream, err := discoverypb.NewAggregatedDiscoveryServiceClient(w.conn).DeltaAggregatedResources(t.Context())
+		if err == nil {
+			err = stream.Send(&discoverypb.DeltaDiscoveryRequest{
+				Node: &corepb.Node{Id: "n"}, TypeUrl: "a b", ResourceNamesSubscribe: []string{"x y", "x z", "y"},
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		var names []string
+		for token := ""; len(names) == 0 || token != "" && len(names) < 9; {
+			resp, err := w.admin.ListXDSResources(t.Context(), &pb.ListXDSResourcesRequest{Node: "n", PageSize: 1, PageToken: token})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range resp.GetResources() {
+				names = append(names, r.GetName())
+			}
+			token = resp.GetNextPageToken()
+		}
+		if got := strings.Join(names, ", "); got != "x y, x z, y" {
+			t.Errorf("the pages have %s", got)
+		}
+	})
+}
+
 // TestXDSNeedsTheRight: a caller that may not see addresses learns which right it lacks.
 func TestXDSNeedsTheRight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

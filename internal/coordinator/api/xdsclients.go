@@ -13,6 +13,9 @@ import (
 // maxClientName is the largest number of bytes of the name of an xDS client in a request.
 const maxClientName = 1024
 
+// tokenSeparator separates the type and the name in a page token. Neither has control characters.
+const tokenSeparator = "\x00"
+
 // ListXDSClients returns a page of the connected xDS clients, the earliest first.
 func (a adminService) ListXDSClients(ctx context.Context, req *pb.ListXDSClientsRequest) (*pb.ListXDSClientsResponse, error) {
 	var v wire.Violations
@@ -43,7 +46,7 @@ func (a adminService) ListXDSResources(ctx context.Context, req *pb.ListXDSResou
 	v.MaxLen("node", req.GetNode(), maxClientName)
 	limit := wire.PageSize(&v, req.GetPageSize())
 	scope := scopeOf(&pb.ListXDSResourcesRequest{Node: req.GetNode(), BehindOnly: req.GetBehindOnly()})
-	afterType, afterName, _ := strings.Cut(textToken(&v, req.GetPageToken(), scope), " ")
+	afterType, afterName, _ := strings.Cut(textToken(&v, req.GetPageToken(), scope), tokenSeparator)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -58,7 +61,7 @@ func (a adminService) ListXDSResources(ctx context.Context, req *pb.ListXDSResou
 	if len(all) > limit {
 		resp.Resources = all[:limit]
 		last := all[limit-1]
-		resp.NextPageToken = newTextToken(last.GetTypeUrl()+" "+last.GetName(), scope)
+		resp.NextPageToken = newTextToken(last.GetTypeUrl()+tokenSeparator+last.GetName(), scope)
 	}
 	return resp, nil
 }

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,7 +32,8 @@ type rejection struct {
 
 // flight is a response that the client has not acknowledged.
 type flight struct {
-	nonce string
+	nonce  string
+	number uint64 // the nonce as a number: a later response of the session has a larger one
 	// changed is the time at which the oldest of the changes in the response was published. It is
 	// zero if the client gets all resources of the response for the first time.
 	changed   time.Time
@@ -71,11 +73,61 @@ type verdict struct {
 }
 
 // expect notes a response that was taken to be sent.
-func (a *acknowledgements) expect(f flight) {
-	if len(a.inFlight) == maxInFlight {
-		a.inFlight = slices.Delete(a.inFlight, 0, 1)
+func (s *subscription) expect(f flight) {
+	if len(s.inFlight) == maxInFlight {
+		s.land(1)
 	}
-	a.inFlight = append(a.inFlight, f)
+	s.inFlight = append(s.inFlight, f)
+	s.session.inFlight += len(f.resources)
+	s.session.boundFlights()
+}
+
+// land removes the n oldest responses from those that are in flight.
+func (s *subscription) land(n int) {
+	for i := range s.inFlight[:n] {
+		s.session.inFlight -= len(s.inFlight[i].resources)
+	}
+	s.inFlight = slices.Delete(s.inFlight, 0, n)
+}
+
+// boundFlights forgets the oldest responses in flight until their resources are about as many as two
+// for each name of the session. So a client that acknowledges nothing needs memory only for its names.
+func (s *session) boundFlights() {
+	for s.inFlight > 2*s.names+maxInFlight {
+		var oldest *subscription
+		for _, sub := range s.subscriptions {
+			if len(sub.inFlight) > 0 && (oldest == nil || sub.inFlight[0].number < oldest.inFlight[0].number) {
+				oldest = sub
+			}
+		}
+		if oldest == nil || oldest.inFlight[0].number == s.responses {
+			return // the latest response stays
+		}
+		oldest.land(1)
+	}
+}
+
+// forgetDropped removes the resources that the client has dropped from what is in flight and from the
+// queue, and frees the memory of a table that was much larger.
+func (s *subscription) forgetDropped() {
+	if !s.dropped {
+		return
+	}
+	s.dropped = false
+	isDropped := func(r sentResource) bool { _, is := s.entries[r.resource]; return !is }
+	for i := range s.inFlight {
+		f := &s.inFlight[i]
+		if before := len(f.resources); slices.ContainsFunc(f.resources, isDropped) {
+			f.resources = slices.Clone(slices.DeleteFunc(f.resources, isDropped))
+			s.session.inFlight -= before - len(f.resources)
+		}
+	}
+	if s.most > 4*len(s.entries)+64 {
+		entries := make(map[*resource]entry, len(s.entries))
+		maps.Copy(entries, s.entries)
+		s.entries, s.most = entries, len(entries)
+	}
+	s.compactQueue()
 }
 
 // receive notes that a request has the nonce of a response. The request rejects the response if
@@ -87,7 +139,7 @@ func (s *subscription) receive(now time.Time, nonce, reason string) (v verdict) 
 		return v
 	}
 	f := s.inFlight[at]
-	s.inFlight = slices.Delete(s.inFlight, 0, at+1)
+	s.land(at + 1)
 	if reason != "" {
 		v.rejection = s.reject(now, &f, wire.Clean(reason))
 		return v

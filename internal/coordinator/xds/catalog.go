@@ -16,8 +16,12 @@ type catalog struct {
 	wildcards [numKinds][numRenderings]map[*subscription]struct{}
 	// subscribed is the number of pairs of a subscription and a resource.
 	subscribed int
+	// bytes is an upper bound of the memory for what clients ask for.
+	bytes int
 	// settled is true once the clients that come from an earlier run of the coordinator are served.
 	settled bool
+	// complete is true once every registration of an earlier run has been renewed or has expired.
+	complete bool
 	// awake has the sessions that have something to send since the last takeAwake.
 	awake []*session
 }
@@ -66,6 +70,25 @@ type resource struct {
 // canonical reports whether the name of the resource is the name of the service.
 func (r *resource) canonical() bool { return r.service != nil && r.name == r.service.name }
 
+// The memory for what a client asks for, in bytes. TestMemoryIsCounted compares it with what is used.
+const (
+	// subscriptionBytes is for one resource of one client: its entry, its place in the queue and two
+	// in responses in flight.
+	subscriptionBytes = 160
+	// resourceBytes is for one resource without its name, and with a service that does not exist.
+	resourceBytes = 640
+)
+
+// bytes returns an upper bound of the memory for a resource. The allocator rounds the size of a name up
+// by an eighth at most. The authority and the service in an xdstp name are copies.
+func (r *resource) bytes() int {
+	name := len(r.name) + len(r.name)/8
+	if strings.HasPrefix(r.name, xdstp) {
+		name *= 2
+	}
+	return resourceBytes + name
+}
+
 // subscribe adds a subscription to a resource, and returns the resource.
 func (c *catalog) subscribe(s *subscription, name string) *resource {
 	r := c.resources[s.kind][s.rendering][name]
@@ -73,10 +96,12 @@ func (c *catalog) subscribe(s *subscription, name string) *resource {
 		r = &resource{kind: s.kind, rendering: s.rendering, name: strings.Clone(name), subscribers: map[*subscription]struct{}{}}
 		c.resources[s.kind][s.rendering][r.name] = r
 		c.link(r)
+		c.bytes += r.bytes()
 	}
 	if _, is := r.subscribers[s]; !is {
 		r.subscribers[s] = struct{}{}
 		c.subscribed++
+		c.bytes += subscriptionBytes
 	}
 	return r
 }
@@ -106,10 +131,12 @@ func (c *catalog) serviceNamed(name string) *service {
 func (c *catalog) unsubscribe(s *subscription, r *resource) {
 	delete(r.subscribers, s)
 	c.subscribed--
+	c.bytes -= subscriptionBytes
 	if len(r.subscribers) > 0 {
 		return
 	}
 	delete(c.resources[r.kind][r.rendering], r.name)
+	c.bytes -= r.bytes()
 	if s := r.service; s != nil {
 		last := len(s.resources) - 1
 		s.resources[r.at] = s.resources[last]

@@ -37,6 +37,7 @@ func (s *session) handleDelta(now time.Time, req *discoverypb.DeltaDiscoveryRequ
 		sub.restore(s.catalog, req.GetInitialResourceVersions())
 	}
 	sub.unsubscribe(s.catalog, unsubscribe)
+	sub.forgetDropped()
 	return v, s.checkTotal("resource_names_subscribe")
 }
 

@@ -37,8 +37,8 @@ type response struct {
 func (r *response) add(res *resource, now *content, before version) {
 	p := part{resource: res, content: now, before: before}
 	if now == nil {
-		r.gone = append(r.gone, p)
 		if r.delta { // with the state of the world, nothing is sent about it
+			r.gone = append(r.gone, p)
 			r.size += len(res.name)
 		}
 		return
@@ -50,7 +50,7 @@ func (r *response) add(res *resource, now *content, before version) {
 
 // next takes the next response of a subscription. It returns nil if none is due.
 func (s *subscription) next(c *catalog) *response {
-	if s.resumed && !c.settled {
+	if s.resumed && !c.settled || s.holdsAll(c) {
 		return nil
 	}
 	r := &response{delta: s.session.delta, url: s.url, certificates: &c.certificates}
@@ -59,7 +59,7 @@ func (s *subscription) next(c *catalog) *response {
 	} else {
 		s.takeSome(c, r)
 	}
-	if len(r.parts) == 0 && (len(r.gone) == 0 || !r.delta) && !s.answer {
+	if len(r.parts) == 0 && len(r.gone) == 0 && !s.answer {
 		return nil
 	}
 	s.answer = false
@@ -105,11 +105,11 @@ func (r *response) version() string {
 
 // depart notes that a response was taken to be sent.
 func (s *subscription) depart(r *response) {
-	f := flight{nonce: r.nonce, resources: make([]sentResource, 0, len(r.parts)+len(r.gone))}
+	f := flight{nonce: r.nonce, number: s.session.responses}
 	for _, parts := range [][]part{r.parts, r.gone} {
 		for i := range parts {
 			p := &parts[i]
-			if p.content == nil && !s.session.delta || p.content != nil && p.content.version == p.before {
+			if p.content != nil && p.content.version == p.before {
 				continue // the client gets nothing new of the resource
 			}
 			f.resources = append(f.resources, sentResource{p.resource, p.before})

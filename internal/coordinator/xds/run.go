@@ -22,7 +22,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stop()
 	go func() {
 		defer close(settled)
-		s.settleAfter(ctx, s.cfg.SettleAfter)
+		s.settle(ctx)
 	}()
 	reader := s.cfg.Feed.NewReader(feed.Interest{})
 	for {
@@ -37,15 +37,42 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 }
 
-// settleAfter waits, and then serves the clients that come from an earlier run of the coordinator.
-func (s *Server) settleAfter(ctx context.Context, d time.Duration) {
+// settle waits, and then serves the clients that come from an earlier run of the coordinator. After
+// another time it tells them which services do not exist any more.
+func (s *Server) settle(ctx context.Context) {
+	if !sleep(ctx, s.cfg.SettleAfter) {
+		return
+	}
+	s.awaken(func() { s.catalog.settled = true })
+	if sleep(ctx, s.cfg.CompleteAfter-s.cfg.SettleAfter) {
+		s.awaken(s.completeCatalog)
+	}
+}
+
+// sleep waits for d. It returns false if ctx ends before.
+func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
+		return false
 	case <-timer.C:
-		s.awaken(func() { s.catalog.settled = true })
+		return true
 	}
+}
+
+// completeCatalog marks the resources that were held until now. The caller holds s.mu.
+func (s *Server) completeCatalog() {
+	for _, st := range s.streams {
+		for _, sub := range st.session.subscriptions {
+			for r := range sub.entries {
+				if sub.holds(s.catalog, r) {
+					sub.mark(r)
+				}
+			}
+		}
+	}
+	s.catalog.complete = true
 }
 
 // applyStep applies the entries that the feed has returned in one step.
@@ -108,11 +135,11 @@ func (s *Server) noteApplied(revision uint64) {
 // awaken changes what decides whether streams are served, and wakes all streams if more are served now.
 func (s *Server) awaken(change func()) {
 	s.mu.Lock()
-	warm, settled := s.warm, s.catalog.settled
+	warm, settled, complete := s.warm, s.catalog.settled, s.catalog.complete
 	change()
 	s.warm = s.loaded && s.read && s.applied >= s.loadedAt
 	var all []*stream
-	if s.warm != warm || s.catalog.settled != settled {
+	if s.warm != warm || s.catalog.settled != settled || s.catalog.complete != complete {
 		for _, st := range s.streams {
 			all = append(all, st)
 		}

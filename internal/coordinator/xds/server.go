@@ -23,10 +23,17 @@ const (
 	DefaultMaxStreamsPerPeer = 1024
 	// DefaultMaxNames is the largest number of resource names of one stream.
 	DefaultMaxNames = 50_000
-	// DefaultMaxSubscriptions is the largest number of resource names of all streams together. Each
-	// needs about 60 bytes of memory.
+	// DefaultMaxSubscriptions is the largest number of resource names of all streams together. A name
+	// that many streams have needs up to 160 bytes of memory for each of them.
 	DefaultMaxSubscriptions = 5_000_000
+	// DefaultMaxBytes is the largest number of bytes of memory for the resource names of all streams
+	// together. A name that only one stream has needs 800 bytes, and its length once or twice.
+	DefaultMaxBytes = 1 << 30
 )
+
+// maxNameBytes is the largest number of bytes of the resource names of one stream: 50,000 names of 335
+// bytes.
+const maxNameBytes = 16 << 20
 
 // maxHistory is the largest number of rejections in the history of a server.
 const maxHistory = 1000
@@ -40,14 +47,21 @@ type Config struct {
 	// earlier run gets nothing before that. So its endpoint sets do not shrink to the instances that
 	// have registered first.
 	SettleAfter time.Duration
+	// CompleteAfter is the time from the start until every registration of an earlier run has been
+	// renewed or has expired. Before that, a client that has resources of a service from an earlier run
+	// is not told that the service does not exist, unless the service was seen since the start. A value
+	// below SettleAfter means SettleAfter.
+	CompleteAfter time.Duration
 	// May returns a function that reports whether the caller of a stream may see the addresses of a
 	// service. A service that the caller may not see does not exist for it. The function is called
 	// while the server holds its lock, so it must be fast. nil allows every caller to see everything.
 	May func(ctx context.Context) func(service string) bool
 	// Certificates names the certificates for services that speak TLS.
 	Certificates Certificates
-	// MaxStreams, MaxStreamsPerPeer, MaxNames and MaxSubscriptions are limits; 0 means the default.
-	MaxStreams, MaxStreamsPerPeer, MaxNames, MaxSubscriptions int
+	// MaxStreams, MaxStreamsPerPeer, MaxNames, MaxSubscriptions and MaxBytes are limits; 0 means the
+	// default. The last two refuse only requests that add names. The subscriptions of a client that
+	// asks for all resources grow with each new service.
+	MaxStreams, MaxStreamsPerPeer, MaxNames, MaxSubscriptions, MaxBytes int
 	// Acknowledged is called for each response that a client accepts, if the response has a change. It
 	// gets the time from the publication of the change until now. Acknowledged must not block. nil
 	// means that nobody is told.
@@ -69,6 +83,7 @@ func (c *Config) setDefaults() {
 	if c.MaxSubscriptions == 0 {
 		c.MaxSubscriptions = DefaultMaxSubscriptions
 	}
+	c.MaxBytes = cmp.Or(c.MaxBytes, DefaultMaxBytes)
 	if c.Acknowledged == nil {
 		c.Acknowledged = func(time.Duration) {}
 	}

@@ -12,7 +12,7 @@ import (
 type Endpoint struct {
 	routing.Endpoint
 	// TLSNames are the names of which the certificate of the instance has one. It is empty if the
-	// instance speaks no TLS. Clients get the names of all instances of a service. If only some
+	// instance speaks no TLS. Clients get the names of all instances of a service that are rendered. If only some
 	// instances speak TLS, clients use TLS for all.
 	TLSNames []string
 }
@@ -88,12 +88,15 @@ func (s *source) render(service string, now time.Time) *rendered {
 	return next
 }
 
-// allTLSNames returns the names of all instances, sorted. It is empty if no instance speaks TLS.
+// allTLSNames returns the names of all instances that a client may get, sorted. It is empty if none of
+// them speaks TLS.
 func (s *source) allTLSNames() []string {
 	var all []string
+	var last []string
 	for i, names := range s.tlsNames {
-		if i == 0 || !slices.Equal(names, s.tlsNames[i-1]) {
+		if _, is := healthOf[s.endpoints[i].Route]; is && !slices.Equal(names, last) {
 			all = append(all, names...)
+			last = names
 		}
 	}
 	slices.Sort(all)

@@ -39,6 +39,8 @@ type session struct {
 	// subscriptions has one element for each type, in the order in which the types are sent.
 	subscriptions []*subscription
 	names         int // number of resources in all subscriptions
+	nameBytes     int // bytes of their names
+	inFlight      int // number of resources in all responses in flight
 	responses     uint64
 	rejections    []rejection // the latest, the oldest first
 	awake         bool        // true if catalog.awake has the session
@@ -121,6 +123,9 @@ func (s *session) checkTotal(field string) error {
 	var v wire.Violations
 	if s.names > s.maxNames {
 		v.Add(field, "leads to %d names on this stream; allowed: at most %d", s.names, s.maxNames)
+	}
+	if s.nameBytes > maxNameBytes {
+		v.Add(field, "leads to names of %d bytes on this stream; allowed: at most %d", s.nameBytes, maxNameBytes)
 	}
 	return v.Err()
 }

@@ -170,6 +170,7 @@ func (s *Server) apply(st *stream, req *request) (v verdict, err error) {
 			return v, err
 		}
 	}
+	subscribed, bytes := s.catalog.subscribed, s.catalog.bytes
 	if req.delta != nil {
 		v, err = ses.handleDelta(time.Now(), req.delta)
 	} else {
@@ -178,8 +179,14 @@ func (s *Server) apply(st *stream, req *request) (v verdict, err error) {
 	if v.rejection != nil {
 		s.record(*v.rejection)
 	}
-	if s.catalog.subscribed > s.cfg.MaxSubscriptions {
+	if s.catalog.subscribed > max(subscribed, s.cfg.MaxSubscriptions) { // a request that adds nothing is never refused
 		err = errors.Join(err, fmt.Errorf("%w: all xDS clients together ask for more than %d resources", domain.ErrLimit, s.cfg.MaxSubscriptions))
+	}
+	if s.catalog.bytes > max(bytes, s.cfg.MaxBytes) {
+		err = errors.Join(err, fmt.Errorf("%w: the names for which all xDS clients together ask need more than %d bytes", domain.ErrLimit, s.cfg.MaxBytes))
+	}
+	if err != nil {
+		ses.end() // now, because the sender may wait for a client that does not read
 	}
 	for _, woken := range s.wokenStreams() {
 		woken.wake()

@@ -34,6 +34,10 @@ type subscription struct {
 	rendering Rendering
 
 	entries map[*resource]entry
+	// most is the largest number of entries since the map was made. dropped is true if an entry was
+	// removed since the last forgetDropped.
+	most    int
+	dropped bool
 	// queue has the marked resources, the oldest mark first. A resource whose entry has no mark any
 	// more is to be ignored.
 	queue    []*resource
@@ -109,7 +113,9 @@ func (s *subscription) drop(c *catalog, r *resource, how entry) {
 	}
 	delete(s.entries, r)
 	delete(s.rejected, r)
+	s.dropped = true
 	s.session.names--
+	s.session.nameBytes -= len(r.name)
 	c.unsubscribe(s, r)
 }
 
@@ -120,8 +126,10 @@ func (s *subscription) subscribe(c *catalog, name string, how entry) (r *resourc
 	before, is := s.entries[r]
 	if !is {
 		s.session.names++
+		s.session.nameBytes += len(r.name)
 	}
 	s.entries[r] = before | how
+	s.most = max(s.most, len(s.entries))
 	s.mark(r)
 	return r, before
 }
@@ -189,12 +197,38 @@ func (s *subscription) take(c *catalog) (r *resource, now *content, ok bool) {
 			continue
 		}
 		s.entries[r] = e &^ marked
+		if s.holds(c, r) {
+			continue // it is marked again when the service exists or the catalog is complete
+		}
 		if now, ok = s.due(c, r); ok {
 			return r, now, true
 		}
 	}
 	s.queue = nil
 	return nil, nil, false
+}
+
+// holds reports whether the client keeps what it has of a resource from an earlier run, because the
+// service may still register again.
+func (s *subscription) holds(c *catalog, r *resource) bool {
+	return s.resumed && !c.complete && r.service != nil && r.service.now == nil && s.entries[r].sent().real()
+}
+
+// holdsAll reports whether nothing can be sent, because a response without a held resource would
+// remove it from the client. The names that a client has from a wildcard are not known.
+func (s *subscription) holdsAll(c *catalog) bool {
+	if !s.resumed || c.complete || s.session.delta || !s.kind.full() {
+		return false
+	}
+	if s.wildcard {
+		return true
+	}
+	for r := range s.entries {
+		if s.holds(c, r) {
+			return true
+		}
+	}
+	return false
 }
 
 // due returns the content of a resource. ok is false if the client has it already.

@@ -1,6 +1,7 @@
 package xds
 
 import (
+	"net/netip"
 	"net/url"
 
 	corepb "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -25,7 +26,7 @@ func (c *Certificates) roots() string {
 }
 
 // newTransportSocket returns the TLS settings of a cluster. The certificate of an instance must have
-// one of the names. A name with a scheme, such as spiffe://mesh/payments, is a URI. gRPC clients find certificates by the
+// one of the names: DNS names, IP addresses, and URIs, such as spiffe://mesh/payments. gRPC clients find certificates by the
 // name of a provider. Envoy ignores such names and would then verify nothing, so it gets the names of
 // secrets. It refuses a cluster whose secrets it does not have.
 func newTransportSocket(r Rendering, names []string, c *Certificates) *corepb.TransportSocket {
@@ -62,7 +63,9 @@ func setSecrets(common *tlspb.CommonTlsContext, names []string, c *Certificates)
 	validation := &tlspb.CertificateValidationContext{}
 	for _, name := range names {
 		kind := tlspb.SubjectAltNameMatcher_DNS
-		if isURI(name) {
+		if addr, err := netip.ParseAddr(name); err == nil {
+			kind, name = tlspb.SubjectAltNameMatcher_IP_ADDRESS, addr.String() // Envoy compares texts in this form
+		} else if isURI(name) {
 			kind = tlspb.SubjectAltNameMatcher_URI
 		}
 		validation.MatchTypedSubjectAltNames = append(validation.MatchTypedSubjectAltNames,
@@ -88,10 +91,11 @@ func isURI(name string) bool {
 	return err == nil && u.Scheme != "" && u.Host != ""
 }
 
-// serverName returns the name that a client asks the instance for: the first DNS name.
+// serverName returns the name that a client asks the instance for: the first DNS name. TLS allows no IP
+// address there.
 func serverName(names []string) string {
 	for _, name := range names {
-		if !isURI(name) {
+		if _, err := netip.ParseAddr(name); err != nil && !isURI(name) {
 			return name
 		}
 	}

@@ -68,7 +68,7 @@ func newScript() *script {
 
 // warmUp makes the server send, as Run does after Loaded.
 func (s *Server) warmUp() {
-	s.awaken(func() { s.loaded, s.read, s.catalog.settled = true, true, true })
+	s.awaken(func() { s.loaded, s.read, s.catalog.settled, s.catalog.complete = true, true, true, true })
 }
 
 func TestTranscripts(t *testing.T) {

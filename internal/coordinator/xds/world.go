@@ -49,6 +49,7 @@ func (s *session) handleWorld(now time.Time, req *discoverypb.DiscoveryRequest, 
 	}
 	sub.names = hash
 	sub.setNames(s.catalog, names)
+	sub.forgetDropped()
 	if first && req.GetVersionInfo() != "" {
 		sub.resume()
 	}
@@ -71,9 +72,6 @@ func (s *subscription) hasSent(nonce string) bool {
 // set for each service that does not exist any more.
 func (s *subscription) resume() {
 	s.resumed = true
-	if s.kind != endpointSets {
-		return
-	}
 	for r, e := range s.entries {
 		s.entries[r] = e.withSent(unknownVersion)
 	}
