@@ -108,7 +108,7 @@ func (s *session) boundFlights() {
 }
 
 // forgetDropped removes the resources that the client has dropped from what is in flight and from the
-// queue, and frees the memory of a table that was much larger.
+// queue. It also frees the memory of a table that was much larger.
 func (s *subscription) forgetDropped() {
 	if !s.dropped {
 		return

@@ -17,7 +17,7 @@ import (
 )
 
 // TestAcknowledgementAtLimit checks that the limit of all subscriptions ends only the stream whose
-// request adds names, and not one that acknowledges after the wildcard of another client has grown.
+// request adds names. An acknowledgement ends none after the wildcard of another client has grown.
 func TestAcknowledgementAtLimit(t *testing.T) {
 	inBubble(t, xds.Config{MaxSubscriptions: 4}, func(t *testing.T, w *world) {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -48,9 +48,8 @@ type Config struct {
 	// have registered first.
 	SettleAfter time.Duration
 	// CompleteAfter is the time from the start until every registration of an earlier run has been
-	// renewed or has expired. Before that, a client that has resources of a service from an earlier run
-	// is not told that the service does not exist, unless the service was seen since the start. A value
-	// below SettleAfter means SettleAfter.
+	// renewed or has expired. Before that, a client from an earlier run keeps the resources of a
+	// service that was not seen since the start. A value below SettleAfter means SettleAfter.
 	CompleteAfter time.Duration
 	// May returns a function that reports whether the caller of a stream may see the addresses of a
 	// service. A service that the caller may not see does not exist for it. The function is called

@@ -2,7 +2,9 @@ package xds_test
 
 import (
 	"context"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,7 +19,7 @@ const typePrefix = "type.googleapis.com/envoy.config."
 
 var resumedTypes = []string{"listener.v3.Listener", "route.v3.RouteConfiguration", "cluster.v3.Cluster", "endpoint.v3.ClusterLoadAssignment"}
 
-// arrivals collects what a stream receives: the time, the type, and the number of resources.
+// arrival is a response that a stream has received.
 type arrival struct {
 	after            time.Duration
 	url              string
@@ -26,6 +28,26 @@ type arrival struct {
 
 func afterLoss() xds.Config {
 	return xds.Config{SettleAfter: 30 * time.Second, CompleteAfter: 10 * time.Minute}
+}
+
+// arrivals collects what a stream receives.
+type arrivals struct {
+	mu  sync.Mutex
+	all []arrival
+}
+
+func (a *arrivals) add(one arrival) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.all = append(a.all, one)
+}
+
+// read returns what has arrived once nothing more arrives.
+func (a *arrivals) read() []arrival {
+	synctest.Wait()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.all)
 }
 
 // resumedWorld opens a stream with the state of the world, on which the client says that it has names.
@@ -40,17 +62,17 @@ func (w *world) resumedWorld(t *testing.T, ctx context.Context, names ...string)
 			t.Fatal(err)
 		}
 	}
-	begun, all := time.Now(), []arrival(nil)
+	begun, all := time.Now(), &arrivals{}
 	go func() {
 		for {
 			m, err := s.Recv()
 			if err != nil {
 				return
 			}
-			all = append(all, arrival{time.Since(begun), m.GetTypeUrl(), len(m.GetResources()), 0})
+			all.add(arrival{time.Since(begun), m.GetTypeUrl(), len(m.GetResources()), 0})
 		}
 	}()
-	return func() []arrival { synctest.Wait(); return all }
+	return all.read
 }
 
 // resumedDelta opens a stream with the delta protocol, on which the client says that it has names. It
@@ -73,7 +95,7 @@ func (w *world) resumedDelta(t *testing.T, ctx context.Context, wildcard bool, n
 			t.Fatal(err)
 		}
 	}
-	begun, all := time.Now(), []arrival(nil)
+	begun, all := time.Now(), &arrivals{}
 	go func() {
 		for {
 			m, err := s.Recv()
@@ -81,11 +103,11 @@ func (w *world) resumedDelta(t *testing.T, ctx context.Context, wildcard bool, n
 				return
 			}
 			if n := len(m.GetResources()) + len(m.GetRemovedResources()); n > 0 {
-				all = append(all, arrival{time.Since(begun), m.GetTypeUrl(), len(m.GetResources()), len(m.GetRemovedResources())})
+				all.add(arrival{time.Since(begun), m.GetTypeUrl(), len(m.GetResources()), len(m.GetRemovedResources())})
 			}
 		}
 	}()
-	return func() []arrival { synctest.Wait(); return all }
+	return all.read
 }
 
 // TestLostStore checks that clients of an earlier run keep a service that has not registered again,
@@ -150,8 +172,8 @@ func TestLostStore(t *testing.T) {
 	}
 }
 
-// TestLostStoreOfNewClient checks that a client that has nothing is answered at once, and that a client
-// of an earlier run gets the services that are back after SettleAfter.
+// TestLostStoreOfNewClient checks that a client that has nothing is answered at once. A client of an
+// earlier run gets the services that are back after SettleAfter.
 func TestLostStoreOfNewClient(t *testing.T) {
 	inBubble(t, afterLoss(), func(t *testing.T, w *world) {
 		ctx, cancel := context.WithCancel(t.Context())
