@@ -8,7 +8,6 @@ import (
 	routerpb "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	managerpb "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	optionspb "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -19,10 +18,6 @@ func overADS() *corepb.ConfigSource {
 		ConfigSourceSpecifier: &corepb.ConfigSource_Ads{Ads: &corepb.AggregatedConfigSource{}},
 		ResourceApiVersion:    corepb.ApiVersion_V3,
 	}
-}
-
-func packed(m proto.Message) *anypb.Any {
-	return &anypb.Any{TypeUrl: urlPrefix + messageName(m), Value: marshal(m)}
 }
 
 // newListener returns the listener of a gRPC client. It says that the routes of the service apply.

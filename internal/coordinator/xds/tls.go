@@ -7,6 +7,8 @@ import (
 	corepb "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	tlspb "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	matcherpb "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 )
 
 // Certificates names the certificates that clients use for services that speak TLS. A client has
@@ -100,4 +102,8 @@ func serverName(names []string) string {
 		}
 	}
 	return ""
+}
+
+func packed(m proto.Message) *anypb.Any {
+	return &anypb.Any{TypeUrl: urlPrefix + messageName(m), Value: marshal(m)}
 }
