@@ -29,7 +29,10 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer os.RemoveAll(bin)
 	meshhealth, grpcurl = filepath.Join(bin, "meshhealth"), filepath.Join(bin, "grpcurl")
-	for to, pkg := range map[string]string{meshhealth: "../cmd/meshhealth", filepath.Join(bin, "service"): "./testdata/service", filepath.Join(bin, "small"): "./testdata/small"} {
+	for to, pkg := range map[string]string{
+		meshhealth: "../cmd/meshhealth", filepath.Join(bin, "service"): "./testdata/service", filepath.Join(bin, "small"): "./testdata/small",
+		filepath.Join(bin, "xdsclient"): "./testdata/xdsclient",
+	} {
 		if out, err := exec.Command("go", "build", "-o", to, pkg).CombinedOutput(); err != nil {
 			return 1, fmt.Errorf("building %s: %w\n%s", pkg, err, out)
 		}
