@@ -115,10 +115,11 @@ func (r *reachLayer) endRemoval(t turn, held bool) finding {
 
 // endSilentBy makes the instance suspect, because no answer came before the deadline silentBy. For
 // an instance that was loaded from the store, this silence is no sign that this process itself
-// has problems.
+// has problems. If the instance is silent already, or if the coordinator does not call it, the
+// deadline is no new evidence.
 func (r *reachLayer) endSilentBy(t turn) finding {
 	switch {
-	case r.pushed() || r.state.lost():
+	case r.pushed() || r.state.lost() || r.state.silent() || r.notAsked:
 		return foundNothing
 	case r.state == reachRestored:
 		r.state = reachSuspect
