@@ -113,9 +113,7 @@ func (i *Instance) validate() error {
 	errs.Add("Version", atMost(i.Version, wire.MaxVersion))
 	errs.Add("ServerName", atMost(i.ServerName, wire.MaxServerName))
 	errs.Add("TTL", i.checkTTL())
-	if i.Traffic.Address != "" {
-		errs.Add("Traffic.Address", wire.CheckTrafficAddress(i.Traffic.Address, i.Address))
-	}
+	errs.Add("Traffic.Address", wire.CheckTrafficAddress(i.Traffic.Address, i.Address))
 	errs.Add("Traffic.Weight", wire.CheckWeight(i.Traffic.Weight))
 	errs.Add("Traffic.TLSNames", wire.CheckTLSNames(i.Traffic.TLSNames))
 	errs.Add("Region", wire.CheckZone(i.Region))

@@ -67,6 +67,6 @@ func (t *Target) registration() *pb.Registration {
 		Service: t.Service, Instance: t.Instance, Address: t.Address, HealthName: t.HealthName,
 		Labels: t.Labels, Zone: t.Zone, Version: t.Version, ServerName: t.ServerName, Static: true,
 		Region:  t.Region,
-		Traffic: &pb.Traffic{Address: t.Traffic.Address, Weight: t.Traffic.Weight, TlsNames: t.Traffic.TLSNames},
+		Traffic: wire.TrafficMessage(&t.Traffic),
 	}
 }

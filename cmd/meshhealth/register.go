@@ -125,9 +125,7 @@ func (f *registerFlags) complete(name string) error {
 	if _, err := health.ParseProtocol(reg.GetProtocol()); err != nil {
 		errs.Addf("--protocol", "%w; allowed: %s", err, health.ProtocolNames)
 	}
-	if address := reg.GetTraffic().GetAddress(); address != "" {
-		errs.Add("--traffic-address", wire.CheckTrafficAddress(address, reg.GetAddress()))
-	}
+	errs.Add("--traffic-address", wire.CheckTrafficAddress(reg.GetTraffic().GetAddress(), reg.GetAddress()))
 	errs.Add("--weight", wire.CheckWeight(reg.GetTraffic().GetWeight()))
 	errs.Add("--tls-name", wire.CheckTLSNames(reg.GetTraffic().GetTlsNames()))
 	errs.Add("--region", wire.CheckZone(reg.GetRegion()))

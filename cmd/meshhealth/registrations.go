@@ -185,10 +185,8 @@ func (r *registrationReader) check(reg *pb.Registration) error {
 	if reg.GetOptional() && reg.GetCritical() {
 		return errors.New("is critical beside optional; allowed: one of both")
 	}
-	if address := reg.GetTraffic().GetAddress(); address != "" {
-		if err := wire.CheckTrafficAddress(address, reg.GetAddress()); err != nil {
-			return fmt.Errorf("traffic.address: %w", err)
-		}
+	if err := wire.CheckTrafficAddress(reg.GetTraffic().GetAddress(), reg.GetAddress()); err != nil {
+		return fmt.Errorf("traffic.address: %w", err)
 	}
 	id := health.ID{Service: reg.GetService(), Instance: reg.GetInstance()}
 	if line, twice := r.first[id]; twice {

@@ -201,24 +201,14 @@ func checkTarget(t *coordinator.Target, firstLines map[health.ID]int, line int) 
 	if len(missing) > 0 {
 		return errors.New("has no " + strings.Join(missing, ", no ") + "; each has service, instance and address")
 	}
-	if err := checkTraffic(t.Traffic.Address, t.Address); err != nil {
-		return err
+	if err := wire.CheckTrafficAddress(t.Traffic.Address, t.Address); err != nil {
+		return fmt.Errorf("traffic.address: %w", err)
 	}
 	id := health.ID{Service: t.Service, Instance: t.Instance}
 	if before, twice := firstLines[id]; twice {
 		return fmt.Errorf("%s is there twice; first in line %d", id, before)
 	}
 	firstLines[id] = line
-	return nil
-}
-
-func checkTraffic(address, of string) error {
-	if address == "" {
-		return nil
-	}
-	if err := wire.CheckTrafficAddress(address, of); err != nil {
-		return fmt.Errorf("traffic.address: %w", err)
-	}
 	return nil
 }
 

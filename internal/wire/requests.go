@@ -175,8 +175,8 @@ func (l *List) Token(id health.ID) string { return pageTokenOf(l.scope, id) }
 func ListRequest(req *pb.ListRequest) (List, error) {
 	var v Violations
 	l := List{Selector: selector(&v, req.GetSelector()), Size: PageSize(&v, req.GetPageSize())}
-	l.After, l.First = pageToken(&v, req.GetPageToken(), scopeOf(req.GetSelector()))
-	l.scope = scopeOf(req.GetSelector())
+	l.After, l.First = pageToken(&v, req.GetPageToken(), PageScope(req.GetSelector()))
+	l.scope = PageScope(req.GetSelector())
 	return l, v.Err()
 }
 

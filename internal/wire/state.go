@@ -53,7 +53,7 @@ func spec(h *pb.Health, s *health.Spec) {
 	}
 	h.Address, h.Labels, h.Zone = s.Address, s.Labels, s.Zone
 	h.Version, h.Incarnation, h.Static = s.Version, publishedIncarnation(s), s.Static
-	h.Traffic, h.Region, h.Source = trafficMessage(&s.Traffic), s.Region, s.Source
+	h.Traffic, h.Region, h.Source = TrafficMessage(&s.Traffic), s.Region, s.Source
 }
 
 func checks(list []health.CheckState, at time.Time, full bool) []*pb.CheckHealth {

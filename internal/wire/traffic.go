@@ -11,21 +11,22 @@ import (
 
 // trafficOf returns the part of a registration that says where the instance receives traffic.
 func trafficOf(v *Violations, prefix string, r *pb.Registration) health.Traffic {
-	p := r.GetTraffic()
-	t := health.Traffic{Address: p.GetAddress(), Weight: p.GetWeight(), TLSNames: p.GetTlsNames()}
+	t := trafficFrom(r.GetTraffic())
 	prefix += "traffic."
-	if t.Address != "" {
-		v.Check(prefix+"address", CheckTrafficAddress(t.Address, r.GetAddress()))
-	}
+	v.Check(prefix+"address", CheckTrafficAddress(t.Address, r.GetAddress()))
 	v.Check(prefix+"weight", CheckWeight(t.Weight))
 	v.Check(prefix+"tls_names", CheckTLSNames(t.TLSNames))
 	return t
 }
 
-// CheckTrafficAddress returns an error if a text is not an address for traffic. The parameter of is
-// the address for health calls of the same instance. If the host for traffic is a name, it must be
-// the host of that address, because the coordinator resolves only this one.
+// CheckTrafficAddress returns an error if a text is not an address for traffic. An empty address is
+// allowed. The parameter of is the address for health calls of the same instance. If the host for
+// traffic is a name, it must be the host of that address, because the coordinator resolves only this
+// one.
 func CheckTrafficAddress(address, of string) error {
+	if address == "" {
+		return nil
+	}
 	if err := CheckAddress(address); err != nil {
 		return err
 	}
@@ -106,7 +107,8 @@ func endpointFrom(text string) netip.AddrPort {
 	return e
 }
 
-func trafficMessage(t *health.Traffic) *pb.Traffic {
+// TrafficMessage converts t to a message. It returns nil if t is zero.
+func TrafficMessage(t *health.Traffic) *pb.Traffic {
 	if t.IsZero() {
 		return nil
 	}

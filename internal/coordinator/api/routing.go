@@ -19,8 +19,8 @@ func (a adminService) ListRoutes(ctx context.Context, req *pb.ListRoutesRequest)
 	var v wire.Violations
 	v.Check("service", wire.CheckService(req.GetService()))
 	limit := wire.PageSize(&v, req.GetPageSize())
-	scope := scopeOf(&pb.ListRoutesRequest{Service: req.GetService()})
-	after := textToken(&v, req.GetPageToken(), scope)
+	scope := wire.PageScope(&pb.ListRoutesRequest{Service: req.GetService()})
+	after := wire.ParseTextToken(&v, req.GetPageToken(), scope)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -36,7 +36,7 @@ func (a adminService) ListRoutes(ctx context.Context, req *pb.ListRoutesRequest)
 		switch {
 		case s.ID.Instance <= after:
 		case len(resp.Instances) == limit:
-			resp.NextPageToken = newTextToken(resp.Instances[limit-1].GetHealth().GetInstance(), scope)
+			resp.NextPageToken = wire.TextToken(resp.Instances[limit-1].GetHealth().GetInstance(), scope)
 			return resp, nil
 		default:
 			resp.Instances = append(resp.Instances, r.instance(i))
@@ -66,8 +66,9 @@ func routesOf(cfg *Config, service string) *routes {
 			endpoints = append(endpoints, routing.EndpointOf(&e.State))
 		}
 	}
-	r.spillOver = placements(len(endpoints), routing.SpillOver(endpoints), func(i int) string { return healthNames[endpoints[i].Route] })
-	r.plain = placements(len(endpoints), routing.Plain(endpoints), func(int) string { return healthNames[health.RouteHealthy] })
+	spillOver, plain := routing.Both(endpoints)
+	r.spillOver = placements(len(endpoints), spillOver, func(i int) string { return healthNames[endpoints[i].Route] })
+	r.plain = placements(len(endpoints), plain, func(int) string { return healthNames[health.RouteHealthy] })
 	return r
 }
 

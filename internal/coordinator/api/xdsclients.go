@@ -45,8 +45,8 @@ func (a adminService) ListXDSResources(ctx context.Context, req *pb.ListXDSResou
 	var v wire.Violations
 	v.MaxLen("node", req.GetNode(), maxClientName)
 	limit := wire.PageSize(&v, req.GetPageSize())
-	scope := scopeOf(&pb.ListXDSResourcesRequest{Node: req.GetNode(), BehindOnly: req.GetBehindOnly()})
-	afterType, afterName, _ := strings.Cut(textToken(&v, req.GetPageToken(), scope), tokenSeparator)
+	scope := wire.PageScope(&pb.ListXDSResourcesRequest{Node: req.GetNode(), BehindOnly: req.GetBehindOnly()})
+	afterType, afterName, _ := strings.Cut(wire.ParseTextToken(&v, req.GetPageToken(), scope), tokenSeparator)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (a adminService) ListXDSResources(ctx context.Context, req *pb.ListXDSResou
 	if len(all) > limit {
 		resp.Resources = all[:limit]
 		last := all[limit-1]
-		resp.NextPageToken = newTextToken(last.GetTypeUrl()+tokenSeparator+last.GetName(), scope)
+		resp.NextPageToken = wire.TextToken(last.GetTypeUrl()+tokenSeparator+last.GetName(), scope)
 	}
 	return resp, nil
 }
