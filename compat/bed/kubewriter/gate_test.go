@@ -20,7 +20,8 @@ spec:
 `
 
 // TestGate follows a status from the process through the coordinator and the writer to the condition of
-// its Pod, to Ready, to the EndpointSlice, to istiod's endpoints and to the calls of a client.
+// its Pod. From there the status goes to Ready, to the EndpointSlice, to istiod's endpoints and to the
+// calls of a client.
 func TestGate(t *testing.T) {
 	r := start(t, bed.Options{Kubelet: true, Istio: true})
 	r.Admin.Apply(t, kubeService)
