@@ -23,6 +23,63 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Edge says how a name is connected with the name that affects it.
+type Edge int32
+
+const (
+	// There is none: this is the root.
+	Edge_EDGE_UNKNOWN Edge = 0
+	// It needs the other service.
+	Edge_EDGE_HARD Edge = 1
+	// It uses the other service, and also works without it.
+	Edge_EDGE_SOFT Edge = 2
+	// It is an instance of the other name, or the other name is an instance or member of it.
+	Edge_EDGE_MEMBER Edge = 3
+)
+
+// Enum value maps for Edge.
+var (
+	Edge_name = map[int32]string{
+		0: "EDGE_UNKNOWN",
+		1: "EDGE_HARD",
+		2: "EDGE_SOFT",
+		3: "EDGE_MEMBER",
+	}
+	Edge_value = map[string]int32{
+		"EDGE_UNKNOWN": 0,
+		"EDGE_HARD":    1,
+		"EDGE_SOFT":    2,
+		"EDGE_MEMBER":  3,
+	}
+)
+
+func (x Edge) Enum() *Edge {
+	p := new(Edge)
+	*p = x
+	return p
+}
+
+func (x Edge) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Edge) Descriptor() protoreflect.EnumDescriptor {
+	return file_meshhealth_v1_admin_proto_enumTypes[0].Descriptor()
+}
+
+func (Edge) Type() protoreflect.EnumType {
+	return &file_meshhealth_v1_admin_proto_enumTypes[0]
+}
+
+func (x Edge) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Edge.Descriptor instead.
+func (Edge) EnumDescriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
 // Action says what happened to an override.
 type Action int32
 
@@ -64,11 +121,11 @@ func (x Action) String() string {
 }
 
 func (Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_meshhealth_v1_admin_proto_enumTypes[0].Descriptor()
+	return file_meshhealth_v1_admin_proto_enumTypes[1].Descriptor()
 }
 
 func (Action) Type() protoreflect.EnumType {
-	return &file_meshhealth_v1_admin_proto_enumTypes[0]
+	return &file_meshhealth_v1_admin_proto_enumTypes[1]
 }
 
 func (x Action) Number() protoreflect.EnumNumber {
@@ -77,7 +134,7 @@ func (x Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Action.Descriptor instead.
 func (Action) EnumDescriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{1}
 }
 
 // ListRoutesRequest names a service.
@@ -1070,8 +1127,19 @@ type ExplainResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The health of the name.
 	Health *Health `protobuf:"bytes,1,opt,name=health,proto3" json:"health,omitempty"`
-	// The explanation, one sentence in each element, the most important first.
-	Sentences     []string `protobuf:"bytes,2,rep,name=sentences,proto3" json:"sentences,omitempty"`
+	// The explanation, one sentence in each element, the most important first. The other fields
+	// have the same facts.
+	Sentences []string `protobuf:"bytes,2,rep,name=sentences,proto3" json:"sentences,omitempty"`
+	// The layers that compute the status of an instance, in their order. Empty for an aggregate.
+	Layers []*Layer `protobuf:"bytes,3,rep,name=layers,proto3" json:"layers,omitempty"`
+	// What the status is based on, the newest first: at most 50.
+	Evidence []*Evidence `protobuf:"bytes,4,rep,name=evidence,proto3" json:"evidence,omitempty"`
+	// The way from the root of the failure to this name. Empty if the name is not in trouble.
+	Chain []*ChainLink `protobuf:"bytes,5,rep,name=chain,proto3" json:"chain,omitempty"`
+	// What may change the status next, the earliest first.
+	Next []*NextChange `protobuf:"bytes,6,rep,name=next,proto3" json:"next,omitempty"`
+	// The status without the override, if there is one: see health.override.
+	Judged        Status `protobuf:"varint,7,opt,name=judged,proto3,enum=meshhealth.v1.Status" json:"judged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1120,6 +1188,441 @@ func (x *ExplainResponse) GetSentences() []string {
 	return nil
 }
 
+func (x *ExplainResponse) GetLayers() []*Layer {
+	if x != nil {
+		return x.Layers
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetEvidence() []*Evidence {
+	if x != nil {
+		return x.Evidence
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetChain() []*ChainLink {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetNext() []*NextChange {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+func (x *ExplainResponse) GetJudged() Status {
+	if x != nil {
+		return x.Judged
+	}
+	return Status_STATUS_UNKNOWN
+}
+
+// Layer is one step in the computation of an instance's status.
+type Layer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name: reported, reach, guard, damping or override.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The status that the layer got from the layer before it.
+	In Status `protobuf:"varint,2,opt,name=in,proto3,enum=meshhealth.v1.Status" json:"in,omitempty"`
+	// The status that the layer passed on.
+	Out Status `protobuf:"varint,3,opt,name=out,proto3,enum=meshhealth.v1.Status" json:"out,omitempty"`
+	// The cause that the layer passed on.
+	Cause Cause `protobuf:"varint,4,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
+	// The status that the layer passed on is unconfirmed.
+	Unconfirmed bool `protobuf:"varint,5,opt,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
+	// Since when the layer is in its present state. Absent if the layer has no effect.
+	Since *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=since,proto3" json:"since,omitempty"`
+	// The state of the layer in words, such as `penalty 1000 of 3000`.
+	Detail        string `protobuf:"bytes,7,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Layer) Reset() {
+	*x = Layer{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Layer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Layer) ProtoMessage() {}
+
+func (x *Layer) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Layer.ProtoReflect.Descriptor instead.
+func (*Layer) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Layer) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Layer) GetIn() Status {
+	if x != nil {
+		return x.In
+	}
+	return Status_STATUS_UNKNOWN
+}
+
+func (x *Layer) GetOut() Status {
+	if x != nil {
+		return x.Out
+	}
+	return Status_STATUS_UNKNOWN
+}
+
+func (x *Layer) GetCause() Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return Cause_CAUSE_UNKNOWN
+}
+
+func (x *Layer) GetUnconfirmed() bool {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return false
+}
+
+func (x *Layer) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *Layer) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+// Evidence is one fact on which a status is based.
+type Evidence struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, or the name of a member.
+	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
+	// The status that it stands for.
+	Status Status `protobuf:"varint,2,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
+	// Why.
+	Cause Cause `protobuf:"varint,3,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
+	// The fact in words.
+	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
+	// When it was received.
+	At *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
+	// The time since it was received.
+	Age *durationpb.Duration `protobuf:"bytes,6,opt,name=age,proto3" json:"age,omitempty"`
+	// How often it was received in a row.
+	Count         uint32 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Evidence) Reset() {
+	*x = Evidence{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Evidence) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Evidence) ProtoMessage() {}
+
+func (x *Evidence) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
+func (*Evidence) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Evidence) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Evidence) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNKNOWN
+}
+
+func (x *Evidence) GetCause() Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return Cause_CAUSE_UNKNOWN
+}
+
+func (x *Evidence) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Evidence) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Evidence) GetAge() *durationpb.Duration {
+	if x != nil {
+		return x.Age
+	}
+	return nil
+}
+
+func (x *Evidence) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// ChainLink is one name on the way from the root of a failure to an explained name.
+type ChainLink struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Its status.
+	Status Status `protobuf:"varint,2,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
+	// Why it has this status.
+	Cause Cause `protobuf:"varint,3,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
+	// Why in words.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When the status began.
+	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// When the first failure of the present trouble happened.
+	FirstFailure *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=first_failure,json=firstFailure,proto3" json:"first_failure,omitempty"`
+	// How this name is connected with the link before it. EDGE_UNKNOWN for the first link.
+	Edge          Edge `protobuf:"varint,7,opt,name=edge,proto3,enum=meshhealth.v1.Edge" json:"edge,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChainLink) Reset() {
+	*x = ChainLink{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChainLink) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChainLink) ProtoMessage() {}
+
+func (x *ChainLink) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChainLink.ProtoReflect.Descriptor instead.
+func (*ChainLink) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ChainLink) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ChainLink) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNKNOWN
+}
+
+func (x *ChainLink) GetCause() Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return Cause_CAUSE_UNKNOWN
+}
+
+func (x *ChainLink) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ChainLink) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *ChainLink) GetFirstFailure() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstFailure
+	}
+	return nil
+}
+
+func (x *ChainLink) GetEdge() Edge {
+	if x != nil {
+		return x.Edge
+	}
+	return Edge_EDGE_UNKNOWN
+}
+
+// NextChange is one way in which a status may change.
+type NextChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The status that follows. STATUS_UNKNOWN with removed means that the name is removed.
+	To Status `protobuf:"varint,1,opt,name=to,proto3,enum=meshhealth.v1.Status" json:"to,omitempty"`
+	// The cause that follows.
+	Cause Cause `protobuf:"varint,2,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
+	// When it happens at the earliest. Absent if that depends on what happens.
+	At *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	// The time until then.
+	In *durationpb.Duration `protobuf:"bytes,4,opt,name=in,proto3" json:"in,omitempty"`
+	// What must happen first, in words. Empty if only time must pass.
+	If string `protobuf:"bytes,5,opt,name=if,proto3" json:"if,omitempty"`
+	// What prevents it, in words. Empty if nothing does.
+	Unless string `protobuf:"bytes,6,opt,name=unless,proto3" json:"unless,omitempty"`
+	// The name is removed.
+	Removed       bool `protobuf:"varint,7,opt,name=removed,proto3" json:"removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NextChange) Reset() {
+	*x = NextChange{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NextChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NextChange) ProtoMessage() {}
+
+func (x *NextChange) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NextChange.ProtoReflect.Descriptor instead.
+func (*NextChange) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *NextChange) GetTo() Status {
+	if x != nil {
+		return x.To
+	}
+	return Status_STATUS_UNKNOWN
+}
+
+func (x *NextChange) GetCause() Cause {
+	if x != nil {
+		return x.Cause
+	}
+	return Cause_CAUSE_UNKNOWN
+}
+
+func (x *NextChange) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *NextChange) GetIn() *durationpb.Duration {
+	if x != nil {
+		return x.In
+	}
+	return nil
+}
+
+func (x *NextChange) GetIf() string {
+	if x != nil {
+		return x.If
+	}
+	return ""
+}
+
+func (x *NextChange) GetUnless() string {
+	if x != nil {
+		return x.Unless
+	}
+	return ""
+}
+
+func (x *NextChange) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
 // ListTransitionsRequest asks for a page of history.
 type ListTransitionsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1128,15 +1631,21 @@ type ListTransitionsRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Entries of a page: at most 1000; 0 means 100.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the page before.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The next_page_token of the page before. All other fields must be the same.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only transitions at this time or later.
+	From *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=from,proto3" json:"from,omitempty"`
+	// Only transitions before this time.
+	To *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	// Oldest first instead of newest first.
+	OldestFirst   bool `protobuf:"varint,6,opt,name=oldest_first,json=oldestFirst,proto3" json:"oldest_first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListTransitionsRequest) Reset() {
 	*x = ListTransitionsRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1148,7 +1657,7 @@ func (x *ListTransitionsRequest) String() string {
 func (*ListTransitionsRequest) ProtoMessage() {}
 
 func (x *ListTransitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1161,7 +1670,7 @@ func (x *ListTransitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListTransitionsRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ListTransitionsRequest) GetName() string {
@@ -1185,7 +1694,28 @@ func (x *ListTransitionsRequest) GetPageToken() string {
 	return ""
 }
 
-// ListTransitionsResponse is one page, newest first.
+func (x *ListTransitionsRequest) GetFrom() *timestamppb.Timestamp {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *ListTransitionsRequest) GetTo() *timestamppb.Timestamp {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *ListTransitionsRequest) GetOldestFirst() bool {
+	if x != nil {
+		return x.OldestFirst
+	}
+	return false
+}
+
+// ListTransitionsResponse is one page.
 type ListTransitionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The transitions.
@@ -1198,7 +1728,7 @@ type ListTransitionsResponse struct {
 
 func (x *ListTransitionsResponse) Reset() {
 	*x = ListTransitionsResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1210,7 +1740,7 @@ func (x *ListTransitionsResponse) String() string {
 func (*ListTransitionsResponse) ProtoMessage() {}
 
 func (x *ListTransitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1223,7 +1753,7 @@ func (x *ListTransitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListTransitionsResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListTransitionsResponse) GetTransitions() []*Transition {
@@ -1278,7 +1808,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1820,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1833,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Transition) GetService() string {
@@ -1419,7 +1949,7 @@ type SetOverrideRequest struct {
 
 func (x *SetOverrideRequest) Reset() {
 	*x = SetOverrideRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1961,7 @@ func (x *SetOverrideRequest) String() string {
 func (*SetOverrideRequest) ProtoMessage() {}
 
 func (x *SetOverrideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1974,7 @@ func (x *SetOverrideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOverrideRequest.ProtoReflect.Descriptor instead.
 func (*SetOverrideRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SetOverrideRequest) GetName() string {
@@ -1491,7 +2021,7 @@ type SetOverrideResponse struct {
 
 func (x *SetOverrideResponse) Reset() {
 	*x = SetOverrideResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +2033,7 @@ func (x *SetOverrideResponse) String() string {
 func (*SetOverrideResponse) ProtoMessage() {}
 
 func (x *SetOverrideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +2046,7 @@ func (x *SetOverrideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOverrideResponse.ProtoReflect.Descriptor instead.
 func (*SetOverrideResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 // ClearOverrideRequest names an override.
@@ -1534,7 +2064,7 @@ type ClearOverrideRequest struct {
 
 func (x *ClearOverrideRequest) Reset() {
 	*x = ClearOverrideRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +2076,7 @@ func (x *ClearOverrideRequest) String() string {
 func (*ClearOverrideRequest) ProtoMessage() {}
 
 func (x *ClearOverrideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +2089,7 @@ func (x *ClearOverrideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearOverrideRequest.ProtoReflect.Descriptor instead.
 func (*ClearOverrideRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ClearOverrideRequest) GetName() string {
@@ -1592,7 +2122,7 @@ type ClearOverrideResponse struct {
 
 func (x *ClearOverrideResponse) Reset() {
 	*x = ClearOverrideResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1604,7 +2134,7 @@ func (x *ClearOverrideResponse) String() string {
 func (*ClearOverrideResponse) ProtoMessage() {}
 
 func (x *ClearOverrideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1617,7 +2147,7 @@ func (x *ClearOverrideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearOverrideResponse.ProtoReflect.Descriptor instead.
 func (*ClearOverrideResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 // ListOverridesRequest is empty.
@@ -1629,7 +2159,7 @@ type ListOverridesRequest struct {
 
 func (x *ListOverridesRequest) Reset() {
 	*x = ListOverridesRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1641,7 +2171,7 @@ func (x *ListOverridesRequest) String() string {
 func (*ListOverridesRequest) ProtoMessage() {}
 
 func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1654,7 +2184,7 @@ func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverridesRequest.ProtoReflect.Descriptor instead.
 func (*ListOverridesRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 // ListOverridesResponse has all overrides.
@@ -1668,7 +2198,7 @@ type ListOverridesResponse struct {
 
 func (x *ListOverridesResponse) Reset() {
 	*x = ListOverridesResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +2210,7 @@ func (x *ListOverridesResponse) String() string {
 func (*ListOverridesResponse) ProtoMessage() {}
 
 func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +2223,7 @@ func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverridesResponse.ProtoReflect.Descriptor instead.
 func (*ListOverridesResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListOverridesResponse) GetOverrides() []*ForcedScope {
@@ -1717,7 +2247,7 @@ type ForcedScope struct {
 
 func (x *ForcedScope) Reset() {
 	*x = ForcedScope{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +2259,7 @@ func (x *ForcedScope) String() string {
 func (*ForcedScope) ProtoMessage() {}
 
 func (x *ForcedScope) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +2272,7 @@ func (x *ForcedScope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForcedScope.ProtoReflect.Descriptor instead.
 func (*ForcedScope) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ForcedScope) GetOverride() *Override {
@@ -1768,7 +2298,7 @@ type GetCoordinatorRequest struct {
 
 func (x *GetCoordinatorRequest) Reset() {
 	*x = GetCoordinatorRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +2310,7 @@ func (x *GetCoordinatorRequest) String() string {
 func (*GetCoordinatorRequest) ProtoMessage() {}
 
 func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +2323,7 @@ func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 // GetCoordinatorResponse is the state of the coordinator itself.
@@ -1859,13 +2389,17 @@ type GetCoordinatorResponse struct {
 	XdsRejected uint64 `protobuf:"varint,26,opt,name=xds_rejected,json=xdsRejected,proto3" json:"xds_rejected,omitempty"`
 	// The latest 20 rejections by xDS clients, the newest first.
 	XdsRejections []*XDSRejection `protobuf:"bytes,27,rep,name=xds_rejections,json=xdsRejections,proto3" json:"xds_rejections,omitempty"`
+	// When the amnesty after the start ends. Absent if it has ended.
+	AmnestyUntil *timestamppb.Timestamp `protobuf:"bytes,28,opt,name=amnesty_until,json=amnestyUntil,proto3" json:"amnesty_until,omitempty"`
+	// The number of instances whose status is unconfirmed.
+	Unconfirmed   uint32 `protobuf:"varint,29,opt,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetCoordinatorResponse) Reset() {
 	*x = GetCoordinatorResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1877,7 +2411,7 @@ func (x *GetCoordinatorResponse) String() string {
 func (*GetCoordinatorResponse) ProtoMessage() {}
 
 func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1890,7 +2424,7 @@ func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorResponse.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetCoordinatorResponse) GetBuild() string {
@@ -2082,6 +2616,20 @@ func (x *GetCoordinatorResponse) GetXdsRejections() []*XDSRejection {
 	return nil
 }
 
+func (x *GetCoordinatorResponse) GetAmnestyUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AmnestyUntil
+	}
+	return nil
+}
+
+func (x *GetCoordinatorResponse) GetUnconfirmed() uint32 {
+	if x != nil {
+		return x.Unconfirmed
+	}
+	return 0
+}
+
 // Guard is a mass-failure guard that is tripped.
 type Guard struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2101,7 +2649,7 @@ type Guard struct {
 
 func (x *Guard) Reset() {
 	*x = Guard{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2113,7 +2661,7 @@ func (x *Guard) String() string {
 func (*Guard) ProtoMessage() {}
 
 func (x *Guard) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2126,7 +2674,7 @@ func (x *Guard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guard.ProtoReflect.Descriptor instead.
 func (*Guard) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Guard) GetZone() string {
@@ -2247,15 +2795,56 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\facknowledged\x18\x05 \x01(\tR\facknowledged\x12\x1a\n" +
 	"\brejected\x18\x06 \x01(\tR\brejected\"$\n" +
 	"\x0eExplainRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"^\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xcf\x02\n" +
 	"\x0fExplainResponse\x12-\n" +
 	"\x06health\x18\x01 \x01(\v2\x15.meshhealth.v1.HealthR\x06health\x12\x1c\n" +
-	"\tsentences\x18\x02 \x03(\tR\tsentences\"h\n" +
+	"\tsentences\x18\x02 \x03(\tR\tsentences\x12,\n" +
+	"\x06layers\x18\x03 \x03(\v2\x14.meshhealth.v1.LayerR\x06layers\x123\n" +
+	"\bevidence\x18\x04 \x03(\v2\x17.meshhealth.v1.EvidenceR\bevidence\x12.\n" +
+	"\x05chain\x18\x05 \x03(\v2\x18.meshhealth.v1.ChainLinkR\x05chain\x12-\n" +
+	"\x04next\x18\x06 \x03(\v2\x19.meshhealth.v1.NextChangeR\x04next\x12-\n" +
+	"\x06judged\x18\a \x01(\x0e2\x15.meshhealth.v1.StatusR\x06judged\"\x83\x02\n" +
+	"\x05Layer\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
+	"\x02in\x18\x02 \x01(\x0e2\x15.meshhealth.v1.StatusR\x02in\x12'\n" +
+	"\x03out\x18\x03 \x01(\x0e2\x15.meshhealth.v1.StatusR\x03out\x12*\n" +
+	"\x05cause\x18\x04 \x01(\x0e2\x14.meshhealth.v1.CauseR\x05cause\x12 \n" +
+	"\vunconfirmed\x18\x05 \x01(\bR\vunconfirmed\x120\n" +
+	"\x05since\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x16\n" +
+	"\x06detail\x18\a \x01(\tR\x06detail\"\x80\x02\n" +
+	"\bEvidence\x12\x16\n" +
+	"\x06source\x18\x01 \x01(\tR\x06source\x12-\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x15.meshhealth.v1.StatusR\x06status\x12*\n" +
+	"\x05cause\x18\x03 \x01(\x0e2\x14.meshhealth.v1.CauseR\x05cause\x12\x12\n" +
+	"\x04text\x18\x04 \x01(\tR\x04text\x12*\n" +
+	"\x02at\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12+\n" +
+	"\x03age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x03age\x12\x14\n" +
+	"\x05count\x18\a \x01(\rR\x05count\"\xae\x02\n" +
+	"\tChainLink\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12-\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x15.meshhealth.v1.StatusR\x06status\x12*\n" +
+	"\x05cause\x18\x03 \x01(\x0e2\x14.meshhealth.v1.CauseR\x05cause\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x120\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12?\n" +
+	"\rfirst_failure\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\ffirstFailure\x12'\n" +
+	"\x04edge\x18\a \x01(\x0e2\x13.meshhealth.v1.EdgeR\x04edge\"\xf8\x01\n" +
+	"\n" +
+	"NextChange\x12%\n" +
+	"\x02to\x18\x01 \x01(\x0e2\x15.meshhealth.v1.StatusR\x02to\x12*\n" +
+	"\x05cause\x18\x02 \x01(\x0e2\x14.meshhealth.v1.CauseR\x05cause\x12*\n" +
+	"\x02at\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12)\n" +
+	"\x02in\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x02in\x12\x0e\n" +
+	"\x02if\x18\x05 \x01(\tR\x02if\x12\x16\n" +
+	"\x06unless\x18\x06 \x01(\tR\x06unless\x12\x18\n" +
+	"\aremoved\x18\a \x01(\bR\aremoved\"\xe7\x01\n" +
 	"\x16ListTransitionsRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"~\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12.\n" +
+	"\x04from\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x04from\x12*\n" +
+	"\x02to\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x02to\x12!\n" +
+	"\foldest_first\x18\x06 \x01(\bR\voldestFirst\"~\n" +
 	"\x17ListTransitionsResponse\x12;\n" +
 	"\vtransitions\x18\x01 \x03(\v2\x19.meshhealth.v1.TransitionR\vtransitions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xc8\x03\n" +
@@ -2293,7 +2882,8 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\vForcedScope\x123\n" +
 	"\boverride\x18\x01 \x01(\v2\x17.meshhealth.v1.OverrideR\boverride\x12\x1c\n" +
 	"\tinstances\x18\x02 \x01(\rR\tinstances\"\x17\n" +
-	"\x15GetCoordinatorRequest\"\xdf\t\n" +
+	"\x15GetCoordinatorRequest\"\xc2\n" +
+	"\n" +
 	"\x16GetCoordinatorResponse\x12\x14\n" +
 	"\x05build\x18\x01 \x01(\tR\x05build\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x1a\n" +
@@ -2327,7 +2917,9 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"xds_behind\x18\x19 \x01(\rR\txdsBehind\x12!\n" +
 	"\fxds_rejected\x18\x1a \x01(\x04R\vxdsRejected\x12B\n" +
-	"\x0exds_rejections\x18\x1b \x03(\v2\x1b.meshhealth.v1.XDSRejectionR\rxdsRejections\x1a<\n" +
+	"\x0exds_rejections\x18\x1b \x03(\v2\x1b.meshhealth.v1.XDSRejectionR\rxdsRejections\x12?\n" +
+	"\ramnesty_until\x18\x1c \x01(\v2\x1a.google.protobuf.TimestampR\famnestyUntil\x12 \n" +
+	"\vunconfirmed\x18\x1d \x01(\rR\vunconfirmed\x1a<\n" +
 	"\x0eFollowersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\rR\x05value:\x028\x01\x1a;\n" +
@@ -2339,7 +2931,12 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12\x14\n" +
 	"\x05known\x18\x03 \x01(\rR\x05known\x12\x18\n" +
 	"\adoubted\x18\x04 \x01(\rR\adoubted\x12\x14\n" +
-	"\x05faded\x18\x05 \x01(\bR\x05faded*m\n" +
+	"\x05faded\x18\x05 \x01(\bR\x05faded*G\n" +
+	"\x04Edge\x12\x10\n" +
+	"\fEDGE_UNKNOWN\x10\x00\x12\r\n" +
+	"\tEDGE_HARD\x10\x01\x12\r\n" +
+	"\tEDGE_SOFT\x10\x02\x12\x0f\n" +
+	"\vEDGE_MEMBER\x10\x03*m\n" +
 	"\x06Action\x12\x12\n" +
 	"\x0eACTION_UNKNOWN\x10\x00\x12\x17\n" +
 	"\x13ACTION_OVERRIDE_SET\x10\x01\x12\x1b\n" +
@@ -2369,101 +2966,131 @@ func file_meshhealth_v1_admin_proto_rawDescGZIP() []byte {
 	return file_meshhealth_v1_admin_proto_rawDescData
 }
 
-var file_meshhealth_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_meshhealth_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_meshhealth_v1_admin_proto_goTypes = []any{
-	(Action)(0),                      // 0: meshhealth.v1.Action
-	(*ListRoutesRequest)(nil),        // 1: meshhealth.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),       // 2: meshhealth.v1.ListRoutesResponse
-	(*RoutedInstance)(nil),           // 3: meshhealth.v1.RoutedInstance
-	(*Placement)(nil),                // 4: meshhealth.v1.Placement
-	(*ListXDSClientsRequest)(nil),    // 5: meshhealth.v1.ListXDSClientsRequest
-	(*ListXDSClientsResponse)(nil),   // 6: meshhealth.v1.ListXDSClientsResponse
-	(*XDSClient)(nil),                // 7: meshhealth.v1.XDSClient
-	(*XDSSubscription)(nil),          // 8: meshhealth.v1.XDSSubscription
-	(*XDSRejection)(nil),             // 9: meshhealth.v1.XDSRejection
-	(*ListXDSResourcesRequest)(nil),  // 10: meshhealth.v1.ListXDSResourcesRequest
-	(*ListXDSResourcesResponse)(nil), // 11: meshhealth.v1.ListXDSResourcesResponse
-	(*XDSResource)(nil),              // 12: meshhealth.v1.XDSResource
-	(*ExplainRequest)(nil),           // 13: meshhealth.v1.ExplainRequest
-	(*ExplainResponse)(nil),          // 14: meshhealth.v1.ExplainResponse
-	(*ListTransitionsRequest)(nil),   // 15: meshhealth.v1.ListTransitionsRequest
-	(*ListTransitionsResponse)(nil),  // 16: meshhealth.v1.ListTransitionsResponse
-	(*Transition)(nil),               // 17: meshhealth.v1.Transition
-	(*SetOverrideRequest)(nil),       // 18: meshhealth.v1.SetOverrideRequest
-	(*SetOverrideResponse)(nil),      // 19: meshhealth.v1.SetOverrideResponse
-	(*ClearOverrideRequest)(nil),     // 20: meshhealth.v1.ClearOverrideRequest
-	(*ClearOverrideResponse)(nil),    // 21: meshhealth.v1.ClearOverrideResponse
-	(*ListOverridesRequest)(nil),     // 22: meshhealth.v1.ListOverridesRequest
-	(*ListOverridesResponse)(nil),    // 23: meshhealth.v1.ListOverridesResponse
-	(*ForcedScope)(nil),              // 24: meshhealth.v1.ForcedScope
-	(*GetCoordinatorRequest)(nil),    // 25: meshhealth.v1.GetCoordinatorRequest
-	(*GetCoordinatorResponse)(nil),   // 26: meshhealth.v1.GetCoordinatorResponse
-	(*Guard)(nil),                    // 27: meshhealth.v1.Guard
-	nil,                              // 28: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	nil,                              // 29: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	(*Health)(nil),                   // 30: meshhealth.v1.Health
-	(*timestamppb.Timestamp)(nil),    // 31: google.protobuf.Timestamp
-	(Status)(0),                      // 32: meshhealth.v1.Status
-	(Cause)(0),                       // 33: meshhealth.v1.Cause
-	(*durationpb.Duration)(nil),      // 34: google.protobuf.Duration
-	(*Override)(nil),                 // 35: meshhealth.v1.Override
+	(Edge)(0),                        // 0: meshhealth.v1.Edge
+	(Action)(0),                      // 1: meshhealth.v1.Action
+	(*ListRoutesRequest)(nil),        // 2: meshhealth.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),       // 3: meshhealth.v1.ListRoutesResponse
+	(*RoutedInstance)(nil),           // 4: meshhealth.v1.RoutedInstance
+	(*Placement)(nil),                // 5: meshhealth.v1.Placement
+	(*ListXDSClientsRequest)(nil),    // 6: meshhealth.v1.ListXDSClientsRequest
+	(*ListXDSClientsResponse)(nil),   // 7: meshhealth.v1.ListXDSClientsResponse
+	(*XDSClient)(nil),                // 8: meshhealth.v1.XDSClient
+	(*XDSSubscription)(nil),          // 9: meshhealth.v1.XDSSubscription
+	(*XDSRejection)(nil),             // 10: meshhealth.v1.XDSRejection
+	(*ListXDSResourcesRequest)(nil),  // 11: meshhealth.v1.ListXDSResourcesRequest
+	(*ListXDSResourcesResponse)(nil), // 12: meshhealth.v1.ListXDSResourcesResponse
+	(*XDSResource)(nil),              // 13: meshhealth.v1.XDSResource
+	(*ExplainRequest)(nil),           // 14: meshhealth.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 15: meshhealth.v1.ExplainResponse
+	(*Layer)(nil),                    // 16: meshhealth.v1.Layer
+	(*Evidence)(nil),                 // 17: meshhealth.v1.Evidence
+	(*ChainLink)(nil),                // 18: meshhealth.v1.ChainLink
+	(*NextChange)(nil),               // 19: meshhealth.v1.NextChange
+	(*ListTransitionsRequest)(nil),   // 20: meshhealth.v1.ListTransitionsRequest
+	(*ListTransitionsResponse)(nil),  // 21: meshhealth.v1.ListTransitionsResponse
+	(*Transition)(nil),               // 22: meshhealth.v1.Transition
+	(*SetOverrideRequest)(nil),       // 23: meshhealth.v1.SetOverrideRequest
+	(*SetOverrideResponse)(nil),      // 24: meshhealth.v1.SetOverrideResponse
+	(*ClearOverrideRequest)(nil),     // 25: meshhealth.v1.ClearOverrideRequest
+	(*ClearOverrideResponse)(nil),    // 26: meshhealth.v1.ClearOverrideResponse
+	(*ListOverridesRequest)(nil),     // 27: meshhealth.v1.ListOverridesRequest
+	(*ListOverridesResponse)(nil),    // 28: meshhealth.v1.ListOverridesResponse
+	(*ForcedScope)(nil),              // 29: meshhealth.v1.ForcedScope
+	(*GetCoordinatorRequest)(nil),    // 30: meshhealth.v1.GetCoordinatorRequest
+	(*GetCoordinatorResponse)(nil),   // 31: meshhealth.v1.GetCoordinatorResponse
+	(*Guard)(nil),                    // 32: meshhealth.v1.Guard
+	nil,                              // 33: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	nil,                              // 34: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	(*Health)(nil),                   // 35: meshhealth.v1.Health
+	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
+	(Status)(0),                      // 37: meshhealth.v1.Status
+	(Cause)(0),                       // 38: meshhealth.v1.Cause
+	(*durationpb.Duration)(nil),      // 39: google.protobuf.Duration
+	(*Override)(nil),                 // 40: meshhealth.v1.Override
 }
 var file_meshhealth_v1_admin_proto_depIdxs = []int32{
-	3,  // 0: meshhealth.v1.ListRoutesResponse.instances:type_name -> meshhealth.v1.RoutedInstance
-	30, // 1: meshhealth.v1.RoutedInstance.health:type_name -> meshhealth.v1.Health
-	4,  // 2: meshhealth.v1.RoutedInstance.spillover:type_name -> meshhealth.v1.Placement
-	4,  // 3: meshhealth.v1.RoutedInstance.plain:type_name -> meshhealth.v1.Placement
-	7,  // 4: meshhealth.v1.ListXDSClientsResponse.clients:type_name -> meshhealth.v1.XDSClient
-	31, // 5: meshhealth.v1.XDSClient.since:type_name -> google.protobuf.Timestamp
-	8,  // 6: meshhealth.v1.XDSClient.subscriptions:type_name -> meshhealth.v1.XDSSubscription
-	9,  // 7: meshhealth.v1.XDSClient.rejections:type_name -> meshhealth.v1.XDSRejection
-	31, // 8: meshhealth.v1.XDSRejection.at:type_name -> google.protobuf.Timestamp
-	12, // 9: meshhealth.v1.ListXDSResourcesResponse.resources:type_name -> meshhealth.v1.XDSResource
-	30, // 10: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
-	17, // 11: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
-	32, // 12: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
-	32, // 13: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
-	31, // 14: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
-	33, // 15: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
-	31, // 16: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
-	0,  // 17: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
-	32, // 18: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
-	34, // 19: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
-	24, // 20: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
-	35, // 21: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
-	34, // 22: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
-	32, // 23: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
-	28, // 24: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	34, // 25: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
-	27, // 26: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
-	29, // 27: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	34, // 28: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
-	9,  // 29: meshhealth.v1.GetCoordinatorResponse.xds_rejections:type_name -> meshhealth.v1.XDSRejection
-	31, // 30: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
-	13, // 31: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
-	15, // 32: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
-	18, // 33: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
-	20, // 34: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
-	22, // 35: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
-	25, // 36: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
-	1,  // 37: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
-	5,  // 38: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
-	10, // 39: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
-	14, // 40: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
-	16, // 41: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
-	19, // 42: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
-	21, // 43: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
-	23, // 44: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
-	26, // 45: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
-	2,  // 46: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
-	6,  // 47: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
-	11, // 48: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
-	40, // [40:49] is the sub-list for method output_type
-	31, // [31:40] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	4,  // 0: meshhealth.v1.ListRoutesResponse.instances:type_name -> meshhealth.v1.RoutedInstance
+	35, // 1: meshhealth.v1.RoutedInstance.health:type_name -> meshhealth.v1.Health
+	5,  // 2: meshhealth.v1.RoutedInstance.spillover:type_name -> meshhealth.v1.Placement
+	5,  // 3: meshhealth.v1.RoutedInstance.plain:type_name -> meshhealth.v1.Placement
+	8,  // 4: meshhealth.v1.ListXDSClientsResponse.clients:type_name -> meshhealth.v1.XDSClient
+	36, // 5: meshhealth.v1.XDSClient.since:type_name -> google.protobuf.Timestamp
+	9,  // 6: meshhealth.v1.XDSClient.subscriptions:type_name -> meshhealth.v1.XDSSubscription
+	10, // 7: meshhealth.v1.XDSClient.rejections:type_name -> meshhealth.v1.XDSRejection
+	36, // 8: meshhealth.v1.XDSRejection.at:type_name -> google.protobuf.Timestamp
+	13, // 9: meshhealth.v1.ListXDSResourcesResponse.resources:type_name -> meshhealth.v1.XDSResource
+	35, // 10: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
+	16, // 11: meshhealth.v1.ExplainResponse.layers:type_name -> meshhealth.v1.Layer
+	17, // 12: meshhealth.v1.ExplainResponse.evidence:type_name -> meshhealth.v1.Evidence
+	18, // 13: meshhealth.v1.ExplainResponse.chain:type_name -> meshhealth.v1.ChainLink
+	19, // 14: meshhealth.v1.ExplainResponse.next:type_name -> meshhealth.v1.NextChange
+	37, // 15: meshhealth.v1.ExplainResponse.judged:type_name -> meshhealth.v1.Status
+	37, // 16: meshhealth.v1.Layer.in:type_name -> meshhealth.v1.Status
+	37, // 17: meshhealth.v1.Layer.out:type_name -> meshhealth.v1.Status
+	38, // 18: meshhealth.v1.Layer.cause:type_name -> meshhealth.v1.Cause
+	36, // 19: meshhealth.v1.Layer.since:type_name -> google.protobuf.Timestamp
+	37, // 20: meshhealth.v1.Evidence.status:type_name -> meshhealth.v1.Status
+	38, // 21: meshhealth.v1.Evidence.cause:type_name -> meshhealth.v1.Cause
+	36, // 22: meshhealth.v1.Evidence.at:type_name -> google.protobuf.Timestamp
+	39, // 23: meshhealth.v1.Evidence.age:type_name -> google.protobuf.Duration
+	37, // 24: meshhealth.v1.ChainLink.status:type_name -> meshhealth.v1.Status
+	38, // 25: meshhealth.v1.ChainLink.cause:type_name -> meshhealth.v1.Cause
+	36, // 26: meshhealth.v1.ChainLink.since:type_name -> google.protobuf.Timestamp
+	36, // 27: meshhealth.v1.ChainLink.first_failure:type_name -> google.protobuf.Timestamp
+	0,  // 28: meshhealth.v1.ChainLink.edge:type_name -> meshhealth.v1.Edge
+	37, // 29: meshhealth.v1.NextChange.to:type_name -> meshhealth.v1.Status
+	38, // 30: meshhealth.v1.NextChange.cause:type_name -> meshhealth.v1.Cause
+	36, // 31: meshhealth.v1.NextChange.at:type_name -> google.protobuf.Timestamp
+	39, // 32: meshhealth.v1.NextChange.in:type_name -> google.protobuf.Duration
+	36, // 33: meshhealth.v1.ListTransitionsRequest.from:type_name -> google.protobuf.Timestamp
+	36, // 34: meshhealth.v1.ListTransitionsRequest.to:type_name -> google.protobuf.Timestamp
+	22, // 35: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
+	37, // 36: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
+	37, // 37: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
+	36, // 38: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
+	38, // 39: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
+	36, // 40: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
+	1,  // 41: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
+	37, // 42: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
+	39, // 43: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
+	29, // 44: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
+	40, // 45: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
+	39, // 46: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
+	37, // 47: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
+	33, // 48: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	39, // 49: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
+	32, // 50: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
+	34, // 51: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	39, // 52: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
+	10, // 53: meshhealth.v1.GetCoordinatorResponse.xds_rejections:type_name -> meshhealth.v1.XDSRejection
+	36, // 54: meshhealth.v1.GetCoordinatorResponse.amnesty_until:type_name -> google.protobuf.Timestamp
+	36, // 55: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
+	14, // 56: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
+	20, // 57: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
+	23, // 58: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
+	25, // 59: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
+	27, // 60: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
+	30, // 61: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
+	2,  // 62: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
+	6,  // 63: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
+	11, // 64: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
+	15, // 65: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
+	21, // 66: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
+	24, // 67: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
+	26, // 68: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
+	28, // 69: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
+	31, // 70: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
+	3,  // 71: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
+	7,  // 72: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
+	12, // 73: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
+	65, // [65:74] is the sub-list for method output_type
+	56, // [56:65] is the sub-list for method input_type
+	56, // [56:56] is the sub-list for extension type_name
+	56, // [56:56] is the sub-list for extension extendee
+	0,  // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_admin_proto_init() }
@@ -2478,8 +3105,8 @@ func file_meshhealth_v1_admin_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_admin_proto_rawDesc), len(file_meshhealth_v1_admin_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   29,
+			NumEnums:      2,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -38,7 +38,7 @@ const (
 type AdminServiceClient interface {
 	// Explain explains in words why a name has its status.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
-	// ListTransitions returns stored transitions, newest first.
+	// ListTransitions returns stored transitions.
 	ListTransitions(ctx context.Context, in *ListTransitionsRequest, opts ...grpc.CallOption) (*ListTransitionsResponse, error)
 	// SetOverride forces the status of all instances that a scope matches, now and later. It
 	// answers when the override is durable.
@@ -163,7 +163,7 @@ func (c *adminServiceClient) ListXDSResources(ctx context.Context, in *ListXDSRe
 type AdminServiceServer interface {
 	// Explain explains in words why a name has its status.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
-	// ListTransitions returns stored transitions, newest first.
+	// ListTransitions returns stored transitions.
 	ListTransitions(context.Context, *ListTransitionsRequest) (*ListTransitionsResponse, error)
 	// SetOverride forces the status of all instances that a scope matches, now and later. It
 	// answers when the override is durable.

@@ -228,8 +228,11 @@ type ListRequest struct {
 	// Entries of a page: at most 1000; 0 means 100. A page has fewer entries if it would
 	// exceed 128 KiB.
 	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
-	// The next_page_token of the page before. The selector must be the same.
-	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// The next_page_token of the page before. The selector and group_by must be the same.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Count the matching instances instead of listing entries: service, zone, region, version,
+	// cause, or label.KEY. Empty means to list entries.
+	GroupBy       string `protobuf:"bytes,4,opt,name=group_by,json=groupBy,proto3" json:"group_by,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -285,15 +288,24 @@ func (x *ListRequest) GetPageToken() string {
 	return ""
 }
 
-// ListResponse is one page, ordered by name.
+func (x *ListRequest) GetGroupBy() string {
+	if x != nil {
+		return x.GroupBy
+	}
+	return ""
+}
+
+// ListResponse is one page. Entries are ordered by name, and groups by value.
 type ListResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The entries.
+	// The entries. Empty if group_by is set.
 	Entries []*Health `protobuf:"bytes,1,rep,name=entries,proto3" json:"entries,omitempty"`
 	// Empty on the last page.
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The revision at which this page was read.
-	Revision      uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	Revision uint64 `protobuf:"varint,3,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The groups, if group_by is set.
+	Groups        []*Group `protobuf:"bytes,4,rep,name=groups,proto3" json:"groups,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,6 +361,68 @@ func (x *ListResponse) GetRevision() uint64 {
 	return 0
 }
 
+func (x *ListResponse) GetGroups() []*Group {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// Group has the numbers of the instances that share one value.
+type Group struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The value. Empty for instances that have none.
+	Value string `protobuf:"bytes,1,opt,name=value,proto3" json:"value,omitempty"`
+	// The numbers of these instances by status.
+	Counts        *Counts `protobuf:"bytes,2,opt,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Group) Reset() {
+	*x = Group{}
+	mi := &file_meshhealth_v1_health_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Group) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Group) ProtoMessage() {}
+
+func (x *Group) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_health_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Group.ProtoReflect.Descriptor instead.
+func (*Group) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Group) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Group) GetCounts() *Counts {
+	if x != nil {
+		return x.Counts
+	}
+	return nil
+}
+
 // WatchRequest asks for names or for a selector, but not for both. Without both it asks for
 // everything.
 type WatchRequest struct {
@@ -362,8 +436,8 @@ type WatchRequest struct {
 	ResumeToken string `protobuf:"bytes,3,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	// The longest time between two messages: 1 s to 60 s. Absent means 10 s.
 	Heartbeat *durationpb.Duration `protobuf:"bytes,4,opt,name=heartbeat,proto3" json:"heartbeat,omitempty"`
-	// The time between two messages with figures (runs, gauges). It is not implemented: a
-	// request that sets it is answered with UNIMPLEMENTED.
+	// The shortest time between two messages with figures: 1 s to 60 s. Absent means no such
+	// messages.
 	FiguresEvery  *durationpb.Duration `protobuf:"bytes,5,opt,name=figures_every,json=figuresEvery,proto3" json:"figures_every,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -371,7 +445,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[5]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -383,7 +457,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[5]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -396,7 +470,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{5}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *WatchRequest) GetNames() []string {
@@ -455,7 +529,8 @@ type WatchResponse struct {
 	Gap bool `protobuf:"varint,7,opt,name=gap,proto3" json:"gap,omitempty"`
 	// The build version of the sender, on heartbeats and first messages.
 	Build string `protobuf:"bytes,8,opt,name=build,proto3" json:"build,omitempty"`
-	// Current figures. Not sent at present, see WatchRequest.figures_every.
+	// The figures of matching instances that have changed since the last message with figures,
+	// see WatchRequest.figures_every. Such a message has no entries.
 	Figures []*Figures `protobuf:"bytes,9,rep,name=figures,proto3" json:"figures,omitempty"`
 	// When the message was sent, by the sender's clock.
 	At            *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=at,proto3" json:"at,omitempty"`
@@ -465,7 +540,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[6]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +552,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[6]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +565,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{6}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *WatchResponse) GetEpoch() uint64 {
@@ -634,14 +709,16 @@ type Health struct {
 	// The region of an instance.
 	Region string `protobuf:"bytes,31,opt,name=region,proto3" json:"region,omitempty"`
 	// Who maintains the static registration.
-	Source        string `protobuf:"bytes,32,opt,name=source,proto3" json:"source,omitempty"`
+	Source string `protobuf:"bytes,32,opt,name=source,proto3" json:"source,omitempty"`
+	// The services that a service needs, for the aggregate of a service.
+	Dependencies  []*Dependency `protobuf:"bytes,33,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Health) Reset() {
 	*x = Health{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[7]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +730,7 @@ func (x *Health) String() string {
 func (*Health) ProtoMessage() {}
 
 func (x *Health) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[7]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +743,7 @@ func (x *Health) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Health.ProtoReflect.Descriptor instead.
 func (*Health) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{7}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Health) GetService() string {
@@ -893,6 +970,68 @@ func (x *Health) GetSource() string {
 	return ""
 }
 
+func (x *Health) GetDependencies() []*Dependency {
+	if x != nil {
+		return x.Dependencies
+	}
+	return nil
+}
+
+// Dependency is a service that another service needs.
+type Dependency struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The service that is needed.
+	Service string `protobuf:"bytes,1,opt,name=service,proto3" json:"service,omitempty"`
+	// The other service also works without it, with less quality.
+	Soft          bool `protobuf:"varint,2,opt,name=soft,proto3" json:"soft,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Dependency) Reset() {
+	*x = Dependency{}
+	mi := &file_meshhealth_v1_health_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Dependency) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Dependency) ProtoMessage() {}
+
+func (x *Dependency) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_health_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Dependency.ProtoReflect.Descriptor instead.
+func (*Dependency) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Dependency) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *Dependency) GetSoft() bool {
+	if x != nil {
+		return x.Soft
+	}
+	return false
+}
+
 // Traffic says where an instance receives traffic, and how much.
 type Traffic struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -910,7 +1049,7 @@ type Traffic struct {
 
 func (x *Traffic) Reset() {
 	*x = Traffic{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[8]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1061,7 @@ func (x *Traffic) String() string {
 func (*Traffic) ProtoMessage() {}
 
 func (x *Traffic) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[8]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1074,7 @@ func (x *Traffic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Traffic.ProtoReflect.Descriptor instead.
 func (*Traffic) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{8}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Traffic) GetAddress() string {
@@ -992,7 +1131,7 @@ type CheckHealth struct {
 
 func (x *CheckHealth) Reset() {
 	*x = CheckHealth{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1004,7 +1143,7 @@ func (x *CheckHealth) String() string {
 func (*CheckHealth) ProtoMessage() {}
 
 func (x *CheckHealth) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1017,7 +1156,7 @@ func (x *CheckHealth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckHealth.ProtoReflect.Descriptor instead.
 func (*CheckHealth) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{9}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CheckHealth) GetName() string {
@@ -1131,7 +1270,7 @@ type Counts struct {
 
 func (x *Counts) Reset() {
 	*x = Counts{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1282,7 @@ func (x *Counts) String() string {
 func (*Counts) ProtoMessage() {}
 
 func (x *Counts) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1295,7 @@ func (x *Counts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counts.ProtoReflect.Descriptor instead.
 func (*Counts) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{10}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Counts) GetServing() uint32 {
@@ -1237,7 +1376,7 @@ type Figures struct {
 
 func (x *Figures) Reset() {
 	*x = Figures{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[11]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1249,7 +1388,7 @@ func (x *Figures) String() string {
 func (*Figures) ProtoMessage() {}
 
 func (x *Figures) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[11]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1262,7 +1401,7 @@ func (x *Figures) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Figures.ProtoReflect.Descriptor instead.
 func (*Figures) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{11}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Figures) GetService() string {
@@ -1305,7 +1444,7 @@ type Metrics struct {
 
 func (x *Metrics) Reset() {
 	*x = Metrics{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[12]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1317,7 +1456,7 @@ func (x *Metrics) String() string {
 func (*Metrics) ProtoMessage() {}
 
 func (x *Metrics) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[12]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1330,7 +1469,7 @@ func (x *Metrics) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metrics.ProtoReflect.Descriptor instead.
 func (*Metrics) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{12}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Metrics) GetRuns() uint64 {
@@ -1389,7 +1528,7 @@ type Override struct {
 
 func (x *Override) Reset() {
 	*x = Override{}
-	mi := &file_meshhealth_v1_health_proto_msgTypes[13]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1540,7 @@ func (x *Override) String() string {
 func (*Override) ProtoMessage() {}
 
 func (x *Override) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_health_proto_msgTypes[13]
+	mi := &file_meshhealth_v1_health_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1553,7 @@ func (x *Override) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Override.ProtoReflect.Descriptor instead.
 func (*Override) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{13}
+	return file_meshhealth_v1_health_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Override) GetStatus() Status {
@@ -1478,16 +1617,21 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\x06source\x18\x06 \x01(\tR\x06source\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"~\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x99\x01\n" +
 	"\vListRequest\x123\n" +
 	"\bselector\x18\x01 \x01(\v2\x17.meshhealth.v1.SelectorR\bselector\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
-	"page_token\x18\x03 \x01(\tR\tpageToken\"\x83\x01\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x19\n" +
+	"\bgroup_by\x18\x04 \x01(\tR\agroupBy\"\xb1\x01\n" +
 	"\fListResponse\x12/\n" +
 	"\aentries\x18\x01 \x03(\v2\x15.meshhealth.v1.HealthR\aentries\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12\x1a\n" +
-	"\brevision\x18\x03 \x01(\x04R\brevision\"\xf5\x01\n" +
+	"\brevision\x18\x03 \x01(\x04R\brevision\x12,\n" +
+	"\x06groups\x18\x04 \x03(\v2\x14.meshhealth.v1.GroupR\x06groups\"L\n" +
+	"\x05Group\x12\x14\n" +
+	"\x05value\x18\x01 \x01(\tR\x05value\x12-\n" +
+	"\x06counts\x18\x02 \x01(\v2\x15.meshhealth.v1.CountsR\x06counts\"\xf5\x01\n" +
 	"\fWatchRequest\x12\x14\n" +
 	"\x05names\x18\x01 \x03(\tR\x05names\x123\n" +
 	"\bselector\x18\x02 \x01(\v2\x17.meshhealth.v1.SelectorR\bselector\x12!\n" +
@@ -1505,7 +1649,8 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\x05build\x18\b \x01(\tR\x05build\x120\n" +
 	"\afigures\x18\t \x03(\v2\x16.meshhealth.v1.FiguresR\afigures\x12*\n" +
 	"\x02at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xfa\t\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb9\n" +
+	"\n" +
 	"\x06Health\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
 	"\binstance\x18\x02 \x01(\tR\binstance\x12-\n" +
@@ -1541,10 +1686,15 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\bendpoint\x18\x1d \x01(\tR\bendpoint\x120\n" +
 	"\atraffic\x18\x1e \x01(\v2\x16.meshhealth.v1.TrafficR\atraffic\x12\x16\n" +
 	"\x06region\x18\x1f \x01(\tR\x06region\x12\x16\n" +
-	"\x06source\x18  \x01(\tR\x06source\x1a9\n" +
+	"\x06source\x18  \x01(\tR\x06source\x12=\n" +
+	"\fdependencies\x18! \x03(\v2\x19.meshhealth.v1.DependencyR\fdependencies\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"X\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\":\n" +
+	"\n" +
+	"Dependency\x12\x18\n" +
+	"\aservice\x18\x01 \x01(\tR\aservice\x12\x12\n" +
+	"\x04soft\x18\x02 \x01(\bR\x04soft\"X\n" +
 	"\aTraffic\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
 	"\x06weight\x18\x02 \x01(\rR\x06weight\x12\x1b\n" +
@@ -1614,81 +1764,86 @@ func file_meshhealth_v1_health_proto_rawDescGZIP() []byte {
 	return file_meshhealth_v1_health_proto_rawDescData
 }
 
-var file_meshhealth_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_meshhealth_v1_health_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_meshhealth_v1_health_proto_goTypes = []any{
 	(*CheckRequest)(nil),          // 0: meshhealth.v1.CheckRequest
 	(*CheckResponse)(nil),         // 1: meshhealth.v1.CheckResponse
 	(*Selector)(nil),              // 2: meshhealth.v1.Selector
 	(*ListRequest)(nil),           // 3: meshhealth.v1.ListRequest
 	(*ListResponse)(nil),          // 4: meshhealth.v1.ListResponse
-	(*WatchRequest)(nil),          // 5: meshhealth.v1.WatchRequest
-	(*WatchResponse)(nil),         // 6: meshhealth.v1.WatchResponse
-	(*Health)(nil),                // 7: meshhealth.v1.Health
-	(*Traffic)(nil),               // 8: meshhealth.v1.Traffic
-	(*CheckHealth)(nil),           // 9: meshhealth.v1.CheckHealth
-	(*Counts)(nil),                // 10: meshhealth.v1.Counts
-	(*Figures)(nil),               // 11: meshhealth.v1.Figures
-	(*Metrics)(nil),               // 12: meshhealth.v1.Metrics
-	(*Override)(nil),              // 13: meshhealth.v1.Override
-	nil,                           // 14: meshhealth.v1.Selector.LabelsEntry
-	nil,                           // 15: meshhealth.v1.Health.LabelsEntry
-	nil,                           // 16: meshhealth.v1.Metrics.GaugesEntry
-	(Status)(0),                   // 17: meshhealth.v1.Status
-	(*durationpb.Duration)(nil),   // 18: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 19: google.protobuf.Timestamp
-	(Cause)(0),                    // 20: meshhealth.v1.Cause
-	(Route)(0),                    // 21: meshhealth.v1.Route
+	(*Group)(nil),                 // 5: meshhealth.v1.Group
+	(*WatchRequest)(nil),          // 6: meshhealth.v1.WatchRequest
+	(*WatchResponse)(nil),         // 7: meshhealth.v1.WatchResponse
+	(*Health)(nil),                // 8: meshhealth.v1.Health
+	(*Dependency)(nil),            // 9: meshhealth.v1.Dependency
+	(*Traffic)(nil),               // 10: meshhealth.v1.Traffic
+	(*CheckHealth)(nil),           // 11: meshhealth.v1.CheckHealth
+	(*Counts)(nil),                // 12: meshhealth.v1.Counts
+	(*Figures)(nil),               // 13: meshhealth.v1.Figures
+	(*Metrics)(nil),               // 14: meshhealth.v1.Metrics
+	(*Override)(nil),              // 15: meshhealth.v1.Override
+	nil,                           // 16: meshhealth.v1.Selector.LabelsEntry
+	nil,                           // 17: meshhealth.v1.Health.LabelsEntry
+	nil,                           // 18: meshhealth.v1.Metrics.GaugesEntry
+	(Status)(0),                   // 19: meshhealth.v1.Status
+	(*durationpb.Duration)(nil),   // 20: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
+	(Cause)(0),                    // 22: meshhealth.v1.Cause
+	(Route)(0),                    // 23: meshhealth.v1.Route
 }
 var file_meshhealth_v1_health_proto_depIdxs = []int32{
-	17, // 0: meshhealth.v1.CheckResponse.status:type_name -> meshhealth.v1.Status
-	7,  // 1: meshhealth.v1.CheckResponse.health:type_name -> meshhealth.v1.Health
-	14, // 2: meshhealth.v1.Selector.labels:type_name -> meshhealth.v1.Selector.LabelsEntry
-	17, // 3: meshhealth.v1.Selector.statuses:type_name -> meshhealth.v1.Status
+	19, // 0: meshhealth.v1.CheckResponse.status:type_name -> meshhealth.v1.Status
+	8,  // 1: meshhealth.v1.CheckResponse.health:type_name -> meshhealth.v1.Health
+	16, // 2: meshhealth.v1.Selector.labels:type_name -> meshhealth.v1.Selector.LabelsEntry
+	19, // 3: meshhealth.v1.Selector.statuses:type_name -> meshhealth.v1.Status
 	2,  // 4: meshhealth.v1.ListRequest.selector:type_name -> meshhealth.v1.Selector
-	7,  // 5: meshhealth.v1.ListResponse.entries:type_name -> meshhealth.v1.Health
-	2,  // 6: meshhealth.v1.WatchRequest.selector:type_name -> meshhealth.v1.Selector
-	18, // 7: meshhealth.v1.WatchRequest.heartbeat:type_name -> google.protobuf.Duration
-	18, // 8: meshhealth.v1.WatchRequest.figures_every:type_name -> google.protobuf.Duration
-	7,  // 9: meshhealth.v1.WatchResponse.entries:type_name -> meshhealth.v1.Health
-	11, // 10: meshhealth.v1.WatchResponse.figures:type_name -> meshhealth.v1.Figures
-	19, // 11: meshhealth.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
-	17, // 12: meshhealth.v1.Health.status:type_name -> meshhealth.v1.Status
-	20, // 13: meshhealth.v1.Health.cause:type_name -> meshhealth.v1.Cause
-	19, // 14: meshhealth.v1.Health.since:type_name -> google.protobuf.Timestamp
-	18, // 15: meshhealth.v1.Health.age:type_name -> google.protobuf.Duration
-	19, // 16: meshhealth.v1.Health.next_at:type_name -> google.protobuf.Timestamp
-	20, // 17: meshhealth.v1.Health.next_cause:type_name -> meshhealth.v1.Cause
-	19, // 18: meshhealth.v1.Health.first_failure:type_name -> google.protobuf.Timestamp
-	13, // 19: meshhealth.v1.Health.override:type_name -> meshhealth.v1.Override
-	9,  // 20: meshhealth.v1.Health.checks:type_name -> meshhealth.v1.CheckHealth
-	10, // 21: meshhealth.v1.Health.counts:type_name -> meshhealth.v1.Counts
-	15, // 22: meshhealth.v1.Health.labels:type_name -> meshhealth.v1.Health.LabelsEntry
-	12, // 23: meshhealth.v1.Health.metrics:type_name -> meshhealth.v1.Metrics
-	19, // 24: meshhealth.v1.Health.at:type_name -> google.protobuf.Timestamp
-	21, // 25: meshhealth.v1.Health.route:type_name -> meshhealth.v1.Route
-	8,  // 26: meshhealth.v1.Health.traffic:type_name -> meshhealth.v1.Traffic
-	17, // 27: meshhealth.v1.CheckHealth.status:type_name -> meshhealth.v1.Status
-	20, // 28: meshhealth.v1.CheckHealth.cause:type_name -> meshhealth.v1.Cause
-	18, // 29: meshhealth.v1.CheckHealth.last_run_age:type_name -> google.protobuf.Duration
-	18, // 30: meshhealth.v1.CheckHealth.response_time:type_name -> google.protobuf.Duration
-	12, // 31: meshhealth.v1.Figures.metrics:type_name -> meshhealth.v1.Metrics
-	18, // 32: meshhealth.v1.Metrics.response_time_p50:type_name -> google.protobuf.Duration
-	18, // 33: meshhealth.v1.Metrics.response_time_p99:type_name -> google.protobuf.Duration
-	16, // 34: meshhealth.v1.Metrics.gauges:type_name -> meshhealth.v1.Metrics.GaugesEntry
-	17, // 35: meshhealth.v1.Override.status:type_name -> meshhealth.v1.Status
-	19, // 36: meshhealth.v1.Override.set_at:type_name -> google.protobuf.Timestamp
-	19, // 37: meshhealth.v1.Override.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 38: meshhealth.v1.HealthService.Check:input_type -> meshhealth.v1.CheckRequest
-	3,  // 39: meshhealth.v1.HealthService.List:input_type -> meshhealth.v1.ListRequest
-	5,  // 40: meshhealth.v1.HealthService.Watch:input_type -> meshhealth.v1.WatchRequest
-	1,  // 41: meshhealth.v1.HealthService.Check:output_type -> meshhealth.v1.CheckResponse
-	4,  // 42: meshhealth.v1.HealthService.List:output_type -> meshhealth.v1.ListResponse
-	6,  // 43: meshhealth.v1.HealthService.Watch:output_type -> meshhealth.v1.WatchResponse
-	41, // [41:44] is the sub-list for method output_type
-	38, // [38:41] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	8,  // 5: meshhealth.v1.ListResponse.entries:type_name -> meshhealth.v1.Health
+	5,  // 6: meshhealth.v1.ListResponse.groups:type_name -> meshhealth.v1.Group
+	12, // 7: meshhealth.v1.Group.counts:type_name -> meshhealth.v1.Counts
+	2,  // 8: meshhealth.v1.WatchRequest.selector:type_name -> meshhealth.v1.Selector
+	20, // 9: meshhealth.v1.WatchRequest.heartbeat:type_name -> google.protobuf.Duration
+	20, // 10: meshhealth.v1.WatchRequest.figures_every:type_name -> google.protobuf.Duration
+	8,  // 11: meshhealth.v1.WatchResponse.entries:type_name -> meshhealth.v1.Health
+	13, // 12: meshhealth.v1.WatchResponse.figures:type_name -> meshhealth.v1.Figures
+	21, // 13: meshhealth.v1.WatchResponse.at:type_name -> google.protobuf.Timestamp
+	19, // 14: meshhealth.v1.Health.status:type_name -> meshhealth.v1.Status
+	22, // 15: meshhealth.v1.Health.cause:type_name -> meshhealth.v1.Cause
+	21, // 16: meshhealth.v1.Health.since:type_name -> google.protobuf.Timestamp
+	20, // 17: meshhealth.v1.Health.age:type_name -> google.protobuf.Duration
+	21, // 18: meshhealth.v1.Health.next_at:type_name -> google.protobuf.Timestamp
+	22, // 19: meshhealth.v1.Health.next_cause:type_name -> meshhealth.v1.Cause
+	21, // 20: meshhealth.v1.Health.first_failure:type_name -> google.protobuf.Timestamp
+	15, // 21: meshhealth.v1.Health.override:type_name -> meshhealth.v1.Override
+	11, // 22: meshhealth.v1.Health.checks:type_name -> meshhealth.v1.CheckHealth
+	12, // 23: meshhealth.v1.Health.counts:type_name -> meshhealth.v1.Counts
+	17, // 24: meshhealth.v1.Health.labels:type_name -> meshhealth.v1.Health.LabelsEntry
+	14, // 25: meshhealth.v1.Health.metrics:type_name -> meshhealth.v1.Metrics
+	21, // 26: meshhealth.v1.Health.at:type_name -> google.protobuf.Timestamp
+	23, // 27: meshhealth.v1.Health.route:type_name -> meshhealth.v1.Route
+	10, // 28: meshhealth.v1.Health.traffic:type_name -> meshhealth.v1.Traffic
+	9,  // 29: meshhealth.v1.Health.dependencies:type_name -> meshhealth.v1.Dependency
+	19, // 30: meshhealth.v1.CheckHealth.status:type_name -> meshhealth.v1.Status
+	22, // 31: meshhealth.v1.CheckHealth.cause:type_name -> meshhealth.v1.Cause
+	20, // 32: meshhealth.v1.CheckHealth.last_run_age:type_name -> google.protobuf.Duration
+	20, // 33: meshhealth.v1.CheckHealth.response_time:type_name -> google.protobuf.Duration
+	14, // 34: meshhealth.v1.Figures.metrics:type_name -> meshhealth.v1.Metrics
+	20, // 35: meshhealth.v1.Metrics.response_time_p50:type_name -> google.protobuf.Duration
+	20, // 36: meshhealth.v1.Metrics.response_time_p99:type_name -> google.protobuf.Duration
+	18, // 37: meshhealth.v1.Metrics.gauges:type_name -> meshhealth.v1.Metrics.GaugesEntry
+	19, // 38: meshhealth.v1.Override.status:type_name -> meshhealth.v1.Status
+	21, // 39: meshhealth.v1.Override.set_at:type_name -> google.protobuf.Timestamp
+	21, // 40: meshhealth.v1.Override.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 41: meshhealth.v1.HealthService.Check:input_type -> meshhealth.v1.CheckRequest
+	3,  // 42: meshhealth.v1.HealthService.List:input_type -> meshhealth.v1.ListRequest
+	6,  // 43: meshhealth.v1.HealthService.Watch:input_type -> meshhealth.v1.WatchRequest
+	1,  // 44: meshhealth.v1.HealthService.Check:output_type -> meshhealth.v1.CheckResponse
+	4,  // 45: meshhealth.v1.HealthService.List:output_type -> meshhealth.v1.ListResponse
+	7,  // 46: meshhealth.v1.HealthService.Watch:output_type -> meshhealth.v1.WatchResponse
+	44, // [44:47] is the sub-list for method output_type
+	41, // [41:44] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_health_proto_init() }
@@ -1697,14 +1852,14 @@ func file_meshhealth_v1_health_proto_init() {
 		return
 	}
 	file_meshhealth_v1_status_proto_init()
-	file_meshhealth_v1_health_proto_msgTypes[9].OneofWrappers = []any{}
+	file_meshhealth_v1_health_proto_msgTypes[11].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_health_proto_rawDesc), len(file_meshhealth_v1_health_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
