@@ -1,0 +1,60 @@
+// What the page knows of the mesh: the entries of the coordinator, as its Watch sends them. The page
+// computes no status. Everything here is pure apart from the fields of Mesh.
+import type { HealthJson } from "./gen/meshhealth/v1/health_pb";
+import { type Entry, entryOf, nameOf } from "./entry";
+
+/** Changes of entries that belong together: one message of the Watch, or several of one moment. */
+export interface Batch {
+  /** All entries that the batch does not contain are gone: it is a complete snapshot. */
+  readonly snapshot: boolean;
+  readonly entries: readonly HealthJson[];
+  readonly revision: number;
+}
+
+/** One entry before and after a batch. `before` is undefined for a new entry, `after` for a removed one. */
+export interface Change {
+  readonly name: string;
+  readonly before: Entry | undefined;
+  readonly after: Entry | undefined;
+}
+
+/** The current entries. Only apply changes them. */
+export class Mesh {
+  readonly entries = new Map<string, Entry>();
+  /** The names of the instances of a service. */
+  readonly instancesOf = new Map<string, Set<string>>();
+  revision = 0;
+
+  /** Applies a batch and returns what has changed. */
+  apply(batch: Batch): Change[] {
+    const changes: Change[] = [];
+    const kept = batch.snapshot ? new Set<string>() : undefined;
+    for (const h of batch.entries) {
+      const name = nameOf(h.service ?? "", h.instance ?? "");
+      kept?.add(name);
+      this.set(name, entryOf(h), changes);
+    }
+    if (kept) for (const name of [...this.entries.keys()]) if (!kept.has(name)) this.set(name, undefined, changes);
+    this.revision = batch.revision;
+    return changes;
+  }
+
+  private set(name: string, after: Entry | undefined, changes: Change[]): void {
+    const before = this.entries.get(name);
+    if (before === undefined && after === undefined) return;
+    if (after === undefined) this.entries.delete(name);
+    else this.entries.set(name, after);
+    const instance = (after ?? before)!;
+    if (instance.kind === "instance") {
+      let names = this.instancesOf.get(instance.service);
+      if (after === undefined) {
+        names?.delete(name);
+        if (names?.size === 0) this.instancesOf.delete(instance.service);
+      } else if (before === undefined) {
+        if (names === undefined) this.instancesOf.set(instance.service, (names = new Set()));
+        names.add(name);
+      }
+    }
+    changes.push({ name, before, after });
+  }
+}
