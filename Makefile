@@ -10,6 +10,7 @@ MAKEFLAGS += --no-print-directory
 BIN := bin
 BUF := tools/node_modules/.bin/buf
 GRPCJS := e2e/xds/testdata/grpcjs
+DIST := internal/coordinator/web/dist
 # The go command. `make test GO=go1.27` uses another one.
 GO ?= go
 # The time of each fuzz target, or a number of runs such as 100000x.
@@ -57,6 +58,41 @@ e2e: grpcurl grpchealthprobe strace grpcjs grpccore ## Run the tests over real s
 		$(GO) test -tags e2e -count=1 -timeout 20m -race -parallel 4 $$($(GO) list -tags e2e ./e2e/... | grep -Ev '/(storefaults|xds)$$')
 	$(GO) test -tags e2e -count=1 -timeout 20m -race ./e2e/xds
 	$(GO) test -tags e2e -count=1 ./e2e/storefaults
+
+# The tests of the page run it in real browsers. UITESTS selects test files of e2e/ui.
+UITESTS ?= *.test.mjs
+.PHONY: e2e-ui
+e2e-ui: browsers e2e/ui/node_modules/.package-lock.json build ## Run the tests of the page in Chromium and Firefox
+	$(GO) test -c -tags e2e -o $(BIN)/pagerig.test ./coordinator
+	cd e2e/ui && node --test --test-concurrency=1 $(UITESTS)
+
+e2e/ui/node_modules/.package-lock.json: e2e/ui/package.json e2e/ui/package-lock.json
+	npm ci --prefix e2e/ui --ignore-scripts --no-audit --no-fund
+
+# This installs Debian's browsers if it may. The tests name a browser that is missing.
+.PHONY: browsers
+browsers:
+	@for p in chromium firefox-esr; do \
+		dpkg -s $$p >/dev/null 2>&1 || { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$p; } >/dev/null 2>&1 || \
+			echo "e2e-ui: $$p is not installed and could not be installed"; \
+	done
+
+.PHONY: web
+web: web/node_modules/.package-lock.json ## Build the page into internal/coordinator/web/dist
+	cd web && node build.mjs
+
+.PHONY: checkweb
+checkweb: web/node_modules/.package-lock.json ## Check and test the sources of the page, and that its build is committed
+	cd web && npm run --silent check && npm run --silent test
+	@tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	(cd web && node build.mjs "$$tmp/dist"); \
+	if ! diff -rq $(DIST) "$$tmp/dist"; then \
+		echo "checkweb: $(DIST) differs from what web/ builds; run \`make web\` and commit $(DIST)"; exit 1; \
+	fi; \
+	echo "checkweb: $(DIST) is up to date"
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	npm ci --prefix web --ignore-scripts --no-audit --no-fund
 
 # This installs Debian's servers if it may. The tests name the servers that are missing.
 .PHONY: compat
@@ -122,11 +158,12 @@ echo "lint: $(1) $(2)"; \
 endef
 
 .PHONY: generate
-generate: $(BUF) ## Regenerate gen/ from proto/, and format proto/
+generate: $(BUF) web/node_modules/.package-lock.json ## Regenerate gen/ and web/src/gen from proto/, and format proto/
 	$(BUF) format -w
 	@$(call generateinto,$$tmp); \
 	find gen -name '*.pb.go' -delete; \
-	cp -R "$$tmp/gen/." gen/
+	cp -R "$$tmp/gen/." gen/; \
+	rm -rf web/src/gen/meshhealth; cp -R "$$tmp/web/src/gen/." web/src/gen/
 
 .PHONY: checkgenerate
 checkgenerate: checkgen checkproto checkbreaking ## Check that gen/ is up to date and proto/ is valid and compatible
@@ -141,12 +178,12 @@ $(BUF) generate -o "$(1)"
 endef
 
 .PHONY: checkgen
-checkgen: $(BUF)
+checkgen: $(BUF) web/node_modules/.package-lock.json
 	@$(call generateinto,$$tmp); \
-	if ! diff -ru gen "$$tmp/gen"; then \
-		echo "checkgenerate: gen/ differs from what proto/ generates (+ above); run \`make generate\` and commit gen/"; exit 1; \
+	if ! diff -ru gen "$$tmp/gen" || ! diff -ru web/src/gen/meshhealth "$$tmp/web/src/gen/meshhealth"; then \
+		echo "checkgenerate: gen/ or web/src/gen differs from what proto/ generates (+ above); run \`make generate\` and commit both"; exit 1; \
 	fi; \
-	echo "checkgenerate: gen/ is up to date"
+	echo "checkgenerate: gen/ and web/src/gen are up to date"
 
 .PHONY: checkproto
 checkproto: $(BUF)
@@ -159,7 +196,7 @@ checkbreaking: $(BUF)
 
 .PHONY: clean
 clean: ## Delete files that were built or fetched
-	rm -rf $(BIN) tools/node_modules $(GRPCJS)/node_modules coverage.*
+	rm -rf $(BIN) tools/node_modules web/node_modules e2e/ui/node_modules $(GRPCJS)/node_modules coverage.*
 
 # These recipes always run, because only the go command knows whether a tool is up to date.
 # For an unchanged tool this takes a moment.

@@ -1,0 +1,195 @@
+// Starts the processes that the tests of the page need, and ends them: coordinators, demos, watchers
+// and browsers. Each function registers the end of what it has started with the test.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { chromium, firefox } from "playwright-core";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const bin = (name) => join(here, "../../bin", name);
+
+/** The folder for screenshots. The tests compare nothing in it: people look at it. */
+export const shots = process.env.MESHHEALTH_SHOTS ?? join(here, "../../bin/shots");
+
+/** Returns a folder that is removed after the test. */
+export const folder = async (t) => {
+  const path = await mkdtemp(join(tmpdir(), "meshhealth-ui-"));
+  t.after(() => rm(path, { recursive: true, force: true }));
+  return path;
+};
+
+/** Ends a process with SIGTERM, also if it is stopped, and waits for its end. */
+const end = async (child) => {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill("SIGCONT");
+  child.kill("SIGTERM");
+  await ended;
+};
+
+/** Starts a program. Its stderr is printed only if it fails before it is ready. */
+const start = (t, file, args, options = {}) => {
+  const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"], ...options });
+  child.errors = "";
+  child.stderr.on("data", (b) => { child.errors = (child.errors + b).slice(-64 << 10); });
+  child.stdin.on("error", () => {});
+  t.after(() => end(child));
+  return child;
+};
+
+/** Calls `on` for each line, and returns the first value that is not undefined. */
+const firstLine = (child, on) => new Promise((resolve, reject) => {
+  const lines = createInterface({ input: child.stdout, crlfDelay: Infinity });
+  lines.on("line", (line) => {
+    const value = on(line);
+    if (value !== undefined) resolve(value);
+  });
+  child.on("exit", (code) => reject(new Error(`${child.spawnfile} has ended with ${code}: ${child.errors}`)));
+});
+
+/**
+ * Starts a coordinator whose instances push what the test says (coordinator/pagerig_test.go).
+ * Settings: listen, http, dataDir, guardMin, unreachableAfter (seconds), damping.
+ */
+export const startRig = async (t, settings = {}) => {
+  const child = start(t, bin("pagerig.test"), ["-test.run=^TestPageRig$", "-test.timeout=0"], {
+    env: { ...process.env, MESHHEALTH_PAGE_RIG: JSON.stringify({ listen: "127.0.0.1:0", http: "127.0.0.1:0", ...settings }) },
+  });
+  const waiting = [];
+  const at = await firstLine(child, (line) => {
+    if (!line.startsWith("rig ")) return undefined;
+    const answer = JSON.parse(line.slice(4));
+    waiting.shift()?.(answer);
+    return answer;
+  });
+  const send = (command) => new Promise((resolve, reject) => {
+    waiting.push((answer) => (answer.error === undefined ? resolve(answer) : reject(new Error(answer.error))));
+    child.stdin.write(JSON.stringify(command) + "\n");
+  });
+  return {
+    ...at, ui: at.http + "/ui", child, pid: child.pid,
+    register: (registrations) => send({ do: "register", registrations }),
+    report: (names, status, more = {}) => send({ do: "report", names, report: { status: `STATUS_${status}`, ...more } }),
+    cutPath: (names = []) => send({ do: "path", names }),
+    flip: (rate, seconds) => send({ do: "flip", rate, seconds }),
+    depend: (dependsOn) => send({ do: "depend", dependsOn }),
+    stop: () => end(child),
+  };
+};
+
+/** Registrations of services × instances, in three zones and with labels. */
+export const registrations = (services, instances) =>
+  Array.from({ length: services * instances }, (_, n) => ({
+    service: `svc-${String(Math.floor(n / instances)).padStart(4, "0")}`, instance: `i-${n % instances}`,
+    zone: `eu-${1 + (n % 3)}`, version: n % 10 === 0 ? "1.4.3" : "1.4.2", labels: { team: ["core", "web", "data", "edge"][n % 4] },
+  }));
+
+/** Starts `meshhealth demo` and returns the address of the page and of gRPC. */
+export const startDemo = async (t, ...args) => {
+  const child = start(t, bin("meshhealth"), ["demo", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", ...args]);
+  const lines = [];
+  const ui = await firstLine(child, (line) => {
+    lines.push(line);
+    return /^page\s+(http\S+)/.exec(line)?.[1];
+  });
+  return { ui, child, lines, pid: child.pid, stop: () => end(child) };
+};
+
+/** Starts `meshhealth coordinator`. */
+export const startCoordinator = async (t, args, at) => {
+  const child = start(t, bin("meshhealth"), ["coordinator", "--http", at.http, "--listen", at.grpc, ...args]);
+  return { child, pid: child.pid, stop: () => end(child), kill: async () => { const ended = once(child, "exit"); child.kill("SIGKILL"); await ended; } };
+};
+
+/** Follows a coordinator with `meshhealth watch -o json`, beside the page: name → the entry as proto JSON. */
+export const startOracle = async (t, grpc) => {
+  const child = start(t, bin("meshhealth"), ["watch", "-o", "json", "--address", grpc]);
+  const entries = new Map();
+  createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => {
+    const h = JSON.parse(line);
+    const name = (h.service ?? "") + (h.instance ? `/${h.instance}` : "");
+    if (h.removed) entries.delete(name);
+    else entries.set(name, h);
+  });
+  return { entries, child };
+};
+
+const executable = (name) => {
+  const path = process.env[name.toUpperCase().replace("-", "_")] ?? `/usr/bin/${name}`;
+  if (!existsSync(path)) throw new Error(`${path} is missing: \`make browsers\` installs it`);
+  return path;
+};
+
+/** Starts Chromium. The arguments permit what a test measures: the heap, and frames without vsync limits of the host. */
+export const startChromium = async (t, ...args) => {
+  const browser = await chromium.launch({
+    executablePath: executable("chromium"),
+    args: ["--no-sandbox", "--disable-dev-shm-usage", "--enable-precise-memory-info", ...args],
+  });
+  t.after(() => browser.close());
+  return browser;
+};
+
+/** Opens a page and collects what the browser complains of. Each test checks that `errors` is empty. */
+export const openPage = async (browser, url, options = {}) => {
+  const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
+  const page = await context.newPage();
+  page.errors = [];
+  page.on("pageerror", (e) => page.errors.push(`error: ${e.message}`));
+  page.on("console", (m) => { if (m.type() === "error") page.errors.push(`console: ${m.text()}`); });
+  await page.goto(url);
+  return page;
+};
+
+/** Starts Debian's Firefox through its remote protocol. */
+export const startFirefox = async (t) => {
+  const browser = await firefox.launch({ executablePath: executable("firefox-esr") });
+  t.after(() => browser.close());
+  return browser;
+};
+
+/** The CPU time of a process and its descendants, in seconds. */
+export const cpuSeconds = (pid) => {
+  const children = new Map();
+  const times = new Map();
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    try {
+      const fields = readFileSync(`/proc/${name}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+      const parent = Number(fields[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+      times.set(Number(name), (Number(fields[11]) + Number(fields[12])) / 100);
+    } catch { /* the process has ended */ }
+  }
+  const sum = (p) => (times.get(p) ?? 0) + (children.get(p) ?? []).reduce((all, c) => all + sum(c), 0);
+  return sum(pid);
+};
+
+/** Waits until a function returns a truthy value, and fails with a description after some seconds. */
+export const until = async (what, seconds, condition) => {
+  const limit = Date.now() + seconds * 1000;
+  for (;;) {
+    const value = await condition();
+    if (value) return value;
+    if (Date.now() > limit) throw new Error(`after ${seconds} s still not: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+/** Returns the value at a quantile of numbers. */
+export const quantile = (numbers, q) => {
+  const sorted = [...numbers].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
+};
+
+/** Prints a figure with its goal, and fails the test if the goal is missed. */
+export const figure = (t, goal, text, value, limit, atLeast = false) => {
+  const met = atLeast ? value >= limit : value <= limit;
+  t.diagnostic(`${goal}: ${text}: ${Number(value.toFixed(2))} (goal ${atLeast ? "≥" : "≤"} ${limit})`);
+  if (!met) throw new Error(`${goal}: ${text} is ${value}; goal: ${atLeast ? "≥" : "≤"} ${limit}`);
+};
