@@ -16,6 +16,9 @@ const (
 	// Protobuf is the format in which each entry is encoded as an element of the repeated field
 	// "entries" of the message meshhealth.v1.WatchResponse.
 	Protobuf Format = iota
+	// JSON is the format in which each entry is an element of the array "entries" of the same
+	// message in proto JSON. A comma comes before each element. The first comma is not sent.
+	JSON
 	numFormats
 )
 

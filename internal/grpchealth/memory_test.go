@@ -98,7 +98,9 @@ func TestLogBytes(t *testing.T) {
 			s.Revision = uint64(i + 1)
 			b := f.Publish([]health.Change{{State: s, At: time.Now()}})
 			for _, detail := range []access.Detail{access.Public, access.Full} {
-				b.Encoded(encodingOf(detail), func(b *feed.Batch) []byte { return append([]byte(nil), encodedEntry(b.Entries[0], detail)...) })
+				b.Encoded(encodingOf(feed.Protobuf, detail), func(b *feed.Batch) []byte {
+					return append([]byte(nil), encodedEntry(b.Entries[0], feed.Protobuf, detail)...)
+				})
 			}
 		}
 		if kept := heap() - before; kept > bound {
