@@ -24,9 +24,11 @@ type Prospect struct {
 	Wait  time.Duration
 	Polls int
 	// Member, MemberTo and MemberCause say which member of an aggregate changes, and how.
-	Member      health.ID
-	MemberTo    health.Status
-	MemberCause health.Cause
+	// MemberTrigger says why.
+	Member        health.ID
+	MemberTo      health.Status
+	MemberCause   health.Cause
+	MemberTrigger Trigger
 	// Count is the number of members that must change.
 	Count int
 }

@@ -35,7 +35,8 @@ func (m *Mesh) prospectsOfAggregate(e *env, id health.ID, members []health.ID) [
 		shadow.add(turn.next, 1)
 		if after := judge(&shadow); after != before && len(all) < maxSteps {
 			p := turn.prospect
-			p.Trigger, p.MemberTo, p.MemberCause, p.To, p.Cause = TriggerMember, p.To, p.Cause, after, after.Cause()
+			p.MemberTrigger, p.MemberTo, p.MemberCause = p.Trigger, p.To, p.Cause
+			p.Trigger, p.To, p.Cause = TriggerMember, after, after.Cause()
 			p.Unconfirmed, p.Removed = false, false
 			all = append(all, p)
 		}
