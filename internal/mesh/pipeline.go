@@ -34,6 +34,7 @@ import (
 func (m *Mesh) observe(in *instance, ev *Event) {
 	t := in.turn(&m.env)
 	found := in.reach.observe(t, ev, &in.report, in.guard.held)
+	in.notes.noteEvent(t.now, ev, found)
 	if answer := ev.Kind == EventReport || ev.Kind == EventAlive; answer && ev.Proven {
 		in.route.provenAt = t.now
 	}
@@ -103,6 +104,7 @@ func (m *Mesh) updateState(in *instance) {
 	t := in.turn(&m.env)
 	in.guard.review(t, &in.reach, m.guards.covering(t.spec.Zone))
 	v := in.verdict(t)
+	in.notes.noteLayers(t.now, in)
 	m.schedule.advance(in)
 	judged := v.status
 	v = in.override.apply(v)

@@ -72,6 +72,14 @@ func (m *Mesh) KeepsLease(id health.ID, now time.Time) bool {
 // for instances should extend its time-out by Score times the length of the time-out.
 func (m *Mesh) Score() int { return m.awareness.current(m.now) }
 
+// AmnestyEnd returns the time at which the amnesty after the start ends. ok is false if it has ended.
+func (m *Mesh) AmnestyEnd() (at time.Time, ok bool) {
+	if !m.aggregates.amnesty.armed() {
+		return time.Time{}, false
+	}
+	return m.timeOf(m.aggregates.amnesty.at), true
+}
+
 // Guards returns the guards that are tripped, in the order in which they tripped.
 func (m *Mesh) Guards() []Guard { return m.guards.list() }
 
