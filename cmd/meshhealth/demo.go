@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/config"
 	"github.com/meshhealth/meshhealth/health"
@@ -21,11 +23,11 @@ import (
 
 // demoFlags are the flags of the demo command.
 type demoFlags struct {
-	lasting             time.Duration
-	services, instances int
-	listen, http        string
-	colour              output
-	zones               bool
+	lasting      time.Duration
+	instances    int
+	storm        bool
+	listen, http string
+	colour       output
 }
 
 func demoCommand(a *app) *cobra.Command {
@@ -33,24 +35,30 @@ func demoCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run a mesh of real services that really fail",
-		Long: `Run a coordinator and a mesh of real gRPC services with real checks, on loopback
-and in a temporary folder. A dependency becomes slow, then refuses connections. One
-process is stopped, one is killed, one is drained. All of them recover. Each change
-is printed as a watcher receives it.`,
+		Long: fmt.Sprintf(`Run a coordinator and a mesh of real gRPC services with real checks, on loopback
+and in a temporary folder. A story repeats until the end. The database fails, and
+so do the services that need it. The network of a zone is cut, and a guard holds
+its instances. A release is slow. One process is frozen, one is killed, one is
+drained. All of them recover. The first line is the address of the page.
+
+With --storm, the instances beyond the %d of the story are one crowd in one process.
+A fifth of the crowd flips each second, but at most %d instances. Flap damping is off
+then, so that each flip is visible.`, demo.MinInstances, demo.MaxFlips),
 		Example: `  meshhealth demo
-  meshhealth demo --for 20s
-  meshhealth demo --services 20 --instances 5 --listen 127.0.0.1:0 --http 127.0.0.1:0`,
+  meshhealth demo --for 2m
+  meshhealth demo --instances 5000 --storm
+  meshhealth demo --listen 127.0.0.1:0 --http 127.0.0.1:0`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runDemo(a, cmd, &f) },
 	}
 	fl := cmd.Flags()
 	fl.DurationVar(&f.lasting, "for", 0, "end after this time, such as 20s; 0 means until interrupted")
-	fl.IntVar(&f.services, "services", demo.DefaultServices, fmt.Sprintf("how many services, %d to %d", demo.MinServices, demo.MaxServices))
-	fl.IntVar(&f.instances, "instances", demo.DefaultInstances, fmt.Sprintf("how many instances of each, 1 to %d", demo.MaxInstances))
+	fl.IntVar(&f.instances, "instances", 0, fmt.Sprintf("how many instances, %d to %d (default %d); with --storm up to %d (default %d)",
+		demo.MinInstances, demo.MaxInstances, demo.MinInstances, demo.MaxStormInstances, demo.DefaultStormInstances))
+	fl.BoolVar(&f.storm, "storm", false, "let all instances beyond the story flip all the time")
 	fl.StringVar(&f.listen, "listen", coordinator.DefaultListen, "the coordinator's gRPC `HOST:PORT`, on loopback")
 	fl.StringVar(&f.http, "http", coordinator.DefaultHTTP, "its HTTP `HOST:PORT`, or off")
 	fl.StringVar(&f.colour.colour, "color", "auto", "`WHEN`: auto, always or never; NO_COLOR is respected")
-	fl.BoolVar(&f.zones, "zones", false, "print every zone, not only those that differ")
 	f.colour.format = outputFormats[0]
 	return cmd
 }
@@ -62,11 +70,11 @@ func runDemo(a *app, cmd *cobra.Command, f *demoFlags) error {
 	p := a.pen(f.colour.colour)
 	// The printer counts as started from the beginning, so that it prints the entries of the
 	// first snapshot as changes.
-	w := newWatchPrinter(a, &watchFlags{target: target{address: f.listen}, output: f.colour, zones: f.zones}, nil)
+	w := newWatchPrinter(a, &watchFlags{target: target{address: f.listen}, output: f.colour}, nil)
 	w.started = true
 	return a.allowSignal(cmd.Context(), demo.Run(cmd.Context(), demo.Config{
-		For: f.lasting, Services: f.services, Instances: f.instances,
-		Start: f.start, Child: demoProcess, Show: w.print,
+		For: f.lasting, Storm: f.storm, Instances: f.instances,
+		Start: f.start, Child: demoProcess, Show: w.print, Hide: w.learn,
 		Out: a.stdout, Emphasis: func(line string) string { return p.paint(strong, line) },
 	}))
 }
@@ -77,11 +85,8 @@ func (f *demoFlags) check(cmd *cobra.Command) error {
 	if f.lasting < 0 {
 		errs.Addf("--for", "is %v; allowed: 0 or more, such as 20s", f.lasting)
 	}
-	if n := f.services; n < demo.MinServices || n > demo.MaxServices {
-		errs.Addf("--services", "is %d; allowed: %d to %d", n, demo.MinServices, demo.MaxServices)
-	}
-	if n := f.instances; n < 1 || n > demo.MaxInstances {
-		errs.Addf("--instances", "is %d; allowed: 1 to %d", n, demo.MaxInstances)
+	if cmd.Flags().Changed("instances") {
+		errs.Add("--instances", demo.CheckInstances(f.instances, f.storm))
 	}
 	return errors.Join(listeners.change(cmd, &config.Settings{}), usageAll(cmd, errs.Join()))
 }
@@ -108,25 +113,39 @@ func demoProcess(ctx context.Context, i demo.Instance) *exec.Cmd {
 	if err != nil {
 		self = os.Args[0]
 	}
-	cmd := exec.CommandContext(ctx, self, demoInstance, i.Service, i.Name, i.Backend, i.Coordinator, i.Zone)
+	text, err := json.Marshal(i)
+	if err != nil {
+		panic(err) // an Instance has only texts
+	}
+	cmd := exec.CommandContext(ctx, self, demoInstance, string(text))
 	cmd.Stderr = os.Stderr
 	return cmd
 }
 
 func demoInstanceCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:    demoInstance + " SERVICE INSTANCE BACKEND COORDINATOR ZONE",
+		Use:    demoInstance + " JSON",
 		Short:  "Run one instance of a demo until stdin ends",
 		Hidden: true,
-		Args:   cobra.ExactArgs(5),
+		Args:   cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			var i demo.Instance
+			if err := json.Unmarshal([]byte(args[0]), &i); err != nil {
+				return usage(cmd, "JSON: %w; allowed: an instance, as demo passes it", err)
+			}
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
 			go cancelAtEOF(os.Stdin, cancel)
-			return demo.RunInstance(ctx, demo.Instance{
-				Service: args[0], Name: args[1], Backend: args[2], Coordinator: args[3], Zone: args[4],
-			})
+			return demo.RunInstance(ctx, i)
 		},
+	}
+}
+
+// learn stores entries as the latest ones of their names, without printing them.
+func (w *watchPrinter) learn(entries []*client.Entry) {
+	for _, e := range entries {
+		w.widenNames(e.Proto())
+		w.update(e.Proto())
 	}
 }
 

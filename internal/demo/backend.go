@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,8 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/server"
 )
 
-// backend is an HTTP server on which a service of the demo depends. It stands for a database.
-// The steps of the demo make it slow, or make it refuse connections.
+// backend is an HTTP server that instances of the demo need. It stands for a disk, or for a server
+// outside of the mesh. The steps of the story make it slow, or make it refuse connections.
 type backend struct {
 	address string       // HOST:PORT
 	delay   atomic.Int64 // delay of each answer, in nanoseconds
@@ -44,13 +43,14 @@ func (b *backend) open() error {
 		return fmt.Errorf("backend: %w", err)
 	}
 	b.address = l.Addr().String()
-	b.server = &http.Server{Handler: http.HandlerFunc(b.serve), ReadHeaderTimeout: time.Second}
-	b.wg.Go(func() { _ = b.server.Serve(l) })
+	s := &http.Server{Handler: http.HandlerFunc(b.serve), ReadHeaderTimeout: time.Second}
+	b.server = s
+	b.wg.Go(func() { _ = s.Serve(l) })
 	return nil
 }
 
 // close stops the server at once and breaks its open requests, as a crash does.
-func (b *backend) close() error {
+func (b *backend) close() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.server != nil {
@@ -58,17 +58,19 @@ func (b *backend) close() error {
 	}
 	b.server = nil
 	b.wg.Wait()
-	return nil
 }
 
-// slowDown delays the answers of the backend by more than slowLimit.
-func (b *backend) slowDown() error {
-	b.delay.Store(int64(120 * time.Millisecond))
-	return nil
-}
+// slowAnswer is how long a slow backend takes. slowLimit is the response time above which the check
+// of an instance warns. Both are long, so that a busy machine causes no warnings.
+const (
+	slowAnswer = 700 * time.Millisecond
+	slowLimit  = 500 * time.Millisecond
+)
 
-// recover ends the delay of the backend, and starts its server if the server is stopped.
-func (b *backend) recover() error {
+func (b *backend) slowDown() { b.delay.Store(int64(slowAnswer)) }
+
+// repair ends the delay of the backend, and starts its server if the server is stopped.
+func (b *backend) repair() error {
 	b.delay.Store(0)
 	return b.open()
 }
@@ -80,9 +82,6 @@ func (b *backend) serve(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 	}
 }
-
-// slowLimit is the response time of a backend above which the check of a service warns.
-const slowLimit = 50 * time.Millisecond
 
 // pingBackend returns a check that calls the backend at an address. Each run of the check opens a
 // new connection, because an open connection may work although the backend refuses new
@@ -97,16 +96,16 @@ func pingBackend(address string) func(context.Context) error {
 		}
 		resp, err := transport.RoundTrip(req)
 		if err != nil {
-			return errors.New("the database: " + err.Error())
+			return err
 		}
 		defer resp.Body.Close() //nolint:errcheck // a failed Close loses nothing, because the body was only read
 		if _, err := io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<10)); err != nil {
-			return fmt.Errorf("the database: %w", err)
+			return err
 		}
 		took := time.Since(start)
 		server.Observe(ctx, float64(took.Microseconds())/1000, "ms")
 		if took > slowLimit {
-			return health.Warnf("the database took %v, limit %v", took.Round(time.Millisecond), slowLimit)
+			return health.Warnf("an answer took %v, limit %v", took.Round(time.Millisecond), slowLimit)
 		}
 		return nil
 	}

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,16 +11,17 @@ import (
 
 	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/fields"
 )
 
 // Config configures [Run].
 type Config struct {
 	// For is the duration of the demo. 0 means that the demo runs until ctx ends.
 	For time.Duration
-	// Services is the number of services, from MinServices to MaxServices. 0 means 6.
-	Services int
-	// Instances is the number of instances of each service, from 1 to MaxInstances. 0
-	// means 3.
+	// Storm means that all instances beyond the story change their statuses all the time.
+	Storm bool
+	// Instances is the number of all instances: MinInstances to MaxInstances, or up to
+	// MaxStormInstances with Storm. 0 means MinInstances, or DefaultStormInstances with Storm.
 	Instances int
 	// Start creates a coordinator. The coordinator uses policy and keeps its data in the
 	// folder dataDir. Required.
@@ -31,6 +31,9 @@ type Config struct {
 	Child func(ctx context.Context, i Instance) *exec.Cmd
 	// Show prints an update that a watcher of the coordinator has received. Required.
 	Show func(u *client.Update) error
+	// Hide receives entries that have changed, and that the demo has counted in a line of its
+	// own. They are not printed. Required.
+	Hide func(entries []*client.Entry)
 	// Out receives the lines that the demo itself prints, such as the steps. Required.
 	Out io.Writer
 	// Emphasis returns line with an emphasis, such as a colour, for the terminal. nil means
@@ -45,36 +48,23 @@ type Coordinator interface {
 	HTTPAddr() net.Addr
 }
 
-// The limits and defaults of [Config].
-const (
-	DefaultServices  = 6
-	DefaultInstances = 3
-	MinServices      = 4
-	MaxServices      = 50
-	MaxInstances     = 20
-)
-
 func (c *Config) setDefaults() {
-	if c.Services == 0 {
-		c.Services = DefaultServices
-	}
-	if c.Instances == 0 {
-		c.Instances = DefaultInstances
+	switch {
+	case c.Instances != 0:
+	case c.Storm:
+		c.Instances = DefaultStormInstances
+	default:
+		c.Instances = MinInstances
 	}
 }
 
 func (c *Config) validate() error {
-	var errs []error
-	if c.Services < MinServices || c.Services > MaxServices {
-		errs = append(errs, fmt.Errorf("services: %d is out of range; allowed: %d to %d", c.Services, MinServices, MaxServices))
-	}
-	if c.Instances < 1 || c.Instances > MaxInstances {
-		errs = append(errs, fmt.Errorf("instances: %d is out of range; allowed: 1 to %d", c.Instances, MaxInstances))
-	}
+	var errs fields.Errors
+	errs.Add("Instances", CheckInstances(c.Instances, c.Storm))
 	if c.For < 0 {
-		errs = append(errs, fmt.Errorf("for: %v is out of range; allowed: 0 or more", c.For))
+		errs.Addf("For", "is %v; allowed: 0 or more", c.For)
 	}
-	return errors.Join(errs...)
+	return errs.Join()
 }
 
 // demo is the state of one call of Run.
@@ -84,9 +74,12 @@ type demo struct {
 	began       time.Time
 	out         sync.Mutex // held while a line or an update is printed
 
-	backends  []*backend // one backend for each service, in the order of the services
-	instances []*instance
-	viewer    *viewer
+	backends       map[string]*backend // by service, and flagServer
+	network        *network            // between cutZone and the coordinator
+	cutCoordinator string              // HOST:PORT at which cutZone reaches the coordinator
+	instances      []*instance         // the instances of the story
+	crowd          *crowd              // nil without a storm
+	viewer         *viewer
 }
 
 // say prints a line of the demo itself, such as a step.
@@ -105,4 +98,11 @@ func (d *demo) print(u *client.Update) error {
 	d.out.Lock()
 	defer d.out.Unlock()
 	return d.cfg.Show(u)
+}
+
+// hide passes on entries that are not printed.
+func (d *demo) hide(entries []*client.Entry) {
+	d.out.Lock()
+	defer d.out.Unlock()
+	d.cfg.Hide(entries)
 }

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -12,30 +13,42 @@ import (
 // the flag --coordinator.
 const defaultCoordinator = "127.0.0.1:7070"
 
-// printIntroduction prints which servers run, and commands that the user can try.
+// printIntroduction prints the address of the page, commands that the user can try, and what
+// happens next.
 func (d *demo) printIntroduction() {
-	at := d.coordinator.Addr().String()
-	flag := ""
-	if at != defaultCoordinator {
-		flag = " --coordinator " + at
-	}
-	d.say("%d services with %d instances each, and a coordinator at %s. From another terminal:", d.cfg.Services, d.cfg.Instances, at)
-	d.say("")
-	d.say("  meshhealth status%s", flag)
-	d.say("  meshhealth status payments/a%s", flag)
-	d.say("  meshhealth watch ledger%s", flag)
-	d.say("  meshhealth history%s", flag)
-	d.say("  grpcurl -plaintext -d '{\"service\":\"payments\"}' %s grpc.health.v1.Health/Watch", at)
 	if web := d.coordinator.HTTPAddr(); web != nil {
-		d.say("  curl -s http://%s/metrics | grep ^meshhealth_", web)
+		d.say("page      http://%s/ui", web)
+	} else {
+		d.say("page      none; it needs --http, such as --http 127.0.0.1:0")
 	}
+	d.say("terminal  %s", d.command("explain db.primary"))
+	d.say("          %s (also: watch, history, routes payments)", d.command("status"))
+	d.say("next      in %v db.primary will fail, and the services that need it", firstStep)
 	d.say("")
+	d.say("%s and a coordinator run on this machine. The faults are real.", d.describeMesh())
 	if d.cfg.For > 0 {
 		d.say("The demo ends after %v, or with Ctrl-C.", d.cfg.For)
 	} else {
-		d.say("The steps repeat until Ctrl-C.")
+		d.say("The story repeats until Ctrl-C.")
 	}
 	d.say("")
+}
+
+// command returns a command line with these arguments for the coordinator of the demo.
+func (d *demo) command(args string) string {
+	line := "meshhealth " + args
+	if at := d.coordinator.Addr().String(); at != defaultCoordinator {
+		line += " --coordinator " + at
+	}
+	return line
+}
+
+func (d *demo) describeMesh() string {
+	text := fmt.Sprintf("%d instances of %d services in %d zones", len(d.instances), len(nodes), len(zones))
+	if d.crowd == nil {
+		return text
+	}
+	return text + fmt.Sprintf(", %d more that flip %d times a second,", len(d.crowd.members), flipRate(len(d.crowd.members)))
 }
 
 // countOf returns a text with a number and the name of the counted thing, such as "3 updates".
@@ -43,7 +56,7 @@ func countOf(n int, what string) string { return strconv.Itoa(n) + " " + what }
 
 // summarize prints a summary at the end of the demo: the number of transitions and removals,
 // the delays of updates, and the steps.
-func (v *viewer) summarize(say func(string, ...any), took time.Duration, instances, services int) {
+func (v *viewer) summarize(say func(string, ...any), took time.Duration, instances int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	n := 0
@@ -53,7 +66,7 @@ func (v *viewer) summarize(say func(string, ...any), took time.Duration, instanc
 		parts = append(parts, countOf(v.into[s], "to "+s.String()))
 	}
 	say("")
-	say("%v, %d instances of %d services", took.Round(100*time.Millisecond), instances, services)
+	say("%v, %d instances of %d services", took.Round(100*time.Millisecond), instances, v.services())
 	say("  transitions  %d: %s; %d removed", n, strings.Join(parts, ", "), v.removed)
 	if len(v.delays) > 0 {
 		slices.Sort(v.delays)
@@ -67,6 +80,17 @@ func (v *viewer) summarize(say func(string, ...any), took time.Duration, instanc
 		}
 		say("%s %s", head, what)
 	}
+}
+
+// services returns the number of services that are known.
+func (v *viewer) services() int {
+	n := 0
+	for id := range v.known {
+		if id.Instance == "" && id.Service != "" && id.Service != "*" {
+			n++
+		}
+	}
+	return n
 }
 
 func roundDelay(d time.Duration) time.Duration {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -21,7 +22,11 @@ type instance struct {
 	// child returns the command of the child process. nil means that the instance runs in
 	// this process.
 	child func(ctx context.Context, i Instance) *exec.Cmd
-	feed  atomic.Pointer[feed.Feed] // feed of the instance; nil if it runs in a child process
+	// listener is the listener of an instance in this process, and via is the HOST:PORT at which
+	// the coordinator reaches it. A child process has a listener of its own.
+	listener net.Listener
+	via      string
+	feed     atomic.Pointer[feed.Feed] // feed of the instance; nil if it runs in a child process
 
 	mu      sync.Mutex
 	process *os.Process
@@ -35,11 +40,11 @@ type instance struct {
 // run runs the instance until ctx ends, and then stops it.
 func (i *instance) run(ctx context.Context) error {
 	if i.child == nil {
-		return i.serve(ctx, func(f *feed.Feed) { i.feed.Store(f) })
+		return i.serve(ctx, i.listener, i.via, 0, func(f *feed.Feed) { i.feed.Store(f) })
 	}
 	for ctx.Err() == nil {
 		if err := i.runChild(ctx); err != nil {
-			return fmt.Errorf("%s/%s: %w", i.Service, i.Name, err)
+			return fmt.Errorf("%s: %w", i.fullName(), err)
 		}
 		select {
 		case <-i.restarts:
@@ -83,43 +88,40 @@ func (i *instance) stopAfter(ctx context.Context, ended <-chan struct{}) {
 	case <-ctx.Done():
 	}
 	_ = i.thaw()
-	_ = i.drain()
+	i.drain()
 	timer := time.NewTimer(leaveTime + time.Second)
 	defer timer.Stop()
 	select {
 	case <-ended:
 	case <-timer.C:
-		_ = i.kill()
+		i.kill()
 	}
 }
 
 // drain makes the child drain and end, by closing its stdin.
-func (i *instance) drain() error {
+func (i *instance) drain() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.stdin != nil {
 		_ = i.stdin.Close()
 	}
-	return nil
 }
 
 // kill kills the child, so that it cannot drain.
-func (i *instance) kill() error {
+func (i *instance) kill() {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.process != nil {
 		_ = i.process.Kill() // the process may have ended already
 	}
-	return nil
 }
 
 // restart makes the method run start the child again, as soon as the child has ended.
-func (i *instance) restart() error {
+func (i *instance) restart() {
 	select {
 	case i.restarts <- struct{}{}:
 	default: // an earlier request is still pending
 	}
-	return nil
 }
 
 // freeze suspends the child.
@@ -135,5 +137,8 @@ func (i *instance) setFrozen(frozen bool) error {
 		return nil
 	}
 	i.frozen = frozen
-	return signalFreeze(i.process, frozen)
+	if err := signalFreeze(i.process, frozen); !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/meshhealth/meshhealth/client"
-	"github.com/meshhealth/meshhealth/health"
 )
 
 // Run runs the demo until cfg.For has passed, ctx ends, or a part of the demo fails. Only a
@@ -23,20 +22,11 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // if RemoveAll fails, the system removes the temporary folder later
-	c, err := cfg.Start(ctx, dir, policy())
+	c, err := cfg.Start(ctx, dir, policy(cfg.Storm))
 	if err != nil {
 		return err
 	}
 	return (&demo{cfg: cfg, coordinator: c, began: time.Now()}).run(ctx)
-}
-
-// policy returns the policy of the coordinator. The times are short, so that the effects of
-// each step are soon visible.
-func policy() health.MeshPolicy {
-	return health.MeshPolicy{
-		UnreachableAfter: 2 * time.Second, StartupGrace: 5 * time.Second,
-		DeregisterAfter: time.Minute, Amnesty: time.Second,
-	}
 }
 
 // run runs the coordinator and the mesh, and waits until both have ended. The coordinator ends
@@ -60,7 +50,7 @@ func (d *demo) run(ctx context.Context) error {
 		err = errors.Join(err, failed)
 	}
 	if err == nil {
-		d.viewer.summarize(d.say, time.Since(d.began), len(d.instances), d.cfg.Services)
+		d.viewer.summarize(d.say, time.Since(d.began), d.cfg.Instances)
 	}
 	return err
 }
@@ -72,10 +62,10 @@ var errFinished = errors.New("the demo has ended")
 // runMesh starts the backends and runs the mesh until ctx ends or cfg.For has passed. It then
 // stops everything that it has started.
 func (d *demo) runMesh(ctx context.Context) error {
+	defer d.closeMesh()
 	if err := d.buildMesh(); err != nil {
 		return err
 	}
-	defer d.closeBackends()
 	d.printIntroduction()
 	watcher, err := client.New(client.Config{Coordinator: d.coordinator.Addr().String(), Insecure: true})
 	if err != nil {
@@ -87,7 +77,7 @@ func (d *demo) runMesh(ctx context.Context) error {
 		ctx, cancel = context.WithTimeout(ctx, d.cfg.For)
 		defer cancel()
 	}
-	d.viewer = newViewer(d.print, d.publishedState)
+	d.viewer = newViewer(d)
 	return d.runParts(ctx, watcher)
 }
 
@@ -110,9 +100,14 @@ func (d *demo) runParts(ctx context.Context, watcher *client.Client) error {
 	for _, i := range d.instances {
 		start(&instances, instanceCtx, i.run)
 	}
+	if d.crowd != nil {
+		start(&instances, instanceCtx, d.crowd.run)
+	}
 	start(&parts, ctx, func(ctx context.Context) error { return d.viewer.watch(ctx, watcher) })
-	start(&parts, ctx, d.playSteps)
+	start(&parts, ctx, d.viewer.printCalmly)
+	start(&parts, ctx, d.playStory)
 	parts.Wait()
+	d.network.join() // so that the instances behind it can deregister
 	stopInstances()
 	instances.Wait()
 	return dropExpected(context.Cause(ctx))

@@ -10,24 +10,46 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 )
 
-// viewer watches the coordinator with the client library, prints the updates and counts the
-// transitions.
+// viewer watches the coordinator with the client library, counts the transitions, and prints them
+// calmly: calm.go decides which.
 type viewer struct {
-	show func(*client.Update) error
+	show func(*client.Update) error // prints an update
+	hide func([]*client.Entry)      // receives changed entries that are not printed
+	say  func(format string, args ...any)
 	// published returns the state that the instance publishes in its own server now. It
 	// returns false if this state is not known.
-	published func(service, instance string) (health.State, bool)
+	published func(health.ID) (health.State, bool)
+	// inStory reports whether a service is part of the story.
+	inStory func(service string) bool
 
-	mu      sync.Mutex
+	started bool // true after the first snapshot; only the goroutine of watch uses it
+
+	// printing is held while lines are printed. It guards shown.
+	printing sync.Mutex
+	shown    map[health.ID]shownState
+
+	mu      sync.Mutex // never held while lines are printed
 	known   map[health.ID]health.Status
 	into    map[health.Status]int // number of transitions to each status
 	removed int                   // number of instances and services that were removed
-	delays  []time.Duration       // times from a transition in an instance until the viewer received the transition
-	steps   []string              // texts of the steps that have run, in order and without repetitions
+	// delays are the times from a transition in an instance until the viewer received the
+	// transition: the last maxDelays of them.
+	delays   []time.Duration
+	measured int      // number of all delays that were measured
+	steps    []string // texts of the steps that have run, in order and without repetitions
+	waiting  merger
+	crowd    crowdCount
 }
 
-func newViewer(show func(*client.Update) error, published func(service, instance string) (health.State, bool)) *viewer {
-	return &viewer{show: show, published: published, known: map[health.ID]health.Status{}, into: map[health.Status]int{}}
+// maxDelays is the number of delays that the viewer keeps for its summary.
+const maxDelays = 20_000
+
+func newViewer(d *demo) *viewer {
+	return &viewer{
+		show: d.print, hide: d.hide, say: d.say, published: d.publishedState,
+		inStory: func(service string) bool { return service == health.MeshName || findNode(service) != nil },
+		shown:   map[health.ID]shownState{}, known: map[health.ID]health.Status{}, into: map[health.Status]int{},
+	}
 }
 
 // watch prints and counts updates until ctx ends.
@@ -40,7 +62,7 @@ func (v *viewer) watch(ctx context.Context, c *client.Client) error {
 			continue // the demo is ending, and the coordinator has ended already
 		}
 		v.countUpdate(&u)
-		if err := v.show(&u); err != nil {
+		if err := v.take(&u); err != nil {
 			return err
 		}
 	}
@@ -67,26 +89,29 @@ func (v *viewer) countEntry(e *client.Entry, u *client.Update) {
 	case was || !u.Snapshot:
 		v.into[status]++
 		v.measure(id, status, u.Received)
+		if !v.inStory(id.Service) && !id.Aggregate() {
+			v.crowd.changes++
+		}
 	}
 }
 
 // measure records the time from a transition in an instance until the viewer received the
 // transition. It records nothing if the status of the instance has changed again.
 func (v *viewer) measure(id health.ID, status health.Status, seen time.Time) {
-	own, ok := v.published(id.Service, id.Instance)
-	if ok && own.Status == status && !own.Since.IsZero() {
-		v.delays = append(v.delays, seen.Sub(own.Since))
+	own, ok := v.published(id)
+	if !ok || own.Status != status || own.Since.IsZero() {
+		return
 	}
-}
-
-// publishedState returns the state that an instance publishes in its own server. It returns false
-// for an instance in a child process.
-func (d *demo) publishedState(service, name string) (health.State, bool) {
-	i := d.findInstance(service, name)
-	if i == nil || i.feed.Load() == nil {
-		return health.State{}, false
+	delay := seen.Sub(own.Since)
+	if len(v.delays) < maxDelays {
+		v.delays = append(v.delays, delay)
+	} else {
+		v.delays[v.measured%maxDelays] = delay
 	}
-	return stateOf(i.feed.Load(), service)
+	v.measured++
+	if !v.inStory(id.Service) {
+		v.crowd.delays = append(v.crowd.delays, delay)
+	}
 }
 
 // noteStep adds a step to the summary, unless the summary already has it.

@@ -1,0 +1,171 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/meshhealth/meshhealth/client"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/grpchealth"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// crowd is the instances of a storm that are not part of the story. Each of them is registered with
+// the client library, has a lease, and is followed on a Watch of its own. The instances of one zone
+// share a process, a gRPC server and a feed, as the instances behind one sidecar do. They have no
+// checks: storm.go sets their statuses.
+type crowd struct {
+	members []*member
+	zones   []*crowdZone
+}
+
+// member is one instance of the crowd.
+type member struct {
+	id   health.ID
+	team string
+	zone *crowdZone
+	// Only the goroutine of storm uses the fields below.
+	status health.Status
+}
+
+// crowdZone is the server of the instances of the crowd in one zone.
+type crowdZone struct {
+	name     string
+	feed     *feed.Feed
+	listener net.Listener
+	via      string // HOST:PORT at which the coordinator reaches the listener
+	client   *client.Client
+}
+
+// The parts of the names of services in the crowd, such as accounts-api. There is a name for each
+// pair.
+var (
+	crowdDomains = []string{
+		"accounts", "ads", "auth", "billing", "cart", "chat", "coupons", "delivery", "emails", "feeds", "geo", "images",
+		"inventory", "loyalty", "maps", "media", "pricing", "profiles", "ratings", "refunds", "reports", "reviews",
+		"shipping", "tax", "wallet",
+	}
+	crowdKinds = []string{
+		"api", "batch", "cache", "cron", "edge", "events", "export", "gateway", "graph", "import", "index", "ingest",
+		"jobs", "proxy", "query", "queue", "stream", "sync", "webhooks", "worker",
+	}
+	crowdTeams = []string{"growth", "logistics", "media", "money", "trust"}
+)
+
+// perCrowdService is the number of instances in each service of the crowd, except the last one.
+const perCrowdService = 20
+
+// crowdServiceName returns the name of the service with number n in the crowd. Numbers up to
+// len(crowdDomains)*len(crowdKinds) have different names.
+func crowdServiceName(n int) string {
+	return crowdDomains[n%len(crowdDomains)] + "-" + crowdKinds[n/len(crowdDomains)%len(crowdKinds)]
+}
+
+// newCrowd opens the servers of n instances. reach returns, for a zone, the address at which the
+// zone reaches the coordinator, and the address at which the coordinator reaches a listener.
+func newCrowd(n int, reach func(zone, listener string) (coordinator, via string, err error)) (*crowd, error) {
+	c := &crowd{}
+	for _, name := range zones {
+		z, err := newCrowdZone(name, reach)
+		if err != nil {
+			return nil, errors.Join(err, c.close())
+		}
+		c.zones = append(c.zones, z)
+	}
+	for i := range n {
+		service := i / perCrowdService
+		c.members = append(c.members, &member{
+			id:   health.ID{Service: crowdServiceName(service), Instance: fmt.Sprintf("i%02d", i%perCrowdService)},
+			zone: c.zones[i%len(c.zones)], team: crowdTeams[service%len(crowdTeams)], status: health.Serving,
+		})
+	}
+	return c, nil
+}
+
+func newCrowdZone(name string, reach func(zone, listener string) (coordinator, via string, err error)) (*crowdZone, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	coordinator, via, err := reach(name, l.Addr().String())
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	c, err := client.New(client.Config{Coordinator: coordinator, Insecure: true, Logger: errorLogger()})
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return &crowdZone{name: name, feed: feed.New(rand.Uint64(), 0), listener: l, via: via, client: c}, nil
+}
+
+// close closes what newCrowd has opened. It is for a crowd that does not run.
+func (c *crowd) close() error {
+	var errs []error
+	for _, z := range c.zones {
+		errs = append(errs, z.client.Close(), z.listener.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// run serves and registers the crowd and plays the storm, until ctx ends.
+func (c *crowd) run(ctx context.Context) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	var serving sync.WaitGroup
+	var servers []*grpc.Server
+	s := newStorm(c.members)
+	s.publish(s.all(time.Now()))
+	for _, z := range c.zones {
+		g := grpc.NewServer(wire.SharedServerOptions()...)
+		grpchealth.New(grpchealth.Config{
+			Feed: z.feed, MaxWatchers: MaxStormInstances, MaxWatchersPerPeer: MaxStormInstances,
+			ShowReasons: func(context.Context) bool { return true },
+		}).Register(g)
+		servers = append(servers, g)
+		serving.Go(func() { end(g.Serve(z.listener)) })
+	}
+	c.register()
+	s.run(ctx)
+	for i, z := range c.zones {
+		_ = z.client.Close() // the coordinator ends too, so that nobody needs to deregister
+		servers[i].Stop()
+	}
+	serving.Wait()
+	return context.Cause(ctx)
+}
+
+// register registers all members. It does not wait for the coordinator.
+func (c *crowd) register() {
+	for _, m := range c.members {
+		m.zone.client.RegisterAsync(client.Instance{
+			Service: m.id.Service, Instance: m.id.Instance, Address: m.zone.via, HealthName: m.healthName(),
+			Traffic: health.Traffic{Address: m.zone.listener.Addr().String()},
+			Labels:  map[string]string{"team": m.team}, Zone: m.zone.name, Version: "3.0.1",
+			TTL: crowdLease, Feed: m.zone.feed, ShowReasons: true,
+		})
+	}
+}
+
+// crowdLease is the length of a lease in the crowd. It is long, because each renewal is a call.
+const crowdLease = 2 * time.Minute
+
+// healthName is the name of the member in the feed of its zone.
+func (m *member) healthName() string { return m.id.Service + "." + m.id.Instance }
+
+// published returns the state that a member publishes in the feed of its zone.
+func (c *crowd) published(id health.ID) (health.State, bool) {
+	for _, z := range c.zones {
+		if state, ok := stateOf(z.feed, id.Service+"."+id.Instance); ok {
+			return state, true
+		}
+	}
+	return health.State{}, false
+}
