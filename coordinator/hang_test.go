@@ -67,6 +67,9 @@ func TestStopWithAHungStore(t *testing.T) {
 					!c.commits && (state.GetStoreError() != "" || state.GetStoreCommitAge() != (*durationpb.Duration)(nil)) {
 					t.Errorf("its state: %q, %v", state.GetStoreError(), state.GetStoreCommitAge())
 				}
+				if failing := co.stats.metrics().StoreFailing; failing != c.commits {
+					t.Errorf("the metrics say that the store fails: %v, want %v", failing, c.commits)
+				}
 				stop()
 				stopped := time.Now()
 				if err := <-ran; err == nil || !strings.Contains(err.Error(), c.want) {

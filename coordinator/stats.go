@@ -45,6 +45,7 @@ func (s *statsSource) metrics() metrics.Stats {
 	m.LogDropped = s.logs.Dropped()
 	g := s.registry.Stats()
 	m.Guards, m.Score, m.Overrides = len(g.Guards), g.Score, g.Overrides
+	m.StoreFailing = g.StoreError != ""
 	m.Coverage, m.Breakers = s.watcher.Coverage(), s.watcher.Breakers()
 	_, m.Flooding = s.budgets.Flooding(time.Now(), 0)
 	m.Dropped = s.budgets.Dropped()

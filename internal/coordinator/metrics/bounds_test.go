@@ -101,6 +101,25 @@ func TestBoundOfServices(t *testing.T) {
 	})
 }
 
+// TestBoundOfTrouble: the bound counts services in trouble only, so one service without status
+// series has a series for its trouble.
+func TestBoundOfTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.run(Config{MaxServices: 2})
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			r.apply(register(name+"/1"), report(name+"/1", health.Serving, 0))
+		}
+		for i, name := range []string{"e", "d", "c"} {
+			r.apply(report(name+"/1", health.NotServing, health.CauseFailed))
+			if got, want := r.count("meshhealth_service_trouble_timestamp_seconds"), min(i+1, 2); got != want {
+				t.Errorf("%d services in trouble: %d series, want %d", i+1, got, want)
+			}
+		}
+		r.is(states("meshhealth_mesh_services", "", map[health.Status]int{health.Serving: 2, health.NotServing: 3}), "meshhealth_mesh_services")
+	})
+}
+
 // TestScrapesWhileChanging is for the race detector, and for a scrape that must
 // always be whole: one state per name.
 func TestScrapesWhileChanging(t *testing.T) {

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"cmp"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -42,6 +44,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, e := range services {
 		out.counts(serviceInstances, e.Counts, e.ID.Service)
 	}
+	v.collectTrouble(out, m.cfg.MaxServices)
 	if m.cfg.Stats != nil {
 		stats := m.cfg.Stats()
 		stats.collect(out)
@@ -92,6 +95,21 @@ func (v *view) collectHeld(out sink) {
 	}
 }
 
+// collectTrouble sends one series for each service in trouble, for limit services at most. It counts
+// only services in trouble, so a service without status series can have this series.
+func (v *view) collectTrouble(out sink, limit int) {
+	for _, e := range v.entries[service] {
+		if !e.Status.InTrouble() {
+			continue
+		}
+		if limit--; limit < 0 {
+			return
+		}
+		root := cmp.Or(e.Root, e.ID.Service)
+		out.gauge(serviceTrouble, float64(e.Since.UnixMilli())/1000, e.ID.Service, e.Status.String(), causeLabel(e.Cause), root)
+	}
+}
+
 // labelsOf returns the values of the metric labels for the name id, in the order in which families
 // lists the labels.
 func labelsOf(s scope, id health.ID) []string {
@@ -118,11 +136,7 @@ func (out sink) statuses(s scope, e *feed.Entry) {
 		out.gauge(families[s].status, value, labels...)
 	}
 	for _, state := range health.Statuses() {
-		value := 0.0
-		if state == e.Status {
-			value = 1
-		}
-		out.gauge(families[s].state, value, append(labels[:len(labels):len(labels)], state.String())...)
+		out.gauge(families[s].state, number(state == e.Status), append(labels[:len(labels):len(labels)], state.String())...)
 	}
 }
 

@@ -35,6 +35,7 @@ var (
 	serviceInstances = desc("service_instances", "Instances of a service, by state.", "service", "state")
 	meshInstances    = desc("mesh_instances", "Instances of all services, by state.", "state")
 	meshServices     = desc("mesh_services", "Services, by state.", "state")
+	serviceTrouble   = desc("service_trouble_timestamp_seconds", "When a service in trouble got its status, in Unix time; absent for services that are not DEGRADED, NOT_SERVING or UNKNOWN. The root is the service itself if no other is known.", "service", "state", "cause", "root")
 	unconfirmed      = desc("unconfirmed_instances", "Instances whose status is kept but cannot be confirmed at the moment.")
 	held             = desc("held_instances", "Instances whose status is held: flapping, or guarded while half of the mesh or of a zone cannot be reached.", "cause")
 	instancesOmitted = desc("instance_series_omitted", "Instances without series of their own, because there are more than the limit.")
@@ -49,6 +50,7 @@ var (
 	storeWaiting   = desc("store_waiting_transitions", "Transitions that wait for the store.")
 	storeLost      = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
 	storeCommitAge = desc("store_commit_age_seconds", "For how long the store's commit under way has taken; 0 if no longer than 2 s.")
+	storeFailing   = desc("store_failing", "1 if the store refuses records, or if its commit under way has taken longer than 2 s.")
 	lateWakes      = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
 	score          = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
 	guards         = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
@@ -68,9 +70,9 @@ var (
 )
 
 var constant = []*prometheus.Desc{
-	serviceInstances, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
-	watchers, followers, storeWaiting, storeLost, storeCommitAge, lateWakes, lastLateWake, guards, score, overrides,
-	coverage, breakers, retries, retriesDenied, flooding, dropped, logDropped,
+	serviceInstances, serviceTrouble, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
+	watchers, followers, storeWaiting, storeLost, storeCommitAge, storeFailing, lateWakes, lastLateWake, guards, score,
+	overrides, coverage, breakers, retries, retriesDenied, flooding, dropped, logDropped,
 	xdsStreams, xdsBehind, xdsResponses, xdsRejections,
 }
 

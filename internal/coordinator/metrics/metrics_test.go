@@ -25,7 +25,7 @@ const golden = "testdata/exposition.txt"
 func someStats() Stats {
 	return Stats{
 		Watchers: 3, Followers: map[string]int{"report": 2, "grpc-poll": 1, "not a mode": 9},
-		QueueWaiting: 4, QueueLost: 5, CommitAge: 3 * time.Second, Guards: 2, Score: 3, Overrides: 7, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
+		QueueWaiting: 4, QueueLost: 5, CommitAge: 3 * time.Second, StoreFailing: true, Guards: 2, Score: 3, Overrides: 7, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
 		Coverage: 0.75, Breakers: map[string]int{"closed": 11, "open": 12, "not a state": 13}, Retries: 14, RetriesDenied: 15,
 		Flooding: 16, Dropped: 17, LogDropped: 18,
 		XDSStreams: map[string]int{"plain world": 19, "spill-over delta": 20}, XDSBehind: 21, XDSResponses: 22, XDSRejections: 23,
@@ -191,6 +191,33 @@ func TestHeld(t *testing.T) {
 		}
 		r.is(`meshhealth_held_instances{cause="flapping"} 1
 			meshhealth_held_instances{cause="guarded"} 0`, "meshhealth_held_instances")
+	})
+}
+
+// TestTrouble: a service in trouble has one series, with its cause and its root. The value is the
+// time of the status. The root of a service without another root is the service itself.
+func TestTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.mesh = mesh.New(health.MeshPolicy{Services: map[string]health.ServicePolicy{
+			"pay": {DependsOn: []string{"db"}}, "cart": {DependsOn: []string{"db"}},
+		}}, epoch, time.Now())
+		r.run(Config{})
+		r.apply(register("pay/a"), register("db/a"), register("cart/a"))
+		r.is("", "meshhealth_service_trouble_timestamp_seconds") // STARTING is no trouble
+		r.apply(report("pay/a", health.Serving, 0), report("db/a", health.Serving, 0), report("cart/a", health.Serving, 0))
+		r.is("", "meshhealth_service_trouble_timestamp_seconds")
+		r.after(time.Second)
+		r.apply(report("db/a", health.NotServing, health.CauseRefused))
+		r.after(1500 * time.Millisecond)
+		r.apply(report("pay/a", health.Degraded, health.CauseWarned), report("cart/a", health.Unknown, health.CauseTLS))
+		r.is(`meshhealth_service_trouble_timestamp_seconds{cause="failed",root="db",service="db",state="NOT_SERVING"} 9.46684801e+08
+			meshhealth_service_trouble_timestamp_seconds{cause="unconfirmed",root="db",service="cart",state="UNKNOWN"} 9.466848025e+08
+			meshhealth_service_trouble_timestamp_seconds{cause="warned",root="db",service="pay",state="DEGRADED"} 9.466848025e+08`,
+			"meshhealth_service_trouble_timestamp_seconds")
+		r.lints()
+		r.apply(deregister("pay/a"), report("cart/a", health.Maintenance, 0), report("db/a", health.Serving, 0))
+		r.is("", "meshhealth_service_trouble_timestamp_seconds")
 	})
 }
 

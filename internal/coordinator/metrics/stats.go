@@ -20,6 +20,9 @@ type Stats struct {
 	// CommitAge is the age of the commit in progress. It is 0 if no commit is in progress, or if
 	// the commit is at most 2 s old.
 	CommitAge time.Duration
+	// StoreFailing reports that the last commit has failed, or that the commit in progress is older
+	// than 2 s.
+	StoreFailing bool
 	// LateWakes is how often the owner of the mesh was late since the start. LateAt is the time at
 	// which the owner was late last; zero if never.
 	LateWakes uint64
@@ -69,6 +72,7 @@ func (s *Stats) collect(out sink) {
 	out.gauge(storeWaiting, float64(s.QueueWaiting))
 	out.counter(storeLost, float64(s.QueueLost))
 	out.gauge(storeCommitAge, s.CommitAge.Seconds())
+	out.gauge(storeFailing, number(s.StoreFailing))
 	out.counter(lateWakes, float64(s.LateWakes))
 	out.counter(logDropped, float64(s.LogDropped))
 	out.gauge(guards, float64(s.Guards))
@@ -84,6 +88,14 @@ func (s *Stats) collect(out sink) {
 	if !s.LateAt.IsZero() {
 		out.gauge(lastLateWake, float64(s.LateAt.UnixMilli())/1000)
 	}
+}
+
+// number returns the value of a metric that is 1 or 0.
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // collectWatch sends the series that describe how instances are followed.
