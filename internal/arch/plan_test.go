@@ -51,6 +51,7 @@ var plan = []row{
 	{path: "internal/explain", layer: judgement, only: []string{"health"}},
 	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain"}},
 	{path: "internal/routing", layer: judgement, only: []string{"health"}},
+	{path: "internal/selector", layer: judgement, only: []string{"health"}},
 	{path: "internal/wire", layer: shared},
 
 	{path: "internal/coordinator/core", layer: core},
