@@ -3,6 +3,7 @@ package selector
 import (
 	"fmt"
 	"strings"
+	"unicode"
 
 	"github.com/meshhealth/meshhealth/health"
 )
@@ -65,7 +66,7 @@ func parseCondition(text string) (condition, error) {
 	var c condition
 	rest := text
 	if after, ok := strings.CutPrefix(rest, "!"); ok {
-		c.negated, rest = true, strings.TrimLeft(after, " \t")
+		c.negated, rest = true, strings.TrimSpace(after)
 	}
 	key, value, compares := strings.Cut(rest, "=")
 	if !compares {
@@ -151,7 +152,7 @@ func split(text string) (parts []string, err error) {
 			if end > len(text) {
 				return nil, fmt.Errorf(`condition %q: is a value whose quotes are not closed; allowed: KEY="VALUE"`, strings.TrimSpace(text))
 			}
-			after := strings.TrimLeft(text[end:], " \t")
+			after := strings.TrimLeftFunc(text[end:], unicode.IsSpace)
 			if after != "" && after[0] != ',' {
 				return nil, fmt.Errorf(`condition %q: is a value with text after its quotes; allowed: KEY="VALUE"`, strings.TrimSpace(text))
 			}

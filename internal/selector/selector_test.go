@@ -72,7 +72,8 @@ func TestShared(t *testing.T) {
 func TestScopes(t *testing.T) {
 	_, entries := shared(t)
 	for _, scope := range []health.Scope{
-		{Service: "pay", Zone: "eu-2"}, {Zone: "eu-1"},
+		{Service: "pay", Zone: "eu-2"},
+		{Zone: "eu-1"},
 		health.Scope{}.WithLabels(map[string]string{"team": "core,web"}),
 		health.Scope{Service: "pay"}.WithLabels(map[string]string{"note": `say "hi", now`, "team": "core,web"}),
 		health.Scope{Zone: "eu-2"}.WithLabels(map[string]string{"note": ""}),
@@ -142,9 +143,9 @@ func FuzzParse(f *testing.F) {
 		if len(s.conditions) != 1 {
 			return
 		}
-		flipped := "!" + strings.TrimLeft(text, " \t\n\v\f\r\u0085\u00a0")
+		flipped := "!" + strings.TrimSpace(text)
 		if after, ok := strings.CutPrefix(flipped, "!!"); ok {
-			flipped = strings.TrimLeft(after, " \t")
+			flipped = after
 		}
 		n, err := Parse(flipped)
 		if err != nil || len(n.conditions) != 1 || n.conditions[0].negated == s.conditions[0].negated {
