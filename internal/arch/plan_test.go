@@ -50,6 +50,7 @@ var plan = []row{
 	{path: "internal/machine", layer: judgement, only: []string{"health"}},
 	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain"}},
 	{path: "internal/routing", layer: judgement, only: []string{"health"}},
+	{path: "internal/selector", layer: judgement, only: []string{"health"}},
 	{path: "internal/wire", layer: shared},
 
 	{path: "internal/coordinator/core", layer: core},
