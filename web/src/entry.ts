@@ -78,8 +78,10 @@ const kindOf = (service: string, instance: string): Kind => {
   return instance.startsWith("@") ? "service-zone" : "instance";
 };
 
-const causeOf = (c: CauseJson | undefined): string => (c === undefined || c === "CAUSE_UNKNOWN" ? "" : c.slice("CAUSE_".length).toLowerCase());
-const timeOf = (t: string | undefined): number => (t === undefined ? 0 : Date.parse(t) || 0);
+/** The cause without its prefix and in lower case, or empty. */
+export const causeOf = (c: CauseJson | undefined): string => (c === undefined || c === "CAUSE_UNKNOWN" ? "" : c.slice("CAUSE_".length).toLowerCase());
+/** A time in ms since 1970, or 0. */
+export const timeOf = (t: string | undefined): number => (t === undefined ? 0 : Date.parse(t) || 0);
 const none: never[] = [];
 const noLabels: Readonly<Record<string, string>> = {};
 
