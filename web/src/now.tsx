@@ -1,7 +1,7 @@
 // The page of the mesh as it is now: one sentence, the roots, the others in trouble, and all entries.
-import { signal } from "@preact/signals";
+import { signal, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { commonOf, type Shared } from "./common";
 import { countOf, sizeOf, upOf } from "./counts";
 import { type Entry, meshName, Status } from "./entry";
@@ -137,7 +137,9 @@ const Common = ({ mesh, matches }: { mesh: Mesh; matches: (e: Entry) => boolean 
   const kept = useRef<{ at: number; mesh: Mesh; matches: unknown; shared: readonly Shared[] }>(undefined);
   const now = performance.now();
   let k = kept.current;
-  if (!k || k.mesh !== mesh || k.matches !== matches || now - k.at > commonEvery) {
+  const again = useAgain();
+  if (k && k.mesh === mesh && k.matches === matches && now - k.at < commonEvery) again(commonEvery);
+  else {
     const instances = [...mesh.entries.values()].filter((e) => e.kind === "instance" && matches(e));
     k = kept.current = { at: now, mesh, matches, shared: commonOf(instances) };
   }
@@ -172,12 +174,28 @@ const useRows = (mesh: Mesh, q: string, matches: (e: Entry) => boolean): readonl
   const kept = useRef<{ mesh: Mesh; q: string; at: number; names: readonly string[] }>(undefined);
   const now = performance.now();
   let k = kept.current;
+  const again = useAgain();
   const held = document.querySelector(".tablebox:hover") !== null;
-  if (!k || k.mesh !== mesh || k.q !== q || (!held && now - k.at > orderEvery)) {
+  if (k && k.mesh === mesh && k.q === q && (held || now - k.at < orderEvery)) again(orderEvery);
+  else {
     const shown = q === "" ? (e: Entry) => e.kind === "service" : (e: Entry) => e.kind !== "mesh" && e.kind !== "coordinator" && matches(e);
     k = kept.current = { mesh, q, at: now, names: worstOf(mesh, shown).map((e) => e.name) };
   }
   return k.names;
+};
+
+/** Returns a function that renders the component once more after some ms, because what it shows may be old then. */
+const useAgain = (): ((ms: number) => void) => {
+  const renders = useSignal(0);
+  void renders.value;
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return (ms) => {
+    timer.current ??= setTimeout(() => {
+      timer.current = undefined;
+      renders.value++;
+    }, ms);
+  };
 };
 
 /** The panel with the explanation is open. */
