@@ -22,10 +22,10 @@ export const frames = (page, seconds) => page.evaluate((ms) => new Promise((reso
   requestAnimationFrame(step);
 }), seconds * 1000);
 
-/** The name and the status of each row that the page shows now. */
+/** The name and the status of each row that the page shows now, in the order of names. */
 export const rows = (page) => page.evaluate(() => [...document.querySelectorAll("tr[data-name]")].map((r) => ({
   name: r.dataset.name, status: /[A-Z_]{4,}/.exec(r.querySelector(".c-status")?.textContent ?? "")?.[0] ?? "", unconfirmed: /unconfirmed/.test(r.querySelector(".c-status")?.textContent ?? ""),
-})));
+})).sort((a, b) => (a.name < b.name ? -1 : 1)));
 
 /**
  * Records when the page has drawn a status of a row for the first time: the result resolves with the

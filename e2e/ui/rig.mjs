@@ -108,7 +108,7 @@ export const startCoordinator = async (t, args, at) => {
 
 /** Follows a coordinator with `meshhealth watch -o json`, beside the page: name → the entry as proto JSON. */
 export const startOracle = async (t, grpc) => {
-  const child = start(t, bin("meshhealth"), ["watch", "-o", "json", "--address", grpc]);
+  const child = start(t, bin("meshhealth"), ["watch", "-o", "json", "--coordinator", grpc]);
   const entries = new Map();
   createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => {
     const h = JSON.parse(line);

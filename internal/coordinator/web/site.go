@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"mime"
 	"net/http"
+	"net/url"
 	"path"
 	"strconv"
 	"strings"
@@ -134,9 +135,10 @@ func (s *site) asset(w http.ResponseWriter, r *http.Request) {
 	f.serve(w, r)
 }
 
-// enter redirects /ui to /ui/.
+// enter redirects /ui to /ui/, with the same query.
 func (s *site) enter(w http.ResponseWriter, r *http.Request) {
-	http.Redirect(w, r, s.prefix+"/ui/", http.StatusTemporaryRedirect)
+	to := url.URL{Path: s.prefix + "/ui/", RawQuery: r.URL.RawQuery}
+	http.Redirect(w, r, to.String(), http.StatusTemporaryRedirect)
 }
 
 func (f *file) serve(w http.ResponseWriter, r *http.Request) {
