@@ -108,6 +108,9 @@ func memberText(m *health.State) string {
 	if m.Unconfirmed {
 		text = joined("not confirmed now", text)
 	}
+	if text == "" {
+		text = "it is " + m.Status.String()
+	}
 	return text
 }
 

@@ -62,10 +62,11 @@ func (b *explainer) fault() {
 	if b.view == nil || b.view.Reach.Fault.Count == 0 {
 		return
 	}
-	f, cause := &b.view.Reach.Fault, b.s.Cause
+	f := &b.view.Reach.Fault
 	w := faultWords[f.Kind]
-	if f.Kind != mesh.EventConfig {
-		cause = w.cause
+	cause := w.cause
+	if f.Cause != health.CauseNone {
+		cause = f.Cause
 	}
 	b.add(Evidence{
 		Source: "reach", Status: w.status, Cause: cause, Text: joined(b.s.Spec.Address+" "+w.text, f.Reason), At: f.Last, Count: f.Count,
@@ -125,7 +126,8 @@ func (b *explainer) received() {
 		return
 	}
 	r := &b.view.Reported
-	if r.At.IsZero() {
+	failed := b.view.Reach.Fault.Kind == mesh.EventFailed && r.In == health.NotServing // the fault says it
+	if r.At.IsZero() || failed {
 		return
 	}
 	e := Evidence{Source: "reported", Status: r.In, Cause: r.In.Cause(), Text: fmt.Sprintf("it reported %s, by %s", r.In, r.Source), At: r.At}

@@ -84,16 +84,22 @@ func (b *explainer) sayEvidence() {
 		case isCheck(e):
 			b.sentence("%s", checkSentence(e))
 		default:
-			text := capital(e.Text)
-			if e.Count > 1 {
-				text += fmt.Sprintf(" (%d times in a row)", e.Count)
-			}
-			if !e.At.IsZero() && !strings.HasPrefix(e.Source, dependency) {
-				text += fmt.Sprintf(", %s ago", b.since(e.At))
-			}
-			b.sentence("%s", text)
+			b.sentence("%s", capital(e.Text)+b.when(e))
 		}
 	}
+}
+
+// when returns in parentheses how often and when evidence came.
+func (b *explainer) when(e *Evidence) string {
+	switch timed := !e.At.IsZero() && !strings.HasPrefix(e.Source, dependency); {
+	case timed && e.Count > 1:
+		return fmt.Sprintf(" (%d times in a row, the last time %s ago)", e.Count, b.since(e.At))
+	case timed:
+		return fmt.Sprintf(" (%s ago)", b.since(e.At))
+	case e.Count > 1:
+		return fmt.Sprintf(" (%d times in a row)", e.Count)
+	}
+	return ""
 }
 
 // dependency begins the source of evidence about a dependency.
@@ -160,6 +166,8 @@ func (b *explainer) changeSentence(c *Change) string {
 		what = "it is removed"
 	case c.Unconfirmed:
 		what = "it is " + c.To.String() + " and unconfirmed"
+	case b.s.Unconfirmed && c.To == b.s.Status && c.Unless == "":
+		what = "it is confirmed as " + statusWithCause(c.To, c.Cause)
 	}
 	text := capital(what)
 	if !c.At.IsZero() {

@@ -112,6 +112,7 @@ type ReachView struct {
 // Fault describes faults of one kind in a row. Count is 0 if there is none.
 type Fault struct {
 	Kind        EventKind
+	Cause       health.Cause // CauseNone if Kind says it
 	Count       int
 	First, Last time.Time
 	Reason      string
@@ -271,7 +272,9 @@ func (in *instance) inspectReach(t turn, l LayerView) ReachView {
 	v := ReachView{
 		LayerView: l, State: ReachState(r.state), Pushed: r.pushed(), Excused: excused(t.spec, &in.report),
 		NotAsked: r.notAsked, OverForgiven: r.overForgiven, AnsweredAt: t.timeOrZero(n.answered),
-		Fault: Fault{Kind: n.fault.kind, Count: n.fault.count, First: t.timeOrZero(n.fault.first), Last: t.timeOrZero(n.fault.last), Reason: n.fault.reason},
+		Fault: Fault{
+			Kind: n.fault.kind, Cause: n.fault.cause, Count: n.fault.count, First: t.timeOrZero(n.fault.first), Last: t.timeOrZero(n.fault.last), Reason: n.fault.reason,
+		},
 	}
 	switch {
 	case v.NotAsked && r.state == reachHeard:

@@ -199,7 +199,8 @@ func (f *future) until(before outcome) (at moment, trigger Trigger, ok bool) {
 func (m *Mesh) prospects(e *env, in *instance) []Prospect {
 	all := m.timedProspects(e, in)
 	for _, p := range m.eventProspects(e, in) {
-		if !slices.ContainsFunc(all, func(q Prospect) bool { return q.Trigger >= TriggerAnswer && q.To == p.To && q.Cause == p.Cause && q.At.Equal(p.At) }) {
+		same := func(q Prospect) bool { return q.To == p.To && q.Cause == p.Cause && q.At.Equal(p.At) }
+		if !slices.ContainsFunc(all, same) {
 			all = append(all, p)
 		}
 	}
