@@ -105,6 +105,9 @@ func (b *explainer) worstMembers() {
 // memberText returns why a member has its status.
 func memberText(m *health.State) string {
 	text := joined(wordsOf(m.Cause), m.Reason)
+	if c := m.Counts; c != nil {
+		text = joined(text, fmt.Sprintf("%d of %d routable", c.Of(health.Serving)+c.Of(health.Degraded), c.Total()))
+	}
 	if m.Unconfirmed {
 		text = joined("not confirmed now", text)
 	}

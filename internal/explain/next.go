@@ -90,7 +90,7 @@ func memberTurns(p *mesh.Prospect) string {
 	case p.Removed:
 		return p.Member.String() + " is removed"
 	case p.MemberTrigger == mesh.TriggerGrace:
-		return p.Member.String() + " counts from then on"
+		return fmt.Sprintf("%s, which counts from then on, is still %s", p.Member, p.MemberTo)
 	case p.Unconfirmed:
 		return fmt.Sprintf("%s is %s and unconfirmed", p.Member, p.MemberTo)
 	}

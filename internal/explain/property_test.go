@@ -67,7 +67,7 @@ func (s *script) apply(ev *mesh.Event) { s.mesh.Apply(nil, transcript.At(s.now),
 // and what may follow is ordered by time.
 func TestNothingHidden(t *testing.T) {
 	chains := 0
-	for seed := range uint64(60) {
+	for seed := range uint64(25) {
 		s := randomWorld(seed)
 		r := rand.New(rand.NewPCG(seed, 4))
 		hidden := map[string]bool{}
