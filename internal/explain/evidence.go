@@ -3,7 +3,6 @@ package explain
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/mesh"
@@ -89,11 +88,6 @@ func (b *explainer) identity() {
 	if s.Unproved {
 		b.say("reach", "the process that answers at %s has not proved that it is the registered one", s.Spec.Address)
 	}
-}
-
-// say adds evidence that is a text only.
-func (b *explainer) say(source, format string, args ...any) {
-	b.add(Evidence{Source: source, Text: fmt.Sprintf(format, args...)})
 }
 
 // source adds evidence about how the coordinator receives the status.
@@ -193,6 +187,3 @@ func Route(s *health.State) string {
 	}
 	return text
 }
-
-// since returns how long ago t was, as a text.
-func (b *explainer) since(t time.Time) string { return brief(b.input.Now.Sub(t)) }

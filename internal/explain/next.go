@@ -168,11 +168,3 @@ func (b *explainer) more(n int, to health.Status) string {
 	}
 	return fmt.Sprintf("%d more %ss become %s", n, noun, to)
 }
-
-// statusWithCause returns a status, with its cause if the status does not say it.
-func statusWithCause(s health.Status, c health.Cause) string {
-	if c == health.CauseNone || c == s.Cause() {
-		return s.String()
-	}
-	return s.String() + " (" + c.String() + ")"
-}

@@ -237,7 +237,9 @@ func (s *script) override(l *transcript.Line) *mesh.Event {
 
 func (s *script) explain(id health.ID, l *transcript.Line) string {
 	hidden := strings.Split(l.Text("hidden"), ",")
-	v, e, ok := s.explained(id, func(id health.ID) bool { return !slices.Contains(hidden, id.Service) && !slices.Contains(hidden, id.String()) })
+	v, e, ok := s.explained(id, func(id health.ID) bool {
+		return !slices.Contains(hidden, id.Service) && !slices.Contains(hidden, id.String())
+	})
 	if !ok {
 		return "unknown\n"
 	}

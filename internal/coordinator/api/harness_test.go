@@ -28,7 +28,7 @@ type setup struct {
 	store        store.Store
 	maxInstances int
 	policy       health.MeshPolicy // of the registry
-	routing      bool // true if the server serves xDS clients
+	routing      bool              // true if the server serves xDS clients
 	// client are the credentials of the world's own client.
 	client credentials.TransportCredentials
 }
