@@ -13,6 +13,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/explain"
 	"github.com/meshhealth/meshhealth/internal/mesh"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -187,4 +188,26 @@ func TestExplainWithoutTheMesh(t *testing.T) {
 			t.Errorf("%v", e)
 		}
 	})
+}
+
+// TestExplainBounds: every text of an answer is cut and has no control characters.
+func TestExplainBounds(t *testing.T) {
+	long := strings.Repeat("x\x1b", 4*wire.MaxText)
+	e := &explain.Explanation{
+		Sentences: []string{long}, Layers: []explain.Layer{{Detail: long}}, Evidence: []explain.Evidence{{Source: long, Text: long, Count: -1}},
+		Chain: []explain.Link{{Reason: long}}, Next: []explain.Change{{If: long, Unless: long}},
+	}
+	resp := explainResponse(&health.State{}, time.Now(), e)
+	n := resp.GetNext()[0]
+	for _, text := range []string{
+		resp.GetSentences()[0], resp.GetLayers()[0].GetDetail(), resp.GetEvidence()[0].GetSource(), resp.GetEvidence()[0].GetText(),
+		resp.GetChain()[0].GetReason(), n.GetIf(), n.GetUnless(),
+	} {
+		if len(text) > wire.MaxText || strings.Contains(text, "\x1b") || text == "" {
+			t.Errorf("%d bytes: %.20q", len(text), text)
+		}
+	}
+	if n.GetAt() != nil || n.GetIn() != nil || resp.GetEvidence()[0].GetAge() != nil || resp.GetEvidence()[0].GetCount() != 0 {
+		t.Errorf("%v", resp)
+	}
 }
