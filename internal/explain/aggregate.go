@@ -3,7 +3,6 @@ package explain
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/meshhealth/meshhealth/health"
 )
@@ -35,7 +34,7 @@ func (b *explainer) unheard() {
 		return
 	}
 	text := "it is at best DEGRADED, because no status was received from some instances since they registered"
-	names := b.named(func(m *health.State) bool {
+	names := namesOf(b.input.Members, func(m *health.State) bool {
 		return m.Unheard && m.Status != health.Draining && m.Status != health.Maintenance
 	})
 	if names != "" {
@@ -53,7 +52,7 @@ func (b *explainer) meshRule() {
 	switch {
 	case c.Rule == health.Worst || b.s.ID.Service != health.MeshName:
 	case c.CriticalDown > 0:
-		names := b.named(func(m *health.State) bool {
+		names := namesOf(b.input.Members, func(m *health.State) bool {
 			return m.Counts != nil && m.Counts.Critical && m.Status == health.NotServing
 		})
 		if names == "" { // the caller may not see them
@@ -62,30 +61,10 @@ func (b *explainer) meshRule() {
 		}
 		b.say("rule", "it is NOT_SERVING because these critical services are: %s", names)
 	default:
-		if critical := b.named(func(m *health.State) bool { return m.Counts != nil && m.Counts.Critical }); critical != "" {
+		if critical := namesOf(b.input.Members, func(m *health.State) bool { return m.Counts != nil && m.Counts.Critical }); critical != "" {
 			b.say("rule", "it becomes NOT_SERVING if one of these critical services does: %s", critical)
 		}
 	}
-}
-
-// named returns the names of the members for which the function include returns true, at most
-// maxNamed of them.
-func (b *explainer) named(include func(*health.State) bool) string {
-	var names []string
-	for i := range b.input.Members {
-		if m := &b.input.Members[i]; include(m) {
-			name := m.ID.String()
-			if m.Cause != health.CauseNone && m.Cause != m.Status.Cause() {
-				name += " (" + m.Cause.String() + ")"
-			}
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	if more := len(names) - maxNamed; more > 0 {
-		names = append(names[:maxNamed], fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(names, ", ")
 }
 
 // worstMembers adds the worst members that are not SERVING.
@@ -105,8 +84,14 @@ func (b *explainer) worstMembers() {
 // memberText returns why a member has its status.
 func memberText(m *health.State) string {
 	text := joined(wordsOf(m.Cause), m.Reason)
+	if c := m.Counts; c != nil {
+		text = joined(text, fmt.Sprintf("%d of %d routable", c.Of(health.Serving)+c.Of(health.Degraded), c.Total()))
+	}
 	if m.Unconfirmed {
 		text = joined("not confirmed now", text)
+	}
+	if text == "" {
+		text = "it is " + m.Status.String()
 	}
 	return text
 }

@@ -78,23 +78,23 @@ func (b *explainer) mostAffecting() (health.State, bool) {
 // chainOfService returns the way from the root of a service to the service.
 func (b *explainer) chainOfService(s *health.State) []Link {
 	if _, inZone := s.ID.Zone(); inZone || !b.visible(s.Root) {
-		return []Link{b.rootLink(s)}
+		return []Link{b.serviceLink(s, EdgeNone)}
 	}
 	root, _ := b.input.Find(health.ID{Service: s.Root})
-	chain := []Link{b.rootLink(&root)}
+	chain := []Link{b.serviceLink(&root, EdgeNone)}
 	path := b.path(s.ID.Service, s.Root, false)
 	if path == nil {
 		path = b.path(s.ID.Service, s.Root, true)
 	}
 	if path == nil { // services between them are not shown, or the dependencies have changed
-		return append(chain, linkOf(s, EdgeNone))
+		return append(chain, b.serviceLink(s, EdgeNone))
 	}
 	for _, step := range path {
 		state := *s
 		if step.service != s.ID.Service {
 			state, _ = b.input.Find(health.ID{Service: step.service})
 		}
-		chain = append(chain, linkOf(&state, step.edge))
+		chain = append(chain, b.serviceLink(&state, step.edge))
 	}
 	return chain
 }
@@ -142,10 +142,10 @@ func (b *explainer) path(service, root string, soft bool) []step {
 	return nil
 }
 
-// rootLink returns the first link of a chain. An aggregate has no reason, so the link has that of its
-// worst member.
-func (b *explainer) rootLink(s *health.State) Link {
-	l := linkOf(s, EdgeNone)
+// serviceLink returns the link of a service. A service has no reason, so the link has that of its worst
+// member.
+func (b *explainer) serviceLink(s *health.State, e Edge) Link {
+	l := linkOf(s, e)
 	_, inZone := s.ID.Zone()
 	if b.input.Worst == nil || inZone || s.ID.Instance != "" {
 		return l

@@ -3,7 +3,6 @@ package explain
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/mesh"
@@ -62,10 +61,11 @@ func (b *explainer) fault() {
 	if b.view == nil || b.view.Reach.Fault.Count == 0 {
 		return
 	}
-	f, cause := &b.view.Reach.Fault, b.s.Cause
+	f := &b.view.Reach.Fault
 	w := faultWords[f.Kind]
-	if f.Kind != mesh.EventConfig {
-		cause = w.cause
+	cause := w.cause
+	if f.Cause != health.CauseNone {
+		cause = f.Cause
 	}
 	b.add(Evidence{
 		Source: "reach", Status: w.status, Cause: cause, Text: joined(b.s.Spec.Address+" "+w.text, f.Reason), At: f.Last, Count: f.Count,
@@ -88,11 +88,6 @@ func (b *explainer) identity() {
 	if s.Unproved {
 		b.say("reach", "the process that answers at %s has not proved that it is the registered one", s.Spec.Address)
 	}
-}
-
-// say adds evidence that is a text only.
-func (b *explainer) say(source, format string, args ...any) {
-	b.add(Evidence{Source: source, Text: fmt.Sprintf(format, args...)})
 }
 
 // source adds evidence about how the coordinator receives the status.
@@ -125,7 +120,8 @@ func (b *explainer) received() {
 		return
 	}
 	r := &b.view.Reported
-	if r.At.IsZero() {
+	failed := b.view.Reach.Fault.Kind == mesh.EventFailed && r.In == health.NotServing // the fault says it
+	if r.At.IsZero() || failed {
 		return
 	}
 	e := Evidence{Source: "reported", Status: r.In, Cause: r.In.Cause(), Text: fmt.Sprintf("it reported %s, by %s", r.In, r.Source), At: r.At}
@@ -191,6 +187,3 @@ func Route(s *health.State) string {
 	}
 	return text
 }
-
-// since returns how long ago t was, as a text.
-func (b *explainer) since(t time.Time) string { return brief(b.input.Now.Sub(t)) }

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"strings"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -128,40 +129,7 @@ type Change struct {
 	Unless string
 }
 
-// Explain explains the state s.
-func Explain(s *health.State, input *Input) Explanation {
-	b := &explainer{s: s, input: input}
-	if input.Inspection != nil {
-		b.view = input.Inspection.Instance
-	}
-	b.explainLayers()
-	switch {
-	case s.Spec != nil:
-		b.instance()
-	case s.Counts != nil:
-		b.aggregate()
-	}
-	b.findChain()
-	b.findNext()
-	b.out.Evidence = b.out.Evidence[:min(len(b.out.Evidence), maxEvidence)]
-	b.saySentences()
-	return b.out
-}
+// dependency begins the source of evidence about a dependency.
+const dependency = "dependency "
 
-type explainer struct {
-	s     *health.State
-	input *Input
-	view  *mesh.InstanceView // nil for an aggregate, and without an inspection
-	out   Explanation
-}
-
-func (b *explainer) may(id health.ID) bool { return b.input.May == nil || b.input.May(id) }
-
-func (b *explainer) policy(service string) health.ServicePolicy {
-	if b.input.Policy == nil {
-		return health.ServicePolicy{}
-	}
-	return b.input.Policy(service)
-}
-
-func (b *explainer) add(e Evidence) { b.out.Evidence = append(b.out.Evidence, e) }
+func isCheck(e *Evidence) bool { return !e.member && strings.HasPrefix(e.Source, "check ") }

@@ -90,7 +90,7 @@ func memberTurns(p *mesh.Prospect) string {
 	case p.Removed:
 		return p.Member.String() + " is removed"
 	case p.MemberTrigger == mesh.TriggerGrace:
-		return p.Member.String() + " counts from then on"
+		return fmt.Sprintf("%s, which counts from then on, is still %s", p.Member, p.MemberTo)
 	case p.Unconfirmed:
 		return fmt.Sprintf("%s is %s and unconfirmed", p.Member, p.MemberTo)
 	}
@@ -167,12 +167,4 @@ func (b *explainer) more(n int, to health.Status) string {
 		return fmt.Sprintf("1 more %s becomes %s", noun, to)
 	}
 	return fmt.Sprintf("%d more %ss become %s", n, noun, to)
-}
-
-// statusWithCause returns a status, with its cause if the status does not say it.
-func statusWithCause(s health.Status, c health.Cause) string {
-	if c == health.CauseNone || c == s.Cause() {
-		return s.String()
-	}
-	return s.String() + " (" + c.String() + ")"
 }

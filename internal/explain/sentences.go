@@ -3,8 +3,7 @@ package explain
 import (
 	"fmt"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"time"
 
 	"github.com/meshhealth/meshhealth/health"
 )
@@ -12,37 +11,49 @@ import (
 // maxNextSaid is the largest number of future changes in the sentences.
 const maxNextSaid = 3
 
-// saySentences makes the sentences from the other fields. No other code makes sentences.
-func (b *explainer) saySentences() {
-	b.first()
-	b.override()
-	if b.s.Spec != nil {
-		b.sayEvidence()
-		b.rootOfInstance()
-	} else if b.s.Counts != nil {
-		b.sayAggregate()
+// sentencesOf makes the sentences from the state s and the other fields of its explanation e. No other
+// code makes sentences.
+func sentencesOf(s *health.State, input *Input, e *Explanation) []string {
+	w := &writer{s: s, input: input, e: e}
+	w.first()
+	w.override()
+	if s.Spec != nil {
+		w.evidence(e.Evidence)
+		w.rootOfInstance()
+	} else if s.Counts != nil {
+		w.aggregate()
 	}
-	b.sayNext()
-	b.out.Sentences = b.out.Sentences[:min(len(b.out.Sentences), maxSentences)]
+	w.next()
+	return w.sentences[:min(len(w.sentences), maxSentences)]
 }
 
-func (b *explainer) sentence(format string, args ...any) {
-	b.out.Sentences = append(b.out.Sentences, fmt.Sprintf(format, args...)+".")
+// writer writes the sentences of one explanation.
+type writer struct {
+	s         *health.State
+	input     *Input
+	e         *Explanation
+	sentences []string
 }
+
+func (w *writer) add(format string, args ...any) {
+	w.sentences = append(w.sentences, fmt.Sprintf(format, args...)+".")
+}
+
+func (w *writer) since(t time.Time) string { return brief(w.input.Now.Sub(t)) }
 
 // first says the status, its age and its cause.
-func (b *explainer) first() {
-	s := b.s
-	text := fmt.Sprintf("%s is %s for %s", nameOf(s), s.Status, b.since(s.Since))
+func (w *writer) first() {
+	s := w.s
+	text := fmt.Sprintf("%s is %s for %s", nameOf(s), s.Status, w.since(s.Since))
 	if words := wordsOf(s.Cause); words != "" {
 		text += ": " + words
 	}
 	if s.Reason != "" && s.Override == nil && !s.Stranger {
 		text += ": " + s.Reason
 	}
-	b.sentence("%s", text)
+	w.add("%s", text)
 	if first := s.FirstFailure; !first.IsZero() && s.Since.Sub(first).Seconds() >= 1 {
-		b.sentence("The failure began %s ago", b.since(first))
+		w.add("The failure began %s ago", w.since(first))
 	}
 }
 
@@ -64,42 +75,43 @@ func nameOf(s *health.State) string {
 }
 
 // override says who has forced the status, and which status the instance has without the override.
-func (b *explainer) override() {
-	o := b.s.Override
+func (w *writer) override() {
+	o := w.s.Override
 	if o == nil {
 		return
 	}
-	b.sentence("%s forced this status %s ago, for the scope %s: %s", authorOr(o.Author), b.since(o.SetAt), o.Scope, o.Reason)
-	b.sentence("Without the override it would be %s", b.s.Judged)
+	w.add("%s forced this status %s ago, for the scope %s: %s", authorOr(o.Author), w.since(o.SetAt), o.Scope, o.Reason)
+	w.add("Without the override it would be %s", w.s.Judged)
 	if !o.ExpiresAt.IsZero() {
-		b.sentence("The override ends in %s", brief(o.ExpiresAt.Sub(b.input.Now)))
+		w.add("The override ends in %s", brief(o.ExpiresAt.Sub(w.input.Now)))
 	}
 }
 
-// sayEvidence says all evidence except the members of an aggregate.
-func (b *explainer) sayEvidence() {
-	for i := range b.out.Evidence {
-		switch e := &b.out.Evidence[i]; {
+// evidence says evidence. Other sentences name the members of an aggregate.
+func (w *writer) evidence(all []Evidence) {
+	for i := range all {
+		switch e := &all[i]; {
 		case e.member:
 		case isCheck(e):
-			b.sentence("%s", checkSentence(e))
+			w.add("%s", checkSentence(e))
 		default:
-			text := capital(e.Text)
-			if e.Count > 1 {
-				text += fmt.Sprintf(" (%d times in a row)", e.Count)
-			}
-			if !e.At.IsZero() && !strings.HasPrefix(e.Source, dependency) {
-				text += fmt.Sprintf(", %s ago", b.since(e.At))
-			}
-			b.sentence("%s", text)
+			w.add("%s", capital(e.Text)+w.when(e))
 		}
 	}
 }
 
-// dependency begins the source of evidence about a dependency.
-const dependency = "dependency "
-
-func isCheck(e *Evidence) bool { return !e.member && strings.HasPrefix(e.Source, "check ") }
+// when returns in parentheses how often and when evidence came.
+func (w *writer) when(e *Evidence) string {
+	switch timed := !e.At.IsZero() && !strings.HasPrefix(e.Source, dependency); {
+	case timed && e.Count > 1:
+		return fmt.Sprintf(" (%d times in a row, the last time %s ago)", e.Count, w.since(e.At))
+	case timed:
+		return fmt.Sprintf(" (%s ago)", w.since(e.At))
+	case e.Count > 1:
+		return fmt.Sprintf(" (%d times in a row)", e.Count)
+	}
+	return ""
+}
 
 // checkSentence says what is wrong with a check.
 func checkSentence(e *Evidence) string {
@@ -111,77 +123,64 @@ func checkSentence(e *Evidence) string {
 }
 
 // rootOfInstance says which service is the root of the failure of the instance's service.
-func (b *explainer) rootOfInstance() {
-	if chain := b.out.Chain; len(chain) > 1 {
-		b.sentence("The root of the failure of its service is %s", chain[0].ID)
+func (w *writer) rootOfInstance() {
+	if chain := w.e.Chain; len(chain) > 1 {
+		w.add("The root of the failure of its service is %s", chain[0].ID)
 	}
 }
 
-// sayAggregate says the rule of an aggregate, its members by status, its root and its dependencies.
-func (b *explainer) sayAggregate() {
-	all := b.out.Evidence
+// aggregate says the rule of an aggregate, its members by status, its root and its dependencies.
+func (w *writer) aggregate() {
+	all := w.e.Evidence
 	rules := 0
 	for rules < len(all) && all[rules].Source == "rule" {
 		rules++
 	}
-	b.out.Evidence = all[:rules]
-	b.sayEvidence()
+	w.evidence(all[:rules])
 	for _, status := range []health.Status{health.NotServing, health.Unknown, health.Degraded, health.Maintenance, health.Draining, health.Starting} {
-		if names := b.named(func(m *health.State) bool { return m.Status == status }); names != "" {
-			b.sentence("%s: %s", status, names)
+		if names := namesOf(w.input.Members, func(m *health.State) bool { return m.Status == status }); names != "" {
+			w.add("%s: %s", status, names)
 		}
 	}
-	if chain := b.out.Chain; len(chain) > 1 && chain[0].ID.Instance == "" && b.s.Root == chain[0].ID.Service {
-		b.sentence("The root of the failure is %s, which is %s for %s", chain[0].ID, chain[0].Status, b.since(chain[0].Since))
+	if chain := w.e.Chain; len(chain) > 1 && chain[0].ID.Instance == "" && w.s.Root == chain[0].ID.Service {
+		w.add("The root of the failure is %s, which is %s for %s", chain[0].ID, chain[0].Status, w.since(chain[0].Since))
 	}
-	b.out.Evidence = all[rules:]
-	b.sayEvidence()
-	b.out.Evidence = all
-	if n := b.s.Affected; n > 0 {
-		b.sentence("It is the root of the failure of %d services", n)
+	w.evidence(all[rules:])
+	if n := w.s.Affected; n > 0 {
+		w.add("It is the root of the failure of %d services", n)
 	}
 }
 
-// sayNext says the first changes that may follow.
-func (b *explainer) sayNext() {
-	if b.s.Override != nil {
+// next says the first changes that may follow.
+func (w *writer) next() {
+	if w.s.Override != nil {
 		return
 	}
-	for i := range b.out.Next[:min(len(b.out.Next), maxNextSaid)] {
-		b.sentence("%s", b.changeSentence(&b.out.Next[i]))
+	for i := range w.e.Next[:min(len(w.e.Next), maxNextSaid)] {
+		w.add("%s", w.change(&w.e.Next[i]))
 	}
 }
 
-// changeSentence says one change that may follow.
-func (b *explainer) changeSentence(c *Change) string {
+// change says one change that may follow.
+func (w *writer) change(c *Change) string {
 	what := "it becomes " + statusWithCause(c.To, c.Cause)
 	switch {
 	case c.Removed:
 		what = "it is removed"
 	case c.Unconfirmed:
 		what = "it is " + c.To.String() + " and unconfirmed"
+	case w.s.Unconfirmed && c.To == w.s.Status && c.Unless == "":
+		what = "it is confirmed as " + statusWithCause(c.To, c.Cause)
 	}
 	text := capital(what)
 	if !c.At.IsZero() {
-		text = "In " + brief(c.At.Sub(b.input.Now)) + " " + what
+		text = "In " + brief(c.At.Sub(w.input.Now)) + " " + what
 	}
 	if c.If != "" {
 		text += " if " + c.If
 	}
 	if c.Unless != "" {
 		text += ", unless " + c.Unless
-	}
-	return text
-}
-
-// capital returns a text with an upper-case first letter, if it begins with a word. The address of an
-// instance stays as it is.
-func capital(text string) string {
-	for _, word := range []string{"it", "its", "no", "of", "this", "the", "another", "if", "routing"} {
-		if strings.HasPrefix(text, word+" ") {
-			r, n := utf8.DecodeRuneInString(text)
-			return string(unicode.ToUpper(r)) + text[n:]
-		}
 	}
 	return text
 }

@@ -1,8 +1,12 @@
 package explain
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/meshhealth/meshhealth/health"
 )
@@ -20,6 +24,46 @@ func joined(a, b string) string {
 		return a + b
 	}
 	return a + ": " + b
+}
+
+// namesOf returns the names of the members for which the function include returns true, at most
+// maxNamed of them.
+func namesOf(members []health.State, include func(*health.State) bool) string {
+	var names []string
+	for i := range members {
+		if m := &members[i]; include(m) {
+			name := m.ID.String()
+			if m.Cause != health.CauseNone && m.Cause != m.Status.Cause() {
+				name += " (" + m.Cause.String() + ")"
+			}
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if more := len(names) - maxNamed; more > 0 {
+		names = append(names[:maxNamed], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// statusWithCause returns a status, with its cause if the status does not say it.
+func statusWithCause(s health.Status, c health.Cause) string {
+	if c == health.CauseNone || c == s.Cause() {
+		return s.String()
+	}
+	return s.String() + " (" + c.String() + ")"
+}
+
+// capital returns a text with an upper-case first letter, if it begins with a word. The address of an
+// instance stays as it is.
+func capital(text string) string {
+	for _, word := range []string{"it", "its", "no", "of", "this", "the", "another", "if", "routing"} {
+		if strings.HasPrefix(text, word+" ") {
+			r, n := utf8.DecodeRuneInString(text)
+			return string(unicode.ToUpper(r)) + text[n:]
+		}
+	}
+	return text
 }
 
 // brief returns a duration as text, rounded to seconds.

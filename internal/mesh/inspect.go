@@ -112,6 +112,7 @@ type ReachView struct {
 // Fault describes faults of one kind in a row. Count is 0 if there is none.
 type Fault struct {
 	Kind        EventKind
+	Cause       health.Cause // CauseNone if Kind says it
 	Count       int
 	First, Last time.Time
 	Reason      string
@@ -184,24 +185,31 @@ const MaxMembers = 32
 // unknown. For a service, members are the instances whose deadlines Inspect includes; it uses at
 // most MaxMembers of them. Inspect changes nothing, and its cost does not grow with the mesh.
 func (m *Mesh) Inspect(id health.ID, now time.Time, members []health.ID) (v Inspection, ok bool) {
-	e := m.env
-	e.setNow(now)
 	v.At = now
 	if v.State, ok = m.State(id); !ok {
 		return Inspection{}, false
 	}
+	i := &inspector{mesh: m, env: m.env}
+	i.setNow(now)
 	if in := m.instances[id]; in != nil {
-		v.Instance = m.inspectInstance(&e, in)
-		v.Next = m.prospects(&e, in)
+		v.Instance = i.instance(in)
+		v.Next = i.prospects(in)
 		return v, true
 	}
-	v.Next = m.prospectsOfAggregate(&e, id, members[:min(len(members), MaxMembers)])
+	v.Next = i.prospectsOfAggregate(id, members[:min(len(members), MaxMembers)])
 	return v, true
 }
 
-// inspectInstance runs the layers of an instance again, without changing them.
-func (m *Mesh) inspectInstance(e *env, in *instance) *InstanceView {
-	t := in.turn(e)
+// inspector reads a mesh for one inspection. It must not change the mesh. Its env is a copy of that
+// of the mesh, with the time of the inspection.
+type inspector struct {
+	env
+	mesh *Mesh
+}
+
+// instance runs the layers of an instance again, without changing them.
+func (i *inspector) instance(in *instance) *InstanceView {
+	t := in.turn(&i.env)
 	reported := in.report.apply()
 	reach := in.reach.apply(t, reported, &in.report)
 	guarded := in.guard.apply(t, reach, reported, &in.reach, &in.report)
@@ -216,7 +224,7 @@ func (m *Mesh) inspectInstance(e *env, in *instance) *InstanceView {
 		Reported: in.inspectReported(t, layerView(received, reported)),
 		Reach:    in.inspectReach(t, layerView(reported.status, reach)),
 		Lease:    in.inspectLease(t),
-		Guard:    m.inspectGuard(t, in, layerView(reach.status, guarded)),
+		Guard:    i.guard(t, in, layerView(reach.status, guarded)),
 		Damping:  in.inspectDamping(t, layerView(guarded.status, damped)),
 		Override: in.inspectOverride(layerView(damped.status, forced)),
 	}
@@ -271,7 +279,9 @@ func (in *instance) inspectReach(t turn, l LayerView) ReachView {
 	v := ReachView{
 		LayerView: l, State: ReachState(r.state), Pushed: r.pushed(), Excused: excused(t.spec, &in.report),
 		NotAsked: r.notAsked, OverForgiven: r.overForgiven, AnsweredAt: t.timeOrZero(n.answered),
-		Fault: Fault{Kind: n.fault.kind, Count: n.fault.count, First: t.timeOrZero(n.fault.first), Last: t.timeOrZero(n.fault.last), Reason: n.fault.reason},
+		Fault: Fault{
+			Kind: n.fault.kind, Cause: n.fault.cause, Count: n.fault.count, First: t.timeOrZero(n.fault.first), Last: t.timeOrZero(n.fault.last), Reason: n.fault.reason,
+		},
 	}
 	switch {
 	case v.NotAsked && r.state == reachHeard:
@@ -292,10 +302,9 @@ func (in *instance) inspectLease(t turn) LeaseView {
 	}
 }
 
-func (m *Mesh) inspectGuard(t turn, in *instance, l LayerView) GuardView {
+func (i *inspector) guard(t turn, in *instance, l LayerView) GuardView {
 	v := GuardView{LayerView: l}
-	g := m.guards.covering(t.spec.Zone)
-	if g != nil {
+	if g := i.mesh.guards.covering(t.spec.Zone); g != nil {
 		v.State, v.Guard, v.ExpiresAt, v.Since = GuardTripped, g.view(), t.timeOrZero(g.limit.at), g.since
 	}
 	if in.guard.held {

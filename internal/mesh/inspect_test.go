@@ -30,7 +30,7 @@ func oneInstance(seed uint64) []wake {
 // announced, at the announced times.
 func TestProspectsComeTrue(t *testing.T) {
 	checked := map[Trigger]int{}
-	for seed := range uint64(4000) {
+	for seed := range uint64(3000) {
 		p := fuzzPolicy(byte(seed))
 		p.GuardMin = -1
 		if seed%4 == 0 {
@@ -116,7 +116,7 @@ func statusesOf(m *Mesh, id health.ID, now time.Time, n int) []Prospect {
 
 // TestInspectChangesNothing: the same history gives the same changes with inspections between them.
 func TestInspectChangesNothing(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		data := make([]byte, 3*60)
 		for i := range data {

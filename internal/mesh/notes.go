@@ -22,7 +22,8 @@ type notes struct {
 // faultNote describes the last faults of one kind. It is empty after a valid answer.
 type faultNote struct {
 	kind        EventKind
-	count       int // number of faults of this kind in a row
+	cause       health.Cause // cause in the event; CauseNone if the kind says it
+	count       int          // number of faults of this kind and cause in a row
 	first, last moment
 	reason      string
 }
@@ -36,8 +37,8 @@ func (n *notes) noteEvent(now moment, ev *Event, found finding) {
 	case EventReport:
 		n.reported = now
 	case EventRefused, EventFailed, EventMalformed, EventQuota, EventPath, EventConfig, EventStranger, EventOwnFault:
-		if n.fault.kind != ev.Kind {
-			n.fault = faultNote{kind: ev.Kind, first: now}
+		if n.fault.kind != ev.Kind || n.fault.cause != ev.Cause {
+			n.fault = faultNote{kind: ev.Kind, cause: ev.Cause, first: now}
 		}
 		n.fault.count++
 		n.fault.last, n.fault.reason = now, ev.Reason

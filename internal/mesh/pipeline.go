@@ -189,7 +189,9 @@ func (m *Mesh) tickGuards() {
 func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
 	m.overrides.remove(scope)
 	if o != nil {
-		m.addOverride(scope, *o)
+		scoped := *o
+		scoped.Scope = scope
+		m.overrides.set(&m.env, scoped, m.instances[scope.ID()] != nil)
 	}
 	if scope.Instance != "" {
 		if in := m.instances[scope.ID()]; in != nil {
@@ -200,11 +202,6 @@ func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
 	}
 	matches := scope.Matcher()
 	m.applyOverrides(func(in *instance) bool { return matches(in.state.ID, in.spec.Zone, in.spec.Labels) })
-}
-
-func (m *Mesh) addOverride(scope health.Scope, o health.Override) {
-	o.Scope = scope
-	m.overrides.set(&m.env, o, m.instances[scope.ID()] != nil)
 }
 
 // applyOverrides finds the overrides of some instances again. The function concerned returns true

@@ -82,9 +82,10 @@ type future struct {
 	result    outcome
 }
 
-func (m *Mesh) futureOf(e *env, in *instance) *future {
+func (i *inspector) futureOf(in *instance) *future {
+	m := i.mesh
 	f := &future{in: *in, overrides: &m.overrides}
-	f.mesh.env = *e
+	f.mesh.env = i.env
 	f.mesh.out = output{}
 	// These maps belong to the mesh, so the copy gets new ones.
 	f.mesh.awareness.suspectServices, f.mesh.awareness.faultAddresses = nil, nil
@@ -196,10 +197,11 @@ func (f *future) until(before outcome) (at moment, trigger Trigger, ok bool) {
 }
 
 // prospects returns the ways in which the status of an instance may change.
-func (m *Mesh) prospects(e *env, in *instance) []Prospect {
-	all := m.timedProspects(e, in)
-	for _, p := range m.eventProspects(e, in) {
-		if !slices.ContainsFunc(all, func(q Prospect) bool { return q.Trigger >= TriggerAnswer && q.To == p.To && q.Cause == p.Cause && q.At.Equal(p.At) }) {
+func (i *inspector) prospects(in *instance) []Prospect {
+	all := i.timedProspects(in)
+	for _, p := range i.eventProspects(in) {
+		same := func(q Prospect) bool { return q.To == p.To && q.Cause == p.Cause && q.At.Equal(p.At) }
+		if !slices.ContainsFunc(all, same) {
 			all = append(all, p)
 		}
 	}
@@ -207,27 +209,27 @@ func (m *Mesh) prospects(e *env, in *instance) []Prospect {
 }
 
 // timedProspects returns how the status changes if nothing more is heard and nobody acts.
-func (m *Mesh) timedProspects(e *env, in *instance) []Prospect {
+func (i *inspector) timedProspects(in *instance) []Prospect {
 	var all []Prospect
-	f := m.futureOf(e, in)
+	f := i.futureOf(in)
 	for len(all) < maxSteps && !f.result.removed {
 		at, trigger, ok := f.until(f.result)
 		if !ok {
 			break
 		}
 		p := f.prospect(trigger)
-		p.At = e.timeOf(at)
+		p.At = i.timeOf(at)
 		all = append(all, p)
 	}
 	return all
 }
 
 // eventProspects returns how evidence and acts of people change the status.
-func (m *Mesh) eventProspects(e *env, in *instance) []Prospect {
+func (i *inspector) eventProspects(in *instance) []Prospect {
 	var all []Prospect
 	// try adds a prospect if the status changes, at once or at a later deadline.
 	try := func(trigger Trigger, act func(*future)) {
-		f := m.futureOf(e, in)
+		f := i.futureOf(in)
 		before := f.result
 		act(f)
 		p := f.prospect(trigger)
@@ -238,13 +240,13 @@ func (m *Mesh) eventProspects(e *env, in *instance) []Prospect {
 				return
 			}
 			p = f.prospect(trigger)
-			p.At = e.timeOf(at)
+			p.At = i.timeOf(at)
 			if waits {
-				p.Wait = e.policy.RecoverHold
+				p.Wait = i.policy.RecoverHold
 			}
 		}
 		if in.report.source == health.SourcePoll && p.Wait > 0 {
-			p.Polls = e.policy.RecoverAfter
+			p.Polls = i.policy.RecoverAfter
 		}
 		all = append(all, p)
 	}
@@ -257,7 +259,7 @@ func (m *Mesh) eventProspects(e *env, in *instance) []Prospect {
 	}
 	reports := func(s health.Status) func(*future) {
 		return func(f *future) {
-			for range e.policy.RecoverAfter {
+			for range i.policy.RecoverAfter {
 				f.observe(&Event{Kind: EventReport, Proven: true, Report: Report{Source: source, Status: s}})
 			}
 		}

@@ -9,16 +9,16 @@ import (
 
 // prospectsOfAggregate returns the ways in which the status of a service, a zone or the mesh may
 // change. members are the instances of a service whose deadlines are used.
-func (m *Mesh) prospectsOfAggregate(e *env, id health.ID, members []health.ID) []Prospect {
+func (i *inspector) prospectsOfAggregate(id health.ID, members []health.ID) []Prospect {
 	zone, inZone := id.Zone()
 	if id.Service == health.MeshName {
-		z := &m.aggregates.mesh
+		z := &i.mesh.aggregates.mesh
 		if inZone {
-			z = m.aggregates.zones[zone]
+			z = i.mesh.aggregates.zones[zone]
 		}
-		return m.prospectsOfZone(e, z)
+		return i.prospectsOfZone(z)
 	}
-	s := m.aggregates.services[id.Service]
+	s := i.mesh.aggregates.services[id.Service]
 	r, rule := &s.rollup, s.policy.Rule
 	if inZone {
 		r, rule = s.zones[zone], ruleInZone(s.policy.Rule)
@@ -29,7 +29,7 @@ func (m *Mesh) prospectsOfAggregate(e *env, id health.ID, members []health.ID) [
 	}
 	var all []Prospect
 	shadow := *r
-	for _, turn := range m.memberTurns(e, s, zone, members) {
+	for _, turn := range i.memberTurns(s, zone, members) {
 		before := judge(&shadow)
 		shadow.add(turn.prev, -1)
 		shadow.add(turn.next, 1)
@@ -52,14 +52,14 @@ type memberTurn struct {
 
 // memberTurns returns how time changes what members add to the service s, the earliest change
 // first. It uses only members of s, and only those in the zone, if zone is not empty.
-func (m *Mesh) memberTurns(e *env, s *serviceAggregate, zone string, members []health.ID) []memberTurn {
+func (i *inspector) memberTurns(s *serviceAggregate, zone string, members []health.ID) []memberTurn {
 	var turns []memberTurn
 	for _, id := range members {
-		in := m.instances[id]
+		in := i.mesh.instances[id]
 		if in == nil || in.service != s || zone != "" && in.spec.Zone != zone {
 			continue
 		}
-		f := m.futureOf(e, in)
+		f := i.futureOf(in)
 		prev := in.counted
 		for range maxSteps {
 			at, trigger := f.next()
@@ -75,7 +75,7 @@ func (m *Mesh) memberTurns(e *env, s *serviceAggregate, zone string, members []h
 				continue
 			}
 			p := f.prospect(trigger)
-			p.Member, p.At, p.Removed = id, e.timeOf(max(at, e.now)), f.result.removed
+			p.Member, p.At, p.Removed = id, i.timeOf(max(at, i.now)), f.result.removed
 			turns = append(turns, memberTurn{p, prev, next})
 			prev = next
 		}
@@ -132,16 +132,16 @@ func (r *rollup) moved(n int, to health.Status, from ...health.Status) *rollup {
 }
 
 // prospectsOfZone returns the ways in which the status of a zone or of the mesh may change.
-func (m *Mesh) prospectsOfZone(e *env, z *zoneAggregate) []Prospect {
+func (i *inspector) prospectsOfZone(z *zoneAggregate) []Prospect {
 	var all []Prospect
-	judged, _ := z.evaluate(&e.policy)
-	if amnesty := &m.aggregates.amnesty; amnesty.armed() && judged != z.state.Status {
-		all = append(all, Prospect{Trigger: TriggerAmnesty, At: e.timeOf(amnesty.at), To: judged, Cause: judged.Cause()})
+	judged, _ := z.evaluate(&i.policy)
+	if amnesty := &i.mesh.aggregates.amnesty; amnesty.armed() && judged != z.state.Status {
+		all = append(all, Prospect{Trigger: TriggerAmnesty, At: i.timeOf(amnesty.at), To: judged, Cause: judged.Cause()})
 	}
 	well := *z
 	unwell := wellServices(&well.normal) + wellServices(&well.critical)
 	wellServices(&well.all)
-	if to, _ := well.evaluate(&e.policy); unwell > 0 && to != z.state.Status {
+	if to, _ := well.evaluate(&i.policy); unwell > 0 && to != z.state.Status {
 		all = append(all, Prospect{Trigger: TriggerRecovery, Count: unwell, To: to, Cause: to.Cause()})
 	}
 	return all

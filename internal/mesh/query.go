@@ -72,14 +72,6 @@ func (m *Mesh) KeepsLease(id health.ID, now time.Time) bool {
 // for instances should extend its time-out by Score times the length of the time-out.
 func (m *Mesh) Score() int { return m.awareness.current(m.now) }
 
-// AmnestyEnd returns the time at which the amnesty after the start ends. ok is false if it has ended.
-func (m *Mesh) AmnestyEnd() (at time.Time, ok bool) {
-	if !m.aggregates.amnesty.armed() {
-		return time.Time{}, false
-	}
-	return m.timeOf(m.aggregates.amnesty.at), true
-}
-
 // Guards returns the guards that are tripped, in the order in which they tripped.
 func (m *Mesh) Guards() []Guard { return m.guards.list() }
 
@@ -94,8 +86,18 @@ func (m *Mesh) Overrides() []ActiveOverride {
 	return m.overrides.list(instances)
 }
 
-// OverrideCount returns the number of overrides.
-func (m *Mesh) OverrideCount() int { return len(m.overrides.byScope) }
+// Overview has facts about the whole mesh.
+type Overview struct {
+	// Overrides is the number of overrides.
+	Overrides int
+	// AmnestyEnd is the time at which the amnesty after the start ends. It is zero if it has ended.
+	AmnestyEnd time.Time
+}
+
+// Overview returns facts about the whole mesh.
+func (m *Mesh) Overview() Overview {
+	return Overview{Overrides: len(m.overrides.byScope), AmnestyEnd: m.timeOrZero(m.aggregates.amnesty.at)}
+}
 
 // TakeEndedOverrides returns the overrides that have ended since its last call.
 func (m *Mesh) TakeEndedOverrides() []health.Override { return m.overrides.takeEnded() }

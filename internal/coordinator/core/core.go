@@ -352,9 +352,9 @@ func (c *Core) sleep(now time.Time) time.Duration {
 }
 
 func (c *Core) stats(now time.Time) Stats {
-	amnesty, _ := c.mesh.AmnestyEnd()
+	overview := c.mesh.Overview()
 	return Stats{
-		Score: c.mesh.Score(), Guards: c.mesh.Guards(), AmnestyEnd: amnesty, Overrides: c.mesh.OverrideCount(),
+		Score: c.mesh.Score(), Guards: c.mesh.Guards(), AmnestyEnd: overview.AmnestyEnd, Overrides: overview.Overrides,
 		StoreError: c.healthAt(now).reason,
 	}
 }
