@@ -33,7 +33,8 @@ type member struct {
 	team string
 	zone *crowdZone
 	// Only the goroutine of storm uses the fields below.
-	status health.Status
+	status  health.Status
+	flipped time.Time // time of the last flip
 }
 
 // crowdZone is the server of the instances of the crowd in one zone.
@@ -81,13 +82,18 @@ func newCrowd(n int, reach func(zone, listener string) (coordinator, via string,
 		c.zones = append(c.zones, z)
 	}
 	for i := range n {
-		service := i / perCrowdService
-		c.members = append(c.members, &member{
-			id:   health.ID{Service: crowdServiceName(service), Instance: fmt.Sprintf("i%02d", i%perCrowdService)},
-			zone: c.zones[i%len(c.zones)], team: crowdTeams[service%len(crowdTeams)], status: health.Serving,
-		})
+		c.members = append(c.members, newMember(i, c.zones[i%len(c.zones)]))
 	}
 	return c, nil
+}
+
+// newMember returns the member with number i of all.
+func newMember(i int, z *crowdZone) *member {
+	service := i / perCrowdService
+	return &member{
+		id:   health.ID{Service: crowdServiceName(service), Instance: fmt.Sprintf("i%02d", i%perCrowdService)},
+		zone: z, team: crowdTeams[service%len(crowdTeams)], status: health.Serving,
+	}
 }
 
 func newCrowdZone(name string, reach func(zone, listener string) (coordinator, via string, err error)) (*crowdZone, error) {

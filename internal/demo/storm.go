@@ -43,7 +43,7 @@ func newStorm(members []*member) *storm {
 	rate := float64(flipRate(len(members)))
 	return &storm{
 		members: members, random: rand.New(rand.NewPCG(1, 2)), //nolint:gosec // chooses members, and no secrets
-		rate: rate, steady: int(rate / 2 * unwellFor.Seconds()), revisions: map[*crowdZone]uint64{},
+		rate: rate, steady: min(int(rate/2*unwellFor.Seconds()), len(members)/2), revisions: map[*crowdZone]uint64{},
 	}
 }
 
@@ -76,27 +76,27 @@ func (s *storm) flip(now time.Time, passed time.Duration) map[*crowdZone][]healt
 	s.owed += s.rate * min(passed, time.Second).Seconds()
 	changes := map[*crowdZone][]health.Change{}
 	for ; s.owed >= 1; s.owed-- {
-		m, to := s.next()
+		m, to := s.next(now)
 		if m == nil {
 			continue
 		}
 		from := m.status
-		m.status = to
+		m.status, m.flipped = to, now
 		s.add(changes, m, from, now)
 	}
 	return changes
 }
 
 // next returns the next member to change, and its new status. It returns nil if it chose a member
-// that is already unwell.
-func (s *storm) next() (*member, health.Status) {
-	if len(s.unwell) > s.steady {
+// that is already unwell, or that has flipped at the time now.
+func (s *storm) next(now time.Time) (*member, health.Status) {
+	if len(s.unwell) > s.steady && s.unwell[0].flipped != now {
 		m := s.unwell[0]
 		s.unwell = s.unwell[1:]
 		return m, health.Serving
 	}
 	m := s.members[s.random.IntN(len(s.members))]
-	if m.status != health.Serving {
+	if m.status != health.Serving || m.flipped == now {
 		return nil, health.Unknown
 	}
 	s.unwell = append(s.unwell, m)
