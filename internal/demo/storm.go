@@ -18,8 +18,6 @@ const (
 	flipsPerInstance = 0.2
 	// stormTick is the time between two batches of flips.
 	stormTick = 50 * time.Millisecond
-	// stormBegins is the time from the start to the first flip. It leaves time to register.
-	stormBegins = 5 * time.Second
 	// unwellFor is how long a member of the crowd stays unwell.
 	unwellFor = 2 * time.Second
 )
@@ -47,25 +45,26 @@ func newStorm(members []*member) *storm {
 	}
 }
 
-// run flips members until ctx ends.
-func (s *storm) run(ctx context.Context) {
+// run flips members until ctx ends. The first flip is after registered was closed.
+func (s *storm) run(ctx context.Context, registered <-chan struct{}) {
 	ticker := time.NewTicker(stormTick)
 	defer ticker.Stop()
 	began, beats := time.Now(), 0
-	last := began.Add(stormBegins)
+	var last time.Time // time of the last flips; zero before them
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-		}
-		now := time.Now()
-		if now.After(last) {
-			s.publish(s.flip(now, now.Sub(last)))
-			last = now
-		}
-		for ; beats < int(now.Sub(began)/time.Second); beats++ {
-			s.beat()
+		case <-registered:
+			last, registered = time.Now(), nil
+		case now := <-ticker.C:
+			if !last.IsZero() {
+				s.publish(s.flip(now, now.Sub(last)))
+				last = now
+			}
+			for ; beats < int(now.Sub(began)/time.Second); beats++ {
+				s.beat()
+			}
 		}
 	}
 }
