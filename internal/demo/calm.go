@@ -44,6 +44,9 @@ type crowdCount struct {
 func (v *viewer) take(u *client.Update) error {
 	story := *u
 	story.Entries = slices.DeleteFunc(slices.Clone(u.Entries), func(e *client.Entry) bool { return !v.inStory(e.ID.Service) })
+	if v.storm {
+		story.Gap = false // in a storm, most missed changes are of the crowd
+	}
 	if u.Stale || u.Snapshot && v.started {
 		if err := v.flush(); err != nil {
 			return err

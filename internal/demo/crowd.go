@@ -33,7 +33,8 @@ type member struct {
 	team string
 	zone *crowdZone
 	// Only the goroutine of storm uses the fields below.
-	status health.Status
+	status  health.Status
+	flipped time.Time // time of the last flip
 }
 
 // crowdZone is the server of the instances of the crowd in one zone.
@@ -81,13 +82,18 @@ func newCrowd(n int, reach func(zone, listener string) (coordinator, via string,
 		c.zones = append(c.zones, z)
 	}
 	for i := range n {
-		service := i / perCrowdService
-		c.members = append(c.members, &member{
-			id:   health.ID{Service: crowdServiceName(service), Instance: fmt.Sprintf("i%02d", i%perCrowdService)},
-			zone: c.zones[i%len(c.zones)], team: crowdTeams[service%len(crowdTeams)], status: health.Serving,
-		})
+		c.members = append(c.members, newMember(i, c.zones[i%len(c.zones)]))
 	}
 	return c, nil
+}
+
+// newMember returns the member with number i of all.
+func newMember(i int, z *crowdZone) *member {
+	service := i / perCrowdService
+	return &member{
+		id:   health.ID{Service: crowdServiceName(service), Instance: fmt.Sprintf("i%02d", i%perCrowdService)},
+		zone: z, team: crowdTeams[service%len(crowdTeams)], status: health.Serving,
+	}
 }
 
 func newCrowdZone(name string, reach func(zone, listener string) (coordinator, via string, err error)) (*crowdZone, error) {
@@ -132,8 +138,12 @@ func (c *crowd) run(ctx context.Context) error {
 		servers = append(servers, g)
 		serving.Go(func() { end(g.Serve(z.listener)) })
 	}
-	c.register()
-	s.run(ctx)
+	registered := make(chan struct{})
+	serving.Go(func() {
+		defer close(registered)
+		c.register(ctx)
+	})
+	s.run(ctx, registered)
 	for i, z := range c.zones {
 		_ = z.client.Close() // the coordinator ends too, so that nobody needs to deregister
 		servers[i].Stop()
@@ -142,16 +152,31 @@ func (c *crowd) run(ctx context.Context) error {
 	return context.Cause(ctx)
 }
 
-// register registers all members. It does not wait for the coordinator.
-func (c *crowd) register() {
-	for _, m := range c.members {
-		m.zone.client.RegisterAsync(client.Instance{
-			Service: m.id.Service, Instance: m.id.Instance, Address: m.zone.via, HealthName: m.healthName(),
-			Traffic: health.Traffic{Address: m.zone.listener.Addr().String()},
-			Labels:  map[string]string{"team": m.team}, Zone: m.zone.name, Version: "3.0.1",
-			TTL: crowdLease, Feed: m.zone.feed, ShowReasons: true,
+// register registers all members, and returns when the coordinator has stored them or ctx ends.
+func (c *crowd) register(ctx context.Context) {
+	var workers sync.WaitGroup
+	for w := range registerWorkers {
+		workers.Go(func() {
+			for i := w; i < len(c.members) && ctx.Err() == nil; i += registerWorkers {
+				c.members[i].register(ctx)
+			}
 		})
 	}
+	workers.Wait()
+}
+
+// registerWorkers is the number of registrations at the same time. With thousands of them, calls
+// would exceed their time on a busy machine, and would be repeated.
+const registerWorkers = 48
+
+func (m *member) register(ctx context.Context) {
+	// An error means that ctx has ended, because the coordinator refuses no member.
+	_, _ = m.zone.client.Register(ctx, client.Instance{
+		Service: m.id.Service, Instance: m.id.Instance, Address: m.zone.via, HealthName: m.healthName(),
+		Traffic: health.Traffic{Address: m.zone.listener.Addr().String()},
+		Labels:  map[string]string{"team": m.team}, Zone: m.zone.name, Version: "3.0.1",
+		TTL: crowdLease, Feed: m.zone.feed, ShowReasons: true,
+	})
 }
 
 // crowdLease is the length of a lease in the crowd. It is long, because each renewal is a call.

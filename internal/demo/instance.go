@@ -48,7 +48,7 @@ const (
 	// continues does not begin with stale checks.
 	staleAfter = 30 * time.Second
 	// startEach is the time from the first checks of an instance to those of its dependents.
-	startEach = 250 * time.Millisecond
+	startEach = 350 * time.Millisecond
 	// leaseTTL is so long that a silent instance is suspect before its lease ends.
 	leaseTTL  = 2 * unreachableAfter
 	leaveTime = 4 * time.Second

@@ -18,8 +18,6 @@ const (
 	flipsPerInstance = 0.2
 	// stormTick is the time between two batches of flips.
 	stormTick = 50 * time.Millisecond
-	// stormBegins is the time from the start to the first flip. It leaves time to register.
-	stormBegins = 5 * time.Second
 	// unwellFor is how long a member of the crowd stays unwell.
 	unwellFor = 2 * time.Second
 )
@@ -43,29 +41,30 @@ func newStorm(members []*member) *storm {
 	rate := float64(flipRate(len(members)))
 	return &storm{
 		members: members, random: rand.New(rand.NewPCG(1, 2)), //nolint:gosec // chooses members, and no secrets
-		rate: rate, steady: int(rate / 2 * unwellFor.Seconds()), revisions: map[*crowdZone]uint64{},
+		rate: rate, steady: min(int(rate/2*unwellFor.Seconds()), len(members)/2), revisions: map[*crowdZone]uint64{},
 	}
 }
 
-// run flips members until ctx ends.
-func (s *storm) run(ctx context.Context) {
+// run flips members until ctx ends. The first flip is after registered was closed.
+func (s *storm) run(ctx context.Context, registered <-chan struct{}) {
 	ticker := time.NewTicker(stormTick)
 	defer ticker.Stop()
 	began, beats := time.Now(), 0
-	last := began.Add(stormBegins)
+	var last time.Time // time of the last flips; zero before them
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
-		}
-		now := time.Now()
-		if now.After(last) {
-			s.publish(s.flip(now, now.Sub(last)))
-			last = now
-		}
-		for ; beats < int(now.Sub(began)/time.Second); beats++ {
-			s.beat()
+		case <-registered:
+			last, registered = time.Now(), nil
+		case now := <-ticker.C:
+			if !last.IsZero() {
+				s.publish(s.flip(now, now.Sub(last)))
+				last = now
+			}
+			for ; beats < int(now.Sub(began)/time.Second); beats++ {
+				s.beat()
+			}
 		}
 	}
 }
@@ -76,27 +75,27 @@ func (s *storm) flip(now time.Time, passed time.Duration) map[*crowdZone][]healt
 	s.owed += s.rate * min(passed, time.Second).Seconds()
 	changes := map[*crowdZone][]health.Change{}
 	for ; s.owed >= 1; s.owed-- {
-		m, to := s.next()
+		m, to := s.next(now)
 		if m == nil {
 			continue
 		}
 		from := m.status
-		m.status = to
+		m.status, m.flipped = to, now
 		s.add(changes, m, from, now)
 	}
 	return changes
 }
 
 // next returns the next member to change, and its new status. It returns nil if it chose a member
-// that is already unwell.
-func (s *storm) next() (*member, health.Status) {
-	if len(s.unwell) > s.steady {
+// that is already unwell, or that has flipped at the time now.
+func (s *storm) next(now time.Time) (*member, health.Status) {
+	if len(s.unwell) > s.steady && s.unwell[0].flipped != now {
 		m := s.unwell[0]
 		s.unwell = s.unwell[1:]
 		return m, health.Serving
 	}
 	m := s.members[s.random.IntN(len(s.members))]
-	if m.status != health.Serving {
+	if m.status != health.Serving || m.flipped == now {
 		return nil, health.Unknown
 	}
 	s.unwell = append(s.unwell, m)

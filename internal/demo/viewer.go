@@ -22,6 +22,7 @@ type viewer struct {
 	// inStory reports whether a service is part of the story.
 	inStory func(service string) bool
 
+	storm   bool // true if the demo has a storm
 	started bool // true after the first snapshot; only the goroutine of watch uses it
 
 	// printing is held while lines are printed. It guards shown.
@@ -46,7 +47,7 @@ const maxDelays = 20_000
 
 func newViewer(d *demo) *viewer {
 	return &viewer{
-		show: d.print, hide: d.hide, say: d.say, published: d.publishedState,
+		storm: d.cfg.Storm, show: d.print, hide: d.hide, say: d.say, published: d.publishedState,
 		inStory: func(service string) bool { return service == health.MeshName || findNode(service) != nil },
 		shown:   map[health.ID]shownState{}, known: map[health.ID]health.Status{}, into: map[health.Status]int{},
 	}
