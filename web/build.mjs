@@ -1,7 +1,9 @@
 // Builds the page into internal/coordinator/web/dist, or into the folder that is given. The output
 // depends only on the source and the lock file, so that CI can compare it with what is committed.
 import { build } from "esbuild";
-import { copyFile, mkdir, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { copyFile, mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -10,7 +12,11 @@ const out = process.argv[2] ?? join(here, "../internal/coordinator/web/dist");
 
 await rm(out, { recursive: true, force: true });
 await mkdir(out, { recursive: true });
+// Tabs of different sources must not share a worker, so the hash of the sources is part of its name.
+const stamp = createHash("sha256");
+for (const name of (await readdir(join(here, "src"))).sort()) if (/\.tsx?$/.test(name)) stamp.update(await readFile(join(here, "src", name)));
 const common = {
+  define: { buildStamp: JSON.stringify(stamp.digest("hex").slice(0, 12)) },
   bundle: true,
   minify: true,
   format: "esm",
@@ -24,6 +30,6 @@ const common = {
 };
 await build({ ...common, entryPoints: { app: "src/app.tsx", worker: "src/worker.ts" }, outdir: out });
 // chart.js is loaded by the first page that draws a chart.
-await build({ ...common, entryPoints: { chart: "src/chart.ts" }, outdir: out });
+if (existsSync(join(here, "src/chart.ts"))) await build({ ...common, entryPoints: { chart: "src/chart.ts" }, outdir: out });
 await build({ ...common, entryPoints: { app: "src/app.css" }, outdir: out });
 await copyFile(join(here, "src/index.html"), join(out, "index.html"));

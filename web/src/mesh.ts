@@ -25,6 +25,15 @@ export class Mesh {
   readonly instancesOf = new Map<string, Set<string>>();
   revision = 0;
 
+  /** Returns a mesh with the same entries, which later batches do not change. */
+  copy(): Mesh {
+    const m = new Mesh();
+    for (const [name, e] of this.entries) m.entries.set(name, e);
+    for (const [service, names] of this.instancesOf) m.instancesOf.set(service, new Set(names));
+    m.revision = this.revision;
+    return m;
+  }
+
   /** Applies a batch and returns what has changed. */
   apply(batch: Batch): Change[] {
     const changes: Change[] = [];

@@ -1,0 +1,213 @@
+// The hub of all tabs: it has one stream for all of them, makes their calls, and keeps the token. It runs
+// in the SharedWorker, or in the tab itself where there are no SharedWorkers.
+import type { GetCoordinatorResponseJson } from "./gen/meshhealth/v1/admin_pb";
+import type { FiguresJson, HealthJson, WatchResponseJson } from "./gen/meshhealth/v1/health_pb";
+import { nameOf } from "./entry";
+import { call, callErrorOf, type Client } from "./protocol";
+import { Assembler } from "./snapshot";
+import { type News, Source } from "./source";
+
+/** From a tab to the hub. */
+export type Request =
+  | { readonly kind: "hello" | "bye" | "news" | "retry" | "ack" }
+  | { readonly kind: "token"; readonly token: string }
+  | { readonly kind: "call"; readonly id: number; readonly method: string; readonly request: unknown }
+  | { readonly kind: "cancel"; readonly id: number }
+  | { readonly kind: "figures"; readonly id: number; readonly names: readonly string[]; readonly every: number };
+
+/** From the hub to a tab. */
+export type Answer =
+  | { readonly kind: "message"; readonly text: string; readonly first: boolean }
+  | { readonly kind: "news"; readonly news: News }
+  | { readonly kind: "coordinator"; readonly coordinator: GetCoordinatorResponseJson | undefined }
+  | { readonly kind: "value"; readonly id: number; readonly value: unknown }
+  | { readonly kind: "error"; readonly id: number; readonly code: string; readonly message: string }
+  | { readonly kind: "figures"; readonly id: number; readonly figures: readonly FiguresJson[] };
+
+/** The part of a MessagePort that the hub needs. */
+export interface Port {
+  postMessage(answer: Answer): void;
+  onmessage: ((e: MessageEvent<Request>) => void) | null;
+}
+
+interface Tab {
+  readonly port: Port;
+  readonly calls: Map<number, AbortController>;
+  /** The number of messages that the tab has not yet applied. A browser may freeze a tab in the background. */
+  behind: number;
+  /** The tab was too far behind: it gets a snapshot when it has caught up. */
+  stale: boolean;
+}
+
+/** A tab that has this many messages before it gets no more, so that a frozen tab needs no memory. */
+const mostBehind = 500;
+const coordinatorEvery = 10_000;
+
+/** All tabs with their streams. */
+export class Hub {
+  private readonly tabs = new Map<Port, Tab>();
+  private readonly entries = new Map<string, HealthJson>();
+  private readonly assembler = new Assembler();
+  private latest: WatchResponseJson = {};
+  private coordinator: GetCoordinatorResponseJson | undefined;
+  private poll: ReturnType<typeof setInterval> | undefined;
+  private readonly figures = new Figures();
+  private readonly source: Source;
+
+  constructor(private readonly client: Client) {
+    this.source = new Source(client, {}, { message: (text, m, first) => this.receive(text, m, first), news: (news) => this.tell(news) });
+  }
+
+  /** Serves a tab until it says bye. */
+  connect(port: Port): void {
+    port.onmessage = (e) => this.handle(port, e.data);
+  }
+
+  private handle(port: Port, r: Request): void {
+    if (r.kind === "hello") return this.join(port);
+    const tab = this.tabs.get(port);
+    if (!tab) return;
+    switch (r.kind) {
+      case "bye": return this.leave(tab);
+      case "news": return port.postMessage({ kind: "news", news: this.source.news() });
+      case "ack": return this.acknowledge(tab);
+      case "retry": return this.source.retry();
+      case "token":
+        this.client.token = r.token;
+        return this.source.retry();
+      case "call": return void this.call(tab, r.id, r.method, r.request);
+      case "cancel":
+        tab.calls.get(r.id)?.abort();
+        tab.calls.delete(r.id);
+        return this.figures.remove(port, r.id);
+      case "figures": return this.figures.add(this.client, port, r.id, r.names, r.every);
+    }
+  }
+
+  private join(port: Port): void {
+    if (this.tabs.has(port)) return;
+    const tab: Tab = { port, calls: new Map(), behind: 0, stale: false };
+    this.tabs.set(port, tab);
+    port.postMessage({ kind: "news", news: this.source.news() });
+    if (this.entries.size > 0) this.sendAll(tab);
+    if (this.coordinator) port.postMessage({ kind: "coordinator", coordinator: this.coordinator });
+    if (this.poll !== undefined) return;
+    this.source.start();
+    this.poll = setInterval(() => void this.readCoordinator(), coordinatorEvery);
+  }
+
+  private leave(tab: Tab): void {
+    this.tabs.delete(tab.port);
+    for (const c of tab.calls.values()) c.abort();
+    this.figures.removeAll(tab.port);
+    if (this.tabs.size > 0) return;
+    this.source.stop();
+    clearInterval(this.poll);
+    this.poll = undefined;
+  }
+
+  private receive(text: string, m: WatchResponseJson, first: boolean): void {
+    for (const tab of this.tabs.values()) this.send(tab, text, first);
+    const batch = this.assembler.add(m, first);
+    this.latest = m;
+    if (!batch) return;
+    if (batch.snapshot) this.entries.clear();
+    for (const h of batch.entries) {
+      const name = nameOf(h.service ?? "", h.instance ?? "");
+      if (h.removed) this.entries.delete(name);
+      else this.entries.set(name, h);
+    }
+  }
+
+  private send(tab: Tab, text: string, first: boolean): void {
+    if (tab.behind >= mostBehind) tab.stale = true;
+    if (tab.stale) return;
+    tab.behind++;
+    tab.port.postMessage({ kind: "message", text, first });
+  }
+
+  private acknowledge(tab: Tab): void {
+    tab.behind = Math.max(0, tab.behind - 1);
+    if (!tab.stale || tab.behind > 0) return;
+    tab.stale = false;
+    this.sendAll(tab);
+  }
+
+  /** Sends what is known, and then the part of a snapshot that the hub is reading. */
+  private sendAll(tab: Tab): void {
+    const { epoch, revision, at, build } = this.latest;
+    const common = { snapshot: true, ...(epoch && { epoch }), ...(revision && { revision }), ...(at && { at }), ...(build && { build }) };
+    const whole: WatchResponseJson = { ...common, snapshotEnd: !this.assembler.incomplete, entries: [...this.entries.values()] };
+    this.send(tab, JSON.stringify(whole), true);
+    if (this.assembler.pending.length > 0) this.send(tab, JSON.stringify({ ...common, entries: this.assembler.pending }), false);
+  }
+
+  private tell(news: News): void {
+    for (const { port } of this.tabs.values()) port.postMessage({ kind: "news", news });
+    if (news.state === "live") void this.readCoordinator();
+  }
+
+  private async readCoordinator(): Promise<void> {
+    try {
+      this.coordinator = (await call(this.client, "AdminService/GetCoordinator", {})) as GetCoordinatorResponseJson;
+    } catch {
+      this.coordinator = undefined; // The caller may lack the right, or the stream says what is wrong.
+    }
+    for (const { port } of this.tabs.values()) port.postMessage({ kind: "coordinator", coordinator: this.coordinator });
+  }
+
+  private async call(tab: Tab, id: number, method: string, request: unknown): Promise<void> {
+    const abort = new AbortController();
+    tab.calls.set(id, abort);
+    try {
+      const value = await call(this.client, method, request, abort.signal);
+      tab.port.postMessage({ kind: "value", id, value });
+    } catch (e) {
+      const { code, message } = callErrorOf(e);
+      tab.port.postMessage({ kind: "error", id, code, message });
+    } finally {
+      tab.calls.delete(id);
+    }
+  }
+}
+
+/** The streams with figures. Readers of the same names and period share one. */
+class Figures {
+  private readonly streams = new Map<string, { readonly source: Source; readonly readers: { readonly port: Port; readonly id: number }[] }>();
+
+  add(client: Client, port: Port, id: number, names: readonly string[], every: number): void {
+    const key = JSON.stringify([[...names].sort(), every]);
+    let s = this.streams.get(key);
+    if (!s) {
+      const readers: { port: Port; id: number }[] = [];
+      const source = new Source(client, { names: [...names], figuresEvery: `${every / 1000}s` }, {
+        message: (_, m) => {
+          if (m.figures) for (const r of readers) r.port.postMessage({ kind: "figures", id: r.id, figures: m.figures });
+        },
+        news: () => undefined,
+      });
+      s = { source, readers };
+      this.streams.set(key, s);
+      source.start();
+    }
+    s.readers.push({ port, id });
+  }
+
+  remove(port: Port, id: number): void {
+    this.drop((r) => r.port === port && r.id === id);
+  }
+
+  removeAll(port: Port): void {
+    this.drop((r) => r.port === port);
+  }
+
+  private drop(gone: (r: { port: Port; id: number }) => boolean): void {
+    for (const [key, { source, readers }] of this.streams) {
+      const kept = readers.filter((r) => !gone(r));
+      readers.splice(0, readers.length, ...kept);
+      if (kept.length > 0) continue;
+      source.stop();
+      this.streams.delete(key);
+    }
+  }
+}

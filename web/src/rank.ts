@@ -1,0 +1,53 @@
+// Which entries come first: the worst, the roots with what they affect, and the others that are unwell.
+import type { Entry } from "./entry";
+import type { Mesh } from "./mesh";
+import { inTrouble, look } from "./words";
+
+/** A higher number is worse. Of two SERVING entries, one that is unconfirmed or forced is worse. */
+export const severity = (e: Entry): number => 2 * look[e.status].rank + (e.unconfirmed || e.override !== undefined ? 1 : 0);
+
+/** Compares two entries: the worse one first, then by name. */
+export const worseFirst = (a: Entry, b: Entry): number => severity(b) - severity(a) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+
+/** A service that causes the trouble of others. */
+export interface Root {
+  readonly entry: Entry;
+  /** The number of services that it affects, without itself. */
+  readonly services: number;
+  /** The number of instances in trouble of these services and of itself. */
+  readonly instances: number;
+}
+
+/** The services of a mesh, without zones. */
+export function* servicesOf(m: Mesh): Generator<Entry> {
+  for (const e of m.entries.values()) if (e.kind === "service") yield e;
+}
+
+/** The roots, the one with the most affected services first. */
+export const rootsOf = (m: Mesh): Root[] => {
+  const affected = new Map<string, Entry[]>();
+  for (const e of servicesOf(m)) {
+    if (e.root === "" || e.root === e.name) continue;
+    const of = affected.get(e.root);
+    if (of) of.push(e);
+    else affected.set(e.root, [e]);
+  }
+  const roots: Root[] = [];
+  for (const [name, services] of affected) {
+    const entry = m.entries.get(name);
+    if (entry) roots.push({ entry, services: services.length, instances: [entry, ...services].reduce((n, e) => n + unwellInstances(e), 0) });
+  }
+  return roots.sort((a, b) => b.services - a.services || worseFirst(a.entry, b.entry));
+};
+
+const unwellInstances = ({ counts: c }: Entry): number => (c?.degraded ?? 0) + (c?.notServing ?? 0) + (c?.unknown ?? 0);
+
+/** The services in trouble that are no root and have none, the worst first. */
+export const othersOf = (m: Mesh, roots: readonly Root[]): Entry[] => {
+  const names = new Set(roots.map((r) => r.entry.name));
+  return [...servicesOf(m)].filter((e) => inTrouble(e.status) && e.root === "" && !names.has(e.name)).sort(worseFirst);
+};
+
+/** The numbers of instances of a mesh by status, from its services. */
+export const sumOf = (counts: Entry["counts"]): number =>
+  (counts?.serving ?? 0) + (counts?.degraded ?? 0) + (counts?.notServing ?? 0) + (counts?.unknown ?? 0) + (counts?.starting ?? 0) + (counts?.draining ?? 0) + (counts?.maintenance ?? 0);

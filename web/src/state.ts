@@ -1,0 +1,255 @@
+// The state of the page: the mesh, the connection, the address and the clock. Views read signals.
+import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
+import type { GetCoordinatorResponseJson } from "./gen/meshhealth/v1/admin_pb";
+import type { FiguresJson, WatchResponseJson } from "./gen/meshhealth/v1/health_pb";
+import { Link } from "./link";
+import { Mesh } from "./mesh";
+import { addressOf, parseRoute, type Route, type View } from "./route";
+import { Assembler } from "./snapshot";
+import { type News, silence } from "./source";
+
+/** What is known about the connection to the coordinator. */
+export interface Connection {
+  readonly state: "connecting" | "reading" | "live" | "lost" | "forbidden" | "old-build";
+  /** When the last message arrived, on the scale of now(). */
+  readonly lastNews: number;
+  /** When the next attempt begins, on the scale of now(), or 0. */
+  readonly retryAt: number;
+  /** The number of entries that the snapshot has brought so far. */
+  readonly received: number;
+  readonly error: string;
+  readonly needsToken: boolean;
+  readonly build: string;
+  readonly epoch: string;
+}
+
+/** A short message about what just happened. `id` differs for each. */
+export interface Notice {
+  readonly id: number;
+  readonly text: string;
+}
+
+/** Hears which entries of `shown` have changed since the last animation frame. Undefined stands for all. */
+export type FrameListener = (changed: ReadonlySet<string> | undefined) => void;
+
+export interface State {
+  /** The live entries. */
+  readonly mesh: Mesh;
+  /** The mesh that views show: live, paused, or as of route.at. Read it again after each tick. */
+  readonly shown: ReadonlySignal<Mesh>;
+  /** Changes at most once in an animation frame, when `shown` has changed. */
+  readonly tick: ReadonlySignal<number>;
+  /** Changes at most five times a second, when `shown` has changed. It is for what takes long to compute. */
+  readonly pulse: ReadonlySignal<number>;
+  readonly route: ReadonlySignal<Route>;
+  readonly connection: ReadonlySignal<Connection>;
+  /** The state of the coordinator itself, every 10 s. Undefined if the caller may not read it. */
+  readonly coordinator: ReadonlySignal<GetCoordinatorResponseJson | undefined>;
+  /** The time of the coordinator, in ms since 1970. It moves once a second, and stands still with route.at. */
+  readonly clock: ReadonlySignal<number>;
+  readonly paused: ReadonlySignal<boolean>;
+  readonly notice: ReadonlySignal<Notice | undefined>;
+  go(r: Partial<Route>, replace?: boolean): void;
+  /** Calls a unary method such as `AdminService/Explain`. It rejects with CallError. */
+  call<Req, Res>(method: string, request: Req, signal?: AbortSignal): Promise<Res>;
+  /** Reads the figures of names, at most once per `figuresEvery` ms. The result ends it. */
+  watchNames(names: readonly string[], figuresEvery: number, on: (f: readonly FiguresJson[]) => void): () => void;
+  /** Sets the mesh that `?at` shows. Undefined shows the live mesh. */
+  setPast(m: Mesh | undefined): void;
+  onFrame(listener: FrameListener): () => void;
+  pause(on: boolean): void;
+  say(text: string): void;
+  setToken(token: string): void;
+  /** Connects now instead of at the end of the wait. */
+  retry(): void;
+  /** Reads the address and connects. */
+  start(): void;
+}
+
+/** The monotonic time of this tab in ms. It is close to the wall clock at the start of the tab. */
+export const now = (): number => performance.timeOrigin + performance.now();
+
+const emptyRoute: Route = { view: { page: "now" }, q: "", group: "", at: 0, from: 0, to: 0, selected: "" };
+/** The parts of the address that one view has. They do not follow to another view. */
+const ofOneView: Partial<Route> = { selected: "", from: 0, to: 0 };
+const pulseEvery = 200;
+
+class PageState implements State {
+  readonly mesh = new Mesh();
+  private readonly past = signal<Mesh | undefined>(undefined);
+  private readonly frozen = signal<Mesh | undefined>(undefined);
+  readonly shown = computed(() => this.past.value ?? this.frozen.value ?? this.mesh);
+  readonly tick = signal(0);
+  readonly pulse = signal(0);
+  readonly route = signal<Route>(emptyRoute);
+  readonly connection = signal<Connection>({
+    state: "connecting", lastNews: now(), retryAt: 0, received: 0, error: "", needsToken: false, build: "", epoch: "",
+  });
+  readonly coordinator = signal<GetCoordinatorResponseJson | undefined>(undefined);
+  readonly clock = signal(Date.now());
+  readonly paused = computed(() => this.frozen.value !== undefined);
+  readonly notice = signal<Notice | undefined>(undefined);
+
+  private readonly link = new Link((a) => {
+    if (a.kind === "message") this.receive(JSON.parse(a.text) as WatchResponseJson, a.first);
+    else if (a.kind === "news") this.hear(a.news);
+    else this.coordinator.value = a.coordinator;
+  });
+  private readonly assembler = new Assembler();
+  private lastMessage = now();
+  /** Nothing came from the hub for so long that the hub itself may be gone. */
+  private deaf = false;
+  /** The coordinator's clock minus now(), in ms. Undefined before the first message. */
+  private offset: number | undefined;
+  private readonly changed = new Set<string>();
+  private allChanged = false;
+  private frameDue = false;
+  private pulseDue = false;
+  private readonly listeners = new Set<FrameListener>();
+
+  start(): void {
+    const base = new URL(document.baseURI);
+    const read = (): void => void (this.route.value = parseRoute(new URL(location.href), base));
+    read();
+    window.addEventListener("popstate", read);
+    effect(() => {
+      void this.shown.value;
+      this.allChanged = true;
+      this.schedule();
+    });
+    setInterval(() => this.second(), 1000);
+    void this.link.open();
+  }
+
+  go(r: Partial<Route>, replace = false): void {
+    const before = this.route.value;
+    const moved = r.view !== undefined && JSON.stringify(r.view) !== JSON.stringify(before.view);
+    const after: Route = { ...before, ...(moved && ofOneView), ...r };
+    const address = new URL(addressOf(after), document.baseURI).href;
+    if (address === location.href) return;
+    history[replace ? "replaceState" : "pushState"](null, "", address);
+    this.route.value = after;
+    if (moved) scrollTo(0, 0);
+  }
+
+  call<Req, Res>(method: string, request: Req, signal?: AbortSignal): Promise<Res> {
+    return this.link.call(method, request, signal) as Promise<Res>;
+  }
+
+  watchNames(names: readonly string[], figuresEvery: number, on: (f: readonly FiguresJson[]) => void): () => void {
+    return this.link.figures(names, figuresEvery, on);
+  }
+
+  setPast(m: Mesh | undefined): void {
+    this.past.value = m;
+  }
+
+  onFrame(listener: FrameListener): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  pause(on: boolean): void {
+    this.frozen.value = on ? this.mesh.copy() : undefined;
+  }
+
+  say(text: string): void {
+    this.notice.value = { id: (this.notice.peek()?.id ?? 0) + 1, text };
+  }
+
+  setToken(token: string): void {
+    this.link.send({ kind: "token", token });
+  }
+
+  retry(): void {
+    this.link.send({ kind: "retry" });
+  }
+
+  private receive(m: WatchResponseJson, first: boolean): void {
+    this.lastMessage = now();
+    this.setClock(m.at);
+    if (this.deaf) this.link.send({ kind: "news" });
+    this.deaf = false;
+    const before = this.connection.peek();
+    if (m.epoch !== undefined && before.epoch !== "" && m.epoch !== before.epoch) this.say("The coordinator has started again. Everything is read again.");
+    else if (m.gap) this.say(`Changes after revision ${this.mesh.revision} are missing. Everything is read again.`);
+    const received = m.snapshot ? (first ? 0 : before.received) + (m.entries?.length ?? 0) : before.received;
+    const build = m.build ?? "";
+    const updated = before.build !== "" && build !== "" && build !== before.build;
+    if (received !== before.received || (m.epoch ?? "") !== before.epoch || before.build === "" || updated) {
+      this.connection.value = { ...before, received, epoch: m.epoch ?? "", build: before.build || build, ...(updated && { state: "old-build" }) };
+    }
+    const batch = this.assembler.add(m, first);
+    if (!batch) return;
+    for (const c of this.mesh.apply(batch)) this.changed.add(c.name);
+    if (this.shown.peek() === this.mesh) this.schedule();
+  }
+
+  private hear(news: News): void {
+    const before = this.connection.peek();
+    const at = now();
+    this.lastMessage = at - news.quiet;
+    const state = before.state === "old-build" && news.state === "live" ? "old-build" : news.state;
+    this.connection.value = {
+      ...before, state, lastNews: this.lastMessage, retryAt: news.retryIn === 0 ? 0 : at + news.retryIn, error: news.error, needsToken: news.needsToken,
+    };
+  }
+
+  /** Corrects the clock. Messages arrive late and never early, so the largest difference is the best. */
+  private setClock(at: string | undefined): void {
+    const difference = at === undefined ? NaN : Date.parse(at) - now();
+    if (Number.isNaN(difference)) return;
+    const first = this.offset === undefined;
+    if (first || difference > this.offset! || this.offset! - difference > 1000) this.offset = difference;
+    if (first) this.second();
+  }
+
+  private second(): void {
+    const c = this.connection.peek();
+    const silent = now() - this.lastMessage;
+    batch(() => {
+      this.clock.value = this.route.peek().at || now() + (this.offset ?? Date.now() - now());
+      // The hub tells when the stream is lost. If the hub itself is gone, nothing arrives at all.
+      if (silent > silence + 2000 && (c.state === "live" || c.state === "old-build")) {
+        this.deaf = true;
+        this.connection.value = { ...c, state: "lost", lastNews: this.lastMessage, error: "the worker of this page does not answer" };
+      } else if (c.state === "live" || c.state === "old-build") {
+        this.connection.value = { ...c, lastNews: this.lastMessage };
+      }
+    });
+  }
+
+  private schedule(): void {
+    if (this.frameDue) return;
+    this.frameDue = true;
+    requestAnimationFrame(() => this.frame());
+  }
+
+  private frame(): void {
+    this.frameDue = false;
+    const changed = this.allChanged ? undefined : this.changed;
+    batch(() => {
+      for (const l of this.listeners) l(changed);
+      this.tick.value++;
+      this.beat();
+    });
+    this.changed.clear();
+    this.allChanged = false;
+  }
+
+  private beat(): void {
+    if (this.pulseDue) return;
+    this.pulseDue = true;
+    this.pulse.value++;
+    const seen = this.tick.peek();
+    setTimeout(() => {
+      this.pulseDue = false;
+      if (this.tick.peek() !== seen) this.beat();
+    }, pulseEvery);
+  }
+}
+
+export const state: State = new PageState();
+
+/** The address of a view that keeps the moment that is shown. */
+export const hrefOf = (view: View): string => addressOf({ ...emptyRoute, view, at: state.route.value.at });
