@@ -46,6 +46,9 @@ func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
 	b := step.Batch.Encoded(encodingOf(s.view.format, detail), func(b *feed.Batch) []byte {
 		var all []byte
 		for _, e := range b.Entries {
+			if len(all) > wire.ChunkBytes {
+				break // the bytes will not be used
+			}
 			if s.view.selects(e) {
 				all = append(all, encodedEntry(e, s.view.format, detail)...)
 			}
