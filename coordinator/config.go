@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,8 +34,8 @@ type Config struct {
 	// Listen is the gRPC address; empty means DefaultListen. A host that is not a loopback
 	// address needs Credentials or Insecure.
 	Listen string
-	// HTTP is the address of the listener for /metrics, /livez and /readyz. Empty means
-	// DefaultHTTP; Off means no HTTP.
+	// HTTP is the address of the listener for the page /ui/, its calls, /metrics, /livez and
+	// /readyz. Empty means DefaultHTTP; Off means no HTTP.
 	HTTP string
 	// Listener, if it is not nil, is used instead of the address Listen. HTTPListener, if it is not
 	// nil, is used instead of the address HTTP. Run closes both listeners.
@@ -52,6 +53,18 @@ type Config struct {
 	// register instances and set overrides. Use Insecure only in a network in which every machine
 	// is trusted.
 	Insecure bool
+
+	// HTTPTLS has the certificates of the HTTP listener; nil means plaintext. A plaintext listener
+	// beyond loopback serves no page and no calls, unless Insecure is true.
+	HTTPTLS *tls.Config
+	// HTTPHosts are the host names that HTTP requests may use beside localhost and IP addresses: at
+	// most MaxHTTPHosts. Give the name under which a proxy shows the page.
+	HTTPHosts []string
+	// WebPrefix is the path below which a proxy shows the page, such as "/meshhealth". Empty means
+	// none. Requests are answered with and without it.
+	WebPrefix string
+	// Web is empty, or Off for no page below /ui/. The calls of the page are served all the same.
+	Web string
 
 	// Dial says how the coordinator connects to instances.
 	Dial Dial

@@ -114,7 +114,13 @@ func (c *Coordinator) wire() (err error) {
 	c.api = c.newAPI(targets, inbound)
 	c.stats.api = c.api
 	inbound.Initialize(c.api.Services())
-	c.web = web.New(web.Config{Feed: c.registry.Feed(), Metrics: registerer, IPv6Prefix: c.cfg.IPv6Prefix})
+	c.web, err = web.New(web.Config{
+		Feed: c.registry.Feed(), Metrics: registerer, IPv6Prefix: c.cfg.IPv6Prefix, Methods: c.api.HTTP(), Build: c.cfg.Build,
+		NoPage: c.cfg.Web == Off, Hosts: c.cfg.HTTPHosts, Prefix: c.cfg.WebPrefix, TLS: c.cfg.HTTPTLS, Insecure: c.cfg.Insecure,
+	})
+	if err != nil {
+		return err
+	}
 	c.metrics, err = metrics.New(metrics.Config{Feed: c.registry.Feed(), MaxInstances: c.cfg.MetricInstances, Stats: c.stats.metrics})
 	if err != nil {
 		return err
@@ -159,10 +165,11 @@ func hasInstances(f *feed.Feed) bool {
 }
 
 func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) *api.Server {
-	local := c.listeners.onLoopback()
+	local := onLoopback(c.listeners.grpc)
 	return api.New(api.Config{
 		Registry: c.registry, Feed: c.registry.Feed(), Targets: targets, XDS: c.xds,
 		TrustAll:   c.cfg.Insecure || local && c.cfg.Credentials == nil,
+		TrustHTTP:  c.cfg.Insecure || local && c.cfg.Credentials == nil && onLoopback(c.listeners.http),
 		Reflection: local, Credentials: c.cfg.Credentials,
 		Unary:  []grpc.UnaryServerInterceptor{calls.Unary()},
 		Stream: []grpc.StreamServerInterceptor{calls.Stream()},

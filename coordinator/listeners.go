@@ -47,17 +47,20 @@ func (l listeners) close() error {
 	return errors.Join(errs...)
 }
 
-// onLoopback reports whether only this machine can reach the gRPC listener. It also returns
-// true for a listener without an IP address, such as the in-memory listeners of tests.
-func (l listeners) onLoopback() bool {
-	at, err := netip.ParseAddrPort(l.grpc.Addr().String())
+// onLoopback reports whether only this machine can reach a listener. It also returns true for a
+// listener without an IP address, such as the in-memory listeners of tests, and for no listener.
+func onLoopback(l net.Listener) bool {
+	if l == nil {
+		return true
+	}
+	at, err := netip.ParseAddrPort(l.Addr().String())
 	return err != nil || at.Addr().IsLoopback()
 }
 
 // targets returns the rules for the addresses that the coordinator may dial.
 func (l listeners) targets(allow []netip.Prefix) *wire.Targets {
 	t := &wire.Targets{Allow: allow, Own: l.own()}
-	if len(t.Allow) == 0 && l.onLoopback() {
+	if len(t.Allow) == 0 && onLoopback(l.grpc) {
 		t.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	}
 	return t

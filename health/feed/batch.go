@@ -16,6 +16,12 @@ const (
 	// Protobuf is the format in which each entry is encoded as an element of the repeated field
 	// "entries" of the message meshhealth.v1.WatchResponse.
 	Protobuf Format = iota
+	// JSON is the format in which each entry is an element of the array "entries" of the same
+	// message in proto JSON. A comma comes before each element. The first comma is not sent.
+	//
+	// JSON is several times larger than Protobuf. So only current entries, removals in the log and
+	// the last batch keep these bytes.
+	JSON
 	numFormats
 )
 
@@ -48,6 +54,13 @@ const numEncodings = int(numFormats) * int(numAudiences)
 // nil until a reader needs its bytes. That reader encodes and stores them.
 type slots [numEncodings]atomic.Pointer[[]byte]
 
+// dropJSON removes the bytes in the format JSON.
+func (s *slots) dropJSON() {
+	for audience := range numAudiences {
+		s[Encoding{JSON, audience}.slot()].Store(nil)
+	}
+}
+
 func (s *slots) get(e Encoding, encode func() []byte) []byte {
 	slot := &s[e.slot()]
 	if p := slot.Load(); p != nil {
@@ -76,6 +89,12 @@ func (e *Entry) currentAt(revision uint64) bool {
 	return until == 0 || until > revision
 }
 
+// replaceAt says that e is no longer current from the given revision on.
+func (e *Entry) replaceAt(revision uint64) {
+	e.until.Store(revision)
+	e.slots.dropJSON()
+}
+
 // changesRegistration reports whether the registration or the field Pushed of an instance
 // differs between old and e. old is the previous entry of the same name, or nil.
 func (e *Entry) changesRegistration(old *Entry) bool {
@@ -87,7 +106,11 @@ func (e *Entry) changesRegistration(old *Entry) bool {
 // readers call Encoded at the same time, it may call encode more than once. The result of
 // encode must depend only on e and encoding.
 func (e *Entry) Encoded(encoding Encoding, encode func(*Entry) []byte) []byte {
-	return e.slots.get(encoding, func() []byte { return encode(e) })
+	b := e.slots.get(encoding, func() []byte { return encode(e) })
+	if encoding.Format == JSON && e.until.Load() != 0 {
+		e.slots.dropJSON() // replaceAt may have dropped the bytes before get has stored them
+	}
+	return b
 }
 
 // Batch is the set of changes that one call of Publish has published. It has at most one
@@ -101,12 +124,23 @@ type Batch struct {
 	shards shardSet         // shards (groups of services) to which the changes of the batch belong
 	size   int              // upper bound for the memory of all entries, in bytes; see sizeOf
 	slots  slots
+	old    atomic.Bool // true if a later batch was published
+}
+
+// retire says that a later batch was published.
+func (b *Batch) retire() {
+	b.old.Store(true)
+	b.slots.dropJSON()
 }
 
 // Encoded returns the bytes that the function encode returns for b. It stores the bytes for
 // later calls with the same encoding, in the same way as [Entry.Encoded].
 func (b *Batch) Encoded(encoding Encoding, encode func(*Batch) []byte) []byte {
-	return b.slots.get(encoding, func() []byte { return encode(b) })
+	bytes := b.slots.get(encoding, func() []byte { return encode(b) })
+	if encoding.Format == JSON && b.old.Load() {
+		b.slots.dropJSON() // retire may have dropped the bytes before get has stored them
+	}
+	return bytes
 }
 
 // seal returns a batch with one entry for each change. Feed.apply sets the other fields of the
@@ -124,7 +158,7 @@ func seal(changes []health.Change) *Batch {
 func (b *Batch) complete() {
 	b.Entries = slices.DeleteFunc(b.Entries, func(e *Entry) bool { return e.until.Load() != 0 })
 	for _, e := range b.Entries {
-		b.size += sizeOf(&e.State)
+		b.size += sizeOf(&e.State, e.Removed)
 		b.shards.add(shardOf(e.ID.Service))
 	}
 	b.all = slices.Values(b.Entries)

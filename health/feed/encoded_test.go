@@ -65,6 +65,36 @@ func TestEncodedEmpty(t *testing.T) {
 	}
 }
 
+// TestJSONOfOldEntries: an entry that was replaced, and a batch that is not the last one, keep no
+// bytes in the format JSON. Readers that still need such bytes get them.
+func TestJSONOfOldEntries(t *testing.T) {
+	p := newPublisher(0)
+	first := p.publish("a/1", "b/1")
+	calls := 0
+	read := func() {
+		for _, e := range first.Entries {
+			if got := e.Encoded(Encoding{Format: JSON, Audience: Full}, func(e *Entry) []byte { calls++; return []byte(e.ID.String()) }); string(got) != e.ID.String() {
+				t.Errorf("%s gets %q", e.ID, got)
+			}
+		}
+		if got := first.Encoded(Encoding{Format: JSON, Audience: Full}, func(*Batch) []byte { calls++; return []byte("all") }); string(got) != "all" {
+			t.Errorf("the batch gets %q", got)
+		}
+	}
+	read()
+	if read(); calls != 3 {
+		t.Errorf("encoded %d times while current, want 3", calls)
+	}
+	p.publish("a/1")
+	read()
+	if read(); calls != 3+4 { // a/1 and the batch, twice
+		t.Errorf("encoded %d times, want 7", calls)
+	}
+	if slot := (Encoding{Format: JSON, Audience: Full}).slot(); first.Entries[0].slots[slot].Load() != nil || first.slots[slot].Load() != nil {
+		t.Error("old bytes are kept")
+	}
+}
+
 func TestEncodedAtOnce(t *testing.T) {
 	e := newPublisher(0).publish("a/1").Entries[0]
 	var readers sync.WaitGroup

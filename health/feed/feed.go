@@ -137,7 +137,7 @@ func (f *Feed) show(b *Batch, newCut Cut) (woken []chan struct{}) {
 // the entry that e replaces, or nil if the name had no current entry.
 func (f *Feed) setCurrent(e *Entry, revision uint64) *Entry {
 	if gone := f.removed[e.ID]; gone != nil {
-		gone.until.Store(revision)
+		gone.replaceAt(revision)
 		delete(f.removed, e.ID)
 	}
 	var old leaf
@@ -148,7 +148,7 @@ func (f *Feed) setCurrent(e *Entry, revision uint64) *Entry {
 		old, _ = f.next.Set(leaf{id: e.ID, entry: e})
 	}
 	if old.entry != nil {
-		old.entry.until.Store(revision)
+		old.entry.replaceAt(revision)
 	}
 	return old.entry
 }

@@ -223,7 +223,7 @@ func TestNextEnds(t *testing.T) {
 }
 
 // perBatch is the size of a batch of one small entry.
-var perBatch = sizeOf(&health.State{ID: health.ID{Service: "a", Instance: "1"}})
+var perBatch = sizeOf(&health.State{ID: health.ID{Service: "a", Instance: "1"}}, false)
 
 func TestLogIsBounded(t *testing.T) {
 	const kept = 5
@@ -242,7 +242,7 @@ func TestLogIsBounded(t *testing.T) {
 		t.Errorf("gap %v of %d entries, %d batches", s.Gap, count(s.Entries), len(p.feed.log.batches))
 	}
 	long := health.State{Reason: strings.Repeat("x", 1000), Checks: make([]health.CheckState, 10)}
-	if sizeOf(&long) < 1000+sizeOf(&health.State{}) {
+	if sizeOf(&long, false) < 1000+sizeOf(&health.State{}, false) {
 		t.Error("long texts count for nothing")
 	}
 }

@@ -32,6 +32,9 @@ func (l *changeLog) excess(b *Batch, maxBytes int) []*Batch {
 // push appends b to the log and then drops the oldest batches. dropped is the number of
 // batches to drop.
 func (l *changeLog) push(b *Batch, dropped int) {
+	if n := len(l.batches); n > 0 {
+		l.batches[n-1].retire()
+	}
 	l.batches = append(l.batches, b)
 	l.size += b.size
 	for i, old := range l.batches[:dropped] {

@@ -18,13 +18,18 @@ const (
 	countsBytes = 256
 )
 
-// encodings is the largest number of encoded copies of an entry that may be stored. For each
-// Encoding there is one copy in the entry and one copy in the batch of the entry.
-const encodings = 2 * numEncodings
+const (
+	// protobufCopies is the largest number of copies of an entry in the format Protobuf that may be
+	// stored. For each audience there is one copy in the entry and one copy in the batch of the entry.
+	protobufCopies = 2 * int(numAudiences)
+	// removalCopies bounds the copies of a removal in the format JSON, which is at most eight times
+	// as large as Protobuf. For each audience there is one copy.
+	removalCopies = 8 * int(numAudiences)
+)
 
-// sizeOf returns an upper bound for the number of bytes that the log needs for the state s.
-// The bound includes all encoded copies.
-func sizeOf(s *health.State) int {
+// sizeOf returns an upper bound for the number of bytes that the log needs for the state s. The
+// bound includes all encoded copies that the log keeps. removed is true for a removal.
+func sizeOf(s *health.State, removed bool) int {
 	memory, wire := entryBytes, entryWire
 	addTexts := func(texts ...string) {
 		for _, t := range texts {
@@ -60,5 +65,8 @@ func sizeOf(s *health.State) int {
 		memory, wire = memory+countsBytes, wire+countsBytes
 	}
 	wire += wire / 8 // the allocator rounds a size up by at most an eighth
-	return memory + encodings*wire
+	if removed {
+		memory += removalCopies * wire
+	}
+	return memory + protobufCopies*wire
 }

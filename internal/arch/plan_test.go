@@ -57,6 +57,7 @@ var plan = []row{
 
 	{path: "coordinator/store/bolt", layer: adapter},
 	{path: "internal/grpchealth", layer: adapter},
+	{path: "internal/httprpc", layer: adapter},
 	{path: "internal/logs", layer: adapter, goroutines: true},
 	{path: "internal/signals", layer: adapter},
 	{path: "internal/input", layer: adapter, goroutines: true},

@@ -22,13 +22,20 @@ import (
 // must not have added either of them before.
 func (h *Handlers) Register(r grpc.ServiceRegistrar) {
 	healthpb.RegisterHealthServer(r, standard{h: h})
-	pb.RegisterHealthServiceServer(r, extended{h: h})
+	pb.RegisterHealthServiceServer(r, h.Service(feed.Protobuf))
+}
+
+// Service returns meshhealth.v1.HealthService. Its Watch sends entries in a format. For the format
+// JSON it calls SendMsg of the stream, and each message has a method AppendJSON([]byte) []byte.
+func (h *Handlers) Service(format feed.Format) pb.HealthServiceServer {
+	return extended{h: h, format: format}
 }
 
 // extended serves meshhealth.v1.HealthService.
 type extended struct {
 	pb.UnimplementedHealthServiceServer
-	h *Handlers
+	h      *Handlers
+	format feed.Format // format of the entries that Watch sends
 }
 
 // Check returns the whole state of one name, with the level of detail that the policy allows.
@@ -164,7 +171,7 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 		return wire.GRPC(err)
 	}
 	defer done()
-	s := x.h.newSender(&w, caller, timedStream[pb.WatchResponse]{stream, x.h, watcher})
+	s := x.h.newSender(&w, caller, x.format, timedStream[pb.WatchResponse]{stream, x.h, watcher})
 	reader := x.h.newReader(&w)
 	for {
 		step, end, err := nextStep(ctx, reader)

@@ -3,6 +3,7 @@
 package grpchealth
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
@@ -88,23 +89,36 @@ func TestLogBytes(t *testing.T) {
 		},
 		"nothing": func(*health.State, int) {},
 	} {
-		f := feed.New(7, bound)
-		before := heap()
-		for i := range 4000 {
-			s := is("pay/a", health.Serving)
-			if fat(&s, i); what == "checks" && i > 500 {
-				break
+		for _, removed := range []bool{false, true} {
+			f := feed.New(7, bound)
+			before := heap()
+			for i := range 4000 {
+				s := is("pay/a", health.Serving)
+				if removed {
+					s = is(fmt.Sprintf("pay/%d", i), health.Serving)
+				}
+				if fat(&s, i); what == "checks" && i > 500 {
+					break
+				}
+				s.Revision = uint64(i + 1)
+				encodeAll(f.Publish([]health.Change{{State: s, At: time.Now(), Removed: removed}}))
 			}
-			s.Revision = uint64(i + 1)
-			b := f.Publish([]health.Change{{State: s, At: time.Now()}})
-			for _, detail := range []access.Detail{access.Public, access.Full} {
-				b.Encoded(encodingOf(detail), func(b *feed.Batch) []byte { return append([]byte(nil), encodedEntry(b.Entries[0], detail)...) })
+			if kept := heap() - before; kept > bound {
+				t.Errorf("%s, removed %v: a log of %d MiB keeps %d MiB", what, removed, bound>>20, kept>>20)
 			}
+			runtime.KeepAlive(f)
 		}
-		if kept := heap() - before; kept > bound {
-			t.Errorf("%s: a log of %d MiB keeps %d MiB", what, bound>>20, kept>>20)
+	}
+}
+
+// encodeAll encodes a batch of one entry in every encoding.
+func encodeAll(b *feed.Batch) {
+	for _, format := range []feed.Format{feed.Protobuf, feed.JSON} {
+		for _, detail := range []access.Detail{access.Public, access.Full} {
+			b.Encoded(encodingOf(format, detail), func(b *feed.Batch) []byte {
+				return bytes.Clone(encodedEntry(b.Entries[0], format, detail))
+			})
 		}
-		runtime.KeepAlive(f)
 	}
 }
 

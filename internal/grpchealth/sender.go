@@ -3,7 +3,6 @@ package grpchealth
 import (
 	"slices"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -18,13 +17,13 @@ import (
 type sender struct {
 	h      *Handlers
 	watch  *wire.Watch
-	stream grpc.ServerStreamingServer[pb.WatchResponse]
+	stream timedStream[pb.WatchResponse]
 	view   view
 	first  bool // true until the first message was sent
 }
 
-func (h *Handlers) newSender(w *wire.Watch, caller access.Caller, stream grpc.ServerStreamingServer[pb.WatchResponse]) *sender {
-	s := &sender{h: h, watch: w, stream: stream, view: newView(w, caller), first: true}
+func (h *Handlers) newSender(w *wire.Watch, caller access.Caller, format feed.Format, stream timedStream[pb.WatchResponse]) *sender {
+	s := &sender{h: h, watch: w, stream: stream, view: newView(w, caller, format), first: true}
 	s.view.hidesEmpty = h.hidesEmpty(&w.Selector)
 	return s
 }
@@ -44,11 +43,14 @@ func (s *sender) send(step *feed.Step) error {
 // sendBatch sends a whole batch of changes. All senders whose callers have the same level of
 // detail share the encoded bytes.
 func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
-	b := step.Batch.Encoded(encodingOf(detail), func(b *feed.Batch) []byte {
+	b := step.Batch.Encoded(encodingOf(s.view.format, detail), func(b *feed.Batch) []byte {
 		var all []byte
 		for _, e := range b.Entries {
+			if len(all) > wire.ChunkBytes {
+				break // the bytes will not be used
+			}
 			if s.view.selects(e) {
-				all = append(all, encodedEntry(e, detail)...)
+				all = append(all, encodedEntry(e, s.view.format, detail)...)
 			}
 		}
 		return all
@@ -150,8 +152,8 @@ func (c *chunker) sendLast() error {
 	})
 }
 
-// sendMessage sets the other fields of m and sends it. It puts the encoded entries into m as
-// unknown fields, so that gRPC copies the bytes and does not encode the entries again.
+// sendMessage sets the other fields of m and sends it. For the format Protobuf, the encoded entries
+// are unknown fields of m. So gRPC copies the bytes and does not encode the entries again.
 func (s *sender) sendMessage(entries []byte, revision uint64, m *pb.WatchResponse) error {
 	m.Epoch, m.Revision, m.At = s.h.cfg.Feed.Epoch(), revision, timestamppb.Now()
 	if revision > 0 || !m.GetSnapshot() {
@@ -159,6 +161,9 @@ func (s *sender) sendMessage(entries []byte, revision uint64, m *pb.WatchRespons
 	}
 	if s.first {
 		m.Build, s.first = s.h.cfg.Build, false
+	}
+	if s.view.format == feed.JSON {
+		return s.stream.SendMsg(jsonMessage{m, entries})
 	}
 	m.ProtoReflect().SetUnknown(entries)
 	return s.stream.Send(m)

@@ -3,9 +3,6 @@ package grpchealth
 import (
 	"iter"
 
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
@@ -13,15 +10,13 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// entriesField is the field number of WatchResponse.entries.
-const entriesField = 4
-
 // view is the part of a feed that one Watch sends. It has the entries that the request
 // selects and that the policy allows the caller to read.
 type view struct {
 	ids      []health.ID // names that the request lists; empty if the request has a selector instead
 	selector *wire.Selector
 	caller   access.Caller
+	format   feed.Format // format in which entries are encoded
 	// sent is the set of instances that this Watch has sent to the client. If the new labels
 	// or zone of such an instance no longer match the request, the Watch sends the instance as
 	// removed. sent is nil if the request selects neither labels nor a zone.
@@ -33,8 +28,8 @@ type view struct {
 	hidesEmpty bool
 }
 
-func newView(w *wire.Watch, caller access.Caller) view {
-	v := view{ids: w.IDs, selector: &w.Selector, caller: caller, resumed: w.HasToken}
+func newView(w *wire.Watch, caller access.Caller, format feed.Format) view {
+	v := view{ids: w.IDs, selector: &w.Selector, caller: caller, format: format, resumed: w.HasToken}
 	if len(w.Selector.Labels) > 0 || w.Selector.Zone != "" {
 		v.sent = map[health.ID]bool{}
 	}
@@ -78,13 +73,13 @@ func (v *view) fragment(e *feed.Entry) []byte {
 	d := v.caller.Decide(access.Read, access.Of(e.ID))
 	if d.Allowed && v.selects(e) {
 		v.remember(e)
-		return encodedEntry(e, d.Detail)
+		return encodedEntry(e, v.format, d.Detail)
 	}
 	if v.sent == nil || e.ID.Aggregate() || !(v.sent[e.ID] || v.resumed && d.Allowed) {
 		return nil
 	}
 	delete(v.sent, e.ID)
-	return encodeHealth(&pb.Health{Service: e.ID.Service, Instance: e.ID.Instance, Revision: e.Revision, Removed: true})
+	return encodeHealth(v.format, &pb.Health{Service: e.ID.Service, Instance: e.ID.Instance, Revision: e.Revision, Removed: true})
 }
 
 func (v *view) remember(e *feed.Entry) {
@@ -105,44 +100,9 @@ func (v *view) unknownNames(known map[health.ID]bool) iter.Seq[[]byte] {
 			if known[id] || !v.caller.May(access.Read, access.Of(id)) {
 				continue
 			}
-			if !yield(encodeHealth(&pb.Health{Service: id.Service, Instance: id.Instance, Status: pb.Status_STATUS_SERVICE_UNKNOWN})) {
+			if !yield(encodeHealth(v.format, &pb.Health{Service: id.Service, Instance: id.Instance, Status: pb.Status_STATUS_SERVICE_UNKNOWN})) {
 				return
 			}
 		}
 	}
-}
-
-// encodingOf returns the encoding for callers with this level of detail. Entries and batches
-// keep their bytes in this encoding, so that all these callers share the bytes.
-func encodingOf(detail access.Detail) feed.Encoding {
-	if detail == access.Full {
-		return feed.Encoding{Format: feed.Protobuf, Audience: feed.Full}
-	}
-	return feed.Encoding{Format: feed.Protobuf, Audience: feed.Public}
-}
-
-// encodedEntry returns e encoded as the field entries of a WatchResponse. All callers with the
-// same level of detail share the bytes.
-func encodedEntry(e *feed.Entry, detail access.Detail) []byte {
-	return e.Encoded(encodingOf(detail), func(e *feed.Entry) []byte {
-		h := wire.Health(&e.State, e.At, detail == access.Full)
-		if e.Removed {
-			h.Status = pb.Status_STATUS_SERVICE_UNKNOWN
-		}
-		return encodeHealth(h)
-	})
-}
-
-// encodeHealth returns h encoded as the field entries of a WatchResponse.
-func encodeHealth(h *pb.Health) []byte {
-	size := proto.Size(h)
-	b := make([]byte, 0, protowire.SizeTag(entriesField)+protowire.SizeBytes(size))
-	b = protowire.AppendTag(b, entriesField, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(size))
-	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, h)
-	if err != nil {
-		// Marshal fails only for text that is not UTF-8, and all text was cleaned before.
-		return nil
-	}
-	return b
 }

@@ -14,6 +14,7 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -125,7 +126,7 @@ func TestWatchByLabelsSaysWhatLeaves(t *testing.T) {
 
 func TestWatchByLabelsForgetsWhatIsRemoved(t *testing.T) {
 	w := &wire.Watch{Selector: wire.Selector{Labels: map[string]string{"env": "prod"}}}
-	v := newView(w, access.Caller{Policy: access.TrustPolicy{}})
+	v := newView(w, access.Caller{Policy: access.TrustPolicy{}}, feed.Protobuf)
 	world := newWorld(t, Config{})
 	for i := range 1000 {
 		s := labelled(fmt.Sprintf("pay/%d", i), "prod")

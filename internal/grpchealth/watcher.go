@@ -54,8 +54,8 @@ func nextStep(ctx context.Context, reader *feed.Reader) (step feed.Step, end, er
 	return step, end, err
 }
 
-// timedStream is the stream of a Watch. While its method Send runs, watcher.sendBegan has the
-// time when Send began.
+// timedStream is the stream of a Watch. While its method Send or SendMsg runs, watcher.sendBegan has
+// the time when the method began.
 type timedStream[M any] struct {
 	grpc.ServerStreamingServer[M]
 	h *Handlers
@@ -63,10 +63,18 @@ type timedStream[M any] struct {
 }
 
 func (s timedStream[M]) Send(m *M) error {
-	s.w.sendBegan.Store(max(1, int64(time.Since(s.h.made))))
+	s.noteBegin()
 	defer s.w.sendBegan.Store(0)
 	return s.ServerStreamingServer.Send(m)
 }
+
+func (s timedStream[M]) SendMsg(m any) error {
+	s.noteBegin()
+	defer s.w.sendBegan.Store(0)
+	return s.ServerStreamingServer.SendMsg(m)
+}
+
+func (s timedStream[M]) noteBegin() { s.w.sendBegan.Store(max(1, int64(time.Since(s.h.made)))) }
 
 // WaitWatchers must be called after End. It waits until every Watch has passed its last
 // messages and its status to the transport of gRPC. The transport does not report when it has

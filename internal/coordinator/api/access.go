@@ -16,6 +16,9 @@ import (
 // the caller is trusted. Without a verified certificate the identity is empty.
 func (c *Config) principal(ctx context.Context) access.Principal {
 	who := access.Principal{Trusted: c.TrustAll}
+	if overHTTP(ctx) {
+		who.Trusted = c.TrustHTTP
+	}
 	p, ok := peer.FromContext(ctx)
 	if !ok || verifiedChains(p.AuthInfo) == nil {
 		return who

@@ -54,6 +54,8 @@ type Config struct {
 	// TrustAll means that every caller is trusted. If it is false, only a caller with a
 	// verified certificate is trusted.
 	TrustAll bool
+	// TrustHTTP is the same as TrustAll, for callers over HTTP.
+	TrustHTTP bool
 	// Reflection means that the server offers gRPC reflection, so that tools such as grpcurl
 	// can list the services.
 	Reflection bool

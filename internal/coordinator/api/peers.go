@@ -1,6 +1,7 @@
 package api
 
 import (
+	"crypto/x509"
 	"fmt"
 	"net"
 	"slices"
@@ -118,6 +119,18 @@ func (c *Conn) Refused() error {
 	c.peers.mu.Lock()
 	defer c.peers.mu.Unlock()
 	return c.refused
+}
+
+// Verified counts the connection for the identity in a verified certificate of its peer, and no longer
+// for the network of its peer. Only the first call has an effect. Refused then returns an error if the
+// connection exceeds a limit.
+func (c *Conn) Verified(cert *x509.Certificate) {
+	c.peers.mu.Lock()
+	known := c.identity != ""
+	c.peers.mu.Unlock()
+	if !known {
+		_ = c.identify(identityOf(cert)) // the method Refused returns the error
+	}
 }
 
 // identify counts the connection for the verified identity of its peer, and no longer for the

@@ -63,7 +63,7 @@ func (s *Server) register(g *grpc.Server) {
 	b := boundedServer{g}
 	s.health.Register(b)
 	pb.RegisterRegistryServiceServer(b, registryService{cfg: &s.cfg, stopping: s.health.Ended()})
-	pb.RegisterAdminServiceServer(b, adminService{cfg: &s.cfg, watchers: s.Watchers})
+	pb.RegisterAdminServiceServer(b, s.admin())
 	if s.cfg.XDS != nil {
 		all := access.Of(health.ID{Service: health.MeshName})
 		discoverypb.RegisterAggregatedDiscoveryServiceServer(checkedServer{b, &s.cfg, access.Locate, all}, s.cfg.XDS)
@@ -73,16 +73,27 @@ func (s *Server) register(g *grpc.Server) {
 	}
 }
 
+func (s *Server) admin() adminService { return adminService{cfg: &s.cfg, watchers: s.Watchers} }
+
 func (s *Server) options() []grpc.ServerOption {
-	panics := recovery.WithRecoveryHandlerContext(s.logPanic)
 	all := wire.ServerOptions()
 	if s.cfg.XDS != nil {
 		all = append(all, grpc.ForceServerCodecV2(s.cfg.XDS.Codec()))
 	}
 	return append(all,
-		grpc.ChainUnaryInterceptor(append(slices.Clip(s.cfg.Unary), recovery.UnaryServerInterceptor(panics))...),
-		grpc.ChainStreamInterceptor(append(slices.Clip(s.cfg.Stream), recovery.StreamServerInterceptor(panics))...),
+		grpc.ChainUnaryInterceptor(s.unary()...),
+		grpc.ChainStreamInterceptor(s.stream()...),
 		grpc.Creds(newAuthenticated()))
+}
+
+// unary returns the interceptors of unary calls, the outermost first.
+func (s *Server) unary() []grpc.UnaryServerInterceptor {
+	return append(slices.Clip(s.cfg.Unary), recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.logPanic)))
+}
+
+// stream returns the interceptors of streams, the outermost first.
+func (s *Server) stream() []grpc.StreamServerInterceptor {
+	return append(slices.Clip(s.cfg.Stream), recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.logPanic)))
 }
 
 // logPanic logs the panic of a handler. The call of this handler ends with INTERNAL; other calls

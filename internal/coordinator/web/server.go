@@ -2,10 +2,15 @@ package web
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"io"
+	"io/fs"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,6 +18,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/httprpc"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -30,35 +36,68 @@ type Config struct {
 	// IPv6Prefix is the length, in bits, of the IPv6 prefix that identifies a peer. 0
 	// means wire.PeerPrefix.
 	IPv6Prefix int
+	// Methods are the methods that are served over HTTP. They ask the access policy themselves.
+	Methods []httprpc.Method
+	// NoPage switches off the page for people below /ui/.
+	NoPage bool
+	// Build is the version of the coordinator, which the page compares with the version that it
+	// came with.
+	Build string
+	// Hosts are the host names that requests may use beside localhost and IP addresses.
+	Hosts []string
+	// Prefix is the path below which a proxy shows the coordinator, such as "/meshhealth". Empty
+	// means none. Requests are answered with and without it.
+	Prefix string
+	// TLS has the certificates of the listener; nil means plaintext.
+	TLS *tls.Config
+	// Insecure means that the page and the methods are also served in plaintext beyond loopback.
+	Insecure bool
 }
 
 // Server serves the HTTP pages of a coordinator.
-type Server struct{ pages pages }
+type Server struct {
+	cfg   Config
+	pages pages
+}
 
 // New returns a server that accepts no connections before Serve is called.
-func New(cfg Config) *Server {
+func New(cfg Config) (*Server, error) {
 	if cfg.Policy == nil {
 		cfg.Policy = access.TrustPolicy{}
 	}
-	return &Server{pages{feed: cfg.Feed, policy: cfg.Policy, metrics: newMetricsPage(cfg.Metrics, cfg.IPv6Prefix)}}
-}
-
-// limited is a connection that knows whether it exceeds a limit on the number of connections.
-type limited interface {
-	// Refused returns an error that names the exceeded limit, or nil.
-	Refused() error
+	s := &Server{cfg, pages{
+		feed: cfg.Feed, policy: cfg.Policy, metrics: newMetricsPage(cfg.Metrics, cfg.IPv6Prefix), methods: cfg.Methods,
+	}}
+	if cfg.NoPage {
+		return s, nil
+	}
+	files, err := fs.Sub(dist, "dist")
+	if err != nil {
+		return nil, err
+	}
+	s.pages.site, err = newSite(files, cfg.Prefix, cfg.Build)
+	return s, err
 }
 
 // Serve answers requests until ctx ends. It closes the listener, and returns when all requests have
 // ended. If a connection has the method Refused() error, and the method returns an error, all
 // requests on the connection are answered with this error.
+//
+// Streams of methods do not end by themselves. The caller must end them when ctx ends.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	h := &http.Server{
-		Handler: s.Handler(ctx, listener.Addr()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: wire.MaxHeaderList,
+		Handler: s.Handler(ctx, listener.Addr()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: wire.RequestTimeout,
+		WriteTimeout: wire.SendTimeout, IdleTimeout: time.Minute, MaxHeaderBytes: wire.MaxHeaderList,
+		HTTP2: &http.HTTP2Config{MaxConcurrentStreams: wire.MaxStreams, SendPingTimeout: wire.PingAfter, PingTimeout: wire.PingTimeout},
+		// net/http logs what clients do wrong, such as a failed handshake. This is no news about
+		// the coordinator, and anybody can cause it.
+		ErrorLog: log.New(io.Discard, "", 0),
 		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			return context.WithValue(ctx, connKey{}, conn)
+			return context.WithValue(ctx, connKey{}, countedConn(conn))
 		},
+	}
+	if s.cfg.TLS != nil {
+		listener = tls.NewListener(listener, s.cfg.TLS)
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -81,11 +120,9 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 // Handler returns the handler of all requests. listenAddr is the address of the listener. After ctx
 // has ended, /readyz answers DRAINING.
 func (s *Server) Handler(ctx context.Context, listenAddr net.Addr) http.Handler {
-	mux := s.pages.mux(ctx)
-	if a, err := netip.ParseAddrPort(listenAddr.String()); err == nil && !a.Addr().IsLoopback() {
-		return refuseLimited(mux) // not on loopback: other machines may reach the listener under any host name
-	}
-	return refuseLimited(refuseForeignHosts(mux))
+	a, err := netip.ParseAddrPort(listenAddr.String())
+	g := &guard{hosts: s.cfg.Hosts, open: s.cfg.Insecure, loopback: err != nil || a.Addr().IsLoopback()}
+	return refuseLimited(withoutPrefix(s.cfg.Prefix, s.pages.mux(ctx, g)))
 }
 
 // connKey is the key under which the context of a request contains the connection.
@@ -95,7 +132,10 @@ type connKey struct{}
 // connection returns an error, the handler answers with this error and closes the connection.
 func refuseLimited(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if conn, ok := r.Context().Value(connKey{}).(limited); ok {
+		if conn, ok := r.Context().Value(connKey{}).(counted); ok {
+			if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+				conn.Verified(r.TLS.VerifiedChains[0][0])
+			}
 			if err := conn.Refused(); err != nil {
 				w.Header().Set("Connection", "close")
 				w.Header().Set("Retry-After", "10")
@@ -107,18 +147,16 @@ func refuseLimited(next http.Handler) http.Handler {
 	})
 }
 
-// refuseForeignHosts returns a handler that refuses requests whose host is neither localhost nor an
-// IP address. This protects against DNS rebinding. In such an attack, the domain name of a web page
-// resolves to the address of this listener. The page could then read the answers in the browser of
-// a user.
-func refuseForeignHosts(next http.Handler) http.Handler {
+// withoutPrefix returns a handler that removes the prefix from the path of a request, if the path has
+// it. Some proxies remove the prefix, and others pass it on.
+func withoutPrefix(prefix string, next http.Handler) http.Handler {
+	if prefix == "" {
+		return next
+	}
+	stripped := http.StripPrefix(prefix, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		if _, err := netip.ParseAddr(host); err != nil && host != "localhost" {
-			http.Error(w, "Host: not an IP address or localhost", http.StatusMisdirectedRequest)
+		if strings.HasPrefix(r.URL.Path, prefix+"/") {
+			stripped.ServeHTTP(w, r)
 			return
 		}
 		next.ServeHTTP(w, r)

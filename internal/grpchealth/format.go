@@ -1,0 +1,122 @@
+package grpchealth
+
+import (
+	"bytes"
+	"encoding/json"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// entriesField is the field number of WatchResponse.entries.
+const entriesField = 4
+
+// encodingOf returns the encoding in a format for callers with this level of detail. Entries and
+// batches keep their bytes in this encoding, so that all these callers share the bytes.
+func encodingOf(format feed.Format, detail access.Detail) feed.Encoding {
+	if detail == access.Full {
+		return feed.Encoding{Format: format, Audience: feed.Full}
+	}
+	return feed.Encoding{Format: format, Audience: feed.Public}
+}
+
+// encodedEntry returns e encoded as an element of the field entries of a WatchResponse. All callers
+// with the same format and the same level of detail share the bytes.
+func encodedEntry(e *feed.Entry, format feed.Format, detail access.Detail) []byte {
+	return e.Encoded(encodingOf(format, detail), func(e *feed.Entry) []byte {
+		h := wire.Health(&e.State, e.At, detail == access.Full)
+		if e.Removed {
+			h.Status = pb.Status_STATUS_SERVICE_UNKNOWN
+		}
+		return encodeHealth(format, h)
+	})
+}
+
+// encodeHealth returns h encoded as an element of the field entries of a WatchResponse.
+func encodeHealth(format feed.Format, h *pb.Health) []byte {
+	if format == feed.JSON {
+		return encodeJSON(h)
+	}
+	size := proto.Size(h)
+	b := make([]byte, 0, protowire.SizeTag(entriesField)+protowire.SizeBytes(size))
+	b = protowire.AppendTag(b, entriesField, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(size))
+	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, h)
+	if err != nil {
+		// Marshal fails only for text that is not UTF-8, and all text was cleaned before.
+		return nil
+	}
+	return b
+}
+
+// encodeJSON returns a comma and h in proto JSON, without spaces. The comma separates h from the
+// element before it.
+func encodeJSON(h *pb.Health) []byte {
+	spaced, err := protojson.Marshal(h)
+	if err != nil {
+		return nil // the same reason as in encodeHealth
+	}
+	b := bytes.NewBuffer(make([]byte, 0, len(spaced)+1))
+	b.WriteByte(',')
+	if json.Compact(b, spaced) != nil {
+		return nil // impossible, because protojson writes valid JSON
+	}
+	return bytes.Clone(b.Bytes())
+}
+
+// jsonMessage is a WatchResponse whose entries are already encoded in the format JSON.
+type jsonMessage struct {
+	response *pb.WatchResponse
+	entries  []byte // encoded entries, each with a comma before it
+}
+
+// AppendJSON appends the message in proto JSON to b.
+func (j jsonMessage) AppendJSON(b []byte) []byte {
+	m := j.response
+	b = append(b, `{"epoch":"`...)
+	b = strconv.AppendUint(b, m.GetEpoch(), 10)
+	b = append(b, `","at":"`...)
+	b = m.GetAt().AsTime().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '"')
+	if m.GetRevision() > 0 {
+		b = append(b, `,"revision":"`...)
+		b = strconv.AppendUint(b, m.GetRevision(), 10)
+		b = append(b, '"')
+	}
+	for _, f := range [...]struct{ name, value string }{{"resumeToken", m.GetResumeToken()}, {"build", m.GetBuild()}} {
+		if f.value != "" {
+			b = append(b, `,"`+f.name+`":`...)
+			b = appendText(b, f.value)
+		}
+	}
+	for _, f := range [...]struct {
+		name string
+		set  bool
+	}{{"snapshot", m.GetSnapshot()}, {"snapshotEnd", m.GetSnapshotEnd()}, {"gap", m.GetGap()}} {
+		if f.set {
+			b = append(b, `,"`+f.name+`":true`...)
+		}
+	}
+	if len(j.entries) > 0 {
+		b = append(b, `,"entries":[`...)
+		b = append(b, j.entries[1:]...)
+		b = append(b, ']')
+	}
+	return append(b, '}')
+}
+
+func appendText(b []byte, text string) []byte {
+	quoted, err := json.Marshal(text)
+	if err != nil {
+		return append(b, `""`...) // impossible, because every text can be encoded
+	}
+	return append(b, quoted...)
+}
