@@ -25,6 +25,10 @@ type State struct {
 	// service is known. Affected is the number of services that have this service as Root.
 	Root     string
 	Affected int
+	// Dependencies are the services that this service needs, as the configuration says: first
+	// those that it cannot do without, then the others, both sorted by name. Only the aggregate of
+	// a whole service has dependencies.
+	Dependencies []Dependency
 	// NextAt is the time when the status will probably change if there is no new evidence. It
 	// is zero if no change is expected. NextCause is the cause of the status after this change.
 	NextAt    time.Time

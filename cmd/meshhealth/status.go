@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 func statusCommand(a *app) *cobra.Command {
@@ -15,6 +16,7 @@ func statusCommand(a *app) *cobra.Command {
 		out  output
 		all  bool
 		wait string
+		by   string
 	)
 	cmd := &cobra.Command{
 		Use:   "status [SERVICE[/INSTANCE]...]",
@@ -34,12 +36,26 @@ For several names it is the worst of 0 < 1 < 3 < 2.
 With --wait it waits until each name, or the mesh, has one of these statuses,
 confirmed, and exits with 0. It exits with 3 if this does not happen within
 --timeout. It waits for names that are not registered yet, and for a coordinator
-that does not answer yet.`,
+that does not answer yet.
+
+With --group-by it counts instances by status for each value of a field, such as
+label.team, and prints the values with the most bad instances first. It then exits
+with 0 whatever the statuses are.`,
 		Example: `  meshhealth status
   meshhealth status payments ledger/a
   meshhealth status payments --wait SERVING --timeout 2m && next-step
+  meshhealth status --group-by label.team
   meshhealth status -o json | jq -r 'select(.status != "STATUS_SERVING").service'`,
 		RunE: func(cmd *cobra.Command, names []string) error {
+			if by != "" {
+				wrong := checkGroupBy(cmd, by, names, map[string]bool{"all": all, "wait": wait != ""})
+				if err := errors.Join(out.check(cmd), checkNames(names), wrong); err != nil {
+					return err
+				}
+				return a.ask(cmd, &t, func(ctx context.Context, conn *connection) error {
+					return a.statusGroups(ctx, conn, &out, names, by)
+				})
+			}
 			wanted, err := parseWait(cmd, wait)
 			if err := errors.Join(err, out.check(cmd), checkNames(names)); err != nil {
 				return err
@@ -55,6 +71,7 @@ that does not answer yet.`,
 	t.addTo(cmd)
 	out.addTo(cmd)
 	cmd.Flags().BoolVarP(&all, "all", "a", false, "also list instances that are well")
+	cmd.Flags().StringVar(&by, "group-by", "", "count instances by `FIELD`: "+wire.GroupByNames)
 	cmd.Flags().StringVar(&wait, "wait", "", "wait, up to --timeout, for `STATUS`, or one of several with commas between")
 	return cmd
 }

@@ -6,16 +6,17 @@ import "github.com/meshhealth/meshhealth/health"
 // texts. A name that ends with Bytes is the size of a part in memory, with the overhead of the
 // allocator. A name that ends with Wire is the size of the same part in encoded form.
 const (
-	entryBytes  = 768
-	entryWire   = 192
-	labelBytes  = 96
-	labelWire   = 8
-	checkBytes  = 192
-	checkWire   = 96
-	gaugeBytes  = 96
-	gaugeWire   = 24
-	nameBytes   = 32
-	countsBytes = 256
+	entryBytes     = 768
+	entryWire      = 192
+	labelBytes     = 96
+	labelWire      = 8
+	checkBytes     = 192
+	checkWire      = 96
+	gaugeBytes     = 96
+	gaugeWire      = 24
+	nameBytes      = 32
+	dependencyWire = 12
+	countsBytes    = 256
 )
 
 const (
@@ -38,6 +39,10 @@ func sizeOf(s *health.State, removed bool) int {
 		}
 	}
 	addTexts(s.ID.Service, s.ID.Instance, s.Reason, s.Root, s.Via)
+	for i := range s.Dependencies {
+		addTexts(s.Dependencies[i].Service)
+	}
+	memory, wire = memory+len(s.Dependencies)*nameBytes, wire+len(s.Dependencies)*dependencyWire
 	if o := s.Override; o != nil {
 		addTexts(o.Author, o.Reason, o.Scope.String())
 	}

@@ -74,7 +74,8 @@ func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, detail access.Det
 }
 
 // List returns one page of the entries that the request selects, ordered by name. It omits
-// entries that the caller may not read.
+// entries that the caller may not read. If the request has a group_by, List counts these
+// entries instead, see pageOfGroups.
 func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListResponse, error) {
 	x.h.noteCall()
 	l, err := wire.ListRequest(req)
@@ -83,6 +84,9 @@ func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListRespon
 	}
 	x.h.resolveSelector(&l.Selector)
 	cut := x.h.cfg.Feed.Cut()
+	if !l.GroupBy.IsZero() {
+		return pageOfGroups(cut, &l, x.h.Reader(ctx)), nil
+	}
 	p := pager{list: &l, hidesEmpty: x.h.hidesEmpty(&l.Selector), caller: x.h.Reader(ctx)}
 	page, more := p.page(cut)
 	now := time.Now()

@@ -41,6 +41,7 @@ func (a *aggregates) join(service string) *serviceAggregate {
 	s := a.services[service]
 	if s == nil {
 		s = &serviceAggregate{policy: a.policy.Of(service, health.ServicePolicy{}), rollup: a.newRollup(health.ID{Service: service})}
+		s.state.Dependencies = s.policy.Dependencies()
 		a.services[service] = s
 	}
 	s.size++
@@ -249,9 +250,24 @@ func (a *aggregates) declare(s *serviceAggregate, instance string, spec *health.
 func (a *aggregates) retune() {
 	a.roots.setDependencies(a.policy.Services)
 	for _, name := range sortedNames(a.services) {
-		a.applyPolicy(a.services[name])
+		s := a.services[name]
+		relinked, revision := a.setDependencies(s), s.state.Revision
+		a.applyPolicy(s)
+		s.relinked = relinked && s.state.Revision == revision
 	}
 	a.roots.updateAll()
+}
+
+// setDependencies sets the dependencies in the state of s, which only the configuration can
+// change. It returns true if they have changed.
+func (a *aggregates) setDependencies(s *serviceAggregate) bool {
+	p := a.policy.Services[s.state.ID.Service]
+	now := p.Dependencies()
+	if slices.Equal(now, s.state.Dependencies) {
+		return false
+	}
+	s.state.Dependencies = now
+	return true
 }
 
 // applyPolicy computes the status of s again if the policy of this service has changed.

@@ -92,6 +92,13 @@ func (s *meshScript) policy(l *transcript.Line) health.MeshPolicy {
 			s.services[name] = of
 		}
 	}
+	for pair := range strings.SplitSeq(l.Text("uses"), ",") {
+		if name, on, ok := strings.Cut(pair, ">"); ok {
+			of := s.services[name]
+			of.SoftDependsOn = append(of.SoftDependsOn, on)
+			s.services[name] = of
+		}
+	}
 	if p.Services = s.services; p.Validate() != nil {
 		panic(p.Validate())
 	}
@@ -335,6 +342,12 @@ func printState(s *health.State) string {
 	}
 	if s.Affected != 0 {
 		fmt.Fprintf(&b, " affected=%d", s.Affected)
+	}
+	for i, d := range s.Dependencies {
+		b.WriteString([]string{" needs=", ","}[min(i, 1)] + d.Service)
+		if d.Soft {
+			b.WriteString("?")
+		}
 	}
 	for _, f := range []struct {
 		name string

@@ -76,7 +76,8 @@ func (r *roots) countAffected(root string, n int) {
 }
 
 // updateAll finds the roots of all services again, because the dependencies have changed. It
-// publishes each service at most once.
+// publishes each service at most once: if its root, its number of affected services or its
+// dependencies have changed.
 func (r *roots) updateAll() {
 	names := sortedNames(r.services)
 	oldStates := map[string]health.State{}
@@ -90,7 +91,8 @@ func (r *roots) updateAll() {
 	}
 	for _, name := range names {
 		s, was := r.services[name], oldStates[name]
-		if s.state.Root != was.Root || s.state.Affected != was.Affected {
+		if s.state.Root != was.Root || s.state.Affected != was.Affected || s.relinked {
+			s.relinked = false
 			r.publish(&s.state, s.state.Status)
 		}
 	}

@@ -10,6 +10,7 @@ type serviceAggregate struct {
 	zones    map[string]*rollup // counts by zone; nil if no instance is in a zone
 	size     int                // number of registered instances
 	trouble  trouble
+	relinked bool // true if the dependencies have changed and this was not published yet
 	routing  routing
 }
 

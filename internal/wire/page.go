@@ -19,7 +19,7 @@ type pageTokens struct {
 }
 
 var (
-	namePages = pageTokens{prefix: "p1:", max: 4 + (MaxFullName+len("p1:")+4)*4/3, scope: "selector"}
+	namePages = pageTokens{prefix: "p1:", max: 4 + (MaxFullName+len("p1:")+4)*4/3, scope: "selector or group_by"}
 	// The longest text is the type and the name of an xDS resource.
 	textPages = pageTokens{prefix: "x1:", max: 4096, scope: "request"}
 )

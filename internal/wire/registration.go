@@ -203,12 +203,19 @@ func CheckLabels(labels map[string]string) error {
 		return fmt.Errorf("has %d; allowed: at most %d", len(labels), MaxLabels)
 	}
 	for key, value := range labels {
-		if err := checkName(key, "._-/", fmt.Sprintf("1 to %d of [A-Za-z0-9._/-]", MaxLabelKey)); err != nil || len(key) > MaxLabelKey {
-			return fmt.Errorf("key %q is not 1 to %d of [A-Za-z0-9._/-]", CleanTo(key, MaxLabelKey), MaxLabelKey)
+		if err := checkLabelKey(key); err != nil {
+			return err
 		}
 		if err := CheckText(value, 0, MaxLabelValue); err != nil {
 			return fmt.Errorf("value of %q %w", key, err)
 		}
+	}
+	return nil
+}
+
+func checkLabelKey(key string) error {
+	if err := checkName(key, "._-/", ""); err != nil || len(key) > MaxLabelKey {
+		return fmt.Errorf("key %q is not 1 to %d of [A-Za-z0-9._/-]", CleanTo(key, MaxLabelKey), MaxLabelKey)
 	}
 	return nil
 }

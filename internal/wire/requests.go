@@ -162,21 +162,35 @@ func put[K comparable](set map[K]bool, key K) map[K]bool {
 // List is the content of a valid ListRequest.
 type List struct {
 	Selector Selector
+	GroupBy  GroupBy
 	Size     int
 	After    health.ID // name after which the page begins; zero for the first page
-	First    bool
-	scope    uint32
+	// AfterValue is the value of the group after which a page of groups begins. It has no meaning
+	// for the first page, and the value may be empty for another one.
+	AfterValue string
+	First      bool
+	scope      uint32
 }
 
 // Token returns the token for the page that begins after the name id.
 func (l *List) Token(id health.ID) string { return pageTokenOf(l.scope, id) }
 
+// GroupToken returns the token for the page that begins after the group with this value.
+func (l *List) GroupToken(value string) string { return namePages.make(l.scope, value) }
+
 // ListRequest checks a request for a page, and returns its content.
 func ListRequest(req *pb.ListRequest) (List, error) {
 	var v Violations
-	l := List{Selector: selector(&v, req.GetSelector()), Size: PageSize(&v, req.GetPageSize())}
-	l.After, l.First = pageToken(&v, req.GetPageToken(), PageScope(req.GetSelector()))
-	l.scope = PageScope(req.GetSelector())
+	l := List{Selector: selector(&v, req.GetSelector()), GroupBy: groupBy(&v, req), Size: PageSize(&v, req.GetPageSize())}
+	if l.GroupBy.IsZero() {
+		l.scope = PageScope(req.GetSelector())
+		l.After, l.First = pageToken(&v, req.GetPageToken(), l.scope)
+		return l, v.Err()
+	}
+	l.scope = PageScope(&pb.ListRequest{Selector: req.GetSelector(), GroupBy: req.GetGroupBy()})
+	var resumed bool
+	l.AfterValue, resumed = namePages.parse(&v, req.GetPageToken(), l.scope)
+	l.First = !resumed
 	return l, v.Err()
 }
 

@@ -108,6 +108,16 @@ func TestListRequest(t *testing.T) {
 		{"token of Watch", &pb.ListRequest{PageToken: Token{}.Encode()}, []refusal{{"page_token", "is not one that was handed out"}}},
 		{"token of another selector", &pb.ListRequest{PageToken: pageTokenOf(7, health.ID{Service: "a"})}, []refusal{{"page_token", "is that of another selector"}}},
 		{"token too long", &pb.ListRequest{PageToken: strings.Repeat("A", 2000)}, []refusal{{"page_token", "handed out"}}},
+		{"groups", &pb.ListRequest{GroupBy: "label.a/b", Selector: &pb.Selector{Zone: "z"}}, nil},
+		{"no field", &pb.ListRequest{GroupBy: "team\x1b"}, []refusal{{"group_by", "; allowed: service, zone, region, version, cause, label.KEY"}}},
+		{"no key", &pb.ListRequest{GroupBy: "label."}, []refusal{{"group_by", `key "" is not 1 to 63 of [A-Za-z0-9._/-]`}}},
+		{"no label", &pb.ListRequest{GroupBy: "label.a b"}, []refusal{{"group_by", `key "a b" is not 1 to 63 of`}}},
+		{"groups of aggregates", &pb.ListRequest{GroupBy: "zone", Selector: &pb.Selector{AggregatesOnly: true}}, []refusal{
+			{"selector.aggregates_only", "is set beside group_by, which counts instances; allowed: one of them"},
+		}},
+		{"token of a list", &pb.ListRequest{GroupBy: "zone", PageToken: pageTokenOf(PageScope((*pb.Selector)(nil)), health.ID{Service: "a"})}, []refusal{
+			{"page_token", "is that of another selector or group_by; allowed: the next_page_token of the page before"},
+		}},
 	} {
 		_, err := ListRequest(c.req)
 		refuses(t, c.name, err, c.want)

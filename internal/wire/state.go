@@ -30,6 +30,7 @@ func Health(s *health.State, at time.Time, full bool) *pb.Health {
 		NextAt: stamp(s.NextAt), FirstFailure: stamp(s.FirstFailure),
 		Counts: counts(s.Counts), Metrics: metrics(s.Metrics),
 		Checks: checks(s.Checks, at, full), Override: Override(s.Override, full),
+		Dependencies: dependencies(s.Dependencies),
 	}
 	spec(h, s.Spec)
 	if !full {
@@ -122,6 +123,17 @@ func countsReason(c *health.Counts) string {
 		fmt.Fprintf(&b, "; %d of %d normal services routable, %d must be", c.Routable, c.Normal, c.Need)
 	}
 	return b.String()
+}
+
+func dependencies(list []health.Dependency) []*pb.Dependency {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]*pb.Dependency, len(list))
+	for i, d := range list {
+		out[i] = &pb.Dependency{Service: d.Service, Soft: d.Soft}
+	}
+	return out
 }
 
 func counts(c *health.Counts) *pb.Counts {

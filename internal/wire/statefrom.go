@@ -24,6 +24,7 @@ func StateFromHealth(h *pb.Health) (s health.State, registered bool) {
 		Checks: checksFrom(h.GetChecks(), timeFrom(h.GetAt())), Metrics: metricsFrom(h.GetMetrics()),
 		Counts: countsFrom(h.GetCounts()), Removed: h.GetRemoved(), Revision: h.GetRevision(),
 		Route: health.RouteFromWire(int32(h.GetRoute())), RouteKept: h.GetRouteKept(), Endpoint: endpointFrom(h.GetEndpoint()),
+		Dependencies: dependenciesFrom(h.GetDependencies()),
 	}
 	return s, registered
 }
@@ -52,6 +53,17 @@ func countsFrom(c *pb.Counts) *health.Counts {
 	counts.By[health.Starting], counts.By[health.Draining] = int(c.GetStarting()), int(c.GetDraining())
 	counts.By[health.Maintenance] = int(c.GetMaintenance())
 	return counts
+}
+
+func dependenciesFrom(list []*pb.Dependency) []health.Dependency {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]health.Dependency, len(list))
+	for i, d := range list {
+		out[i] = health.Dependency{Service: d.GetService(), Soft: d.GetSoft()}
+	}
+	return out
 }
 
 func overrideFrom(o *pb.Override) *health.Override {

@@ -40,7 +40,11 @@ func TestStateFromHealth(t *testing.T) {
 		counts.By[s] = i + 1
 	}
 	aggregate := health.State{ID: health.ID{Service: "pay", Instance: "@eu-1"}, Status: health.Degraded, Reason: countsReason(counts), Counts: counts}
-	for _, want := range []health.State{instance, aggregate} {
+	service := health.State{
+		ID: health.ID{Service: "pay"}, Status: health.Degraded, Reason: countsReason(counts), Counts: counts,
+		Dependencies: []health.Dependency{{Service: "db"}, {Service: "mail", Soft: true}},
+	}
+	for _, want := range []health.State{instance, aggregate, service} {
 		got, registered := StateFromHealth(Health(&want, at, true))
 		if !registered || !reflect.DeepEqual(got, want) {
 			t.Errorf("%v: %t\n%+v, want\n%+v", want.ID, registered, got, want)

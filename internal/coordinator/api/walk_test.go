@@ -308,6 +308,22 @@ func TestEveryMethodAsksThePolicy(t *testing.T) {
 	})
 }
 
+// TestGroupsOfListAskThePolicy: List with group_by asks about each instance that it counts, and
+// counts nothing that the policy hides.
+func TestGroupsOfListAskThePolicy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w, policy, _, _ := newWalkedWorld(t)
+		policy.questions()
+		answers, err := w.invoke(pb.HealthService_List_FullMethodName, &pb.ListRequest{GroupBy: "service"})
+		if asked := policy.questions(); err != nil || !asked[reading+"pay/1"] || !asked[reading+"hidden/1"] {
+			t.Errorf("%v, asks %v", err, asked)
+		}
+		if !strings.Contains(answers, "pay") || strings.Contains(answers, "hidden") {
+			t.Errorf("answers %s", answers)
+		}
+	})
+}
+
 // TestEveryMethodRefusesHiddenNames: a request that names a hidden service is refused.
 func TestEveryMethodRefusesHiddenNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
