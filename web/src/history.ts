@@ -90,7 +90,10 @@ const entryAt = (live: Entry | undefined, after: After | undefined, before: Befo
   if (after === undefined) {
     if (live!.since <= at) return undone(live, live!.service, live!.instance, live!.status, since(prev, live!), at, "");
     if (gaps > 0) return undone(live, live!.service, live!.instance, prev?.removed === false ? prev.to : Status.Unknown, prev, at, inGap);
-    return prev !== undefined && !prev.removed ? undone(live, live!.service, live!.instance, prev.to, prev, at, broken) : undefined;
+    if (prev !== undefined && !prev.removed) return undone(live, live!.service, live!.instance, prev.to, prev, at, broken);
+    // The registration of an instance has no record, and the records of the last moments may not be stored yet.
+    const unrecorded = kind === "coordinator" || (kind === "instance" && live!.status === Status.Starting);
+    return unrecorded ? undefined : undone(live, live!.service, live!.instance, Status.Unknown, undefined, at, broken);
   }
   const t = after.change;
   let doubt = "";
