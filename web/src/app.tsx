@@ -1,5 +1,5 @@
 // The frame of the page: top bar, banners, the view of the address, keys and the live region.
-import { effect, useSignal } from "@preact/signals";
+import { computed, effect, useSignal } from "@preact/signals";
 import { type JSX, render } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { meshName } from "./entry";
@@ -53,14 +53,17 @@ const App = (): JSX.Element => {
 
 const CurrentView = (): JSX.Element => {
   const { view } = state.route.value;
-  const { state: connected } = state.connection.value;
-  void state.pulse.value;
   const ViewOf = views[view.page];
   if (view.page === "missing") return <Missing path={view.path} />;
   if (!ViewOf) return <Missing path={view.page} />;
-  const known = state.shown.value.entries.size > 0 || connected === "live" || connected === "old-build";
-  return known ? <ViewOf /> : <Loading />;
+  return known.value ? <ViewOf /> : <Loading />;
 };
+
+/** There is something to show. An empty mesh counts once the coordinator has said that it is empty. */
+const known = computed(() => {
+  void state.tick.value;
+  return state.shown.value.entries.size > 0 || state.connection.value.state === "live" || state.connection.value.state === "old-build";
+});
 
 const pages: readonly [string, View][] = [
   ["Now", { page: "now" }], ["History", { page: "history" }], ["Maintenance", { page: "maintenance" }], ["Coordinator", { page: "coordinator" }],
@@ -127,12 +130,12 @@ const Help = ({ close }: { close: () => void }): JSX.Element => {
   );
 };
 
-/** Leaves the filter, then drops it, then the selection, and then the view. */
+/** Leaves the filter, then drops the selection, then the filter, and then the view. */
 const back = (filter: HTMLInputElement | null): void => {
   const r = state.route.peek();
   if (filter !== null && document.activeElement === filter) filter.blur();
-  else if (r.q !== "") state.go({ q: "" }, true);
   else if (r.selected !== "") state.go({ selected: "" }, true);
+  else if (r.q !== "") state.go({ q: "" }, true);
   else if (r.view.page !== "now") state.go({ view: { page: "now" } });
 };
 

@@ -78,9 +78,9 @@ const kindOf = (service: string, instance: string): Kind => {
   return instance.startsWith("@") ? "service-zone" : "instance";
 };
 
-/** Returns a cause in lower case without its prefix. */
+/** The cause without its prefix and in lower case, or empty. */
 export const causeOf = (c: CauseJson | undefined): string => (c === undefined || c === "CAUSE_UNKNOWN" ? "" : c.slice("CAUSE_".length).toLowerCase());
-/** Returns a time in milliseconds since 1970, or 0 for an absent one. */
+/** A time in ms since 1970, or 0. */
 export const timeOf = (t: string | undefined): number => (t === undefined ? 0 : Date.parse(t) || 0);
 const none: never[] = [];
 const noLabels: Readonly<Record<string, string>> = {};

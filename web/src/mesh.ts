@@ -24,6 +24,8 @@ export class Mesh {
   /** The names of the instances of a service. */
   readonly instancesOf = new Map<string, Set<string>>();
   revision = 0;
+  /** Differs after entries were added or removed. */
+  structure = 0;
 
   /** Returns a mesh with the same entries, which later batches do not change. */
   copy(): Mesh {
@@ -53,6 +55,7 @@ export class Mesh {
     if (before === undefined && after === undefined) return;
     if (after === undefined) this.entries.delete(name);
     else this.entries.set(name, after);
+    if (before === undefined || after === undefined) this.structure++;
     const instance = (after ?? before)!;
     if (instance.kind === "instance") {
       let names = this.instancesOf.get(instance.service);

@@ -1,13 +1,229 @@
+// The page of the mesh as it is now: one sentence, the roots, the others in trouble, and all entries.
+import { signal } from "@preact/signals";
 import type { JSX } from "preact";
-import { meshName } from "./entry";
-import { Age, StatusWord } from "./parts";
-import { state } from "./state";
-import { Empty } from "./states";
+import { useMemo, useRef } from "preact/hooks";
+import { commonOf, type Shared } from "./common";
+import { countOf, sizeOf, upOf } from "./counts";
+import { type Entry, meshName, Status } from "./entry";
+import { ExplanationPanel } from "./explanation";
+import { FieldView } from "./fieldview";
+import { useKeys } from "./keys";
+import type { Mesh } from "./mesh";
+import { Age, Glyph, Outside, StatusWord, viewOfName } from "./parts";
+import { othersOf, type Root, rootsOf, worstOf } from "./rank";
+import { parseSelector, quoted } from "./selector";
+import { hrefWith, state } from "./state";
+import { Empty, NoMatch } from "./states";
+import { EntryTable } from "./table";
+import { clockTime, look, number, plural, statuses } from "./words";
 
-/** The page of the mesh as it is now. */
+/** With more instances than this, the page has the field, and lists what is in trouble before everything else. */
+const fewInstances = 30;
+/** A list of trouble has at most this many rows. The table below has all. */
+const mostOthers = 10;
+
 export const Now = (): JSX.Element => {
+  void state.pulse.value;
+  const { q, selected } = state.route.value;
+  const mesh = state.shown.value;
+  const selector = useMemo(() => parseSelector(q), [q]);
+  const roots = rootsOf(mesh);
+  const others = othersOf(mesh, roots);
+  const size = sizeOf(mesh);
+  const rows = useRows(mesh, q, selector.matches);
+  const large = size.instances > fewInstances;
+  const problems = [...roots.map((r) => r.entry), ...others.slice(0, mostOthers)].map((e) => e.name);
+  const explained = useListKeys(problems, rows);
+  if (!mesh.entries.has(meshName) || size.services === 0) return <Empty />;
+  return (
+    <div class={explained === "" ? "now" : "now split"} onClick={explainRow}>
+      <div>
+        <Sentence size={size} />
+        <Coordinator />
+        <Zones mesh={mesh} />
+        {roots.length > 0 && <Roots roots={roots} troubled={troubledServices(mesh)} selected={selected} />}
+        {large && others.length > 0 && <Others others={others} selected={selected} />}
+        {large && <Common mesh={mesh} matches={selector.matches} />}
+        {large && <FieldView matches={selector.matches} filtered={q !== ""} />}
+        {rows.length === 0 ? <NoMatch hidden={mesh.entries.size} /> : (
+          <EntryTable caption={q === "" ? `All ${plural(rows.length, "service")}, the worst first` : `${plural(rows.length, "match").replace(/matchs$/, "matches")}, the worst first`}
+            names={rows} selected={selected} />
+        )}
+      </div>
+      {explained !== "" && <ExplanationPanel key={explained} name={explained} close={() => state.go({ selected: "" }, true)} />}
+    </div>
+  );
+};
+
+/** The status of the mesh with the numbers of everything in it. It follows each frame. */
+const Sentence = ({ size }: { size: { services: number; instances: number; unconfirmed: number } }): JSX.Element | null => {
   void state.tick.value;
   const mesh = state.shown.value.entries.get(meshName);
-  if (!mesh) return <Empty />;
-  return <h1><StatusWord entry={mesh} /> for <Age since={mesh.since} /></h1>;
+  if (!mesh) return null;
+  return (
+    <header class="sentence">
+      <h1><span class="visually-hidden">The mesh is </span><StatusWord entry={mesh} /> <span class="for">for <Age since={mesh.since} /></span></h1>
+      <p class="size">{plural(size.services, "service")} · {plural(size.instances, "instance")}</p>
+      <ul class="counts" aria-label="Services by status">
+        {statuses.filter((s) => countOf(mesh.counts, s) > 0).map((s) => (
+          <li key={s}>
+            <a href={hrefOfFilter(`status=${look[s].word}`)}><Glyph status={s} /> <strong>{number(countOf(mesh.counts, s))}</strong> {look[s].word}</a>
+          </li>
+        ))}
+        {size.unconfirmed > 0 && <li><a href={hrefOfFilter("unconfirmed")}><span class="hatch" aria-hidden="true" /> <strong>{number(size.unconfirmed)}</strong> {size.unconfirmed === 1 ? "instance" : "instances"} unconfirmed</a></li>}
+      </ul>
+    </header>
+  );
+};
+
+const hrefOfFilter = (q: string): string => hrefWith({ view: { page: "now" }, q, selected: "" });
+
+/** Whether the coordinator itself can be trusted. Nothing is shown if the caller may not read it. */
+const Coordinator = (): JSX.Element | null => {
+  const c = state.coordinator.value;
+  const self = state.shown.value.entries.get("");
+  if (!c || state.route.value.at > 0) return null;
+  const guards = c.guards?.length ?? 0;
+  const coverage = typeof c.pollCoverage === "number" ? c.pollCoverage : 0;
+  return (
+    <p class="coordinator">
+      <a href="coordinator">coordinator</a> {self && <StatusWord entry={self} />} · coverage {Math.floor(coverage * 100)} % · doubt {c.score ?? 0}/7 · guard {guards === 0 ? "off" : <strong>on</strong>}
+      {(c.amnestyUntil ?? "") !== "" && <> · <strong>amnesty</strong></>}
+      {(c.storeError ?? "") !== "" && <> · <strong>store: <Outside text={c.storeError!} /></strong></>}
+    </p>
+  );
+};
+
+/** The zones, if there are several. */
+const Zones = ({ mesh }: { mesh: Mesh }): JSX.Element | null => {
+  const zones = [...mesh.entries.values()].filter((e) => e.kind === "mesh-zone").sort((a, b) => (a.name < b.name ? -1 : 1));
+  if (zones.length < 2 || zones.length > 12) return null;
+  return (
+    <ul class="zones" aria-label="Zones, with the services that are routable in them">
+      {zones.map((z) => (
+        <li key={z.name}><a href={hrefOfFilter(`zone=${quoted(z.instance)}`)}><Glyph status={z.status} unconfirmed={z.unconfirmed} /><span class="visually-hidden">{look[z.status].word}</span> <Outside text={z.instance} /> {upOf(z)}</a></li>
+      ))}
+    </ul>
+  );
+};
+
+const troubledServices = (m: Mesh): number => {
+  const c = m.entries.get(meshName)?.counts;
+  return countOf(c, Status.Degraded) + countOf(c, Status.NotServing) + countOf(c, Status.Unknown);
+};
+
+const Roots = ({ roots, troubled, selected }: { roots: readonly Root[]; troubled: number; selected: string }): JSX.Element => {
+  const explained = new Set(roots.flatMap((r) => [r.entry.name, ...r.services.map((s) => s.name)])).size;
+  const byName = new Map(roots.map((r) => [r.entry.name, r]));
+  return (
+    <EntryTable caption={`${plural(roots.length, "root")} ${roots.length === 1 ? "explains" : "explain"} ${number(explained)} of ${plural(Math.max(troubled, explained), "service")} in trouble`}
+      names={roots.map((r) => r.entry.name)} selected={selected}
+      extra={{ title: "affects", cell: (name) => affects(byName.get(name)!) }} />
+  );
+};
+
+const affects = (r: Root): string => `→ ${plural(r.services.length, "service")}, ${plural(r.instances, "instance")}`;
+
+const Others = ({ others, selected }: { others: readonly Entry[]; selected: string }): JSX.Element => (
+  <EntryTable caption={others.length > mostOthers ? `The worst ${mostOthers} of ${number(others.length)} others in trouble` : `${plural(others.length, "other")} in trouble`}
+    names={others.slice(0, mostOthers).map((e) => e.name)} selected={selected} />
+);
+
+/** How often the page looks for what is common, in ms. */
+const commonEvery = 1000;
+
+/** What the instances in trouble share and the others do not. */
+const Common = ({ mesh, matches }: { mesh: Mesh; matches: (e: Entry) => boolean }): JSX.Element | null => {
+  const kept = useRef<{ at: number; mesh: Mesh; matches: unknown; shared: readonly Shared[] }>(undefined);
+  const now = performance.now();
+  let k = kept.current;
+  if (!k || k.mesh !== mesh || k.matches !== matches || now - k.at > commonEvery) {
+    const instances = [...mesh.entries.values()].filter((e) => e.kind === "instance" && matches(e));
+    k = kept.current = { at: now, mesh, matches, shared: commonOf(instances) };
+  }
+  if (k.shared.length === 0) return null;
+  return (
+    <section class="common" aria-labelledby="common-title">
+      <h2 id="common-title">What is common</h2>
+      <ul>{k.shared.map((s) => <li key={s.key}><SharedSentence shared={s} /></li>)}</ul>
+    </section>
+  );
+};
+
+const SharedSentence = ({ shared: s }: { shared: Shared }): JSX.Element => {
+  const of = `${number(s.unwell)} of ${number(s.allUnwell)} instances in trouble`;
+  if (s.key === "second") return <>{of} changed at {clockTime(Number(s.value))}.</>;
+  const filter = `${s.key}=${quoted(s.value)}`;
+  return (
+    <>
+      {of} have <a href={hrefOfFilter(filter)}><Outside text={filter} /></a>{s.key === "cause" ? "." : <>; {number(s.well)} of {plural(s.allWell, "other")} have it.</>}
+    </>
+  );
+};
+
+/** How often rows change places, in ms. */
+const orderEvery = 1000;
+
+/**
+ * Returns the rows of the table. Without a filter they are the services, and otherwise all entries that
+ * match. Rows keep their places while the pointer is over the table.
+ */
+const useRows = (mesh: Mesh, q: string, matches: (e: Entry) => boolean): readonly string[] => {
+  const kept = useRef<{ mesh: Mesh; q: string; at: number; names: readonly string[] }>(undefined);
+  const now = performance.now();
+  let k = kept.current;
+  const held = document.querySelector(".tablebox:hover") !== null;
+  if (!k || k.mesh !== mesh || k.q !== q || (!held && now - k.at > orderEvery)) {
+    const shown = q === "" ? (e: Entry) => e.kind === "service" : (e: Entry) => e.kind !== "mesh" && e.kind !== "coordinator" && matches(e);
+    k = kept.current = { mesh, q, at: now, names: worstOf(mesh, shown).map((e) => e.name) };
+  }
+  return k.names;
+};
+
+/** The panel with the explanation is open. */
+const explaining = signal(false);
+
+/** The keys that move through the lists. Returns the name that the panel explains, or empty. */
+const useListKeys = (problems: readonly string[], rows: readonly string[]): string => {
+  const { selected } = state.route.value;
+  const all = useMemo(() => [...new Set([...problems, ...rows])], [problems.join("\n"), rows]);
+  const current = selected || all[0] || "";
+  const step = (of: readonly string[], by: number): void => {
+    const at = of.indexOf(selected);
+    const next = of[at < 0 ? (by > 0 ? 0 : of.length - 1) : Math.min(of.length - 1, Math.max(0, at + by))];
+    if (next !== undefined) state.go({ selected: next }, true);
+  };
+  const explain = (): void => {
+    explaining.value = !explaining.value || selected === "";
+    state.go({ selected: current }, true);
+  };
+  useKeys([
+    { key: "ArrowDown", does: "next row", run: () => step(all, 1) },
+    { key: "ArrowUp", does: "row before", run: () => step(all, -1) },
+    { key: "j", does: "next row", run: () => step(all, 1) },
+    { key: "k", does: "row before", run: () => step(all, -1) },
+    { key: "n", does: "next in trouble", run: () => step(problems, 1) },
+    { key: "p", does: "the one in trouble before", run: () => step(problems, -1) },
+    { key: "e", does: "explain the row", run: explain },
+    { key: "Enter", does: "open the row, or what the root affects", run: () => open(current) },
+    { key: "r", does: "what the root of the row affects", run: () => openRoot(current) },
+  ]);
+  return explaining.value ? selected : "";
+};
+
+/** Opens the blast radius of a root, or the page of any other name. */
+const open = (name: string): void => {
+  const e = state.shown.peek().entries.get(name);
+  if (e) state.go({ view: e.affected > 0 ? { page: "root", service: e.service } : viewOfName(name) });
+};
+
+const openRoot = (name: string): void => {
+  const e = state.shown.peek().entries.get(name);
+  const service = e && (e.root || state.shown.peek().entries.get(e.service)?.root || e.service);
+  if (service) state.go({ view: { page: "root", service } });
+};
+
+/** A click on a row also opens the panel. */
+const explainRow = (e: MouseEvent): void => {
+  if (e.target instanceof Element && e.target.closest("tr[data-name]") && !e.target.closest("a, button")) explaining.value = true;
 };

@@ -6,14 +6,37 @@ import { inTrouble, look } from "./words";
 /** A higher number is worse. Of two SERVING entries, one that is unconfirmed or forced is worse. */
 export const severity = (e: Entry): number => 2 * look[e.status].rank + (e.unconfirmed || e.override !== undefined ? 1 : 0);
 
+const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
 /** Compares two entries: the worse one first, then by name. */
-export const worseFirst = (a: Entry, b: Entry): number => severity(b) - severity(a) || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+export const worseFirst = (a: Entry, b: Entry): number => severity(b) - severity(a) || byName(a.name, b.name);
+
+const sortedNames = new WeakMap<Mesh, { structure: number; names: string[] }>();
+
+/** The names of a mesh in order. They are sorted again only after entries were added or removed. */
+const namesOf = (m: Mesh): readonly string[] => {
+  const known = sortedNames.get(m);
+  if (known?.structure === m.structure) return known.names;
+  const names = [...m.entries.keys()].sort(byName);
+  sortedNames.set(m, { structure: m.structure, names });
+  return names;
+};
+
+/** The entries for which `matches` is true, as worseFirst orders them. It takes linear time. */
+export const worstOf = (m: Mesh, matches: (e: Entry) => boolean): Entry[] => {
+  const buckets: Entry[][] = [];
+  for (const name of namesOf(m)) {
+    const e = m.entries.get(name)!;
+    if (matches(e)) (buckets[severity(e)] ??= []).push(e);
+  }
+  return buckets.reverse().flat();
+};
 
 /** A service that causes the trouble of others. */
 export interface Root {
   readonly entry: Entry;
-  /** The number of services that it affects, without itself. */
-  readonly services: number;
+  /** The services that it affects, without itself. */
+  readonly services: readonly Entry[];
   /** The number of instances in trouble of these services and of itself. */
   readonly instances: number;
 }
@@ -35,9 +58,9 @@ export const rootsOf = (m: Mesh): Root[] => {
   const roots: Root[] = [];
   for (const [name, services] of affected) {
     const entry = m.entries.get(name);
-    if (entry) roots.push({ entry, services: services.length, instances: [entry, ...services].reduce((n, e) => n + unwellInstances(e), 0) });
+    if (entry) roots.push({ entry, services, instances: [entry, ...services].reduce((n, e) => n + unwellInstances(e), 0) });
   }
-  return roots.sort((a, b) => b.services - a.services || worseFirst(a.entry, b.entry));
+  return roots.sort((a, b) => b.services.length - a.services.length || worseFirst(a.entry, b.entry));
 };
 
 const unwellInstances = ({ counts: c }: Entry): number => (c?.degraded ?? 0) + (c?.notServing ?? 0) + (c?.unknown ?? 0);
@@ -47,7 +70,3 @@ export const othersOf = (m: Mesh, roots: readonly Root[]): Entry[] => {
   const names = new Set(roots.map((r) => r.entry.name));
   return [...servicesOf(m)].filter((e) => inTrouble(e.status) && e.root === "" && !names.has(e.name)).sort(worseFirst);
 };
-
-/** The numbers of instances of a mesh by status, from its services. */
-export const sumOf = (counts: Entry["counts"]): number =>
-  (counts?.serving ?? 0) + (counts?.degraded ?? 0) + (counts?.notServing ?? 0) + (counts?.unknown ?? 0) + (counts?.starting ?? 0) + (counts?.draining ?? 0) + (counts?.maintenance ?? 0);

@@ -253,3 +253,6 @@ export const state: State = new PageState();
 
 /** The address of a view that keeps the moment that is shown. */
 export const hrefOf = (view: View): string => addressOf({ ...emptyRoute, view, at: state.route.value.at });
+
+/** The address of this view with some parts changed. */
+export const hrefWith = (r: Partial<Route>): string => addressOf({ ...state.route.value, ...r });
