@@ -1,7 +1,7 @@
 // Statuses along an axis of time: one bar for each name.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { Journal, oldestRecord } from "./journal";
 import { Name, Outside } from "./parts";
 import { callErrorOf } from "./protocol";
@@ -22,30 +22,53 @@ export interface Recorded {
 }
 
 const nothing: Recorded = { records: [], oldest: 0, loading: true, error: "", cut: false };
-const shortest = 1000;
+/** How often new records are read at most, in ms. */
+const readEvery = 1000;
+/** The beginning of a range that moves is rounded down by this many ms, so that it is rarely read again. */
+const grain = 600_000;
 
-/** Reads the records of a name since a moment, and reads them again when `version` changes. */
-export const useRecords = (name: string, from: number, version: unknown, most = 2000): Recorded => {
-  const found = useSignal<Recorded & { readonly name: string }>({ ...nothing, name });
+/**
+ * Reads the records of a name in a range, and then the new ones whenever `version` has changed. `to` is the
+ * moment after the range, or 0 if it has no end.
+ */
+export const useRecords = (name: string, from: number, to: number, version: unknown, most = 2000): Recorded => {
+  const begin = Math.floor(from / grain) * grain;
+  const range = `${name}\n${begin}\n${to}`;
+  const found = useSignal<Recorded & { readonly range: string }>({ ...nothing, range });
+  const wanted = useRef(version);
+  wanted.current = version;
   const connected = state.connection.value.state === "live" || state.connection.value.state === "old-build";
   useEffect(() => {
+    if (!connected) return;
     const stop = new AbortController();
+    let have: unknown = stop; // equals no version
+    let busy = false;
     const read = async (): Promise<void> => {
+      if (busy || have === wanted.current) return;
+      busy = true;
+      const reading = wanted.current;
       try {
-        const journal = new Journal({ name, from, to: 0 });
-        const [oldest] = await Promise.all([oldestRecord(), journal.read(most, () => false, stop.signal)]);
-        found.value = { name, records: journal.records, oldest, loading: false, error: "", cut: !journal.done };
+        const before = found.peek().range === range && !found.peek().loading ? found.peek() : undefined;
+        const oldest = await oldestRecord();
+        const newest = before?.records[0]?.at ?? begin;
+        const journal = new Journal({ name, from: newest, to });
+        await journal.read(most, () => false, stop.signal);
+        const records = [...journal.records, ...(journal.done ? (before?.records ?? []).filter((t) => t.at < newest) : [])];
+        found.value = { range, records, oldest, loading: false, error: "", cut: !journal.done || (before?.cut ?? false) };
+        have = reading;
       } catch (e) {
-        if (!stop.signal.aborted) found.value = { ...found.peek(), name, loading: false, error: callErrorOf(e).message };
+        if (!stop.signal.aborted) found.value = { ...nothing, range, loading: false, error: callErrorOf(e).message };
       }
+      busy = false;
     };
-    const timer = setTimeout(() => void read(), found.peek().loading ? 0 : shortest);
+    void read();
+    const timer = setInterval(() => void read(), readEvery);
     return () => {
-      clearTimeout(timer);
+      clearInterval(timer);
       stop.abort();
     };
-  }, [name, from, version, connected]);
-  return found.value.name === name ? found.value : nothing;
+  }, [range, most, connected]);
+  return found.value.range === range ? found.value : nothing;
 };
 
 /** Rounds a moment down, so that what depends on it does not change every second. */

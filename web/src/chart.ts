@@ -22,7 +22,7 @@ const height = 180; // CSS pixels
 export const draw = (into: HTMLElement, unit: string, lines: readonly Line[]): Chart => {
   const style = getComputedStyle(into);
   const colour = (name: string): string => style.getPropertyValue(name).trim() || style.color;
-  const axis = { stroke: style.color, font: `12px ${style.fontFamily}`, grid: { stroke: colour("--rule"), width: 1 }, ticks: { stroke: colour("--rule"), width: 1 } };
+  const axis = { stroke: style.color, font: `12px ${style.fontFamily}`, grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line"), width: 1 } };
   const plot = new uPlot(
     {
       width: into.clientWidth, height,

@@ -10,7 +10,7 @@ import { Graph } from "./graph";
 import { Age, Name, Outside, StatusWord } from "./parts";
 import { worseFirst } from "./rank";
 import { parseSelector } from "./selector";
-import { hrefOf, state } from "./state";
+import { hrefOf, hrefWith, state } from "./state";
 import { NoMatch } from "./states";
 import { EntryTable } from "./table";
 import { plural, whyOf } from "./words";
@@ -27,7 +27,7 @@ export const Service = (): JSX.Element => {
   const entry = mesh.entries.get(name);
   const explained = useExplanation(name);
   const to = minuteOf(state.clock.value) + 60_000;
-  const recorded = useRecords(name, to - hour, state.mesh.entries.get(name)?.since);
+  const recorded = useRecords(name, to - hour, 0, state.mesh.entries.get(name)?.revision);
   if (entry === undefined) return <NotThere name={name} />;
   const { matches } = parseSelector(q);
   const all = [...(mesh.instancesOf.get(name) ?? [])].map((n) => mesh.entries.get(n)!);
@@ -47,7 +47,7 @@ export const Service = (): JSX.Element => {
       {at === 0 && <Chain links={(explained.answer?.chain?.length ?? 0) > 1 ? explained.answer!.chain! : []} />}
       <section>
         <h2>Instances</h2>
-        {instances.length === 0 && all.length > 0 ? <NoMatch hidden={all.length} /> : <EntryTable caption={`${plural(instances.length, "instance")}, the worst first`} entries={instances} selected={selected} />}
+        {instances.length === 0 && all.length > 0 ? <NoMatch hidden={all.length} /> : <EntryTable caption={`${plural(instances.length, "instance")}, the worst first`} names={instances.map((e) => e.name)} selected={selected} />}
       </section>
       <section>
         <h2>The last hour</h2>
@@ -91,7 +91,7 @@ export const NotThere = ({ name }: { name: string }): JSX.Element => {
       <h1><Outside text={name} /></h1>
       <p>{past ? "It was not registered at this moment." : "It is not registered. If it was removed, the history still has it."}</p>
       {near.length > 0 && <p>Similar names: {near.map((e, i) => <>{i > 0 && ", "}<Name name={e.name} /></>)}</p>}
-      <p><a href={hrefOf({ page: "history" }) + `?sel=${encodeURIComponent(name)}`}>its history</a></p>
+      <p><a href={hrefWith({ view: { page: "history" }, selected: name, at: 0, q: "" })}>its history</a></p>
     </section>
   );
 };
