@@ -23,8 +23,8 @@ import (
 const (
 	DefaultListen = "127.0.0.1:7070"
 	DefaultHTTP   = "127.0.0.1:7071"
-	// Off is a value for two fields of Config. As HTTP it means that no HTTP page is served, and as
-	// TargetBudget that messages are not limited.
+	// Off is a value for three fields of Config. As HTTP it means that nothing is served over HTTP,
+	// as Web that there is no page for people, and as TargetBudget that messages are not limited.
 	Off = "off"
 )
 
@@ -58,7 +58,7 @@ type Config struct {
 	// beyond loopback serves no page and no calls, unless Insecure is true.
 	HTTPTLS *tls.Config
 	// HTTPHosts are the host names that HTTP requests may use beside localhost and IP addresses: at
-	// most MaxHTTPHosts. Give the name under which a proxy shows the page.
+	// most 64. Give the name under which a proxy shows the page.
 	HTTPHosts []string
 	// WebPrefix is the path below which a proxy shows the page, such as "/meshhealth". Empty means
 	// none. Requests are answered with and without it.
@@ -169,6 +169,13 @@ func (c *Config) validate() error {
 	}
 	if c.Store != nil && c.DataDir != "" {
 		errs.Addf("DataDir", "is given beside Store; allowed: one of them")
+	}
+	errs.Add("HTTPHosts", wire.CheckHTTPHosts(c.HTTPHosts))
+	if c.WebPrefix != "" {
+		errs.Add("WebPrefix", wire.CheckWebPrefix(c.WebPrefix))
+	}
+	if c.Web != "" && c.Web != Off {
+		errs.Addf("Web", "is %q; allowed: %s, or empty for the page", wire.CleanTo(c.Web, wire.MaxRule), Off)
 	}
 	errs.Add("Policy", c.Policy.Validate())
 	errs.Add("Retry", c.Retry.Validate())

@@ -32,4 +32,4 @@ await build({ ...common, entryPoints: { app: "src/app.tsx", worker: "src/worker.
 // chart.js is loaded by the first page that draws a chart.
 if (existsSync(join(here, "src/chart.ts"))) await build({ ...common, entryPoints: { chart: "src/chart.ts" }, outdir: out });
 await build({ ...common, entryPoints: { app: "src/app.css" }, outdir: out });
-await copyFile(join(here, "src/index.html"), join(out, "index.html"));
+for (const name of ["index.html", "icon.svg"]) await copyFile(join(here, "src", name), join(out, name));

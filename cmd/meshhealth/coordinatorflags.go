@@ -23,13 +23,17 @@ type coordinatorFlags struct {
 	memory, check, insecure    bool
 	tlsCert, tlsKey, tlsClient string
 	logFormat, logLevel        string
+	httpHosts                  []string
+	webPrefix                  string
 }
 
 func (f *coordinatorFlags) addTo(fl *pflag.FlagSet) {
 	fl.StringVar(&f.config, "config", "", "read this YAML `FILE`")
 	fl.BoolVar(&f.check, "check-config", false, "only check the configuration: exit with 0 if it has no fault, else with 3")
 	fl.StringVar(&f.listen, "listen", "", "gRPC `HOST:PORT` (default "+coordinator.DefaultListen+")")
-	fl.StringVar(&f.http, "http", "", "`HOST:PORT` of /metrics, /livez, /readyz, or off (default "+coordinator.DefaultHTTP+")")
+	fl.StringVar(&f.http, "http", "", "`HOST:PORT` of the page /ui/ and of /metrics, /livez, /readyz, or off (default "+coordinator.DefaultHTTP+")")
+	fl.StringSliceVar(&f.httpHosts, "http-hosts", nil, "`NAMES` under which the page may be opened, beside localhost and IP addresses")
+	fl.StringVar(&f.webPrefix, "web-prefix", "", "`PATH` below which a proxy shows the page")
 	fl.StringVar(&f.dataDir, "data-dir", "", "keep registrations, statuses and history in this `DIR` (default "+config.DefaultDataDir+")")
 	fl.BoolVar(&f.memory, "memory", false, "keep nothing on disk: a restart loses everything")
 	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate `FILE` (PEM) to listen with")
@@ -82,6 +86,8 @@ func checkListeners(s *config.Settings) error {
 	switch err := s.Check(); {
 	case errors.Is(err, config.ErrInsecureTLS):
 		return hinted("Leave out one of them.", "%w", err)
+	case errors.Is(err, config.ErrNoHTTPTLS):
+		return hinted("Give tls (--tls-cert, --tls-key, --tls-client-ca).", "%w", err)
 	case errors.Is(err, config.ErrPlaintext):
 		return hinted("Give tls (--tls-cert, --tls-key, --tls-client-ca), or --insecure where the network keeps others out.", "%w", err)
 	default:
@@ -92,6 +98,10 @@ func checkListeners(s *config.Settings) error {
 func (f *coordinatorFlags) apply(s *config.Settings) {
 	replace(&s.Coordinator.Listen, f.listen)
 	replace(&s.Coordinator.HTTP, f.http)
+	replace(&s.Coordinator.WebPrefix, f.webPrefix)
+	if len(f.httpHosts) > 0 {
+		s.Coordinator.HTTPHosts = f.httpHosts
+	}
 	replace(&s.Coordinator.DataDir, f.dataDir)
 	replace(&s.Log.Format, f.logFormat)
 	replace(&s.Log.Level, f.logLevel)
@@ -128,6 +138,8 @@ func (f *coordinatorFlags) faults(cmd *cobra.Command, s *config.Settings) error 
 	var errs fields.Errors
 	errs.Add("--listen", ifGiven(f.listen, wire.CheckListen))
 	errs.Add("--http", ifGiven(f.http, config.CheckHTTP))
+	errs.Add("--http-hosts", wire.CheckHTTPHosts(f.httpHosts))
+	errs.Add("--web-prefix", ifGiven(f.webPrefix, wire.CheckWebPrefix))
 	errs.Add("--log-format", ifGiven(f.logFormat, oneOf(config.LogFormats())))
 	errs.Add("--log-level", ifGiven(f.logLevel, oneOf(config.LogLevels())))
 	if f.dataDir == coordinator.Off {

@@ -76,8 +76,29 @@ func (c *Credentials) Close() {
 	}
 }
 
+// HTTPConfig returns the configuration of an HTTP server with the same files. Each handshake uses the
+// current content of the files.
+func (c *Credentials) HTTPConfig() *tls.Config {
+	return &tls.Config{MinVersion: tls.VersionTLS13, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		cfg, err := c.currentConfig(hello.Context())
+		if err != nil {
+			return nil, err
+		}
+		cfg.NextProtos = []string{"h2", "http/1.1"}
+		return cfg, nil
+	}}
+}
+
 // current returns credentials with the current content of the files.
 func (c *Credentials) current(ctx context.Context) (credentials.TransportCredentials, error) {
+	cfg, err := c.currentConfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return credentials.NewTLS(cfg), nil
+}
+
+func (c *Credentials) currentConfig(ctx context.Context) (*tls.Config, error) {
 	km := &certprovider.KeyMaterial{}
 	if c.files != nil {
 		var err error
@@ -85,7 +106,7 @@ func (c *Credentials) current(ctx context.Context) (credentials.TransportCredent
 			return nil, err
 		}
 	}
-	return credentials.NewTLS(c.config(km)), nil
+	return c.config(km), nil
 }
 
 // ClientHandshake implements credentials.TransportCredentials.

@@ -27,6 +27,10 @@ func read(p *input.Problems, text []byte, dir string) *Settings {
 	s.empty = !input.YAML(p, text, input.Object(input.Fields{
 		"listen":        input.Text(&c.Listen, wire.CheckListen),
 		"http":          input.Text(&c.HTTP, CheckHTTP),
+		"http_tls":      input.Choice(func(word string) { s.HTTPTLS = word }, On, coordinator.Off),
+		"http_hosts":    readHosts(&c.HTTPHosts),
+		"web_prefix":    input.Text(&c.WebPrefix, wire.CheckWebPrefix),
+		"web":           input.Choice(func(word string) { c.Web = word }, coordinator.Off),
 		"data_dir":      s.readDataDir(dir),
 		"insecure":      input.Boolean(&c.Insecure),
 		"tls":           s.readTLS(dir),
@@ -50,6 +54,23 @@ func read(p *input.Problems, text []byte, dir string) *Settings {
 		}),
 	}))
 	return s
+}
+
+// readHosts reads a list of host names.
+func readHosts(dst *[]string) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		if n.Kind == yaml.SequenceNode && len(n.Content) > wire.MaxHTTPHosts {
+			p.Add(n.Line, path, "has %d names; allowed: at most %d", len(n.Content), wire.MaxHTTPHosts)
+			return
+		}
+		input.List(func(int) input.Reader {
+			return func(p *input.Problems, path string, n *yaml.Node) {
+				var name string
+				input.Text(&name, wire.CheckHTTPHost)(p, path, n)
+				*dst = append(*dst, name)
+			}
+		})(p, path, n)
+	}
 }
 
 // readDataDir reads the path of a folder, or the word "off".

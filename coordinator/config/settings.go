@@ -18,6 +18,9 @@ const (
 	DefaultLogLevel  = "info"
 )
 
+// On is a value of Settings.HTTPTLS.
+const On = "on"
+
 // LogFormats returns the allowed formats of the log.
 func LogFormats() []string { return []string{"json", "console"} }
 
@@ -27,12 +30,15 @@ func LogLevels() []string { return []string{"debug", "info", "warn", "error"} }
 // Settings holds the content of a configuration file. The zero value is the content of an empty
 // file, and means the default of every setting.
 type Settings struct {
-	// Coordinator holds the settings of the coordinator, except Credentials and Dial, which Open
-	// sets. An empty Coordinator.DataDir means DefaultDataDir here, and the value coordinator.Off
+	// Coordinator holds the settings of the coordinator, except Credentials, HTTPTLS and Dial, which
+	// Open sets. An empty Coordinator.DataDir means DefaultDataDir here, and the value coordinator.Off
 	// means a store in memory.
 	Coordinator coordinator.Config
-	// TLS names the certificate files of the gRPC listener; nil means plaintext.
+	// TLS names the certificate files of the gRPC listener and the HTTP listener; nil means plaintext.
 	TLS *TLS
+	// HTTPTLS is coordinator.Off if the HTTP listener speaks plaintext although TLS is set. On means
+	// that TLS must be set. Empty means that the HTTP listener speaks TLS if TLS is set.
+	HTTPTLS string
 	// Dial says how the coordinator connects to instances.
 	Dial Dial
 	// Log has the format and the level of the log. Open does not use it.
@@ -64,13 +70,17 @@ var (
 	// ErrPlaintext reports that the coordinator would listen without TLS on an address that is not
 	// on loopback, although Insecure is false.
 	ErrPlaintext = errors.New("in plaintext would admit everybody who can reach this address")
+	// ErrNoHTTPTLS reports that the HTTP listener shall speak TLS, but there are no certificates.
+	ErrNoHTTPTLS = errors.New("http_tls is on without tls; allowed: on with tls, off, or no http_tls")
 )
 
-// Check reports settings that contradict each other: ErrInsecureTLS or ErrPlaintext.
+// Check reports settings that contradict each other: ErrInsecureTLS, ErrPlaintext or ErrNoHTTPTLS.
 func (s *Settings) Check() error {
 	switch {
 	case s.TLS != nil && s.Coordinator.Insecure:
 		return ErrInsecureTLS
+	case s.TLS == nil && s.HTTPTLS == On:
+		return ErrNoHTTPTLS
 	case s.TLS == nil && !s.Coordinator.Insecure && !wire.IsLoopback(s.listen()):
 		return fmt.Errorf("listening on %s %w", s.listen(), ErrPlaintext)
 	}
@@ -103,6 +113,9 @@ func (s *Settings) Open() (cfg coordinator.Config, closeFiles func(), err error)
 	// not nil.
 	if c := o.open("tls", s.TLS, ServerCredentials); c != nil {
 		cfg.Credentials = c
+		if s.HTTPTLS != coordinator.Off {
+			cfg.HTTPTLS = c.HTTPConfig()
+		}
 	}
 	if c := o.open("dial.default", s.Dial.Default, ClientCredentials); c != nil {
 		cfg.Dial.Credentials = c
@@ -160,6 +173,10 @@ func (s *Settings) Differences(other *Settings) []string {
 	}{
 		{"listen", was.Listen, is.Listen},
 		{"http", was.HTTP, is.HTTP},
+		{"http_tls", s.HTTPTLS, other.HTTPTLS},
+		{"http_hosts", was.HTTPHosts, is.HTTPHosts},
+		{"web_prefix", was.WebPrefix, is.WebPrefix},
+		{"web", was.Web, is.Web},
 		{"data_dir", was.DataDir, is.DataDir},
 		{"insecure", was.Insecure, is.Insecure},
 		{"tls", s.TLS.files(), other.TLS.files()},

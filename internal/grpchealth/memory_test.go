@@ -100,8 +100,8 @@ func TestLogBytes(t *testing.T) {
 				if fat(&s, i); what == "checks" && i > 500 {
 					break
 				}
-				s.Revision = uint64(i + 1)
-				encodeAll(f.Publish([]health.Change{{State: s, At: time.Now(), Removed: removed}}))
+				s.Revision, s.Removed = uint64(i+1), removed
+				encodeAll(f.Publish([]health.Change{{State: s, At: time.Now()}}))
 			}
 			if kept := heap() - before; kept > bound {
 				t.Errorf("%s, removed %v: a log of %d MiB keeps %d MiB", what, removed, bound>>20, kept>>20)

@@ -26,12 +26,7 @@ export const upOf = (e: Entry): string =>
 
 /** The numbers of services, of instances, and of instances that are unconfirmed. */
 export const sizeOf = (m: Mesh): { services: number; instances: number; unconfirmed: number } => {
-  const size = { services: 0, instances: 0, unconfirmed: 0 };
-  for (const e of m.entries.values()) {
-    if (e.kind === "service") size.services++;
-    if (e.kind !== "instance") continue;
-    size.instances++;
-    if (e.unconfirmed) size.unconfirmed++;
-  }
-  return size;
+  let unconfirmed = 0;
+  for (const e of m.services.values()) unconfirmed += e.counts?.unconfirmed ?? 0;
+  return { services: m.services.size, instances: m.instances.size, unconfirmed };
 };

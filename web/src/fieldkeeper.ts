@@ -1,11 +1,11 @@
 // Keeps a field up to date: it decides when cells are drawn again, and when they are placed anew.
 import type { Entry } from "./entry";
 import { Field } from "./field";
-import { type Group, groupsOf, layoutOf, worseGroupFirst } from "./groups";
+import { type Group, groupsOf, layoutOf } from "./groups";
 import { state } from "./state";
 
-/** The shortest time between two layouts because of entries that came, went, or match no longer. */
-const layoutEvery = 500;
+/** At most one part of this many of the time goes to layouts because entries came, went, or match no longer. */
+const layoutShare = 10;
 /** How often a group may come first because it is the worst now. */
 const orderEvery = 5000;
 
@@ -25,7 +25,8 @@ export class FieldKeeper {
   private content: FieldContent | undefined;
   private groups: readonly Group[] = [];
   private structure = -1;
-  private laidOut = 0;
+  /** The earliest time of the next layout of this kind. */
+  private nextLayout = 0;
   private ordered = 0;
   private layoutTimer: ReturnType<typeof setTimeout> | undefined;
   /** The pointer is over the field, so nothing may move. */
@@ -74,17 +75,15 @@ export class FieldKeeper {
   }
 
   private layoutSoon(): void {
-    this.layoutTimer ??= setTimeout(() => requestAnimationFrame(() => this.layout(this.order())), Math.max(0, this.laidOut + layoutEvery - performance.now()));
+    this.layoutTimer ??= setTimeout(() => requestAnimationFrame(() => this.layout(this.order())), Math.max(0, this.nextLayout - performance.now()));
   }
 
-  /** Sorts if another group is worse than the first one. */
+  /** Sorts if another group has a worse status than the first one, or twice as many instances in trouble. */
   private orderIfWorse(): void {
     this.ordered = performance.now();
-    const worst = this.grouped([])[0];
-    const first = this.groups[0];
-    if (!worst || !first || worst.value === first.value) return;
-    const now = this.grouped([first.value])[0]!;
-    if (worst.worst > now.worst || worseGroupFirst(worst, now) < 0) this.layout([]);
+    const groups = this.grouped([]);
+    const first = groups.find((g) => g.value === this.groups[0]?.value);
+    if (first && groups[0] !== first && (groups[0]!.worst > first.worst || groups[0]!.unwell > 2 * first.unwell)) this.place(groups);
   }
 
   private order(): string[] {
@@ -97,19 +96,25 @@ export class FieldKeeper {
   }
 
   private *instances(matches: (e: Entry) => boolean): Generator<Entry> {
-    for (const e of state.shown.peek().entries.values()) if (e.kind === "instance" && matches(e)) yield e;
+    for (const e of state.shown.peek().instances.values()) if (matches(e)) yield e;
   }
 
   private layout(order: readonly string[]): void {
+    this.place(this.grouped(order));
+    if (order.length === 0) this.ordered = performance.now();
+  }
+
+  private place(groups: readonly Group[]): void {
     clearTimeout(this.layoutTimer);
     this.layoutTimer = undefined;
     const width = this.box.clientWidth;
     if (!this.content || width === 0) return;
+    const began = performance.now();
     const mesh = state.shown.peek();
     this.structure = mesh.structure;
-    this.groups = this.grouped(order);
-    this.field.show(layoutOf(this.groups, width), width, mesh.entries);
-    this.laidOut = performance.now();
-    if (order.length === 0) this.ordered = this.laidOut;
+    this.groups = groups;
+    this.field.show(layoutOf(groups, width), width, mesh.entries);
+    const ended = performance.now();
+    this.nextLayout = ended + layoutShare * (ended - began);
   }
 }

@@ -78,8 +78,7 @@ const mostLabels = 20;
 const labelKeys = (): string[] => {
   const keys = new Set<string>();
   let seen = 0;
-  for (const e of state.shown.peek().entries.values()) {
-    if (e.kind !== "instance") continue;
+  for (const e of state.shown.peek().instances.values()) {
     for (const k in e.labels) keys.add(k);
     if (keys.size >= mostLabels || ++seen >= 200) break;
   }

@@ -46,12 +46,17 @@ export const groupsOf = (instances: Iterable<Entry>, by: string, order: readonly
     if (g) kept.push(g);
     groups.delete(v);
   }
-  for (const g of [...kept, ...groups.values()]) (g.names as string[]).sort();
+  for (const g of [...kept, ...groups.values()]) if (!isSorted(g.names)) (g.names as string[]).sort();
   return [...kept, ...[...groups.values()].sort(worseGroupFirst)];
 };
 
+const isSorted = (names: readonly string[]): boolean => {
+  for (let i = 1; i < names.length; i++) if (names[i - 1]! > names[i]!) return false;
+  return true;
+};
+
 /** Compares two groups: by the worst instance, then by the number in trouble, then by value. */
-export const worseGroupFirst = (a: Group, b: Group): number => b.worst - a.worst || b.unwell - a.unwell || (a.value < b.value ? -1 : 1);
+const worseGroupFirst = (a: Group, b: Group): number => b.worst - a.worst || b.unwell - a.unwell || (a.value < b.value ? -1 : 1);
 
 /** Where a group is drawn. */
 export interface Block {

@@ -21,6 +21,9 @@ export interface Change {
 /** The current entries. Only apply changes them. */
 export class Mesh {
   readonly entries = new Map<string, Entry>();
+  /** The entries that are services, and those that are instances. */
+  readonly services = new Map<string, Entry>();
+  readonly instances = new Map<string, Entry>();
   /** The names of the instances of a service. */
   readonly instancesOf = new Map<string, Set<string>>();
   revision = 0;
@@ -30,7 +33,10 @@ export class Mesh {
   /** Returns a mesh with the same entries, which later batches do not change. */
   copy(): Mesh {
     const m = new Mesh();
-    for (const [name, e] of this.entries) m.entries.set(name, e);
+    for (const [name, e] of this.entries) {
+      m.entries.set(name, e);
+      m.ofKind(e)?.set(name, e);
+    }
     for (const [service, names] of this.instancesOf) m.instancesOf.set(service, new Set(names));
     m.revision = this.revision;
     return m;
@@ -53,20 +59,25 @@ export class Mesh {
   private set(name: string, after: Entry | undefined, changes: Change[]): void {
     const before = this.entries.get(name);
     if (before === undefined && after === undefined) return;
-    if (after === undefined) this.entries.delete(name);
-    else this.entries.set(name, after);
-    if (before === undefined || after === undefined) this.structure++;
-    const instance = (after ?? before)!;
-    if (instance.kind === "instance") {
-      let names = this.instancesOf.get(instance.service);
-      if (after === undefined) {
-        names?.delete(name);
-        if (names?.size === 0) this.instancesOf.delete(instance.service);
-      } else if (before === undefined) {
-        if (names === undefined) this.instancesOf.set(instance.service, (names = new Set()));
-        names.add(name);
-      }
+    const entry = (after ?? before)!;
+    for (const map of [this.entries, this.ofKind(entry)]) {
+      if (after === undefined) map?.delete(name);
+      else map?.set(name, after);
+    }
+    if (before === undefined || after === undefined) {
+      this.structure++;
+      if (entry.kind === "instance") this.setInstance(entry, after !== undefined);
     }
     changes.push({ name, before, after });
+  }
+
+  private ofKind(e: Entry): Map<string, Entry> | undefined {
+    return e.kind === "instance" ? this.instances : e.kind === "service" ? this.services : undefined;
+  }
+
+  private setInstance({ service, name }: Entry, present: boolean): void {
+    const names = this.instancesOf.get(service) ?? new Set();
+    if (present) this.instancesOf.set(service, names.add(name));
+    else if (names.delete(name) && names.size === 0) this.instancesOf.delete(service);
   }
 }

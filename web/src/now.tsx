@@ -138,8 +138,7 @@ const Common = ({ mesh, matches }: { mesh: Mesh; matches: (e: Entry) => boolean 
   const now = performance.now();
   let k = kept.current;
   if (!k || k.mesh !== mesh || k.matches !== matches || now - k.at > commonEvery) {
-    const instances = [...mesh.entries.values()].filter((e) => e.kind === "instance" && matches(e));
-    k = kept.current = { at: now, mesh, matches, shared: commonOf(instances) };
+    k = kept.current = { at: now, mesh, matches, shared: commonOf(matching(mesh.instances.values(), matches)) };
   }
   if (k.shared.length === 0) return null;
   return (
@@ -149,6 +148,10 @@ const Common = ({ mesh, matches }: { mesh: Mesh; matches: (e: Entry) => boolean 
     </section>
   );
 };
+
+function* matching(entries: Iterable<Entry>, matches: (e: Entry) => boolean): Generator<Entry> {
+  for (const e of entries) if (matches(e)) yield e;
+}
 
 const SharedSentence = ({ shared: s }: { shared: Shared }): JSX.Element => {
   const of = `${number(s.unwell)} of ${number(s.allUnwell)} instances in trouble`;

@@ -41,15 +41,10 @@ export interface Root {
   readonly instances: number;
 }
 
-/** The services of a mesh, without zones. */
-export function* servicesOf(m: Mesh): Generator<Entry> {
-  for (const e of m.entries.values()) if (e.kind === "service") yield e;
-}
-
 /** The roots, the one with the most affected services first. */
 export const rootsOf = (m: Mesh): Root[] => {
   const affected = new Map<string, Entry[]>();
-  for (const e of servicesOf(m)) {
+  for (const e of m.services.values()) {
     if (e.root === "" || e.root === e.name) continue;
     const of = affected.get(e.root);
     if (of) of.push(e);
@@ -68,5 +63,5 @@ const unwellInstances = ({ counts: c }: Entry): number => (c?.degraded ?? 0) + (
 /** The services in trouble that are no root and have none, the worst first. */
 export const othersOf = (m: Mesh, roots: readonly Root[]): Entry[] => {
   const names = new Set(roots.map((r) => r.entry.name));
-  return [...servicesOf(m)].filter((e) => inTrouble(e.status) && e.root === "" && !names.has(e.name)).sort(worseFirst);
+  return [...m.services.values()].filter((e) => inTrouble(e.status) && e.root === "" && !names.has(e.name)).sort(worseFirst);
 };

@@ -19,6 +19,7 @@ export interface Connection {
   readonly received: number;
   readonly error: string;
   readonly needsToken: boolean;
+  /** The build of the coordinator that has sent this page. */
   readonly build: string;
   readonly epoch: string;
 }
@@ -108,6 +109,8 @@ class PageState implements State {
   private readonly listeners = new Set<FrameListener>();
 
   start(): void {
+    const build = document.querySelector<HTMLMetaElement>('meta[name="meshhealth-build"]')?.content ?? "";
+    this.connection.value = { ...this.connection.peek(), build };
     const base = new URL(document.baseURI);
     const read = (): void => void (this.route.value = parseRoute(new URL(location.href), base));
     read();
@@ -175,8 +178,9 @@ class PageState implements State {
     else if (m.gap) this.say(`Changes after revision ${this.mesh.revision} are missing. Everything is read again.`);
     const received = m.snapshot ? (first ? 0 : before.received) + (m.entries?.length ?? 0) : before.received;
     const build = m.build ?? "";
-    const updated = before.build !== "" && build !== "" && build !== before.build;
-    if (received !== before.received || (m.epoch ?? "") !== before.epoch || before.build === "" || updated) {
+    const updated = before.build !== "" && build !== "" && build !== before.build && before.state !== "old-build";
+    const named = before.build === "" && build !== "";
+    if (received !== before.received || (m.epoch ?? "") !== before.epoch || named || updated) {
       this.connection.value = { ...before, received, epoch: m.epoch ?? "", build: before.build || build, ...(updated && { state: "old-build" }) };
     }
     const batch = this.assembler.add(m, first);

@@ -125,7 +125,9 @@ const useShowSelected = (body: { current: HTMLElement | null }, names: readonly 
   useEffect(() => {
     const b = body.current;
     const index = selected === "" ? -1 : names.indexOf(selected);
-    if (!b || index < 0) return;
+    // A table further up may have the same entry, where the person looks.
+    const shown = document.querySelector("tr.selected");
+    if (!b || index < 0 || (shown !== null && !b.contains(shown))) return;
     if (height === 0) return b.querySelector("tr.selected")?.scrollIntoView({ block: "nearest" });
     const top = b.getBoundingClientRect().top + index * height;
     if (top < 80 || top + height > innerHeight) scrollBy(0, top - innerHeight / 2);
