@@ -4,14 +4,17 @@ import { type JSX, render } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { meshName } from "./entry";
 import { copy } from "./clipboard";
+import { CommandLine } from "./commandline";
 import { bindings, letterKeys, listenToKeys, setLetterKeys, useKeys } from "./keys";
 import { announcements } from "./announce";
 import { Key } from "./parts";
+import { startPast, step } from "./past";
 import { parseRoute, type View } from "./route";
 import { parseSelector } from "./selector";
 import { Banners, Loading, Missing } from "./states";
 import { hrefOf, now, state } from "./state";
 import { nextTheme, showTheme, theme } from "./theme";
+import { canShowPast, needsPast, PastMissing } from "./travelnote";
 import { views } from "./views";
 import { age, inTrouble, look, number } from "./words";
 
@@ -27,6 +30,8 @@ const App = (): JSX.Element => {
     { key: "g h", does: "go to History", run: () => state.go({ view: { page: "history" } }) },
     { key: "g m", does: "go to Maintenance", run: () => state.go({ view: { page: "maintenance" } }) },
     { key: "g c", does: "go to Coordinator", run: () => state.go({ view: { page: "coordinator" } }) },
+    { key: "[", does: "the change before", run: () => void step(-1) },
+    { key: "]", does: "the next change", run: () => void step(1) },
     { key: "y", does: "copy the link to this view", run: () => void copy(location.href, "The link is copied.") },
     { key: "t", does: "other colours", run: nextTheme },
     { key: "?", does: "all keys", run: () => (help.value = !help.value) },
@@ -44,6 +49,7 @@ const App = (): JSX.Element => {
       </header>
       <Banners />
       <main id="main" tabIndex={-1}><CurrentView /></main>
+      <CommandLine />
       <p class="visually-hidden" role="status" aria-live="polite">{announcements}</p>
       <Toast />
       {help.value && <Help close={() => (help.value = false)} />}
@@ -56,7 +62,8 @@ const CurrentView = (): JSX.Element => {
   const ViewOf = views[view.page];
   if (view.page === "missing") return <Missing path={view.path} />;
   if (!ViewOf) return <Missing path={view.page} />;
-  return known.value ? <ViewOf /> : <Loading />;
+  if (!known.value) return <Loading />;
+  return needsPast() && !canShowPast() ? <PastMissing /> : <ViewOf />;
 };
 
 /** There is something to show. An empty mesh counts once the coordinator has said that it is empty. */
@@ -168,6 +175,7 @@ const showTitle = (): void => {
 
 showTheme();
 state.start();
+startPast();
 followLinks(new URL(document.baseURI));
 listenToKeys();
 effect(showTitle);

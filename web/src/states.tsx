@@ -3,6 +3,7 @@ import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { Key, Outside } from "./parts";
 import { now, state } from "./state";
+import { TravelBanner } from "./travelnote";
 import { age, dateTime, number, plural } from "./words";
 
 /** The lines above a view that say how far the view can be trusted. */
@@ -75,14 +76,7 @@ const HeldBanner = (): JSX.Element | null => {
 };
 
 const PastBanner = (): JSX.Element | null => {
-  const at = state.route.value.at;
-  if (at > 0) {
-    return (
-      <div class="banner past" role="status">
-        <strong>As of {dateTime(at)}.</strong> <button type="button" onClick={() => state.go({ at: 0 })}>show live</button> <Key>l</Key>
-      </div>
-    );
-  }
+  if (state.route.value.at > 0) return <TravelBanner />;
   if (!state.paused.value) return null;
   return (
     <div class="banner past" role="status">

@@ -1,0 +1,72 @@
+// A graph of services: causes left, symptoms right. A list beside it has the same names.
+import type { JSX } from "preact";
+import { useRef } from "preact/hooks";
+import { type Edge, type Layout, layout } from "./layout";
+import { viewOfName } from "./parts";
+import { hrefOf, state } from "./state";
+import { look, visible } from "./words";
+
+const wide = 210; // CSS pixels of a column
+const high = 46; // of a row
+const box = { width: 160, height: 32 };
+/** So many characters of a name fit into a box. */
+const mostLetters = 19;
+
+interface GraphProps {
+  readonly label: string;
+  readonly names: readonly string[];
+  readonly edges: readonly Edge[];
+  /** The name in the centre of attention. */
+  readonly focus: string;
+  /** A short text below the name of a node. */
+  note?(name: string): string;
+}
+
+/** A drawing of a graph. Nodes keep their places while others change. */
+export const Graph = ({ label, names, edges, focus, note }: GraphProps): JSX.Element => {
+  const before = useRef<Layout | undefined>(undefined);
+  const l = layout(names, edges, before.current);
+  before.current = l;
+  const places = new Map(l.nodes.map((n) => [n.id, { x: n.column * wide + 8, y: n.row * high + 8 }]));
+  const width = l.columns * wide - (wide - box.width) + 16;
+  return (
+    <div class="graphbox" tabIndex={0} role="region" aria-label={`${label}, drawing`}>
+      <svg class="graph" width={width} height={l.rows * high + 4} viewBox={`0 0 ${width} ${l.rows * high + 4}`} role="group" aria-label={label}>
+        {l.edges.map((e) => {
+          const a = places.get(e.from)!;
+          const b = places.get(e.to)!;
+          const [x1, y1, x2, y2] = [a.x + box.width, a.y + box.height / 2, b.x, b.y + box.height / 2];
+          const bend = Math.max(20, (x2 - x1) / 2);
+          return <path key={`${e.from}\n${e.to}`} class={e.soft ? "edge soft" : "edge"} d={`M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`} />;
+        })}
+        {l.nodes.map((n) => {
+          const { x, y } = places.get(n.id)!;
+          return n.folded.length > 0 ? <Folded key={n.id} x={x} y={y} count={n.folded.length} /> : <Box key={n.id} name={n.id} x={x} y={y} focus={n.id === focus} note={note?.(n.id) ?? ""} />;
+        })}
+      </svg>
+    </div>
+  );
+};
+
+const Box = ({ name, x, y, focus, note }: { name: string; x: number; y: number; focus: boolean; note: string }): JSX.Element => {
+  const entry = state.shown.value.entries.get(name);
+  const { glyph, word, className } = entry === undefined ? { glyph: "–", word: "not registered", className: "nothing" } : look[entry.status];
+  const shown = visible(name);
+  const short = shown.length > mostLetters ? `${shown.slice(0, 8)}…${shown.slice(-mostLetters + 9)}` : shown;
+  return (
+    <a href={hrefOf(viewOfName(name))} class={`node ${className}${focus ? " focus" : ""}${entry?.unconfirmed ? " unconfirmed" : ""}`} aria-label={`${shown}, ${word}${note === "" ? "" : `, ${note}`}`}>
+      <title>{`${shown}: ${word}`}</title>
+      <rect x={x} y={y} width={box.width} height={box.height} rx="4" />
+      <text class="glyph" x={x + 12} y={y + 21}>{glyph}</text>
+      <text x={x + 28} y={note === "" ? y + 21 : y + 14}>{short}</text>
+      {note !== "" && <text class="note" x={x + 28} y={y + 27}>{note}</text>}
+    </a>
+  );
+};
+
+const Folded = ({ x, y, count }: { x: number; y: number; count: number }): JSX.Element => (
+  <g class="node folded">
+    <rect x={x} y={y} width={box.width} height={box.height} rx="4" />
+    <text x={x + 28} y={y + 21}>+{count} in the list</text>
+  </g>
+);
