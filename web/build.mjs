@@ -28,7 +28,10 @@ const common = {
   absWorkingDir: here,
   logLevel: "warning",
 };
-await build({ ...common, entryPoints: { app: "src/app.tsx", worker: "src/worker.ts" }, outdir: out });
+// app.js has the page Now, rest.js has the other pages, and chunk.js has what both use. With one import
+// of that kind there is one shared file, so its name needs no hash.
+await build({ ...common, entryPoints: { app: "src/app.tsx" }, outdir: out, splitting: true, chunkNames: "[name]" });
+await build({ ...common, entryPoints: { worker: "src/worker.ts" }, outdir: out });
 // chart.js is loaded by the first page that draws a chart.
 if (existsSync(join(here, "src/chart.ts"))) await build({ ...common, entryPoints: { chart: "src/chart.ts" }, outdir: out });
 await build({ ...common, entryPoints: { app: "src/app.css" }, outdir: out });

@@ -15,7 +15,7 @@ import { Banners, Loading, Missing } from "./states";
 import { hrefOf, now, state } from "./state";
 import { nextTheme, showTheme, theme } from "./theme";
 import { canShowPast, needsPast, PastMissing } from "./travelnote";
-import { views } from "./views";
+import { loadRest, views } from "./views";
 import { age, inTrouble, look, number } from "./words";
 
 const App = (): JSX.Element => {
@@ -182,3 +182,4 @@ effect(showTitle);
 const root = document.getElementById("app")!;
 root.textContent = "";
 render(<App />, root);
+void loadRest();
