@@ -64,6 +64,7 @@ type pageSettings struct {
 type pageRig struct {
 	c        *Coordinator
 	registry pb.RegistryServiceClient
+	admin    pb.AdminServiceClient
 	leases   map[health.ID]uint64
 	ids      []health.ID // in the order of registration
 }
@@ -102,7 +103,7 @@ func newPageRig(t *testing.T, settings string) (*pageRig, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &pageRig{c: c, registry: pb.NewRegistryServiceClient(conn), leases: map[health.ID]uint64{}}, nil
+	return &pageRig{c: c, registry: pb.NewRegistryServiceClient(conn), admin: pb.NewAdminServiceClient(conn), leases: map[health.ID]uint64{}}, nil
 }
 
 func (r *pageRig) say(answer any) {
@@ -121,6 +122,7 @@ type pageCommand struct {
 	Report        json.RawMessage   // report: a message ReportRequest without a lease
 	Rate          int               // flip: changes a second
 	Seconds       float64           // flip
+	Override      json.RawMessage   // override: a message SetOverrideRequest
 	DependsOn     map[string]struct{ Hard, Soft []string }
 }
 
@@ -144,8 +146,15 @@ func (r *pageRig) do(ctx context.Context, line []byte) (any, error) {
 			services[name] = health.ServicePolicy{DependsOn: on.Hard, SoftDependsOn: on.Soft}
 		}
 		return map[string]any{}, r.c.Reload(ctx, nil, services)
+	case "override":
+		req := &pb.SetOverrideRequest{}
+		if err := protojson.Unmarshal(c.Override, req); err != nil {
+			return nil, err
+		}
+		_, err := r.admin.SetOverride(ctx, req)
+		return map[string]any{}, err
 	}
-	return nil, fmt.Errorf("do: is %q; allowed: register, report, path, flip, depend", c.Do)
+	return nil, fmt.Errorf("do: is %q; allowed: register, report, path, flip, depend, override", c.Do)
 }
 
 // register registers instances through the API, in batches of 500. From then on they push.

@@ -78,6 +78,7 @@ export const startRig = async (t, settings = {}) => {
     cutPath: (names = []) => send({ do: "path", names }),
     flip: (rate, seconds) => send({ do: "flip", rate, seconds }),
     depend: (dependsOn) => send({ do: "depend", dependsOn }),
+    override: (name, author, reason) => send({ do: "override", override: { name, status: "STATUS_MAINTENANCE", author, reason, ttl: "3600s" } }),
     stop: () => end(child),
   };
 };
