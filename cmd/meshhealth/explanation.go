@@ -96,6 +96,9 @@ var edgeWords = map[pb.Edge]string{
 // root adds the way from the root of the failure to the name, if it has more than the name itself.
 func (d *document) root(p pen, e *pb.ExplainResponse) {
 	s := d.section("Root")
+	if len(e.GetChain()) < 2 {
+		return
+	}
 	for i, l := range e.GetChain() {
 		name, edge := l.GetName(), edgeWords[l.GetEdge()]
 		if i > 0 {

@@ -87,12 +87,10 @@ func (b *explainer) conditions(p *mesh.Prospect) (when, unless string) {
 // memberTurns says how a member changes.
 func memberTurns(p *mesh.Prospect) string {
 	switch {
-	case p.Removed:
+	case p.MemberRemoved:
 		return p.Member.String() + " is removed"
 	case p.MemberTrigger == mesh.TriggerGrace:
 		return fmt.Sprintf("%s, which counts from then on, is still %s", p.Member, p.MemberTo)
-	case p.Unconfirmed:
-		return fmt.Sprintf("%s is %s and unconfirmed", p.Member, p.MemberTo)
 	}
 	return fmt.Sprintf("%s becomes %s", p.Member, statusWithCause(p.MemberTo, p.MemberCause))
 }

@@ -29,6 +29,8 @@ type Prospect struct {
 	MemberTo      health.Status
 	MemberCause   health.Cause
 	MemberTrigger Trigger
+	// MemberRemoved reports that the member is removed.
+	MemberRemoved bool
 	// Count is the number of members that must change.
 	Count int
 }

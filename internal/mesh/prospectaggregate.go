@@ -33,11 +33,14 @@ func (i *inspector) prospectsOfAggregate(id health.ID, members []health.ID) []Pr
 		before := judge(&shadow)
 		shadow.add(turn.prev, -1)
 		shadow.add(turn.next, 1)
-		if after := judge(&shadow); after != before && len(all) < maxSteps {
+		last := total(&shadow.all) == 0 // the aggregate is removed with its last member
+		if after := judge(&shadow); (after != before || last) && len(all) < maxSteps {
 			p := turn.prospect
-			p.MemberTrigger, p.MemberTo, p.MemberCause = p.Trigger, p.To, p.Cause
-			p.Trigger, p.To, p.Cause = TriggerMember, after, after.Cause()
-			p.Unconfirmed, p.Removed = false, false
+			p.MemberTrigger, p.MemberTo, p.MemberCause, p.MemberRemoved = p.Trigger, p.To, p.Cause, p.Removed
+			p.Trigger, p.To, p.Cause, p.Unconfirmed = TriggerMember, after, after.Cause(), false
+			if p.Removed = last; last {
+				p.To, p.Cause = health.Unknown, health.CauseNone
+			}
 			all = append(all, p)
 		}
 	}
