@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/term"
-
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -26,6 +24,11 @@ type app struct {
 	// columns is the width of the terminal to which stdout writes, in characters. It is 0 if
 	// stdout is not a terminal.
 	columns int
+	// terminal is the terminal to which stdout writes, or nil. Only commands that repaint or read
+	// keys use it.
+	terminal terminal
+	// plain is the value of the flag --plain.
+	plain bool
 	// hangups receives SIGHUP signals. The channel has a buffer for one signal. In tests it is
 	// nil.
 	hangups chan os.Signal
@@ -36,11 +39,14 @@ type app struct {
 
 func newApp() *app {
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, now: time.Now, zone: time.Local}
-	if columns, _, err := term.GetSize(int(os.Stdout.Fd())); err == nil {
-		a.columns = max(columns, 40)
+	if a.terminal = terminalOf(os.Stdin, os.Stdout); a.terminal != nil {
+		a.columns = a.terminal.Columns()
 	}
 	return a
 }
+
+// minColumns is the smallest width of a terminal that commands assume.
+const minColumns = 40
 
 // Exit codes for the result of a command. exitCodeOf returns the exit code for a health status.
 const (

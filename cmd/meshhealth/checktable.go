@@ -9,18 +9,18 @@ import (
 )
 
 // printChecks prints the checks of each instance that the command line names.
-func (a *app) printChecks(p pen, f *findings) error {
-	for _, h := range f.asked {
+func (s *statusPrinter) printChecks() error {
+	for _, h := range s.f.asked {
 		if h.GetInstance() == "" || len(h.GetChecks()) == 0 {
 			continue
 		}
-		fmt.Fprintf(a.stdout, "\nchecks of %s\n", cleanLines(nameOf(h)))
+		fmt.Fprintf(s.stdout, "\nchecks of %s\n", cleanLines(nameOf(h)))
 		t := table{head: []string{"STATUS", "CHECK", "RAN", "TOOK", "VALUE", "CAUSE", "WHY"}}
 		for _, c := range h.GetChecks() {
-			t.add(p.status(c.GetStatus()), cell{text: c.GetName()}, cell{text: lastRunOf(c)}, cell{text: tookOf(c)},
+			t.add(s.pen.status(c.GetStatus()), cell{text: c.GetName()}, cell{text: lastRunOf(c)}, cell{text: tookOf(c)},
 				cell{text: valueOf(c)}, cell{text: causeOf(c.GetCause())}, cell{text: c.GetReason()})
 		}
-		if err := t.print(a.stdout, p, a.columns); err != nil {
+		if err := t.print(s.stdout, s.pen, s.columns); err != nil {
 			return err
 		}
 	}

@@ -14,6 +14,11 @@ type findings struct {
 	asked   []*pb.Health // entries that decide the exit code if mesh is nil
 	entries []*pb.Health // entries that the command lists
 	missing []string     // names on the command line that are not registered
+	// state is the state of the coordinator. It is nil if mesh is nil, or if the caller may not
+	// read it.
+	state *pb.GetCoordinatorResponse
+	// filtered is true if the flag --where has chosen the entries.
+	filtered bool
 }
 
 // exitCode returns the exit code for the status of the mesh. If the command line has names, it
@@ -32,13 +37,19 @@ func (f *findings) exitCode() int {
 	return code
 }
 
-// find gets the entries of names, or of the whole mesh if names is empty. It calls
-// received for each entry to print, as soon as the entry has arrived.
-func (conn *connection) find(ctx context.Context, names []string, received func(*pb.Health) error) (*findings, error) {
-	if len(names) == 0 {
+// find gets the entries of names, or of the whole mesh if names is empty. Of these it keeps the
+// entries that by matches. It calls received for each entry to print, as soon as the entry has
+// arrived.
+func (conn *connection) find(ctx context.Context, names []string, by *where, received func(*pb.Health) error) (*findings, error) {
+	switch {
+	case len(names) == 0 && by.given():
+		return conn.findWhere(ctx, by, received)
+	case len(names) == 0:
 		return conn.findMesh(ctx, received)
 	}
-	f := &findings{}
+	f := &findings{filtered: by.given()}
+	found := map[string]bool{}
+	var services []string
 	for _, name := range names {
 		h, err := conn.check(ctx, name)
 		switch {
@@ -48,12 +59,37 @@ func (conn *connection) find(ctx context.Context, names []string, received func(
 			f.missing = append(f.missing, name)
 			continue
 		}
+		found[nameOf(h)] = true
+		if h.GetInstance() == "" && h.GetService() != health.MeshName && h.GetService() != "" {
+			services = append(services, h.GetService())
+		}
+		if !by.matches(h) {
+			continue
+		}
 		f.asked, f.entries = append(f.asked, h), append(f.entries, h)
 		if err := received(h); err != nil {
 			return nil, err
 		}
 	}
-	return f, conn.addInstances(ctx, f, received)
+	return f, conn.addInstances(ctx, f, services, found, by, received)
+}
+
+// findWhere gets the entries that by matches. They decide the exit code.
+func (conn *connection) findWhere(ctx context.Context, by *where, received func(*pb.Health) error) (*findings, error) {
+	f := &findings{filtered: true}
+	for h, err := range conn.list(ctx, by.request()) {
+		if err != nil {
+			return nil, err
+		}
+		if h.GetService() == "" || !by.matches(h) {
+			continue
+		}
+		f.asked, f.entries = append(f.asked, h), append(f.entries, h)
+		if err := received(h); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
 }
 
 func (conn *connection) findMesh(ctx context.Context, received func(*pb.Health) error) (*findings, error) {
@@ -76,31 +112,29 @@ func (conn *connection) findMesh(ctx context.Context, received func(*pb.Health) 
 	}
 	if f.mesh == nil { // the server is part of a service process; only a coordinator has an entry of the mesh
 		f.asked = f.entries
+		return f, nil
 	}
+	// Without the right to read the state, the entry of the coordinator has to suffice.
+	f.state, _ = conn.admin.GetCoordinator(ctx, &pb.GetCoordinatorRequest{})
 	return f, nil
 }
 
-// addInstances adds the instances of the services in f.asked to f.entries.
-func (conn *connection) addInstances(ctx context.Context, f *findings, received func(*pb.Health) error) error {
-	s := &pb.Selector{}
-	have := map[string]bool{}
-	for _, h := range f.asked {
-		have[nameOf(h)] = true
-		if h.GetInstance() == "" && h.GetService() != health.MeshName && h.GetService() != "" {
-			s.Services = append(s.Services, h.GetService())
-		}
-	}
-	if len(s.Services) == 0 {
+// addInstances adds the instances of services to f.entries, except those that have been found
+// already.
+func (conn *connection) addInstances(ctx context.Context, f *findings, services []string, found map[string]bool, by *where, received func(*pb.Health) error) error {
+	if len(services) == 0 {
 		return nil
 	}
-	for h, err := range conn.list(ctx, s) {
+	for h, err := range conn.list(ctx, &pb.Selector{Services: services}) {
 		if err != nil {
 			return err
 		}
-		if have[nameOf(h)] {
+		if found[nameOf(h)] || !by.matches(h) {
 			continue
 		}
-		f.entries = append(f.entries, h)
+		if f.entries = append(f.entries, h); by.given() {
+			f.asked = append(f.asked, h)
+		}
 		if err := received(h); err != nil {
 			return err
 		}

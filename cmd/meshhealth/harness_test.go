@@ -18,15 +18,20 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 // shell runs commands in this process, and keeps what they print.
 type shell struct {
 	env      map[string]string
-	columns  int // of the terminal that stdout is; 0: no terminal
+	columns  int              // of the terminal that stdout is; 0: no terminal
+	now      func() time.Time // the clock; nil: it is always noon
 	out, err bytes.Buffer
 }
 
 func (s *shell) app() *app {
-	return &app{
+	a := &app{
 		stdout: &s.out, stderr: &s.err, getenv: func(name string) string { return s.env[name] },
 		now: func() time.Time { return noon }, zone: time.UTC, columns: s.columns,
 	}
+	if s.now != nil {
+		a.now = s.now
+	}
+	return a
 }
 
 // run runs one command line and returns what it has printed.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -55,24 +56,30 @@ func routableOf(h *pb.Health) string {
 
 // whyOf returns all facts that explain the status of h in one line, the most important fact first.
 func whyOf(h *pb.Health) string {
-	var parts []string
-	add := func(text string) {
-		if text != "" {
-			parts = append(parts, text)
-		}
-	}
-	add(overrideOf(h))
+	because, root := "", ""
 	if h.GetRoot() != "" {
-		add("because of " + h.GetRoot())
+		because = "because of " + h.GetRoot()
 	}
 	if n := h.GetAffected(); n > 0 {
-		add(plural(int(n), "service") + " bad because of it")
+		root = "root of " + plural(int(n), "service")
 	}
-	if h.GetOverride() == nil && (h.GetCounts() == nil || h.GetStatus() != pb.Status_STATUS_SERVING) {
-		add(h.GetReason())
+	return joinFacts(overrideOf(h), because, root, reasonOf(h), nextOf(h))
+}
+
+// whyBesideRoot returns the facts of whyOf without those about the root of a failure.
+func whyBesideRoot(h *pb.Health) string { return joinFacts(overrideOf(h), reasonOf(h), nextOf(h)) }
+
+// joinFacts joins the texts that are not empty.
+func joinFacts(facts ...string) string {
+	return strings.Join(slices.DeleteFunc(facts, func(fact string) bool { return fact == "" }), "; ")
+}
+
+// reasonOf returns the reason of a status. It is empty where other facts say the same.
+func reasonOf(h *pb.Health) string {
+	if h.GetOverride() != nil || h.GetCounts() != nil && h.GetStatus() == pb.Status_STATUS_SERVING {
+		return ""
 	}
-	add(nextOf(h))
-	return strings.Join(parts, "; ")
+	return h.GetReason()
 }
 
 func overrideOf(h *pb.Health) string {

@@ -150,6 +150,46 @@ func TestLife(t *testing.T) {
 	l.does(3, "status", "pay")
 }
 
+// TestStatusWhere chooses entries of a real coordinator.
+func TestStatusWhere(t *testing.T) {
+	l := newLive(t, coordinator.Config{})
+	s, address := stockServer(t)
+	_, other := stockServer(t)
+	l.does(0, "register", "pay/a", "--address", address, "--label", "team=core,web", "--zone", "z1")
+	l.does(0, "register", "shop/a", "--address", other, "--zone", "z2")
+	l.becomes("shop/a", pb.Status_STATUS_SERVING)
+	s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+	l.becomes("pay", pb.Status_STATUS_NOT_SERVING)
+	for q, want := range map[string]struct {
+		code  int
+		names string
+	}{
+		"status=NOT_SERVING,service=pay": {2, "pay pay/@z1 pay/a"},
+		`label.team="core,web"`:          {2, "pay/a"},
+		"zone=z2":                        {0, "*/z2 shop/@z2 shop/a"},
+		"shop,!zone=z2":                  {0, "shop"},
+		"service=nobody":                 {3, ""},
+	} {
+		stdout, stderr := l.does(want.code, "status", "--where", q, "-o", "name")
+		if got := strings.Join(strings.Fields(stdout), " "); got != want.names || (got == "") != strings.Contains(stderr, "no registered name matches") {
+			t.Errorf("%s: %q, want %q: %s", q, got, want.names, stderr)
+		}
+		stdout, _ = l.does(want.code, "status", "--where", q, "-o", "json")
+		if got, want := strings.Count(stdout, "\n"), len(strings.Fields(want.names)); got != want {
+			t.Errorf("%s: %d objects, want %d", q, got, want)
+		}
+	}
+	if stdout, _ := l.does(2, "status", "pay", "--where", "!zone=z1", "-o", "name"); stdout != "pay\n" {
+		t.Errorf("%q", stdout)
+	}
+	if stdout, _ := l.does(0, "status", "shop", "--where", "zone=z2"); !strings.Contains(stdout, "shop/a") || strings.Contains(stdout, "pay") {
+		t.Errorf("%q", stdout)
+	}
+	if stdout, _ := l.does(1, "status", "-o", "short"); !strings.Contains(stdout, "others: */z1 ✖ NOT_SERVING (failed), pay ✖ NOT_SERVING (failed)") || strings.Count(stdout, "\n") != 1 {
+		t.Errorf("%q", stdout)
+	}
+}
+
 // TestWatchEndsAfterSoManyChanges checks --count, which does not count the first snapshot.
 func TestWatchEndsAfterSoManyChanges(t *testing.T) {
 	l := newLive(t, coordinator.Config{})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -17,16 +18,40 @@ import (
 type output struct {
 	format string
 	colour string
+	more   []string // formats of the command in addition to outputFormats
 }
+
+// Formats that some commands have in addition to outputFormats.
+const (
+	formatShort = "short" // one line, to paste into a chat
+	formatTSV   = "tsv"   // one line for each entry, with tabs between its fields
+	formatName  = "name"  // one name a line
+	formatJSONL = "jsonl" // the same as json
+)
 
 var (
 	outputFormats = []string{"table", "json"}
 	colourModes   = []string{"auto", "always", "never"}
+	formatHelp    = map[string]string{
+		formatShort: "short (one line to paste into a chat)", formatTSV: "tsv (fields with tabs between)",
+		formatName: "name (one name a line)", formatJSONL: "jsonl (the same)",
+	}
 )
 
 // addFormat adds the flag --output to cmd.
 func (o *output) addFormat(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&o.format, "output", "o", "table", "`FORMAT`: table, or json (one object a line)")
+	help := "`FORMAT`: table, or json (one object a line)"
+	if len(o.more) > 0 {
+		help = "`FORMAT`: table, json (one object a line)"
+		for i, format := range o.more {
+			separator := ", "
+			if i == len(o.more)-1 {
+				separator = " or "
+			}
+			help += separator + formatHelp[format]
+		}
+	}
+	cmd.Flags().StringVarP(&o.format, "output", "o", "table", help)
 }
 
 // addColour adds the flag --color to cmd.
@@ -40,11 +65,11 @@ func (o *output) addTo(cmd *cobra.Command) {
 	o.addColour(cmd)
 }
 
-func (o *output) json() bool { return o.format == "json" }
+func (o *output) json() bool { return o.format == "json" || o.format == formatJSONL }
 
 // check returns an error if the value of --output or --color is unknown.
 func (o *output) check(cmd *cobra.Command) error {
-	err := oneOf(outputFormats)(o.format)
+	err := oneOf(slices.Concat(outputFormats, o.more))(o.format)
 	if err != nil {
 		err = usage(cmd, "--output: %w", err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +79,112 @@ func TestStatusTables(t *testing.T) {
 			}
 			golden(t, "testdata/status_"+name+".txt", c.out.String()+c.err.String())
 		})
+	}
+}
+
+// large returns findings of a mesh with more services than one table has.
+func large() *findings {
+	f := &findings{
+		mesh: entry("*", isDegraded, pb.Cause_CAUSE_WARNED, 2*time.Minute+14*time.Second, ""), self: entry("", isServing, pb.Cause_CAUSE_OK, time.Hour, ""),
+		state: &pb.GetCoordinatorResponse{PollCoverage: 1, Guards: []*pb.Guard{{}}},
+	}
+	add := func(name string, status pb.Status, cause pb.Cause, lasted time.Duration, reason, root string, affected uint32, counts *pb.Counts) {
+		h := entry(name, status, cause, lasted, reason)
+		h.Root, h.Affected, h.Counts = root, affected, counts
+		f.entries = append(f.entries, h)
+	}
+	one := &pb.Counts{NotServing: 1}
+	add("db.primary", isNotServing, pb.Cause_CAUSE_FAILED, 136*time.Second, "0 of 1 routable, 1 NOT_SERVING", "", 13, one)
+	add("db.primary/pg-0", isNotServing, pb.Cause_CAUSE_REFUSED, 136*time.Second, "connection refused", "", 0, nil)
+	add("cache.sessions", isDegraded, pb.Cause_CAUSE_WARNED, 48*time.Second, "5 of 6 routable, 1 NOT_SERVING", "", 2, &pb.Counts{Serving: 5, NotServing: 1})
+	add("search.v1.SearchServiceWithALongName", isNotServing, pb.Cause_CAUSE_FAILED, 362*time.Second, "0 of 6 routable, 6 NOT_SERVING", "", 0, &pb.Counts{NotServing: 6})
+	add("geo.v1.Geo", pb.Status_STATUS_UNKNOWN, pb.Cause_CAUSE_TLS, 70*time.Second, "certificate expired 3h ago", "", 0, &pb.Counts{Unknown: 2})
+	add("*/eu-1", isNotServing, pb.Cause_CAUSE_FAILED, time.Minute, "1 of 6 routable", "", 0, &pb.Counts{NotServing: 5, Serving: 1})
+	add("*/eu-2", isDegraded, pb.Cause_CAUSE_WARNED, time.Minute, "", "", 0, nil)
+	add("old", pb.Status_STATUS_MAINTENANCE, pb.Cause_CAUSE_FORCED, time.Hour, "", "", 0, one)
+	for i := range 15 {
+		root := "db.primary"
+		if i >= 13 {
+			root = "cache.sessions"
+		}
+		add(fmt.Sprintf("symptom-%02d", i), isDegraded, pb.Cause_CAUSE_FAILED, time.Minute, "", root, 0, one)
+	}
+	for i := range 25 {
+		add(fmt.Sprintf("other-%02d", i), isDegraded, pb.Cause_CAUSE_WARNED, time.Minute, "", "", 0, one)
+	}
+	for i := range 10 {
+		add(fmt.Sprintf("well-%02d", i), isServing, pb.Cause_CAUSE_OK, time.Hour, "", "", 0, &pb.Counts{Serving: 1})
+		add(fmt.Sprintf("well-%02d/a", i), isServing, pb.Cause_CAUSE_OK, time.Hour, "", "", 0, nil)
+	}
+	f.entries[len(f.entries)-1].Unconfirmed = true
+	return f
+}
+
+// TestStatusOfALargeMesh checks the sections of roots and others in every format and width.
+func TestStatusOfALargeMesh(t *testing.T) {
+	for name, c := range map[string]struct {
+		shell
+		output
+		plain, all bool
+	}{
+		"60":       {shell: shell{columns: 60}, output: output{format: "table", colour: "never"}},
+		"80":       {shell: shell{columns: 80}, output: output{format: "table", colour: "never"}},
+		"100":      {shell: shell{columns: 100}, output: output{format: "table", colour: "never"}},
+		"200":      {shell: shell{columns: 200}, output: output{format: "table", colour: "never"}},
+		"all":      {shell: shell{columns: 80}, output: output{format: "table", colour: "never"}, all: true},
+		"colour":   {shell: shell{columns: 100}, output: output{format: "table", colour: "auto"}},
+		"no_color": {shell: shell{columns: 100, env: map[string]string{"NO_COLOR": "1"}}, output: output{format: "table", colour: "auto"}},
+		"pipe":     {output: output{format: "table", colour: "auto"}},
+		"plain":    {shell: shell{columns: 60}, output: output{format: "table", colour: "auto"}, plain: true},
+		"ascii":    {shell: shell{columns: 80, env: map[string]string{"LC_CTYPE": "POSIX"}}, output: output{format: "table", colour: "never"}},
+		"short":    {output: output{format: formatShort}},
+		"tsv":      {shell: shell{columns: 40}, output: output{format: formatTSV}},
+		"name":     {shell: shell{columns: 40}, output: output{format: formatName}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := c.app()
+			a.plain = c.plain
+			if err := a.printStatus(&c.output, large(), c.all); err != nil {
+				t.Fatal(err)
+			}
+			text := c.shell.out.String()
+			golden(t, "testdata/status_large_"+name+".golden", text+c.shell.err.String())
+			for line := range strings.Lines(text) {
+				if n := columnsOfPainted(strings.TrimSuffix(line, "\n")); c.format == "table" && c.columns > 0 && !c.plain && n > c.columns {
+					t.Errorf("a row has %d columns: %q", n, line)
+				}
+			}
+		})
+	}
+}
+
+// TestStatusOfAWellMesh checks that one line suffices if all is well, in a mesh of any size.
+func TestStatusOfAWellMesh(t *testing.T) {
+	for _, services := range []int{1, fewServices, fewServices + 1} {
+		f := &findings{mesh: entry("*", isServing, pb.Cause_CAUSE_OK, 76*time.Hour, ""), self: entry("", isServing, pb.Cause_CAUSE_OK, time.Hour, "")}
+		for i := range services {
+			f.entries = append(f.entries, entry(fmt.Sprintf("s%d", i), isServing, pb.Cause_CAUSE_OK, time.Hour, ""), entry(fmt.Sprintf("s%d/a", i), isServing, pb.Cause_CAUSE_OK, time.Hour, ""))
+		}
+		var s shell
+		if err := s.app().printStatus(&output{format: "table", colour: "auto"}, f, false); err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("● SERVING for 3d4h  %s, %s\n", plural(services, "service"), plural(services, "instance")); s.out.String() != want {
+			t.Errorf("%q, want %q", s.out.String(), want)
+		}
+		for what, change := range map[string]func(){
+			"an unconfirmed instance":        func() { f.entries[1].Unconfirmed = true },
+			"a coordinator that is DEGRADED": func() { f.self.Status = isDegraded },
+		} {
+			s.out.Reset()
+			change()
+			if err := s.app().printStatus(&output{format: "table", colour: "auto"}, f, false); err != nil {
+				t.Fatal(err)
+			}
+			if strings.Count(s.out.String(), "\n") < 2 {
+				t.Errorf("%s is hidden: %q", what, s.out.String())
+			}
+		}
 	}
 }
 

@@ -47,12 +47,14 @@ Ask it:             meshhealth status`,
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(badFlag)
+	root.PersistentFlags().BoolVar(&a.plain, "plain", false, "print one fact a line: no columns, no colours, no repaint (or $ACCESSIBLE)")
 	root.AddCommand(
 		coordinatorCommand(a), statusCommand(a), watchCommand(a), historyCommand(a),
 		registerCommand(a), deregisterCommand(a), demoCommand(a), demoInstanceCommand(a),
 		chaosCommand(a), chaosChildCommand(a), versionCommand(a),
 		probeCommand(a), overrideCommand(a), maintenanceCommand(a), explainCommand(a),
 		routesCommand(a), xdsCommand(a), envoyCommand(a),
+		doctorCommand(a), accessibilityTopic(),
 	)
 	return root
 }

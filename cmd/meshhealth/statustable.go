@@ -11,78 +11,112 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// printStatus prints findings as a table, with a line about the mesh above it. If all is false, it
+// fewServices is the largest number of services for which the command status lists all.
+const fewServices = 20
+
+// printStatus prints findings in the format that the user has asked for. If all is false, a table
 // omits instances that are SERVING, confirmed and without an override. It also omits zones that are
 // not worse than their service or the mesh.
 func (a *app) printStatus(out *output, f *findings, all bool) error {
-	p := a.pen(out.colour)
-	if f.mesh != nil {
-		fmt.Fprintln(a.stdout, headline(p, f))
-		a.printCoordinator(p, f.self)
+	s := &statusPrinter{a, a.pen(out.colour), f, overviewOf(f)}
+	switch out.format {
+	case formatShort:
+		return s.printShort()
+	case formatTSV:
+		return s.printTSV()
+	case formatName:
+		return s.printNames()
 	}
-	t := table{head: []string{"STATUS", "NAME", "UP", "FOR", "CAUSE", "WHY"}}
+	if f.mesh != nil {
+		s.printHeadline()
+	}
+	switch {
+	case f.mesh == nil || all:
+		return s.printAll(true)
+	case s.o.wellAltogether(f):
+		s.printFooter(s.o.services + s.o.instances)
+		return nil
+	case s.o.services <= fewServices:
+		return s.printAll(false)
+	}
+	return s.printTrouble()
+}
+
+// statusPrinter prints what the command status has found.
+type statusPrinter struct {
+	*app
+	pen pen
+	f   *findings
+	o   *overview
+}
+
+// newStatusTable returns an empty table of statuses.
+func newStatusTable() *table {
+	return &table{
+		head: []string{"STATUS", "NAME", "UP", "FOR", "CAUSE", "WHY"},
+		drop: []int{2, 3, 4, 5}, name: 1,
+	}
+}
+
+// printAll prints one table with all services and their instances. Instances that are well are
+// omitted if all is false.
+func (s *statusPrinter) printAll(all bool) error {
+	t := newStatusTable()
 	hidden := 0
-	for _, g := range groupByService(f.entries) {
-		hidden += g.addRows(&t, p, all)
+	for _, g := range groupByService(s.f.entries) {
+		hidden += g.addRows(t, s.pen, all || s.f.filtered)
 	}
 	if len(t.rows) > 0 {
-		if f.mesh != nil {
-			fmt.Fprintln(a.stdout)
+		if s.f.mesh != nil {
+			fmt.Fprintln(s.stdout)
 		}
-		if err := t.print(a.stdout, p, a.columns); err != nil {
+		if err := t.print(s.stdout, s.pen, s.columns); err != nil {
 			return err
 		}
 	}
-	a.printFooter(f, hidden)
-	return a.printChecks(p, f)
+	s.printFooter(hidden)
+	if s.f.filtered {
+		return nil
+	}
+	return s.printChecks()
 }
 
-// headline returns the first line of the output, which is about the whole mesh.
-func headline(p pen, f *findings) string {
-	services, instances, unconfirmed := 0, 0, 0
-	for _, h := range f.entries {
-		switch {
-		case h.GetInstance() == "":
-			services++
-		case !isZone(h):
-			instances++
-			if h.GetUnconfirmed() {
-				unconfirmed++
-			}
-		}
+// printHeadline prints the first line of the output, which is about the whole mesh. It also prints
+// a line about the coordinator, unless the coordinator is SERVING, confirmed and without an
+// override. This warns the user: the coordinator computes all other statuses, so they may be wrong.
+func (s *statusPrinter) printHeadline() {
+	fmt.Fprintln(s.stdout, s.cutToTerminal(headline(s.pen, s.f, s.o)))
+	if h := s.f.self; h != nil && !isWell(h) {
+		status := s.pen.statusOf(h)
+		line := fmt.Sprintf("The coordinator is %s: %s", s.pen.paint(status.style, status.text), wire.CleanTo(whyOf(h), maxShown))
+		fmt.Fprintln(s.stdout, s.cutToTerminal(line))
 	}
+}
+
+// headline returns the first line of the output.
+func headline(p pen, f *findings, o *overview) string {
 	status := p.statusOf(f.mesh)
 	text := p.paint(status.style, status.text)
-	if lasted := lastedOf(f.mesh); lasted != "" && services > 0 {
+	if lasted := lastedOf(f.mesh); lasted != "" && o.services > 0 {
 		text += " for " + lasted
 	}
-	text += fmt.Sprintf("%s%s, %s", gap, plural(services, "service"), plural(instances, "instance"))
-	if unconfirmed > 0 {
-		text += fmt.Sprintf(", %d not confirmed", unconfirmed)
+	text += fmt.Sprintf("%s%s, %s", gap, plural(o.services, "service"), plural(o.instances, "instance"))
+	if o.unconfirmed > 0 {
+		text += fmt.Sprintf(", %d not confirmed", o.unconfirmed)
 	}
 	return text
 }
 
-// printCoordinator prints the status of the coordinator itself, unless it is SERVING, confirmed and
-// without an override. This warns the user: the coordinator computes all other statuses, so they
-// may be wrong.
-func (a *app) printCoordinator(p pen, h *pb.Health) {
-	if h == nil || isWell(h) {
-		return
-	}
-	status := p.statusOf(h)
-	fmt.Fprintf(a.stdout, "The coordinator is %s: %s\n", p.paint(status.style, status.text), wire.CleanTo(whyOf(h), maxShown))
-}
-
 // printFooter prints a hint if nothing is registered. On a terminal it also prints hidden, the number
-// of instances that the table omits.
-func (a *app) printFooter(f *findings, hidden int) {
+// of entries that the table omits because they are well.
+func (s *statusPrinter) printFooter(hidden int) {
 	switch {
-	case len(f.entries)+len(f.missing) == 0:
-		a.say("Nothing is registered yet. Services register themselves with the client library; by hand:\n" +
+	case s.f.filtered:
+	case len(s.f.entries)+len(s.f.missing) == 0:
+		s.say("Nothing is registered yet. Services register themselves with the client library; by hand:\n" +
 			"  meshhealth register SERVICE/INSTANCE --address HOST:PORT")
-	case hidden > 0 && a.columns > 0:
-		a.say("%s well and not listed; --all lists them.", plural(hidden, "instance"))
+	case hidden > 0 && s.columns > 0:
+		s.say("What is well is not listed (%d); --all lists it.", hidden)
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -37,13 +38,40 @@ func cutColumns(text string, limit int, dots string) string {
 	if columnsOf(text) <= limit {
 		return text
 	}
-	limit -= columnsOf(dots)
+	if limit -= columnsOf(dots); limit < 0 {
+		return ""
+	}
 	for i, r := range text {
 		if limit -= columnsOfRune(r); limit < 0 {
 			return strings.TrimRight(text[:i], " ") + dots
 		}
 	}
 	return text
+}
+
+// escapes matches the styles with which a pen paints.
+var escapes = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// unpainted returns a text without the styles with which a pen has painted it.
+func unpainted(text string) string { return escapes.ReplaceAllString(text, "") }
+
+// columnsOfPainted returns the width of a text that a pen may have painted.
+func columnsOfPainted(text string) int { return columnsOf(unpainted(text)) }
+
+// cutMiddle shortens a text to at most limit columns. Of a text that it has shortened, the beginning
+// and the end remain, with dots between them. In a name, the end is often what differs.
+func cutMiddle(text string, limit int, dots string) string {
+	if columnsOf(text) <= limit {
+		return text
+	}
+	rest := limit - columnsOf(dots)
+	tail, runes := rest/2, []rune(text)
+	i := len(runes)
+	for width := 0; i > 0 && width+columnsOfRune(runes[i-1]) <= tail; i-- {
+		width += columnsOfRune(runes[i-1])
+	}
+	end := string(runes[i:])
+	return cutColumns(text, limit-columnsOf(end), dots) + end
 }
 
 // pad adds spaces at the end of a text until its width is columns.

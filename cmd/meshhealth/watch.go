@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +26,14 @@ an instance ends with the changes that it has caused in its service and the mesh
 A zone is printed if it differs from its service or the mesh, or with --zones.
 -o json prints every entry by itself.
 
+On a terminal, changes scroll above one status line: the status of the mesh, the
+number of services by status, of unconfirmed instances (~), whether the watch is
+live, the revision, and how late changes arrive. Present statuses that are well are
+only counted. At most 20 changes a second are shown; more become one line that
+says what they have in common. ⤷ names the root of a symptom. Keys: p pauses, / filters
+(as status --where), Esc removes the filter, q quits. In a pipe, and with --plain,
+every change is a line. -o json and -o jsonl omit nothing.
+
 The watch continues after an outage of the coordinator. It reports the outage on
 stderr, and then prints what has changed since.`,
 		Example: `  meshhealth watch
@@ -41,6 +50,7 @@ stderr, and then prints what has changed since.`,
 			return a.watch(cmd.Context(), &f, options)
 		},
 	}
+	f.more = []string{formatJSONL}
 	f.target.addTo(cmd)
 	f.output.addTo(cmd)
 	cmd.Flags().BoolVar(&f.changesOnly, "changes-only", false, "do not print the present statuses first")
@@ -102,6 +112,23 @@ func (a *app) watch(ctx context.Context, f *watchFlags, options client.WatchOpti
 	w.near = func(name string) (near []string) {
 		_ = f.ask(ctx, func(ctx context.Context, conn *connection) error { near = conn.near(ctx, name); return nil })
 		return near
+	}
+	if a.repaints(f) {
+		w.view = newWatchView(w.pen, a.zone, a.columns)
+		err := w.watchOnTerminal(ctx, func(ctx context.Context) iter.Seq2[client.Update, error] {
+			return func(yield func(client.Update, error) bool) {
+				for u, err := range c.Watch(ctx, options) {
+					answer.Stop()
+					if !yield(u, err) {
+						return
+					}
+				}
+			}
+		})
+		if err == nil {
+			return nil
+		}
+		return f.endError(ctx, err)
 	}
 	for u, err := range c.Watch(ctx, options) {
 		answer.Stop()

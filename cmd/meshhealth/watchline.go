@@ -31,23 +31,57 @@ func (w *watchPrinter) widenNames(h *pb.Health) {
 	w.nameWidth = max(w.nameWidth, min(columnsOf(nameOf(h)), maxNameColumn))
 }
 
-// format returns a line as text. at is the time that the line shows.
-func (w *watchPrinter) format(l watchLine, at time.Time) string {
+// Widths of a terminal below which a line has fewer columns.
+const (
+	withBefore = 100 // the status before the change
+	withCause  = 80  // the cause, the milliseconds, and names of any length
+)
+
+// formatTime returns the time of a line.
+func (w *watchPrinter) formatTime(at time.Time) string {
+	format := "15:04:05.000"
+	if w.narrower(withCause) {
+		format = "15:04:05"
+	}
+	return w.pen.paint(faint, at.In(w.zone).Format(format))
+}
+
+// narrower reports whether lines are for a terminal with fewer columns.
+func (w *watchPrinter) narrower(columns int) bool { return w.view != nil && w.view.columns < columns }
+
+// format returns a line as text. at is the time that the line shows. Why the status is so comes last,
+// because a terminal cuts the end of a line.
+func (w *watchPrinter) format(l *watchLine, at time.Time) string {
 	p, h := w.pen, l.now
 	status := w.statusNow(h)
-	why := whyOf(h)
+	why := strings.TrimSpace(w.formatRoot(l) + gap + whyBesideRoot(h))
 	if effects := w.formatEffects(l.effects); effects != "" {
 		why = strings.TrimSpace(why + " " + effects)
 	}
-	parts := []string{
-		p.paint(faint, at.In(w.zone).Format("15:04:05.000")), p.paint(status.style, pad(status.text, statusColumns)),
-		p.paint(faint, pad(w.formatBefore(l.change), beforeColumns)), pad(wire.CleanTo(nameOf(h), wire.MaxFullName), w.nameWidth),
-		pad(causeOf(h.GetCause()), causeColumns), wire.CleanTo(why, maxShown),
+	parts := []string{w.formatTime(at), p.paint(status.style, pad(status.text, statusColumns))}
+	if w.started && !w.narrower(withBefore) {
+		parts = append(parts, p.paint(faint, pad(w.formatBefore(l.change), beforeColumns)))
 	}
-	if !w.started {
-		parts = slices.Delete(parts, 2, 3)
+	name := wire.CleanTo(nameOf(h), wire.MaxFullName)
+	if w.narrower(withCause) {
+		parts = append(parts, cutMiddle(name, leastName, p.dots()))
+	} else {
+		parts = append(parts, pad(name, w.nameWidth), pad(causeOf(h.GetCause()), causeColumns))
 	}
+	parts = append(parts, wire.CleanTo(why, maxShown))
 	return strings.TrimRight(strings.Join(parts, gap), " ")
+}
+
+// formatRoot marks a symptom with its root. A root of the failure of others, or an instance of it, is
+// marked with "root".
+func (w *watchPrinter) formatRoot(l *watchLine) string {
+	if root := l.now.GetRoot(); root != "" {
+		return w.pen.choose("⤷", "<=") + " " + root
+	}
+	if l.now.GetAffected() > 0 || slices.ContainsFunc(l.effects, func(c change) bool { return c.now.GetAffected() > 0 }) {
+		return "root"
+	}
+	return ""
 }
 
 // formatBefore returns the status before a change, followed by an arrow.
@@ -77,8 +111,8 @@ func (w *watchPrinter) formatEffects(effects []change) string {
 	var parts []string
 	for _, c := range effects {
 		text := nameOf(c.now) + " " + word(w.statusNow(c.now))
-		if root := c.now.GetRoot(); root != "" {
-			text += " because of " + root
+		if root := w.formatRoot(&watchLine{change: c}); root != "" {
+			text += " " + root
 		}
 		parts = append(parts, text)
 	}

@@ -42,10 +42,14 @@ type watchPrinter struct {
 	// differing has the zones whose status differed from the status of their service or of the
 	// mesh when the zone was last printed.
 	differing map[string]bool
-	started   bool // true after the first snapshot: all further entries are changes
-	lost      bool // true after a message about an outage, until the coordinator can be reached again
-	changes   int  // number of printed changes
-	nameWidth int  // width of the column of names, in characters
+	started   bool   // true after the first snapshot: all further entries are changes
+	lost      bool   // true after a message about an outage, until the coordinator can be reached again
+	changes   int    // number of printed changes
+	nameWidth int    // width of the column of names, in characters
+	revision  uint64 // revision of the latest update
+	// view shows the lines on a terminal, with a status line below them. It is nil if each line
+	// is printed at once.
+	view *watchView
 }
 
 func newWatchPrinter(a *app, f *watchFlags, asked []string) *watchPrinter {
@@ -61,11 +65,16 @@ func (w *watchPrinter) print(u *client.Update) error {
 		return w.printOutage(u)
 	}
 	if w.lost {
-		w.say("meshhealth: the coordinator is back")
+		w.tell("the coordinator is back")
 		w.lost = false
 	}
 	if u.Gap && w.started {
-		w.say("meshhealth: changes may have been missed; all differences follow")
+		if err := w.printGap(u.Received); err != nil {
+			return err
+		}
+	}
+	if u.Revision > 0 {
+		w.revision = u.Revision
 	}
 	if u.Snapshot && w.inSnapshot == nil {
 		w.inSnapshot = map[string]bool{}
@@ -94,9 +103,37 @@ func (w *watchPrinter) printOutage(u *client.Update) error {
 		return u.Err
 	}
 	w.lost = true
-	w.say("meshhealth: lost the coordinator: %v", w.f.callError(u.Err))
-	w.say("  What was printed may be out of date. Trying again...")
+	w.tell("lost the coordinator: %v", w.f.callError(u.Err))
+	w.tellMore("What was printed may be out of date. Trying again...")
 	return nil
+}
+
+// printGap prints that changes are missing at this place.
+func (w *watchPrinter) printGap(at time.Time) error {
+	text := fmt.Sprintf("! gap: changes after revision %d may be missing; all differences follow", w.revision)
+	if w.f.json() {
+		w.say("meshhealth: %s", text)
+		return nil
+	}
+	return w.printLine(w.formatTime(at) + gap + w.pen.paint(warning, text))
+}
+
+// tell prints a message about the watch itself.
+func (w *watchPrinter) tell(format string, args ...any) {
+	if w.view != nil {
+		w.view.message(fmt.Sprintf(format, args...))
+		return
+	}
+	w.say("meshhealth: "+format, args...)
+}
+
+// tellMore prints a second line of a message.
+func (w *watchPrinter) tellMore(format string, args ...any) {
+	if w.view != nil {
+		w.view.message("  " + fmt.Sprintf(format, args...))
+		return
+	}
+	w.say("  "+format, args...)
 }
 
 // change is a new entry of a name, with the previous entry of the same name.
@@ -115,9 +152,14 @@ func (w *watchPrinter) update(h *pb.Health) (change, bool) {
 	if h.GetRemoved() {
 		delete(w.known, name)
 	}
+	if w.view != nil {
+		w.view.counts.update(before, h)
+	}
 	switch {
 	case !w.started && w.f.changesOnly, h.GetService() == "", before == nil && h.GetRemoved():
 		return change{}, false
+	case w.view != nil && !w.started && isWell(h):
+		return change{}, false // the status line counts it
 	case w.f.json():
 		return change{before, h}, true
 	}
@@ -169,14 +211,14 @@ func (w *watchPrinter) introduce() {
 		if h := w.known[name]; h != nil && h.GetStatus() != pb.Status_STATUS_SERVICE_UNKNOWN {
 			continue
 		}
-		w.say("meshhealth: %s is not registered yet", name)
+		w.tell("%s is not registered yet", name)
 		if w.near != nil {
 			if near := w.near(name); len(near) > 0 {
-				w.say("  Did you mean %s?", alternatives(near))
+				w.tellMore("Did you mean %s?", alternatives(near))
 			}
 		}
 	}
-	w.say("meshhealth: watching %s; changes follow", plural(len(w.known), "name"))
+	w.tell("watching %s; changes follow", plural(len(w.known), "name"))
 }
 
 // printChanges prints changes that were received together. In JSON, each change is a line. In text,
@@ -191,12 +233,29 @@ func (w *watchPrinter) printChanges(news []change, at time.Time) error {
 		return nil
 	}
 	for _, l := range w.lines(news) {
-		_, err := fmt.Fprintln(w.stdout, w.format(*l, at))
-		if err := w.count(err); err != nil {
+		if err := w.count(w.printChange(l, at)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (w *watchPrinter) printChange(l *watchLine, at time.Time) error {
+	if w.view != nil {
+		w.view.add(l, at, w.format)
+		return nil
+	}
+	return w.printLine(w.format(l, at))
+}
+
+// printLine prints a line that is no change of an entry, or that needs no view.
+func (w *watchPrinter) printLine(line string) error {
+	if w.view != nil {
+		w.view.print(line)
+		return nil
+	}
+	_, err := fmt.Fprintln(w.stdout, line)
+	return err
 }
 
 // printDifferingZones prints the zones whose status differs from the status of their service or of
@@ -215,7 +274,7 @@ func (w *watchPrinter) printDifferingZones(at time.Time) error {
 	slices.Sort(names)
 	for _, name := range names {
 		if c := (change{nil, w.known[name]}); w.printsZone(c) {
-			if _, err := fmt.Fprintln(w.stdout, w.format(watchLine{change: c}, at)); err != nil {
+			if err := w.printChange(&watchLine{change: c}, at); err != nil {
 				return err
 			}
 		}
