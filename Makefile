@@ -58,11 +58,12 @@ e2e: grpcurl grpchealthprobe strace grpcjs grpccore ## Run the tests over real s
 	$(GO) test -tags e2e -count=1 -timeout 20m -race ./e2e/xds
 	$(GO) test -tags e2e -count=1 ./e2e/storefaults
 
-# This installs Debian's servers if it may. The tests name the servers that are missing.
+# This installs Debian's programs if it may. The tests name the programs that are missing. The
+# recommended packages would add an exporter of the machine to Prometheus.
 .PHONY: compat
-compat: ## Compare with the metrics of others, and check real servers
-	@for p in redis-server nats-server postgresql; do \
-		dpkg -s $$p >/dev/null 2>&1 || { apt-get install -y -qq $$p >/dev/null 2>&1 || echo "compat: $$p is not installed and could not be installed"; }; \
+compat: ## Compare with the metrics of others, check real servers, dashboards and alerts
+	@for p in redis-server nats-server postgresql prometheus prometheus-alertmanager; do \
+		dpkg -s $$p >/dev/null 2>&1 || { apt-get install -y -qq --no-install-recommends $$p >/dev/null 2>&1 || echo "compat: $$p is not installed and could not be installed"; }; \
 	done
 	$(GO) test -C compat -race -count=1 -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT| *--- PASS|redis:)'
 
