@@ -94,11 +94,12 @@ checkweb: web/node_modules/.package-lock.json ## Check and test the sources of t
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	npm ci --prefix web --ignore-scripts --no-audit --no-fund
 
-# This installs Debian's servers if it may. The tests name the servers that are missing.
+# This installs Debian's programs if it may. The tests name the programs that are missing. The
+# recommended packages would add an exporter of the machine to Prometheus.
 .PHONY: compat
-compat: ## Compare with the metrics of others, and check real servers
-	@for p in redis-server nats-server postgresql; do \
-		dpkg -s $$p >/dev/null 2>&1 || { apt-get install -y -qq $$p >/dev/null 2>&1 || echo "compat: $$p is not installed and could not be installed"; }; \
+compat: ## Compare with the metrics of others, check real servers, dashboards and alerts
+	@for p in redis-server nats-server postgresql prometheus prometheus-alertmanager; do \
+		dpkg -s $$p >/dev/null 2>&1 || { apt-get install -y -qq --no-install-recommends $$p >/dev/null 2>&1 || echo "compat: $$p is not installed and could not be installed"; }; \
 	done
 	$(GO) test -C compat -race -count=1 -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT| *--- PASS|redis:)'
 

@@ -68,6 +68,7 @@ func inhibitions() []inhibition {
 
 // TestInhibition lets a real Alertmanager decide, with the rules of deploy, which alerts notify.
 func TestInhibition(t *testing.T) {
+	t.Parallel()
 	at := startAlertmanager(t)
 	var all []map[string]any
 	want := map[string]bool{} // whether an alert notifies, by its job and its number

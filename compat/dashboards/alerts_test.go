@@ -103,6 +103,7 @@ func TestAlertsAreTested(t *testing.T) {
 
 // TestPromtool runs the checks and the unit tests of Prometheus itself.
 func TestPromtool(t *testing.T) {
+	t.Parallel()
 	promtool := program(t, "promtool")
 	tests := glob(t, prometheus+"/tests/*.yaml")
 	for _, args := range [][]string{
@@ -117,8 +118,10 @@ func TestPromtool(t *testing.T) {
 }
 
 var (
-	markdownLink = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	consoleLine  = regexp.MustCompile(`(?m)^\$ (.+)$`)
+	markdownLink    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	markdownHeading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	noLetter        = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
+	consoleLine     = regexp.MustCompile(`(?m)^\$ (.+)$`)
 )
 
 // headings are the sections of each runbook.
@@ -149,13 +152,33 @@ func TestRunbooks(t *testing.T) {
 		}
 	}
 	for _, name := range append(glob(t, runbooks+"/*.md"), root+"/docs/dashboards.md") {
-		for _, m := range markdownLink.FindAllStringSubmatch(string(read(t, name)), -1) {
-			file, _, _ := strings.Cut(m[1], "#")
-			if _, err := os.Stat(filepath.Join(filepath.Dir(name), file)); err != nil && !strings.Contains(m[1], "://") {
-				t.Errorf("%s: the link %s leads nowhere", name, m[1])
-			}
+		for _, l := range brokenLinks(t, name) {
+			t.Errorf("%s: the link %s leads nowhere", name, l)
 		}
 	}
+}
+
+// brokenLinks returns the links of a Markdown file that lead to no file or to no heading.
+func brokenLinks(t *testing.T, name string) []string {
+	t.Helper()
+	var broken []string
+	for _, m := range markdownLink.FindAllStringSubmatch(string(read(t, name)), -1) {
+		file, anchor, _ := strings.Cut(m[1], "#")
+		to := filepath.Join(filepath.Dir(name), file)
+		if _, err := os.Stat(to); err != nil || anchor != "" && !slices.Contains(anchors(string(read(t, to))), anchor) {
+			broken = append(broken, m[1])
+		}
+	}
+	return broken
+}
+
+// anchors returns the anchors that a Markdown file has for its headings.
+func anchors(text string) []string {
+	var all []string
+	for _, m := range markdownHeading.FindAllStringSubmatch(text, -1) {
+		all = append(all, strings.ReplaceAll(noLetter.ReplaceAllString(strings.ToLower(m[1]), ""), " ", "-"))
+	}
+	return all
 }
 
 // commands returns the commands of the runbooks and of the annotations, with a name in the place

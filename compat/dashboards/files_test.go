@@ -63,12 +63,15 @@ type panel struct {
 			Links    []link          `json:"links"`
 		} `json:"defaults"`
 		Overrides []struct {
-			Properties []struct {
-				ID    string          `json:"id"`
-				Value json.RawMessage `json:"value"`
-			} `json:"properties"`
+			Properties []property `json:"properties"`
 		} `json:"overrides"`
 	} `json:"fieldConfig"`
+}
+
+// property is one setting in an override of a panel.
+type property struct {
+	ID    string          `json:"id"`
+	Value json.RawMessage `json:"value"`
 }
 
 type target struct {
