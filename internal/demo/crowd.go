@@ -121,8 +121,9 @@ func (c *crowd) close() error {
 	return errors.Join(errs...)
 }
 
-// run serves and registers the crowd and plays the storm, until ctx ends.
-func (c *crowd) run(ctx context.Context) error {
+// run serves and registers the crowd and plays the storm, until ctx ends. It calls begun when all
+// members are registered and the storm begins.
+func (c *crowd) run(ctx context.Context, begun func()) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	var serving sync.WaitGroup
@@ -141,7 +142,9 @@ func (c *crowd) run(ctx context.Context) error {
 	registered := make(chan struct{})
 	serving.Go(func() {
 		defer close(registered)
-		c.register(ctx)
+		if c.register(ctx); ctx.Err() == nil {
+			begun()
+		}
 	})
 	s.run(ctx, registered)
 	for i, z := range c.zones {

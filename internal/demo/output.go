@@ -25,7 +25,7 @@ func (d *demo) printIntroduction() {
 	d.say("          %s (also: watch, history, routes payments)", d.command("status"))
 	d.say("next      in %v db.primary will fail, and the services that need it", firstStep)
 	d.say("")
-	d.say("%s and a coordinator run on this machine. The faults are real.", d.describeMesh())
+	d.say("On this machine run a coordinator and %s. The faults are real.", d.describeMesh())
 	if d.cfg.For > 0 {
 		d.say("The demo ends after %v, or with Ctrl-C.", d.cfg.For)
 	} else {
@@ -48,7 +48,13 @@ func (d *demo) describeMesh() string {
 	if d.crowd == nil {
 		return text
 	}
-	return text + fmt.Sprintf(", %d more that flip %d times a second,", len(d.crowd.members), flipRate(len(d.crowd.members)))
+	return text + fmt.Sprintf(" and a crowd of %d more", len(d.crowd.members))
+}
+
+// announceStorm prints that the storm begins.
+func (d *demo) announceStorm() {
+	n := len(d.crowd.members)
+	d.say("» the storm begins: %d instances of the crowd are registered, and flip %d times a second", n, flipRate(n))
 }
 
 // countOf returns a text with a number and the name of the counted thing, such as "3 updates".

@@ -101,7 +101,7 @@ func (d *demo) runParts(ctx context.Context, watcher *client.Client) error {
 		start(&instances, instanceCtx, i.run)
 	}
 	if d.crowd != nil {
-		start(&instances, instanceCtx, d.crowd.run)
+		start(&instances, instanceCtx, func(ctx context.Context) error { return d.crowd.run(ctx, d.announceStorm) })
 	}
 	start(&parts, ctx, func(ctx context.Context) error { return d.viewer.watch(ctx, watcher) })
 	start(&parts, ctx, d.viewer.printCalmly)

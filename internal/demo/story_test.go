@@ -112,8 +112,8 @@ func TestTopology(t *testing.T) {
 	}
 }
 
-// TestZoneOfTheGuard checks that the zone whose network is cut has enough instances for a guard,
-// and none that runs in a process of its own, because such a process would not pass the network.
+// TestZoneOfTheGuard checks that the zone whose network is cut has enough instances for a guard. None
+// of them may run in a process of its own, because such a process does not use the network.
 func TestZoneOfTheGuard(t *testing.T) {
 	inZone := 0
 	for n := range MinInstances {

@@ -89,10 +89,18 @@ func (v *viewer) countEntry(e *client.Entry, u *client.Update) {
 	case was && before == status:
 	case was || !u.Snapshot:
 		v.into[status]++
-		v.measure(id, status, u.Received)
-		if !v.inStory(id.Service) && !id.Aggregate() {
-			v.crowd.changes++
+		if was && before != health.Starting {
+			v.countFlip(id, status, u.Received)
 		}
+	}
+}
+
+// countFlip counts a transition that is not the start of an instance. The status of a starting
+// instance may be much older than its registration, so that no delay can be measured.
+func (v *viewer) countFlip(id health.ID, status health.Status, seen time.Time) {
+	v.measure(id, status, seen)
+	if !v.inStory(id.Service) && !id.Aggregate() {
+		v.crowd.changes++
 	}
 }
 
