@@ -10,7 +10,7 @@ import { FieldView } from "./fieldview";
 import { useKeys } from "./keys";
 import type { Mesh } from "./mesh";
 import { Age, Glyph, Outside, StatusWord, viewOfName } from "./parts";
-import { othersOf, type Root, rootsOf, worstOf } from "./rank";
+import { isWell, othersOf, type Root, rootsOf, worstOf } from "./rank";
 import { parseSelector, quoted } from "./selector";
 import { hrefWith, state } from "./state";
 import { Empty, NoMatch } from "./states";
@@ -30,8 +30,8 @@ export const Now = (): JSX.Element => {
   const roots = rootsOf(mesh);
   const others = othersOf(mesh, roots);
   const size = sizeOf(mesh);
-  const rows = useRows(mesh, q, selector.matches);
   const large = size.instances > fewInstances;
+  const rows = useRows(mesh, q, selector.matches, large);
   const problems = [...roots.map((r) => r.entry), ...others.slice(0, mostOthers)].map((e) => e.name);
   const explained = useListKeys(problems, rows);
   if (!mesh.entries.has(meshName) || size.services === 0) return <Empty />;
@@ -46,7 +46,7 @@ export const Now = (): JSX.Element => {
         {large && <Common mesh={mesh} matches={selector.matches} />}
         {large && <FieldView matches={selector.matches} filtered={q !== ""} />}
         {rows.length === 0 ? <NoMatch hidden={mesh.entries.size} /> : (
-          <EntryTable caption={q === "" ? `All ${plural(rows.length, "service")}, the worst first` : `${plural(rows.length, "match").replace(/matchs$/, "matches")}, the worst first`}
+          <EntryTable caption={q === "" ? `All ${plural(size.services, "service")}, the worst first` : `${plural(rows.length, "match").replace(/matchs$/, "matches")}, the worst first`}
             names={rows} selected={selected} />
         )}
       </div>
@@ -168,19 +168,26 @@ const SharedSentence = ({ shared: s }: { shared: Shared }): JSX.Element => {
 const orderEvery = 1000;
 
 /**
- * Returns the rows of the table. Without a filter they are the services, and otherwise all entries that
- * match. Rows keep their places while the pointer is over the table.
+ * Returns the rows of the table. With a filter they are all entries that match, and otherwise the
+ * services. In a small mesh, each service is followed by its instances that are not well. Rows keep
+ * their places while the pointer is over the table.
  */
-const useRows = (mesh: Mesh, q: string, matches: (e: Entry) => boolean): readonly string[] => {
+const useRows = (mesh: Mesh, q: string, matches: (e: Entry) => boolean, large: boolean): readonly string[] => {
   const kept = useRef<{ mesh: Mesh; q: string; at: number; names: readonly string[] }>(undefined);
   const now = performance.now();
   let k = kept.current;
   const held = document.querySelector(".tablebox:hover") !== null;
   if (!k || k.mesh !== mesh || k.q !== q || (!held && now - k.at > orderEvery)) {
-    const shown = q === "" ? (e: Entry) => e.kind === "service" : (e: Entry) => e.kind !== "mesh" && e.kind !== "coordinator" && matches(e);
-    k = kept.current = { mesh, q, at: now, names: worstOf(mesh, shown).map((e) => e.name) };
+    const rows = q !== "" ? worstOf(mesh, (e) => e.kind !== "mesh" && e.kind !== "coordinator" && matches(e))
+      : large ? worstOf(mesh, (e) => e.kind === "service") : servicesWithInstances(mesh);
+    k = kept.current = { mesh, q, at: now, names: rows.map((e) => e.name) };
   }
   return k.names;
+};
+
+const servicesWithInstances = (mesh: Mesh): Entry[] => {
+  const unwell = worstOf(mesh, (e) => e.kind === "instance" && !isWell(e));
+  return worstOf(mesh, (e) => e.kind === "service").flatMap((s) => [s, ...unwell.filter((e) => e.service === s.service)]);
 };
 
 /** The panel with the explanation is open. */
