@@ -1,10 +1,13 @@
 // Which entries come first: the worst, the roots with what they affect, and the others that are unwell.
-import type { Entry } from "./entry";
+import { type Entry, Status } from "./entry";
 import type { Mesh } from "./mesh";
 import { inTrouble, look } from "./words";
 
-/** A higher number is worse. Of two SERVING entries, one that is unconfirmed or forced is worse. */
+/** A higher number is worse. Of two entries with one status, the one that is unconfirmed or forced is worse. */
 export const severity = (e: Entry): number => 2 * look[e.status].rank + (e.unconfirmed || e.override !== undefined ? 1 : 0);
+
+/** An entry that is SERVING, confirmed and not forced. */
+export const isWell = (e: Entry): boolean => severity(e) === 2 * look[Status.Serving].rank;
 
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 

@@ -73,7 +73,7 @@ const Row = ({ name, entry: e, index, selected, extra }: RowProps): JSX.Element 
     () => (
       <tr class={selected ? "selected" : undefined} aria-rowindex={index} data-name={name} onClick={(click) => select(click, name)}>
         <td class="c-status">{e ? <StatusWord entry={e} /> : "removed"}</td>
-        <th scope="row" class="c-name"><Name name={name} /></th>
+        <th scope="row" class={e?.kind === "instance" ? "c-name inner" : "c-name"}><Name name={name} /></th>
         <td class="c-up">{e && upOf(e)}</td>
         <td class="c-for">{e && <Age since={e.since} />}</td>
         <td class="c-cause">{e?.cause}</td>
