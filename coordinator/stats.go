@@ -102,6 +102,9 @@ func (s *statsSource) describe(r *pb.GetCoordinatorResponse) {
 func (s *statsSource) describeJudgement(r *pb.GetCoordinatorResponse) {
 	g := s.registry.Stats()
 	r.Score, r.Overrides, r.StoreError = uint32(g.Score), uint32(g.Overrides), g.StoreError
+	if !g.AmnestyEnd.IsZero() {
+		r.AmnestyUntil = timestamppb.New(g.AmnestyEnd)
+	}
 	for _, t := range g.Guards {
 		r.Guards = append(r.Guards, &pb.Guard{
 			Zone: t.Zone, Since: timestamppb.New(t.Since), Known: uint32(t.Known), Doubted: uint32(t.Suspect), Faded: t.Expired,
@@ -111,12 +114,15 @@ func (s *statsSource) describeJudgement(r *pb.GetCoordinatorResponse) {
 	r.UnknownServices = s.unknownServices()
 }
 
-// describeSize fills in the number of instances and the number of services.
+// describeSize fills in the numbers of instances, of unconfirmed instances and of services.
 func (s *statsSource) describeSize(r *pb.GetCoordinatorResponse) {
 	for e := range s.registry.Feed().Cut().Of() {
 		switch {
 		case e.Spec != nil:
 			r.Instances++
+			if e.Unconfirmed {
+				r.Unconfirmed++
+			}
 		case e.ID.Instance == "" && e.ID.Service != "" && e.ID.Service != health.MeshName:
 			r.Services++
 		}

@@ -50,7 +50,7 @@ func TestCritical(t *testing.T) {
 
 	servers["shop"].SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	become(pb.Status_STATUS_DEGRADED)
-	says("explain", 1, "Of the normal services that count (2), 1 are routable; at least 1 must be.", "these critical services does: db")
+	says("explain", 1, "of the normal services that count (2), 1 are routable; at least 1 must be", "these critical services does: db")
 	says("status", 1, "2 of 4 routable, 2 NOT_SERVING")
 
 	servers["cart"].SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
@@ -61,6 +61,6 @@ func TestCritical(t *testing.T) {
 	become(pb.Status_STATUS_DEGRADED)
 	servers["db"].SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
 	become(pb.Status_STATUS_NOT_SERVING)
-	says("explain", 2, "It is NOT_SERVING because these critical services are: db")
+	says("explain", 2, "it is NOT_SERVING because these critical services are: db")
 	says("status", 2, "1 critical NOT_SERVING")
 }

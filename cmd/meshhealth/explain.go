@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 func explainCommand(a *app) *cobra.Command {
@@ -20,9 +18,15 @@ func explainCommand(a *app) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "explain NAME",
-		Short: "Explain a status in words",
-		Long: `Explain in words why an instance, a service, a zone or the mesh has its status, and
-what would change the status next.
+		Short: "Explain a status",
+		Long: `Explain why an instance, a service, a zone or the mesh has its status, and what would
+change the status next. The output has one fact on each line, in these sections:
+
+  Because  what the status is based on, the most important first
+  Root     the way from the root of the failure to this name
+  Layers   what each layer that computes the status of an instance does
+  Next     what changes the status, the earliest first
+  Forced   who forces the status
 
 The exit code is the status, as for the command status.`,
 		Example: `  meshhealth explain payments/a
@@ -56,24 +60,6 @@ func (a *app) explain(ctx context.Context, conn *connection, out *output, name s
 	}
 	if code := exitCodeOf(resp.GetHealth().GetStatus()); code != exitOK {
 		return exitCode(code)
-	}
-	return nil
-}
-
-// printExplanation prints one sentence on each line. The first line has the colour of the status.
-func (a *app) printExplanation(out *output, e *pb.ExplainResponse) error {
-	if out.json() {
-		return printJSON(a.stdout, e)
-	}
-	p := a.pen(out.colour)
-	for i, sentence := range e.GetSentences() {
-		sentence = wire.CleanTo(sentence, maxShown)
-		if i == 0 {
-			sentence = p.paint(p.status(e.GetHealth().GetStatus()).style, sentence)
-		}
-		if _, err := fmt.Fprintln(a.stdout, sentence); err != nil {
-			return err
-		}
 	}
 	return nil
 }

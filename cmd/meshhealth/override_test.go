@@ -41,8 +41,8 @@ func TestMaintenance(t *testing.T) {
 	if stdout, _ := l.does(0, "maintenance", "list", "-o", "json"); strings.Count(stdout, "\n") != 1 || !strings.Contains(stdout, `"scope":"zone=eu-1"`) {
 		t.Errorf("maintenance list: %q", stdout)
 	}
-	says("pay/a is DEGRADED for", 1, "explain", "pay/a")
-	says("bob forced this status", 1, "explain", "pay/a")
+	says("pay/a  ▲ DEGRADED for", 1, "explain", "pay/a")
+	says("Forced    DEGRADED by bob", 1, "explain", "pay/a")
 	says("Did you mean pay/a?", 3, "explain", "pay/b")
 	says("pay/a: no status is forced on it now\n", 0, "override", "clear", "pay/a")
 	l.becomes("pay/a", pb.Status_STATUS_MAINTENANCE)

@@ -75,7 +75,10 @@ func (a *app) printState(out *output, s *pb.GetCoordinatorResponse) error {
 	for _, g := range s.GetGuards() {
 		add("guard", "%s", guardOf(g, a.now()))
 	}
-	add("mesh", "%s, %s, %s", plural(int(s.GetServices()), "service"), plural(int(s.GetInstances()), "instance"), plural(int(s.GetOverrides()), "override"))
+	if until := s.GetAmnestyUntil(); until != nil {
+		add("amnesty", "statuses from before the start are kept, for another %s", age(until.AsTime().Sub(a.now())))
+	}
+	add("mesh", "%s, %s (%d unconfirmed), %s", plural(int(s.GetServices()), "service"), plural(int(s.GetInstances()), "instance"), s.GetUnconfirmed(), plural(int(s.GetOverrides()), "override"))
 	add("followed", "%s", countsOf(s.GetFollowers()))
 	add("polls", "%.1f %% made in time", 100*s.GetPollCoverage())
 	add("breakers", "%s", countsOf(s.GetBreakers()))

@@ -29,7 +29,7 @@ func TestStateTable(t *testing.T) {
 		},
 		Breakers: map[string]uint32{"closed": 4, "open": 5, "half-open": 1}, OpenTargets: []string{"10.0.0.1:1", escape},
 		StoreError: "store: no space left on device", StoreQueue: 7, StoreLost: 8, StoreCommitAge: durationpb.New(12 * time.Second),
-		XdsStreams: 1, XdsBehind: 2, XdsRejected: 3,
+		XdsStreams: 1, XdsBehind: 2, XdsRejected: 3, AmnestyUntil: timestamppb.New(noon.Add(40 * time.Second)), Unconfirmed: 6,
 		FloodingInstances: []string{"pay/a", "pay/b"}, UnknownServices: []string{"db", "shop"},
 	}
 	var s shell
@@ -54,7 +54,7 @@ func TestState(t *testing.T) {
 	l.becomes("pay", pb.Status_STATUS_DEGRADED)
 	stdout, _ := l.does(0, "coordinator", "state")
 	for _, want := range []string{
-		"SERVING", "v9, up for", "0 of 7: well", "1 service, 1 instance, 1 override", "1 grpc-watch",
+		"SERVING", "v9, up for", "0 of 7: well", "1 service, 1 instance (0 unconfirmed), 1 override", "1 grpc-watch",
 		"takes records", "the configuration names db, shop, of which nothing is registered",
 	} {
 		if !strings.Contains(stdout, want) {

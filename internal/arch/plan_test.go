@@ -48,12 +48,12 @@ var plan = []row{
 	{path: "coordinator/store", layer: shared, only: []string{"health"}},
 	{path: "internal/mesh", layer: judgement, only: []string{"health"}},
 	{path: "internal/machine", layer: judgement, only: []string{"health"}},
-	{path: "internal/explain", layer: judgement, only: []string{"health"}},
 	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain"}},
 	{path: "internal/routing", layer: judgement, only: []string{"health"}},
 	{path: "internal/wire", layer: shared},
 
 	{path: "internal/coordinator/core", layer: core},
+	{path: "internal/explain", layer: core, only: []string{"health", "internal/mesh"}},
 
 	{path: "coordinator/store/bolt", layer: adapter},
 	{path: "internal/grpchealth", layer: adapter},

@@ -1,4 +1,9 @@
-// Package explain writes sentences that explain a status to people.
+// Package explain explains a status: what it is based on, where the trouble began, which layers have
+// computed it, and what would change it next.
+//
+// [Explain] computes an [Explanation] from a published state, the states around it and an inspection
+// of the mesh. The sentences for people are made from the other fields, in sentences.go only. So all
+// surfaces print the same words.
 //
 // # Concurrency
 //

@@ -88,8 +88,7 @@ In 12s it becomes NOT_SERVING (unreachable), unless it answers.`,
 		"flapping": {
 			state: health.State{ID: health.ID{Service: "shop", Instance: "a"}, Status: health.NotServing, Cause: health.CauseFlapping, Since: now, Spec: spec, Unreachable: true, NextAt: now.Add(time.Minute), NextCause: health.CauseFlapping},
 			want: `shop/a is NOT_SERVING for 0s: its status changes too often, so its worst status is kept until it is quiet.
-The coordinator cannot reach it at 10.0.0.1:9000, but its client renews the lease, so it is alive.
-If its status does not change again, the real status is published in 1m.`,
+The coordinator cannot reach it at 10.0.0.1:9000, but its client renews the lease, so it is alive.`,
 		},
 		"a service and its root": {
 			state:   health.State{ID: health.ID{Service: "pay"}, Status: health.Degraded, Cause: health.CauseWarned, Since: now, Root: "db", Counts: &health.Counts{By: [health.NumStatuses]int{health.Serving: 1, health.NotServing: 1, health.Starting: 7}, Counted: 2, Rule: health.AtLeast(2)}},
@@ -195,11 +194,11 @@ In 2s it becomes UNKNOWN (quota), unless it answers.`,
 			state: health.State{ID: health.ID{Service: "shop", Instance: "a"}, Status: health.NotServing, Cause: health.CauseFailed, Since: now, Spec: spec, NextAt: now.Add(2 * time.Second), NextCause: health.CauseOK},
 			want: `shop/a is NOT_SERVING for 0s.
 No status was received from it at 10.0.0.1:9000 since the coordinator started.
-If it stays SERVING, that counts in 2s.`,
+In 2s it becomes SERVING, unless it stops answering SERVING.`,
 		},
 	} {
-		input := &Input{Now: now, Policy: c.policy, Members: c.members, Find: func(id health.ID) (health.State, bool) { s, ok := states[id]; return s, ok }}
-		if got := strings.Join(Sentences(&c.state, input), "\n"); got != c.want {
+		input := &Input{Now: now, Policy: func(string) health.ServicePolicy { return c.policy }, Members: c.members, Find: func(id health.ID) (health.State, bool) { s, ok := states[id]; return s, ok }}
+		if got := strings.Join(Explain(&c.state, input).Sentences, "\n"); got != c.want {
 			t.Errorf("%s:\n%s\nwant\n%s", name, got, c.want)
 		}
 	}

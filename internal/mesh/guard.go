@@ -236,9 +236,13 @@ type Guard struct {
 func (gs *guards) list() []Guard {
 	var all []Guard
 	for _, g := range gs.tripped {
-		all = append(all, Guard{Zone: g.zone, Since: g.since, Known: g.known, Suspect: g.suspect, Expired: g.expired})
+		all = append(all, g.view())
 	}
 	return all
+}
+
+func (g *guard) view() Guard {
+	return Guard{Zone: g.zone, Since: g.since, Known: g.known, Suspect: g.suspect, Expired: g.expired}
 }
 
 // describe returns a text that says which guards are tripped. The text is empty if no guard

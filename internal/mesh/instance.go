@@ -20,6 +20,7 @@ type instance struct {
 	damping  dampingLayer
 	override overrideLayer
 	route    route
+	notes    notes
 
 	proven  bool         // true if the instance was routable (SERVING or DEGRADED) at least once since its registration
 	aged    bool         // true if the instance is older than StartupGrace

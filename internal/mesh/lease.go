@@ -17,11 +17,14 @@ type lease struct {
 	// coordinator assumes that the client still renews the lease.
 	awaited  deadline
 	identity identity
+	// renewedAt is the moment of the last renewal. It is 0 if none came since the coordinator started.
+	renewedAt moment
 }
 
 // renew begins the lease again at the moment now, for the duration ttl.
 func (l *lease) renew(now moment, ttl time.Duration) {
 	l.identity.renewed()
+	l.renewedAt = now
 	l.end.arm(now, ttl)
 	l.removal.disarm()
 	l.fresh.arm(now, ttl/2)
@@ -30,6 +33,7 @@ func (l *lease) renew(now moment, ttl time.Duration) {
 // restore begins a lease that was loaded from the store. The lease ends after ttl plus delay.
 // Here delay is the amnesty, which gives the client more time after a restart of the coordinator.
 func (l *lease) restore(now moment, ttl, delay time.Duration) {
+	l.renewedAt = 0
 	l.fresh.disarm() // a lease that was loaded from the store does not count as renewed by the client
 	l.end.arm(now, ttl+delay)
 	l.awaited.arm(now, ttl)

@@ -141,7 +141,7 @@ func (m *Mesh) Retune(dst []health.Change, now time.Time, services map[string]he
 func (m *Mesh) LoadOverrides(dst []health.Change, now time.Time, stored []health.Override) []health.Change {
 	m.begin(dst, now)
 	for i := range stored {
-		m.addOverride(stored[i].Scope, stored[i])
+		m.overrides.set(&m.env, stored[i], m.instances[stored[i].Scope.ID()] != nil)
 	}
 	m.applyOverrides(anyInstance)
 	m.setStarting(starting{amnesty: m.starting.amnesty})

@@ -119,15 +119,25 @@ func (o *overrides) findNextEnd() {
 // overrides include the instance, match returns the override with the narrowest scope. If several
 // scopes are equally narrow, it returns the latest of these overrides.
 func (o *overrides) match(id health.ID, spec *health.Spec) *health.Override {
+	return o.matchAt(0, id, spec)
+}
+
+// matchAt works like match, but ignores the overrides that end at the moment at or before it.
+func (o *overrides) matchAt(at moment, id health.ID, spec *health.Spec) *health.Override {
 	var best *overrideEntry
-	for _, entry := range []*overrideEntry{o.byScope[health.ScopeOf(id)], o.byScope[health.Scope{Service: id.Service}]} {
-		if entry != nil && (best == nil || entry.precedes(best)) {
+	consider := func(entry *overrideEntry) {
+		if entry.end > at && (best == nil || entry.precedes(best)) {
 			best = entry
 		}
 	}
+	for _, entry := range []*overrideEntry{o.byScope[health.ScopeOf(id)], o.byScope[health.Scope{Service: id.Service}]} {
+		if entry != nil {
+			consider(entry)
+		}
+	}
 	for _, entry := range o.selectors {
-		if entry.matches(id, spec.Zone, spec.Labels) && (best == nil || entry.precedes(best)) {
-			best = entry
+		if entry.matches(id, spec.Zone, spec.Labels) {
+			consider(entry)
 		}
 	}
 	if best == nil {

@@ -34,6 +34,7 @@ import (
 func (m *Mesh) observe(in *instance, ev *Event) {
 	t := in.turn(&m.env)
 	found := in.reach.observe(t, ev, &in.report, in.guard.held)
+	in.notes.noteEvent(t.now, ev, found)
 	if answer := ev.Kind == EventReport || ev.Kind == EventAlive; answer && ev.Proven {
 		in.route.provenAt = t.now
 	}
@@ -103,6 +104,7 @@ func (m *Mesh) updateState(in *instance) {
 	t := in.turn(&m.env)
 	in.guard.review(t, &in.reach, m.guards.covering(t.spec.Zone))
 	v := in.verdict(t)
+	in.notes.noteLayers(t.now, in)
 	m.schedule.advance(in)
 	judged := v.status
 	v = in.override.apply(v)
@@ -187,7 +189,9 @@ func (m *Mesh) tickGuards() {
 func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
 	m.overrides.remove(scope)
 	if o != nil {
-		m.addOverride(scope, *o)
+		scoped := *o
+		scoped.Scope = scope
+		m.overrides.set(&m.env, scoped, m.instances[scope.ID()] != nil)
 	}
 	if scope.Instance != "" {
 		if in := m.instances[scope.ID()]; in != nil {
@@ -198,11 +202,6 @@ func (m *Mesh) setOverride(scope health.Scope, o *health.Override) {
 	}
 	matches := scope.Matcher()
 	m.applyOverrides(func(in *instance) bool { return matches(in.state.ID, in.spec.Zone, in.spec.Labels) })
-}
-
-func (m *Mesh) addOverride(scope health.Scope, o health.Override) {
-	o.Scope = scope
-	m.overrides.set(&m.env, o, m.instances[scope.ID()] != nil)
 }
 
 // applyOverrides finds the overrides of some instances again. The function concerned returns true

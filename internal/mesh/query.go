@@ -86,8 +86,18 @@ func (m *Mesh) Overrides() []ActiveOverride {
 	return m.overrides.list(instances)
 }
 
-// OverrideCount returns the number of overrides.
-func (m *Mesh) OverrideCount() int { return len(m.overrides.byScope) }
+// Overview has facts about the whole mesh.
+type Overview struct {
+	// Overrides is the number of overrides.
+	Overrides int
+	// AmnestyEnd is the time at which the amnesty after the start ends. It is zero if it has ended.
+	AmnestyEnd time.Time
+}
+
+// Overview returns facts about the whole mesh.
+func (m *Mesh) Overview() Overview {
+	return Overview{Overrides: len(m.overrides.byScope), AmnestyEnd: m.timeOrZero(m.aggregates.amnesty.at)}
+}
 
 // TakeEndedOverrides returns the overrides that have ended since its last call.
 func (m *Mesh) TakeEndedOverrides() []health.Override { return m.overrides.takeEnded() }

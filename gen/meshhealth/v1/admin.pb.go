@@ -1132,13 +1132,16 @@ type ExplainResponse struct {
 	Sentences []string `protobuf:"bytes,2,rep,name=sentences,proto3" json:"sentences,omitempty"`
 	// The layers that compute the status of an instance, in their order. Empty for an aggregate.
 	Layers []*Layer `protobuf:"bytes,3,rep,name=layers,proto3" json:"layers,omitempty"`
-	// What the status is based on, the newest first: at most 50.
+	// What the status is based on, the most important first: at most 50. For an aggregate, at most
+	// 20 of these are members.
 	Evidence []*Evidence `protobuf:"bytes,4,rep,name=evidence,proto3" json:"evidence,omitempty"`
-	// The way from the root of the failure to this name. Empty if the name is not in trouble.
+	// The way from the root of the failure to this name: at most 16 names. Empty if the name is not
+	// in trouble, or if an override forces its status.
 	Chain []*ChainLink `protobuf:"bytes,5,rep,name=chain,proto3" json:"chain,omitempty"`
-	// What may change the status next, the earliest first.
+	// What may change the status next. Changes with a time come first, the earliest first: at most
+	// 50. Such a change happens if nothing is heard and done before.
 	Next []*NextChange `protobuf:"bytes,6,rep,name=next,proto3" json:"next,omitempty"`
-	// The status without the override, if there is one: see health.override.
+	// The status without the override. Only valid if there is one: see health.override.
 	Judged        Status `protobuf:"varint,7,opt,name=judged,proto3,enum=meshhealth.v1.Status" json:"judged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1326,19 +1329,22 @@ func (x *Layer) GetDetail() string {
 // Evidence is one fact on which a status is based.
 type Evidence struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, or the name of a member.
+	// Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `rule`,
+	// `dependency NAME`, or the name of a member.
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
-	// The status that it stands for.
+	// The status that it stands for. STATUS_UNKNOWN without a cause means that it says nothing about
+	// the health.
 	Status Status `protobuf:"varint,2,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
 	// Why.
 	Cause Cause `protobuf:"varint,3,opt,name=cause,proto3,enum=meshhealth.v1.Cause" json:"cause,omitempty"`
 	// The fact in words.
 	Text string `protobuf:"bytes,4,opt,name=text,proto3" json:"text,omitempty"`
-	// When it was received.
+	// When it was received. For a member or a dependency, since when it has the status. Absent if
+	// the fact has no time.
 	At *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=at,proto3" json:"at,omitempty"`
-	// The time since it was received.
+	// The time since then.
 	Age *durationpb.Duration `protobuf:"bytes,6,opt,name=age,proto3" json:"age,omitempty"`
-	// How often it was received in a row.
+	// How often it was received in a row. 0 if that does not apply.
 	Count         uint32 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1438,7 +1444,8 @@ type ChainLink struct {
 	Since *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	// When the first failure of the present trouble happened.
 	FirstFailure *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=first_failure,json=firstFailure,proto3" json:"first_failure,omitempty"`
-	// How this name is connected with the link before it. EDGE_UNKNOWN for the first link.
+	// How this name is connected with the link before it. EDGE_UNKNOWN for the first link, and where
+	// names between them are not shown.
 	Edge          Edge `protobuf:"varint,7,opt,name=edge,proto3,enum=meshhealth.v1.Edge" json:"edge,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1539,7 +1546,9 @@ type NextChange struct {
 	// What prevents it, in words. Empty if nothing does.
 	Unless string `protobuf:"bytes,6,opt,name=unless,proto3" json:"unless,omitempty"`
 	// The name is removed.
-	Removed       bool `protobuf:"varint,7,opt,name=removed,proto3" json:"removed,omitempty"`
+	Removed bool `protobuf:"varint,7,opt,name=removed,proto3" json:"removed,omitempty"`
+	// The status that follows is unconfirmed.
+	Unconfirmed   bool `protobuf:"varint,8,opt,name=unconfirmed,proto3" json:"unconfirmed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1619,6 +1628,13 @@ func (x *NextChange) GetUnless() string {
 func (x *NextChange) GetRemoved() bool {
 	if x != nil {
 		return x.Removed
+	}
+	return false
+}
+
+func (x *NextChange) GetUnconfirmed() bool {
+	if x != nil {
+		return x.Unconfirmed
 	}
 	return false
 }
@@ -2827,7 +2843,7 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12?\n" +
 	"\rfirst_failure\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\ffirstFailure\x12'\n" +
-	"\x04edge\x18\a \x01(\x0e2\x13.meshhealth.v1.EdgeR\x04edge\"\xf8\x01\n" +
+	"\x04edge\x18\a \x01(\x0e2\x13.meshhealth.v1.EdgeR\x04edge\"\x9a\x02\n" +
 	"\n" +
 	"NextChange\x12%\n" +
 	"\x02to\x18\x01 \x01(\x0e2\x15.meshhealth.v1.StatusR\x02to\x12*\n" +
@@ -2836,7 +2852,8 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\x02in\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x02in\x12\x0e\n" +
 	"\x02if\x18\x05 \x01(\tR\x02if\x12\x16\n" +
 	"\x06unless\x18\x06 \x01(\tR\x06unless\x12\x18\n" +
-	"\aremoved\x18\a \x01(\bR\aremoved\"\xe7\x01\n" +
+	"\aremoved\x18\a \x01(\bR\aremoved\x12 \n" +
+	"\vunconfirmed\x18\b \x01(\bR\vunconfirmed\"\xe7\x01\n" +
 	"\x16ListTransitionsRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -10,10 +12,15 @@ import (
 	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/explain"
 	"github.com/meshhealth/meshhealth/internal/grpchealth"
+	"github.com/meshhealth/meshhealth/internal/mesh"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// Explain returns sentences for people that explain the status of a name.
+// inspectFor is the longest time for which Explain waits for the mesh. After that, it explains
+// without the layers and with the announced change only.
+const inspectFor = time.Second
+
+// Explain explains the status of a name.
 func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.ExplainResponse, error) {
 	var v wire.Violations
 	id, err := wire.ParseName(req.GetName())
@@ -24,20 +31,81 @@ func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.
 	if err := a.cfg.check(ctx, access.Inspect, access.Of(id)); err != nil {
 		return nil, err
 	}
-	now, in := time.Now(), inspector{a.cfg.Feed.Cut(), a.cfg.caller(ctx)}
+	in := inspector{a.cfg.Feed.Cut(), a.cfg.caller(ctx)}
+	if _, ok := in.cut.Get(id); !ok {
+		return nil, grpchealth.NotFound(req.GetName())
+	}
+	inspection := a.inspect(ctx, id, in.members(id))
+	in.cut = a.cfg.Feed.Cut() // it is at least as new as the inspection
 	e, ok := in.cut.Get(id)
 	if !ok {
 		return nil, grpchealth.NotFound(req.GetName())
 	}
-	input := &explain.Input{Now: now, Members: in.members(id), Find: in.find}
-	if a.cfg.Services != nil {
-		input.Policy = a.cfg.Services()[id.Service]
+	state := e.State
+	if inspection != nil {
+		state = inspection.State
 	}
-	resp := &pb.ExplainResponse{Health: wire.Health(&e.State, now, true)}
-	for _, sentence := range explain.Sentences(&e.State, input) {
-		resp.Sentences = append(resp.Sentences, wire.Clean(sentence))
+	input := &explain.Input{
+		Now: time.Now(), Policy: a.policies(), Members: in.members(id), Find: in.find, May: in.may, Worst: in.worst, Inspection: inspection,
 	}
-	return resp, nil
+	explained := explain.Explain(&state, input)
+	if root := (health.ID{Service: state.Root}); state.Root != "" && !in.may(root) {
+		state.Root = ""
+	}
+	return explainResponse(&state, input.Now, &explained), nil
+}
+
+// policies returns a function that returns the policy of a service.
+func (a adminService) policies() func(string) health.ServicePolicy {
+	if a.cfg.Services == nil {
+		return nil
+	}
+	services := a.cfg.Services()
+	return func(service string) health.ServicePolicy { return services[service] }
+}
+
+// inspect asks the mesh about a name. members are the members of an aggregate. It returns nil if the
+// mesh does not answer in time, or does not know the name. The coordinator's own name is not a part
+// of the mesh.
+func (a adminService) inspect(ctx context.Context, id health.ID, members []health.State) *mesh.Inspection {
+	if id == (health.ID{}) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, inspectFor)
+	defer cancel()
+	v, ok, err := a.cfg.Registry.Inspect(ctx, id, soonest(members))
+	if err != nil || !ok {
+		return nil
+	}
+	return &v
+}
+
+// soonest returns the instances whose status will probably change first: those with an announced
+// change, then those that are not SERVING. It returns at most mesh.MaxMembers of them.
+func soonest(members []health.State) []health.ID {
+	order := make([]*health.State, len(members))
+	for i := range members {
+		order[i] = &members[i]
+	}
+	slices.SortFunc(order, func(x, y *health.State) int {
+		return cmp.Or(compareTimes(x.NextAt, y.NextAt), explain.Worse(x, y))
+	})
+	var ids []health.ID
+	for _, m := range order[:min(len(order), mesh.MaxMembers)] {
+		ids = append(ids, m.ID)
+	}
+	return ids
+}
+
+// compareTimes compares two times. The zero time is the latest.
+func compareTimes(x, y time.Time) int {
+	switch {
+	case x.IsZero() == y.IsZero():
+		return x.Compare(y)
+	case x.IsZero():
+		return 1
+	}
+	return -1
 }
 
 // inspector reads states for one caller. It returns only states that this caller may inspect.
@@ -56,6 +124,20 @@ func (in inspector) find(id health.ID) (health.State, bool) {
 		return health.State{}, false
 	}
 	return e.State, true
+}
+
+// worst returns the worst instance of a service, of those that the caller may inspect.
+func (in inspector) worst(service string) (health.State, bool) {
+	var worst *health.State
+	for e := range in.cut.Of(service) {
+		if e.Spec != nil && (worst == nil || explain.Worse(&e.State, worst) < 0) && in.may(e.ID) {
+			worst = &e.State
+		}
+	}
+	if worst == nil {
+		return health.State{}, false
+	}
+	return *worst, true
 }
 
 // members returns those members of an aggregate that the caller may inspect. If id names an

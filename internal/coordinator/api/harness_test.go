@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
 	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
 	"github.com/meshhealth/meshhealth/internal/wire"
@@ -26,7 +27,8 @@ type setup struct {
 	epoch        uint64
 	store        store.Store
 	maxInstances int
-	routing      bool // true if the server serves xDS clients
+	policy       health.MeshPolicy // of the registry
+	routing      bool              // true if the server serves xDS clients
 	// client are the credentials of the world's own client.
 	client credentials.TransportCredentials
 }
@@ -73,7 +75,7 @@ func newWorld(t *testing.T, edit func(*setup)) *world {
 func (w *world) startRegistry(s *setup) {
 	var err error
 	w.registry, err = registry.New(w.t.Context(), registry.Config{
-		Store: s.store, Epoch: s.epoch, MaxInstances: s.maxInstances,
+		Store: s.store, Epoch: s.epoch, MaxInstances: s.maxInstances, Policy: s.policy,
 	})
 	if err != nil {
 		w.t.Fatal(err)

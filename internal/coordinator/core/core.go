@@ -127,6 +127,8 @@ type Stats struct {
 	Score int
 	// Guards are the mass-failure guards that are tripped.
 	Guards []mesh.Guard
+	// AmnestyEnd is the time at which the amnesty after the start ends. It is zero if it has ended.
+	AmnestyEnd time.Time
 	// Overrides is the number of overrides that are set.
 	Overrides int
 	// StoreError says why the last commit has failed, or that an operation takes longer than
@@ -137,7 +139,7 @@ type Stats struct {
 // Equal reports whether all fields of s and other are equal.
 func (s *Stats) Equal(other *Stats) bool {
 	return s.Score == other.Score && s.Overrides == other.Overrides && s.StoreError == other.StoreError &&
-		slices.Equal(s.Guards, other.Guards)
+		s.AmnestyEnd.Equal(other.AmnestyEnd) && slices.Equal(s.Guards, other.Guards)
 }
 
 // New returns a core without instances.
@@ -350,8 +352,9 @@ func (c *Core) sleep(now time.Time) time.Duration {
 }
 
 func (c *Core) stats(now time.Time) Stats {
+	overview := c.mesh.Overview()
 	return Stats{
-		Score: c.mesh.Score(), Guards: c.mesh.Guards(), Overrides: c.mesh.OverrideCount(),
+		Score: c.mesh.Score(), Guards: c.mesh.Guards(), AmnestyEnd: overview.AmnestyEnd, Overrides: overview.Overrides,
 		StoreError: c.healthAt(now).reason,
 	}
 }

@@ -81,6 +81,20 @@ func (r *Registry) Overrides(ctx context.Context) ([]mesh.ActiveOverride, error)
 	return all, nil
 }
 
+// Inspect returns what the mesh knows about a name, see [mesh.Mesh.Inspect]. ok is false if the name is
+// unknown. Inspect waits until the owner has published the changes before it, and ends with ctx.
+func (r *Registry) Inspect(ctx context.Context, id health.ID, members []health.ID) (_ mesh.Inspection, ok bool, err error) {
+	var (
+		v     mesh.Inspection
+		found bool
+	)
+	query := func(m *mesh.Mesh) { v, found = m.Inspect(id, time.Now(), members) }
+	if err := r.ask(ctx, core.Input{Query: query}); err != nil {
+		return mesh.Inspection{}, false, err // v is not returned, because the owner may still write to it
+	}
+	return v, found, nil
+}
+
 // Transitions reads one page of the history. The history contains all transitions that
 // were published before the call, if the store accepts them within one second.
 func (r *Registry) Transitions(ctx context.Context, q store.Query) (store.Page, error) {
