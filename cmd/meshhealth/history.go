@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/internal/wire"
@@ -16,9 +17,9 @@ const maxHistory = 100_000
 
 func historyCommand(a *app) *cobra.Command {
 	var (
-		t     target
-		out   output
-		limit int
+		t   target
+		out output
+		h   historyFlags
 	)
 	cmd := &cobra.Command{
 		Use:   "history [SERVICE[/INSTANCE]]",
@@ -26,29 +27,77 @@ func historyCommand(a *app) *cobra.Command {
 		Long: `Print stored transitions, newest first: of an instance, of a service with its
 instances, of the mesh ("*"), or of everything.
 
+--from and --to limit them to a time: an RFC 3339 time, a local time such as
+"2026-03-04 12:00", or a time ago such as 15m or 2d. The order is the order in
+which they were stored, also where the clock of the coordinator has stepped back.
+
 A line with ! GAP says how many transitions were not stored at this place.`,
+		Example: `  meshhealth history payments
+  meshhealth history --from 1h --oldest-first
+  meshhealth history --from "2026-03-04 12:00" --to "2026-03-04 12:30"`,
 		Args: atMostOne,
 		RunE: func(cmd *cobra.Command, names []string) error {
-			var wrong error
-			if limit < 1 || limit > maxHistory {
-				wrong = usage(cmd, "--limit: is %d; allowed: 1 to %d", limit, maxHistory)
-			}
-			if err := errors.Join(out.check(cmd), wrong, checkNames(names)); err != nil {
+			req, err := h.request(cmd, a)
+			if err := errors.Join(out.check(cmd), err, checkNames(names)); err != nil {
 				return err
 			}
+			req.Name = append(names, "")[0]
 			return a.ask(cmd, &t, func(ctx context.Context, conn *connection) error {
-				return a.history(ctx, conn, &out, append(names, "")[0], limit)
+				return a.history(ctx, conn, &out, req, h.limit)
 			})
 		},
 	}
 	t.addTo(cmd)
 	out.addTo(cmd)
-	cmd.Flags().IntVarP(&limit, "limit", "n", 50, "print at most this number")
+	h.addTo(cmd)
 	return cmd
 }
 
-func (a *app) history(ctx context.Context, conn *connection, out *output, name string, limit int) error {
-	list, err := conn.transitions(ctx, name, limit)
+// historyFlags are the values of the flags that select transitions.
+type historyFlags struct {
+	limit       int
+	from, to    string
+	oldestFirst bool
+}
+
+func (h *historyFlags) addTo(cmd *cobra.Command) {
+	cmd.Flags().IntVarP(&h.limit, "limit", "n", 50, "print at most this number")
+	cmd.Flags().StringVar(&h.from, "from", "", "only transitions since `TIME`, or since so long ago")
+	cmd.Flags().StringVar(&h.to, "to", "", "only transitions before `TIME`, or before so long ago")
+	cmd.Flags().BoolVar(&h.oldestFirst, "oldest-first", false, "print the oldest first")
+}
+
+// request checks the flags, and returns the request for the first page without its name.
+func (h *historyFlags) request(cmd *cobra.Command, a *app) (*pb.ListTransitionsRequest, error) {
+	var errs []error
+	if h.limit < 1 || h.limit > maxHistory {
+		errs = append(errs, usage(cmd, "--limit: is %d; allowed: 1 to %d", h.limit, maxHistory))
+	}
+	now := a.now()
+	from, err := parseTime(h.from, now, a.zone)
+	if err != nil {
+		errs = append(errs, usage(cmd, "--from: %w", err))
+	}
+	to, err := parseTime(h.to, now, a.zone)
+	if err != nil {
+		errs = append(errs, usage(cmd, "--to: %w", err))
+	}
+	req := &pb.ListTransitionsRequest{OldestFirst: h.oldestFirst}
+	if !from.IsZero() {
+		req.From = timestamppb.New(from)
+	}
+	if !to.IsZero() {
+		req.To = timestamppb.New(to)
+	}
+	if req.From != nil && req.To != nil && !from.Before(to) {
+		errs = append(errs, usage(cmd, "--to: is %s; allowed: a time after --from (%s)", to.In(a.zone).Format(stamp), from.In(a.zone).Format(stamp)))
+	}
+	return req, errors.Join(errs...)
+}
+
+func (a *app) history(ctx context.Context, conn *connection, out *output, req *pb.ListTransitionsRequest, limit int) error {
+	name, ranged := req.GetName(), req.GetFrom() != nil || req.GetTo() != nil
+	list, err := conn.transitions(ctx, req, limit)
 	if err != nil {
 		return err
 	}
@@ -68,16 +117,20 @@ func (a *app) history(ctx context.Context, conn *connection, out *output, name s
 		return nil
 	}
 	if len(list) == 0 {
-		a.say("Nothing has changed yet.")
+		if ranged {
+			a.say("Nothing has changed in this time.")
+		} else {
+			a.say("Nothing has changed yet.")
+		}
 		return nil
 	}
 	return a.printHistory(out, list)
 }
 
-// transitions returns the newest transitions. Their number is at most `limit`.
-func (conn *connection) transitions(ctx context.Context, name string, limit int) ([]*pb.Transition, error) {
+// transitions returns the first transitions of a request, from as many pages as needed. Their number
+// is at most `limit`.
+func (conn *connection) transitions(ctx context.Context, req *pb.ListTransitionsRequest, limit int) ([]*pb.Transition, error) {
 	var all []*pb.Transition
-	req := &pb.ListTransitionsRequest{Name: name}
 	for len(all) < limit {
 		req.PageSize = int32(min(limit-len(all), wire.MaxPage))
 		page, err := conn.admin.ListTransitions(ctx, req)

@@ -134,6 +134,13 @@ func TestLife(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &tr); err != nil || tr.To != "STATUS_NOT_SERVING" {
 		t.Errorf("%q: %v", stdout, err)
 	}
+	stdout, _ = l.does(0, "history", "pay/a", "--from", "2001-01-01", "--to", "2101-01-01", "--oldest-first")
+	if lines := strings.Split(stdout, "\n"); len(lines) != 4 || !strings.Contains(lines[2], "NOT_SERVING") {
+		t.Errorf("%q", stdout)
+	}
+	if _, stderr := l.does(0, "history", "pay/a", "--to", "2001-01-01"); !strings.Contains(stderr, "Nothing has changed in this time") {
+		t.Errorf("%q", stderr)
+	}
 	if stdout, _ := l.does(0, "deregister", "pay/a"); stdout != "deregistered pay/a\n" {
 		t.Errorf("%q", stdout)
 	}

@@ -69,13 +69,22 @@ const (
 	ActionEnded // the override has expired, or its instance was removed a day ago
 )
 
-// Query selects the transitions of one page of the journal, newest first.
+// Query selects the transitions of one page of the journal. The order of a page is the order of the
+// numbers (Seq), which is the order in which the transitions were stored. The times of a page may
+// decrease where the clock of the coordinator has stepped back.
 type Query struct {
 	// ID selects the transitions of a service and all its instances, or of one instance. The zero
 	// ID selects all transitions. Every ID selects the gaps, which are transitions with Lost > 0.
 	ID health.ID
-	// Before selects the transitions whose Seq is lower than Before. 0 selects all transitions.
-	Before uint64
+	// From and To select the transitions whose time At is From or later, and before To. A zero time
+	// selects all. They select a gap if any time between the transition before the gap and the gap
+	// is in this range, because the lost transitions were made in this time.
+	From, To time.Time
+	// OldestFirst is true if the page begins with the lowest Seq, and false for the highest.
+	OldestFirst bool
+	// Before and After select the transitions whose Seq is lower than Before and higher than After.
+	// 0 selects all transitions.
+	Before, After uint64
 	// Limit is the largest number of transitions to return: 1 to MaxPage.
 	Limit int
 }
@@ -90,7 +99,7 @@ func checkLimit(limit int) error {
 	return nil
 }
 
-// Matches reports whether q.ID selects the transition t. It ignores q.Before and q.Limit.
+// Matches reports whether q.ID selects the transition t. It ignores all other fields of q.
 func (q Query) Matches(t *Transition) bool {
 	switch {
 	case t.Lost > 0, q.ID == health.ID{}:
@@ -102,11 +111,12 @@ func (q Query) Matches(t *Transition) bool {
 	}
 }
 
-// Page is one page of the journal, newest first.
+// Page is one page of the journal. A page may have fewer transitions than Query.Limit, or none,
+// although it is not the last one: a call examines at most MaxExamined transitions.
 type Page struct {
 	Transitions []Transition
-	// Next is the value of Query.Before that selects the next page. It is 0 if this is the last
-	// page.
+	// Next is the value of Query.Before that selects the next page. If Query.OldestFirst is true,
+	// it is the value of Query.After. It is 0 if this is the last page.
 	Next uint64
 }
 

@@ -24,6 +24,7 @@ type Memory struct {
 	statuses      map[health.ID]Status
 	positions     map[string]uint64 // Seq up to which each consumer has processed the journal, by the name of the consumer
 	journal       []Transition      // transitions in the order of their Seq
+	times         TimeIndex         // times of the transitions in the journal
 	lastSeq       uint64
 	lastBatch     uint64
 	aliveAt       time.Time
@@ -186,11 +187,13 @@ func (m *Memory) appendTransitions(transitions []Transition) {
 	for _, t := range transitions {
 		m.lastSeq++
 		t.Seq = m.lastSeq
+		m.times.Add(&t)
 		m.journal = append(m.journal, t)
 	}
 	if n := len(m.journal) - m.maxTransitions; n > 0 {
 		clear(m.journal[:n]) // so that the memory of the dropped transitions is free at once
 		m.journal = m.journal[n:]
+		m.times.Drop(m.lastSeq + 1 - uint64(len(m.journal)))
 	}
 }
 
@@ -204,19 +207,52 @@ func (m *Memory) Transitions(ctx context.Context, q Query) (Page, error) {
 	if err := q.Validate(); err != nil {
 		return Page{}, err
 	}
-	var page Page
-	for i := m.countBefore(q.Before) - 1; i >= 0; i-- {
-		t := &m.journal[i]
-		if !q.Matches(t) {
-			continue
-		}
-		if len(page.Transitions) == q.Limit {
-			page.Next = page.Transitions[q.Limit-1].Seq
-			break
-		}
-		page.Transitions = append(page.Transitions, *t)
+	return ReadPage(&memoryCursor{journal: m.journal, query: &q}, &q, &m.times)
+}
+
+// memoryCursor is a JournalCursor of a Memory.
+type memoryCursor struct {
+	journal []Transition
+	query   *Query
+	at      int // index of the transition at the cursor
+}
+
+// Seek implements [JournalCursor].
+func (c *memoryCursor) Seek(seq uint64, forward bool) uint64 {
+	c.at = sort.Search(len(c.journal), func(i int) bool { return c.journal[i].Seq >= seq })
+	if !forward && (c.at == len(c.journal) || c.journal[c.at].Seq > seq) {
+		c.at--
 	}
-	return page, nil
+	return c.seq()
+}
+
+// Step implements [JournalCursor].
+func (c *memoryCursor) Step(forward bool) uint64 {
+	if c.at++; !forward {
+		c.at -= 2
+	}
+	return c.seq()
+}
+
+func (c *memoryCursor) seq() uint64 {
+	if c.at < 0 || c.at >= len(c.journal) {
+		return 0
+	}
+	return c.journal[c.at].Seq
+}
+
+// Selected implements [JournalCursor].
+func (c *memoryCursor) Selected() bool { return c.query.Matches(&c.journal[c.at]) }
+
+// Read implements [JournalCursor].
+func (c *memoryCursor) Read() (Transition, error) { return c.journal[c.at], nil }
+
+// TimeBefore implements [JournalCursor].
+func (c *memoryCursor) TimeBefore() (at time.Time, ok bool, err error) {
+	if c.at == 0 {
+		return time.Time{}, false, nil
+	}
+	return c.journal[c.at-1].At, true, nil
 }
 
 // countBefore returns the number of transitions whose Seq is lower than seq. If seq is 0, it

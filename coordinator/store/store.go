@@ -26,7 +26,8 @@ type Store interface {
 	// an override if the text of the scope equals the text of one of the ids. All records that
 	// Lookup returns are durable.
 	Lookup(ctx context.Context, ids []health.ID) (State, error)
-	// Transitions reads one page of the journal, newest first.
+	// Transitions reads one page of the journal. Its cost does not grow with the length of the
+	// journal.
 	Transitions(ctx context.Context, q Query) (Page, error)
 	// TransitionsAfter reads the journal forward from a cursor, oldest first. It returns
 	// ErrAhead for a cursor after the end of the journal.

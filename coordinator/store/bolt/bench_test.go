@@ -74,6 +74,29 @@ func BenchmarkTransitions(b *testing.B) {
 	}
 }
 
+// BenchmarkTransitionsOfRange queries ten transitions in the middle of a full journal.
+func BenchmarkTransitionsOfRange(b *testing.B) {
+	s := benchStore(b)
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range store.DefaultTransitions / 10_000 {
+		batch := benchBatch(10_000)
+		for k := range batch.Transitions {
+			batch.Transitions[k].At = began.Add(time.Duration(10_000*i+k) * time.Second)
+		}
+		if err := s.Commit(context.Background(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	q := store.Query{From: began.Add(50_000 * time.Second), Limit: 100}
+	q.To = q.From.Add(10 * time.Second)
+	b.ReportAllocs()
+	for b.Loop() {
+		if p, err := s.Transitions(context.Background(), q); err != nil || len(p.Transitions) != 10 {
+			b.Fatal(len(p.Transitions), err)
+		}
+	}
+}
+
 // BenchmarkTransitionsAfter reads a full journal forward, one segment a time.
 func BenchmarkTransitionsAfter(b *testing.B) {
 	s := benchStore(b)

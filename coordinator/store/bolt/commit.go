@@ -2,6 +2,7 @@ package bolt
 
 import (
 	"context"
+	"encoding/binary"
 
 	"go.etcd.io/bbolt"
 
@@ -11,12 +12,13 @@ import (
 
 // Commit implements [store.Store].
 func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
-	return s.update(ctx, func(tx *bbolt.Tx) error {
+	var oldest uint64 // number of the oldest transition after the commit; 0: not known
+	err := s.update(ctx, func(tx *bbolt.Tx) error {
 		sum, err := readSummary(tx)
 		if err != nil {
 			return err
 		}
-		w := &batchWriter{tx: tx, summary: sum}
+		w := &batchWriter{tx: tx, summary: sum, times: &s.times}
 		w.deleteRecords(b)
 		w.putRecords(b)
 		w.appendTransitions(b.Transitions)
@@ -29,8 +31,13 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 		if w.err != nil {
 			return w.err
 		}
+		oldest = w.oldest
 		return writeSummary(tx, &w.summary)
 	})
+	if err == nil {
+		s.times.Drop(oldest)
+	}
+	return err
 }
 
 // batchWriter writes one batch in a transaction. After an error its methods write nothing,
@@ -38,6 +45,8 @@ func (s *Store) Commit(ctx context.Context, b *store.Batch) error {
 type batchWriter struct {
 	tx      *bbolt.Tx
 	summary summary // record with the number of records of each kind, as it will be after the batch
+	times   *store.TimeIndex
+	oldest  uint64 // number of the oldest transition that dropOldest has left; 0: it has dropped none
 	err     error
 }
 
@@ -99,6 +108,7 @@ func (w *batchWriter) appendTransitions(all []store.Transition) {
 		}
 		w.summary.LastSeq++
 		t.Seq = w.summary.LastSeq
+		w.times.Add(&t)
 		w.put(bucketTransitions, transitionKey(&t), &t)
 	}
 }
@@ -111,8 +121,12 @@ func (w *batchWriter) dropOldest(limit int) {
 	}
 	keys := make([][]byte, 0, tooMany)
 	c := bucketOf(w.tx, bucketTransitions).Cursor()
-	for k, _ := c.First(); k != nil && len(keys) < tooMany; k, _ = c.Next() {
+	k, _ := c.First()
+	for ; k != nil && len(keys) < tooMany; k, _ = c.Next() {
 		keys = append(keys, k)
+	}
+	if k != nil {
+		w.oldest = binary.BigEndian.Uint64(k)
 	}
 	for _, k := range keys {
 		w.delete(bucketTransitions, k)

@@ -66,7 +66,7 @@ func commitDamaged(t testing.TB, path string, image []byte) {
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := examineFile(path); err != nil {
+	if err := examineFile(path, &store.TimeIndex{}); err != nil {
 		t.Errorf("after more commits: %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestSwappedChildren(t *testing.T) {
 		copy(second, kept)
 	}
 	overwrite(t, path, image)
-	if err := examineFile(path); branches != 1 || !errors.Is(err, ErrDamaged) {
+	if err := examineFile(path, &store.TimeIndex{}); branches != 1 || !errors.Is(err, ErrDamaged) {
 		t.Errorf("%d branches: %v", branches, err)
 	}
 }

@@ -118,7 +118,7 @@ func (e *examiner) checkerOf(bucket string, lastSeq uint64) func(key, record []b
 	case bucket == bucketPositions:
 		return checkPosition(lastSeq)
 	default:
-		return checkTransition(lastSeq)
+		return checkTransition(lastSeq, e.times)
 	}
 }
 
@@ -145,14 +145,18 @@ func checkPosition(lastSeq uint64) func(key, record []byte) error {
 }
 
 // checkTransition returns a function that is called for each transition, in the order of the
-// keys. It checks that the numbers of the transitions rise and are at most lastSeq.
-func checkTransition(lastSeq uint64) func(key, record []byte) error {
+// keys. It checks that the numbers of the transitions rise and are at most lastSeq. It adds each
+// transition to times.
+func checkTransition(lastSeq uint64, times *store.TimeIndex) func(key, record []byte) error {
 	var t store.Transition
 	return func(key, record []byte) (err error) {
 		before := t.Seq
 		t, err = readTransition(key, record)
 		if err == nil && (t.Seq <= before || t.Seq > lastSeq) {
 			err = &corruption{placeOf(bucketTransitions, key), fmt.Errorf("number %d follows number %d; the last number given is %d", t.Seq, before, lastSeq)}
+		}
+		if err == nil {
+			times.Add(&t)
 		}
 		return err
 	}

@@ -87,7 +87,7 @@ func fixtureFormat(t *testing.T, name string) (n uint32) {
 // formatOf returns the format of the file at path, which must be sound.
 func formatOf(t *testing.T, path string) (n uint32) {
 	t.Helper()
-	if err := examineFile(path); err != nil {
+	if err := examineFile(path, &store.TimeIndex{}); err != nil {
 		t.Fatal(err)
 	}
 	editFile(t, path, func(tx *bbolt.Tx) error {

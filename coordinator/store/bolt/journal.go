@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -21,44 +22,76 @@ func (s *Store) Transitions(ctx context.Context, q store.Query) (store.Page, err
 	}
 	var page store.Page
 	err := s.view(ctx, func(tx *bbolt.Tx) (err error) {
-		page, err = readBackward(bucketOf(tx, bucketTransitions).Cursor(), &q)
+		c := &journalCursor{c: bucketOf(tx, bucketTransitions).Cursor(), selected: keyFilter(q.ID)}
+		page, err = store.ReadPage(c, &q, &s.times)
 		return err
 	})
 	return page, err
 }
 
-// readBackward reads one page of the journal, the newest transition first. If the query does not
-// select a transition, readBackward reads only the key of this transition.
-func readBackward(c *bbolt.Cursor, q *store.Query) (store.Page, error) {
-	var page store.Page
-	selected := keyFilter(q.ID)
-	for key, record := seekBefore(c, q.Before); key != nil; key, record = c.Prev() {
-		if !selected(key) {
-			continue
-		}
-		if len(page.Transitions) == q.Limit {
-			page.Next = page.Transitions[q.Limit-1].Seq
-			break
-		}
-		t, err := readTransition(key, record)
-		if err != nil {
-			return store.Page{}, err
-		}
-		page.Transitions = append(page.Transitions, t)
-	}
-	return page, nil
+// journalCursor is a [store.JournalCursor] of the bucket of transitions. Only Read and TimeBefore
+// decode a record. The other methods read only its key.
+type journalCursor struct {
+	c           *bbolt.Cursor
+	selected    func(key []byte) bool
+	key, record []byte
 }
 
-// seekBefore moves c to the newest transition with a number below seq. If seq is 0, it moves c to
-// the newest transition of all.
-func seekBefore(c *bbolt.Cursor, seq uint64) (key, record []byte) {
-	if seq == 0 {
-		return c.Last()
+// Seek implements [store.JournalCursor].
+func (j *journalCursor) Seek(seq uint64, forward bool) uint64 {
+	// The key of a transition is longer than its number, so it comes after the number alone.
+	switch {
+	case forward:
+		j.key, j.record = j.c.Seek(binary.BigEndian.AppendUint64(nil, seq))
+	case seq == ^uint64(0):
+		j.key, j.record = j.c.Last()
+	default:
+		if key, _ := j.c.Seek(binary.BigEndian.AppendUint64(nil, seq+1)); key == nil {
+			j.key, j.record = j.c.Last()
+		} else {
+			j.key, j.record = j.c.Prev()
+		}
 	}
-	if key, _ := c.Seek(binary.BigEndian.AppendUint64(nil, seq)); key == nil {
-		return c.Last()
+	return j.seq()
+}
+
+// Step implements [store.JournalCursor].
+func (j *journalCursor) Step(forward bool) uint64 {
+	if forward {
+		j.key, j.record = j.c.Next()
+	} else {
+		j.key, j.record = j.c.Prev()
 	}
-	return c.Prev()
+	return j.seq()
+}
+
+// seq returns the number in the key at the cursor, or 0 if there is no key. A damaged key is found
+// by Read.
+func (j *journalCursor) seq() uint64 {
+	if len(j.key) < seqLen {
+		return 0
+	}
+	return binary.BigEndian.Uint64(j.key)
+}
+
+// Selected implements [store.JournalCursor].
+func (j *journalCursor) Selected() bool { return j.selected(j.key) }
+
+// Read implements [store.JournalCursor].
+func (j *journalCursor) Read() (store.Transition, error) { return readTransition(j.key, j.record) }
+
+// TimeBefore implements [store.JournalCursor].
+func (j *journalCursor) TimeBefore() (at time.Time, ok bool, err error) {
+	key, record := j.c.Prev()
+	if key != nil {
+		t, err := readTransition(key, record)
+		if err != nil {
+			return at, false, err
+		}
+		at, ok = t.At, true
+	}
+	j.c.Seek(j.key)
+	return at, ok, nil
 }
 
 // keyFilter returns a function that is called with the key of a transition. The function reports

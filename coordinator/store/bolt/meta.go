@@ -7,6 +7,8 @@ import (
 	"hash/fnv"
 	"io"
 	"os"
+
+	"github.com/meshhealth/meshhealth/coordinator/store"
 )
 
 // The layout of a meta page, in the byte order of the machine.
@@ -41,6 +43,7 @@ type examiner struct {
 	file   *os.File
 	meta   boltMeta
 	format uint32 // format number of the store
+	times  *store.TimeIndex
 	used   []bool // used[n] is true if page n was found already, as a page in use or as a free page
 }
 

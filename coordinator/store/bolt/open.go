@@ -40,14 +40,14 @@ func Open(path string, opts Options) (*Store, error) {
 	case err != nil:
 		return nil, noPlaceError(path, err)
 	}
-	if err := examineFile(path); err != nil {
+	s := &Store{path: path, maxTransitions: store.JournalBound(opts.MaxTransitions), indeterminate: true}
+	if err := examineFile(path, &s.times); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, maxTransitions: store.JournalBound(opts.MaxTransitions), indeterminate: true}
 	if err := s.openFile(); err != nil {
 		return nil, openError(path, err)
 	}
-	if err := s.upgrade(); err != nil {
+	if err := errors.Join(s.upgrade(), s.completeTimes()); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
@@ -105,8 +105,9 @@ func boltOptions() *bbolt.Options {
 	return &bbolt.Options{Timeout: lockTimeout, FreelistType: bbolt.FreelistMapType, NoStatistics: true}
 }
 
-// examineFile checks every page and every record of a file, and does not change the file.
-func examineFile(path string) error {
+// examineFile checks every page and every record of a file, and does not change the file. It adds
+// each transition to times.
+func examineFile(path string, times *store.TimeIndex) error {
 	if err := checkFileMode(path); err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func examineFile(path string) error {
 		return fmt.Errorf("store: %w", err)
 	}
 	defer f.Close()
-	return openError(path, withReadLock(path, (&examiner{file: f}).examine))
+	return openError(path, withReadLock(path, (&examiner{file: f, times: times}).examine))
 }
 
 // checkFileMode checks three things: the file is a regular file, it is not empty, and this process
@@ -190,4 +191,20 @@ func (s *Store) upgrade() error {
 		return fmt.Errorf("store: upgrade to format %d: %w", format, err)
 	}
 	return nil
+}
+
+// completeTimes adds transitions that another process has written after the file was examined.
+func (s *Store) completeTimes() error {
+	for {
+		segment, err := s.TransitionsAfter(context.Background(), store.Cursor{After: s.times.Last(), Limit: store.MaxPage})
+		if err != nil {
+			return err
+		}
+		for i := range segment.Transitions {
+			s.times.Add(&segment.Transitions[i])
+		}
+		if len(segment.Transitions) < store.MaxPage {
+			return nil
+		}
+	}
 }

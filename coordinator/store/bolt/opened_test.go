@@ -153,7 +153,7 @@ func TestRefusedBatch(t *testing.T) {
 	if got := contentOf(t, s); len(got.journal) != len(want.journal) || !got.state.AliveAt.Equal(want.state.AliveAt) {
 		t.Error("a part of a refused batch was kept")
 	}
-	if err := errors.Join(s.Close(), examineFile(path)); err != nil {
+	if err := errors.Join(s.Close(), examineFile(path, &store.TimeIndex{})); err != nil {
 		t.Error(err)
 	}
 }

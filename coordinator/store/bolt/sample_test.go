@@ -132,7 +132,7 @@ func newestMeta(t testing.TB, image []byte) boltMeta {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	e := examiner{file: f}
+	e := examiner{file: f, times: &store.TimeIndex{}}
 	if err := e.readMetaPages(); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func openAt(t *testing.T, folder string, maxTransitions int) store.Store {
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-		if err := examineFile(fileIn(folder)); err != nil {
+		if err := examineFile(fileIn(folder), &store.TimeIndex{}); err != nil {
 			t.Errorf("after the test: %v", err)
 		}
 	})

@@ -19,7 +19,8 @@ type Store struct {
 	path           string
 	maxTransitions int
 	db             *bbolt.DB
-	file           *os.File // file to which db writes
+	times          store.TimeIndex // times of the transitions in the journal
+	file           *os.File        // file to which db writes
 	// indeterminate is true if the last commit in the file may be readable but not durable. This
 	// is so after a failed commit, and after Open, because an earlier process may have made a
 	// failed commit. Only the goroutine that writes to the store uses this field.

@@ -105,7 +105,8 @@ func page(t *testing.T, s store.Store, q store.Query) store.Page {
 	return p
 }
 
-// journal reads all pages of a query, and returns their transitions, newest first.
+// journal reads all pages of a query, and returns their transitions in the order of the query. The
+// journal must be so short that every page but the last one is full.
 func journal(t *testing.T, s store.Store, q store.Query) []store.Transition {
 	t.Helper()
 	var all []store.Transition
@@ -118,10 +119,14 @@ func journal(t *testing.T, s store.Store, q store.Query) []store.Transition {
 		if len(p.Transitions) != q.Limit {
 			t.Fatalf("a page of %d, want %d: it is not the last page", len(p.Transitions), q.Limit)
 		}
-		if q.Before != 0 && p.Next >= q.Before {
-			t.Fatalf("the page before %d has a next page before %d", q.Before, p.Next)
+		if q.OldestFirst && p.Next <= q.After || !q.OldestFirst && q.Before != 0 && p.Next >= q.Before {
+			t.Fatalf("%+v has a next page at %d", q, p.Next)
 		}
-		q.Before = p.Next
+		if q.OldestFirst {
+			q.After = p.Next
+		} else {
+			q.Before = p.Next
+		}
 	}
 }
 

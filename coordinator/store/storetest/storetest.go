@@ -40,6 +40,10 @@ func Run(t *testing.T, open Open) {
 		"Closed":                  testClosed,
 		"ReadersBesideTheWriter":  testReaders,
 		"CloseBesideReaders":      testCloseBesideReaders,
+		"TimeRanges":              testTimeRanges,
+		"EverySecond":             testEverySecond,
+		"Examined":                testExamined,
+		"RangeBesideTheWriter":    testRangeBesideTheWriter,
 		"ModelSmallJournal":       func(t *testing.T, open Open) { testModel(t, open, 10) },
 		"ModelUnboundedByBatches": func(t *testing.T, open Open) { testModel(t, open, 10_000) },
 	} {
@@ -52,5 +56,6 @@ func RunDurable(t *testing.T, open OpenAt) {
 	t.Run("Reopen", func(t *testing.T) { testReopen(t, open) })
 	t.Run("ReopenEmpty", func(t *testing.T) { testReopenEmpty(t, open) })
 	t.Run("ReopenWithLowerBound", func(t *testing.T) { testLowerBound(t, open) })
+	t.Run("TimeRangesWithReopening", func(t *testing.T) { testTimeRangesReopening(t, open) })
 	t.Run("ModelWithReopening", func(t *testing.T) { testModelReopening(t, open) })
 }

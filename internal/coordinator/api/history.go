@@ -2,10 +2,8 @@ package api
 
 import (
 	"context"
-	"encoding/base64"
-	"errors"
 	"strconv"
-	"strings"
+	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -16,8 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// ListTransitions returns a page of the journal, the newest record first. Records that the
-// caller may not read are omitted.
+// ListTransitions returns a page of the journal. Records that the caller may not read are omitted,
+// so that a page may have fewer records than asked for, or none, and have a next page.
 func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitionsRequest) (*pb.ListTransitionsResponse, error) {
 	q, err := parseQuery(req)
 	if err != nil {
@@ -37,7 +35,7 @@ func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitio
 		}
 	}
 	if page.Next > 0 {
-		resp.NextPageToken = pageToken(page.Next)
+		resp.NextPageToken = wire.TextToken(strconv.FormatUint(page.Next, 10), historyScope(req))
 	}
 	return resp, nil
 }
@@ -46,30 +44,49 @@ func parseQuery(req *pb.ListTransitionsRequest) (store.Query, error) {
 	var v wire.Violations
 	id, err := wire.ParseName(req.GetName())
 	v.Check("name", err)
-	q := store.Query{ID: id, Limit: wire.PageSize(&v, req.GetPageSize())}
-	if req.GetPageToken() != "" {
-		q.Before, err = parsePageToken(req.GetPageToken())
-		v.Check("page_token", err)
+	q := store.Query{ID: id, OldestFirst: req.GetOldestFirst(), Limit: wire.PageSize(&v, req.GetPageSize())}
+	q.From, q.To = historyTime(&v, "from", req.GetFrom()), historyTime(&v, "to", req.GetTo())
+	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
+		v.Add("to", "is %s; allowed: a time after from (%s)", q.To.Format(time.RFC3339Nano), q.From.Format(time.RFC3339Nano))
+	}
+	if next := historyToken(&v, req); q.OldestFirst {
+		q.After = next
+	} else {
+		q.Before = next
 	}
 	return q, v.Err()
 }
 
-// tokenPrefix begins every page token. It contains the version of the token's format.
-const tokenPrefix = "t1:"
-
-func pageToken(before uint64) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(tokenPrefix + strconv.FormatUint(before, 10)))
+// historyTime returns the time of a field. It returns the zero time if the field is absent.
+func historyTime(v *wire.Violations, field string, t *timestamppb.Timestamp) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	if err := t.CheckValid(); err != nil || t.GetSeconds() < 0 {
+		v.Add(field, "is %d s and %d ns after 1970; allowed: a time in the years 1970 to 9999", t.GetSeconds(), t.GetNanos())
+		return time.Time{}
+	}
+	return t.AsTime()
 }
 
-func parsePageToken(token string) (uint64, error) {
-	b, err := base64.RawURLEncoding.DecodeString(token)
-	n, ours := strings.CutPrefix(string(b), tokenPrefix)
-	if err == nil && ours && len(token) <= wire.MaxToken {
-		if before, err := strconv.ParseUint(n, 10, 64); err == nil && before > 0 {
-			return before, nil
-		}
+// historyScope returns a digest of the fields that must be the same for all pages.
+func historyScope(req *pb.ListTransitionsRequest) uint32 {
+	return wire.PageScope(&pb.ListTransitionsRequest{
+		Name: req.GetName(), From: req.GetFrom(), To: req.GetTo(), OldestFirst: req.GetOldestFirst(),
+	})
+}
+
+// historyToken returns the number of the record after which the page begins, or 0 for the first page.
+func historyToken(v *wire.Violations, req *pb.ListTransitionsRequest) uint64 {
+	text := wire.ParseTextToken(v, req.GetPageToken(), historyScope(req))
+	if text == "" {
+		return 0
 	}
-	return 0, errors.New("is not one that was handed out; allowed: the next_page_token of the page before")
+	next, err := strconv.ParseUint(text, 10, 64)
+	if err != nil || next == 0 {
+		v.Add("page_token", "is not one that was handed out; allowed: the next_page_token of the page before")
+	}
+	return next
 }
 
 // nameOf returns the access.Name of the subject of a transition: an entry, or the scope of an

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/internal/wire"
@@ -169,6 +170,13 @@ func TestListTransitionsRefusesBadFields(t *testing.T) {
 			{"a large size", &q{PageSize: 1001}, "page_size", "is 1001; " + sizes},
 			{"no token", &q{PageToken: "!"}, "page_token", tokens},
 			{"a long token", &q{PageToken: long(129)}, "page_token", tokens},
+			{"no time", &q{From: &timestamppb.Timestamp{Nanos: -1}}, "from", "is 0 s and -1 ns after 1970; allowed: a time in the years 1970 to 9999"},
+			{"a time too early", &q{To: &timestamppb.Timestamp{Seconds: -1}}, "to", "allowed: a time in the years 1970 to 9999"},
+			{"a time too late", &q{From: &timestamppb.Timestamp{Seconds: 1 << 40}}, "from", "allowed: a time in the years 1970 to 9999"},
+			{
+				"no range", &q{From: &timestamppb.Timestamp{Seconds: 60}, To: &timestamppb.Timestamp{Seconds: 60}}, "to",
+				"is 1970-01-01T00:01:00Z; allowed: a time after from (1970-01-01T00:01:00Z)",
+			},
 		}
 	})
 }

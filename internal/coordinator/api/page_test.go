@@ -213,15 +213,16 @@ func TestForeignTokens(t *testing.T) {
 		for _, bad := range []string{journal, resume, "pay/1", "*", entries + "!", base64.StdEncoding.EncodeToString([]byte("p2:pay"))} {
 			wantToken(t, w.send(&pb.ListRequest{PageToken: bad}))
 		}
+		token := func(text string) string { return wire.TextToken(text, historyScope(&pb.ListTransitionsRequest{})) }
 		raw := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
 		for _, bad := range []string{
 			entries, resume, "17", journal + "!", journal[:len(journal)-1] + "!", "!" + journal,
-			raw("t1:"), raw("t1:-1"), raw("t1:x"), raw("t1:0"), raw("t1:18446744073709551616"),
+			raw("t1:"), raw("t1:7"), token("-1"), token("x"), token("0"), token("18446744073709551616"),
 		} {
 			wantToken(t, w.send(&pb.ListTransitionsRequest{PageToken: bad}))
 		}
 		// A token after the last page is no error, and its page is empty.
-		resp, err := w.admin.ListTransitions(t.Context(), &pb.ListTransitionsRequest{PageToken: raw("t1:1")})
+		resp, err := w.admin.ListTransitions(t.Context(), &pb.ListTransitionsRequest{PageToken: token("1")})
 		if err != nil || len(resp.GetTransitions()) != 0 || resp.GetNextPageToken() != "" {
 			t.Errorf("%v, %v", resp, err)
 		}

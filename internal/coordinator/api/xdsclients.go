@@ -2,6 +2,9 @@ package api
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
+	"strconv"
 	"strings"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -38,6 +41,24 @@ func (a adminService) ListXDSClients(ctx context.Context, req *pb.ListXDSClients
 		resp.NextPageToken = pageToken(resp.Clients[limit-1].GetStream())
 	}
 	return resp, nil
+}
+
+// tokenPrefix begins every page token of ListXDSClients. It contains the version of the token's format.
+const tokenPrefix = "t1:"
+
+func pageToken(before uint64) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(tokenPrefix + strconv.FormatUint(before, 10)))
+}
+
+func parsePageToken(token string) (uint64, error) {
+	b, err := base64.RawURLEncoding.DecodeString(token)
+	n, ours := strings.CutPrefix(string(b), tokenPrefix)
+	if err == nil && ours && len(token) <= wire.MaxToken {
+		if before, err := strconv.ParseUint(n, 10, 64); err == nil && before > 0 {
+			return before, nil
+		}
+	}
+	return 0, errors.New("is not one that was handed out; allowed: the next_page_token of the page before")
 }
 
 // ListXDSResources returns a page of the resources to which an xDS client subscribes.
