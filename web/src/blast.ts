@@ -2,7 +2,6 @@
 import { type Entry, Status } from "./entry";
 import type { Edge } from "./layout";
 import type { Mesh } from "./mesh";
-import { servicesOf } from "./rank";
 
 /** A part of the graph of services. */
 export interface Graph {
@@ -19,7 +18,7 @@ export const neighboursOf = (mesh: Mesh, service: string): Graph => {
     names.push(d.service);
     edges.push({ from: d.service, to: service, soft: d.soft });
   }
-  for (const e of servicesOf(mesh)) {
+  for (const e of mesh.services.values()) {
     const d = e.dependencies.find((one) => one.service === service);
     if (d === undefined || e.name === service) continue;
     names.push(e.name);
@@ -43,7 +42,7 @@ export interface Blast extends Graph {
  */
 export const blastOf = (mesh: Mesh, root: string, past: boolean): Blast => {
   const needers = new Map<string, { readonly name: string; readonly soft: boolean }[]>();
-  for (const e of servicesOf(mesh)) {
+  for (const e of mesh.services.values()) {
     for (const d of e.dependencies) needers.set(d.service, [...(needers.get(d.service) ?? []), { name: e.name, soft: d.soft }]);
   }
   const cause = mesh.entries.get(root);
@@ -60,7 +59,7 @@ export const blastOf = (mesh: Mesh, root: string, past: boolean): Blast => {
     }
   }
   // The coordinator names the root of a service whose dependencies may not be visible.
-  for (const e of servicesOf(mesh)) {
+  for (const e of mesh.services.values()) {
     if (potential || e.root !== root || reached.has(e.name)) continue;
     reached.add(e.name);
     edges.push({ from: root, to: e.name, soft: true });
