@@ -8,12 +8,12 @@ import { CommandLine } from "./commandline";
 import { bindings, letterKeys, listenToKeys, setLetterKeys, useKeys } from "./keys";
 import { announcements } from "./announce";
 import { Key } from "./parts";
-import { startPast, step } from "./past";
 import { parseRoute, type View } from "./route";
 import { parseSelector } from "./selector";
 import { Banners, Loading, Missing } from "./states";
 import { hrefOf, now, state } from "./state";
 import { nextTheme, showTheme, theme } from "./theme";
+import { startTravel, step } from "./travel";
 import { canShowPast, needsPast, PastMissing } from "./travelnote";
 import { views } from "./views";
 import { age, inTrouble, look, number } from "./words";
@@ -175,7 +175,7 @@ const showTitle = (): void => {
 
 showTheme();
 state.start();
-startPast();
+startTravel();
 followLinks(new URL(document.baseURI));
 listenToKeys();
 effect(showTitle);
