@@ -28,8 +28,7 @@ const common = {
   absWorkingDir: here,
   logLevel: "warning",
 };
-// app.js has the page Now, rest.js has the other pages, and chunk.js has what both use. With one import
-// of that kind there is one shared file, so its name needs no hash.
+// pages.js is loaded with the first view beside Now, and chunk.js has what app.js and pages.js share.
 await build({ ...common, entryPoints: { app: "src/app.tsx" }, outdir: out, splitting: true, chunkNames: "[name]" });
 await build({ ...common, entryPoints: { worker: "src/worker.ts" }, outdir: out });
 // chart.js is loaded by the first page that draws a chart.

@@ -8,14 +8,14 @@ import { CommandLine } from "./commandline";
 import { bindings, letterKeys, listenToKeys, setLetterKeys, useKeys } from "./keys";
 import { announcements } from "./announce";
 import { Key } from "./parts";
-import { startPast, step } from "./past";
 import { parseRoute, type View } from "./route";
 import { parseSelector } from "./selector";
 import { Banners, Loading, Missing } from "./states";
 import { hrefOf, now, state } from "./state";
 import { nextTheme, showTheme, theme } from "./theme";
+import { startTravel, step } from "./travel";
 import { canShowPast, needsPast, PastMissing } from "./travelnote";
-import { loadRest, views } from "./views";
+import { views } from "./views";
 import { age, inTrouble, look, number } from "./words";
 
 const App = (): JSX.Element => {
@@ -175,11 +175,10 @@ const showTitle = (): void => {
 
 showTheme();
 state.start();
-startPast();
+startTravel();
 followLinks(new URL(document.baseURI));
 listenToKeys();
 effect(showTitle);
 const root = document.getElementById("app")!;
 root.textContent = "";
 render(<App />, root);
-void loadRest();

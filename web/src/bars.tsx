@@ -71,8 +71,14 @@ export const useRecords = (name: string, from: number, to: number, version: unkn
   return found.value.range === range ? found.value : nothing;
 };
 
-/** Rounds a moment down, so that what depends on it does not change every second. */
-export const minuteOf = (ms: number): number => Math.floor(ms / 60_000) * 60_000;
+const hour = 3_600_000;
+const shortest = 300_000;
+
+/** Rounds a moment up, so that what depends on it does not change every second. */
+export const soon = (ms: number): number => Math.ceil(ms / 5000) * 5000;
+
+/** The beginning of a range of at most an hour, and not much longer than the history. */
+export const recentStart = (to: number, oldest: number): number => to - Math.min(hour, Math.max(shortest, to - oldest));
 
 interface TimelineProps {
   readonly names: readonly string[];

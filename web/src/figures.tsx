@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import type * as charts from "./chart";
 import { inMilliseconds } from "./checks";
 import { durationOf } from "./duration";
-import type { MetricsJson } from "./gen/meshhealth/v1/health_pb";
+import type { CheckRequestJson, CheckResponseJson, MetricsJson } from "./gen/meshhealth/v1/health_pb";
 import { Outside } from "./parts";
 import { state } from "./state";
 import { number } from "./words";
@@ -38,15 +38,19 @@ export const Figures = ({ name }: { name: string }): JSX.Element => {
       },
       () => (failed.value = "The chart could not be loaded."),
     );
-    const end = state.watchNames([name], every, (figures) => {
-      const m = figures.at(-1)?.metrics;
-      if (m === undefined) return;
+    const take = (m: MetricsJson | undefined): void => {
+      if (m === undefined || gone) return;
       latest.value = m;
       add(points, state.clock.peek() / 1000, m);
       show();
-    });
+    };
+    // The stream sends figures when they change; the call gives the present ones.
+    const stop = new AbortController();
+    state.call<CheckRequestJson, CheckResponseJson>("HealthService/Check", { service: name }, stop.signal).then((r) => take(r.health?.metrics), () => undefined);
+    const end = state.watchNames([name], every, (figures) => take(figures.at(-1)?.metrics));
     return () => {
       gone = true;
+      stop.abort();
       end();
       chart?.destroy();
     };

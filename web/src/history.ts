@@ -40,7 +40,7 @@ export const pastOf = (live: Mesh, records: readonly Transition[], at: number, o
   mesh.revision = live.revision;
   keepPresent(entries, gaps.length > 0);
   count(entries);
-  for (const e of entries.values()) add(mesh, e);
+  for (const e of entries.values()) mesh.add(e);
   let unsure = 0;
   for (const e of entries.values()) if (e.unconfirmed) unsure++;
   return { mesh, at, known: true, unsure, gaps };
@@ -161,14 +161,6 @@ const count = (entries: Map<string, Entry>): void => {
     const e = entries.get(name);
     if (e !== undefined) entries.set(name, { ...e, counts: c });
   }
-};
-
-const add = (mesh: Mesh, e: Entry): void => {
-  mesh.entries.set(e.name, e);
-  if (e.kind !== "instance") return;
-  const names = mesh.instancesOf.get(e.service);
-  if (names === undefined) mesh.instancesOf.set(e.service, new Set([e.name]));
-  else names.add(e.name);
 };
 
 /** One name that differs between two moments. `before` or `after` is undefined if it did not exist then. */

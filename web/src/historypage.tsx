@@ -2,7 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { Axis, minuteOf, type Recorded, useRecords } from "./bars";
+import { Axis, recentStart, type Recorded, soon, useRecords } from "./bars";
 import { commonOf } from "./common";
 import { type Entry, entryOf, Status } from "./entry";
 import { concerns, differences, type Difference } from "./history";
@@ -17,7 +17,7 @@ import { type Bar, type Burst, burstsOf, histogram } from "./timeline";
 import { isChange, type Transition } from "./transition";
 import { age, clockTime, dateTime, number, plural } from "./words";
 
-const ranges: readonly [string, number][] = [["15 minutes", 900_000], ["1 hour", 3_600_000], ["6 hours", 21_600_000], ["24 hours", 86_400_000]];
+const ranges: readonly [string, number][] = [["15 minutes", 900_000], ["up to 1 hour", 3_600_000], ["6 hours", 21_600_000], ["24 hours", 86_400_000]];
 const usual = 3_600_000;
 /** The most records that the page reads for a range. */
 const mostRecords = 20_000;
@@ -29,8 +29,9 @@ export const HistoryPage = (): JSX.Element => {
   const { q, from: first, to: last, selected } = state.route.value;
   const live = useLiveEnd();
   const to = last || live;
-  const from = first > 0 && first < to ? first : to - usual;
-  const recorded = useRecords("", from, last > 0 ? last + 1 : 0, last > 0 ? "" : state.mesh.revision, mostRecords);
+  const chosenFrom = first > 0 && first < to ? first : 0;
+  const recorded = useRecords("", chosenFrom || to - usual, last > 0 ? last + 1 : 0, last > 0 ? "" : state.mesh.revision, mostRecords);
+  const from = chosenFrom || recentStart(to, recorded.oldest);
   const shown = useMemo(() => chosen(recorded.records, q, selected, from, to), [recorded.records, q, selected, from, to]);
   const bursts = useMemo(() => burstsOf(shown, mostBursts), [shown]);
   return (
@@ -39,7 +40,7 @@ export const HistoryPage = (): JSX.Element => {
         <h1>History</h1>
         <p class="lead">{dateTime(from)} to {last > 0 ? dateTime(to) : "now"}, {plural(shown.filter(isChange).length, "change")}</p>
       </header>
-      <Ranges length={to - from} isLive={last === 0} />
+      <Ranges length={to - from} isLive={last === 0} isUsual={first === 0} />
       {selected !== "" && <p>Only about <Name name={selected} />. <button type="button" onClick={() => state.go({ selected: "" }, true)}>show everything</button></p>}
       {recorded.error !== "" && <p role="status"><strong>No history:</strong> <Outside text={recorded.error} /></p>}
       <Known recorded={recorded} from={from} />
@@ -55,7 +56,7 @@ export const HistoryPage = (): JSX.Element => {
 /** The end of a range that ends now, in steps, so that not every second draws everything again. */
 const useLiveEnd = (): number => {
   const { at } = state.route.value;
-  return minuteOf(at > 0 ? Math.max(at, state.connection.value.lastNews) : state.clock.value) + 60_000;
+  return soon(at > 0 ? Math.max(at, state.connection.value.lastNews) : state.clock.value);
 };
 
 const chosen = (records: readonly Transition[], q: string, selected: string, from: number, to: number): readonly Transition[] => {
@@ -71,10 +72,10 @@ const entryFor = (t: Transition): Entry => ({
   status: t.to, cause: t.cause, reason: t.reason, since: t.at, unconfirmed: false, root: "", override: undefined,
 });
 
-const Ranges = ({ length, isLive }: { length: number; isLive: boolean }): JSX.Element => (
+const Ranges = ({ length, isLive, isUsual }: { length: number; isLive: boolean; isUsual: boolean }): JSX.Element => (
   <p class="ranges" role="group" aria-label="Range">
     {ranges.map(([words, ms]) => (
-      <button key={ms} type="button" aria-pressed={isLive && Math.abs(length - ms) < 120_000} onClick={() => state.go({ from: ms === usual ? 0 : minuteOf(state.clock.peek()) + 60_000 - ms, to: 0 }, true)}>{words}</button>
+      <button key={ms} type="button" aria-pressed={isLive && (isUsual ? ms === usual : Math.abs(length - ms) < 120_000)} onClick={() => state.go({ from: ms === usual ? 0 : soon(state.clock.peek()) - ms, to: 0 }, true)}>{words}</button>
     ))}
   </p>
 );
@@ -133,7 +134,7 @@ const Bursts = ({ bursts }: { bursts: readonly Burst[] }): JSX.Element | null =>
       <ol class="bursts">
         {bursts.map((b) => (
           <li key={b.from}>
-            <Moment at={b.from} /> <strong>{plural(b.changes.length, "change")}</strong> in {b.to - b.from < 1000 ? `${((b.to - b.from) / 1000).toFixed(1)} s` : age(b.to - b.from)} <Shares burst={b} />{" "}
+            <Moment at={b.from} /> <strong>{plural(b.changes.length, "change")}</strong> in {b.to - b.from < 1000 ? `${((b.to - b.from) / 1000).toFixed(1)} s` : age(b.to - b.from)}<Shares burst={b} />{" "}
             <button type="button" onClick={() => state.go({ at: b.from - 1 })}>the mesh before</button> <button type="button" onClick={() => state.go({ at: b.to })}>after</button>
           </li>
         ))}
@@ -150,8 +151,8 @@ const Shares = ({ burst }: { burst: Burst }): JSX.Element | null => {
     return commonOf(entries)[0];
   }, [burst]);
   const services = new Set(burst.changes.map((t) => t.service));
-  if (services.size === 1) return <>of <Name name={burst.changes[0]!.service} /></>;
-  if (shared === undefined) return <>of {plural(services.size, "service")}</>;
+  if (services.size === 1) return <> of <Name name={burst.changes[0]!.service} /></>;
+  if (shared === undefined) return <> of {plural(services.size, "service")}</>;
   const filter = `${shared.key}=${quoted(shared.value)}`;
   return <>, {shared.unwell === shared.allUnwell ? "all" : `${shared.unwell} of ${shared.allUnwell} instances`} with <a href={hrefWith({ q: filter })}><Outside text={filter} /></a></>;
 };

@@ -1,19 +1,18 @@
 // The page of one instance.
 import type { JSX } from "preact";
-import { minuteOf, Timeline, useRecords } from "./bars";
+import { recentStart, soon, Timeline, useRecords } from "./bars";
 import { CheckTable } from "./checks";
 import { nameOf, type Entry } from "./entry";
-import { Chain, NextList, Sentences, useExplanation } from "./explanation";
+import { Chain, NextList, useExplanation } from "./explanation";
 import { Figures } from "./figures";
 import { Name, Outside } from "./parts";
 import { RecordTable } from "./records";
-import { Head, NotThere } from "./service";
+import { Head, NotThere, Said } from "./service";
 import { hrefOf, state } from "./state";
 import { VerdictStrip, Witnesses } from "./verdict";
 import { whyOf } from "./words";
 
 const day = 86_400_000;
-const hour = 3_600_000;
 
 export const Instance = (): JSX.Element => {
   void state.pulse.value;
@@ -21,7 +20,7 @@ export const Instance = (): JSX.Element => {
   const name = view.page === "instance" ? nameOf(view.service, view.instance) : "";
   const entry = state.shown.value.entries.get(name);
   const { answer, error } = useExplanation(name);
-  const to = minuteOf(state.clock.value) + 60_000;
+  const to = soon(state.clock.value);
   const recorded = useRecords(name, to - day, 0, state.mesh.entries.get(name)?.since);
   return (
     <article class="page instance-page">
@@ -30,8 +29,8 @@ export const Instance = (): JSX.Element => {
           <Head entry={entry} kind="instance" />
           {at === 0 && error && <p role="status"><strong>No explanation:</strong> <Outside text={error.message} /></p>}
           {at === 0 && answer && <VerdictStrip entry={entry} layers={answer.layers ?? []} />}
-          {at === 0 ? <Sentences texts={answer?.sentences ?? []} /> : <p><Outside text={whyOf(entry)} /></p>}
-          {at === 0 && answer && <Chain links={answer.chain ?? []} />}
+          {at === 0 ? <Said texts={answer?.sentences ?? []} /> : <p><Outside text={whyOf(entry)} /></p>}
+          {at === 0 && answer && <Chain links={(answer.chain?.length ?? 0) > 1 ? answer.chain! : []} />}
           {at === 0 && answer && <NextList next={answer.next ?? []} />}
           {at === 0 && answer && <Witnesses answer={answer} />}
           {at === 0 && <section><h2>Checks</h2><CheckTable entry={entry} /></section>}
@@ -41,7 +40,7 @@ export const Instance = (): JSX.Element => {
       )}
       <section>
         <h2>History</h2>
-        <Timeline names={[name]} recorded={recorded} from={to - hour} to={to} />
+        <Timeline names={[name]} recorded={recorded} from={recentStart(to, recorded.oldest)} to={to} />
         <RecordTable caption="The last 24 hours" records={recorded.records} single empty={recorded.loading ? "The history is being read." : "Nothing was recorded in the last 24 hours."} />
       </section>
     </article>

@@ -56,6 +56,11 @@ export class Mesh {
     return changes;
   }
 
+  /** Adds an entry that comes from no batch, such as one of an earlier moment. */
+  add(e: Entry): void {
+    this.set(e.name, e, []);
+  }
+
   private set(name: string, after: Entry | undefined, changes: Change[]): void {
     const before = this.entries.get(name);
     if (before === undefined && after === undefined) return;

@@ -1,5 +1,4 @@
 // Time travel: reads the history back to the moment of the address, and shows the mesh as of then.
-import { effect, signal, untracked, type ReadonlySignal } from "@preact/signals";
 import { concerns, neighbour, type Past, pastOf } from "./history";
 import { Journal, oldestRecord } from "./journal";
 import type { Mesh } from "./mesh";
@@ -7,73 +6,41 @@ import { callErrorOf } from "./protocol";
 import type { View } from "./route";
 import { state } from "./state";
 import { isChange, type Transition } from "./transition";
-
-/** What is known about the moment that is shown. */
-export interface Travel {
-  readonly at: number;
-  readonly loading: boolean;
-  /** The number of records that have been read. */
-  readonly read: number;
-  /** The moment is not before the oldest record. */
-  readonly known: boolean;
-  /** The time of the oldest record, if it has been read, or 0. */
-  readonly oldest: number;
-  /** The number of entries whose status is not certain. */
-  readonly unsure: number;
-  readonly gaps: readonly Transition[];
-  /** The changes at exactly this moment. */
-  readonly changes: readonly Transition[];
-  readonly error: string;
-}
+import { type Travel, travel, unread } from "./travel";
 
 /** The most records that are read. */
 const maxRecords = 100_000;
 /** How many ms before the moment the records should reach. */
 const marginBefore = 600_000;
 
-const travelling = signal<Travel | undefined>(undefined);
-/** Undefined while the page is live. */
-export const travel: ReadonlySignal<Travel | undefined> = travelling;
-
 /** The live mesh from before the records were read, and the records. */
 let base: { readonly mesh: Mesh; readonly journal: Journal } | undefined;
 let reading: AbortController | undefined;
 
-/** Follows the moment of the address. */
-export const startPast = (): void => {
-  effect(() => {
-    const { at } = state.route.value;
-    // Without the first snapshot there is nothing from which records could be undone.
-    const ready = state.connection.value.state === "live" || state.connection.value.state === "old-build";
-    untracked(() => (at === 0 ? leave() : ready && travelling.peek()?.at !== at && void show(at)));
-  });
-};
-
-const leave = (): void => {
+/** Forgets what was read. */
+export const leave = (): void => {
   reading?.abort();
   reading = base = undefined;
-  if (travelling.peek() === undefined) return;
-  travelling.value = undefined;
-  state.setPast(undefined);
 };
 
-const show = async (at: number): Promise<void> => {
+/** Reads the history back to a moment, and shows the mesh as of then. */
+export const show = async (at: number): Promise<void> => {
   reading?.abort();
   const { signal: stop } = (reading = new AbortController());
   base ??= { mesh: state.mesh.copy(), journal: new Journal({ name: "", from: 0, to: 0 }) };
   const { mesh, journal } = base;
-  const before: Travel = { at, loading: true, read: journal.records.length, known: true, oldest: 0, unsure: 0, gaps: [], changes: [], error: "" };
-  travelling.value = before;
+  const before: Travel = { ...unread(at), read: journal.records.length };
+  travel.value = before;
   try {
-    const past = await readPast(mesh, journal, at, stop, () => (travelling.value = { ...before, read: journal.records.length }));
-    if (stop.aborted) return;
+    const past = await readPast(mesh, journal, at, stop, () => (travel.value = { ...before, read: journal.records.length }));
+    if (stop.aborted || state.route.peek().at !== at) return;
     state.setPast(past.mesh);
-    travelling.value = {
+    travel.value = {
       ...before, loading: false, read: journal.records.length, known: past.known, oldest: past.oldest, unsure: past.unsure, gaps: past.gaps,
       changes: journal.records.filter((t) => t.at === at && isChange(t)),
     };
   } catch (e) {
-    if (!stop.aborted) travelling.value = { ...before, loading: false, known: false, error: callErrorOf(e).message };
+    if (!stop.aborted) travel.value = { ...before, loading: false, known: false, error: callErrorOf(e).message };
   }
 };
 

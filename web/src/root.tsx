@@ -3,10 +3,10 @@ import type { JSX } from "preact";
 import { blastOf, failedAt } from "./blast";
 import { upOf } from "./counts";
 import { type Entry, Status } from "./entry";
-import { Sentences, useExplanation } from "./explanation";
+import { useExplanation } from "./explanation";
 import { Graph } from "./graph";
 import { Moment, Name, Outside, StatusWord } from "./parts";
-import { Head, NotThere } from "./service";
+import { Head, NotThere, Said } from "./service";
 import { hrefOf, state } from "./state";
 import { age, plural, whyOf } from "./words";
 
@@ -25,7 +25,7 @@ export const RootPage = (): JSX.Element => {
   return (
     <article class="page root-page">
       <Head entry={entry} kind={b.potential ? "service" : "root"} />
-      {at === 0 ? <Sentences texts={(answer?.sentences ?? []).slice(0, 3)} /> : <p><Outside text={whyOf(entry)} /></p>}
+      {at === 0 ? <Said texts={answer?.sentences ?? []} /> : <p><Outside text={whyOf(entry)} /></p>}
       <p>
         {others === 0 ? (b.potential ? "No service needs it." : "No other service fails because of it.")
           : b.potential ? `It is well. ${plural(others, "service")} would be affected if it failed, because they need it.`

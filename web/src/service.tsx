@@ -1,6 +1,6 @@
 // The page of one service.
 import type { JSX } from "preact";
-import { minuteOf, Timeline, useRecords } from "./bars";
+import { recentStart, soon, Timeline, useRecords } from "./bars";
 import { neighboursOf } from "./blast";
 import { CheckSummary } from "./checks";
 import { totalOf, upOf } from "./counts";
@@ -13,7 +13,7 @@ import { parseSelector } from "./selector";
 import { hrefOf, hrefWith, state } from "./state";
 import { NoMatch } from "./states";
 import { EntryTable } from "./table";
-import { plural, whyOf } from "./words";
+import { age, plural, whyOf } from "./words";
 
 const hour = 3_600_000;
 /** So many instances have a bar of their own. */
@@ -26,9 +26,10 @@ export const Service = (): JSX.Element => {
   const mesh = state.shown.value;
   const entry = mesh.entries.get(name);
   const explained = useExplanation(name);
-  const to = minuteOf(state.clock.value) + 60_000;
+  const to = soon(state.clock.value);
   const recorded = useRecords(name, to - hour, 0, state.mesh.entries.get(name)?.revision);
   if (entry === undefined) return <NotThere name={name} />;
+  const start = recentStart(to, recorded.oldest);
   const { matches } = parseSelector(q);
   const all = [...(mesh.instancesOf.get(name) ?? [])].map((n) => mesh.entries.get(n)!);
   const instances = all.filter(matches).sort(worseFirst);
@@ -37,7 +38,7 @@ export const Service = (): JSX.Element => {
     <article class="page service-page">
       <Head entry={entry} kind="service" />
       {at === 0 && explained.error && <p role="status"><strong>No explanation:</strong> <Outside text={explained.error.message} /></p>}
-      {at === 0 ? <Sentences texts={(explained.answer?.sentences ?? []).slice(0, 6)} /> : <Outside text={whyOf(entry)} />}
+      {at === 0 ? <Said texts={explained.answer?.sentences ?? []} /> : <p><Outside text={whyOf(entry)} /></p>}
       <dl class="facts">
         <dt>instances</dt><dd>{upOf(entry)} routable{counted(entry)}</dd>
         {(explained.answer?.evidence ?? []).filter((e) => at === 0 && e.source === "rule").map((e, i) => <><dt>{i === 0 ? "rule" : ""}</dt><dd><Outside text={e.text ?? ""} /></dd></>)}
@@ -50,8 +51,8 @@ export const Service = (): JSX.Element => {
         {instances.length === 0 && all.length > 0 ? <NoMatch hidden={all.length} /> : <EntryTable caption={`${plural(instances.length, "instance")}, the worst first`} names={instances.map((e) => e.name)} selected={selected} />}
       </section>
       <section>
-        <h2>The last hour</h2>
-        <Timeline names={[name, ...instances.slice(0, mostBars).map((e) => e.name)]} recorded={recorded} from={to - hour} to={to} />
+        <h2>The last {age(to - start)}</h2>
+        <Timeline names={[name, ...instances.slice(0, mostBars).map((e) => e.name)]} recorded={recorded} from={start} to={to} />
       </section>
       <section>
         <h2>Neighbours</h2>
@@ -80,6 +81,14 @@ export const Head = ({ entry, kind }: { entry: Entry; kind: string }): JSX.Eleme
     <h1><Outside text={entry.name} /></h1>
     <p class="lead"><StatusWord entry={entry} /> {entry.since > 0 ? <>for <Age since={entry.since} /></> : <span class="hint">since when is not known</span>}</p>
   </header>
+);
+
+/** The first sentences of an explanation, and the others on demand. */
+export const Said = ({ texts }: { texts: readonly string[] }): JSX.Element => (
+  <div class="said">
+    <Sentences texts={texts.slice(0, 2)} />
+    {texts.length > 2 && <details><summary>{plural(texts.length - 2, "more sentence")}</summary><Sentences texts={texts.slice(2)} /></details>}
+  </div>
 );
 
 /** The address names an entry that does not exist at the moment that is shown. */

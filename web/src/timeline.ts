@@ -1,5 +1,5 @@
 // Where the records of the history stand on an axis of time. Everything here is pure.
-import { type Entry, Status } from "./entry";
+import { type Entry, meshName, Status } from "./entry";
 import { type Transition, isChange } from "./transition";
 
 /** A part of the axis in which a name has one status. Times are milliseconds. */
@@ -49,7 +49,7 @@ export const segmentsOf = (records: readonly Transition[], now: Entry | undefine
     }
     close(t.at);
     if (end <= from) break;
-    status = t.from;
+    status = begins(t) ? undefined : t.from;
     began = 0;
     torn = false;
   }
@@ -57,13 +57,16 @@ export const segmentsOf = (records: readonly Transition[], now: Entry | undefine
     close(began);
     status = undefined;
   }
-  if (oldest > from && oldest < end) {
+  if (oldest > from) {
     close(oldest);
     status = undefined;
   }
   close(from);
   return found.reverse();
 };
+
+/** The first record of an aggregate leads from UNKNOWN to STARTING. */
+const begins = (t: Transition): boolean => t.from === Status.Unknown && t.to === Status.Starting && (t.instance === "" || t.service === meshName);
 
 /** One bar of a histogram. */
 export interface Bar {
@@ -108,7 +111,7 @@ export const burstsOf = (records: readonly Transition[], most: number): Burst[] 
     current = [];
   };
   for (const t of records) {
-    if (!isChange(t) || t.instance === "" || t.service === "*") continue;
+    if (!isChange(t) || t.instance === "" || t.service === meshName) continue;
     if (current.length > 0 && current[current.length - 1]!.at - t.at > burstPause) end();
     current.push(t);
   }

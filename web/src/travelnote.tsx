@@ -1,8 +1,8 @@
 // What a person must know about a view of an earlier moment.
 import type { JSX } from "preact";
 import { Key, Name, Outside } from "./parts";
-import { step, travel } from "./past";
 import { state } from "./state";
+import { step, travel } from "./travel";
 import { age, dateTime, look, number, plural } from "./words";
 
 /** The moment that is shown, how certain it is, and the way back. */

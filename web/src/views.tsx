@@ -2,46 +2,37 @@
 import { signal } from "@preact/signals";
 import type { ComponentType, JSX } from "preact";
 import { Now } from "./now";
+import type * as pages from "./pages";
 import type { View } from "./route";
-import { Loading } from "./states";
 
-type Rest = typeof import("./rest");
-
-/** The module of the pages beside Now, once it is loaded. */
-const rest = signal<Rest | undefined>(undefined);
+const loaded = signal<typeof pages | undefined>(undefined);
 const failed = signal(false);
+let begun = false;
 
-/** Loads the pages beside Now. It is safe to call it again. */
-export const loadRest = async (): Promise<void> => {
-  if (rest.peek() !== undefined) return;
-  failed.value = false;
-  try {
-    rest.value = await import("./rest");
-  } catch {
-    failed.value = true;
-  }
+const load = (): void => {
+  if (begun) return;
+  begun = true;
+  import("./pages").then((m) => (loaded.value = m), () => (failed.value = true));
 };
 
-const later = (page: keyof Rest): ComponentType => () => {
-  const Page = rest.value?.[page];
-  if (Page !== undefined) return <Page />;
-  return failed.value ? <NotLoaded /> : <Loading />;
-};
-
-const NotLoaded = (): JSX.Element => (
-  <section class="empty" role="alert">
-    <h1>This part of the page could not be loaded</h1>
-    <p>The coordinator does not answer, or was updated. <button type="button" onClick={() => void loadRest()}>try again</button></p>
-  </section>
-);
+/** A view that is loaded when it is first shown. */
+const later = (pick: (m: typeof pages) => ComponentType): ComponentType =>
+  function Later(): JSX.Element {
+    load();
+    const m = loaded.value;
+    if (failed.value) return <p role="status">A part of the page could not be loaded. <button type="button" onClick={() => location.reload()}>reload the page</button></p>;
+    if (m === undefined) return <p class="loading" aria-busy="true">The view is loading.</p>;
+    const Picked = pick(m);
+    return <Picked />;
+  };
 
 /** The views by the page of their address. A view reads `state.route` itself. */
 export const views: { readonly [page in View["page"]]?: ComponentType } = {
   now: Now,
-  service: later("service"),
-  instance: later("instance"),
-  root: later("root"),
-  history: later("history"),
-  maintenance: later("maintenance"),
-  coordinator: later("coordinator"),
+  service: later((m) => m.Service),
+  instance: later((m) => m.Instance),
+  root: later((m) => m.RootPage),
+  history: later((m) => m.HistoryPage),
+  maintenance: later((m) => m.Maintenance),
+  coordinator: later((m) => m.CoordinatorPage),
 };

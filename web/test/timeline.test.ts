@@ -46,6 +46,13 @@ test("a removed name ends with its removal", () => {
   assert.equal(text(segmentsOf([again, removal], now("STATUS_SERVING", 60), 10_000, 100_000, 0)), "10-40:6 40-60:5 60-100:1");
 });
 
+test("an aggregate did not exist before its first record", () => {
+  const first = record(40, { instance: "", from: "STATUS_UNKNOWN", to: "STATUS_STARTING" });
+  const next = record(50, { instance: "", from: "STATUS_STARTING", to: "STATUS_SERVING" });
+  assert.equal(text(segmentsOf([next, first], now("STATUS_SERVING", 50), 10_000, 100_000, 1)), "10-40:- 40-50:5 50-100:1");
+  assert.equal(text(segmentsOf([next, first], now("STATUS_SERVING", 50), 10_000, 100_000, 40_000)), "10-40:- 40-50:5 50-100:1");
+});
+
 test("a histogram counts changes and lost records", () => {
   const records = [gap(95, "7"), record(94), record(50), record(10), record(5), record(40, { action: "ACTION_OVERRIDE_SET" })];
   assert.deepEqual(histogram(records, 10_000, 100_000, 3).map((b) => [b.changes, b.lost]), [[1, 0], [1, 0], [1, 7]]);
