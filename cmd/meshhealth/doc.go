@@ -3,6 +3,7 @@
 //	meshhealth coordinator              run a coordinator, on loopback
 //	meshhealth status [NAME...]         print statuses and their reasons
 //	meshhealth watch [NAME...]          print each change
+//	meshhealth doctor [NAME]            check a set-up step by step
 //	meshhealth history [NAME]           print stored transitions, newest first
 //	meshhealth register, deregister     register instances that have no client library
 //	meshhealth demo                     run a coordinator and services whose backends fail
@@ -18,5 +19,5 @@
 // # Concurrency
 //
 // Commands run in the main goroutine. A command waits for each goroutine that it has
-// started, except for readers of stdin and of pipes.
+// started, except for readers of stdin, of keys and of pipes.
 package main
