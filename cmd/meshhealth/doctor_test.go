@@ -25,8 +25,6 @@ import (
 
 	"github.com/meshhealth/meshhealth/coordinator"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
-	"github.com/meshhealth/meshhealth/health"
-	"github.com/meshhealth/meshhealth/internal/explain"
 	"github.com/meshhealth/meshhealth/internal/nettest"
 	"github.com/meshhealth/meshhealth/server"
 )
@@ -43,7 +41,7 @@ func soundFacts() *facts {
 		},
 		locate: codes.NotFound, services: 2,
 		instances: []*pb.Health{in("pay/a", "eu-1", "1", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK)},
-		explained: map[string]*pb.ExplainResponse{"pay/a": {Sentences: []string{"The coordinator follows it at 10.0.0.1:1, by meshhealth-watch."}}},
+		explained: map[string]*pb.ExplainResponse{"pay/a": {Following: &pb.Following{Protocol: "meshhealth-watch"}}},
 	}
 }
 
@@ -73,28 +71,21 @@ func illFacts() *facts {
 	}
 	for i := range 5 {
 		f.instances = append(f.instances, in(fmt.Sprintf("legacy/%d", i), "eu-1", "1", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK))
-		f.explained[fmt.Sprintf("legacy/%d", i)] = explained("The coordinator follows it at 10.0.0.1:1, by grpc-poll: its Watch ended without a message.")
+		f.explained[fmt.Sprintf("legacy/%d", i)] = &pb.ExplainResponse{Following: &pb.Following{Protocol: "grpc-poll", Via: "its Watch ended without a message"}}
 	}
 	doubt := in("mail/a", "eu-1", "1", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_UNCONFIRMED)
 	doubt.Unconfirmed = true
 	forced := in("mail/b", "eu-1", "1", pb.Status_STATUS_DEGRADED, pb.Cause_CAUSE_FORCED)
 	forced.Override = &pb.Override{Author: "ann"}
 	f.instances = append(f.instances, doubt, forced)
-	for name, sentence := range map[string]string{
-		"odd/a": "No status was received from it since it registered; its address is 10.0.0.1:1.",
-		"odd/b": "Another process than the registered one answers at 10.0.0.1:1; its answers do not count.",
-		"odd/c": "The process that answers at 10.0.0.1:1 has not proved that it is the registered one.",
-		"odd/d": "It pushes its status, because the coordinator cannot reach it at 10.0.0.1:1.",
+	for name, following := range map[string]*pb.Following{
+		"odd/a": {Unheard: true}, "odd/b": {Stranger: true}, "odd/c": {Unproved: true}, "odd/d": {Pushed: true, Protocol: "report"},
 	} {
 		f.instances = append(f.instances, in(name, "", "", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK))
-		f.explained[name] = explained(sentence)
+		f.explained[name] = &pb.ExplainResponse{Following: following}
 	}
 	slices.SortStableFunc(f.instances, worseFirst)
 	return f
-}
-
-func explained(sentences ...string) *pb.ExplainResponse {
-	return &pb.ExplainResponse{Sentences: sentences}
 }
 
 // TestDoctorOutput checks what is printed of a sound set-up and of an ill one.
@@ -261,22 +252,19 @@ func topicsInCode(t *testing.T) map[string]bool {
 	return topics
 }
 
-// TestDoctorReadsExplanations checks that the doctor understands what package explain says.
-func TestDoctorReadsExplanations(t *testing.T) {
-	spec := &health.Spec{Address: "10.0.0.1:9000", TTL: 30 * time.Second}
-	for want, s := range map[*ailment]health.State{
-		&unheard:  {Unheard: true},
-		&stranger: {Stranger: true, Source: health.SourceMeshhealth},
-		&unproved: {Unproved: true, Source: health.SourceMeshhealth},
-		&pushes:   {Pushed: true, Source: health.SourcePush},
-		&followed: {Source: health.SourcePoll, Via: "its Watch ended without a message"},
-		nil:       {Source: health.SourceWatch},
+// TestAilments checks which fault the doctor finds in how an instance is followed.
+func TestAilments(t *testing.T) {
+	for want, f := range map[*ailment]*pb.Following{
+		&unheard:  {Unheard: true, Stranger: true},
+		&stranger: {Stranger: true, Protocol: "meshhealth-watch"},
+		&unproved: {Unproved: true, Protocol: "meshhealth-watch"},
+		&pushes:   {Pushed: true, Protocol: "report"},
+		&followed: {Protocol: "grpc-poll", Via: "its Watch ended without a message"},
+		nil:       {Protocol: "grpc-watch"},
 	} {
-		s.ID, s.Spec, s.Status, s.Since = health.ID{Service: "pay", Instance: "a"}, spec, health.Serving, noon
-		sentences := explain.Sentences(&s, &explain.Input{Now: noon, Find: func(health.ID) (health.State, bool) { return health.State{}, false }})
-		got, reason := ailmentOf(in("pay/a", "", "", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK), explained(sentences...))
+		got, reason := ailmentOf(in("pay/a", "", "", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK), &pb.ExplainResponse{Following: f})
 		if got != want || (want == &followed) != (reason == "grpc-poll: its Watch ended without a message") {
-			t.Errorf("%q: %+v, %q, want %+v", sentences, got, reason, want)
+			t.Errorf("%v: %+v, %q, want %+v", f, got, reason, want)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -41,23 +40,6 @@ var (
 	silent     = ailment{"unconfirmed", levelWarning, "the status cannot be confirmed now", "Ask what comes next: meshhealth explain %s"}
 	reportsBad = ailment{"not-well", levelWarning, "the status is bad, as the instance itself says", "Read which check fails: meshhealth explain %s"}
 )
-
-// saying finds a fault in the sentences of an explanation. If the pattern has a group, the group is
-// the reason.
-type saying struct {
-	pattern *regexp.Regexp
-	ailment *ailment
-}
-
-// sayings are in the order in which they are tried. A test compares them with package explain.
-var sayings = []saying{
-	{regexp.MustCompile(`^No status was received from it since it registered`), &unheard},
-	{regexp.MustCompile(`^Another process than the registered one answers`), &stranger},
-	{regexp.MustCompile(`has not proved that it is the registered one`), &unproved},
-	{regexp.MustCompile(`^It pushes its status, because the coordinator cannot reach it`), &pushes},
-	{regexp.MustCompile(`^The coordinator cannot reach it at .*, but its client renews the lease`), &pushes},
-	{regexp.MustCompile(`^The coordinator follows it at [^,]*, by ((?:grpc-poll|grpc-watch): .*)\.$`), &followed},
-}
 
 // group is the instances that have one fault.
 type group struct {
@@ -113,12 +95,18 @@ func (d *doctor) followers() string {
 // ailmentOf returns the fault of an instance, and the reason for it. It returns nil for an instance
 // without a fault. An instance that a person has taken out has none.
 func ailmentOf(h *pb.Health, e *pb.ExplainResponse) (a *ailment, reason string) {
-	for _, s := range sayings {
-		for _, sentence := range e.GetSentences() {
-			if match := s.pattern.FindStringSubmatch(sentence); match != nil {
-				return s.ailment, append(match, "")[1]
-			}
-		}
+	f := e.GetFollowing()
+	switch {
+	case f.GetUnheard():
+		return &unheard, ""
+	case f.GetStranger():
+		return &stranger, ""
+	case f.GetUnproved():
+		return &unproved, ""
+	case f.GetPushed(), f.GetUnreachable():
+		return &pushes, ""
+	case f.GetVia() != "":
+		return &followed, f.GetProtocol() + ": " + f.GetVia()
 	}
 	cause := health.CauseFromWire(int32(h.GetCause()))
 	if a, ok := causeAilments[cause]; ok {

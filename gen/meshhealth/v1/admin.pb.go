@@ -1142,7 +1142,9 @@ type ExplainResponse struct {
 	// 50. Such a change happens if nothing is heard and done before.
 	Next []*NextChange `protobuf:"bytes,6,rep,name=next,proto3" json:"next,omitempty"`
 	// The status without the override. Only valid if there is one: see health.override.
-	Judged        Status `protobuf:"varint,7,opt,name=judged,proto3,enum=meshhealth.v1.Status" json:"judged,omitempty"`
+	Judged Status `protobuf:"varint,7,opt,name=judged,proto3,enum=meshhealth.v1.Status" json:"judged,omitempty"`
+	// How the coordinator gets the status of an instance. Absent for an aggregate.
+	Following     *Following `protobuf:"bytes,8,opt,name=following,proto3" json:"following,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1226,6 +1228,114 @@ func (x *ExplainResponse) GetJudged() Status {
 	return Status_STATUS_UNKNOWN
 }
 
+func (x *ExplainResponse) GetFollowing() *Following {
+	if x != nil {
+		return x.Following
+	}
+	return nil
+}
+
+// Following says how the coordinator gets the status of an instance.
+type Following struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The protocol: meshhealth-watch, grpc-watch, grpc-poll or report. Empty if no status was
+	// received since the start of the coordinator.
+	Protocol string `protobuf:"bytes,1,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// Why no better protocol is used, in words. Empty if there is none.
+	Via string `protobuf:"bytes,2,opt,name=via,proto3" json:"via,omitempty"`
+	// The instance pushes its status, so that the coordinator need not call it.
+	Pushed bool `protobuf:"varint,3,opt,name=pushed,proto3" json:"pushed,omitempty"`
+	// The coordinator cannot reach the instance, although its client renews the lease.
+	Unreachable bool `protobuf:"varint,4,opt,name=unreachable,proto3" json:"unreachable,omitempty"`
+	// No status was received since the instance registered.
+	Unheard bool `protobuf:"varint,5,opt,name=unheard,proto3" json:"unheard,omitempty"`
+	// Another process than the registered one answers at its address.
+	Stranger bool `protobuf:"varint,6,opt,name=stranger,proto3" json:"stranger,omitempty"`
+	// The last answer had no proof that it is from the registered process.
+	Unproved      bool `protobuf:"varint,7,opt,name=unproved,proto3" json:"unproved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Following) Reset() {
+	*x = Following{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Following) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Following) ProtoMessage() {}
+
+func (x *Following) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Following.ProtoReflect.Descriptor instead.
+func (*Following) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Following) GetProtocol() string {
+	if x != nil {
+		return x.Protocol
+	}
+	return ""
+}
+
+func (x *Following) GetVia() string {
+	if x != nil {
+		return x.Via
+	}
+	return ""
+}
+
+func (x *Following) GetPushed() bool {
+	if x != nil {
+		return x.Pushed
+	}
+	return false
+}
+
+func (x *Following) GetUnreachable() bool {
+	if x != nil {
+		return x.Unreachable
+	}
+	return false
+}
+
+func (x *Following) GetUnheard() bool {
+	if x != nil {
+		return x.Unheard
+	}
+	return false
+}
+
+func (x *Following) GetStranger() bool {
+	if x != nil {
+		return x.Stranger
+	}
+	return false
+}
+
+func (x *Following) GetUnproved() bool {
+	if x != nil {
+		return x.Unproved
+	}
+	return false
+}
+
 // Layer is one step in the computation of an instance's status.
 type Layer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1249,7 +1359,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1261,7 +1371,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1274,7 +1384,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Layer) GetName() string {
@@ -1352,7 +1462,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1364,7 +1474,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1377,7 +1487,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Evidence) GetSource() string {
@@ -1453,7 +1563,7 @@ type ChainLink struct {
 
 func (x *ChainLink) Reset() {
 	*x = ChainLink{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1465,7 +1575,7 @@ func (x *ChainLink) String() string {
 func (*ChainLink) ProtoMessage() {}
 
 func (x *ChainLink) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1478,7 +1588,7 @@ func (x *ChainLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainLink.ProtoReflect.Descriptor instead.
 func (*ChainLink) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ChainLink) GetName() string {
@@ -1555,7 +1665,7 @@ type NextChange struct {
 
 func (x *NextChange) Reset() {
 	*x = NextChange{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1677,7 @@ func (x *NextChange) String() string {
 func (*NextChange) ProtoMessage() {}
 
 func (x *NextChange) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1690,7 @@ func (x *NextChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextChange.ProtoReflect.Descriptor instead.
 func (*NextChange) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *NextChange) GetTo() Status {
@@ -1661,7 +1771,7 @@ type ListTransitionsRequest struct {
 
 func (x *ListTransitionsRequest) Reset() {
 	*x = ListTransitionsRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1673,7 +1783,7 @@ func (x *ListTransitionsRequest) String() string {
 func (*ListTransitionsRequest) ProtoMessage() {}
 
 func (x *ListTransitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1686,7 +1796,7 @@ func (x *ListTransitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListTransitionsRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListTransitionsRequest) GetName() string {
@@ -1744,7 +1854,7 @@ type ListTransitionsResponse struct {
 
 func (x *ListTransitionsResponse) Reset() {
 	*x = ListTransitionsResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1866,7 @@ func (x *ListTransitionsResponse) String() string {
 func (*ListTransitionsResponse) ProtoMessage() {}
 
 func (x *ListTransitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1879,7 @@ func (x *ListTransitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListTransitionsResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListTransitionsResponse) GetTransitions() []*Transition {
@@ -1824,7 +1934,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1836,7 +1946,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1849,7 +1959,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Transition) GetService() string {
@@ -1965,7 +2075,7 @@ type SetOverrideRequest struct {
 
 func (x *SetOverrideRequest) Reset() {
 	*x = SetOverrideRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1977,7 +2087,7 @@ func (x *SetOverrideRequest) String() string {
 func (*SetOverrideRequest) ProtoMessage() {}
 
 func (x *SetOverrideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1990,7 +2100,7 @@ func (x *SetOverrideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOverrideRequest.ProtoReflect.Descriptor instead.
 func (*SetOverrideRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SetOverrideRequest) GetName() string {
@@ -2037,7 +2147,7 @@ type SetOverrideResponse struct {
 
 func (x *SetOverrideResponse) Reset() {
 	*x = SetOverrideResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2049,7 +2159,7 @@ func (x *SetOverrideResponse) String() string {
 func (*SetOverrideResponse) ProtoMessage() {}
 
 func (x *SetOverrideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2062,7 +2172,7 @@ func (x *SetOverrideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOverrideResponse.ProtoReflect.Descriptor instead.
 func (*SetOverrideResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 // ClearOverrideRequest names an override.
@@ -2080,7 +2190,7 @@ type ClearOverrideRequest struct {
 
 func (x *ClearOverrideRequest) Reset() {
 	*x = ClearOverrideRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2092,7 +2202,7 @@ func (x *ClearOverrideRequest) String() string {
 func (*ClearOverrideRequest) ProtoMessage() {}
 
 func (x *ClearOverrideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2105,7 +2215,7 @@ func (x *ClearOverrideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearOverrideRequest.ProtoReflect.Descriptor instead.
 func (*ClearOverrideRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ClearOverrideRequest) GetName() string {
@@ -2138,7 +2248,7 @@ type ClearOverrideResponse struct {
 
 func (x *ClearOverrideResponse) Reset() {
 	*x = ClearOverrideResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2150,7 +2260,7 @@ func (x *ClearOverrideResponse) String() string {
 func (*ClearOverrideResponse) ProtoMessage() {}
 
 func (x *ClearOverrideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2163,7 +2273,7 @@ func (x *ClearOverrideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearOverrideResponse.ProtoReflect.Descriptor instead.
 func (*ClearOverrideResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 // ListOverridesRequest is empty.
@@ -2175,7 +2285,7 @@ type ListOverridesRequest struct {
 
 func (x *ListOverridesRequest) Reset() {
 	*x = ListOverridesRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2187,7 +2297,7 @@ func (x *ListOverridesRequest) String() string {
 func (*ListOverridesRequest) ProtoMessage() {}
 
 func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2200,7 +2310,7 @@ func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverridesRequest.ProtoReflect.Descriptor instead.
 func (*ListOverridesRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 // ListOverridesResponse has all overrides.
@@ -2214,7 +2324,7 @@ type ListOverridesResponse struct {
 
 func (x *ListOverridesResponse) Reset() {
 	*x = ListOverridesResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2226,7 +2336,7 @@ func (x *ListOverridesResponse) String() string {
 func (*ListOverridesResponse) ProtoMessage() {}
 
 func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2239,7 +2349,7 @@ func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverridesResponse.ProtoReflect.Descriptor instead.
 func (*ListOverridesResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListOverridesResponse) GetOverrides() []*ForcedScope {
@@ -2263,7 +2373,7 @@ type ForcedScope struct {
 
 func (x *ForcedScope) Reset() {
 	*x = ForcedScope{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2275,7 +2385,7 @@ func (x *ForcedScope) String() string {
 func (*ForcedScope) ProtoMessage() {}
 
 func (x *ForcedScope) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2288,7 +2398,7 @@ func (x *ForcedScope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForcedScope.ProtoReflect.Descriptor instead.
 func (*ForcedScope) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ForcedScope) GetOverride() *Override {
@@ -2314,7 +2424,7 @@ type GetCoordinatorRequest struct {
 
 func (x *GetCoordinatorRequest) Reset() {
 	*x = GetCoordinatorRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2326,7 +2436,7 @@ func (x *GetCoordinatorRequest) String() string {
 func (*GetCoordinatorRequest) ProtoMessage() {}
 
 func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2339,7 +2449,7 @@ func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{28}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 // GetCoordinatorResponse is the state of the coordinator itself.
@@ -2415,7 +2525,7 @@ type GetCoordinatorResponse struct {
 
 func (x *GetCoordinatorResponse) Reset() {
 	*x = GetCoordinatorResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2427,7 +2537,7 @@ func (x *GetCoordinatorResponse) String() string {
 func (*GetCoordinatorResponse) ProtoMessage() {}
 
 func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2440,7 +2550,7 @@ func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorResponse.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{29}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *GetCoordinatorResponse) GetBuild() string {
@@ -2665,7 +2775,7 @@ type Guard struct {
 
 func (x *Guard) Reset() {
 	*x = Guard{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2677,7 +2787,7 @@ func (x *Guard) String() string {
 func (*Guard) ProtoMessage() {}
 
 func (x *Guard) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2690,7 +2800,7 @@ func (x *Guard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guard.ProtoReflect.Descriptor instead.
 func (*Guard) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{30}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Guard) GetZone() string {
@@ -2811,7 +2921,7 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\facknowledged\x18\x05 \x01(\tR\facknowledged\x12\x1a\n" +
 	"\brejected\x18\x06 \x01(\tR\brejected\"$\n" +
 	"\x0eExplainRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\xcf\x02\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x87\x03\n" +
 	"\x0fExplainResponse\x12-\n" +
 	"\x06health\x18\x01 \x01(\v2\x15.meshhealth.v1.HealthR\x06health\x12\x1c\n" +
 	"\tsentences\x18\x02 \x03(\tR\tsentences\x12,\n" +
@@ -2819,7 +2929,16 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\bevidence\x18\x04 \x03(\v2\x17.meshhealth.v1.EvidenceR\bevidence\x12.\n" +
 	"\x05chain\x18\x05 \x03(\v2\x18.meshhealth.v1.ChainLinkR\x05chain\x12-\n" +
 	"\x04next\x18\x06 \x03(\v2\x19.meshhealth.v1.NextChangeR\x04next\x12-\n" +
-	"\x06judged\x18\a \x01(\x0e2\x15.meshhealth.v1.StatusR\x06judged\"\x83\x02\n" +
+	"\x06judged\x18\a \x01(\x0e2\x15.meshhealth.v1.StatusR\x06judged\x126\n" +
+	"\tfollowing\x18\b \x01(\v2\x18.meshhealth.v1.FollowingR\tfollowing\"\xc5\x01\n" +
+	"\tFollowing\x12\x1a\n" +
+	"\bprotocol\x18\x01 \x01(\tR\bprotocol\x12\x10\n" +
+	"\x03via\x18\x02 \x01(\tR\x03via\x12\x16\n" +
+	"\x06pushed\x18\x03 \x01(\bR\x06pushed\x12 \n" +
+	"\vunreachable\x18\x04 \x01(\bR\vunreachable\x12\x18\n" +
+	"\aunheard\x18\x05 \x01(\bR\aunheard\x12\x1a\n" +
+	"\bstranger\x18\x06 \x01(\bR\bstranger\x12\x1a\n" +
+	"\bunproved\x18\a \x01(\bR\bunproved\"\x83\x02\n" +
 	"\x05Layer\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x02in\x18\x02 \x01(\x0e2\x15.meshhealth.v1.StatusR\x02in\x12'\n" +
@@ -2984,7 +3103,7 @@ func file_meshhealth_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_meshhealth_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
 var file_meshhealth_v1_admin_proto_goTypes = []any{
 	(Edge)(0),                        // 0: meshhealth.v1.Edge
 	(Action)(0),                      // 1: meshhealth.v1.Action
@@ -3002,112 +3121,114 @@ var file_meshhealth_v1_admin_proto_goTypes = []any{
 	(*XDSResource)(nil),              // 13: meshhealth.v1.XDSResource
 	(*ExplainRequest)(nil),           // 14: meshhealth.v1.ExplainRequest
 	(*ExplainResponse)(nil),          // 15: meshhealth.v1.ExplainResponse
-	(*Layer)(nil),                    // 16: meshhealth.v1.Layer
-	(*Evidence)(nil),                 // 17: meshhealth.v1.Evidence
-	(*ChainLink)(nil),                // 18: meshhealth.v1.ChainLink
-	(*NextChange)(nil),               // 19: meshhealth.v1.NextChange
-	(*ListTransitionsRequest)(nil),   // 20: meshhealth.v1.ListTransitionsRequest
-	(*ListTransitionsResponse)(nil),  // 21: meshhealth.v1.ListTransitionsResponse
-	(*Transition)(nil),               // 22: meshhealth.v1.Transition
-	(*SetOverrideRequest)(nil),       // 23: meshhealth.v1.SetOverrideRequest
-	(*SetOverrideResponse)(nil),      // 24: meshhealth.v1.SetOverrideResponse
-	(*ClearOverrideRequest)(nil),     // 25: meshhealth.v1.ClearOverrideRequest
-	(*ClearOverrideResponse)(nil),    // 26: meshhealth.v1.ClearOverrideResponse
-	(*ListOverridesRequest)(nil),     // 27: meshhealth.v1.ListOverridesRequest
-	(*ListOverridesResponse)(nil),    // 28: meshhealth.v1.ListOverridesResponse
-	(*ForcedScope)(nil),              // 29: meshhealth.v1.ForcedScope
-	(*GetCoordinatorRequest)(nil),    // 30: meshhealth.v1.GetCoordinatorRequest
-	(*GetCoordinatorResponse)(nil),   // 31: meshhealth.v1.GetCoordinatorResponse
-	(*Guard)(nil),                    // 32: meshhealth.v1.Guard
-	nil,                              // 33: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	nil,                              // 34: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	(*Health)(nil),                   // 35: meshhealth.v1.Health
-	(*timestamppb.Timestamp)(nil),    // 36: google.protobuf.Timestamp
-	(Status)(0),                      // 37: meshhealth.v1.Status
-	(Cause)(0),                       // 38: meshhealth.v1.Cause
-	(*durationpb.Duration)(nil),      // 39: google.protobuf.Duration
-	(*Override)(nil),                 // 40: meshhealth.v1.Override
+	(*Following)(nil),                // 16: meshhealth.v1.Following
+	(*Layer)(nil),                    // 17: meshhealth.v1.Layer
+	(*Evidence)(nil),                 // 18: meshhealth.v1.Evidence
+	(*ChainLink)(nil),                // 19: meshhealth.v1.ChainLink
+	(*NextChange)(nil),               // 20: meshhealth.v1.NextChange
+	(*ListTransitionsRequest)(nil),   // 21: meshhealth.v1.ListTransitionsRequest
+	(*ListTransitionsResponse)(nil),  // 22: meshhealth.v1.ListTransitionsResponse
+	(*Transition)(nil),               // 23: meshhealth.v1.Transition
+	(*SetOverrideRequest)(nil),       // 24: meshhealth.v1.SetOverrideRequest
+	(*SetOverrideResponse)(nil),      // 25: meshhealth.v1.SetOverrideResponse
+	(*ClearOverrideRequest)(nil),     // 26: meshhealth.v1.ClearOverrideRequest
+	(*ClearOverrideResponse)(nil),    // 27: meshhealth.v1.ClearOverrideResponse
+	(*ListOverridesRequest)(nil),     // 28: meshhealth.v1.ListOverridesRequest
+	(*ListOverridesResponse)(nil),    // 29: meshhealth.v1.ListOverridesResponse
+	(*ForcedScope)(nil),              // 30: meshhealth.v1.ForcedScope
+	(*GetCoordinatorRequest)(nil),    // 31: meshhealth.v1.GetCoordinatorRequest
+	(*GetCoordinatorResponse)(nil),   // 32: meshhealth.v1.GetCoordinatorResponse
+	(*Guard)(nil),                    // 33: meshhealth.v1.Guard
+	nil,                              // 34: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	nil,                              // 35: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	(*Health)(nil),                   // 36: meshhealth.v1.Health
+	(*timestamppb.Timestamp)(nil),    // 37: google.protobuf.Timestamp
+	(Status)(0),                      // 38: meshhealth.v1.Status
+	(Cause)(0),                       // 39: meshhealth.v1.Cause
+	(*durationpb.Duration)(nil),      // 40: google.protobuf.Duration
+	(*Override)(nil),                 // 41: meshhealth.v1.Override
 }
 var file_meshhealth_v1_admin_proto_depIdxs = []int32{
 	4,  // 0: meshhealth.v1.ListRoutesResponse.instances:type_name -> meshhealth.v1.RoutedInstance
-	35, // 1: meshhealth.v1.RoutedInstance.health:type_name -> meshhealth.v1.Health
+	36, // 1: meshhealth.v1.RoutedInstance.health:type_name -> meshhealth.v1.Health
 	5,  // 2: meshhealth.v1.RoutedInstance.spillover:type_name -> meshhealth.v1.Placement
 	5,  // 3: meshhealth.v1.RoutedInstance.plain:type_name -> meshhealth.v1.Placement
 	8,  // 4: meshhealth.v1.ListXDSClientsResponse.clients:type_name -> meshhealth.v1.XDSClient
-	36, // 5: meshhealth.v1.XDSClient.since:type_name -> google.protobuf.Timestamp
+	37, // 5: meshhealth.v1.XDSClient.since:type_name -> google.protobuf.Timestamp
 	9,  // 6: meshhealth.v1.XDSClient.subscriptions:type_name -> meshhealth.v1.XDSSubscription
 	10, // 7: meshhealth.v1.XDSClient.rejections:type_name -> meshhealth.v1.XDSRejection
-	36, // 8: meshhealth.v1.XDSRejection.at:type_name -> google.protobuf.Timestamp
+	37, // 8: meshhealth.v1.XDSRejection.at:type_name -> google.protobuf.Timestamp
 	13, // 9: meshhealth.v1.ListXDSResourcesResponse.resources:type_name -> meshhealth.v1.XDSResource
-	35, // 10: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
-	16, // 11: meshhealth.v1.ExplainResponse.layers:type_name -> meshhealth.v1.Layer
-	17, // 12: meshhealth.v1.ExplainResponse.evidence:type_name -> meshhealth.v1.Evidence
-	18, // 13: meshhealth.v1.ExplainResponse.chain:type_name -> meshhealth.v1.ChainLink
-	19, // 14: meshhealth.v1.ExplainResponse.next:type_name -> meshhealth.v1.NextChange
-	37, // 15: meshhealth.v1.ExplainResponse.judged:type_name -> meshhealth.v1.Status
-	37, // 16: meshhealth.v1.Layer.in:type_name -> meshhealth.v1.Status
-	37, // 17: meshhealth.v1.Layer.out:type_name -> meshhealth.v1.Status
-	38, // 18: meshhealth.v1.Layer.cause:type_name -> meshhealth.v1.Cause
-	36, // 19: meshhealth.v1.Layer.since:type_name -> google.protobuf.Timestamp
-	37, // 20: meshhealth.v1.Evidence.status:type_name -> meshhealth.v1.Status
-	38, // 21: meshhealth.v1.Evidence.cause:type_name -> meshhealth.v1.Cause
-	36, // 22: meshhealth.v1.Evidence.at:type_name -> google.protobuf.Timestamp
-	39, // 23: meshhealth.v1.Evidence.age:type_name -> google.protobuf.Duration
-	37, // 24: meshhealth.v1.ChainLink.status:type_name -> meshhealth.v1.Status
-	38, // 25: meshhealth.v1.ChainLink.cause:type_name -> meshhealth.v1.Cause
-	36, // 26: meshhealth.v1.ChainLink.since:type_name -> google.protobuf.Timestamp
-	36, // 27: meshhealth.v1.ChainLink.first_failure:type_name -> google.protobuf.Timestamp
-	0,  // 28: meshhealth.v1.ChainLink.edge:type_name -> meshhealth.v1.Edge
-	37, // 29: meshhealth.v1.NextChange.to:type_name -> meshhealth.v1.Status
-	38, // 30: meshhealth.v1.NextChange.cause:type_name -> meshhealth.v1.Cause
-	36, // 31: meshhealth.v1.NextChange.at:type_name -> google.protobuf.Timestamp
-	39, // 32: meshhealth.v1.NextChange.in:type_name -> google.protobuf.Duration
-	36, // 33: meshhealth.v1.ListTransitionsRequest.from:type_name -> google.protobuf.Timestamp
-	36, // 34: meshhealth.v1.ListTransitionsRequest.to:type_name -> google.protobuf.Timestamp
-	22, // 35: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
-	37, // 36: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
-	37, // 37: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
-	36, // 38: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
-	38, // 39: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
-	36, // 40: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
-	1,  // 41: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
-	37, // 42: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
-	39, // 43: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
-	29, // 44: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
-	40, // 45: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
-	39, // 46: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
-	37, // 47: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
-	33, // 48: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	39, // 49: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
-	32, // 50: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
-	34, // 51: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	39, // 52: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
-	10, // 53: meshhealth.v1.GetCoordinatorResponse.xds_rejections:type_name -> meshhealth.v1.XDSRejection
-	36, // 54: meshhealth.v1.GetCoordinatorResponse.amnesty_until:type_name -> google.protobuf.Timestamp
-	36, // 55: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
-	14, // 56: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
-	20, // 57: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
-	23, // 58: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
-	25, // 59: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
-	27, // 60: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
-	30, // 61: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
-	2,  // 62: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
-	6,  // 63: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
-	11, // 64: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
-	15, // 65: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
-	21, // 66: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
-	24, // 67: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
-	26, // 68: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
-	28, // 69: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
-	31, // 70: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
-	3,  // 71: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
-	7,  // 72: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
-	12, // 73: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
-	65, // [65:74] is the sub-list for method output_type
-	56, // [56:65] is the sub-list for method input_type
-	56, // [56:56] is the sub-list for extension type_name
-	56, // [56:56] is the sub-list for extension extendee
-	0,  // [0:56] is the sub-list for field type_name
+	36, // 10: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
+	17, // 11: meshhealth.v1.ExplainResponse.layers:type_name -> meshhealth.v1.Layer
+	18, // 12: meshhealth.v1.ExplainResponse.evidence:type_name -> meshhealth.v1.Evidence
+	19, // 13: meshhealth.v1.ExplainResponse.chain:type_name -> meshhealth.v1.ChainLink
+	20, // 14: meshhealth.v1.ExplainResponse.next:type_name -> meshhealth.v1.NextChange
+	38, // 15: meshhealth.v1.ExplainResponse.judged:type_name -> meshhealth.v1.Status
+	16, // 16: meshhealth.v1.ExplainResponse.following:type_name -> meshhealth.v1.Following
+	38, // 17: meshhealth.v1.Layer.in:type_name -> meshhealth.v1.Status
+	38, // 18: meshhealth.v1.Layer.out:type_name -> meshhealth.v1.Status
+	39, // 19: meshhealth.v1.Layer.cause:type_name -> meshhealth.v1.Cause
+	37, // 20: meshhealth.v1.Layer.since:type_name -> google.protobuf.Timestamp
+	38, // 21: meshhealth.v1.Evidence.status:type_name -> meshhealth.v1.Status
+	39, // 22: meshhealth.v1.Evidence.cause:type_name -> meshhealth.v1.Cause
+	37, // 23: meshhealth.v1.Evidence.at:type_name -> google.protobuf.Timestamp
+	40, // 24: meshhealth.v1.Evidence.age:type_name -> google.protobuf.Duration
+	38, // 25: meshhealth.v1.ChainLink.status:type_name -> meshhealth.v1.Status
+	39, // 26: meshhealth.v1.ChainLink.cause:type_name -> meshhealth.v1.Cause
+	37, // 27: meshhealth.v1.ChainLink.since:type_name -> google.protobuf.Timestamp
+	37, // 28: meshhealth.v1.ChainLink.first_failure:type_name -> google.protobuf.Timestamp
+	0,  // 29: meshhealth.v1.ChainLink.edge:type_name -> meshhealth.v1.Edge
+	38, // 30: meshhealth.v1.NextChange.to:type_name -> meshhealth.v1.Status
+	39, // 31: meshhealth.v1.NextChange.cause:type_name -> meshhealth.v1.Cause
+	37, // 32: meshhealth.v1.NextChange.at:type_name -> google.protobuf.Timestamp
+	40, // 33: meshhealth.v1.NextChange.in:type_name -> google.protobuf.Duration
+	37, // 34: meshhealth.v1.ListTransitionsRequest.from:type_name -> google.protobuf.Timestamp
+	37, // 35: meshhealth.v1.ListTransitionsRequest.to:type_name -> google.protobuf.Timestamp
+	23, // 36: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
+	38, // 37: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
+	38, // 38: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
+	37, // 39: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
+	39, // 40: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
+	37, // 41: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
+	1,  // 42: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
+	38, // 43: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
+	40, // 44: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
+	30, // 45: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
+	41, // 46: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
+	40, // 47: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
+	38, // 48: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
+	34, // 49: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	40, // 50: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
+	33, // 51: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
+	35, // 52: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	40, // 53: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
+	10, // 54: meshhealth.v1.GetCoordinatorResponse.xds_rejections:type_name -> meshhealth.v1.XDSRejection
+	37, // 55: meshhealth.v1.GetCoordinatorResponse.amnesty_until:type_name -> google.protobuf.Timestamp
+	37, // 56: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
+	14, // 57: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
+	21, // 58: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
+	24, // 59: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
+	26, // 60: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
+	28, // 61: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
+	31, // 62: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
+	2,  // 63: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
+	6,  // 64: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
+	11, // 65: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
+	15, // 66: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
+	22, // 67: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
+	25, // 68: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
+	27, // 69: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
+	29, // 70: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
+	32, // 71: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
+	3,  // 72: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
+	7,  // 73: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
+	12, // 74: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
+	66, // [66:75] is the sub-list for method output_type
+	57, // [57:66] is the sub-list for method input_type
+	57, // [57:57] is the sub-list for extension type_name
+	57, // [57:57] is the sub-list for extension extendee
+	0,  // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_admin_proto_init() }
@@ -3123,7 +3244,7 @@ func file_meshhealth_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_admin_proto_rawDesc), len(file_meshhealth_v1_admin_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   33,
+			NumMessages:   34,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

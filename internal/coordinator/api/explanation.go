@@ -14,7 +14,7 @@ import (
 
 // explainResponse converts an explanation of the state s. Ages are counted up to now.
 func explainResponse(s *health.State, now time.Time, e *explain.Explanation) *pb.ExplainResponse {
-	resp := &pb.ExplainResponse{Health: wire.Health(s, now, true)}
+	resp := &pb.ExplainResponse{Health: wire.Health(s, now, true), Following: followingOf(s)}
 	if s.Override != nil {
 		resp.Judged = wire.Status(s.Judged)
 	}
@@ -83,4 +83,19 @@ func stampOf(t time.Time) *timestamppb.Timestamp {
 		return nil
 	}
 	return timestamppb.New(t)
+}
+
+// followingOf says how the coordinator gets the status of an instance. It returns nil for an aggregate.
+func followingOf(s *health.State) *pb.Following {
+	if s.Spec == nil {
+		return nil
+	}
+	f := &pb.Following{
+		Via: wire.CleanTo(s.Via, wire.MaxText), Pushed: s.Pushed, Unreachable: s.Unreachable,
+		Unheard: s.Unheard, Stranger: s.Stranger, Unproved: s.Unproved,
+	}
+	if s.Source != health.SourceNone {
+		f.Protocol = s.Source.String()
+	}
+	return f
 }

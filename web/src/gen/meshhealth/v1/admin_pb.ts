@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meshhealth/v1/admin.proto.
  */
 export const file_meshhealth_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChltZXNoaGVhbHRoL3YxL2FkbWluLnByb3RvEg1tZXNoaGVhbHRoLnYxIksKEUxpc3RSb3V0ZXNSZXF1ZXN0Eg8KB3NlcnZpY2UYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiqQEKEkxpc3RSb3V0ZXNSZXNwb25zZRIwCglpbnN0YW5jZXMYASADKAsyHS5tZXNoaGVhbHRoLnYxLlJvdXRlZEluc3RhbmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIXCg9oZWFsdGh5X3BlcmNlbnQYAyABKA0SDwoHY291bnRlZBgEIAEoDRIQCghyb3V0YWJsZRgFIAEoDRIMCgRoZWxkGAYgASgNIpoBCg5Sb3V0ZWRJbnN0YW5jZRIlCgZoZWFsdGgYASABKAsyFS5tZXNoaGVhbHRoLnYxLkhlYWx0aBIrCglzcGlsbG92ZXIYAiABKAsyGC5tZXNoaGVhbHRoLnYxLlBsYWNlbWVudBInCgVwbGFpbhgDIAEoCzIYLm1lc2hoZWFsdGgudjEuUGxhY2VtZW50EgsKA3doeRgEIAEoCSJpCglQbGFjZW1lbnQSDwoHcHJlc2VudBgBIAEoCBIOCgZoZWFsdGgYAiABKAkSEAoIcHJpb3JpdHkYAyABKA0SEAoIc3ViX3pvbmUYBCABKAkSFwoPbG9jYWxpdHlfd2VpZ2h0GAUgASgNIj4KFUxpc3RYRFNDbGllbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJcChZMaXN0WERTQ2xpZW50c1Jlc3BvbnNlEikKB2NsaWVudHMYASADKAsyGC5tZXNoaGVhbHRoLnYxLlhEU0NsaWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkijQIKCVhEU0NsaWVudBIOCgZzdHJlYW0YASABKAQSDAoEbm9kZRgCIAEoCRIPCgdjbHVzdGVyGAMgASgJEhIKCnVzZXJfYWdlbnQYBCABKAkSDAoEcGVlchgFIAEoCRINCgVwbGFpbhgGIAEoCBINCgVkZWx0YRgHIAEoCBIpCgVzaW5jZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoNc3Vic2NyaXB0aW9ucxgJIAMoCzIeLm1lc2hoZWFsdGgudjEuWERTU3Vic2NyaXB0aW9uEi8KCnJlamVjdGlvbnMYCiADKAsyGy5tZXNoaGVhbHRoLnYxLlhEU1JlamVjdGlvbiKBAQoPWERTU3Vic2NyaXB0aW9uEhAKCHR5cGVfdXJsGAEgASgJEhIKCnN1YnNjcmliZWQYAiABKA0SEAoId2lsZGNhcmQYAyABKAgSDgoGYmVoaW5kGAQgASgNEhQKDGFja25vd2xlZGdlZBgFIAEoBBIQCghyZWplY3RlZBgGIAEoBCJ1CgxYRFNSZWplY3Rpb24SEAoIdHlwZV91cmwYASABKAkSDQoFbmFtZXMYAiADKAkSDgoGcmVhc29uGAMgASgJEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRub2RlGAUgASgJImMKF0xpc3RYRFNSZXNvdXJjZXNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLYmVoaW5kX29ubHkYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYgoYTGlzdFhEU1Jlc291cmNlc1Jlc3BvbnNlEi0KCXJlc291cmNlcxgBIAMoCzIaLm1lc2hoZWFsdGgudjEuWERTUmVzb3VyY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInQKC1hEU1Jlc291cmNlEhAKCHR5cGVfdXJsGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY3VycmVudBgDIAEoCRIMCgRzZW50GAQgASgJEhQKDGFja25vd2xlZGdlZBgFIAEoCRIQCghyZWplY3RlZBgGIAEoCSIeCg5FeHBsYWluUmVxdWVzdBIMCgRuYW1lGAEgASgJIpUCCg9FeHBsYWluUmVzcG9uc2USJQoGaGVhbHRoGAEgASgLMhUubWVzaGhlYWx0aC52MS5IZWFsdGgSEQoJc2VudGVuY2VzGAIgAygJEiQKBmxheWVycxgDIAMoCzIULm1lc2hoZWFsdGgudjEuTGF5ZXISKQoIZXZpZGVuY2UYBCADKAsyFy5tZXNoaGVhbHRoLnYxLkV2aWRlbmNlEicKBWNoYWluGAUgAygLMhgubWVzaGhlYWx0aC52MS5DaGFpbkxpbmsSJwoEbmV4dBgGIAMoCzIZLm1lc2hoZWFsdGgudjEuTmV4dENoYW5nZRIlCgZqdWRnZWQYByABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cyLRAQoFTGF5ZXISDAoEbmFtZRgBIAEoCRIhCgJpbhgCIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiIKA291dBgDIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiMKBWNhdXNlGAQgASgOMhQubWVzaGhlYWx0aC52MS5DYXVzZRITCgt1bmNvbmZpcm1lZBgFIAEoCBIpCgVzaW5jZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAcgASgJItMBCghFdmlkZW5jZRIOCgZzb3VyY2UYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIwoFY2F1c2UYAyABKA4yFC5tZXNoaGVhbHRoLnYxLkNhdXNlEgwKBHRleHQYBCABKAkSJgoCYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKA2FnZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVjb3VudBgHIAEoDSL2AQoJQ2hhaW5MaW5rEgwKBG5hbWUYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIwoFY2F1c2UYAyABKA4yFC5tZXNoaGVhbHRoLnYxLkNhdXNlEg4KBnJlYXNvbhgEIAEoCRIpCgVzaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNZmlyc3RfZmFpbHVyZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoEZWRnZRgHIAEoDjITLm1lc2hoZWFsdGgudjEuRWRnZSLQAQoKTmV4dENoYW5nZRIhCgJ0bxgBIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiMKBWNhdXNlGAIgASgOMhQubWVzaGhlYWx0aC52MS5DYXVzZRImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoCaW4YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SCgoCaWYYBSABKAkSDgoGdW5sZXNzGAYgASgJEg8KB3JlbW92ZWQYByABKAgitQEKFkxpc3RUcmFuc2l0aW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIoCgRmcm9tGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgJ0bxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMb2xkZXN0X2ZpcnN0GAYgASgIImIKF0xpc3RUcmFuc2l0aW9uc1Jlc3BvbnNlEi4KC3RyYW5zaXRpb25zGAEgAygLMhkubWVzaGhlYWx0aC52MS5UcmFuc2l0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLoAgoKVHJhbnNpdGlvbhIPCgdzZXJ2aWNlGAEgASgJEhAKCGluc3RhbmNlGAIgASgJEiMKBGZyb20YAyABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIhCgJ0bxgEIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiYKAmF0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgVjYXVzZRgGIAEoDjIULm1lc2hoZWFsdGgudjEuQ2F1c2USDgoGcmVhc29uGAcgASgJEjEKDWZpcnN0X2ZhaWx1cmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGxvc3QYCSABKAQSDwoHcmVtb3ZlZBgKIAEoCBIlCgZhY3Rpb24YCyABKA4yFS5tZXNoaGVhbHRoLnYxLkFjdGlvbhIKCgJieRgMIAEoCRINCgVzY29wZRgNIAEoCSKRAQoSU2V0T3ZlcnJpZGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSDgoGYXV0aG9yGAMgASgJEg4KBnJlYXNvbhgEIAEoCRImCgN0dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iFQoTU2V0T3ZlcnJpZGVSZXNwb25zZSJEChRDbGVhck92ZXJyaWRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkiFwoVQ2xlYXJPdmVycmlkZVJlc3BvbnNlIhYKFExpc3RPdmVycmlkZXNSZXF1ZXN0IkYKFUxpc3RPdmVycmlkZXNSZXNwb25zZRItCglvdmVycmlkZXMYASADKAsyGi5tZXNoaGVhbHRoLnYxLkZvcmNlZFNjb3BlIksKC0ZvcmNlZFNjb3BlEikKCG92ZXJyaWRlGAEgASgLMhcubWVzaGhlYWx0aC52MS5PdmVycmlkZRIRCglpbnN0YW5jZXMYAiABKA0iFwoVR2V0Q29vcmRpbmF0b3JSZXF1ZXN0It8HChZHZXRDb29yZGluYXRvclJlc3BvbnNlEg0KBWJ1aWxkGAEgASgJEg0KBWVwb2NoGAIgASgEEhAKCHJldmlzaW9uGAMgASgEEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIlCgZzdGF0dXMYBSABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIOCgZyZWFzb24YBiABKAkSEAoIc2VydmljZXMYByABKA0SEQoJaW5zdGFuY2VzGAggASgNEhAKCHdhdGNoZXJzGAkgASgNEkcKCWZvbGxvd2VycxgKIAMoCzI0Lm1lc2hoZWFsdGgudjEuR2V0Q29vcmRpbmF0b3JSZXNwb25zZS5Gb2xsb3dlcnNFbnRyeRITCgtzdG9yZV9xdWV1ZRgLIAEoDRISCgpzdG9yZV9sb3N0GAwgASgEEi8KDGZvcmdpdmVuX2FnZRgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVzY29yZRgOIAEoDRIkCgZndWFyZHMYDyADKAsyFC5tZXNoaGVhbHRoLnYxLkd1YXJkEhUKDXBvbGxfY292ZXJhZ2UYECABKAESRQoIYnJlYWtlcnMYESADKAsyMy5tZXNoaGVhbHRoLnYxLkdldENvb3JkaW5hdG9yUmVzcG9uc2UuQnJlYWtlcnNFbnRyeRIUCgxvcGVuX3RhcmdldHMYEiADKAkSEwoLc3RvcmVfZXJyb3IYEyABKAkSEQoJb3ZlcnJpZGVzGBQgASgNEhgKEHVua25vd25fc2VydmljZXMYFSADKAkSGgoSZmxvb2RpbmdfaW5zdGFuY2VzGBYgAygJEjMKEHN0b3JlX2NvbW1pdF9hZ2UYFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLeGRzX3N0cmVhbXMYGCABKA0SEgoKeGRzX2JlaGluZBgZIAEoDRIUCgx4ZHNfcmVqZWN0ZWQYGiABKAQSMwoOeGRzX3JlamVjdGlvbnMYGyADKAsyGy5tZXNoaGVhbHRoLnYxLlhEU1JlamVjdGlvbhIxCg1hbW5lc3R5X3VudGlsGBwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgt1bmNvbmZpcm1lZBgdIAEoDRowCg5Gb2xsb3dlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBGi8KDUJyZWFrZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASJvCgVHdWFyZBIMCgR6b25lGAEgASgJEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVrbm93bhgDIAEoDRIPCgdkb3VidGVkGAQgASgNEg0KBWZhZGVkGAUgASgIKkcKBEVkZ2USEAoMRURHRV9VTktOT1dOEAASDQoJRURHRV9IQVJEEAESDQoJRURHRV9TT0ZUEAISDwoLRURHRV9NRU1CRVIQAyptCgZBY3Rpb24SEgoOQUNUSU9OX1VOS05PV04QABIXChNBQ1RJT05fT1ZFUlJJREVfU0VUEAESGwoXQUNUSU9OX09WRVJSSURFX0NMRUFSRUQQAhIZChVBQ1RJT05fT1ZFUlJJREVfRU5ERUQQAzK+BgoMQWRtaW5TZXJ2aWNlEkgKB0V4cGxhaW4SHS5tZXNoaGVhbHRoLnYxLkV4cGxhaW5SZXF1ZXN0Gh4ubWVzaGhlYWx0aC52MS5FeHBsYWluUmVzcG9uc2USYAoPTGlzdFRyYW5zaXRpb25zEiUubWVzaGhlYWx0aC52MS5MaXN0VHJhbnNpdGlvbnNSZXF1ZXN0GiYubWVzaGhlYWx0aC52MS5MaXN0VHJhbnNpdGlvbnNSZXNwb25zZRJUCgtTZXRPdmVycmlkZRIhLm1lc2hoZWFsdGgudjEuU2V0T3ZlcnJpZGVSZXF1ZXN0GiIubWVzaGhlYWx0aC52MS5TZXRPdmVycmlkZVJlc3BvbnNlEloKDUNsZWFyT3ZlcnJpZGUSIy5tZXNoaGVhbHRoLnYxLkNsZWFyT3ZlcnJpZGVSZXF1ZXN0GiQubWVzaGhlYWx0aC52MS5DbGVhck92ZXJyaWRlUmVzcG9uc2USWgoNTGlzdE92ZXJyaWRlcxIjLm1lc2hoZWFsdGgudjEuTGlzdE92ZXJyaWRlc1JlcXVlc3QaJC5tZXNoaGVhbHRoLnYxLkxpc3RPdmVycmlkZXNSZXNwb25zZRJdCg5HZXRDb29yZGluYXRvchIkLm1lc2hoZWFsdGgudjEuR2V0Q29vcmRpbmF0b3JSZXF1ZXN0GiUubWVzaGhlYWx0aC52MS5HZXRDb29yZGluYXRvclJlc3BvbnNlElEKCkxpc3RSb3V0ZXMSIC5tZXNoaGVhbHRoLnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiEubWVzaGhlYWx0aC52MS5MaXN0Um91dGVzUmVzcG9uc2USXQoOTGlzdFhEU0NsaWVudHMSJC5tZXNoaGVhbHRoLnYxLkxpc3RYRFNDbGllbnRzUmVxdWVzdBolLm1lc2hoZWFsdGgudjEuTGlzdFhEU0NsaWVudHNSZXNwb25zZRJjChBMaXN0WERTUmVzb3VyY2VzEiYubWVzaGhlYWx0aC52MS5MaXN0WERTUmVzb3VyY2VzUmVxdWVzdBonLm1lc2hoZWFsdGgudjEuTGlzdFhEU1Jlc291cmNlc1Jlc3BvbnNlQkFaP2dpdGh1Yi5jb20vbWVzaGhlYWx0aC9tZXNoaGVhbHRoL2dlbi9tZXNoaGVhbHRoL3YxO21lc2hoZWFsdGh2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_meshhealth_v1_health, file_meshhealth_v1_status]);
+  fileDesc("ChltZXNoaGVhbHRoL3YxL2FkbWluLnByb3RvEg1tZXNoaGVhbHRoLnYxIksKEUxpc3RSb3V0ZXNSZXF1ZXN0Eg8KB3NlcnZpY2UYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiqQEKEkxpc3RSb3V0ZXNSZXNwb25zZRIwCglpbnN0YW5jZXMYASADKAsyHS5tZXNoaGVhbHRoLnYxLlJvdXRlZEluc3RhbmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIXCg9oZWFsdGh5X3BlcmNlbnQYAyABKA0SDwoHY291bnRlZBgEIAEoDRIQCghyb3V0YWJsZRgFIAEoDRIMCgRoZWxkGAYgASgNIpoBCg5Sb3V0ZWRJbnN0YW5jZRIlCgZoZWFsdGgYASABKAsyFS5tZXNoaGVhbHRoLnYxLkhlYWx0aBIrCglzcGlsbG92ZXIYAiABKAsyGC5tZXNoaGVhbHRoLnYxLlBsYWNlbWVudBInCgVwbGFpbhgDIAEoCzIYLm1lc2hoZWFsdGgudjEuUGxhY2VtZW50EgsKA3doeRgEIAEoCSJpCglQbGFjZW1lbnQSDwoHcHJlc2VudBgBIAEoCBIOCgZoZWFsdGgYAiABKAkSEAoIcHJpb3JpdHkYAyABKA0SEAoIc3ViX3pvbmUYBCABKAkSFwoPbG9jYWxpdHlfd2VpZ2h0GAUgASgNIj4KFUxpc3RYRFNDbGllbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJcChZMaXN0WERTQ2xpZW50c1Jlc3BvbnNlEikKB2NsaWVudHMYASADKAsyGC5tZXNoaGVhbHRoLnYxLlhEU0NsaWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkijQIKCVhEU0NsaWVudBIOCgZzdHJlYW0YASABKAQSDAoEbm9kZRgCIAEoCRIPCgdjbHVzdGVyGAMgASgJEhIKCnVzZXJfYWdlbnQYBCABKAkSDAoEcGVlchgFIAEoCRINCgVwbGFpbhgGIAEoCBINCgVkZWx0YRgHIAEoCBIpCgVzaW5jZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoNc3Vic2NyaXB0aW9ucxgJIAMoCzIeLm1lc2hoZWFsdGgudjEuWERTU3Vic2NyaXB0aW9uEi8KCnJlamVjdGlvbnMYCiADKAsyGy5tZXNoaGVhbHRoLnYxLlhEU1JlamVjdGlvbiKBAQoPWERTU3Vic2NyaXB0aW9uEhAKCHR5cGVfdXJsGAEgASgJEhIKCnN1YnNjcmliZWQYAiABKA0SEAoId2lsZGNhcmQYAyABKAgSDgoGYmVoaW5kGAQgASgNEhQKDGFja25vd2xlZGdlZBgFIAEoBBIQCghyZWplY3RlZBgGIAEoBCJ1CgxYRFNSZWplY3Rpb24SEAoIdHlwZV91cmwYASABKAkSDQoFbmFtZXMYAiADKAkSDgoGcmVhc29uGAMgASgJEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRub2RlGAUgASgJImMKF0xpc3RYRFNSZXNvdXJjZXNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLYmVoaW5kX29ubHkYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYgoYTGlzdFhEU1Jlc291cmNlc1Jlc3BvbnNlEi0KCXJlc291cmNlcxgBIAMoCzIaLm1lc2hoZWFsdGgudjEuWERTUmVzb3VyY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInQKC1hEU1Jlc291cmNlEhAKCHR5cGVfdXJsGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY3VycmVudBgDIAEoCRIMCgRzZW50GAQgASgJEhQKDGFja25vd2xlZGdlZBgFIAEoCRIQCghyZWplY3RlZBgGIAEoCSIeCg5FeHBsYWluUmVxdWVzdBIMCgRuYW1lGAEgASgJIsICCg9FeHBsYWluUmVzcG9uc2USJQoGaGVhbHRoGAEgASgLMhUubWVzaGhlYWx0aC52MS5IZWFsdGgSEQoJc2VudGVuY2VzGAIgAygJEiQKBmxheWVycxgDIAMoCzIULm1lc2hoZWFsdGgudjEuTGF5ZXISKQoIZXZpZGVuY2UYBCADKAsyFy5tZXNoaGVhbHRoLnYxLkV2aWRlbmNlEicKBWNoYWluGAUgAygLMhgubWVzaGhlYWx0aC52MS5DaGFpbkxpbmsSJwoEbmV4dBgGIAMoCzIZLm1lc2hoZWFsdGgudjEuTmV4dENoYW5nZRIlCgZqdWRnZWQYByABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIrCglmb2xsb3dpbmcYCCABKAsyGC5tZXNoaGVhbHRoLnYxLkZvbGxvd2luZyKEAQoJRm9sbG93aW5nEhAKCHByb3RvY29sGAEgASgJEgsKA3ZpYRgCIAEoCRIOCgZwdXNoZWQYAyABKAgSEwoLdW5yZWFjaGFibGUYBCABKAgSDwoHdW5oZWFyZBgFIAEoCBIQCghzdHJhbmdlchgGIAEoCBIQCgh1bnByb3ZlZBgHIAEoCCLRAQoFTGF5ZXISDAoEbmFtZRgBIAEoCRIhCgJpbhgCIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiIKA291dBgDIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiMKBWNhdXNlGAQgASgOMhQubWVzaGhlYWx0aC52MS5DYXVzZRITCgt1bmNvbmZpcm1lZBgFIAEoCBIpCgVzaW5jZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAcgASgJItMBCghFdmlkZW5jZRIOCgZzb3VyY2UYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIwoFY2F1c2UYAyABKA4yFC5tZXNoaGVhbHRoLnYxLkNhdXNlEgwKBHRleHQYBCABKAkSJgoCYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKA2FnZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVjb3VudBgHIAEoDSL2AQoJQ2hhaW5MaW5rEgwKBG5hbWUYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIwoFY2F1c2UYAyABKA4yFC5tZXNoaGVhbHRoLnYxLkNhdXNlEg4KBnJlYXNvbhgEIAEoCRIpCgVzaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNZmlyc3RfZmFpbHVyZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoEZWRnZRgHIAEoDjITLm1lc2hoZWFsdGgudjEuRWRnZSLlAQoKTmV4dENoYW5nZRIhCgJ0bxgBIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiMKBWNhdXNlGAIgASgOMhQubWVzaGhlYWx0aC52MS5DYXVzZRImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoCaW4YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SCgoCaWYYBSABKAkSDgoGdW5sZXNzGAYgASgJEg8KB3JlbW92ZWQYByABKAgSEwoLdW5jb25maXJtZWQYCCABKAgitQEKFkxpc3RUcmFuc2l0aW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIoCgRmcm9tGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgJ0bxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMb2xkZXN0X2ZpcnN0GAYgASgIImIKF0xpc3RUcmFuc2l0aW9uc1Jlc3BvbnNlEi4KC3RyYW5zaXRpb25zGAEgAygLMhkubWVzaGhlYWx0aC52MS5UcmFuc2l0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLoAgoKVHJhbnNpdGlvbhIPCgdzZXJ2aWNlGAEgASgJEhAKCGluc3RhbmNlGAIgASgJEiMKBGZyb20YAyABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIhCgJ0bxgEIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiYKAmF0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgVjYXVzZRgGIAEoDjIULm1lc2hoZWFsdGgudjEuQ2F1c2USDgoGcmVhc29uGAcgASgJEjEKDWZpcnN0X2ZhaWx1cmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGxvc3QYCSABKAQSDwoHcmVtb3ZlZBgKIAEoCBIlCgZhY3Rpb24YCyABKA4yFS5tZXNoaGVhbHRoLnYxLkFjdGlvbhIKCgJieRgMIAEoCRINCgVzY29wZRgNIAEoCSKRAQoSU2V0T3ZlcnJpZGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSDgoGYXV0aG9yGAMgASgJEg4KBnJlYXNvbhgEIAEoCRImCgN0dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iFQoTU2V0T3ZlcnJpZGVSZXNwb25zZSJEChRDbGVhck92ZXJyaWRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkiFwoVQ2xlYXJPdmVycmlkZVJlc3BvbnNlIhYKFExpc3RPdmVycmlkZXNSZXF1ZXN0IkYKFUxpc3RPdmVycmlkZXNSZXNwb25zZRItCglvdmVycmlkZXMYASADKAsyGi5tZXNoaGVhbHRoLnYxLkZvcmNlZFNjb3BlIksKC0ZvcmNlZFNjb3BlEikKCG92ZXJyaWRlGAEgASgLMhcubWVzaGhlYWx0aC52MS5PdmVycmlkZRIRCglpbnN0YW5jZXMYAiABKA0iFwoVR2V0Q29vcmRpbmF0b3JSZXF1ZXN0It8HChZHZXRDb29yZGluYXRvclJlc3BvbnNlEg0KBWJ1aWxkGAEgASgJEg0KBWVwb2NoGAIgASgEEhAKCHJldmlzaW9uGAMgASgEEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIlCgZzdGF0dXMYBSABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIOCgZyZWFzb24YBiABKAkSEAoIc2VydmljZXMYByABKA0SEQoJaW5zdGFuY2VzGAggASgNEhAKCHdhdGNoZXJzGAkgASgNEkcKCWZvbGxvd2VycxgKIAMoCzI0Lm1lc2hoZWFsdGgudjEuR2V0Q29vcmRpbmF0b3JSZXNwb25zZS5Gb2xsb3dlcnNFbnRyeRITCgtzdG9yZV9xdWV1ZRgLIAEoDRISCgpzdG9yZV9sb3N0GAwgASgEEi8KDGZvcmdpdmVuX2FnZRgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVzY29yZRgOIAEoDRIkCgZndWFyZHMYDyADKAsyFC5tZXNoaGVhbHRoLnYxLkd1YXJkEhUKDXBvbGxfY292ZXJhZ2UYECABKAESRQoIYnJlYWtlcnMYESADKAsyMy5tZXNoaGVhbHRoLnYxLkdldENvb3JkaW5hdG9yUmVzcG9uc2UuQnJlYWtlcnNFbnRyeRIUCgxvcGVuX3RhcmdldHMYEiADKAkSEwoLc3RvcmVfZXJyb3IYEyABKAkSEQoJb3ZlcnJpZGVzGBQgASgNEhgKEHVua25vd25fc2VydmljZXMYFSADKAkSGgoSZmxvb2RpbmdfaW5zdGFuY2VzGBYgAygJEjMKEHN0b3JlX2NvbW1pdF9hZ2UYFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLeGRzX3N0cmVhbXMYGCABKA0SEgoKeGRzX2JlaGluZBgZIAEoDRIUCgx4ZHNfcmVqZWN0ZWQYGiABKAQSMwoOeGRzX3JlamVjdGlvbnMYGyADKAsyGy5tZXNoaGVhbHRoLnYxLlhEU1JlamVjdGlvbhIxCg1hbW5lc3R5X3VudGlsGBwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgt1bmNvbmZpcm1lZBgdIAEoDRowCg5Gb2xsb3dlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBGi8KDUJyZWFrZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASJvCgVHdWFyZBIMCgR6b25lGAEgASgJEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVrbm93bhgDIAEoDRIPCgdkb3VidGVkGAQgASgNEg0KBWZhZGVkGAUgASgIKkcKBEVkZ2USEAoMRURHRV9VTktOT1dOEAASDQoJRURHRV9IQVJEEAESDQoJRURHRV9TT0ZUEAISDwoLRURHRV9NRU1CRVIQAyptCgZBY3Rpb24SEgoOQUNUSU9OX1VOS05PV04QABIXChNBQ1RJT05fT1ZFUlJJREVfU0VUEAESGwoXQUNUSU9OX09WRVJSSURFX0NMRUFSRUQQAhIZChVBQ1RJT05fT1ZFUlJJREVfRU5ERUQQAzK+BgoMQWRtaW5TZXJ2aWNlEkgKB0V4cGxhaW4SHS5tZXNoaGVhbHRoLnYxLkV4cGxhaW5SZXF1ZXN0Gh4ubWVzaGhlYWx0aC52MS5FeHBsYWluUmVzcG9uc2USYAoPTGlzdFRyYW5zaXRpb25zEiUubWVzaGhlYWx0aC52MS5MaXN0VHJhbnNpdGlvbnNSZXF1ZXN0GiYubWVzaGhlYWx0aC52MS5MaXN0VHJhbnNpdGlvbnNSZXNwb25zZRJUCgtTZXRPdmVycmlkZRIhLm1lc2hoZWFsdGgudjEuU2V0T3ZlcnJpZGVSZXF1ZXN0GiIubWVzaGhlYWx0aC52MS5TZXRPdmVycmlkZVJlc3BvbnNlEloKDUNsZWFyT3ZlcnJpZGUSIy5tZXNoaGVhbHRoLnYxLkNsZWFyT3ZlcnJpZGVSZXF1ZXN0GiQubWVzaGhlYWx0aC52MS5DbGVhck92ZXJyaWRlUmVzcG9uc2USWgoNTGlzdE92ZXJyaWRlcxIjLm1lc2hoZWFsdGgudjEuTGlzdE92ZXJyaWRlc1JlcXVlc3QaJC5tZXNoaGVhbHRoLnYxLkxpc3RPdmVycmlkZXNSZXNwb25zZRJdCg5HZXRDb29yZGluYXRvchIkLm1lc2hoZWFsdGgudjEuR2V0Q29vcmRpbmF0b3JSZXF1ZXN0GiUubWVzaGhlYWx0aC52MS5HZXRDb29yZGluYXRvclJlc3BvbnNlElEKCkxpc3RSb3V0ZXMSIC5tZXNoaGVhbHRoLnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiEubWVzaGhlYWx0aC52MS5MaXN0Um91dGVzUmVzcG9uc2USXQoOTGlzdFhEU0NsaWVudHMSJC5tZXNoaGVhbHRoLnYxLkxpc3RYRFNDbGllbnRzUmVxdWVzdBolLm1lc2hoZWFsdGgudjEuTGlzdFhEU0NsaWVudHNSZXNwb25zZRJjChBMaXN0WERTUmVzb3VyY2VzEiYubWVzaGhlYWx0aC52MS5MaXN0WERTUmVzb3VyY2VzUmVxdWVzdBonLm1lc2hoZWFsdGgudjEuTGlzdFhEU1Jlc291cmNlc1Jlc3BvbnNlQkFaP2dpdGh1Yi5jb20vbWVzaGhlYWx0aC9tZXNoaGVhbHRoL2dlbi9tZXNoaGVhbHRoL3YxO21lc2hoZWFsdGh2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_meshhealth_v1_health, file_meshhealth_v1_status]);
 
 /**
  * ListRoutesRequest names a service.
@@ -1104,32 +1104,42 @@ export type ExplainResponse = Message<"meshhealth.v1.ExplainResponse"> & {
   layers: Layer[];
 
   /**
-   * What the status is based on, the newest first: at most 50.
+   * What the status is based on, the most important first: at most 50. For an aggregate, at most
+   * 20 of these are members.
    *
    * @generated from field: repeated meshhealth.v1.Evidence evidence = 4;
    */
   evidence: Evidence[];
 
   /**
-   * The way from the root of the failure to this name. Empty if the name is not in trouble.
+   * The way from the root of the failure to this name: at most 16 names. Empty if the name is not
+   * in trouble, or if an override forces its status.
    *
    * @generated from field: repeated meshhealth.v1.ChainLink chain = 5;
    */
   chain: ChainLink[];
 
   /**
-   * What may change the status next, the earliest first.
+   * What may change the status next. Changes with a time come first, the earliest first: at most
+   * 50. Such a change happens if nothing is heard and done before.
    *
    * @generated from field: repeated meshhealth.v1.NextChange next = 6;
    */
   next: NextChange[];
 
   /**
-   * The status without the override, if there is one: see health.override.
+   * The status without the override. Only valid if there is one: see health.override.
    *
    * @generated from field: meshhealth.v1.Status judged = 7;
    */
   judged: Status;
+
+  /**
+   * How the coordinator gets the status of an instance. Absent for an aggregate.
+   *
+   * @generated from field: meshhealth.v1.Following following = 8;
+   */
+  following?: Following | undefined;
 };
 
 /**
@@ -1161,32 +1171,42 @@ export type ExplainResponseJson = {
   layers?: LayerJson[];
 
   /**
-   * What the status is based on, the newest first: at most 50.
+   * What the status is based on, the most important first: at most 50. For an aggregate, at most
+   * 20 of these are members.
    *
    * @generated from field: repeated meshhealth.v1.Evidence evidence = 4;
    */
   evidence?: EvidenceJson[];
 
   /**
-   * The way from the root of the failure to this name. Empty if the name is not in trouble.
+   * The way from the root of the failure to this name: at most 16 names. Empty if the name is not
+   * in trouble, or if an override forces its status.
    *
    * @generated from field: repeated meshhealth.v1.ChainLink chain = 5;
    */
   chain?: ChainLinkJson[];
 
   /**
-   * What may change the status next, the earliest first.
+   * What may change the status next. Changes with a time come first, the earliest first: at most
+   * 50. Such a change happens if nothing is heard and done before.
    *
    * @generated from field: repeated meshhealth.v1.NextChange next = 6;
    */
   next?: NextChangeJson[];
 
   /**
-   * The status without the override, if there is one: see health.override.
+   * The status without the override. Only valid if there is one: see health.override.
    *
    * @generated from field: meshhealth.v1.Status judged = 7;
    */
   judged?: StatusJson;
+
+  /**
+   * How the coordinator gets the status of an instance. Absent for an aggregate.
+   *
+   * @generated from field: meshhealth.v1.Following following = 8;
+   */
+  following?: FollowingJson;
 };
 
 /**
@@ -1195,6 +1215,127 @@ export type ExplainResponseJson = {
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse, {jsonType: ExplainResponseJson}> = /*@__PURE__*/
   messageDesc(file_meshhealth_v1_admin, 13);
+
+/**
+ * Following says how the coordinator gets the status of an instance.
+ *
+ * @generated from message meshhealth.v1.Following
+ */
+export type Following = Message<"meshhealth.v1.Following"> & {
+  /**
+   * The protocol: meshhealth-watch, grpc-watch, grpc-poll or report. Empty if no status was
+   * received since the start of the coordinator.
+   *
+   * @generated from field: string protocol = 1;
+   */
+  protocol: string;
+
+  /**
+   * Why no better protocol is used, in words. Empty if there is none.
+   *
+   * @generated from field: string via = 2;
+   */
+  via: string;
+
+  /**
+   * The instance pushes its status, so that the coordinator need not call it.
+   *
+   * @generated from field: bool pushed = 3;
+   */
+  pushed: boolean;
+
+  /**
+   * The coordinator cannot reach the instance, although its client renews the lease.
+   *
+   * @generated from field: bool unreachable = 4;
+   */
+  unreachable: boolean;
+
+  /**
+   * No status was received since the instance registered.
+   *
+   * @generated from field: bool unheard = 5;
+   */
+  unheard: boolean;
+
+  /**
+   * Another process than the registered one answers at its address.
+   *
+   * @generated from field: bool stranger = 6;
+   */
+  stranger: boolean;
+
+  /**
+   * The last answer had no proof that it is from the registered process.
+   *
+   * @generated from field: bool unproved = 7;
+   */
+  unproved: boolean;
+};
+
+/**
+ * Following says how the coordinator gets the status of an instance.
+ *
+ * @generated from message meshhealth.v1.Following
+ */
+export type FollowingJson = {
+  /**
+   * The protocol: meshhealth-watch, grpc-watch, grpc-poll or report. Empty if no status was
+   * received since the start of the coordinator.
+   *
+   * @generated from field: string protocol = 1;
+   */
+  protocol?: string;
+
+  /**
+   * Why no better protocol is used, in words. Empty if there is none.
+   *
+   * @generated from field: string via = 2;
+   */
+  via?: string;
+
+  /**
+   * The instance pushes its status, so that the coordinator need not call it.
+   *
+   * @generated from field: bool pushed = 3;
+   */
+  pushed?: boolean;
+
+  /**
+   * The coordinator cannot reach the instance, although its client renews the lease.
+   *
+   * @generated from field: bool unreachable = 4;
+   */
+  unreachable?: boolean;
+
+  /**
+   * No status was received since the instance registered.
+   *
+   * @generated from field: bool unheard = 5;
+   */
+  unheard?: boolean;
+
+  /**
+   * Another process than the registered one answers at its address.
+   *
+   * @generated from field: bool stranger = 6;
+   */
+  stranger?: boolean;
+
+  /**
+   * The last answer had no proof that it is from the registered process.
+   *
+   * @generated from field: bool unproved = 7;
+   */
+  unproved?: boolean;
+};
+
+/**
+ * Describes the message meshhealth.v1.Following.
+ * Use `create(FollowingSchema)` to create a new message.
+ */
+export const FollowingSchema: GenMessage<Following, {jsonType: FollowingJson}> = /*@__PURE__*/
+  messageDesc(file_meshhealth_v1_admin, 14);
 
 /**
  * Layer is one step in the computation of an instance's status.
@@ -1313,7 +1454,7 @@ export type LayerJson = {
  * Use `create(LayerSchema)` to create a new message.
  */
 export const LayerSchema: GenMessage<Layer, {jsonType: LayerJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 14);
+  messageDesc(file_meshhealth_v1_admin, 15);
 
 /**
  * Evidence is one fact on which a status is based.
@@ -1322,14 +1463,16 @@ export const LayerSchema: GenMessage<Layer, {jsonType: LayerJson}> = /*@__PURE__
  */
 export type Evidence = Message<"meshhealth.v1.Evidence"> & {
   /**
-   * Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, or the name of a member.
+   * Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `rule`,
+   * `dependency NAME`, or the name of a member.
    *
    * @generated from field: string source = 1;
    */
   source: string;
 
   /**
-   * The status that it stands for.
+   * The status that it stands for. STATUS_UNKNOWN without a cause means that it says nothing about
+   * the health.
    *
    * @generated from field: meshhealth.v1.Status status = 2;
    */
@@ -1350,21 +1493,22 @@ export type Evidence = Message<"meshhealth.v1.Evidence"> & {
   text: string;
 
   /**
-   * When it was received.
+   * When it was received. For a member or a dependency, since when it has the status. Absent if
+   * the fact has no time.
    *
    * @generated from field: google.protobuf.Timestamp at = 5;
    */
   at?: Timestamp | undefined;
 
   /**
-   * The time since it was received.
+   * The time since then.
    *
    * @generated from field: google.protobuf.Duration age = 6;
    */
   age?: Duration | undefined;
 
   /**
-   * How often it was received in a row.
+   * How often it was received in a row. 0 if that does not apply.
    *
    * @generated from field: uint32 count = 7;
    */
@@ -1378,14 +1522,16 @@ export type Evidence = Message<"meshhealth.v1.Evidence"> & {
  */
 export type EvidenceJson = {
   /**
-   * Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, or the name of a member.
+   * Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `rule`,
+   * `dependency NAME`, or the name of a member.
    *
    * @generated from field: string source = 1;
    */
   source?: string;
 
   /**
-   * The status that it stands for.
+   * The status that it stands for. STATUS_UNKNOWN without a cause means that it says nothing about
+   * the health.
    *
    * @generated from field: meshhealth.v1.Status status = 2;
    */
@@ -1406,21 +1552,22 @@ export type EvidenceJson = {
   text?: string;
 
   /**
-   * When it was received.
+   * When it was received. For a member or a dependency, since when it has the status. Absent if
+   * the fact has no time.
    *
    * @generated from field: google.protobuf.Timestamp at = 5;
    */
   at?: TimestampJson;
 
   /**
-   * The time since it was received.
+   * The time since then.
    *
    * @generated from field: google.protobuf.Duration age = 6;
    */
   age?: DurationJson;
 
   /**
-   * How often it was received in a row.
+   * How often it was received in a row. 0 if that does not apply.
    *
    * @generated from field: uint32 count = 7;
    */
@@ -1432,7 +1579,7 @@ export type EvidenceJson = {
  * Use `create(EvidenceSchema)` to create a new message.
  */
 export const EvidenceSchema: GenMessage<Evidence, {jsonType: EvidenceJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 15);
+  messageDesc(file_meshhealth_v1_admin, 16);
 
 /**
  * ChainLink is one name on the way from the root of a failure to an explained name.
@@ -1483,7 +1630,8 @@ export type ChainLink = Message<"meshhealth.v1.ChainLink"> & {
   firstFailure?: Timestamp | undefined;
 
   /**
-   * How this name is connected with the link before it. EDGE_UNKNOWN for the first link.
+   * How this name is connected with the link before it. EDGE_UNKNOWN for the first link, and where
+   * names between them are not shown.
    *
    * @generated from field: meshhealth.v1.Edge edge = 7;
    */
@@ -1539,7 +1687,8 @@ export type ChainLinkJson = {
   firstFailure?: TimestampJson;
 
   /**
-   * How this name is connected with the link before it. EDGE_UNKNOWN for the first link.
+   * How this name is connected with the link before it. EDGE_UNKNOWN for the first link, and where
+   * names between them are not shown.
    *
    * @generated from field: meshhealth.v1.Edge edge = 7;
    */
@@ -1551,7 +1700,7 @@ export type ChainLinkJson = {
  * Use `create(ChainLinkSchema)` to create a new message.
  */
 export const ChainLinkSchema: GenMessage<ChainLink, {jsonType: ChainLinkJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 16);
+  messageDesc(file_meshhealth_v1_admin, 17);
 
 /**
  * NextChange is one way in which a status may change.
@@ -1607,6 +1756,13 @@ export type NextChange = Message<"meshhealth.v1.NextChange"> & {
    * @generated from field: bool removed = 7;
    */
   removed: boolean;
+
+  /**
+   * The status that follows is unconfirmed.
+   *
+   * @generated from field: bool unconfirmed = 8;
+   */
+  unconfirmed: boolean;
 };
 
 /**
@@ -1663,6 +1819,13 @@ export type NextChangeJson = {
    * @generated from field: bool removed = 7;
    */
   removed?: boolean;
+
+  /**
+   * The status that follows is unconfirmed.
+   *
+   * @generated from field: bool unconfirmed = 8;
+   */
+  unconfirmed?: boolean;
 };
 
 /**
@@ -1670,7 +1833,7 @@ export type NextChangeJson = {
  * Use `create(NextChangeSchema)` to create a new message.
  */
 export const NextChangeSchema: GenMessage<NextChange, {jsonType: NextChangeJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 17);
+  messageDesc(file_meshhealth_v1_admin, 18);
 
 /**
  * ListTransitionsRequest asks for a page of history.
@@ -1777,7 +1940,7 @@ export type ListTransitionsRequestJson = {
  * Use `create(ListTransitionsRequestSchema)` to create a new message.
  */
 export const ListTransitionsRequestSchema: GenMessage<ListTransitionsRequest, {jsonType: ListTransitionsRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 18);
+  messageDesc(file_meshhealth_v1_admin, 19);
 
 /**
  * ListTransitionsResponse is one page.
@@ -1826,7 +1989,7 @@ export type ListTransitionsResponseJson = {
  * Use `create(ListTransitionsResponseSchema)` to create a new message.
  */
 export const ListTransitionsResponseSchema: GenMessage<ListTransitionsResponse, {jsonType: ListTransitionsResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 19);
+  messageDesc(file_meshhealth_v1_admin, 20);
 
 /**
  * Transition is one stored change of a published status, or an action on an override.
@@ -2035,7 +2198,7 @@ export type TransitionJson = {
  * Use `create(TransitionSchema)` to create a new message.
  */
 export const TransitionSchema: GenMessage<Transition, {jsonType: TransitionJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 20);
+  messageDesc(file_meshhealth_v1_admin, 21);
 
 /**
  * SetOverrideRequest forces the status of all instances that a scope matches. If several
@@ -2132,7 +2295,7 @@ export type SetOverrideRequestJson = {
  * Use `create(SetOverrideRequestSchema)` to create a new message.
  */
 export const SetOverrideRequestSchema: GenMessage<SetOverrideRequest, {jsonType: SetOverrideRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 21);
+  messageDesc(file_meshhealth_v1_admin, 22);
 
 /**
  * SetOverrideResponse is empty.
@@ -2155,7 +2318,7 @@ export type SetOverrideResponseJson = {
  * Use `create(SetOverrideResponseSchema)` to create a new message.
  */
 export const SetOverrideResponseSchema: GenMessage<SetOverrideResponse, {jsonType: SetOverrideResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 22);
+  messageDesc(file_meshhealth_v1_admin, 23);
 
 /**
  * ClearOverrideRequest names an override.
@@ -2218,7 +2381,7 @@ export type ClearOverrideRequestJson = {
  * Use `create(ClearOverrideRequestSchema)` to create a new message.
  */
 export const ClearOverrideRequestSchema: GenMessage<ClearOverrideRequest, {jsonType: ClearOverrideRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 23);
+  messageDesc(file_meshhealth_v1_admin, 24);
 
 /**
  * ClearOverrideResponse is empty.
@@ -2241,7 +2404,7 @@ export type ClearOverrideResponseJson = {
  * Use `create(ClearOverrideResponseSchema)` to create a new message.
  */
 export const ClearOverrideResponseSchema: GenMessage<ClearOverrideResponse, {jsonType: ClearOverrideResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 24);
+  messageDesc(file_meshhealth_v1_admin, 25);
 
 /**
  * ListOverridesRequest is empty.
@@ -2264,7 +2427,7 @@ export type ListOverridesRequestJson = {
  * Use `create(ListOverridesRequestSchema)` to create a new message.
  */
 export const ListOverridesRequestSchema: GenMessage<ListOverridesRequest, {jsonType: ListOverridesRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 25);
+  messageDesc(file_meshhealth_v1_admin, 26);
 
 /**
  * ListOverridesResponse has all overrides.
@@ -2299,7 +2462,7 @@ export type ListOverridesResponseJson = {
  * Use `create(ListOverridesResponseSchema)` to create a new message.
  */
 export const ListOverridesResponseSchema: GenMessage<ListOverridesResponse, {jsonType: ListOverridesResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 26);
+  messageDesc(file_meshhealth_v1_admin, 27);
 
 /**
  * ForcedScope is one override with the number of instances that it forces.
@@ -2350,7 +2513,7 @@ export type ForcedScopeJson = {
  * Use `create(ForcedScopeSchema)` to create a new message.
  */
 export const ForcedScopeSchema: GenMessage<ForcedScope, {jsonType: ForcedScopeJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 27);
+  messageDesc(file_meshhealth_v1_admin, 28);
 
 /**
  * GetCoordinatorRequest is empty.
@@ -2373,7 +2536,7 @@ export type GetCoordinatorRequestJson = {
  * Use `create(GetCoordinatorRequestSchema)` to create a new message.
  */
 export const GetCoordinatorRequestSchema: GenMessage<GetCoordinatorRequest, {jsonType: GetCoordinatorRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 28);
+  messageDesc(file_meshhealth_v1_admin, 29);
 
 /**
  * GetCoordinatorResponse is the state of the coordinator itself.
@@ -2812,7 +2975,7 @@ export type GetCoordinatorResponseJson = {
  * Use `create(GetCoordinatorResponseSchema)` to create a new message.
  */
 export const GetCoordinatorResponseSchema: GenMessage<GetCoordinatorResponse, {jsonType: GetCoordinatorResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 29);
+  messageDesc(file_meshhealth_v1_admin, 30);
 
 /**
  * Guard is a mass-failure guard that is tripped.
@@ -2903,7 +3066,7 @@ export type GuardJson = {
  * Use `create(GuardSchema)` to create a new message.
  */
 export const GuardSchema: GenMessage<Guard, {jsonType: GuardJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 30);
+  messageDesc(file_meshhealth_v1_admin, 31);
 
 /**
  * Edge says how a name is connected with the name that affects it.
