@@ -49,9 +49,7 @@ func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.
 		Now: time.Now(), Policy: a.policies(), Members: in.members(id), Find: in.find, May: in.may, Worst: in.worst, Inspection: inspection,
 	}
 	explained := explain.Explain(&state, input)
-	if root := (health.ID{Service: state.Root}); state.Root != "" && !in.may(root) {
-		state.Root = ""
-	}
+	in.hideServices(&state)
 	return explainResponse(&state, input.Now, &explained), nil
 }
 
@@ -115,6 +113,17 @@ type inspector struct {
 }
 
 func (in inspector) may(id health.ID) bool { return in.caller.May(access.Inspect, access.Of(id)) }
+
+// hideServices removes the names of services that the caller may not inspect from a state.
+func (in inspector) hideServices(s *health.State) {
+	hidden := func(service string) bool { return !in.may(health.ID{Service: service}) }
+	if s.Root != "" && hidden(s.Root) {
+		s.Root = ""
+	}
+	if slices.ContainsFunc(s.Dependencies, func(d health.Dependency) bool { return hidden(d.Service) }) {
+		s.Dependencies = slices.DeleteFunc(slices.Clone(s.Dependencies), func(d health.Dependency) bool { return hidden(d.Service) })
+	}
+}
 
 // find returns the state of a name. It returns false if the name is not in the feed, or if
 // the caller may not inspect it.
