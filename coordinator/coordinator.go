@@ -161,7 +161,7 @@ func hasInstances(f *feed.Feed) bool {
 func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) *api.Server {
 	local := c.listeners.onLoopback()
 	return api.New(api.Config{
-		Registry: c.registry, Feed: c.registry.Feed(), Targets: targets, XDS: c.xds,
+		Registry: c.registry, Feed: c.registry.Feed(), Figures: c.watcher.Figures, Targets: targets, XDS: c.xds,
 		TrustAll:   c.cfg.Insecure || local && c.cfg.Credentials == nil,
 		Reflection: local, Credentials: c.cfg.Credentials,
 		Unary:  []grpc.UnaryServerInterceptor{calls.Unary()},
