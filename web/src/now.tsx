@@ -101,6 +101,7 @@ const Coordinator = (): JSX.Element | null => {
 
 /** The zones, if there are several. */
 const Zones = ({ mesh }: { mesh: Mesh }): JSX.Element | null => {
+  void state.pulse.value;
   const zones = [...mesh.entries.values()].filter((e) => e.kind === "mesh-zone").sort((a, b) => (a.name < b.name ? -1 : 1));
   if (zones.length < 2 || zones.length > 12) return null;
   return (
