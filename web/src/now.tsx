@@ -18,8 +18,10 @@ import { Empty, NoMatch } from "./states";
 import { EntryTable } from "./table";
 import { clockTime, look, number, plural, statuses } from "./words";
 
-/** With more instances than this, the page has the field, and lists what is in trouble before everything else. */
+/** With more instances than this, the page has the field. */
 const fewInstances = 30;
+/** With more services than this, the page lists those in trouble before the table of all. */
+const fewServices = 30;
 /** A list of trouble has at most this many rows. The table below has all. */
 const mostOthers = 10;
 /** How often rows change places, and how often the page looks for what is common, in ms. */
@@ -45,7 +47,7 @@ export const Now = (): JSX.Element => {
         <Coordinator />
         <Zones mesh={mesh} />
         {roots.length > 0 && <Roots roots={roots} troubled={troubledServices(mesh)} selected={selected} />}
-        {large && others.length > 0 && <Others others={others} selected={selected} />}
+        {size.services > fewServices && others.length > 0 && <Others others={others} selected={selected} />}
         {large && <Common mesh={mesh} matches={selector.matches} />}
         {large && <FieldView matches={selector.matches} filtered={q !== ""} />}
         {rows.length === 0 ? <NoMatch hidden={mesh.entries.size} /> : (
@@ -99,6 +101,7 @@ const Coordinator = (): JSX.Element | null => {
 
 /** The zones, if there are several. */
 const Zones = ({ mesh }: { mesh: Mesh }): JSX.Element | null => {
+  void state.pulse.value;
   const zones = [...mesh.entries.values()].filter((e) => e.kind === "mesh-zone").sort((a, b) => (a.name < b.name ? -1 : 1));
   if (zones.length < 2 || zones.length > 12) return null;
   return (

@@ -18,6 +18,8 @@ export const useSlowly = <T>(period: number, keys: readonly unknown[], held: () 
   const last = useRef<Computed<T>>(undefined);
   const again = useSignal(0);
   void again.value;
+  // A component whose properties are the same is not made again with its parent, so it needs its own signal.
+  void state.pulse.value;
   const now = performance.now();
   const tick = state.tick.peek();
   let c = last.current;

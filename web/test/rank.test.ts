@@ -4,7 +4,7 @@ import { sizeOf, upOf } from "../src/counts";
 import { type Entry, entryOf, Status } from "../src/entry";
 import type { HealthJson } from "../src/gen/meshhealth/v1/health_pb";
 import { Mesh } from "../src/mesh";
-import { othersOf, rootsOf, worseFirst, worstOf } from "../src/rank";
+import { othersOf, rootsOf, whyIn, worseFirst, worstOf } from "../src/rank";
 
 const meshOf = (entries: readonly HealthJson[]): Mesh => {
   const m = new Mesh();
@@ -50,4 +50,15 @@ test("numbers are those of the coordinator", () => {
   assert.deepEqual(sizeOf(m), { services: 8, instances: 1, unconfirmed: 2 });
   assert.equal(upOf(m.entries.get("chat")!), "4/5");
   assert.equal(upOf(entryOf({ service: "chat", instance: "a" }) as Entry), "");
+});
+
+test("a service in trouble says why its worst instance is", () => {
+  const m = meshOf([
+    { service: "db", status: "STATUS_DEGRADED", reason: "1 of 3 routable" }, { service: "db", instance: "a", status: "STATUS_DEGRADED", reason: "slow" },
+    { service: "db", instance: "b", status: "STATUS_NOT_SERVING", cause: "CAUSE_REFUSED" }, { service: "db", instance: "c", status: "STATUS_SERVING", reason: "fine" },
+    { service: "pay", status: "STATUS_SERVING", reason: "1 of 1 routable" }, { service: "pay", instance: "a", status: "STATUS_SERVING", reason: "fine" },
+    { service: "geo", reason: "0 of 0 routable" },
+  ]);
+  const why = (name: string): string => whyIn(m, m.entries.get(name)!);
+  assert.deepEqual(["db", "db/a", "pay", "geo"].map(why), ["refused", "slow", "1 of 1 routable", "0 of 0 routable"]);
 });
