@@ -22,6 +22,7 @@ const shortest = 1000;
 export const useExplanation = (name: string): Explained => {
   const explained = useSignal<Explained & { readonly name: string }>({ name, answer: undefined, error: undefined });
   const last = useRef(0);
+  void state.pulse.value;
   const revision = state.mesh.entries.get(name)?.revision ?? 0;
   const connected = state.connection.value.state;
   useEffect(() => {
@@ -46,7 +47,6 @@ export const useExplanation = (name: string): Explained => {
 
 /** A panel beside a list that explains the selected name. */
 export const ExplanationPanel = ({ name, close }: { name: string; close: () => void }): JSX.Element => {
-  void state.pulse.value;
   const { answer, error } = useExplanation(name);
   const entry = state.shown.value.entries.get(name);
   const panel = useRef<HTMLElement>(null);

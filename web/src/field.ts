@@ -69,15 +69,15 @@ export class Field {
     const colour = (name: string): string => style.getPropertyValue(`--${name}`).trim();
     this.sprites = drawSprites(this.layout.cell, this.side, colour);
     const { width, height } = this.canvas;
-    this.context.fillStyle = colour("paper");
-    this.context.fillRect(0, 0, width, height);
-    this.drawLabels(style.fontFamily, colour("ink-soft"));
-    this.image = this.context.getImageData(0, 0, width, height);
+    this.image = this.layout.label === 0 ? new ImageData(width, height) : this.labelled(style.fontFamily, colour("paper"), colour("ink-soft"));
     this.pixels = new Uint32Array(this.image.data.buffer);
+    // The corner of a sprite without a frame has the colour of the paper.
+    if (this.layout.label === 0) this.pixels.fill(this.sprites[0]![0]!);
     for (const cell of this.cells.values()) {
       cell.sprite = -1;
       this.draw(cell);
     }
+    [this.top, this.bottom] = [0, height];
     this.flush();
   }
 
@@ -129,19 +129,24 @@ export class Field {
     [this.top, this.bottom] = [Infinity, 0];
   }
 
-  private drawLabels(font: string, ink: string): void {
-    if (this.layout.label === 0) return;
-    this.context.save();
-    this.context.scale(this.scale, this.scale);
-    this.context.font = `12px ${font}`;
-    this.context.textBaseline = "middle";
-    this.context.fillStyle = ink;
+  /** Returns an image that has nothing but the labels of the groups. */
+  private labelled(font: string, paper: string, ink: string): ImageData {
+    const c = this.context;
+    const { width, height } = this.canvas;
+    c.fillStyle = paper;
+    c.fillRect(0, 0, width, height);
+    c.save();
+    c.scale(this.scale, this.scale);
+    c.font = `12px ${font}`;
+    c.textBaseline = "middle";
+    c.fillStyle = ink;
     for (const b of this.layout.blocks) {
       let text = visible(labelOf(b.group));
-      while (text.length > 1 && this.context.measureText(text).width > b.width) text = `${text.slice(0, -2)}…`;
-      this.context.fillText(text, b.x, b.y + this.layout.label / 2);
+      while (text.length > 1 && c.measureText(text).width > b.width) text = `${text.slice(0, -2)}…`;
+      c.fillText(text, b.x, b.y + this.layout.label / 2);
     }
-    this.context.restore();
+    c.restore();
+    return c.getImageData(0, 0, width, height);
   }
 
   private endHalos(now: number): void {
@@ -175,27 +180,31 @@ const spriteOf = (s: Status, unconfirmed: boolean, halo: boolean): number =>
 /** The pixels of each possible cell. A shape stands for a status, a hatch for unconfirmed, a frame for a change. */
 const drawSprites = (size: number, side: number, colour: (name: string) => string): Uint32Array[] => {
   const sheet = document.createElement("canvas");
-  sheet.width = sheet.height = side;
+  sheet.width = side;
+  sheet.height = side * kinds * 4;
   const c = sheet.getContext("2d", { alpha: false, willReadFrequently: true })!;
-  c.scale(side / size, side / size);
+  c.fillStyle = colour("paper");
+  c.fillRect(0, 0, sheet.width, sheet.height);
   const ink = colour("ink-soft");
-  const sprites: Uint32Array[] = [];
-  for (const { unconfirmed, halo } of [{ unconfirmed: false, halo: false }, { unconfirmed: true, halo: false }, { unconfirmed: false, halo: true }, { unconfirmed: true, halo: true }]) {
-    for (const s of statuses) {
-      c.fillStyle = colour("paper");
-      c.fillRect(0, 0, size, size);
-      if (unconfirmed) drawHatch(c, size, ink);
-      c.fillStyle = c.strokeStyle = colour(look[s].className);
-      shapes[s]?.(c, size / 2, size / 2 - 1.5);
-      if (halo) {
-        c.strokeStyle = ink;
-        c.lineWidth = 1;
-        c.strokeRect(0.5, 0.5, size - 1, size - 1);
-      }
-      sprites[spriteOf(s, unconfirmed, halo)] = new Uint32Array(c.getImageData(0, 0, side, side).data.buffer);
+  for (const unconfirmed of [false, true]) for (const halo of [false, true]) for (const s of statuses) {
+    c.save();
+    c.translate(0, side * spriteOf(s, unconfirmed, halo));
+    c.scale(side / size, side / size);
+    c.beginPath();
+    c.rect(0, 0, size, size);
+    c.clip();
+    if (unconfirmed) drawHatch(c, size, ink);
+    c.fillStyle = c.strokeStyle = colour(look[s].className);
+    shapes[s]?.(c, size / 2, size / 2 - 1.5);
+    if (halo) {
+      c.strokeStyle = ink;
+      c.lineWidth = 1;
+      c.strokeRect(0.5, 0.5, size - 1, size - 1);
     }
+    c.restore();
   }
-  return sprites;
+  const all = new Uint32Array(c.getImageData(0, 0, sheet.width, sheet.height).data.buffer);
+  return Array.from({ length: kinds * 4 }, (_, i) => all.subarray(i * side * side, (i + 1) * side * side));
 };
 
 const drawHatch = (c: CanvasRenderingContext2D, size: number, ink: string): void => {

@@ -102,10 +102,10 @@ export const layoutOf = (groups: readonly Group[], width: number): Layout => {
 };
 
 /** About the width of a label. A longer one is cut. */
-const labelWidth = (g: Group): number => Math.min(220, 7 * labelOf(g).length);
+const labelWidth = (g: Group): number => Math.min(240, 8 * labelOf(g).length);
 
-/** The label of a group: its value, and how many of how many are in trouble. */
-export const labelOf = (g: Group): string => `${g.value === "" ? "(none)" : g.value} ${g.unwell === 0 ? g.names.length : `${g.unwell}/${g.names.length}`}`;
+/** The label of a group: its value and its number of instances. Nothing in it changes with a status. */
+export const labelOf = (g: Group): string => `${g.value === "" ? "(none)" : g.value} ${g.names.length}`;
 
 /** The place of the cell number `i` in a block. */
 export const cellAt = (l: Layout, b: Block, i: number): { x: number; y: number } => ({

@@ -42,6 +42,8 @@ interface Tab {
 /** A tab that has this many messages before it gets no more, so that a frozen tab needs no memory. */
 const mostBehind = 500;
 const coordinatorEvery = 10_000;
+/** The state of the coordinator is read earlier, but not earlier than this, if entries become unconfirmed: a guard may have tripped. */
+const coordinatorSoonest = 2000;
 
 /** All tabs with their streams. */
 export class Hub {
@@ -50,6 +52,7 @@ export class Hub {
   private readonly assembler = new Assembler();
   private latest: WatchResponseJson = {};
   private coordinator: GetCoordinatorResponseJson | undefined;
+  private coordinatorRead = -Infinity;
   private poll: ReturnType<typeof setInterval> | undefined;
   private readonly figures = new Figures();
   private readonly source: Source;
@@ -117,6 +120,7 @@ export class Hub {
       if (h.removed) this.entries.delete(name);
       else this.entries.set(name, h);
     }
+    if (batch.entries.some((h) => h.unconfirmed) && performance.now() - this.coordinatorRead > coordinatorSoonest) void this.readCoordinator();
   }
 
   private send(tab: Tab, text: string, first: boolean): void {
@@ -148,6 +152,7 @@ export class Hub {
   }
 
   private async readCoordinator(): Promise<void> {
+    this.coordinatorRead = performance.now();
     try {
       this.coordinator = (await call(this.client, "AdminService/GetCoordinator", {})) as GetCoordinatorResponseJson;
     } catch {

@@ -1,7 +1,7 @@
 // The page of the mesh as it is now: one sentence, the roots, the others in trouble, and all entries.
 import { signal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useMemo, useRef } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { commonOf, type Shared } from "./common";
 import { countOf, sizeOf, upOf } from "./counts";
 import { type Entry, meshName, Status } from "./entry";
@@ -10,17 +10,22 @@ import { FieldView } from "./fieldview";
 import { useKeys } from "./keys";
 import type { Mesh } from "./mesh";
 import { Age, Glyph, Outside, StatusWord, viewOfName } from "./parts";
-import { othersOf, type Root, rootsOf, worstOf } from "./rank";
+import { isWell, othersOf, type Root, rootsOf, worstOf } from "./rank";
 import { parseSelector, quoted } from "./selector";
+import { useSlowly } from "./slowly";
 import { hrefWith, state } from "./state";
 import { Empty, NoMatch } from "./states";
 import { EntryTable } from "./table";
 import { clockTime, look, number, plural, statuses } from "./words";
 
-/** With more instances than this, the page has the field, and lists what is in trouble before everything else. */
+/** With more instances than this, the page has the field. */
 const fewInstances = 30;
+/** With more services than this, the page lists those in trouble before the table of all. */
+const fewServices = 30;
 /** A list of trouble has at most this many rows. The table below has all. */
 const mostOthers = 10;
+/** How often rows change places, and how often the page looks for what is common, in ms. */
+const slowly = 1000;
 
 export const Now = (): JSX.Element => {
   void state.pulse.value;
@@ -30,8 +35,8 @@ export const Now = (): JSX.Element => {
   const roots = rootsOf(mesh);
   const others = othersOf(mesh, roots);
   const size = sizeOf(mesh);
-  const rows = useRows(mesh, q, selector.matches);
   const large = size.instances > fewInstances;
+  const rows = useRows(mesh, q, selector.matches, large);
   const problems = [...roots.map((r) => r.entry), ...others.slice(0, mostOthers)].map((e) => e.name);
   const explained = useListKeys(problems, rows);
   if (!mesh.entries.has(meshName) || size.services === 0) return <Empty />;
@@ -42,11 +47,11 @@ export const Now = (): JSX.Element => {
         <Coordinator />
         <Zones mesh={mesh} />
         {roots.length > 0 && <Roots roots={roots} troubled={troubledServices(mesh)} selected={selected} />}
-        {large && others.length > 0 && <Others others={others} selected={selected} />}
+        {size.services > fewServices && others.length > 0 && <Others others={others} selected={selected} />}
         {large && <Common mesh={mesh} matches={selector.matches} />}
         {large && <FieldView matches={selector.matches} filtered={q !== ""} />}
         {rows.length === 0 ? <NoMatch hidden={mesh.entries.size} /> : (
-          <EntryTable caption={q === "" ? `All ${plural(rows.length, "service")}, the worst first` : `${plural(rows.length, "match").replace(/matchs$/, "matches")}, the worst first`}
+          <EntryTable caption={q === "" ? `All ${plural(size.services, "service")}, the worst first` : `${plural(rows.length, "match").replace(/matchs$/, "matches")}, the worst first`}
             names={rows} selected={selected} />
         )}
       </div>
@@ -96,6 +101,7 @@ const Coordinator = (): JSX.Element | null => {
 
 /** The zones, if there are several. */
 const Zones = ({ mesh }: { mesh: Mesh }): JSX.Element | null => {
+  void state.pulse.value;
   const zones = [...mesh.entries.values()].filter((e) => e.kind === "mesh-zone").sort((a, b) => (a.name < b.name ? -1 : 1));
   if (zones.length < 2 || zones.length > 12) return null;
   return (
@@ -129,22 +135,14 @@ const Others = ({ others, selected }: { others: readonly Entry[]; selected: stri
     names={others.slice(0, mostOthers).map((e) => e.name)} selected={selected} />
 );
 
-/** How often the page looks for what is common, in ms. */
-const commonEvery = 1000;
-
 /** What the instances in trouble share and the others do not. */
 const Common = ({ mesh, matches }: { mesh: Mesh; matches: (e: Entry) => boolean }): JSX.Element | null => {
-  const kept = useRef<{ at: number; mesh: Mesh; matches: unknown; shared: readonly Shared[] }>(undefined);
-  const now = performance.now();
-  let k = kept.current;
-  if (!k || k.mesh !== mesh || k.matches !== matches || now - k.at > commonEvery) {
-    k = kept.current = { at: now, mesh, matches, shared: commonOf(matching(mesh.instances.values(), matches)) };
-  }
-  if (k.shared.length === 0) return null;
+  const shared = useSlowly(slowly, [mesh, matches], () => false, () => commonOf(matching(mesh.instances.values(), matches)));
+  if (shared.length === 0) return null;
   return (
     <section class="common" aria-labelledby="common-title">
       <h2 id="common-title">What is common</h2>
-      <ul>{k.shared.map((s) => <li key={s.key}><SharedSentence shared={s} /></li>)}</ul>
+      <ul>{shared.map((s) => <li key={s.key}><SharedSentence shared={s} /></li>)}</ul>
     </section>
   );
 };
@@ -164,23 +162,23 @@ const SharedSentence = ({ shared: s }: { shared: Shared }): JSX.Element => {
   );
 };
 
-/** How often rows change places, in ms. */
-const orderEvery = 1000;
-
 /**
- * Returns the rows of the table. Without a filter they are the services, and otherwise all entries that
- * match. Rows keep their places while the pointer is over the table.
+ * Returns the rows of the table. With a filter they are all entries that match, and otherwise the
+ * services. In a small mesh, each service is followed by its instances that are not well. Rows keep
+ * their places while the pointer is over the table.
  */
-const useRows = (mesh: Mesh, q: string, matches: (e: Entry) => boolean): readonly string[] => {
-  const kept = useRef<{ mesh: Mesh; q: string; at: number; names: readonly string[] }>(undefined);
-  const now = performance.now();
-  let k = kept.current;
-  const held = document.querySelector(".tablebox:hover") !== null;
-  if (!k || k.mesh !== mesh || k.q !== q || (!held && now - k.at > orderEvery)) {
-    const shown = q === "" ? (e: Entry) => e.kind === "service" : (e: Entry) => e.kind !== "mesh" && e.kind !== "coordinator" && matches(e);
-    k = kept.current = { mesh, q, at: now, names: worstOf(mesh, shown).map((e) => e.name) };
-  }
-  return k.names;
+const useRows = (mesh: Mesh, q: string, matches: (e: Entry) => boolean, large: boolean): readonly string[] => {
+  const pointedAt = (): boolean => document.querySelector(".tablebox:hover") !== null;
+  return useSlowly(slowly, [mesh, q, large], pointedAt, () => {
+    const rows = q !== "" ? worstOf(mesh, (e) => e.kind !== "mesh" && e.kind !== "coordinator" && matches(e))
+      : large ? worstOf(mesh, (e) => e.kind === "service") : servicesWithInstances(mesh);
+    return rows.map((e) => e.name);
+  });
+};
+
+const servicesWithInstances = (mesh: Mesh): Entry[] => {
+  const unwell = worstOf(mesh, (e) => e.kind === "instance" && !isWell(e));
+  return worstOf(mesh, (e) => e.kind === "service").flatMap((s) => [s, ...unwell.filter((e) => e.service === s.service)]);
 };
 
 /** The panel with the explanation is open. */

@@ -1,10 +1,13 @@
 // Which entries come first: the worst, the roots with what they affect, and the others that are unwell.
-import type { Entry } from "./entry";
+import { type Entry, Status } from "./entry";
 import type { Mesh } from "./mesh";
-import { inTrouble, look } from "./words";
+import { inTrouble, look, whyOf } from "./words";
 
-/** A higher number is worse. Of two SERVING entries, one that is unconfirmed or forced is worse. */
+/** A higher number is worse. Of two entries with one status, the one that is unconfirmed or forced is worse. */
 export const severity = (e: Entry): number => 2 * look[e.status].rank + (e.unconfirmed || e.override !== undefined ? 1 : 0);
+
+/** An entry that is SERVING, confirmed and not forced. */
+export const isWell = (e: Entry): boolean => severity(e) === 2 * look[Status.Serving].rank;
 
 const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 
@@ -64,4 +67,18 @@ const unwellInstances = ({ counts: c }: Entry): number => (c?.degraded ?? 0) + (
 export const othersOf = (m: Mesh, roots: readonly Root[]): Entry[] => {
   const names = new Set(roots.map((r) => r.entry.name));
   return [...m.services.values()].filter((e) => inTrouble(e.status) && e.root === "" && !names.has(e.name)).sort(worseFirst);
+};
+
+/**
+ * Why an entry has its status, in the words of the coordinator. For a service in trouble these are the
+ * words about its worst instance, because its own are only numbers.
+ */
+export const whyIn = (m: Mesh, e: Entry): string => {
+  if (e.kind !== "service" || !inTrouble(e.status)) return whyOf(e);
+  let worst: Entry | undefined;
+  for (const name of m.instancesOf.get(e.service) ?? []) {
+    const i = m.instances.get(name)!;
+    if (inTrouble(i.status) && whyOf(i) !== "" && (!worst || worseFirst(i, worst) < 0)) worst = i;
+  }
+  return whyOf(worst ?? e);
 };

@@ -97,6 +97,7 @@ class PageState implements State {
     else this.coordinator.value = a.coordinator;
   });
   private readonly assembler = new Assembler();
+  private inSnapshot = false;
   private lastMessage = now();
   /** Nothing came from the hub for so long that the hub itself may be gone. */
   private deaf = false;
@@ -176,7 +177,9 @@ class PageState implements State {
     const before = this.connection.peek();
     if (m.epoch !== undefined && before.epoch !== "" && m.epoch !== before.epoch) this.say("The coordinator has started again. Everything is read again.");
     else if (m.gap) this.say(`Changes after revision ${this.mesh.revision} are missing. Everything is read again.`);
-    const received = m.snapshot ? (first ? 0 : before.received) + (m.entries?.length ?? 0) : before.received;
+    const goesOn = m.snapshot && this.inSnapshot && !first;
+    this.inSnapshot = (m.snapshot ?? false) && !m.snapshotEnd;
+    const received = m.snapshot ? (goesOn ? before.received : 0) + (m.entries?.length ?? 0) : before.received;
     const build = m.build ?? "";
     const updated = before.build !== "" && build !== "" && build !== before.build && before.state !== "old-build";
     const named = before.build === "" && build !== "";

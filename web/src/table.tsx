@@ -5,8 +5,8 @@ import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
 import { upOf } from "./counts";
 import type { Entry } from "./entry";
 import { Age, Name, Outside, StatusWord } from "./parts";
+import { whyIn } from "./rank";
 import { state } from "./state";
-import { whyOf } from "./words";
 
 /** A table with more rows than this is a window onto its rows, all of one height. */
 const mostPlain = 60;
@@ -25,7 +25,7 @@ interface TableProps {
 /** A table of entries in the order of their names. It follows each frame. */
 export const EntryTable = ({ caption, names, selected, extra }: TableProps): JSX.Element => {
   void state.tick.value;
-  const { entries } = state.shown.value;
+  const mesh = state.shown.value;
   const body = useRef<HTMLTableSectionElement>(null);
   const long = names.length > mostPlain;
   const [first, last, height] = useWindow(body, names.length, long);
@@ -44,9 +44,10 @@ export const EntryTable = ({ caption, names, selected, extra }: TableProps): JSX
         </thead>
         <tbody ref={body}>
           {first > 0 && <Space rows={first} height={height} columns={columns} />}
-          {names.slice(first, last).map((name, i) => (
-            <Row key={name} name={name} entry={entries.get(name)} index={first + i + 2} selected={name === selected} extra={extra?.cell(name)} />
-          ))}
+          {names.slice(first, last).map((name, i) => {
+            const entry = mesh.entries.get(name);
+            return <Row key={name} name={name} entry={entry} why={entry ? whyIn(mesh, entry) : ""} index={first + i + 2} selected={name === selected} extra={extra?.cell(name)} />;
+          })}
           {last < names.length && <Space rows={names.length - last} height={height} columns={columns} />}
         </tbody>
       </table>
@@ -62,26 +63,27 @@ interface RowProps {
   readonly name: string;
   /** Undefined if it was removed since the names were put in order. */
   readonly entry: Entry | undefined;
+  readonly why: string;
   readonly index: number;
   readonly selected: boolean;
   readonly extra: string | undefined;
 }
 
-const Row = ({ name, entry: e, index, selected, extra }: RowProps): JSX.Element =>
-  // A row is made again only if its entry is another one.
+const Row = ({ name, entry: e, why, index, selected, extra }: RowProps): JSX.Element =>
+  // A row is made again only if it says something else.
   useMemo(
     () => (
       <tr class={selected ? "selected" : undefined} aria-rowindex={index} data-name={name} onClick={(click) => select(click, name)}>
         <td class="c-status">{e ? <StatusWord entry={e} /> : "removed"}</td>
-        <th scope="row" class="c-name"><Name name={name} /></th>
+        <th scope="row" class={e?.kind === "instance" ? "c-name inner" : "c-name"}><Name name={name} /></th>
         <td class="c-up">{e && upOf(e)}</td>
         <td class="c-for">{e && <Age since={e.since} />}</td>
         <td class="c-cause">{e?.cause}</td>
-        <td class="c-why">{e && <Outside text={whyOf(e)} />}</td>
+        <td class="c-why"><Outside text={why} /></td>
         {extra !== undefined && <td class="c-extra">{extra}</td>}
       </tr>
     ),
-    [name, e, index, selected, extra],
+    [name, e, why, index, selected, extra],
   );
 
 /** A click on a row selects it, unless it is on a link or ends the selection of a text. */

@@ -35,8 +35,8 @@ test("a quoted value is read again", () => {
 // Every text of these pieces either has an error that names what is allowed, or matches without one.
 test("no text breaks the filter", () => {
   const pieces = ["", "!", "=", ",", '"', "zone", "label.", "status", "cause", "a", "|", " ", "SERVING", "ok", "\u202e", "__proto__", "constructor="];
-  for (const a of pieces) for (const b of pieces) for (const c of pieces) for (const d of pieces) {
-    const s = parseSelector(a + b + c + d);
+  for (const a of pieces) for (const b of pieces) for (const c of pieces) {
+    const s = parseSelector(a + b + c);
     assert.ok(s.error === "" || s.error.includes("; allowed: "), s.error);
     assert.equal(typeof s.matches(entries[0]!), "boolean");
   }

@@ -1,0 +1,156 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { WatchResponseJson } from "../src/gen/meshhealth/v1/health_pb";
+import { type Answer, Hub, type Port, type Request } from "../src/hub";
+import { Mesh } from "../src/mesh";
+import { Assembler } from "../src/snapshot";
+import { Coordinator, envelope, settle } from "./fakes";
+
+/** A tab that keeps a mesh, as the page does. */
+class Tab implements Port {
+  onmessage: ((e: MessageEvent<Request>) => void) | null = null;
+  readonly answers: Answer[] = [];
+  readonly mesh = new Mesh();
+  private readonly assembler = new Assembler();
+
+  postMessage(a: Answer): void {
+    this.answers.push(a);
+    if (a.kind !== "message") return;
+    const batch = this.assembler.add(JSON.parse(a.text) as WatchResponseJson, a.first);
+    if (batch) this.mesh.apply(batch);
+  }
+
+  send(r: Request): void {
+    this.onmessage!({ data: r } as MessageEvent<Request>);
+  }
+
+  names(): string[] {
+    return [...this.mesh.entries.keys()].sort();
+  }
+
+  count(kind: Answer["kind"]): number {
+    return this.answers.filter((a) => a.kind === kind).length;
+  }
+}
+
+const join = (hub: Hub): Tab => {
+  const tab = new Tab();
+  hub.connect(tab);
+  tab.send({ kind: "hello" });
+  return tab;
+};
+
+const snapshot = (names: readonly string[], end = true): Uint8Array =>
+  envelope({ epoch: "7", revision: "3", snapshot: true, ...(end && { snapshotEnd: true, resumeToken: "T" }), entries: names.map((service) => ({ service })) });
+const change = (service: string, removed = false): Uint8Array => envelope({ epoch: "7", revision: "4", resumeToken: "U", entries: [{ service, ...(removed && { removed }) }] });
+
+test("all tabs share one stream, and a late tab gets a snapshot", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client);
+  const tabs = [join(hub), join(hub)];
+  t.after(() => tabs.forEach((tab) => tab.send({ kind: "bye" })));
+  await settle();
+  const watch = c.of("HealthService/Watch")[0]!.open();
+  watch.send(snapshot(["a", "b"]), change("c"), change("b", true));
+  await settle();
+  tabs.push(join(hub));
+  watch.send(change("d"));
+  await settle();
+  for (const tab of tabs) assert.deepEqual(tab.names(), ["a", "c", "d"]);
+  assert.equal(c.of("HealthService/Watch").length, 1);
+  assert.equal(c.of("AdminService/GetCoordinator").length, 1);
+});
+
+test("a tab that joins while a snapshot is read again has neither less nor more", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client);
+  const early = join(hub);
+  t.after(() => early.send({ kind: "bye" }));
+  await settle();
+  const watch = c.of("HealthService/Watch")[0]!.open();
+  watch.send(snapshot(["a", "b", "c"]), snapshot(["a"], false));
+  await settle();
+  const late = join(hub);
+  t.after(() => late.send({ kind: "bye" }));
+  assert.deepEqual(late.names(), ["a", "b", "c"]); // the old state is whole, the new one is not
+  watch.send(snapshot(["d"]));
+  await settle();
+  assert.deepEqual(early.names(), ["a", "d"]);
+  assert.deepEqual(late.names(), ["a", "d"]);
+});
+
+test("a tab that joins while the first snapshot is read gets the rest", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client);
+  const early = join(hub);
+  t.after(() => early.send({ kind: "bye" }));
+  await settle();
+  const watch = c.of("HealthService/Watch")[0]!.open();
+  watch.send(snapshot(["a"], false));
+  await settle();
+  const late = join(hub);
+  t.after(() => late.send({ kind: "bye" }));
+  watch.send(snapshot(["b"]), change("c"));
+  await settle();
+  assert.deepEqual(late.names(), ["a", "b", "c"]);
+});
+
+test("a frozen tab gets no more messages, and a snapshot when it goes on", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client);
+  const tab = join(hub);
+  t.after(() => tab.send({ kind: "bye" }));
+  await settle();
+  const watch = c.of("HealthService/Watch")[0]!.open();
+  watch.send(snapshot(["a"]));
+  for (let i = 0; i < 1000; i++) watch.send(change(`s${i}`));
+  await settle();
+  assert.equal(tab.count("message"), 500);
+  for (let i = 0; i < 500; i++) tab.send({ kind: "ack" });
+  assert.equal(tab.names().length, 1001);
+  watch.send(change("new"));
+  await settle();
+  assert.equal(tab.names().length, 1002);
+});
+
+test("calls of a tab are answered, refused or cancelled", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client);
+  const tab = join(hub);
+  t.after(() => tab.send({ kind: "bye" }));
+  tab.send({ kind: "token", token: "secret" });
+  for (const id of [1, 2, 3]) tab.send({ kind: "call", id, method: "AdminService/Explain", request: { name: `n${id}` } });
+  await settle();
+  const calls = c.of("AdminService/Explain");
+  assert.deepEqual(calls.map((e) => [e.request["name"], e.headers["authorization"]]), [["n1", "Bearer secret"], ["n2", "Bearer secret"], ["n3", "Bearer secret"]]);
+  calls[0]!.reply({ sentences: ["yes"] });
+  calls[1]!.reply({ code: "not_found", message: "name: is unknown" }, 404);
+  tab.send({ kind: "cancel", id: 3 });
+  await settle();
+  assert.equal(calls[2]!.aborted, true);
+  assert.deepEqual(tab.answers.filter((a) => a.kind === "value"), [{ kind: "value", id: 1, value: { sentences: ["yes"] } }]);
+  assert.deepEqual(tab.answers.find((a) => a.kind === "error" && a.id === 2), { kind: "error", id: 2, code: "not_found", message: "name: is unknown" });
+});
+
+test("the stream ends with the last tab, and readers of the same figures share one", async () => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client);
+  const tabs = [join(hub), join(hub)];
+  tabs.forEach((tab) => tab.send({ kind: "figures", id: 5, names: ["b", "a"], every: 2000 }));
+  await settle();
+  const [main, figures, ...more] = c.of("HealthService/Watch");
+  assert.equal(more.length, 0);
+  assert.deepEqual(figures!.request, { names: ["b", "a"], figuresEvery: "2s", heartbeat: "2s" });
+  figures!.open().send(envelope({ figures: [{ service: "a", metrics: {} }] }));
+  await settle();
+  for (const tab of tabs) assert.equal(tab.count("figures"), 1);
+  tabs[0]!.send({ kind: "cancel", id: 5 });
+  await settle();
+  assert.equal(figures!.aborted, false);
+  tabs[1]!.send({ kind: "bye" });
+  await settle();
+  assert.deepEqual([main!.aborted, figures!.aborted], [false, true]);
+  tabs[0]!.send({ kind: "bye" });
+  await settle();
+  assert.equal(main!.aborted, true);
+});
