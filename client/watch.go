@@ -31,6 +31,9 @@ type WatchOptions struct {
 	// Heartbeat is the longest time in which the coordinator sends nothing, from 1 s to 60 s.
 	// 0 means 10 s.
 	Heartbeat time.Duration
+	// FiguresEvery is the shortest time between two Updates with Figures, from 1 s to 60 s. 0 means
+	// no such Updates. A coordinator of an earlier version refuses it with UNIMPLEMENTED.
+	FiguresEvery time.Duration
 }
 
 func (o *WatchOptions) request() *pb.WatchRequest {
@@ -41,6 +44,9 @@ func (o *WatchOptions) request() *pb.WatchRequest {
 	if o.Heartbeat != 0 {
 		req.Heartbeat = durationpb.New(o.Heartbeat)
 	}
+	if o.FiguresEvery != 0 {
+		req.FiguresEvery = durationpb.New(o.FiguresEvery)
+	}
 	return req
 }
 
@@ -48,6 +54,10 @@ func (o *WatchOptions) request() *pb.WatchRequest {
 type Update struct {
 	// Entries are the complete states of the names that have changed. Do not modify them.
 	Entries []*Entry
+	// Figures are the figures of the selected instances that have changed since the last Update with
+	// Figures. The first Updates with Figures of a stream have all of them. Such an Update has no
+	// Entries. A stream is new after each Stale update.
+	Figures []Figures
 	// Snapshot reports that Entries are a part of a snapshot, which has all selected entries.
 	// SnapshotEnd reports that Entries are the last part of the snapshot. Known entries that
 	// are in no part do not exist any more. After a Stale update, an unfinished snapshot begins
@@ -76,7 +86,8 @@ type Update struct {
 func updateOf(m *pb.WatchResponse, now time.Time) Update {
 	return Update{
 		Entries: entriesOf(m.GetEntries()), Snapshot: m.GetSnapshot(), SnapshotEnd: m.GetSnapshotEnd(), Gap: m.GetGap(),
-		Heartbeat: len(m.GetEntries()) == 0 && !m.GetSnapshot() && !m.GetGap(),
+		Figures:   figuresOf(m.GetFigures()),
+		Heartbeat: len(m.GetEntries()) == 0 && len(m.GetFigures()) == 0 && !m.GetSnapshot() && !m.GetGap(),
 		Epoch:     m.GetEpoch(), Revision: m.GetRevision(), Build: m.GetBuild(), Received: now,
 	}
 }

@@ -167,7 +167,7 @@ func hasInstances(f *feed.Feed) bool {
 func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) *api.Server {
 	local := onLoopback(c.listeners.grpc)
 	return api.New(api.Config{
-		Registry: c.registry, Feed: c.registry.Feed(), Targets: targets, XDS: c.xds,
+		Registry: c.registry, Feed: c.registry.Feed(), Figures: c.watcher.Figures, Targets: targets, XDS: c.xds,
 		TrustAll:   c.cfg.Insecure || local && c.cfg.Credentials == nil,
 		TrustHTTP:  c.cfg.Insecure || local && c.cfg.Credentials == nil && onLoopback(c.listeners.http),
 		Reflection: local, Credentials: c.cfg.Credentials,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 func watchCommand(a *app) *cobra.Command {
@@ -29,6 +30,7 @@ The watch continues after an outage of the coordinator. It reports the outage on
 stderr, and then prints what has changed since.`,
 		Example: `  meshhealth watch
   meshhealth watch payments --changes-only
+  meshhealth watch payments --figures 5s
   meshhealth watch -o json --for 1m > changes.json`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if err := errors.Join(f.check(cmd), checkNames(names), f.target.complete(cmd, a.getenv)); err != nil {
@@ -38,6 +40,7 @@ stderr, and then prints what has changed since.`,
 			if err != nil {
 				return usage(cmd, "%w", err)
 			}
+			options.FiguresEvery = f.figures
 			return a.watch(cmd.Context(), &f, options)
 		},
 	}
@@ -46,6 +49,7 @@ stderr, and then prints what has changed since.`,
 	cmd.Flags().BoolVar(&f.changesOnly, "changes-only", false, "do not print the present statuses first")
 	cmd.Flags().BoolVar(&f.zones, "zones", false, "print every zone, not only those that differ")
 	cmd.Flags().IntVar(&f.count, "count", 0, "end after this number of changes (default: never)")
+	cmd.Flags().DurationVar(&f.figures, "figures", 0, "also print the figures of each instance, at most this often, from 1s to 1m")
 	cmd.Flags().DurationVar(&f.lasting, "for", 0, "end after this time, such as 30s (default: never)")
 	return cmd
 }
@@ -54,6 +58,9 @@ func (f *watchFlags) check(cmd *cobra.Command) error {
 	errs := []error{f.output.check(cmd)}
 	if f.count < 0 || f.count == 0 && cmd.Flags().Changed("count") {
 		errs = append(errs, usage(cmd, "--count: is %d; allowed: 1 or more", f.count))
+	}
+	if f.figures != 0 && (f.figures < wire.MinHeartbeat || f.figures > wire.MaxHeartbeat) || f.figures == 0 && cmd.Flags().Changed("figures") {
+		errs = append(errs, usage(cmd, "--figures: is %v; allowed: %v to %v", f.figures, wire.MinHeartbeat, wire.MaxHeartbeat))
 	}
 	if f.lasting < 0 || f.lasting == 0 && cmd.Flags().Changed("for") {
 		errs = append(errs, usage(cmd, "--for: is %v; allowed: more than 0, such as 30s", f.lasting))

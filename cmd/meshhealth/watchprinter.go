@@ -21,6 +21,7 @@ type watchFlags struct {
 	zones       bool
 	count       int
 	lasting     time.Duration
+	figures     time.Duration
 }
 
 // errEnough ends a watch after the number of changes that the flag --count allows.
@@ -83,7 +84,7 @@ func (w *watchPrinter) print(u *client.Update) error {
 	if u.SnapshotEnd {
 		return w.endSnapshot(u.Received)
 	}
-	return nil
+	return w.printFigures(u.Figures, u.Received)
 }
 
 // printOutage prints that the coordinator cannot be reached. Before the first snapshot it returns an

@@ -77,8 +77,8 @@ type Query struct {
 	// ID selects all transitions. Every ID selects the gaps, which are transitions with Lost > 0.
 	ID health.ID
 	// From and To select the transitions whose time At is From or later, and before To. A zero time
-	// selects all. They select a gap if any time between the transition before the gap and the gap
-	// is in this range, because the lost transitions were made in this time.
+	// selects all. They select a gap if a time between the transition before it and the gap itself is
+	// in the range. The lost transitions were made between these two.
 	From, To time.Time
 	// OldestFirst is true if the page begins with the lowest Seq, and false for the highest.
 	OldestFirst bool

@@ -189,6 +189,9 @@ func (f *Feed) Beat() {
 	}
 }
 
+// Beats returns the number of calls of Beat.
+func (f *Feed) Beats() uint64 { return f.due(1) }
+
 func (f *Feed) nextBeat() (woken []chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -66,7 +66,7 @@ func next(t *testing.T, r *Reader) Step {
 // idle fails the test if there is anything to read.
 func idle(t *testing.T, r *Reader) {
 	t.Helper()
-	if step, news, _ := r.poll(); news == nil {
+	if step, news, _ := polled(r); news == nil {
 		t.Errorf("there is %s (%+v), want nothing", listed(step.Entries), step)
 	}
 }
@@ -336,7 +336,7 @@ func TestBeats(t *testing.T) {
 				t.Errorf("second 5: %+v", s)
 			}
 		}
-		step, news, _ := r.poll()
+		step, news, _ := polled(r)
 		if news == nil {
 			beats++
 			if !step.Beat || count(step.Entries) != 0 || step.Revision != p.feed.Revision() || second%3 != 0 {
@@ -389,4 +389,46 @@ func TestBeatWakes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// polled returns what poll returns, without the channel for figures.
+func polled(r *Reader) (step Step, news, beat <-chan struct{}) {
+	got := r.poll()
+	return got.step, got.news, got.beat
+}
+
+// TestFiguresAreDue: the first step with figures comes at the next beat. Then one comes at most each
+// period, at a multiple of it. This also holds for a reader that is late or always has changes. A
+// heartbeat that is due at the same time is in the same step.
+func TestFiguresAreDue(t *testing.T) {
+	p := newPublisher(0)
+	for range 4 {
+		p.feed.Beat()
+	}
+	r := p.feed.NewReader(Interest{Period: 3, Figures: 3})
+	if s := next(t, r); !s.Snapshot {
+		t.Fatalf("%+v", s)
+	}
+	var at []string
+	for beat := 5; beat <= 20; beat++ {
+		p.feed.Beat()
+		if beat > 10 {
+			p.publish("a/1") // changes do not delay figures
+		}
+		if beat == 14 || beat == 15 || beat == 16 {
+			continue // the reader is late
+		}
+		for {
+			s, news, _ := polled(r)
+			if news != nil {
+				break
+			}
+			if s.Figures {
+				at = append(at, fmt.Sprintf("%d %t", beat, s.Beat))
+			}
+		}
+	}
+	if got := strings.Join(at, ", "); got != "5 false, 9 true, 12 true, 17 true" {
+		t.Errorf("figures at %s", got)
+	}
 }

@@ -135,7 +135,7 @@ func TestModel(t *testing.T) {
 }
 
 func modelStep(p *modelPublisher, r *Reader, v *view) error {
-	step, news, _ := r.poll()
+	step, news, _ := polled(r)
 	if news != nil {
 		v.revision = r.cursor // there was nothing of interest up to this revision
 	} else if err := v.apply(step); err != nil {

@@ -21,6 +21,9 @@ type Interest struct {
 	Registrations bool
 	// Period is the heartbeat period in beats, from 1 to MaxPeriod. 0 means no heartbeats.
 	Period int
+	// Figures is the shortest time between two steps with Step.Figures, in beats, from 1 to
+	// MaxPeriod. 0 means no such steps.
+	Figures int
 }
 
 // Cursor is a position in a feed: the place after the change with this revision.
@@ -45,6 +48,9 @@ type Step struct {
 	Gap bool
 	// Beat reports that a heartbeat is due and that there are no changes.
 	Beat bool
+	// Figures reports that figures of instances are due. Such a step has no entries. Beat may be
+	// true too.
+	Figures bool
 	// Revision is the position of the reader after this step.
 	Revision uint64
 }
@@ -58,6 +64,7 @@ type Reader struct {
 	placed   bool     // false if the next step must be a snapshot
 	gap      bool     // true if the next snapshot must be marked as a gap
 	beats    uint64   // number of heartbeats that were due and that the reader has received or skipped
+	figures  uint64   // number of the beat from which on the next step with figures is due
 }
 
 // NewReader returns a reader of the entries and heartbeats that interest selects. The first
@@ -68,6 +75,9 @@ func (f *Feed) NewReader(interest Interest) *Reader {
 		interest.Names = slices.CompactFunc(slices.SortedFunc(slices.Values(interest.Names), health.ID.Compare), func(a, b health.ID) bool { return a == b })
 	}
 	r := &Reader{feed: f, interest: interest, beats: f.due(interest.Period)}
+	if interest.Figures > 0 {
+		r.figures = f.due(1) + 1
+	}
 	for _, s := range interest.Services {
 		r.shards = append(r.shards, shardOf(s))
 	}
@@ -97,30 +107,31 @@ func (f *Feed) Resume(interest Interest, c Cursor) *Reader {
 // error context.Cause(ctx).
 func (r *Reader) Next(ctx context.Context) (Step, error) {
 	for {
-		step, news, beat := r.poll()
-		if news == nil {
-			return step, nil
+		got := r.poll()
+		if got.news == nil {
+			return got.step, nil
 		}
 		select {
 		case <-ctx.Done():
 			return Step{}, context.Cause(ctx)
-		case <-news:
-		case <-beat:
+		case <-got.news:
+		case <-got.beat:
+		case <-got.figures:
 		}
 	}
 }
 
 // poll returns the next step without waiting. If there is no step yet, poll returns the
-// channels news and beat instead. When one of these channels is closed, the caller must call
-// poll again. beat is nil if the reader has no heartbeats.
-func (r *Reader) poll() (step Step, news, beat <-chan struct{}) {
+// channels news, beat and figures instead. When one of these channels is closed, the caller must
+// call poll again. beat is nil if the reader has no heartbeats.
+func (r *Reader) poll() progress {
 	for {
 		got := r.advance()
 		if got.batches == nil {
-			return got.step, got.news, got.beat
+			return got
 		}
 		if merged := r.merge(got.batches, got.step.Revision); len(merged) > 0 {
-			return Step{Entries: slices.Values(merged), Revision: got.step.Revision}, nil, nil
+			return progress{step: Step{Entries: slices.Values(merged), Revision: got.step.Revision}}
 		}
 	}
 }
@@ -133,6 +144,7 @@ type progress struct {
 	batches    []*Batch
 	step       Step
 	news, beat <-chan struct{}
+	figures    <-chan struct{} // nil if the reader has no steps with figures
 }
 
 // advance moves the cursor to the current revision and selects the batches that the cursor has
@@ -144,6 +156,10 @@ func (r *Reader) advance() (got progress) {
 	defer f.mu.Unlock()
 	if !r.placed || r.droppedUntil() > r.cursor {
 		got.step = r.snapshot()
+		return got
+	}
+	if r.figuresDue() {
+		got.step = Step{Entries: none, Figures: true, Beat: r.beatDue(), Revision: r.cursor}
 		return got
 	}
 	from := r.cursor
@@ -172,18 +188,53 @@ func (r *Reader) advance() (got progress) {
 // lost: r.beats is then lower than the number of heartbeats that were due.
 func (r *Reader) await(got *progress) {
 	f := r.feed
+	if r.beatDue() {
+		got.step.Beat = true
+		return
+	}
 	if r.interest.Period > 0 {
-		if due := f.beat / uint64(r.interest.Period); due != r.beats {
-			r.beats, got.step.Beat = due, true
-			return
-		}
 		got.beat = f.beats[r.interest.Period].wait()
+	}
+	if r.interest.Figures > 0 {
+		got.figures = r.figuresWaker().wait()
 	}
 	if len(r.shards) == 1 {
 		got.news = f.shards[r.shards[0]].wait()
 		return
 	}
 	got.news = f.all.wait()
+}
+
+// beatDue reports whether a heartbeat is due, and takes note of it. The caller must hold Feed.mu.
+func (r *Reader) beatDue() bool {
+	if r.interest.Period == 0 {
+		return false
+	}
+	due := r.feed.beat / uint64(r.interest.Period)
+	changed := due != r.beats
+	r.beats = due
+	return changed
+}
+
+// figuresDue reports whether figures are due, and decides when they are due next. This is at a
+// multiple of the period, so that readers with equal periods, and their heartbeats, meet. The
+// caller must hold Feed.mu.
+func (r *Reader) figuresDue() bool {
+	period := uint64(r.interest.Figures)
+	if period == 0 || r.feed.beat < r.figures {
+		return false
+	}
+	r.figures = (r.feed.beat + 2*period - 1) / period * period
+	return true
+}
+
+// figuresWaker returns the waker of the beat at which figures are due next. The first figures are
+// due at the next beat of all.
+func (r *Reader) figuresWaker() *waker {
+	if period := r.interest.Figures; r.figures%uint64(period) == 0 {
+		return &r.feed.beats[period]
+	}
+	return &r.feed.beats[1]
 }
 
 func none(func(*Entry) bool) {}

@@ -42,14 +42,14 @@ func TestReaderOfRegistrations(t *testing.T) {
 		{"a removal", func() { p.registered("b/1-", a, false) }, "b/1@10-"},
 		{"a registration and a later status", func() { p.registered("b/1", b, false); p.registered("b/1", b, false) }, "b/1@12"},
 	} {
-		step, woken, _ := r.poll()
+		step, woken, _ := polled(r)
 		if woken == nil {
 			t.Fatalf("before %s: there is %s, want nothing", c.what, listed(step.Entries))
 		}
 		c.publish()
 		select {
 		case <-woken:
-			if s, news, _ := r.poll(); news != nil || listed(s.Entries) != c.want {
+			if s, news, _ := polled(r); news != nil || listed(s.Entries) != c.want {
 				t.Errorf("%s: %+v, want %q", c.what, s, c.want)
 			}
 		default:
@@ -75,7 +75,7 @@ func TestReaderOfRegistrationsModel(t *testing.T) {
 		r := p.feed.NewReader(Interest{Registrations: true})
 		read := func() {
 			for {
-				step, woken, _ := r.poll()
+				step, woken, _ := polled(r)
 				if woken != nil {
 					return
 				}

@@ -2,7 +2,6 @@ package grpchealth
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"time"
 
@@ -14,7 +13,6 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/access"
-	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -69,6 +67,8 @@ func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, detail access.Det
 	s := e.State
 	if h.cfg.Metrics != nil {
 		s.Checks, s.Metrics = h.cfg.Metrics(e.ID)
+	} else {
+		s.Metrics = h.metricsOf(e)
 	}
 	return wire.Health(&s, now, detail == access.Full)
 }
@@ -160,9 +160,6 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 	if err != nil {
 		return err
 	}
-	if req.GetFiguresEvery() != nil {
-		return wire.GRPC(fmt.Errorf("figures_every: %w; figures come with changes, and with Check and List", domain.ErrLater))
-	}
 	x.h.resolveWatch(&w)
 	caller := x.h.Reader(stream.Context())
 	for _, id := range w.IDs {
@@ -204,7 +201,8 @@ func (h *Handlers) resolveWatch(w *wire.Watch) {
 func (h *Handlers) newReader(w *wire.Watch) *feed.Reader {
 	in := feed.Interest{
 		Services: w.Selector.Names(), Names: w.IDs,
-		Period: int((w.Heartbeat + time.Second - 1) / time.Second), // in heartbeats of the feed, which sends one each second
+		Period:  int((w.Heartbeat + time.Second - 1) / time.Second), // in heartbeats of the feed, which sends one each second
+		Figures: int((w.FiguresEvery + time.Second - 1) / time.Second),
 	}
 	if w.HasToken {
 		return h.cfg.Feed.Resume(in, feed.Cursor{Epoch: w.Token.Epoch, Revision: w.Token.Revision})

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/mem"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -233,16 +232,5 @@ func TestAudiencesDoNotShareEncodings(t *testing.T) {
 				t.Errorf("the public gets %q", got)
 			}
 		}
-	})
-}
-
-func TestFiguresEveryIsForLater(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Config{})
-		in := w.watch(t, &pb.WatchRequest{FiguresEvery: durationpb.New(time.Second)})
-		in.none()
-		in.ends(codes.Unimplemented)
-		in = w.watch(t, &pb.WatchRequest{FiguresEvery: durationpb.New(time.Millisecond)})
-		in.ends(codes.InvalidArgument)
 	})
 }

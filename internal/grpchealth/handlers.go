@@ -49,6 +49,10 @@ type Config struct {
 	// in Feed. Check and List of meshhealth.v1.HealthService send its results. nil means that
 	// Check and List send the checks and metrics in Feed.
 	Metrics func(health.ID) ([]health.CheckState, *health.Metrics)
+	// Figures returns the current metrics of an entry if they may be newer than those in Feed, else
+	// nil. They must not be modified later. Check, List and messages with figures send them. Figures
+	// is not used if Metrics is set. nil means that the metrics in Feed are the newest.
+	Figures func(health.ID) *health.Metrics
 	// Number returns the status number that grpc.health.v1 sends for a state: at most 3, and 1
 	// (SERVING) for the status SERVING. nil means that health.Status.GRPC gives the number.
 	Number func(*health.State) healthpb.HealthCheckResponse_ServingStatus
@@ -69,6 +73,7 @@ type Config struct {
 type Handlers struct {
 	cfg     Config
 	limiter *wire.StreamLimiter
+	figures figures
 	made    time.Time // time at which New was called; watcher.sendBegan counts from this time
 	// watchers is the set of open Watch streams: the keys are *watcher.
 	watchers sync.Map

@@ -19,7 +19,8 @@ type sender struct {
 	watch  *wire.Watch
 	stream timedStream[pb.WatchResponse]
 	view   view
-	first  bool // true until the first message was sent
+	first  bool   // true until the first message was sent
+	told   uint64 // number of the collection of figures that was sent last; 0: none
 }
 
 func (h *Handlers) newSender(w *wire.Watch, caller access.Caller, format feed.Format, stream timedStream[pb.WatchResponse]) *sender {
@@ -29,6 +30,9 @@ func (h *Handlers) newSender(w *wire.Watch, caller access.Caller, format feed.Fo
 }
 
 func (s *sender) send(step *feed.Step) error {
+	if step.Figures {
+		return s.sendFiguresOrBeat(step)
+	}
 	if step.Beat {
 		return s.sendMessage(nil, step.Revision, &pb.WatchResponse{Build: s.h.cfg.Build})
 	}

@@ -21,7 +21,7 @@ func ReportFromHealth(h *pb.Health, now time.Time) (mesh.Report, bool) {
 	}
 	r := mesh.Report{
 		Source: health.SourceMeshhealth, Status: status, Cause: health.CauseFromWire(int32(h.GetCause())),
-		Reason: Clean(h.GetReason()), Checks: checksFrom(h.GetChecks(), now), Metrics: metricsFrom(h.GetMetrics()),
+		Reason: Clean(h.GetReason()), Checks: checksFrom(h.GetChecks(), now), Metrics: MetricsFrom(h.GetMetrics()),
 	}
 	if first := h.GetFirstFailure(); first.IsValid() {
 		// The clocks of the sender and the receiver may differ. So the age of the failure
@@ -41,7 +41,7 @@ func ReportFromPush(m *pb.ReportRequest, now time.Time) (mesh.Report, bool) {
 	}
 	return mesh.Report{
 		Source: health.SourcePush, Status: status, Cause: health.CauseFromWire(int32(m.GetCause())),
-		Reason: Clean(m.GetReason()), Checks: checksFrom(m.GetChecks(), now), Metrics: metricsFrom(m.GetMetrics()),
+		Reason: Clean(m.GetReason()), Checks: checksFrom(m.GetChecks(), now), Metrics: MetricsFrom(m.GetMetrics()),
 	}, true
 }
 
@@ -79,7 +79,9 @@ func checkFrom(c *pb.CheckHealth, now time.Time) health.CheckState {
 	return s
 }
 
-func metricsFrom(m *pb.Metrics) *health.Metrics {
+// MetricsFrom returns the metrics that a message describes, within the limits of a report. It returns
+// nil for nil.
+func MetricsFrom(m *pb.Metrics) *health.Metrics {
 	if m == nil {
 		return nil
 	}

@@ -15,7 +15,10 @@ type Watch struct {
 	Token     Token
 	HasToken  bool // true if the request has a token; if this is not valid, Token is zero
 	Heartbeat time.Duration
-	Scope     uint64
+	// FiguresEvery is the shortest time between two messages with figures. 0 means no such
+	// messages.
+	FiguresEvery time.Duration
+	Scope        uint64
 }
 
 // WatchRequest checks a request to watch, and returns its content.
@@ -38,7 +41,7 @@ func WatchRequest(req *pb.WatchRequest) (Watch, error) {
 	w.Heartbeat, err = Between(req.GetHeartbeat(), DefaultHeartbeat, MinHeartbeat, MaxHeartbeat)
 	v.Check("heartbeat", err)
 	if req.GetFiguresEvery() != nil {
-		_, err = Between(req.GetFiguresEvery(), 0, time.Second, time.Hour)
+		w.FiguresEvery, err = Between(req.GetFiguresEvery(), 0, MinHeartbeat, MaxHeartbeat)
 		v.Check("figures_every", err)
 	}
 	return w, v.Err()

@@ -54,7 +54,7 @@ func TestWatchRequest(t *testing.T) {
 		}},
 		{"heartbeats", &pb.WatchRequest{Heartbeat: seconds(60), FiguresEvery: seconds(1)}, nil},
 		{"too often", &pb.WatchRequest{Heartbeat: seconds(0), FiguresEvery: seconds(0)}, []refusal{
-			{"heartbeat", "is 0s; allowed: 1s to 1m0s"}, {"figures_every", "is 0s; allowed: 1s to 1h0m0s"},
+			{"heartbeat", "is 0s; allowed: 1s to 1m0s"}, {"figures_every", "is 0s; allowed: 1s to 1m0s"},
 		}},
 		{"negative", &pb.WatchRequest{Heartbeat: seconds(-1)}, []refusal{{"heartbeat", "is -1s; allowed: 1s to 1m0s"}}},
 		{"no duration", &pb.WatchRequest{Heartbeat: &durationpb.Duration{Nanos: -1, Seconds: 1}}, []refusal{{"heartbeat", "is not a duration"}}},

@@ -28,7 +28,7 @@ func Health(s *health.State, at time.Time, full bool) *pb.Health {
 		Route: pb.Route(s.Route.Wire()), RouteKept: s.RouteKept, Endpoint: endpointText(s.Endpoint),
 		Since: stamp(s.Since), Age: age(at, s.Since), At: stamp(at),
 		NextAt: stamp(s.NextAt), FirstFailure: stamp(s.FirstFailure),
-		Counts: counts(s.Counts), Metrics: metrics(s.Metrics),
+		Counts: counts(s.Counts), Metrics: Metrics(s.Metrics),
 		Checks: checks(s.Checks, at, full), Override: Override(s.Override, full),
 		Dependencies: dependencies(s.Dependencies),
 	}
@@ -149,7 +149,8 @@ func counts(c *health.Counts) *pb.Counts {
 	}
 }
 
-func metrics(m *health.Metrics) *pb.Metrics {
+// Metrics converts metrics to a message. It returns nil for nil.
+func Metrics(m *health.Metrics) *pb.Metrics {
 	if m == nil {
 		return nil
 	}

@@ -21,7 +21,7 @@ func StateFromHealth(h *pb.Health) (s health.State, registered bool) {
 		Unconfirmed: h.GetUnconfirmed(), Root: h.GetRoot(), Affected: int(h.GetAffected()),
 		NextAt: timeFrom(h.GetNextAt()), NextCause: health.CauseFromWire(int32(h.GetNextCause())),
 		Override: overrideFrom(h.GetOverride()), Spec: specFrom(h),
-		Checks: checksFrom(h.GetChecks(), timeFrom(h.GetAt())), Metrics: metricsFrom(h.GetMetrics()),
+		Checks: checksFrom(h.GetChecks(), timeFrom(h.GetAt())), Metrics: MetricsFrom(h.GetMetrics()),
 		Counts: countsFrom(h.GetCounts()), Removed: h.GetRemoved(), Revision: h.GetRevision(),
 		Route: health.RouteFromWire(int32(h.GetRoute())), RouteKept: h.GetRouteKept(), Endpoint: endpointFrom(h.GetEndpoint()),
 		Dependencies: dependenciesFrom(h.GetDependencies()),

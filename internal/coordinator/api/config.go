@@ -44,6 +44,9 @@ type XDS interface {
 type Config struct {
 	Registry Registry
 	Feed     *feed.Feed
+	// Figures returns the current metrics of an instance, or nil if the metrics in Feed are the
+	// newest. nil means that the metrics in Feed always are.
+	Figures func(health.ID) *health.Metrics
 	// XDS serves routing clients. The API checks that a caller may see addresses before it passes a
 	// stream on. nil means that routing clients are not served.
 	XDS XDS

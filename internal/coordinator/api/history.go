@@ -14,8 +14,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// ListTransitions returns a page of the journal. Records that the caller may not read are omitted,
-// so that a page may have fewer records than asked for, or none, and have a next page.
+// ListTransitions returns a page of the journal. Records that the caller may not read are omitted. So
+// a page may have fewer records than asked for, or none, and still have a next page.
 func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitionsRequest) (*pb.ListTransitionsResponse, error) {
 	q, err := parseQuery(req)
 	if err != nil {

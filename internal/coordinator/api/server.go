@@ -46,7 +46,7 @@ func New(cfg Config) *Server {
 	cfg.setDefaults()
 	s := &Server{cfg: cfg}
 	s.health = grpchealth.New(grpchealth.Config{
-		Feed: cfg.Feed, Build: cfg.Build, Policy: cfg.Policy, Caller: s.cfg.principal, Instances: true,
+		Feed: cfg.Feed, Figures: cfg.Figures, Build: cfg.Build, Policy: cfg.Policy, Caller: s.cfg.principal, Instances: true,
 		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer,
 	})
 	return s

@@ -11,36 +11,20 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // A feature of a later version is refused with an alternative.
 func TestLaterIsUnimplemented(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
-		for _, c := range []struct {
-			req  any
-			says []string
-		}{
-			{
-				&pb.WatchRequest{FiguresEvery: durationpb.New(time.Second)},
-				[]string{"figures_every: not implemented by this version", "Check and List"},
-			},
-		} {
-			err := w.send(c.req)
-			wantCode(t, err, codes.Unimplemented, wire.ReasonLater)
-			wantText(t, err, c.says...)
-		}
 		for _, method := range []string{"/meshhealth.v1.AdminService/Reboot", "/meshhealth.v2.AdminService/Explain"} {
 			err := w.conn.Invoke(t.Context(), method, &emptypb.Empty{}, &emptypb.Empty{})
 			wantCode(t, err, codes.Unimplemented, "")

@@ -70,12 +70,13 @@ func (x *extendedWatch) run(ctx context.Context, conn *grpc.ClientConn) error {
 }
 
 func (x *extendedWatch) read(ctx context.Context, conn *grpc.ClientConn) error {
-	stream, m, proven, err := startStream(ctx, x.session, &x.reply, func(call context.Context) (grpc.ServerStreamingClient[pb.WatchResponse], error) {
-		return pb.NewHealthServiceClient(conn).Watch(call, &pb.WatchRequest{
-			Names: x.f.names(), Heartbeat: durationpb.New(x.beat),
-		})
-	})
-	x.proven.Store(proven)
+	// Figures come as often as heartbeats, so that a message with figures is the heartbeat.
+	req := &pb.WatchRequest{Names: x.f.names(), Heartbeat: durationpb.New(x.beat), FiguresEvery: durationpb.New(x.beat)}
+	stream, m, err := x.open(ctx, conn, req)
+	if wire.ReasonOf(err) == wire.ReasonLater && ctx.Err() == nil { // an earlier version, which has no figures
+		req.FiguresEvery = nil
+		stream, m, err = x.open(ctx, conn, req)
+	}
 	for err == nil {
 		if err = x.handle(ctx, m); err == nil {
 			m, err = stream.Recv()
@@ -84,12 +85,22 @@ func (x *extendedWatch) read(ctx context.Context, conn *grpc.ClientConn) error {
 	return err
 }
 
+// open opens a stream and waits for its first message.
+func (x *extendedWatch) open(ctx context.Context, conn *grpc.ClientConn, req *pb.WatchRequest) (stream grpc.ServerStreamingClient[pb.WatchResponse], first *pb.WatchResponse, err error) {
+	stream, first, proven, err := startStream(ctx, x.session, &x.reply, func(call context.Context) (grpc.ServerStreamingClient[pb.WatchResponse], error) {
+		return pb.NewHealthServiceClient(conn).Watch(call, req)
+	})
+	x.proven.Store(proven)
+	return stream, first, err
+}
+
 // handle handles one message. The message has content if it has an entry or ends the snapshot.
 // Otherwise it is a heartbeat.
 func (x *extendedWatch) handle(ctx context.Context, m *pb.WatchResponse) error {
 	if !x.f.withinBudget() {
 		return errFlood
 	}
+	x.noteFigures(m)
 	hasEntry := x.noteEntries(m)
 	content := hasEntry || m.GetSnapshotEnd()
 	if x.heartbeat = x.started; !x.heartbeat {
@@ -150,6 +161,17 @@ func (x *extendedWatch) noteEntries(m *pb.WatchResponse) (hasEntry bool) {
 		hasEntry, x.hasEntry = true, true
 	}
 	return hasEntry
+}
+
+// noteFigures stores the figures of a message: those of the health name, or those of the name "" if
+// the target does not know the health name.
+func (x *extendedWatch) noteFigures(m *pb.WatchResponse) {
+	for _, f := range m.GetFigures() {
+		name := health.ID{Service: f.GetService(), Instance: f.GetInstance()}.String()
+		if known := x.name != nil; known && name == x.f.name() || !known && !x.f.knowsName() && name == "" {
+			x.f.figures.Store(wire.MetricsFrom(f.GetMetrics()))
+		}
+	}
 }
 
 // fullName returns the name of an entry: only the service, or the service and the instance.

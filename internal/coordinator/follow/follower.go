@@ -55,6 +55,9 @@ type follower struct {
 
 	monitor streamMonitor
 	source  currentSource
+	// figures are the metrics that the target has sent last, or nil. They are kept outside of the
+	// mesh, because they change no status and need no revision.
+	figures atomic.Pointer[health.Metrics]
 }
 
 // newFollower returns a new follower of an instance. old is the follower that the new one

@@ -184,6 +184,18 @@ func (m *Manager) Modes() map[string]int {
 	return modes
 }
 
+// Figures returns the metrics that an instance has sent last. It returns nil if the instance is not
+// followed, or has sent none.
+func (m *Manager) Figures(id health.ID) *health.Metrics {
+	m.mu.Lock()
+	f := m.followers[id]
+	m.mu.Unlock()
+	if f == nil {
+		return nil
+	}
+	return f.figures.Load()
+}
+
 // Coverage returns the part of the polls due within the last 30 s that was made, from 0 to
 // 1. It returns 1 if no poll was due. A coverage of 0.5 means that the poll intervals are
 // twice as long as planned.

@@ -105,6 +105,7 @@ func (s *session) reportStatus(ctx context.Context, r mesh.Report) {
 	if r.Named {
 		s.f.learnt.named.Store(true)
 	}
+	s.f.figures.Store(r.Metrics)
 	r.Source, r.Via = s.source, s.via
 	s.reportAnswer(ctx, mesh.Event{Kind: mesh.EventReport, Report: r, Proven: s.proven.Load()})
 }

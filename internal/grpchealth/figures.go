@@ -1,0 +1,158 @@
+package grpchealth
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/wire"
+)
+
+// figuresField is the number of the field figures of a WatchResponse.
+const figuresField = 9
+
+// figures has the figures that all Watch streams share. They are collected when a stream needs
+// them, and at most once for each beat of the feed. Without a stream that asked for figures, nothing
+// is collected.
+type figures struct {
+	mu   sync.Mutex
+	last collection
+}
+
+// collection is the figures of all entries at one beat. It is immutable.
+type collection struct {
+	number uint64 // number of this collection, from 1 on
+	beat   uint64 // beat at which it was made
+	// all is ordered by the number of the collection in which a figure has changed, the highest
+	// first, and then by name.
+	all  []*figure
+	byID map[health.ID]*figure
+}
+
+// figure is the metrics of one entry.
+type figure struct {
+	id      health.ID
+	metrics *health.Metrics
+	changed uint64 // number of the collection that first had these metrics
+	// encoded is the field figures of a WatchResponse. Metrics are the same for all audiences, so
+	// that all streams share these bytes.
+	encoded []byte
+}
+
+// sendFiguresOrBeat sends the figures that are due. If nothing has changed, it sends a heartbeat if
+// one is due. A message with figures is a heartbeat too, because it has no entries.
+func (s *sender) sendFiguresOrBeat(step *feed.Step) error {
+	sent, err := s.sendFigures(step.Revision)
+	if err != nil || sent || !step.Beat {
+		return err
+	}
+	return s.sendMessage(nil, step.Revision, &pb.WatchResponse{Build: s.h.cfg.Build})
+}
+
+// sendFigures sends the figures that have changed since the last call, of the entries that the
+// request selects and the caller may read. The first call sends all of them. It sends several
+// messages if one would be larger than wire.ChunkBytes, and none if there is no such figure.
+func (s *sender) sendFigures(revision uint64) (sent bool, err error) {
+	cut := s.h.cfg.Feed.Cut()
+	c := s.h.collectFigures(cut)
+	var chunk []byte
+	for _, f := range c.all {
+		if f.changed <= s.told {
+			break
+		}
+		if !s.view.showsFigures(cut, f.id) {
+			continue
+		}
+		if len(chunk) > 0 && len(chunk)+len(f.encoded) > wire.ChunkBytes {
+			if err := s.sendMessage(chunk, revision, &pb.WatchResponse{}); err != nil {
+				return true, err
+			}
+			chunk, sent = nil, true
+		}
+		chunk = joined(chunk, f.encoded)
+	}
+	s.told = c.number
+	if len(chunk) == 0 {
+		return sent, nil
+	}
+	return true, s.sendMessage(chunk, revision, &pb.WatchResponse{})
+}
+
+// showsFigures reports whether the Watch sends the figures of an entry.
+func (v *view) showsFigures(cut feed.Cut, id health.ID) bool {
+	if len(v.ids) > 0 && !slices.Contains(v.ids, id) {
+		return false
+	}
+	e, ok := cut.Get(id)
+	return ok && v.selects(e) && v.caller.May(access.Read, access.Of(id))
+}
+
+// collectFigures returns the figures of the entries in cut. All calls within one beat of the feed
+// return the same collection.
+func (h *Handlers) collectFigures(cut feed.Cut) *collection {
+	beat := h.cfg.Feed.Beats()
+	h.figures.mu.Lock()
+	defer h.figures.mu.Unlock()
+	if before := h.figures.last; before.number == 0 || before.beat != beat {
+		h.figures.last = h.newCollection(cut, &before, beat)
+	}
+	last := h.figures.last
+	return &last
+}
+
+// newCollection returns the next collection. It encodes only figures that have changed.
+func (h *Handlers) newCollection(cut feed.Cut, before *collection, beat uint64) collection {
+	next := collection{number: before.number + 1, beat: beat, byID: map[health.ID]*figure{}}
+	for e := range cut.Of() {
+		m := h.metricsOf(e)
+		if m == nil || h.cfg.Self != (health.ID{}) && e.ID == (health.ID{}) {
+			continue
+		}
+		f := before.byID[e.ID]
+		if f == nil || !sameMetrics(f.metrics, m) {
+			f = &figure{id: e.ID, metrics: m, changed: next.number, encoded: encodeFigures(e.ID, m)}
+		}
+		next.byID[e.ID] = f
+		next.all = append(next.all, f)
+	}
+	slices.SortStableFunc(next.all, func(a, b *figure) int { return cmp.Compare(b.changed, a.changed) })
+	return next
+}
+
+// metricsOf returns the newest metrics of an entry, or nil if it has none.
+func (h *Handlers) metricsOf(e *feed.Entry) *health.Metrics {
+	var m *health.Metrics
+	switch {
+	case h.cfg.Metrics != nil:
+		_, m = h.cfg.Metrics(e.ID)
+	case h.cfg.Figures != nil:
+		m = h.cfg.Figures(e.ID)
+	}
+	if m == nil {
+		m = e.Metrics
+	}
+	return m
+}
+
+func sameMetrics(a, b *health.Metrics) bool {
+	return a == b || a.Runs == b.Runs && a.Failures == b.Failures &&
+		a.ResponseTimeP50 == b.ResponseTimeP50 && a.ResponseTimeP99 == b.ResponseTimeP99 && maps.Equal(a.Gauges, b.Gauges)
+}
+
+// encodeFigures returns the metrics of an entry encoded as the field figures of a WatchResponse.
+func encodeFigures(id health.ID, m *health.Metrics) []byte {
+	content, err := proto.Marshal(&pb.Figures{Service: id.Service, Instance: id.Instance, Metrics: wire.Metrics(m)})
+	if err != nil {
+		// Marshal fails only for text that is not UTF-8, and all text was cleaned before.
+		return nil
+	}
+	return protowire.AppendBytes(protowire.AppendTag(nil, figuresField, protowire.BytesType), content)
+}
