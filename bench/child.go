@@ -23,6 +23,7 @@ const childEnv = "MESHHEALTH_BENCH_CHILD"
 // it is ready: a server prints its address. It runs until its context ends.
 var kinds = map[string]func(ctx context.Context) error{
 	"coordinator":            serveCoordinator,
+	"pages":                  servePages,
 	"stock":                  serveStock,
 	"attacked":               serveAttacked,
 	"stock with 128 streams": serveStock128,

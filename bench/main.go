@@ -35,6 +35,7 @@ var benches = []struct {
 }{
 	{"flip", benchFlip},
 	{"watchers", benchWatchers},
+	{"pagewatchers", benchPageWatchers},
 	{"mass", benchMass},
 	{"apply", benchApply},
 	{"memory", benchMemory},

@@ -23,8 +23,8 @@ import (
 const (
 	DefaultListen = "127.0.0.1:7070"
 	DefaultHTTP   = "127.0.0.1:7071"
-	// Off is a value for three fields of Config. As HTTP it means that nothing is served over HTTP,
-	// as Web that there is no page for people, and as TargetBudget that messages are not limited.
+	// Off is a value for three fields of Config. As HTTP it means that nothing is served over HTTP.
+	// As Web it means that there is no page, and as TargetBudget that messages are not limited.
 	Off = "off"
 )
 

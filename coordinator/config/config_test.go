@@ -74,6 +74,10 @@ func TestWholeConfig(t *testing.T) {
 	for what, c := range map[string]struct{ got, want any }{
 		"listen":      {cfg.Listen, "127.0.0.1:7000"},
 		"http":        {cfg.HTTP, "off"},
+		"http_tls":    {s.HTTPTLS, "off"},
+		"hosts":       {fmt.Sprint(cfg.HTTPHosts), "[status.example.com mesh.internal]"},
+		"prefix":      {cfg.WebPrefix, "/mesh"},
+		"web":         {cfg.Web, coordinator.Off},
 		"data_dir":    {cfg.DataDir, "/etc/meshhealth/data"},
 		"insecure":    {cfg.Insecure, true},
 		"allow":       {fmt.Sprint(cfg.Allow), "[10.0.0.0/8 fd00::/8]"},
@@ -266,7 +270,7 @@ func TestDifferences(t *testing.T) {
 	if got := whole.Differences(moved); len(got) != 0 {
 		t.Errorf("the same file differs in %v", got)
 	}
-	want := []string{"listen", "http", "data_dir", "insecure", "tls", "dial", "targets", "policy", "store_trust", "poll_every", "target_budget", "retry", "limits", "metrics", "xds", "log"}
+	want := []string{"listen", "http", "http_tls", "http_hosts", "web_prefix", "web", "data_dir", "insecure", "tls", "dial", "targets", "policy", "store_trust", "poll_every", "target_budget", "retry", "limits", "metrics", "xds", "log"}
 	if got := whole.Differences(&Settings{}); !reflect.DeepEqual(got, want) {
 		t.Errorf("it differs in %v, want %v", got, want)
 	}

@@ -2,12 +2,14 @@ package config
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"math/big"
 	"net"
 	"testing"
 	"time"
 
+	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/internal/nettest"
 	"google.golang.org/grpc/credentials"
 )
@@ -30,6 +32,52 @@ func TestCertificatesAreReadAgain(t *testing.T) {
 	for deadline := time.Now().Add(10 * time.Second); shown(t, creds).Cmp(before) == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("the old certificate is shown for ten seconds")
+		}
+	}
+}
+
+// TestHTTPConfig checks that the HTTP port shows the same certificate as the gRPC port, and speaks HTTP/2.
+func TestHTTPConfig(t *testing.T) {
+	cert, key := nettest.NewAuthority(t).Issue(t.TempDir(), "mesh", time.Hour)
+	creds, err := ServerCredentials(&TLS{Cert: cert, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer creds.Close()
+	near, far := net.Pipe()
+	defer near.Close()
+	go func() {
+		defer far.Close()
+		_, _ = io.Copy(io.Discard, tls.Server(far, creds.HTTPConfig()))
+	}()
+	c := tls.Client(near, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}) //nolint:gosec // what is shown is looked at
+	if err := c.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	state := c.ConnectionState()
+	if state.PeerCertificates[0].SerialNumber.Cmp(shown(t, creds)) != 0 || state.NegotiatedProtocol != "h2" || state.Version != tls.VersionTLS13 {
+		t.Errorf("it shows %v and speaks %q", state.PeerCertificates[0].SerialNumber, state.NegotiatedProtocol)
+	}
+}
+
+// TestHTTPTLS checks when the HTTP port speaks TLS.
+func TestHTTPTLS(t *testing.T) {
+	cert, key := nettest.NewAuthority(t).Issue(t.TempDir(), "mesh", time.Hour)
+	files := &TLS{Cert: cert, Key: key}
+	for _, c := range []struct {
+		tls     *TLS
+		httpTLS string
+		err     error
+		want    bool
+	}{{nil, "", nil, false}, {nil, coordinator.Off, nil, false}, {nil, On, ErrNoHTTPTLS, false}, {files, "", nil, true}, {files, On, nil, true}, {files, coordinator.Off, nil, false}} {
+		s := &Settings{TLS: c.tls, HTTPTLS: c.httpTLS}
+		cfg, closeFiles, err := s.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		closeFiles()
+		if !errors.Is(s.Check(), c.err) || cfg.HTTPTLS != nil != c.want {
+			t.Errorf("tls %v, http_tls %q: %v, TLS %v", c.tls != nil, c.httpTLS, s.Check(), cfg.HTTPTLS != nil)
 		}
 	}
 }

@@ -57,18 +57,16 @@ func encodeHealth(format feed.Format, h *pb.Health) []byte {
 	return b
 }
 
-// encodeJSON returns a comma and h in proto JSON, without spaces. The comma separates h from the
+// encodeJSON returns a comma and m in proto JSON, without spaces. The comma separates m from the
 // element before it.
-func encodeJSON(h *pb.Health) []byte {
-	spaced, err := protojson.Marshal(h)
+func encodeJSON(m proto.Message) []byte {
+	spaced, err := protojson.Marshal(m)
 	if err != nil {
-		return nil // the same reason as in encodeHealth
+		return []byte(",{}") // the same reason as in encodeHealth
 	}
 	b := bytes.NewBuffer(make([]byte, 0, len(spaced)+1))
 	b.WriteByte(',')
-	if json.Compact(b, spaced) != nil {
-		return nil // impossible, because protojson writes valid JSON
-	}
+	_ = json.Compact(b, spaced) // no error is possible, because protojson writes valid JSON
 	return bytes.Clone(b.Bytes())
 }
 
@@ -104,6 +102,17 @@ func (j jsonMessage) AppendJSON(b []byte) []byte {
 		if f.set {
 			b = append(b, `,"`+f.name+`":true`...)
 		}
+	}
+	if figures := m.GetFigures(); len(figures) > 0 {
+		b = append(b, `,"figures":[`...)
+		for i, f := range figures {
+			text := encodeJSON(f)
+			if i == 0 {
+				text = text[1:]
+			}
+			b = append(b, text...)
+		}
+		b = append(b, ']')
 	}
 	if len(j.entries) > 0 {
 		b = append(b, `,"entries":[`...)

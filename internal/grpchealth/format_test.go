@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -117,8 +118,11 @@ func varied(r *rand.Rand) health.State {
 // request and each level of detail.
 func TestFormatsSayTheSame(t *testing.T) {
 	for _, req := range []*pb.WatchRequest{
-		{}, {Names: []string{"s1", "s2/a", "none"}}, {Selector: &pb.Selector{Services: []string{"s1", "s3"}}},
-		{Selector: &pb.Selector{Labels: map[string]string{"team": "plain"}}}, {Selector: &pb.Selector{AggregatesOnly: true}},
+		{},
+		{Names: []string{"s1", "s2/a", "none"}},
+		{Selector: &pb.Selector{Services: []string{"s1", "s3"}}},
+		{Selector: &pb.Selector{Labels: map[string]string{"team": "plain"}}},
+		{Selector: &pb.Selector{AggregatesOnly: true}},
 	} {
 		for _, trusted := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -145,6 +149,35 @@ func TestFormatsSayTheSame(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestJSONMessage: a message in JSON has all fields of a WatchResponse, also those that are added later.
+func TestJSONMessage(t *testing.T) {
+	full := &pb.WatchResponse{
+		Epoch: 1 << 63, Revision: 3, ResumeToken: "t", Snapshot: true, SnapshotEnd: true, Gap: true, Build: "<v>", At: timestamppb.Now(),
+		Entries: []*pb.Health{{Service: "pay"}, {Service: "db"}},
+		Figures: []*pb.Figures{{Service: "pay", Metrics: &pb.Metrics{Runs: 1}}, {Service: "db"}},
+	}
+	fields := full.ProtoReflect().Descriptor().Fields()
+	for i := range fields.Len() {
+		if !full.ProtoReflect().Has(fields.Get(i)) {
+			t.Errorf("this test sets no %s", fields.Get(i).Name())
+		}
+	}
+	response := proto.CloneOf(full)
+	response.Entries = nil
+	var entries []byte
+	for _, h := range full.GetEntries() {
+		entries = append(entries, encodeHealth(feed.JSON, h)...)
+	}
+	text, got := jsonMessage{response, entries}.AppendJSON(nil), &pb.WatchResponse{}
+	if err := protojson.Unmarshal(text, got); err != nil || !proto.Equal(got, full) {
+		t.Errorf("%s is read as %v, %v", text, got, err)
+	}
+	empty := jsonMessage{&pb.WatchResponse{At: timestamppb.Now()}, nil}.AppendJSON(nil)
+	if err := protojson.Unmarshal(empty, got); err != nil {
+		t.Errorf("%s: %v", empty, err)
 	}
 }
 

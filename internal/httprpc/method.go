@@ -99,10 +99,14 @@ func (c *Config) interceptStream(stream grpc.ServerStream, info *grpc.StreamServ
 }
 
 var (
-	unaryTypes = []string{"application/json", "application/proto",
-		"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json"}
-	streamTypes = []string{"application/connect+json", "application/connect+proto",
-		"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json"}
+	unaryTypes = []string{
+		"application/json", "application/proto",
+		"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json",
+	}
+	streamTypes = []string{
+		"application/connect+json", "application/connect+proto",
+		"application/grpc-web", "application/grpc-web+proto", "application/grpc-web+json",
+	}
 )
 
 // bounded returns a handler that refuses requests of other content types than types, and that reads

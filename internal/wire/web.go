@@ -12,8 +12,8 @@ const (
 	MaxWebPrefix = 128 // bytes of the path below which a proxy shows the page
 )
 
-// CheckHTTPHosts returns an error if one of the names cannot be the name of a host in an HTTP request,
-// or if there are too many names.
+// CheckHTTPHosts returns an error if there are too many names, or if [CheckHTTPHost] returns an error
+// for one of them.
 func CheckHTTPHosts(names []string) error {
 	if len(names) > MaxHTTPHosts {
 		return fmt.Errorf("has %d names; allowed: at most %d", len(names), MaxHTTPHosts)

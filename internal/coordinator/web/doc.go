@@ -1,7 +1,15 @@
-// Package web serves the HTTP pages of a coordinator: /metrics for Prometheus, /livez and
-// /readyz for probes, and / with a list of these pages.
+// Package web serves the HTTP port of a coordinator: /metrics for Prometheus, and /livez and /readyz
+// for probes. It also serves the page for people below /ui/, and the methods that read. The path /
+// lists all of them.
 //
-// Each page asks the access policy before it answers. HTTP callers are not authenticated.
+// Each page asks the access policy before it answers, for a caller about whom nothing is known. The
+// methods ask the policy themselves. They know the caller from the context, as over gRPC.
+//
+// # The page
+//
+// The folder dist has the files of the page. /ui/assets/NAME is the file NAME. Every other path below
+// /ui/ is index.html, in which the server fills in the elements base and meta with the name
+// meshhealth-build. Nothing may be inline in the page, because the Content-Security-Policy forbids it.
 //
 // # Concurrency
 //

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/meshhealth/meshhealth/internal/fields"
 )
 
 // guard refuses requests that a web page of somebody else may have caused. Such a page runs in the
@@ -69,7 +71,8 @@ func (g *guard) checkHost(r *http.Request) error {
 	if r.TLS != nil || g.allows(hostOf(r.Host)) {
 		return nil
 	}
-	return fmt.Errorf("Host: is %.64q; allowed: localhost, IP addresses, and the names in http_hosts (--http-hosts)", r.Host)
+	return &fields.Error{Field: "Host", Err: fmt.Errorf(
+		"is %.64q; allowed: localhost, IP addresses, and the names in http_hosts (--http-hosts)", r.Host)}
 }
 
 func (g *guard) allows(host string) bool {
@@ -97,12 +100,13 @@ func (g *guard) checkOrigin(r *http.Request) error {
 	for _, origin := range r.Header.Values("Origin") {
 		u, err := url.Parse(origin)
 		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) && !g.configured(u.Hostname()) {
-			return fmt.Errorf("Origin: is %.64q; allowed: the host of the request, and the names in http_hosts (--http-hosts)", origin)
+			return &fields.Error{Field: "Origin", Err: fmt.Errorf(
+				"is %.64q; allowed: the host of the request, and the names in http_hosts (--http-hosts)", origin)}
 		}
 	}
 	for _, site := range r.Header.Values("Sec-Fetch-Site") {
 		if site != "same-origin" && site != "none" {
-			return fmt.Errorf("Sec-Fetch-Site: is %.32q; allowed: same-origin, none", site)
+			return &fields.Error{Field: "Sec-Fetch-Site", Err: fmt.Errorf("is %.32q; allowed: same-origin, none", site)}
 		}
 	}
 	return nil

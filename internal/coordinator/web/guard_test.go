@@ -104,8 +104,8 @@ func TestGuard(t *testing.T) {
 	}
 }
 
-// TestUnknownMethods: a method that is not served answers with an error of the protocol Connect, and
-// other HTTP methods on the path of a call do not reach it.
+// TestUnknownMethods: a method that is not served answers with an error of the protocol Connect. Other
+// HTTP methods on the path of a call do not reach the call.
 func TestUnknownMethods(t *testing.T) {
 	for _, c := range []struct {
 		method, path string
