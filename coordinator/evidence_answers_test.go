@@ -208,6 +208,9 @@ func (r *rig) onThePath(a *turned) {
 	r.between("unconfirmed", first, 0, firstLook)
 	if a.leased {
 		r.is("pay/a", "SERVING ok unconfirmed")
+		if s := r.state(); s.GetUnconfirmed() != 1 || s.GetAmnestyUntil() != nil {
+			r.t.Errorf("%d unconfirmed, amnesty until %v", s.GetUnconfirmed(), s.GetAmnestyUntil())
+		}
 		r.only("pay/a", a.since, "SERVING ok", "SERVING ok unconfirmed")
 		r.explained("pay/a", "The coordinator cannot reach it at "+at+", but its client renews the lease, so it is alive")
 		return

@@ -44,7 +44,7 @@ func TestStateTable(t *testing.T) {
 
 // TestState asks a real coordinator, whose configuration names services that do not exist.
 func TestState(t *testing.T) {
-	l := newLive(t, coordinator.Config{Build: "v9", Policy: health.MeshPolicy{Services: map[string]health.ServicePolicy{
+	l := newLive(t, coordinator.Config{Build: "v9", Policy: health.MeshPolicy{Amnesty: time.Hour, Services: map[string]health.ServicePolicy{
 		"pay": {DependsOn: []string{"db"}}, "shop": {Rule: health.AtLeast(1)},
 	}}})
 	_, address := stockServer(t)
@@ -55,6 +55,7 @@ func TestState(t *testing.T) {
 	stdout, _ := l.does(0, "coordinator", "state")
 	for _, want := range []string{
 		"SERVING", "v9, up for", "0 of 7: well", "1 service, 1 instance (0 unconfirmed), 1 override", "1 grpc-watch",
+		"statuses from before the start are kept, for another ",
 		"takes records", "the configuration names db, shop, of which nothing is registered",
 	} {
 		if !strings.Contains(stdout, want) {
