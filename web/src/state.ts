@@ -40,7 +40,7 @@ export interface State {
   readonly shown: ReadonlySignal<Mesh>;
   /** Changes at most once in an animation frame, when `shown` has changed. */
   readonly tick: ReadonlySignal<number>;
-  /** Changes at most five times a second, when `shown` has changed. It is for what takes long to compute. */
+  /** Changes at most four times a second, when `shown` has changed. It is for what takes long to compute. */
   readonly pulse: ReadonlySignal<number>;
   readonly route: ReadonlySignal<Route>;
   readonly connection: ReadonlySignal<Connection>;
@@ -73,7 +73,7 @@ export const now = (): number => performance.timeOrigin + performance.now();
 const emptyRoute: Route = { view: { page: "now" }, q: "", group: "", at: 0, from: 0, to: 0, selected: "" };
 /** The parts of the address that one view has. They do not follow to another view. */
 const ofOneView: Partial<Route> = { selected: "", from: 0, to: 0 };
-const pulseEvery = 200;
+const pulseEvery = 250;
 
 class PageState implements State {
   readonly mesh = new Mesh();
