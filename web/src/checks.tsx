@@ -49,7 +49,7 @@ export const CheckTable = ({ entry }: { entry: Entry }): JSX.Element => {
         <thead>
           <tr>
             <th scope="col">status</th><th scope="col">check</th><th scope="col">in a row</th><th scope="col">last run</th>
-            <th scope="col">took</th><th scope="col">failed runs</th><th scope="col">value</th><th scope="col">why</th>
+            <th scope="col">took</th><th scope="col">runs</th><th scope="col">value</th><th scope="col">why</th>
           </tr>
         </thead>
         <tbody>
@@ -60,7 +60,7 @@ export const CheckTable = ({ entry }: { entry: Entry }): JSX.Element => {
               <td>{c.fails > 0 ? `${number(c.fails)} failed` : `${number(c.passes)} passed`}</td>
               <td>{c.lastRun > 0 && <><Age since={c.lastRun} /> ago</>}</td>
               <td>{inMilliseconds(c.responseTime)}</td>
-              <td>{number(c.failures)} of {number(c.runs)}</td>
+              <td>{number(c.failures)} of {number(c.runs)} failed</td>
               <td><Outside text={c.value} /></td>
               <td class="c-why"><Outside text={c.reason || c.cause} /></td>
             </tr>

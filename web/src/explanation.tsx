@@ -18,8 +18,8 @@ export interface Explained {
 /** The shortest time between two calls for one name, in ms. */
 const shortest = 1000;
 
-/** Reads the explanation of a name, and reads it again when its entry has changed. */
-export const useExplanation = (name: string): Explained => {
+/** Reads the explanation of a name, and reads it again when its entry has changed, or every `every` ms if that is not 0. */
+export const useExplanation = (name: string, every = 0): Explained => {
   const explained = useSignal<Explained & { readonly name: string }>({ name, answer: undefined, error: undefined });
   const last = useRef(0);
   void state.pulse.value;
@@ -41,7 +41,7 @@ export const useExplanation = (name: string): Explained => {
       clearTimeout(timer);
       abort.abort();
     };
-  }, [name, revision, connected]);
+  }, [name, revision, connected, every === 0 ? 0 : Math.floor(state.clock.value / every)]);
   return explained.value.name === name ? explained.value : { answer: undefined, error: undefined };
 };
 

@@ -33,11 +33,15 @@ export const Graph = ({ label, names, edges, focus, note }: GraphProps): JSX.Ele
     <div class="graphbox" tabIndex={0} role="region" aria-label={`${label}, drawing`}>
       <svg class="graph" width={width} height={l.rows * high + 4} viewBox={`0 0 ${width} ${l.rows * high + 4}`} role="group" aria-label={label}>
         {l.edges.map((e) => {
-          const a = places.get(e.from)!;
-          const b = places.get(e.to)!;
-          const [x1, y1, x2, y2] = [a.x + box.width, a.y + box.height / 2, b.x, b.y + box.height / 2];
-          const bend = Math.max(20, (x2 - x1) / 2);
-          return <path key={`${e.from}\n${e.to}`} class={e.soft ? "edge soft" : "edge"} d={`M${x1} ${y1}C${x1 + bend} ${y1} ${x2 - bend} ${y2} ${x2} ${y2}`} />;
+          const from = places.get(e.from)!;
+          const to = places.get(e.to)!;
+          const points = [{ x: from.x + box.width, y: from.y + box.height / 2 }];
+          for (const p of e.via) {
+            const y = p.row * high + 8 + box.height / 2;
+            points.push({ x: p.column * wide + 8, y }, { x: p.column * wide + 8 + box.width, y });
+          }
+          points.push({ x: to.x, y: to.y + box.height / 2 });
+          return <path key={`${e.from}\n${e.to}`} class={e.soft ? "edge soft" : "edge"} d={curve(points)} />;
         })}
         {l.nodes.map((n) => {
           const { x, y } = places.get(n.id)!;
@@ -47,6 +51,15 @@ export const Graph = ({ label, names, edges, focus, note }: GraphProps): JSX.Ele
     </div>
   );
 };
+
+/** A line through points, level at each of them. */
+const curve = (points: readonly { x: number; y: number }[]): string =>
+  points.map((p, i) => {
+    if (i === 0) return `M${p.x} ${p.y}`;
+    const before = points[i - 1]!;
+    const middle = (before.x + p.x) / 2;
+    return before.y === p.y ? `H${p.x}` : `C${middle} ${before.y} ${middle} ${p.y} ${p.x} ${p.y}`;
+  }).join("");
 
 const Box = ({ name, x, y, focus, note }: { name: string; x: number; y: number; focus: boolean; note: string }): JSX.Element => {
   const entry = state.shown.value.entries.get(name);

@@ -15,7 +15,7 @@ import { parseSelector, quoted } from "./selector";
 import { hrefWith, state } from "./state";
 import { type Bar, type Burst, burstsOf, histogram } from "./timeline";
 import { isChange, type Transition } from "./transition";
-import { age, clockTime, dateTime, number, plural } from "./words";
+import { age, clockTime, dateTime, look, number, plural } from "./words";
 
 const ranges: readonly [string, number][] = [["15 minutes", 900_000], ["up to 1 hour", 3_600_000], ["6 hours", 21_600_000], ["24 hours", 86_400_000]];
 const usual = 3_600_000;
@@ -134,13 +134,24 @@ const Bursts = ({ bursts }: { bursts: readonly Burst[] }): JSX.Element | null =>
       <ol class="bursts">
         {bursts.map((b) => (
           <li key={b.from}>
-            <Moment at={b.from} /> <strong>{plural(b.changes.length, "change")}</strong> in {b.to - b.from < 1000 ? `${((b.to - b.from) / 1000).toFixed(1)} s` : age(b.to - b.from)}<Shares burst={b} />{" "}
+            <Moment at={b.from} /> <strong>{plural(b.changes.length, "change")}</strong>, {leading(b)}, in {b.to - b.from < 1000 ? `${((b.to - b.from) / 1000).toFixed(1)} s` : age(b.to - b.from)}<Shares burst={b} />{" "}
             <button type="button" onClick={() => state.go({ at: b.from - 1 })}>the mesh before</button> <button type="button" onClick={() => state.go({ at: b.to })}>after</button>
           </li>
         ))}
       </ol>
     </section>
   );
+
+/** The status that most changes of a burst led to. */
+const leading = (b: Burst): string => {
+  const counts = new Map<string, number>();
+  for (const t of b.changes) {
+    const word = t.removed ? "removal" : look[t.to].word;
+    counts.set(word, (counts.get(word) ?? 0) + 1);
+  }
+  const [word, n] = [...counts].reduce((a, c) => (c[1] > a[1] ? c : a));
+  return n === b.changes.length ? `all to ${word}` : `${number(n)} to ${word}`;
+};
 
 /** What the instances of a burst share and the others do not. */
 const Shares = ({ burst }: { burst: Burst }): JSX.Element | null => {

@@ -7,7 +7,8 @@ import { Chain, NextList, useExplanation } from "./explanation";
 import { Figures } from "./figures";
 import { Name, Outside } from "./parts";
 import { RecordTable } from "./records";
-import { Head, NotThere, Said } from "./service";
+import { useRowKeys } from "./rowkeys";
+import { explainEvery, Head, NotThere, Said } from "./service";
 import { hrefOf, state } from "./state";
 import { VerdictStrip, Witnesses } from "./verdict";
 import { whyOf } from "./words";
@@ -19,9 +20,11 @@ export const Instance = (): JSX.Element => {
   const { view, at } = state.route.value;
   const name = view.page === "instance" ? nameOf(view.service, view.instance) : "";
   const entry = state.shown.value.entries.get(name);
-  const { answer, error } = useExplanation(name);
+  const { answer, error } = useExplanation(name, explainEvery);
   const to = soon(state.clock.value);
   const recorded = useRecords(name, to - day, 0, state.mesh.entries.get(name)?.since);
+  const service = view.page === "instance" ? view.service : "";
+  useRowKeys([], state.shown.value.entries.get(service)?.root || service);
   return (
     <article class="page instance-page">
       {entry === undefined ? <NotThere name={name} /> : (

@@ -7,12 +7,21 @@ export interface Edge {
   readonly soft: boolean;
 }
 
-/** A node with its place: columns from the left and rows from the top, both from 0. */
-export interface Node {
-  /** The name, or a text that no name has if the node stands for several. */
-  readonly id: string;
+/** A place: columns from the left and rows from the top, both from 0. */
+export interface Place {
   readonly column: number;
   readonly row: number;
+}
+
+/** An edge with the places through which it goes. No node is there. */
+export interface Drawn extends Edge {
+  readonly via: readonly Place[];
+}
+
+/** A node with its place. */
+export interface Node extends Place {
+  /** The name, or a text that no name has if the node stands for several. */
+  readonly id: string;
   /** The names that the node stands for. It is empty for a node of one service. */
   readonly folded: readonly string[];
 }
@@ -20,7 +29,7 @@ export interface Node {
 /** A graph with places. */
 export interface Layout {
   readonly nodes: readonly Node[];
-  readonly edges: readonly Edge[];
+  readonly edges: readonly Drawn[];
   readonly columns: number;
   readonly rows: number;
 }
@@ -42,9 +51,15 @@ export const layout = (names: readonly string[], edges: readonly Edge[], before?
   const home = new Map<string, string>(); // the node in which each name is
   for (const column of columns) for (const n of column) for (const name of n.folded.length > 0 ? n.folded : [n.id]) home.set(name, n.id);
   const drawn = joined(inner, home);
-  const ordered = order(columns, drawn, before);
-  const nodes = ordered.flatMap((column, c) => column.map((n, r) => ({ id: n.id, folded: n.folded, column: c, row: r })));
-  return { nodes, edges: drawn, columns: ordered.length, rows: Math.max(0, ...ordered.map((column) => column.length)) };
+  const passing = passages(columns, drawn);
+  const ordered = order(passing.columns, passing.parts, before);
+  const places = new Map<string, Node>();
+  ordered.forEach((column, c) => column.forEach((n, r) => places.set(n.id, { id: n.id, folded: n.folded, column: c, row: r })));
+  return {
+    nodes: [...places.values()].filter((n) => !n.id.startsWith(passage)),
+    edges: drawn.map((e) => ({ ...e, via: passing.via(e).map((id) => ({ column: places.get(id)!.column, row: places.get(id)!.row })) })),
+    columns: ordered.length, rows: Math.max(0, ...ordered.map((column) => column.length)),
+  };
 };
 
 interface Item {
@@ -113,7 +128,45 @@ const joined = (edges: readonly Edge[], home: ReadonlyMap<string, string>): Edge
   return [...found.values()];
 };
 
-const byName = (a: Item, b: Item): number => Number(a.folded.length > 0) - Number(b.folded.length > 0) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+const passage = "\u0001";
+
+interface Passages {
+  readonly columns: Item[][];
+  /** Edges between neighbouring columns. */
+  readonly parts: readonly Edge[];
+  via(e: Edge): string[];
+}
+
+/** Adds a passage to each column that a long edge crosses. The long edges of one node share their passages. */
+const passages = (columns: readonly Item[][], edges: readonly Edge[]): Passages => {
+  const column = new Map<string, number>();
+  columns.forEach((list, c) => list.forEach((n) => column.set(n.id, c)));
+  const all = columns.map((list) => [...list]);
+  const parts: Edge[] = [];
+  const made = new Set<string>();
+  const via = (e: Edge): string[] => {
+    const ids: string[] = [];
+    for (let c = column.get(e.from)! + 1; c < column.get(e.to)!; c++) ids.push(`${passage}${c} ${e.from}`);
+    return ids;
+  };
+  for (const e of edges) {
+    let last = e.from;
+    for (const id of via(e)) {
+      if (!made.has(id)) {
+        made.add(id);
+        all[Number(id.slice(1, id.indexOf(" ")))]!.push({ id, folded: [] });
+        parts.push({ from: last, to: id, soft: e.soft });
+      }
+      last = id;
+    }
+    parts.push({ from: last, to: e.to, soft: e.soft });
+  }
+  return { columns: all, parts, via };
+};
+
+/** Names come first, then folded nodes, then passages. */
+const kind = (n: Item): number => (n.id.startsWith(passage) ? 2 : n.folded.length > 0 ? 1 : 0);
+const byName = (a: Item, b: Item): number => kind(a) - kind(b) || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 
 /** Orders each column by the middle of the neighbours on the left, then by name. Nodes of `before` keep their order. */
 const order = (columns: Item[][], edges: readonly Edge[], before: Layout | undefined): Item[][] => {

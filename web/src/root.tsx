@@ -6,7 +6,7 @@ import { type Entry, Status } from "./entry";
 import { useExplanation } from "./explanation";
 import { Graph } from "./graph";
 import { Moment, Name, Outside, StatusWord } from "./parts";
-import { Head, NotThere, Said } from "./service";
+import { explainEvery, Head, NotThere, Said } from "./service";
 import { hrefOf, state } from "./state";
 import { age, plural, whyOf } from "./words";
 
@@ -16,7 +16,7 @@ export const RootPage = (): JSX.Element => {
   const name = view.page === "root" ? view.service : "";
   const mesh = state.shown.value;
   const entry = mesh.entries.get(name);
-  const { answer } = useExplanation(name);
+  const { answer } = useExplanation(name, explainEvery);
   if (entry === undefined) return <NotThere name={name} />;
   const b = blastOf(mesh, name, at > 0);
   const others = b.names.length - 1;

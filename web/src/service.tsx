@@ -9,6 +9,7 @@ import { Chain, NextList, Sentences, useExplanation } from "./explanation";
 import { Graph } from "./graph";
 import { Age, Name, Outside, StatusWord } from "./parts";
 import { worseFirst } from "./rank";
+import { useRowKeys } from "./rowkeys";
 import { parseSelector } from "./selector";
 import { hrefOf, hrefWith, state } from "./state";
 import { NoMatch } from "./states";
@@ -16,6 +17,8 @@ import { EntryTable } from "./table";
 import { age, plural, whyOf } from "./words";
 
 const hour = 3_600_000;
+/** A renewed lease moves what comes next, without a new revision. */
+export const explainEvery = 3000;
 /** So many instances have a bar of their own. */
 const mostBars = 8;
 
@@ -25,14 +28,15 @@ export const Service = (): JSX.Element => {
   const name = view.page === "service" ? view.service : "";
   const mesh = state.shown.value;
   const entry = mesh.entries.get(name);
-  const explained = useExplanation(name);
+  const explained = useExplanation(name, explainEvery);
   const to = soon(state.clock.value);
   const recorded = useRecords(name, to - hour, 0, state.mesh.entries.get(name)?.revision);
-  if (entry === undefined) return <NotThere name={name} />;
-  const start = recentStart(to, recorded.oldest);
   const { matches } = parseSelector(q);
   const all = [...(mesh.instancesOf.get(name) ?? [])].map((n) => mesh.entries.get(n)!);
   const instances = all.filter(matches).sort(worseFirst);
+  useRowKeys(instances.map((e) => e.name), entry?.root || name);
+  if (entry === undefined) return <NotThere name={name} />;
+  const start = recentStart(to, recorded.oldest);
   const neighbours = neighboursOf(mesh, name);
   return (
     <article class="page service-page">

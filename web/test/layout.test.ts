@@ -24,6 +24,14 @@ test("nodes keep their order when others come and go", () => {
   assert.deepEqual(places(third), places(second));
 });
 
+test("a long edge goes through places without a node", () => {
+  const l = layout(["a", "b", "c", "d"], ["ab", "bc", "cd", "ad?", "ac"].map(edge));
+  const via = (to: string): string => l.edges.find((e) => e.from === "a" && e.to === to)!.via.map((p) => `${p.column},${p.row}`).join(" ");
+  assert.deepEqual([via("b"), via("c"), via("d")], ["", "1,1", "1,1 2,1"]); // the edges of a share their way
+  const taken = new Set(l.nodes.map((n) => `${n.column},${n.row}`));
+  assert.ok(l.edges.every((e) => e.via.every((p) => !taken.has(`${p.column},${p.row}`))));
+});
+
 test("a cycle, a loop and an edge to an unknown name do no harm", () => {
   const l = layout(["a", "b", "c"], ["ab", "bc", "ca", "aa", "xq"].map(edge));
   assert.equal(l.nodes.length, 3);
@@ -43,7 +51,7 @@ test("at most 60 nodes are drawn, and the others are folded by column", () => {
   assert.ok(l.nodes.some((n) => n.id === "s0") && fold.folded.includes("s95")); // the first of `names` stay
   assert.equal(fold.row, l.rows - 1);
   // Many edges became one, and the hard one shows.
-  assert.deepEqual(l.edges.filter((e) => e.to === fold.id), [{ from: "root", to: fold.id, soft: false }]);
+  assert.deepEqual(l.edges.filter((e) => e.to === fold.id), [{ from: "root", to: fold.id, soft: false, via: [] }]);
 });
 
 test("a long chain ends in one folded node", () => {
@@ -68,5 +76,7 @@ test("every layout of random graphs is complete, within bounds, and no two nodes
     assert.deepEqual(l.nodes.flatMap((n) => (n.folded.length > 0 ? [...n.folded] : [n.id])).sort(), [...new Set(names)].sort());
     const ids = new Set(l.nodes.map((n) => n.id));
     assert.ok(l.edges.every((e) => ids.has(e.from) && ids.has(e.to)));
+    const taken = new Set(l.nodes.map((n) => `${n.column},${n.row}`));
+    assert.ok(l.edges.every((e) => e.via.every((p) => !taken.has(`${p.column},${p.row}`) && p.row < l.rows)));
   }
 });
