@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"io"
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	stock "google.golang.org/grpc/health"
@@ -210,6 +212,48 @@ func TestWatchEndsAfterSoManyChanges(t *testing.T) {
 		t.Errorf("%q", lines)
 	}
 }
+
+// TestWatchOfARealCoordinator watches a real coordinator on a terminal, until q is pressed.
+func TestWatchOfARealCoordinator(t *testing.T) {
+	l := newLive(t, coordinator.Config{})
+	s, address := stockServer(t)
+	l.does(0, "register", "pay/a", "--address", address, "--zone", "z1")
+	l.becomes("pay/a", pb.Status_STATUS_SERVING)
+	l.becomes("pay", pb.Status_STATUS_SERVING)
+	l.becomes("*", pb.Status_STATUS_SERVING)
+	w := shell{env: l.env, columns: 80, now: time.Now}
+	a := w.app()
+	keys, press := io.Pipe()
+	tty := &fakeTerminal{Reader: keys}
+	a.terminal = tty
+	screen := screen{t: t, columns: 80}
+	var failed, pressed bool
+	a.stdout = writerFunc(func(text string) {
+		screen.write(text)
+		all := strings.Join(screen.lines, "\n")
+		switch {
+		case !failed && strings.Contains(screen.bottom, "1 ●"):
+			failed = true
+			s.SetServingStatus("", healthpb.HealthCheckResponse_NOT_SERVING)
+		case !pressed && strings.Contains(all, "✖ NOT_SERVING") && strings.Contains(screen.bottom, "1 ✖"):
+			pressed = true
+			go func() { _, _ = press.Write([]byte("q")) }()
+		}
+	})
+	if code := a.run(t.Context(), []string{"watch", "--color", "never"}); code != exitOK {
+		t.Errorf("code %d: %s", code, w.err.String())
+	}
+	_ = press.Close()
+	all := strings.Join(screen.lines, "\n")
+	if !tty.restored || !strings.Contains(all, "✖ NOT_SERVING    pay/a") || !strings.Contains(all, "→ pay NOT_SERVING") || !strings.Contains(all, "watching ") || screen.bottom != "" {
+		t.Errorf("restored %v, bottom %q\n%s", tty.restored, screen.bottom, all)
+	}
+}
+
+// writerFunc is a writer that calls a function with each text.
+type writerFunc func(string)
+
+func (f writerFunc) Write(p []byte) (int, error) { f(string(p)); return len(p), nil }
 
 // onWrite is a writer that calls a function for each write.
 type onWrite func()

@@ -31,9 +31,10 @@ On a terminal, changes scroll above one status line: the status of the mesh, the
 number of services by status, of unconfirmed instances (~), whether the watch is
 live, the revision, and how late changes arrive. Present statuses that are well are
 only counted. At most 20 changes a second are shown; more become one line that
-says what they have in common. ⤷ names the root of a symptom. Keys: p pauses, / filters
-(as status --where), Esc removes the filter, q quits. In a pipe, and with --plain,
-every change is a line. -o json and -o jsonl omit nothing.
+says what they have in common. A symptom names its root after an arrow, and "root"
+marks a root. "! gap" says that changes may be missing. Keys: p pauses, / filters (as
+status --where), Esc removes the filter, q quits. In a pipe, and with --plain, every
+change is a line. -o json and -o jsonl omit nothing.
 
 The watch continues after an outage of the coordinator. It reports the outage on
 stderr, and then prints what has changed since.`,
