@@ -94,10 +94,11 @@ const PastBanner = (): JSX.Element | null => {
 /** Nothing has arrived yet. */
 export const Loading = (): JSX.Element => {
   const c = state.connection.value;
+  const busy = c.state === "connecting" || c.state === "reading";
   return (
-    <div class="loading" aria-busy="true">
+    <div class="loading" aria-busy={busy}>
       <p>{c.state === "reading" ? `Reading: ${plural(c.received, "entry", "entries")}.` : c.state === "connecting" ? "Connecting to the coordinator." : "No services are known."}</p>
-      <div class="bones" aria-hidden="true">{[0, 1, 2, 3].map((i) => <div key={i} />)}</div>
+      {busy && <div class="bones" aria-hidden="true">{[0, 1, 2, 3].map((i) => <div key={i} />)}</div>}
     </div>
   );
 };
