@@ -9,7 +9,7 @@ import { whyIn } from "./rank";
 import { state } from "./state";
 
 /** A table with more rows than this is a window onto its rows, all of one height. */
-const mostPlain = 60;
+const mostPlain = 40;
 /** Rows above and below the window that are there too, so that scrolling shows no empty space. */
 const spare = 8;
 
