@@ -58,7 +58,7 @@ func illFacts() *facts {
 			{Zone: "eu-1", Known: 4, Doubted: 4, Since: timestamppb.New(noon.Add(-time.Hour)), Faded: true},
 		},
 		StoreError: "no space left on device", StoreCommitAge: durationpb.New(12 * time.Second), StoreLost: 8,
-		AmnestyUntil: timestamppb.New(noon.Add(10 * time.Second)), OpenTargets: []string{"10.0.0.1:1", "10.0.0.2:1"},
+		AmnestyUntil: timestamppb.New(noon.Add(10 * time.Second)), Unconfirmed: 7, OpenTargets: []string{"10.0.0.1:1", "10.0.0.2:1"},
 		FloodingInstances: []string{"pay/a"}, UnknownServices: []string{"db", "shop", "mail", "news"},
 		XdsRejected: 3, XdsRejections: []*pb.XDSRejection{{Node: "edge-1", Reason: "bad " + escape}},
 	}
@@ -164,7 +164,11 @@ func TestDoctorSteps(t *testing.T) {
 		"nobody":          {func(f *facts) { f.instances, f.name = nil, "pay/z" }, "not-registered", levelFailed, sound - 1},
 		"no list":         {func(f *facts) { f.instances, f.listErr = nil, errors.New("x") }, "no-answer", levelFailed, sound - 1},
 		"faded guard":     {func(f *facts) { f.state.Guards = []*pb.Guard{{Faded: true}} }, "guard", levelFailed, sound},
-		"old amnesty":     {func(f *facts) { f.state.AmnestyUntil = timestamppb.New(noon) }, "", levelOK, sound},
+		"old amnesty":     {func(f *facts) { f.state.AmnestyUntil, f.state.Unconfirmed = timestamppb.New(noon), 1 }, "", levelOK, sound},
+		"first start":     {func(f *facts) { f.state.AmnestyUntil = timestamppb.New(noon.Add(time.Second)) }, "", levelOK, sound},
+		"amnesty": {func(f *facts) {
+			f.state.AmnestyUntil, f.state.Unconfirmed = timestamppb.New(noon.Add(time.Second)), 1
+		}, "amnesty", levelWarning, sound},
 	} {
 		f := soundFacts()
 		c.change(f)

@@ -74,9 +74,9 @@ func (d *doctor) load() {
 		d.warn("load", "flooding", fmt.Sprintf("Let %s send fewer messages; only the latest of each second is used.", flooding[0]),
 			"%s more messages than allowed: %s", sends(len(flooding)), someOf(flooding))
 	}
-	if until := s.GetAmnestyUntil(); until != nil && until.AsTime().After(d.now) {
-		d.warn("load", "amnesty", "Wait until then.", "the coordinator has just started: statuses from before are unconfirmed for another %s",
-			age(until.AsTime().Sub(d.now)))
+	if until := s.GetAmnestyUntil(); until != nil && until.AsTime().After(d.now) && s.GetUnconfirmed() > 0 {
+		d.warn("load", "amnesty", fmt.Sprintf("Wait for %s.", age(until.AsTime().Sub(d.now))),
+			"the coordinator has just started: the statuses of %s are from before, and unconfirmed", plural(int(s.GetUnconfirmed()), "instance"))
 	}
 	if len(d.found) == begin {
 		d.ok("load", "score 0 of 7, %.0f %% of the polls in time", 100*s.GetPollCoverage())
