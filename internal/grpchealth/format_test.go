@@ -139,7 +139,8 @@ func TestFormatsSayTheSame(t *testing.T) {
 						t.Fatalf("trusted %v, %v, round %d: JSON says\n%v\nprotobuf says\n%v", trusted, req, round, got, want)
 					}
 					if round%10 == 9 {
-						w.feed.Beat() // heartbeats
+						w.feed.Beat()   // heartbeats
+						synctest.Wait() // else some watchers get the changes first, and some the heartbeat
 					}
 					states := make([]health.State, 1+r.IntN(60)*r.IntN(2))
 					for i := range states {
