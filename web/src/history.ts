@@ -170,7 +170,7 @@ export interface Difference {
   readonly after: Entry | undefined;
 }
 
-/** Returns the names whose status or presence differs, ordered by name. */
+/** Returns the names whose status or presence differs, ordered by name. It omits the names that the history omits. */
 export const differences = (before: Mesh, after: Mesh): Difference[] => {
   const found: Difference[] = [];
   for (const [name, a] of after.entries) {
@@ -178,7 +178,8 @@ export const differences = (before: Mesh, after: Mesh): Difference[] => {
     if (b?.status !== a.status) found.push({ name, before: b, after: a });
   }
   for (const [name, b] of before.entries) if (!after.entries.has(name)) found.push({ name, before: b, after: undefined });
-  return found.filter((d) => (d.after ?? d.before)!.kind !== "service-zone").sort((a, b) => (a.name < b.name ? -1 : 1));
+  const recorded = (d: Difference): boolean => !["service-zone", "coordinator"].includes((d.after ?? d.before)!.kind);
+  return found.filter(recorded).sort((a, b) => (a.name < b.name ? -1 : 1));
 };
 
 /** The moment of the record next to `at` in a direction, or 0 if there is none. `records` are newest first. */
