@@ -53,7 +53,10 @@ const secondOf = (e: Entry): string => (e.since === 0 ? "" : String(Math.floor(e
 
 const sharedBy = (key: string, valueOf: (e: Entry) => string, unwell: readonly Entry[], well: readonly Entry[]): Shared => {
   const value = majorityOf(unwell, valueOf);
-  return { key, value, unwell: count(unwell, valueOf, value), allUnwell: unwell.length, well: count(well, valueOf, value), allWell: well.length };
+  const have = count(unwell, valueOf, value);
+  // The others are many, so they are counted only if the result can matter.
+  const others = have / unwell.length < leastShare ? [] : well;
+  return { key, value, unwell: have, allUnwell: unwell.length, well: count(others, valueOf, value), allWell: others.length };
 };
 
 /** The value that more than half of the entries have. If there is none, the result is any value. */

@@ -6,6 +6,8 @@ import { state } from "./state";
 
 /** At most one part of this many of the time goes to layouts because entries came, went, or match no longer. */
 const layoutShare = 10;
+/** How often the cells are placed while the first snapshot arrives, in ms. */
+const readingEvery = 500;
 /** How often a group may come first because it is the worst now. */
 const orderEvery = 5000;
 
@@ -28,6 +30,8 @@ export class FieldKeeper {
   /** The earliest time of the next layout of this kind. */
   private nextLayout = 0;
   private ordered = 0;
+  /** The cells were placed while the first snapshot arrived. */
+  private partial = false;
   private layoutTimer: ReturnType<typeof setTimeout> | undefined;
   /** The pointer is over the field, so nothing may move. */
   held = false;
@@ -70,7 +74,8 @@ export class FieldKeeper {
     const mesh = state.shown.peek();
     if (changed === undefined) return this.layout(this.order());
     this.field.update(changed, mesh.entries);
-    if (this.structure !== mesh.structure || this.content?.filtered) this.layoutSoon();
+    if (this.structure !== mesh.structure && this.partial && !isReading()) this.layout(this.order());
+    else if (this.structure !== mesh.structure || this.content?.filtered) this.layoutSoon();
     if (!this.held && performance.now() - this.ordered > orderEvery) this.orderIfWorse();
   }
 
@@ -115,6 +120,9 @@ export class FieldKeeper {
     this.groups = groups;
     this.field.show(layoutOf(groups, width), width, mesh.entries);
     const ended = performance.now();
-    this.nextLayout = ended + layoutShare * (ended - began);
+    this.partial = isReading();
+    this.nextLayout = ended + (this.partial ? readingEvery : layoutShare * (ended - began));
   }
 }
+
+const isReading = (): boolean => state.connection.peek().state === "reading";

@@ -14,7 +14,7 @@ import { isWell, othersOf, type Root, rootsOf, worstOf } from "./rank";
 import { parseSelector, quoted } from "./selector";
 import { useSlowly } from "./slowly";
 import { hrefWith, state } from "./state";
-import { Empty, NoMatch } from "./states";
+import { NoMatch, NoServices } from "./states";
 import { EntryTable } from "./table";
 import { clockTime, look, number, plural, statuses } from "./words";
 
@@ -39,7 +39,7 @@ export const Now = (): JSX.Element => {
   const rows = useRows(mesh, q, selector.matches, large);
   const problems = [...roots.map((r) => r.entry), ...others.slice(0, mostOthers)].map((e) => e.name);
   const explained = useListKeys(problems, rows);
-  if (!mesh.entries.has(meshName) || size.services === 0) return <Empty />;
+  if (size.services === 0) return <NoServices />;
   return (
     <div class={explained === "" ? "now" : "now split"} onClick={explainRow}>
       <div>
@@ -51,7 +51,7 @@ export const Now = (): JSX.Element => {
         {large && <Common mesh={mesh} matches={selector.matches} />}
         {large && <FieldView matches={selector.matches} filtered={q !== ""} />}
         {rows.length === 0 ? <NoMatch hidden={mesh.entries.size} /> : (
-          <EntryTable caption={q === "" ? `All ${plural(size.services, "service")}, the worst first` : `${plural(rows.length, "match").replace(/matchs$/, "matches")}, the worst first`}
+          <EntryTable caption={q === "" ? `All ${plural(size.services, "service")}, the worst first` : `${plural(rows.length, "match", "matches")}, the worst first`}
             names={rows} selected={selected} />
         )}
       </div>
@@ -61,13 +61,13 @@ export const Now = (): JSX.Element => {
 };
 
 /** The status of the mesh with the numbers of everything in it. It follows each frame. */
-const Sentence = ({ size }: { size: { services: number; instances: number; unconfirmed: number } }): JSX.Element | null => {
+const Sentence = ({ size }: { size: { services: number; instances: number; unconfirmed: number } }): JSX.Element => {
   void state.tick.value;
   const mesh = state.shown.value.entries.get(meshName);
-  if (!mesh) return null;
+  if (!mesh) return <h1>The services that you may read</h1>;
   return (
     <header class="sentence">
-      <h1><span class="visually-hidden">The mesh is </span><StatusWord entry={mesh} /> <span class="for">for <Age since={mesh.since} /></span></h1>
+      <h1><span class="visually-hidden">The mesh is </span><StatusWord entry={mesh} /> {mesh.since > 0 && <span class="for">for <Age since={mesh.since} /></span>}</h1>
       <p class="size">{plural(size.services, "service")} · {plural(size.instances, "instance")}</p>
       <ul class="counts" aria-label="Services by status">
         {statuses.filter((s) => countOf(mesh.counts, s) > 0).map((s) => (

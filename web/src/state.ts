@@ -40,7 +40,7 @@ export interface State {
   readonly shown: ReadonlySignal<Mesh>;
   /** Changes at most once in an animation frame, when `shown` has changed. */
   readonly tick: ReadonlySignal<number>;
-  /** Changes at most five times a second, when `shown` has changed. It is for what takes long to compute. */
+  /** Changes at most four times a second, when `shown` has changed. It is for what takes long to compute. */
   readonly pulse: ReadonlySignal<number>;
   readonly route: ReadonlySignal<Route>;
   readonly connection: ReadonlySignal<Connection>;
@@ -73,7 +73,9 @@ export const now = (): number => performance.timeOrigin + performance.now();
 const emptyRoute: Route = { view: { page: "now" }, q: "", group: "", at: 0, from: 0, to: 0, selected: "" };
 /** The parts of the address that one view has. They do not follow to another view. */
 const ofOneView: Partial<Route> = { selected: "", from: 0, to: 0 };
-const pulseEvery = 200;
+const pulseEvery = 250;
+/** While a snapshot arrives, it is shown this often, in ms, because showing it delays reading it. */
+const readingEvery = 400;
 
 class PageState implements State {
   readonly mesh = new Mesh();
@@ -106,6 +108,7 @@ class PageState implements State {
   private readonly changed = new Set<string>();
   private allChanged = false;
   private frameDue = false;
+  private lastFrame = -Infinity;
   private pulseDue = false;
   private readonly listeners = new Set<FrameListener>();
 
@@ -193,13 +196,14 @@ class PageState implements State {
     const batch = this.assembler.add(m, first);
     if (!batch) return;
     for (const c of this.mesh.apply(batch)) this.changed.add(c.name);
-    if (this.shown.peek() === this.mesh) this.schedule();
+    if (this.shown.peek() === this.mesh && !(this.inSnapshot && performance.now() - this.lastFrame < readingEvery)) this.schedule();
   }
 
   private hear(news: News): void {
     const before = this.connection.peek();
     const at = now();
     this.lastMessage = at - news.quiet;
+    if (this.changed.size > 0) this.schedule(); // what a snapshot has brought before it broke off
     const state = before.state === "old-build" && news.state === "live" ? "old-build" : news.state;
     this.connection.value = {
       ...before, state, lastNews: this.lastMessage, retryAt: news.retryIn === 0 ? 0 : at + news.retryIn, error: news.error, needsToken: news.needsToken,
@@ -238,6 +242,7 @@ class PageState implements State {
 
   private frame(): void {
     this.frameDue = false;
+    this.lastFrame = performance.now();
     const changed = this.allChanged ? undefined : this.changed;
     batch(() => {
       for (const l of this.listeners) l(changed);

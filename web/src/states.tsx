@@ -88,10 +88,11 @@ const PastBanner = (): JSX.Element | null => {
 /** Nothing has arrived yet. */
 export const Loading = (): JSX.Element => {
   const c = state.connection.value;
+  const busy = c.state === "connecting" || c.state === "reading";
   return (
-    <div class="loading" aria-busy="true">
-      <p>{c.state === "reading" ? `Reading: ${plural(c.received, "entry").replace("entrys", "entries")}.` : c.state === "connecting" ? "Connecting to the coordinator." : "Nothing was received yet."}</p>
-      <div class="bones" aria-hidden="true">{[0, 1, 2, 3].map((i) => <div key={i} />)}</div>
+    <div class="loading" aria-busy={busy}>
+      <p>{c.state === "reading" ? `Reading: ${plural(c.received, "entry", "entries")}.` : c.state === "connecting" ? "Connecting to the coordinator." : "No services are known."}</p>
+      {busy && <div class="bones" aria-hidden="true">{[0, 1, 2, 3].map((i) => <div key={i} />)}</div>}
     </div>
   );
 };
@@ -106,8 +107,14 @@ mesh.RegisterAsync(client.Instance{
 	Service: "payments", Instance: "b", Address: address, Feed: srv.Feed(),
 })`;
 
-/** The coordinator answers, and nothing is registered. */
-export const Empty = (): JSX.Element => (
+/** The mesh that is shown has no services. Only a live stream says that none is registered. */
+export const NoServices = (): JSX.Element => {
+  const { state: connected } = state.connection.value;
+  if (state.route.value.at > 0) return <p class="empty">At this time, nothing was registered.</p>;
+  return connected === "live" || connected === "old-build" ? <Empty /> : <Loading />;
+};
+
+const Empty = (): JSX.Element => (
   <section class="empty">
     <h2>Nothing is registered yet</h2>
     <p>A Go service registers itself:</p>

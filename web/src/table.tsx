@@ -9,7 +9,7 @@ import { whyIn } from "./rank";
 import { state } from "./state";
 
 /** A table with more rows than this is a window onto its rows, all of one height. */
-const mostPlain = 60;
+const mostPlain = 40;
 /** Rows above and below the window that are there too, so that scrolling shows no empty space. */
 const spare = 8;
 
@@ -92,34 +92,39 @@ const select = (click: MouseEvent, name: string): void => {
   state.go({ selected: name }, true);
 };
 
-/** Returns the first row to show, the row after the last one, and the height of a row in CSS pixels. */
+/**
+ * Returns the first row to show, the row after the last one, and the height of a row in CSS pixels. A
+ * table that nobody sees keeps a few rows, for search in the page and for screen readers.
+ */
 const useWindow = (body: { current: HTMLElement | null }, rows: number, long: boolean): readonly [number, number, number] => {
-  const height = useSignal(30);
+  const height = useSignal(31);
   const first = useSignal(0);
-  const shown = useSignal(40);
+  const last = useSignal(2 * spare);
   useLayoutEffect(() => {
     if (!long) return;
     const measure = (): void => {
       const b = body.current;
       if (!b) return;
-      const row = b.querySelector("tr:not(.space)");
-      if (row) height.value = row.getBoundingClientRect().height || height.peek();
-      const above = Math.max(0, -b.getBoundingClientRect().top);
-      // A multiple of the spare rows, so that most steps of scrolling change nothing.
-      first.value = Math.max(0, Math.floor(above / height.peek() / spare) * spare - spare);
-      shown.value = Math.ceil(innerHeight / height.peek() / spare) * spare + 3 * spare;
+      height.value = b.querySelector("tr:not(.space)")?.getBoundingClientRect().height || height.peek();
+      const { top } = b.getBoundingClientRect();
+      // Multiples of the spare rows, so that most steps of scrolling change nothing.
+      const step = spare * height.peek();
+      first.value = Math.max(0, Math.floor(-top / step) - 1) * spare;
+      last.value = (Math.max(1, Math.ceil((innerHeight - top) / step)) + 1) * spare;
     };
     measure();
+    // What is above the table may grow or shrink.
+    const resized = new ResizeObserver(measure);
+    resized.observe(document.body);
     window.addEventListener("scroll", measure, { passive: true });
-    window.addEventListener("resize", measure);
     return () => {
+      resized.disconnect();
       window.removeEventListener("scroll", measure);
-      window.removeEventListener("resize", measure);
     };
   }, [long]);
   if (!long) return [0, rows, 0];
-  const from = Math.min(first.value, Math.max(0, rows - shown.value));
-  return [from, Math.min(rows, from + shown.value), height.value];
+  const to = Math.min(rows, last.value);
+  return [Math.max(0, Math.min(first.value, to - spare)), to, height.value];
 };
 
 /** Scrolls to the selected row when another one is selected. */

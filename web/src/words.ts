@@ -61,7 +61,7 @@ const grouped = new Intl.NumberFormat("en");
 export const number = (n: number): string => grouped.format(n);
 
 /** A number with its noun, such as `1 service` or `2,000 services`. */
-export const plural = (n: number, noun: string): string => `${number(n)} ${noun}${n === 1 ? "" : "s"}`;
+export const plural = (n: number, noun: string, many = `${noun}s`): string => `${number(n)} ${n === 1 ? noun : many}`;
 
 /** What the name of an entry stands for, such as `the mesh`. */
 export const titleOf = (e: { readonly kind: Entry["kind"]; readonly name: string; readonly instance: string; readonly service: string }): string => {
