@@ -42,8 +42,10 @@ type figure struct {
 	id      health.ID
 	metrics *health.Metrics
 	changed uint64 // number of the collection that first had these metrics
+	// message is what streams in the format JSON send.
+	message *pb.Figures
 	// encoded is the field figures of a WatchResponse. Metrics are the same for all audiences, so
-	// that all streams share these bytes.
+	// that all other streams share these bytes.
 	encoded []byte
 }
 
@@ -63,7 +65,12 @@ func (s *sender) sendFiguresOrBeat(step *feed.Step) error {
 func (s *sender) sendFigures(revision uint64) (sent bool, err error) {
 	cut := s.h.cfg.Feed.Cut()
 	c := s.h.collectFigures(cut)
-	var chunk []byte
+	m, encoded, size := &pb.WatchResponse{}, []byte(nil), 0
+	flush := func() error {
+		err := s.sendMessage(encoded, revision, m)
+		m, encoded, size, sent = &pb.WatchResponse{}, nil, 0, true
+		return err
+	}
 	for _, f := range c.all {
 		if f.changed <= s.told {
 			break
@@ -71,19 +78,23 @@ func (s *sender) sendFigures(revision uint64) (sent bool, err error) {
 		if !s.view.showsFigures(cut, f.id) {
 			continue
 		}
-		if len(chunk) > 0 && len(chunk)+len(f.encoded) > wire.ChunkBytes {
-			if err := s.sendMessage(chunk, revision, &pb.WatchResponse{}); err != nil {
+		if size > 0 && size+len(f.encoded) > wire.ChunkBytes {
+			if err := flush(); err != nil {
 				return true, err
 			}
-			chunk, sent = nil, true
 		}
-		chunk = joined(chunk, f.encoded)
+		size += len(f.encoded)
+		if s.view.format == feed.JSON {
+			m.Figures = append(m.Figures, f.message)
+		} else {
+			encoded = joined(encoded, f.encoded)
+		}
 	}
 	s.told = c.number
-	if len(chunk) == 0 {
+	if size == 0 {
 		return sent, nil
 	}
-	return true, s.sendMessage(chunk, revision, &pb.WatchResponse{})
+	return true, flush()
 }
 
 // showsFigures reports whether the Watch sends the figures of an entry.
@@ -118,7 +129,8 @@ func (h *Handlers) newCollection(cut feed.Cut, before *collection, beat uint64) 
 		}
 		f := before.byID[e.ID]
 		if f == nil || !sameMetrics(f.metrics, m) {
-			f = &figure{id: e.ID, metrics: m, changed: next.number, encoded: encodeFigures(e.ID, m)}
+			message := &pb.Figures{Service: e.ID.Service, Instance: e.ID.Instance, Metrics: wire.Metrics(m)}
+			f = &figure{id: e.ID, metrics: m, changed: next.number, message: message, encoded: encodeFigures(message)}
 		}
 		next.byID[e.ID] = f
 		next.all = append(next.all, f)
@@ -147,9 +159,9 @@ func sameMetrics(a, b *health.Metrics) bool {
 		a.ResponseTimeP50 == b.ResponseTimeP50 && a.ResponseTimeP99 == b.ResponseTimeP99 && maps.Equal(a.Gauges, b.Gauges)
 }
 
-// encodeFigures returns the metrics of an entry encoded as the field figures of a WatchResponse.
-func encodeFigures(id health.ID, m *health.Metrics) []byte {
-	content, err := proto.Marshal(&pb.Figures{Service: id.Service, Instance: id.Instance, Metrics: wire.Metrics(m)})
+// encodeFigures returns a message encoded as the field figures of a WatchResponse.
+func encodeFigures(m *pb.Figures) []byte {
+	content, err := proto.Marshal(m)
 	if err != nil {
 		// Marshal fails only for text that is not UTF-8, and all text was cleaned before.
 		return nil

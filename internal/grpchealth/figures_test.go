@@ -14,6 +14,7 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -122,6 +123,27 @@ func TestFigures(t *testing.T) {
 		m.wants("without a subscriber", none, "", 0)
 		if m.asked != before {
 			t.Error("figures are collected although nobody subscribes")
+		}
+	})
+}
+
+// TestFiguresInBothFormats: a stream in JSON sends the same figures as one in protobuf.
+func TestFiguresInBothFormats(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeasured(t, Config{})
+		req := &pb.WatchRequest{FiguresEvery: every(1), Heartbeat: every(60)}
+		asProtobuf, asJSON := m.watchAs(t, feed.Protobuf, req), m.watchAs(t, feed.JSON, req)
+		synctest.Wait()
+		asProtobuf.taken(t)
+		asJSON.taken(t)
+		for round := range 3 {
+			m.runs[health.ParseID("pay/2")]++
+			m.feed.Beat()
+			synctest.Wait()
+			want, got := asProtobuf.taken(t), asJSON.taken(t)
+			if len(want.GetFigures()) == 0 || !proto.Equal(got, want) {
+				t.Errorf("round %d: JSON says\n%v\nprotobuf says\n%v", round, got, want)
+			}
 		}
 	})
 }

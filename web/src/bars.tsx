@@ -54,7 +54,9 @@ export const useRecords = (name: string, from: number, to: number, version: unkn
         const journal = new Journal({ name, from: newest, to });
         await journal.read(most, () => false, stop.signal);
         const records = [...journal.records, ...(journal.done ? (before?.records ?? []).filter((t) => t.at < newest) : [])];
-        found.value = { range, records, oldest, loading: false, error: "", cut: !journal.done || (before?.cut ?? false) };
+        found.value = {
+          range, records: records.slice(0, most), oldest, loading: false, error: "", cut: !journal.done || records.length > most || (before?.cut ?? false),
+        };
         have = reading;
       } catch (e) {
         if (!stop.signal.aborted) found.value = { ...nothing, range, loading: false, error: callErrorOf(e).message };

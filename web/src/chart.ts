@@ -17,7 +17,6 @@ export interface Chart {
 }
 
 const height = 180; // CSS pixels
-const shortest = 60; // seconds that the axis shows at least
 
 /** Draws lines into an element, as wide as the element. */
 export const draw = (into: HTMLElement, unit: string, lines: readonly Line[]): Chart => {
@@ -27,9 +26,9 @@ export const draw = (into: HTMLElement, unit: string, lines: readonly Line[]): C
   const plot = new uPlot(
     {
       width: into.clientWidth, height,
-      series: [{}, ...lines.map((l) => ({ label: l.label, stroke: colour(l.colour), width: 2, spanGaps: false, ...(l.dash && { dash: [...l.dash] }), points: { show: (u: uPlot) => u.data[0].length < 3 } }))],
+      series: [{}, ...lines.map((l) => ({ label: l.label, stroke: colour(l.colour), width: 2, spanGaps: false, ...(l.dash && { dash: [...l.dash] }), points: { show: (u: uPlot) => u.data[0].length < 10 } }))],
       axes: [axis, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((v) => `${v} ${unit}`) }],
-      scales: { x: { range: (_: uPlot, min: number, max: number) => [Math.min(min ?? 0, (max ?? 1) - shortest), max ?? 1] }, y: { range: (_: uPlot, __: number, max: number) => [0, Math.max((max ?? 0) * 1.1, 1)] } },
+      scales: { y: { range: (_: uPlot, __: number, max: number) => [0, Math.max((max ?? 0) * 1.1, 1)] } },
       cursor: { drag: { x: false, y: false } },
       legend: { live: false },
     },

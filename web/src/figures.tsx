@@ -13,6 +13,10 @@ import { number } from "./words";
 /** Points that the chart keeps: ten minutes at one a second. */
 const mostPoints = 600;
 const every = 1000;
+/** Seconds that the axis shows at least. */
+const shortest = 60;
+/** Seconds without figures that become a hole in the lines. Figures come with the reports of an instance. */
+const pause = 60;
 
 interface Points {
   readonly times: number[];
@@ -74,8 +78,9 @@ export const Figures = ({ name }: { name: string }): JSX.Element => {
 /** Adds a point. A pause in the figures becomes a hole in the lines. */
 const add = (p: Points, at: number, m: MetricsJson): void => {
   const last = p.times.at(-1);
+  if (last === undefined) push(p, at - shortest, null, null);
   if (last !== undefined && at <= last) return;
-  if (last !== undefined && at - last > 15) push(p, (at + last) / 2, null, null);
+  if (last !== undefined && at - last > pause && p.p50.at(-1) !== null) push(p, (at + last) / 2, null, null);
   push(p, at, durationOf(m.responseTimeP50), durationOf(m.responseTimeP99));
 };
 

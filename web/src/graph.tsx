@@ -67,10 +67,10 @@ const Box = ({ name, x, y, focus, note }: { name: string; x: number; y: number; 
   const shown = visible(name);
   const short = shown.length > mostLetters ? `${shown.slice(0, 8)}…${shown.slice(-mostLetters + 9)}` : shown;
   return (
-    <a href={hrefOf(viewOfName(name))} class={`node ${className}${focus ? " focus" : ""}${entry?.unconfirmed ? " unconfirmed" : ""}`} aria-label={`${shown}, ${word}${note === "" ? "" : `, ${note}`}`}>
-      <title>{`${shown}: ${word}`}</title>
-      <rect x={x} y={y} width={box.width} height={box.height} rx="4" />
-      <text class="glyph" x={x + 12} y={y + 21}>{glyph}</text>
+    <a href={hrefOf(viewOfName(name))} class={`node ${className}${focus ? " focus" : ""}${entry?.unconfirmed ? " unconfirmed" : ""}`}>
+      <rect x={x} y={y} width={box.width} height={box.height} rx="4"><title>{`${shown}: ${word}`}</title></rect>
+      <text class="glyph" aria-hidden="true" x={x + 12} y={y + 21}>{glyph}</text>
+      <text class="unseen" x={x} y={y + 21}>{word} </text>
       <text x={x + 28} y={note === "" ? y + 21 : y + 14}>{short}</text>
       {note !== "" && <text class="note" x={x + 28} y={y + 27}>{note}</text>}
     </a>

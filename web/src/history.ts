@@ -3,7 +3,7 @@
 import type { CountsJson } from "./gen/meshhealth/v1/health_pb";
 import { type Entry, Status, entryOf, meshName } from "./entry";
 import { Mesh } from "./mesh";
-import { type Transition, isChange } from "./transition";
+import { begins, type Transition, isChange } from "./transition";
 
 /** What is known of the mesh as of a moment. */
 export interface Past {
@@ -31,8 +31,17 @@ export const pastOf = (live: Mesh, records: readonly Transition[], at: number, o
   const gaps = records.filter((t) => t.lost > 0 && t.at > at);
   if (oldest > at) return { mesh: new Mesh(), at, known: false, unsure: 0, gaps };
   const sides = split(records, at);
+  const complete = (records.at(-1)?.at ?? Infinity) <= oldest;
+  const began = new Set<string>(); // aggregates that did not exist yet
+  for (const [name, { change, gaps: newer }] of sides.after) {
+    const prev = sides.before.get(name);
+    const certain = newer === gaps.length && prev?.torn !== true;
+    if (begins(change) && certain && (prev === undefined ? complete : prev.change.removed)) began.add(name);
+  }
   const entries = new Map<string, Entry>();
   for (const name of new Set([...live.entries.keys(), ...sides.after.keys()])) {
+    const slash = name.indexOf("/");
+    if (began.has(name) || began.has(slash < 0 ? name : name.slice(0, slash))) continue; // an instance is not older than its service
     const entry = entryAt(live.entries.get(name), sides.after.get(name), sides.before.get(name), gaps.length, at);
     if (entry !== undefined) entries.set(name, entry);
   }
@@ -100,8 +109,6 @@ const entryAt = (live: Entry | undefined, after: After | undefined, before: Befo
   if (after.gaps < gaps || before?.torn) doubt = inGap;
   else if (kind === "instance" && (prev === undefined ? t.from === Status.Starting : prev.removed)) doubt = perhapsNotYet;
   else if (prev !== undefined && !prev.removed && prev.to !== t.from) doubt = broken;
-  // The first record of a zone or of the mesh says that it began.
-  if (doubt === "" && kind !== "instance" && kind !== "service" && (prev === undefined || prev.removed) && t.from === Status.Unknown) return undefined;
   return undone(live, t.service, t.instance, t.from, prev?.to === t.from && !prev.removed ? prev : undefined, at, doubt);
 };
 
@@ -170,7 +177,7 @@ export interface Difference {
   readonly after: Entry | undefined;
 }
 
-/** Returns the names whose status or presence differs, ordered by name. */
+/** Returns the names whose status or presence differs, ordered by name. It omits the names that the history omits. */
 export const differences = (before: Mesh, after: Mesh): Difference[] => {
   const found: Difference[] = [];
   for (const [name, a] of after.entries) {
@@ -178,7 +185,8 @@ export const differences = (before: Mesh, after: Mesh): Difference[] => {
     if (b?.status !== a.status) found.push({ name, before: b, after: a });
   }
   for (const [name, b] of before.entries) if (!after.entries.has(name)) found.push({ name, before: b, after: undefined });
-  return found.filter((d) => (d.after ?? d.before)!.kind !== "service-zone").sort((a, b) => (a.name < b.name ? -1 : 1));
+  const recorded = (d: Difference): boolean => !["service-zone", "coordinator"].includes((d.after ?? d.before)!.kind);
+  return found.filter(recorded).sort((a, b) => (a.name < b.name ? -1 : 1));
 };
 
 /** The moment of the record next to `at` in a direction, or 0 if there is none. `records` are newest first. */

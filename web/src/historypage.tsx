@@ -47,7 +47,7 @@ export const HistoryPage = (): JSX.Element => {
       <Histogram bars={histogram(shown, from, to, bars)} from={from} to={to} />
       <Scrubber from={from} to={to} />
       <Bursts bursts={bursts} />
-      <Compare key={`${first} ${last}`} from={from} to={last} />
+      <Compare key={`${first} ${last}`} from={chosenFrom || Math.max(from, recorded.oldest)} to={last} />
       <RecordTable caption="Records, the newest first" records={shown} empty={recorded.loading ? "The history is being read." : "Nothing was recorded in this range."} />
     </article>
   );

@@ -86,7 +86,7 @@ const Forced = ({ overrides }: { overrides: readonly ForcedScopeJson[] }): JSX.E
     <table class="overrides">
       <caption>Forced now</caption>
       <thead>
-        <tr><th scope="col">status</th><th scope="col">scope</th><th scope="col">instances</th><th scope="col">by</th><th scope="col">for</th><th scope="col">ends</th><th scope="col">why, and how to end it</th></tr>
+        <tr><th scope="col">status</th><th scope="col">scope</th><th scope="col">forces</th><th scope="col">by</th><th scope="col">for</th><th scope="col">ends</th><th scope="col">why, and how to end it</th></tr>
       </thead>
       <tbody>
         {overrides.map(({ override: o, instances }) => {
@@ -96,7 +96,7 @@ const Forced = ({ overrides }: { overrides: readonly ForcedScopeJson[] }): JSX.E
             <tr key={scope}>
               <td class="c-status"><StatusWord entry={{ status, unconfirmed: false }} /></td>
               <th scope="row" class="c-name"><Outside text={scope} /></th>
-              <td>{instances ?? 0}</td><td><Outside text={o?.author ?? ""} /></td><td><Age since={timeOf(o?.setAt)} /></td>
+              <td>{plural(instances ?? 0, "instance")}</td><td><Outside text={o?.author ?? ""} /></td><td><Age since={timeOf(o?.setAt)} /></td>
               <td>{o?.expiresAt ? <><Moment at={timeOf(o.expiresAt)} /> <Countdown to={timeOf(o.expiresAt)} /></> : "when it is cleared"}</td>
               <td class="c-why"><Outside text={o?.reason ?? ""} /><br /><Line line={clearLine(scope, status === Status.Maintenance)} /></td>
             </tr>

@@ -1,5 +1,5 @@
 // The state of the page: the mesh, the connection, the address and the clock. Views read signals.
-import { batch, computed, effect, type ReadonlySignal, signal } from "@preact/signals";
+import { batch, computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 import type { GetCoordinatorResponseJson } from "./gen/meshhealth/v1/admin_pb";
 import type { FiguresJson, WatchResponseJson } from "./gen/meshhealth/v1/health_pb";
 import { Link } from "./link";
@@ -123,6 +123,10 @@ class PageState implements State {
       void this.shown.value;
       this.allChanged = true;
       this.schedule();
+    });
+    effect(() => {
+      void this.route.value.at;
+      untracked(() => this.second());
     });
     setInterval(() => this.second(), 1000);
     void this.link.open();

@@ -1,6 +1,6 @@
 // Where the records of the history stand on an axis of time. Everything here is pure.
-import { type Entry, meshName, Status } from "./entry";
-import { type Transition, isChange } from "./transition";
+import { type Entry, meshName, type Status } from "./entry";
+import { begins, type Transition, isChange } from "./transition";
 
 /** A part of the axis in which a name has one status. Times are milliseconds. */
 export interface Segment {
@@ -64,9 +64,6 @@ export const segmentsOf = (records: readonly Transition[], now: Entry | undefine
   close(from);
   return found.reverse();
 };
-
-/** The first record of an aggregate leads from UNKNOWN to STARTING. */
-const begins = (t: Transition): boolean => t.from === Status.Unknown && t.to === Status.Starting && (t.instance === "" || t.service === meshName);
 
 /** One bar of a histogram. */
 export interface Bar {

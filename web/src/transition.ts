@@ -1,6 +1,6 @@
 // The records of the coordinator's history, as the page keeps them. Everything here is pure.
 import type { ActionJson, TransitionJson } from "./gen/meshhealth/v1/admin_pb";
-import { causeOf, nameOf, type Status, statusOf, timeOf } from "./entry";
+import { causeOf, meshName, nameOf, Status, statusOf, timeOf } from "./entry";
 
 /** A record of the history: a change of a status, an action on an override, or a gap. */
 export interface Transition {
@@ -53,3 +53,6 @@ export const transitionOf = (t: TransitionJson): Transition => ({
 
 /** Reports whether a record is a change of a status, and not a gap or an action on an override. */
 export const isChange = (t: Transition): boolean => t.lost === 0 && t.action === "";
+
+/** Reports whether a record may be the first one of an aggregate. An aggregate begins with UNKNOWN, and becomes STARTING at once. */
+export const begins = (t: Transition): boolean => t.from === Status.Unknown && t.to === Status.Starting && (t.instance === "" || t.service === meshName);

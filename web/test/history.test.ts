@@ -198,7 +198,7 @@ test("differences are the names whose status or presence differs", () => {
     m.apply({ snapshot: true, revision: 1, entries: list });
     return m;
   };
-  const before = mesh({ service: "a", status: "STATUS_SERVING" }, { service: "b" }, { service: "c", status: "STATUS_SERVING" });
+  const before = mesh({}, { service: "a", instance: "@z" }, { service: "a", status: "STATUS_SERVING" }, { service: "b" }, { service: "c", status: "STATUS_SERVING" });
   const after = mesh({ service: "a", status: "STATUS_DEGRADED" }, { service: "c", status: "STATUS_SERVING", reason: "new" }, { service: "d" });
   assert.deepEqual(differences(before, after).map((d) => [d.name, d.before?.status, d.after?.status]), [["a", 1, 4], ["b", 0, undefined], ["d", undefined, 0]]);
   assert.deepEqual(differences(after, after), []);
