@@ -12,7 +12,6 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
-	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -49,82 +48,24 @@ type figure struct {
 	encoded []byte
 }
 
-// sendFiguresOrBeat sends the figures that are due. If nothing has changed, it sends a heartbeat if
-// one is due. A message with figures is a heartbeat too, because it has no entries.
-func (s *sender) sendFiguresOrBeat(step *feed.Step) error {
-	sent, err := s.sendFigures(step.Revision)
-	if err != nil || sent || !step.Beat {
-		return err
+// collect returns the figures of the entries in cut. All calls within one beat of the feed return the
+// same collection. metricsOf returns the metrics of an entry, or nil if it has no figures.
+func (f *figures) collect(cut feed.Cut, beat uint64, metricsOf func(*feed.Entry) *health.Metrics) *collection {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if before := f.last; before.number == 0 || before.beat != beat {
+		f.last = before.next(cut, beat, metricsOf)
 	}
-	return s.sendMessage(nil, step.Revision, &pb.WatchResponse{Build: s.h.cfg.Build})
-}
-
-// sendFigures sends the figures that have changed since the last call, of the entries that the
-// request selects and the caller may read. The first call sends all of them. It sends several
-// messages if one would be larger than wire.ChunkBytes, and none if there is no such figure.
-func (s *sender) sendFigures(revision uint64) (sent bool, err error) {
-	cut := s.h.cfg.Feed.Cut()
-	c := s.h.collectFigures(cut)
-	m, encoded, size := &pb.WatchResponse{}, []byte(nil), 0
-	flush := func() error {
-		err := s.sendMessage(encoded, revision, m)
-		m, encoded, size, sent = &pb.WatchResponse{}, nil, 0, true
-		return err
-	}
-	for _, f := range c.all {
-		if f.changed <= s.told {
-			break
-		}
-		if !s.view.showsFigures(cut, f.id) {
-			continue
-		}
-		if size > 0 && size+len(f.encoded) > wire.ChunkBytes {
-			if err := flush(); err != nil {
-				return true, err
-			}
-		}
-		size += len(f.encoded)
-		if s.view.format == feed.JSON {
-			m.Figures = append(m.Figures, f.message)
-		} else {
-			encoded = joined(encoded, f.encoded)
-		}
-	}
-	s.told = c.number
-	if size == 0 {
-		return sent, nil
-	}
-	return true, flush()
-}
-
-// showsFigures reports whether the Watch sends the figures of an entry.
-func (v *view) showsFigures(cut feed.Cut, id health.ID) bool {
-	if len(v.ids) > 0 && !slices.Contains(v.ids, id) {
-		return false
-	}
-	e, ok := cut.Get(id)
-	return ok && v.selects(e) && v.caller.May(access.Read, access.Of(id))
-}
-
-// collectFigures returns the figures of the entries in cut. All calls within one beat of the feed
-// return the same collection.
-func (h *Handlers) collectFigures(cut feed.Cut) *collection {
-	beat := h.cfg.Feed.Beats()
-	h.figures.mu.Lock()
-	defer h.figures.mu.Unlock()
-	if before := h.figures.last; before.number == 0 || before.beat != beat {
-		h.figures.last = h.newCollection(cut, &before, beat)
-	}
-	last := h.figures.last
+	last := f.last
 	return &last
 }
 
-// newCollection returns the next collection. It encodes only figures that have changed.
-func (h *Handlers) newCollection(cut feed.Cut, before *collection, beat uint64) collection {
+// next returns the next collection. It encodes only figures that have changed.
+func (before *collection) next(cut feed.Cut, beat uint64, metricsOf func(*feed.Entry) *health.Metrics) collection {
 	next := collection{number: before.number + 1, beat: beat, byID: map[health.ID]*figure{}}
 	for e := range cut.Of() {
-		m := h.metricsOf(e)
-		if m == nil || h.cfg.Self != (health.ID{}) && e.ID == (health.ID{}) {
+		m := metricsOf(e)
+		if m == nil {
 			continue
 		}
 		f := before.byID[e.ID]
@@ -137,21 +78,6 @@ func (h *Handlers) newCollection(cut feed.Cut, before *collection, beat uint64) 
 	}
 	slices.SortStableFunc(next.all, func(a, b *figure) int { return cmp.Compare(b.changed, a.changed) })
 	return next
-}
-
-// metricsOf returns the newest metrics of an entry, or nil if it has none.
-func (h *Handlers) metricsOf(e *feed.Entry) *health.Metrics {
-	var m *health.Metrics
-	switch {
-	case h.cfg.Metrics != nil:
-		_, m = h.cfg.Metrics(e.ID)
-	case h.cfg.Figures != nil:
-		m = h.cfg.Figures(e.ID)
-	}
-	if m == nil {
-		m = e.Metrics
-	}
-	return m
 }
 
 func sameMetrics(a, b *health.Metrics) bool {

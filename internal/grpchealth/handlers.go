@@ -181,3 +181,27 @@ func (h *Handlers) resolveSelector(s *wire.Selector) {
 func (h *Handlers) hidesEmpty(s *wire.Selector) bool {
 	return h.cfg.Self != (health.ID{}) && !s.Services[""]
 }
+
+// figureOf returns the newest metrics of an entry. It returns nil if the entry has none, and for the
+// entry "" if it only repeats Config.Self.
+func (h *Handlers) figureOf(e *feed.Entry) *health.Metrics {
+	if h.cfg.Self != (health.ID{}) && e.ID == (health.ID{}) {
+		return nil
+	}
+	return h.metricsOf(e)
+}
+
+// metricsOf returns the newest metrics of an entry, or nil if it has none.
+func (h *Handlers) metricsOf(e *feed.Entry) *health.Metrics {
+	var m *health.Metrics
+	switch {
+	case h.cfg.Metrics != nil:
+		_, m = h.cfg.Metrics(e.ID)
+	case h.cfg.Figures != nil:
+		m = h.cfg.Figures(e.ID)
+	}
+	if m == nil {
+		m = e.Metrics
+	}
+	return m
+}

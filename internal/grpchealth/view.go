@@ -2,6 +2,7 @@ package grpchealth
 
 import (
 	"iter"
+	"slices"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -105,4 +106,13 @@ func (v *view) unknownNames(known map[health.ID]bool) iter.Seq[[]byte] {
 			}
 		}
 	}
+}
+
+// showsFigures reports whether the Watch sends the figures of an entry.
+func (v *view) showsFigures(cut feed.Cut, id health.ID) bool {
+	if len(v.ids) > 0 && !slices.Contains(v.ids, id) {
+		return false
+	}
+	e, ok := cut.Get(id)
+	return ok && v.selects(e) && v.caller.May(access.Read, access.Of(id))
 }
