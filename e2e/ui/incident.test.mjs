@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { test } from "node:test";
 import { live } from "./browser.mjs";
-import { figure, openPage, shots, startChromium, startDemo } from "./rig.mjs";
+import { timing, openPage, shots, startChromium, startDemo } from "./rig.mjs";
 
 const pictures = process.env.MESHHEALTH_PICTURES ?? shots;
 
@@ -29,7 +29,7 @@ test("G11: the root is named with 0 keys, its evidence with 1, what it affects w
   const other = await openPage(browser, demo.ui);
   const opened = performance.now();
   await other.waitForFunction(() => document.querySelector("tr[data-name]")?.dataset.name === "db.primary", undefined, { timeout: 10_000 });
-  figure(t, "G11", "from opening the page until the root is named, s", (performance.now() - opened) / 1000, 5);
+  timing(t, "G11", "from opening the page until the root is named, s", (performance.now() - opened) / 1000, 5);
   await other.close();
 
   await page.keyboard.press("e");

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { drawn, frames, heap, live } from "./browser.mjs";
-import { cpuSeconds, figure, openPage, quantile, registrations, startChromium, startRig } from "./rig.mjs";
+import { cpuSeconds, figure, timing, openPage, quantile, registrations, startChromium, startRig } from "./rig.mjs";
 
 const soak = process.env.MESHHEALTH_SOAK === "1";
 
@@ -22,8 +22,8 @@ test("10,000 instances", async (t) => {
       performance.getEntriesByName("first-contentful-paint")[0].startTime, performance.getEntriesByName("meshhealth: field drawn")[0].startTime,
     ]);
     await second.close();
-    figure(t, "G2", "first contentful paint, ms", paint, 200);
-    figure(t, "G2", "field of 10,000 drawn, ms", field, 800);
+    timing(t, "G2", "first contentful paint, ms", paint, 200);
+    timing(t, "G2", "field of 10,000 drawn, ms", field, 800);
   });
 
   await t.test("G3, G6: 10,000 flips a second", async (t) => {
@@ -40,10 +40,10 @@ test("10,000 instances", async (t) => {
     const { flips, seconds } = await flipping;
     const used = [cpuSeconds(rig.pid) - cpu[0], cpuSeconds(process.pid) - cpu[1] - (cpuSeconds(rig.pid) - cpu[0])];
     t.diagnostic(`${Math.round(flips / seconds)} flips/s for ${seconds.toFixed(1)} s; CPU of the coordinator ${(used[0] / seconds).toFixed(2)} cores, of the browser and the test ${(used[1] / seconds).toFixed(2)}`);
-    figure(t, "G3", "flips a second", flips / seconds, 9_500, true);
+    timing(t, "G3", "flips a second", flips / seconds, 9_500, true);
     const sum = all.reduce((a, b) => a + b, 0);
-    figure(t, "G3", "frames a second", all.length / sum * 1000, 58, true);
-    figure(t, "G3", "time between frames, p99, ms", quantile(all, 0.99), 20);
+    timing(t, "G3", "frames a second", all.length / sum * 1000, 58, true);
+    timing(t, "G3", "time between frames, p99, ms", quantile(all, 0.99), 20);
     const after = await heap(page);
     figure(t, "G6", "heap, MB", after / 1e6, 40);
     figure(t, "G6", "growth of the heap, MB", (after - before) / 1e6, soak ? 15 : 10);
@@ -63,7 +63,7 @@ test("10,000 instances", async (t) => {
     await session.send("Emulation.setCPUThrottlingRate", { rate: 1 });
     await session.detach();
     const sum = all.reduce((a, b) => a + b, 0);
-    figure(t, "G3", "frames a second at a quarter of the CPU", all.length / sum * 1000, 58, true);
+    timing(t, "G3", "frames a second at a quarter of the CPU", all.length / sum * 1000, 58, true);
     t.diagnostic(`time between frames at a quarter of the CPU: p99 ${quantile(all, 0.99).toFixed(1)} ms`);
   });
 
@@ -83,8 +83,8 @@ test("10,000 instances", async (t) => {
       watching.observe(h1, { subtree: true, childList: true, characterData: true });
     }));
     const { at } = await rig.report([], "NOT_SERVING", { reason: "the rig fails" });
-    figure(t, "G4", "time until the sentence is right, ms", await sentence - at, 250);
-    figure(t, "G4", "longest frame, ms", Math.max(...await measuring), 50);
+    timing(t, "G4", "time until the sentence is right, ms", await sentence - at, 250);
+    timing(t, "G4", "longest frame, ms", Math.max(...await measuring), 50);
   });
 
   await t.test("G7: a key in the filter", async (t) => {
@@ -104,7 +104,7 @@ test("10,000 instances", async (t) => {
       return times;
     });
     t.diagnostic(`script for each key, ms: ${script.map((x) => x.toFixed(1)).join(", ")}`);
-    figure(t, "G7", "script for a key, median, ms", quantile(script, 0.5), 16);
+    timing(t, "G7", "script for a key, median, ms", quantile(script, 0.5), 16);
   });
 
   await t.test("G5: from a flip at the coordinator to the pixel", async (t) => {
@@ -120,8 +120,8 @@ test("10,000 instances", async (t) => {
       const { at } = await rig.report(["svc-0007/i-1"], status);
       delays.push(await seen - at);
     }
-    figure(t, "G5", "flip to pixel, p50, ms", quantile(delays, 0.5), 20);
-    figure(t, "G5", "flip to pixel, p99, ms", quantile(delays, 0.99), 50);
+    timing(t, "G5", "flip to pixel, p50, ms", quantile(delays, 0.5), 20);
+    timing(t, "G5", "flip to pixel, p99, ms", quantile(delays, 0.99), 50);
   });
   assert.deepEqual(page.errors, []);
 });

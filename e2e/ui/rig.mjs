@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { chromium, firefox } from "playwright-core";
+import { chromium } from "playwright-core";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const bin = (name) => join(here, "../../bin", name);
@@ -147,13 +147,6 @@ export const openPage = async (browser, url, options = {}) => {
   return page;
 };
 
-/** Starts Debian's Firefox through its remote protocol. */
-export const startFirefox = async (t) => {
-  const browser = await firefox.launch({ executablePath: executable("firefox-esr") });
-  t.after(() => browser.close());
-  return browser;
-};
-
 /** The CPU time of a process and its descendants, in seconds. */
 export const cpuSeconds = (pid) => {
   const children = new Map();
@@ -188,9 +181,24 @@ export const quantile = (numbers, q) => {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))];
 };
 
+const strict = process.env.MESHHEALTH_STRICT === "1";
+
 /** Prints a figure with its goal, and fails the test if the goal is missed. */
 export const figure = (t, goal, text, value, limit, atLeast = false) => {
+  const said = `${goal}: ${text}: ${Number(value.toFixed(2))} (goal ${atLeast ? "≥" : "≤"} ${limit})`;
   const met = atLeast ? value >= limit : value <= limit;
-  t.diagnostic(`${goal}: ${text}: ${Number(value.toFixed(2))} (goal ${atLeast ? "≥" : "≤"} ${limit})`);
-  if (!met) throw new Error(`${goal}: ${text} is ${value}; goal: ${atLeast ? "≥" : "≤"} ${limit}`);
+  t.diagnostic(met ? said : `MISSED ${said}`);
+  if (!met) throw new Error(said);
+};
+
+/**
+ * Prints a figure that depends on the speed of the machine and on what else runs there. A missed goal fails the
+ * test only with MESHHEALTH_STRICT=1, because other programs must not decide about a change.
+ */
+export const timing = (t, goal, text, value, limit, atLeast = false) => {
+  try {
+    figure(t, goal, text, value, limit, atLeast);
+  } catch (e) {
+    if (strict) throw e;
+  }
 };

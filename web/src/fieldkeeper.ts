@@ -121,8 +121,13 @@ export class FieldKeeper {
     this.field.show(layoutOf(groups, width), width, mesh.entries);
     const ended = performance.now();
     this.partial = isReading();
+    // For measurements: the first time that the field has all entries.
+    if (!this.partial && !marked) performance.mark("meshhealth: field drawn");
+    marked ||= !this.partial;
     this.nextLayout = ended + (this.partial ? readingEvery : layoutShare * (ended - began));
   }
 }
+
+let marked = false;
 
 const isReading = (): boolean => state.connection.peek().state === "reading";
