@@ -2,7 +2,7 @@
 /** The flags of each command. */
 export const commands = {
   "chaos": ["color", "instances", "keep", "only", "output", "rounds"],
-  "coordinator": ["check-config", "config", "data-dir", "http", "insecure", "listen", "log-format", "log-level", "memory", "tls-cert", "tls-client-ca", "tls-key"],
+  "coordinator": ["check-config", "config", "data-dir", "http", "http-hosts", "insecure", "listen", "log-format", "log-level", "memory", "tls-cert", "tls-client-ca", "tls-key", "web-prefix"],
   "coordinator state": ["color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
   "demo": ["color", "for", "http", "instances", "listen", "services", "zones"],
   "deregister": ["coordinator", "force", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
@@ -10,7 +10,7 @@ export const commands = {
   "envoy check": ["coordinator", "insecure", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
   "envoy eds": ["coordinator", "insecure", "output", "plain", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
   "explain": ["color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
-  "history": ["color", "coordinator", "insecure", "limit", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
+  "history": ["color", "coordinator", "from", "insecure", "limit", "oldest-first", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "to"],
   "maintenance list": ["color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
   "maintenance off": ["author", "coordinator", "insecure", "reason", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
   "maintenance on": ["author", "coordinator", "for", "insecure", "reason", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
@@ -20,9 +20,9 @@ export const commands = {
   "probe": [],
   "register": ["address", "coordinator", "critical", "file", "health-name", "insecure", "instance-server-name", "label", "min-available", "optional", "output", "protocol", "region", "rule", "server-name", "source", "timeout", "tls-ca", "tls-cert", "tls-key", "tls-name", "traffic-address", "version", "weight", "zone"],
   "routes": ["color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
-  "status": ["all", "color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "wait"],
+  "status": ["all", "color", "coordinator", "group-by", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "wait"],
   "version": ["output"],
-  "watch": ["changes-only", "color", "coordinator", "count", "for", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "zones"],
+  "watch": ["changes-only", "color", "coordinator", "count", "figures", "for", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "zones"],
   "xds diff": ["all", "color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
   "xds status": ["color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
 } as const;
