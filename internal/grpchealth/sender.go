@@ -156,6 +156,54 @@ func (c *chunker) sendLast() error {
 	})
 }
 
+// sendFiguresOrBeat sends the figures that are due. If nothing has changed, it sends a heartbeat if
+// one is due. A message with figures is a heartbeat too, because it has no entries.
+func (s *sender) sendFiguresOrBeat(step *feed.Step) error {
+	sent, err := s.sendFigures(step.Revision)
+	if err != nil || sent || !step.Beat {
+		return err
+	}
+	return s.sendMessage(nil, step.Revision, &pb.WatchResponse{Build: s.h.cfg.Build})
+}
+
+// sendFigures sends the figures that have changed since the last call, of the entries that the
+// request selects and the caller may read. The first call sends all of them. It sends several
+// messages if one would be larger than wire.ChunkBytes, and none if there is no such figure.
+func (s *sender) sendFigures(revision uint64) (sent bool, err error) {
+	cut := s.h.cfg.Feed.Cut()
+	c := s.h.collectFigures(cut)
+	m, encoded, size := &pb.WatchResponse{}, []byte(nil), 0
+	flush := func() error {
+		err := s.sendMessage(encoded, revision, m)
+		m, encoded, size, sent = &pb.WatchResponse{}, nil, 0, true
+		return err
+	}
+	for _, f := range c.all {
+		if f.changed <= s.told {
+			break
+		}
+		if !s.view.showsFigures(cut, f.id) {
+			continue
+		}
+		if size > 0 && size+len(f.encoded) > wire.ChunkBytes {
+			if err := flush(); err != nil {
+				return true, err
+			}
+		}
+		size += len(f.encoded)
+		if s.view.format == feed.JSON {
+			m.Figures = append(m.Figures, f.message)
+		} else {
+			encoded = joined(encoded, f.encoded)
+		}
+	}
+	s.told = c.number
+	if size == 0 {
+		return sent, nil
+	}
+	return true, flush()
+}
+
 // sendMessage sets the other fields of m and sends it. For the format Protobuf, the encoded entries
 // are unknown fields of m. So gRPC copies the bytes and does not encode the entries again.
 func (s *sender) sendMessage(entries []byte, revision uint64, m *pb.WatchResponse) error {
