@@ -1,5 +1,6 @@
 // Charts of figures over time. The page loads this file when it first draws one.
 import uPlot from "uplot";
+import { clockTime } from "./words";
 
 /** A line of a chart. */
 export interface Line {
@@ -27,7 +28,7 @@ export const draw = (into: HTMLElement, unit: string, lines: readonly Line[]): C
     {
       width: into.clientWidth, height,
       series: [{}, ...lines.map((l) => ({ label: l.label, stroke: colour(l.colour), width: 2, spanGaps: false, ...(l.dash && { dash: [...l.dash] }), points: { show: (u: uPlot) => u.data[0].length < 10 } }))],
-      axes: [axis, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((v) => `${v} ${unit}`) }],
+      axes: [{ ...axis, space: 90, values: (_: uPlot, times: number[]) => times.map((t) => clockTime(t * 1000)) }, { ...axis, size: 64, values: (_: uPlot, ticks: number[]) => ticks.map((v) => `${v} ${unit}`) }],
       scales: { y: { range: (_: uPlot, __: number, max: number) => [0, Math.max((max ?? 0) * 1.1, 1)] } },
       cursor: { drag: { x: false, y: false } },
       legend: { live: false },

@@ -26,24 +26,31 @@ const line = <C extends keyof Commands>(command: C, args: readonly string[] = []
 /** Returns the service of a filter that says nothing else, or an empty text. */
 const onlyService = (q: string): string => /^service=([^,"|]+)$/.exec(q)?.[1] ?? "";
 
-/** Returns the command line of a view. The commands have no filters and no earlier moments yet. */
+/** Returns the command line of a view. The command status has no filters and no earlier moments yet. */
 export const commandOf = (r: Route): Command => {
   const without: string[] = [];
   const service = onlyService(r.q);
-  if (r.q !== "" && (service === "" || (r.view.page !== "now" && r.view.page !== "history"))) without.push("the filter");
-  if (r.view.page === "history" ? r.from > 0 || r.to > 0 || r.at > 0 : r.at > 0) without.push(r.view.page === "history" ? "the range" : "the moment");
-  if (r.view.page === "now" && r.group !== "" && r.group !== "service") without.push("the groups");
+  const filters = r.view.page === "history" || (r.view.page === "now" && groupOf(r) === "");
+  if (r.q !== "" && (service === "" || !filters)) without.push("the filter");
+  if (r.at > 0 && r.view.page !== "history") without.push("the moment");
   return { line: lineOf(r, service), without };
 };
+
+/** Returns the field by which the page of Now groups, or an empty text for the usual one. */
+const groupOf = (r: Route): string => (r.group === "service" ? "" : r.group);
+
+const timeOf = (ms: number): string => new Date(ms).toISOString();
 
 const lineOf = (r: Route, service: string): string => {
   const v = r.view;
   switch (v.page) {
-    case "now": return line("status", service === "" ? [] : [service]);
+    case "now": return groupOf(r) === "" ? line("status", service === "" ? [] : [service]) : line("status", [], { "group-by": groupOf(r) });
     case "service": return line("status", [v.service]);
     case "instance": return line("explain", [nameOf(v.service, v.instance)]);
     case "root": return line("explain", [v.service]);
-    case "history": return line("history", r.selected !== "" ? [r.selected] : service === "" ? [] : [service], { limit: "1000" });
+    case "history": return line("history", r.selected !== "" ? [r.selected] : service === "" ? [] : [service], {
+      limit: "1000", ...(r.from > 0 && { from: timeOf(r.from) }), ...(r.to > 0 && { to: timeOf(r.to + 1) }),
+    });
     case "maintenance": return line("override list");
     case "coordinator": return line("coordinator state");
     case "missing": return line("status");

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { inMilliseconds } from "./checks";
 import { durationOf } from "./duration";
 import { Age, Outside, StatusWord } from "./parts";
-import { now, state } from "./state";
+import { type Connection, now, state } from "./state";
 import { trustOf } from "./trust";
 import { age, number } from "./words";
 
@@ -20,7 +20,7 @@ export const CoordinatorPage = (): JSX.Element => {
       </section>
     );
   }
-  const findings = trustOf(c, { live: connection.state === "live" || connection.state === "old-build", quiet: now() - connection.lastNews }, state.clock.value);
+  const findings = trustOf(c, { state: receptionOf(connection.state), quiet: now() - connection.lastNews }, state.clock.value);
   const doubts = findings.filter((f) => !f.ok).length;
   return (
     <article class="page coordinator-page">
@@ -57,6 +57,8 @@ export const CoordinatorPage = (): JSX.Element => {
     </article>
   );
 };
+
+const receptionOf = (s: Connection["state"]): "live" | "reading" | "lost" => (s === "live" || s === "old-build" ? "live" : s === "reading" ? "reading" : "lost");
 
 const Counts = ({ of }: { of: { readonly [mode: string]: number } | undefined }): JSX.Element => {
   const list = Object.entries(of ?? {}).filter(([, n]) => n > 0).sort(([a], [b]) => (a < b ? -1 : 1));

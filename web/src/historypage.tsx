@@ -38,13 +38,13 @@ export const HistoryPage = (): JSX.Element => {
     <article class="page history-page">
       <header class="pagehead">
         <h1>History</h1>
-        <p class="lead">{dateTime(from)} to {last > 0 ? dateTime(to) : "now"}, {plural(shown.filter(isChange).length, "change")}</p>
+        <p class="lead">{dateTime(from)} to {last > 0 ? dateTime(to) : "now"}, {recorded.cut && "at least "}{plural(shown.filter(isChange).length, "change")}</p>
       </header>
       <Ranges length={to - from} isLive={last === 0} isUsual={first === 0} />
       {selected !== "" && <p>Only about <Name name={selected} />. <button type="button" onClick={() => state.go({ selected: "" }, true)}>show everything</button></p>}
       {recorded.error !== "" && <p role="status"><strong>No history:</strong> <Outside text={recorded.error} /></p>}
       <Known recorded={recorded} from={from} />
-      <Histogram bars={histogram(shown, from, to, bars)} from={from} to={to} />
+      <Histogram bars={histogram(shown, from, to, bars)} from={from} to={to} known={recorded.cut ? (recorded.records.at(-1)?.at ?? to) : recorded.oldest} />
       <Scrubber from={from} to={to} />
       <Bursts bursts={bursts} />
       <Compare key={`${first} ${last}`} from={chosenFrom || Math.max(from, recorded.oldest)} to={last} />
@@ -94,16 +94,17 @@ const Known = ({ recorded: r, from }: { recorded: Recorded; from: number }): JSX
   );
 };
 
-const Histogram = ({ bars: list, from, to }: { bars: readonly Bar[]; from: number; to: number }): JSX.Element => {
+/** Changes per bar. Before the moment `known` no records were read. */
+const Histogram = ({ bars: list, from, to, known }: { bars: readonly Bar[]; from: number; to: number; known: number }): JSX.Element => {
   const most = Math.max(1, ...list.map((b) => b.changes));
   const peak = list.reduce((a, b) => (b.changes > a.changes ? b : a));
   const seconds = (to - from) / list.length / 1000;
-  const words = peak.changes === 0 ? "No changes." : `Most changes from ${clockTime(peak.from)} to ${clockTime(peak.to)}: ${number(peak.changes)}, ${(peak.changes / seconds).toPrecision(2)} a second.`;
+  const words = peak.changes === 0 ? "No changes." : `Most changes from ${clockTime(peak.from)} to ${clockTime(peak.to)}: ${number(peak.changes)}, ${rate(peak.changes / seconds)} a second.`;
   return (
     <figure class="histogram">
       <div class="histogram-bars" role="img" aria-label={words}>
         {list.map((b) => (
-          <span key={b.from} class={b.lost > 0 ? "column torn" : "column"} title={`${clockTime(b.from)} to ${clockTime(b.to)}: ${plural(b.changes, "change")}${b.lost > 0 ? `, ${number(b.lost)} lost` : ""}`}
+          <span key={b.from} class={b.to < known ? "column unread" : b.lost > 0 ? "column torn" : "column"} title={b.to < known ? "nothing known" : `${clockTime(b.from)} to ${clockTime(b.to)}: ${plural(b.changes, "change")}${b.lost > 0 ? `, ${number(b.lost)} lost` : ""}`}
             onClick={() => state.go({ from: Math.round(b.from), to: Math.round(b.to) })}>
             <span style={{ height: `${b.changes === 0 ? 0 : Math.max(3, (100 * b.changes) / most)}%` }} />
           </span>
@@ -114,6 +115,8 @@ const Histogram = ({ bars: list, from, to }: { bars: readonly Bar[]; from: numbe
     </figure>
   );
 };
+
+const rate = (n: number): string => (n >= 10 ? number(Math.round(n)) : String(Number(n.toPrecision(2))));
 
 /** Shows the mesh as of any moment of the range. */
 const Scrubber = ({ from, to }: { from: number; to: number }): JSX.Element => {
@@ -162,8 +165,8 @@ const Shares = ({ burst }: { burst: Burst }): JSX.Element | null => {
     return commonOf(entries)[0];
   }, [burst]);
   const services = new Set(burst.changes.map((t) => t.service));
-  if (services.size === 1) return <> of <Name name={burst.changes[0]!.service} /></>;
-  if (shared === undefined) return <> of {plural(services.size, "service")}</>;
+  if (services.size === 1) return <>, of <Name name={burst.changes[0]!.service} /></>;
+  if (shared === undefined) return <>, of {plural(services.size, "service")}</>;
   const filter = `${shared.key}=${quoted(shared.value)}`;
   return <>, {shared.unwell === shared.allUnwell ? "all" : `${shared.unwell} of ${shared.allUnwell} instances`} with <a href={hrefWith({ q: filter })}><Outside text={filter} /></a></>;
 };

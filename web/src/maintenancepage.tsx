@@ -24,6 +24,8 @@ interface Read {
   readonly actions: readonly Transition[];
   /** The history has older records that were not read. */
   readonly more: boolean;
+  /** The actions are still being read. */
+  readonly reading: boolean;
 }
 
 export const Maintenance = (): JSX.Element => {
@@ -36,13 +38,12 @@ export const Maintenance = (): JSX.Element => {
     if (!connected) return;
     const stop = new AbortController();
     const read = async (): Promise<void> => {
+      const list = await state.call<object, ListOverridesResponseJson>("AdminService/ListOverrides", {}, stop.signal);
+      found.value = { actions: [], more: false, ...found.peek(), overrides: list.overrides ?? [], reading: true };
       const journal = new Journal({ name: "", from: 0, to: 0 });
       const actions = (): Transition[] => journal.records.filter((t) => t.action !== "");
-      const [list] = await Promise.all([
-        state.call<object, ListOverridesResponseJson>("AdminService/ListOverrides", {}, stop.signal),
-        journal.read(mostRecords, () => actions().length >= mostActions, stop.signal),
-      ]);
-      found.value = { overrides: list.overrides ?? [], actions: actions().slice(0, mostActions), more: !journal.done };
+      await journal.read(mostRecords, () => actions().length >= mostActions, stop.signal);
+      found.value = { overrides: list.overrides ?? [], actions: actions().slice(0, mostActions), more: !journal.done, reading: false };
       problem.value = "";
     };
     read().catch((e: unknown) => stop.signal.aborted || (problem.value = callErrorOf(e).message));
@@ -62,7 +63,7 @@ export const Maintenance = (): JSX.Element => {
           {f.overrides.length > 0 && <Forced overrides={f.overrides} />}
           <section>
             <h2>What was forced</h2>
-            <RecordTable caption="Actions, the newest first" records={f.actions} empty={f.more ? "None of the latest records is about an override." : "The history has no action on an override."} />
+            <RecordTable caption="Actions, the newest first" records={f.actions} empty={f.reading ? "The history is being read." : f.more ? "None of the latest records is about an override." : "The history has no action on an override."} />
             {f.more && <p class="hint">Only the newest {mostRecords} records were read.</p>}
           </section>
         </>

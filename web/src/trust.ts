@@ -12,7 +12,7 @@ export interface Finding {
 
 /** What the page knows of its own connection. */
 export interface Reception {
-  readonly live: boolean;
+  readonly state: "live" | "reading" | "lost";
   /** The time since the last message in ms. */
   readonly quiet: number;
 }
@@ -21,7 +21,9 @@ export interface Reception {
 export const trustOf = (c: GetCoordinatorResponseJson, r: Reception, now: number): Finding[] => {
   const found: Finding[] = [];
   const say = (ok: boolean, text: string): void => void found.push({ ok, text });
-  say(r.live, r.live ? "The page receives changes as they happen." : `The page has received nothing for ${age(r.quiet)}. It shows what was last received.`);
+  if (r.state === "live") say(true, "The page receives changes as they happen.");
+  else if (r.state === "reading") say(false, "The page is reading everything again, and shows what it had before.");
+  else say(false, `The page has received nothing for ${age(r.quiet)}. It shows what was last received.`);
   const status = statusOf(c.status);
   say(status === Status.Serving, `The coordinator says that it is ${look[status].word}${c.reason ? `: ${c.reason}` : ""}.`);
   const coverage = typeof c.pollCoverage === "number" ? c.pollCoverage : Number(c.pollCoverage ?? 0);

@@ -38,7 +38,7 @@ test("the command lines of views are those that Go has parsed", async () => {
 
 test("a command line says what it leaves out", () => {
   const without = (r: Route): string => commandOf(r).without.join(", ");
-  assert.deepEqual(samples.map(without).filter((w) => w !== ""), ["the filter, the moment, the groups", "the moment", "the range"]);
+  assert.deepEqual(samples.map(without).filter((w) => w !== ""), ["the filter, the moment", "the moment"]);
   assert.equal(without(route({ page: "coordinator" }, { q: "service=pay" })), "the filter");
 });
 

@@ -5,11 +5,11 @@ import { trustOf } from "../src/trust";
 
 const noon = Date.UTC(2026, 2, 2, 12);
 const well: GetCoordinatorResponseJson = { status: "STATUS_SERVING", pollCoverage: 1, uptime: "86400s" };
-const doubts = (c: GetCoordinatorResponseJson, live = true): string[] => trustOf({ ...well, ...c }, { live, quiet: 23_000 }, noon).filter((f) => !f.ok).map((f) => f.text);
+const doubts = (c: GetCoordinatorResponseJson, state: "live" | "reading" | "lost" = "live"): string[] => trustOf({ ...well, ...c }, { state, quiet: 23_000 }, noon).filter((f) => !f.ok).map((f) => f.text);
 
 test("a coordinator that is well raises no doubt", () => {
   assert.deepEqual(doubts({}), []);
-  assert.ok(trustOf(well, { live: true, quiet: 0 }, noon).length >= 5);
+  assert.ok(trustOf(well, { state: "live", quiet: 0 }, noon).length >= 5);
 });
 
 test("each reason for doubt is said", () => {
@@ -26,7 +26,8 @@ test("each reason for doubt is said", () => {
     [{ storeLost: "1204" }, "1,204 records of the history were lost since the start."],
     [{ floodingInstances: ["pay/a"] }, "One instance sends too many messages; only the latest of each second is used: pay/a."],
   ] as const) assert.deepEqual(doubts(c as GetCoordinatorResponseJson), [want]);
-  assert.deepEqual(doubts({}, false), ["The page has received nothing for 23s. It shows what was last received."]);
+  assert.deepEqual(doubts({}, "lost"), ["The page has received nothing for 23s. It shows what was last received."]);
+  assert.deepEqual(doubts({}, "reading"), ["The page is reading everything again, and shows what it had before."]);
 });
 
 test("an amnesty that has ended and a delay of long ago raise no doubt", () => {
