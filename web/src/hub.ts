@@ -9,15 +9,22 @@ import { type News, Source } from "./source";
 
 /** From a tab to the hub. */
 export type Request =
-  | { readonly kind: "hello" | "bye" | "news" | "retry" | "ack" }
+  | { readonly kind: "hello" | "bye" | "news" | "retry" }
+  | { readonly kind: "ack"; readonly messages: number }
   | { readonly kind: "token"; readonly token: string }
   | { readonly kind: "call"; readonly id: number; readonly method: string; readonly request: unknown }
   | { readonly kind: "cancel"; readonly id: number }
   | { readonly kind: "figures"; readonly id: number; readonly names: readonly string[]; readonly every: number };
 
+/** A message of the Watch. `first` says that it is the first one of a stream. */
+export interface Message {
+  readonly text: string;
+  readonly first: boolean;
+}
+
 /** From the hub to a tab. */
 export type Answer =
-  | { readonly kind: "message"; readonly text: string; readonly first: boolean }
+  | { readonly kind: "messages"; readonly messages: readonly Message[] }
   | { readonly kind: "news"; readonly news: News }
   | { readonly kind: "coordinator"; readonly coordinator: GetCoordinatorResponseJson | undefined }
   | { readonly kind: "value"; readonly id: number; readonly value: unknown }
@@ -35,12 +42,19 @@ interface Tab {
   readonly calls: Map<number, AbortController>;
   /** The number of messages that the tab has not yet applied. A browser may freeze a tab in the background. */
   behind: number;
+  /** The messages that wait until the tab has had those before for about one animation frame. */
+  waiting: Message[];
+  /** When messages were last sent, on the scale of performance.now(). */
+  sent: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
   /** The tab was too far behind: it gets a snapshot when it has caught up. */
   stale: boolean;
 }
 
 /** A tab that has this many messages before it gets no more, so that a frozen tab needs no memory. */
 const mostBehind = 500;
+/** The shortest time between two deliveries to a tab, in ms. A storm has hundreds of messages a second, and each delivery has a cost. */
+const deliveryEvery = 15;
 const coordinatorEvery = 10_000;
 /** The state of the coordinator is read earlier, but not earlier than this, if entries become unconfirmed: a guard may have tripped. */
 const coordinatorSoonest = 2000;
@@ -57,7 +71,7 @@ export class Hub {
   private readonly figures = new Figures();
   private readonly source: Source;
 
-  constructor(private readonly client: Client) {
+  constructor(private readonly client: Client, private readonly every = deliveryEvery) {
     this.source = new Source(client, {}, { message: (text, m, first) => this.receive(text, m, first), news: (news) => this.tell(news) });
   }
 
@@ -73,7 +87,7 @@ export class Hub {
     switch (r.kind) {
       case "bye": return this.leave(tab);
       case "news": return port.postMessage({ kind: "news", news: this.source.news() });
-      case "ack": return this.acknowledge(tab);
+      case "ack": return this.acknowledge(tab, r.messages);
       case "retry": return this.source.retry();
       case "token":
         this.client.token = r.token;
@@ -89,7 +103,7 @@ export class Hub {
 
   private join(port: Port): void {
     if (this.tabs.has(port)) return;
-    const tab: Tab = { port, calls: new Map(), behind: 0, stale: false };
+    const tab: Tab = { port, calls: new Map(), behind: 0, waiting: [], sent: -Infinity, timer: undefined, stale: false };
     this.tabs.set(port, tab);
     port.postMessage({ kind: "news", news: this.source.news() });
     if (this.entries.size > 0) this.sendAll(tab);
@@ -101,6 +115,7 @@ export class Hub {
 
   private leave(tab: Tab): void {
     this.tabs.delete(tab.port);
+    clearTimeout(tab.timer);
     for (const c of tab.calls.values()) c.abort();
     this.figures.removeAll(tab.port);
     if (this.tabs.size > 0) return;
@@ -127,11 +142,22 @@ export class Hub {
     if (tab.behind >= mostBehind) tab.stale = true;
     if (tab.stale) return;
     tab.behind++;
-    tab.port.postMessage({ kind: "message", text, first });
+    tab.waiting.push({ text, first });
+    if (tab.timer !== undefined) return;
+    const wait = tab.sent + this.every - performance.now();
+    if (wait <= 0) this.deliver(tab);
+    else tab.timer = setTimeout(() => this.deliver(tab), wait);
   }
 
-  private acknowledge(tab: Tab): void {
-    tab.behind = Math.max(0, tab.behind - 1);
+  private deliver(tab: Tab): void {
+    tab.timer = undefined;
+    tab.sent = performance.now();
+    tab.port.postMessage({ kind: "messages", messages: tab.waiting });
+    tab.waiting = [];
+  }
+
+  private acknowledge(tab: Tab, messages: number): void {
+    tab.behind = Math.max(0, tab.behind - messages);
     if (!tab.stale || tab.behind > 0) return;
     tab.stale = false;
     this.sendAll(tab);

@@ -11,13 +11,18 @@ class Tab implements Port {
   onmessage: ((e: MessageEvent<Request>) => void) | null = null;
   readonly answers: Answer[] = [];
   readonly mesh = new Mesh();
+  /** The number of messages of the Watch. */
+  messages = 0;
   private readonly assembler = new Assembler();
 
   postMessage(a: Answer): void {
     this.answers.push(a);
-    if (a.kind !== "message") return;
-    const batch = this.assembler.add(JSON.parse(a.text) as WatchResponseJson, a.first);
-    if (batch) this.mesh.apply(batch);
+    if (a.kind !== "messages") return;
+    for (const m of a.messages) {
+      this.messages++;
+      const batch = this.assembler.add(JSON.parse(m.text) as WatchResponseJson, m.first);
+      if (batch) this.mesh.apply(batch);
+    }
   }
 
   send(r: Request): void {
@@ -46,7 +51,7 @@ const change = (service: string, removed = false): Uint8Array => envelope({ epoc
 
 test("all tabs share one stream, and a late tab gets a snapshot", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const tabs = [join(hub), join(hub)];
   t.after(() => tabs.forEach((tab) => tab.send({ kind: "bye" })));
   await settle();
@@ -63,7 +68,7 @@ test("all tabs share one stream, and a late tab gets a snapshot", async (t) => {
 
 test("a tab that joins while a snapshot is read again has neither less nor more", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const early = join(hub);
   t.after(() => early.send({ kind: "bye" }));
   await settle();
@@ -81,7 +86,7 @@ test("a tab that joins while a snapshot is read again has neither less nor more"
 
 test("a tab that joins while the first snapshot is read gets the rest", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const early = join(hub);
   t.after(() => early.send({ kind: "bye" }));
   await settle();
@@ -97,7 +102,7 @@ test("a tab that joins while the first snapshot is read gets the rest", async (t
 
 test("a frozen tab gets no more messages, and a snapshot when it goes on", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const tab = join(hub);
   t.after(() => tab.send({ kind: "bye" }));
   await settle();
@@ -105,17 +110,34 @@ test("a frozen tab gets no more messages, and a snapshot when it goes on", async
   watch.send(snapshot(["a"]));
   for (let i = 0; i < 1000; i++) watch.send(change(`s${i}`));
   await settle();
-  assert.equal(tab.count("message"), 500);
-  for (let i = 0; i < 500; i++) tab.send({ kind: "ack" });
+  assert.equal(tab.messages, 500);
+  for (let i = 0; i < 50; i++) tab.send({ kind: "ack", messages: 10 });
   assert.equal(tab.names().length, 1001);
   watch.send(change("new"));
   await settle();
   assert.equal(tab.names().length, 1002);
 });
 
-test("calls of a tab are answered, refused or cancelled", async (t) => {
+test("messages that follow each other closely are delivered together", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
   const c = new Coordinator();
   const hub = new Hub(c.client);
+  const tab = join(hub);
+  t.after(() => tab.send({ kind: "bye" }));
+  await settle();
+  const watch = c.of("HealthService/Watch")[0]!.open();
+  watch.send(snapshot(["a"]));
+  for (let i = 0; i < 100; i++) watch.send(change(`s${i}`));
+  await settle();
+  assert.equal(tab.names().length, 1); // The first message waits for nothing.
+  t.mock.timers.tick(15);
+  assert.equal(tab.count("messages"), 2);
+  assert.equal(tab.names().length, 101);
+});
+
+test("calls of a tab are answered, refused or cancelled", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client, 0);
   const tab = join(hub);
   t.after(() => tab.send({ kind: "bye" }));
   tab.send({ kind: "token", token: "secret" });
@@ -134,7 +156,7 @@ test("calls of a tab are answered, refused or cancelled", async (t) => {
 
 test("the stream ends with the last tab, and readers of the same figures share one", async () => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const tabs = [join(hub), join(hub)];
   tabs.forEach((tab) => tab.send({ kind: "figures", id: 5, names: ["b", "a"], every: 2000 }));
   await settle();
