@@ -17,7 +17,7 @@ export const Banners = (): JSX.Element => (
 
 const ConnectionBanner = (): JSX.Element | null => {
   const c = state.connection.value;
-  void state.clock.value; // The ages below count on.
+  void state.present.value; // The ages below count on.
   if (c.state === "lost") {
     return (
       <div class="banner lost" role="status">
