@@ -72,6 +72,7 @@ export class Source {
     if (this.running) return;
     // After a stop, for example of a tab in the background, what is known may be old.
     const quiet = this.timers.now() - this.lastMessage;
+    if (this.state === "connecting") this.lastMessage = this.timers.now();
     if (quiet > heartbeat && (this.state === "live" || this.state === "reading")) this.state = "lost";
     this.running = new AbortController();
     void this.run(this.running.signal);

@@ -229,7 +229,7 @@ class PageState implements State {
       this.present.value = now() + (this.offset ?? Date.now() - now());
       this.clock.value = this.route.peek().at || this.present.value;
       // The hub tells when the stream is lost. If the hub itself is gone, nothing arrives at all.
-      if (silent > silence + 2000 && (c.state === "live" || c.state === "old-build")) {
+      if (silent > silence + 2000 && c.state !== "lost" && c.state !== "forbidden") {
         this.deaf = true;
         this.connection.value = { ...c, state: "lost", lastNews: this.lastMessage, error: "the worker of this page does not answer" };
       } else if (c.state === "live" || c.state === "old-build") {

@@ -25,7 +25,7 @@ const browse = (address: string): void => {
   });
 };
 
-test("the time of the coordinator counts on while the page shows an earlier moment, however wrong the clock here is", async () => {
+test("the page knows the present of the coordinator, and notices that its worker is gone", async () => {
   mock.timers.enable({ apis: ["setInterval"] });
   browse("http://coordinator.test/ui/history?at=2029-12-31T23:00:00Z");
   const { state } = await import("../src/state");
@@ -38,5 +38,17 @@ test("the time of the coordinator counts on while the page shows an earlier mome
   assert.ok(ahead >= 0 && ahead < 10_000, `${ahead} ms`);
   state.go({ at: 0 });
   assert.equal(state.clock.value, state.present.value);
+
+  // A worker that has gone tells nothing, whatever it was doing.
+  for (const doing of ["connecting", "reading", "live"] as const) {
+    port.tell({ kind: "news", news: { state: doing, quiet: 0, retryIn: 0, error: "", needsToken: false } });
+    mock.timers.tick(1000);
+    assert.equal(state.connection.value.state, doing);
+    const before = performance.now();
+    const later = mock.method(performance, "now", () => before + 60_000);
+    mock.timers.tick(1000);
+    assert.deepEqual([state.connection.value.state, state.connection.value.error], ["lost", "the worker of this page does not answer"]);
+    later.mock.restore();
+  }
   mock.timers.reset();
 });
