@@ -101,7 +101,7 @@ const FilterBox = ({ input }: { input: { current: HTMLInputElement | null } }): 
 /** Tells the truth about the stream in a few words. */
 const Indicator = (): JSX.Element => {
   const c = state.connection.value;
-  void state.clock.value; // The ages below count on.
+  void state.present.value; // The ages below count on.
   const words: Record<typeof c.state, string> = {
     connecting: "connecting", reading: `reading ${number(c.received)}`, live: state.paused.value ? "paused" : "live",
     lost: `no news for ${age(now() - c.lastNews)}`, forbidden: "not allowed", "old-build": "live, old page",

@@ -8,7 +8,7 @@ import { trustOf } from "./trust";
 import { age, number } from "./words";
 
 export const CoordinatorPage = (): JSX.Element => {
-  void state.clock.value;
+  void state.present.value;
   const c = state.coordinator.value;
   const connection = state.connection.value;
   const self = state.mesh.entries.get("");
@@ -20,14 +20,14 @@ export const CoordinatorPage = (): JSX.Element => {
       </section>
     );
   }
-  const findings = trustOf(c, { state: receptionOf(connection.state), quiet: now() - connection.lastNews }, state.clock.value);
+  const findings = trustOf(c, { state: receptionOf(connection.state), quiet: now() - connection.lastNews }, state.present.value);
   const doubts = findings.filter((f) => !f.ok).length;
   return (
     <article class="page coordinator-page">
       <header class="pagehead">
         <p class="kind">coordinator</p>
         <h1>Can I trust this page?</h1>
-        <p class="lead">{doubts === 0 ? <strong>Yes.</strong> : <strong>With {doubts === 1 ? "one doubt" : `${doubts} doubts`}.</strong>} {self && <><StatusWord entry={self} /> for <Age since={self.since} /></>}</p>
+        <p class="lead">{doubts === 0 ? <strong>Yes.</strong> : <strong>With {doubts === 1 ? "one doubt" : `${doubts} doubts`}.</strong>} {self && <><StatusWord entry={self} /> for <Age since={self.since} present /></>}</p>
       </header>
       {state.route.value.at > 0 && <p class="hint">This page is about the present. The history does not contain the coordinator itself.</p>}
       <ul class="findings">

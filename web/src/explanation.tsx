@@ -111,7 +111,7 @@ export const EvidenceList = ({ evidence }: { evidence: readonly EvidenceJson[] }
         {evidence.map((e, i) => (
           <li key={i}>
             <Glyph status={statusOf(e.status)} /> <strong><Outside text={e.source ?? ""} /></strong> <Outside text={e.text || causeOf(e.cause)} />{" "}
-            <span class="hint">{(e.count ?? 0) > 1 && `${e.count} in a row, `}<Age since={timeOf(e.at)} /> ago</span>
+            <span class="hint">{(e.count ?? 0) > 1 && `${e.count} in a row, `}<Age since={timeOf(e.at)} present /> ago</span>
           </li>
         ))}
       </ul>

@@ -54,10 +54,7 @@ export const HistoryPage = (): JSX.Element => {
 };
 
 /** The end of a range that ends now, in steps, so that not every second draws everything again. */
-const useLiveEnd = (): number => {
-  const { at } = state.route.value;
-  return soon(at > 0 ? Math.max(at, state.connection.value.lastNews) : state.clock.value);
-};
+const useLiveEnd = (): number => soon(state.present.value);
 
 const chosen = (records: readonly Transition[], q: string, selected: string, from: number, to: number): readonly Transition[] => {
   const cut = selected.indexOf("/");
@@ -75,7 +72,7 @@ const entryFor = (t: Transition): Entry => ({
 const Ranges = ({ length, isLive, isUsual }: { length: number; isLive: boolean; isUsual: boolean }): JSX.Element => (
   <p class="ranges" role="group" aria-label="Range">
     {ranges.map(([words, ms]) => (
-      <button key={ms} type="button" aria-pressed={isLive && (isUsual ? ms === usual : Math.abs(length - ms) < 120_000)} onClick={() => state.go({ from: ms === usual ? 0 : soon(state.clock.peek()) - ms, to: 0 }, true)}>{words}</button>
+      <button key={ms} type="button" aria-pressed={isLive && (isUsual ? ms === usual : Math.abs(length - ms) < 120_000)} onClick={() => state.go({ from: ms === usual ? 0 : soon(state.present.peek()) - ms, to: 0 }, true)}>{words}</button>
     ))}
   </p>
 );

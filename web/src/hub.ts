@@ -83,7 +83,10 @@ export class Hub {
   private handle(port: Port, r: Request): void {
     if (r.kind === "hello") return this.join(port);
     const tab = this.tabs.get(port);
-    if (!tab) return;
+    if (!tab) {
+      if (r.kind === "call") port.postMessage({ kind: "error", id: r.id, code: "canceled", message: "the tab is not connected" });
+      return;
+    }
     switch (r.kind) {
       case "bye": return this.leave(tab);
       case "news": return port.postMessage({ kind: "news", news: this.source.news() });
@@ -91,13 +94,13 @@ export class Hub {
       case "retry": return this.source.retry();
       case "token":
         this.client.token = r.token;
-        return this.source.retry();
+        return this.source.restart();
       case "call": return void this.call(tab, r.id, r.method, r.request);
       case "cancel":
         tab.calls.get(r.id)?.abort();
         tab.calls.delete(r.id);
         return this.figures.remove(port, r.id);
-      case "figures": return this.figures.add(this.client, port, r.id, r.names, r.every);
+      case "figures": return this.figures.add(this.client, tab, r.id, r.names, r.every);
     }
   }
 
@@ -165,11 +168,18 @@ export class Hub {
 
   /** Sends what is known, and then the part of a snapshot that the hub is reading. */
   private sendAll(tab: Tab): void {
-    const { epoch, revision, at, build } = this.latest;
+    const { epoch, revision, build } = this.latest;
+    const at = this.time();
     const common = { snapshot: true, ...(epoch && { epoch }), ...(revision && { revision }), ...(at && { at }), ...(build && { build }) };
     const whole: WatchResponseJson = { ...common, snapshotEnd: !this.assembler.incomplete, entries: [...this.entries.values()] };
     this.send(tab, JSON.stringify(whole), true);
     if (this.assembler.pending.length > 0) this.send(tab, JSON.stringify({ ...common, entries: this.assembler.pending }), false);
+  }
+
+  /** The coordinator's time now: that of the last message, which may be old, and what has passed since. */
+  private time(): string | undefined {
+    const told = Date.parse(this.latest.at ?? "");
+    return Number.isNaN(told) ? undefined : new Date(told + this.source.news().quiet).toISOString();
   }
 
   private tell(news: News): void {
@@ -202,18 +212,23 @@ export class Hub {
   }
 }
 
+interface Reader {
+  readonly tab: Tab;
+  readonly id: number;
+}
+
 /** The streams with figures. Readers of the same names and period share one. */
 class Figures {
-  private readonly streams = new Map<string, { readonly source: Source; readonly readers: { readonly port: Port; readonly id: number }[] }>();
+  private readonly streams = new Map<string, { readonly source: Source; readonly readers: Reader[] }>();
 
-  add(client: Client, port: Port, id: number, names: readonly string[], every: number): void {
+  add(client: Client, tab: Tab, id: number, names: readonly string[], every: number): void {
     const key = JSON.stringify([[...names].sort(), every]);
     let s = this.streams.get(key);
     if (!s) {
-      const readers: { port: Port; id: number }[] = [];
+      const readers: Reader[] = [];
       const source = new Source(client, { names: [...names], figuresEvery: `${every / 1000}s` }, {
         message: (_, m) => {
-          if (m.figures) for (const r of readers) r.port.postMessage({ kind: "figures", id: r.id, figures: m.figures });
+          if (m.figures) for (const r of readers) if (!r.tab.stale) r.tab.port.postMessage({ kind: "figures", id: r.id, figures: m.figures });
         },
         news: () => undefined,
       });
@@ -221,18 +236,18 @@ class Figures {
       this.streams.set(key, s);
       source.start();
     }
-    s.readers.push({ port, id });
+    s.readers.push({ tab, id });
   }
 
   remove(port: Port, id: number): void {
-    this.drop((r) => r.port === port && r.id === id);
+    this.drop((r) => r.tab.port === port && r.id === id);
   }
 
   removeAll(port: Port): void {
-    this.drop((r) => r.port === port);
+    this.drop((r) => r.tab.port === port);
   }
 
-  private drop(gone: (r: { port: Port; id: number }) => boolean): void {
+  private drop(gone: (r: Reader) => boolean): void {
     for (const [key, { source, readers }] of this.streams) {
       const kept = readers.filter((r) => !gone(r));
       readers.splice(0, readers.length, ...kept);

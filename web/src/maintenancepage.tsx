@@ -97,7 +97,7 @@ const Forced = ({ overrides }: { overrides: readonly ForcedScopeJson[] }): JSX.E
             <tr key={scope}>
               <td class="c-status"><StatusWord entry={{ status, unconfirmed: false }} /></td>
               <th scope="row" class="c-name"><Outside text={scope} /></th>
-              <td>{plural(instances ?? 0, "instance")}</td><td><Outside text={o?.author ?? ""} /></td><td><Age since={timeOf(o?.setAt)} /></td>
+              <td>{plural(instances ?? 0, "instance")}</td><td><Outside text={o?.author ?? ""} /></td><td><Age since={timeOf(o?.setAt)} present /></td>
               <td>{o?.expiresAt ? <><Moment at={timeOf(o.expiresAt)} /> <Countdown to={timeOf(o.expiresAt)} /></> : "when it is cleared"}</td>
               <td class="c-why"><Outside text={o?.reason ?? ""} /><br /><Line line={clearLine(scope, status === Status.Maintenance)} /></td>
             </tr>

@@ -37,9 +37,9 @@ export const Name = ({ name }: { name: string }): JSX.Element => (
   <a class="name" href={hrefOf(viewOfName(name))}><Outside text={name} /></a>
 );
 
-/** The time since a moment of the coordinator's clock, which counts on. It shows nothing for 0. */
-export const Age = ({ since }: { since: number }): JSX.Element | null =>
-  since === 0 ? null : <time class="age" dateTime={new Date(since).toISOString()} title={dateTime(since)}>{age(Math.max(0, state.clock.value - since))}</time>;
+/** The time since a moment of the coordinator's clock, which counts on. It shows nothing for 0. `present` disregards route.at. */
+export const Age = ({ since, present }: { since: number; present?: boolean }): JSX.Element | null =>
+  since === 0 ? null : <time class="age" dateTime={new Date(since).toISOString()} title={dateTime(since)}>{age(Math.max(0, (present ? state.present : state.clock).value - since))}</time>;
 
 /** A moment as a time of day. */
 export const Moment = ({ at }: { at: number }): JSX.Element | null =>

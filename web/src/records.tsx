@@ -49,7 +49,7 @@ const RecordRow = ({ record: t, single, at }: { record: Transition; single: bool
   const when = (
     <>
       <td><button type="button" class="plain when" title="show the mesh as of this moment" onClick={() => state.go({ at: t.at })}>{stamp(t.at)}</button></td>
-      <td class="age">{age(Math.max(0, state.clock.value - t.at))}</td>
+      <td class="age">{age(Math.max(0, state.present.value - t.at))}</td>
     </>
   );
   if (t.lost > 0) return <tr class="gap">{when}<td colSpan={single ? 4 : 5}><strong>gap</strong>: {plural(t.lost, "record")} lost before this moment</td></tr>;
@@ -67,9 +67,9 @@ const RecordRow = ({ record: t, single, at }: { record: Transition; single: bool
 
 const Words = ({ status, before }: { status: Status; before?: string }): JSX.Element => <span class="status">{before}<Glyph status={status} /> {look[status].word}</span>;
 
-/** The date is left out on the day of the clock. */
+/** The date is left out today. */
 const stamp = (ms: number): string => {
   const full = dateTime(ms);
-  const today = dateTime(state.clock.value).slice(0, 10);
+  const today = dateTime(state.present.value).slice(0, 10);
   return `${full.startsWith(today) ? full.slice(11) : full}.${String(ms % 1000).padStart(3, "0")}`;
 };

@@ -70,6 +70,10 @@ export class Source {
 
   start(): void {
     if (this.running) return;
+    // After a stop, for example of a tab in the background, what is known may be old.
+    const quiet = this.timers.now() - this.lastMessage;
+    if (this.state === "connecting") this.lastMessage = this.timers.now();
+    if (quiet > heartbeat && (this.state === "live" || this.state === "reading")) this.state = "lost";
     this.running = new AbortController();
     void this.run(this.running.signal);
   }
@@ -84,6 +88,12 @@ export class Source {
   retry(): void {
     this.failures = 0;
     this.endWait?.();
+  }
+
+  /** Connects as another caller, who may read other names: everything is read again. */
+  restart(): void {
+    this.token = "";
+    this.retry();
   }
 
   news(): News {

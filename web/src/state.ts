@@ -48,6 +48,8 @@ export interface State {
   readonly coordinator: ReadonlySignal<GetCoordinatorResponseJson | undefined>;
   /** The time of the coordinator, in ms since 1970. It moves once a second, and stands still with route.at. */
   readonly clock: ReadonlySignal<number>;
+  /** The same without regard to route.at. It is for what is always about the present. */
+  readonly present: ReadonlySignal<number>;
   readonly paused: ReadonlySignal<boolean>;
   readonly notice: ReadonlySignal<Notice | undefined>;
   go(r: Partial<Route>, replace?: boolean): void;
@@ -90,6 +92,7 @@ class PageState implements State {
   });
   readonly coordinator = signal<GetCoordinatorResponseJson | undefined>(undefined);
   readonly clock = signal(Date.now());
+  readonly present = signal(Date.now());
   readonly paused = computed(() => this.frozen.value !== undefined);
   readonly notice = signal<Notice | undefined>(undefined);
 
@@ -222,9 +225,10 @@ class PageState implements State {
     const c = this.connection.peek();
     const silent = now() - this.lastMessage;
     batch(() => {
-      this.clock.value = this.route.peek().at || now() + (this.offset ?? Date.now() - now());
+      this.present.value = now() + (this.offset ?? Date.now() - now());
+      this.clock.value = this.route.peek().at || this.present.value;
       // The hub tells when the stream is lost. If the hub itself is gone, nothing arrives at all.
-      if (silent > silence + 2000 && (c.state === "live" || c.state === "old-build")) {
+      if (silent > silence + 2000 && c.state !== "lost" && c.state !== "forbidden") {
         this.deaf = true;
         this.connection.value = { ...c, state: "lost", lastNews: this.lastMessage, error: "the worker of this page does not answer" };
       } else if (c.state === "live" || c.state === "old-build") {

@@ -17,7 +17,7 @@ export const Banners = (): JSX.Element => (
 
 const ConnectionBanner = (): JSX.Element | null => {
   const c = state.connection.value;
-  void state.clock.value; // The ages below count on.
+  void state.present.value; // The ages below count on.
   if (c.state === "lost") {
     return (
       <div class="banner lost" role="status">
@@ -91,7 +91,7 @@ export const Loading = (): JSX.Element => {
   const busy = c.state === "connecting" || c.state === "reading";
   return (
     <div class="loading" aria-busy={busy}>
-      <p>{c.state === "reading" ? `Reading: ${plural(c.received, "entry", "entries")}.` : c.state === "connecting" ? "Connecting to the coordinator." : "No services are known."}</p>
+      <p>{c.state === "reading" ? `Reading: ${plural(c.received, "entry", "entries")}.` : c.state === "connecting" ? "Connecting to the coordinator." : "Nothing was received so far."}</p>
       {busy && <div class="bones" aria-hidden="true">{[0, 1, 2, 3].map((i) => <div key={i} />)}</div>}
     </div>
   );

@@ -176,3 +176,50 @@ test("the stream ends with the last tab, and readers of the same figures share o
   await settle();
   assert.equal(main!.aborted, true);
 });
+
+test("a late tab hears the time of the coordinator as of now, not as of the last message", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client);
+  const early = join(hub);
+  t.after(() => early.send({ kind: "bye" }));
+  await settle();
+  const at = "2030-01-01T00:00:00Z";
+  c.of("HealthService/Watch")[0]!.open().send(envelope({ at, snapshot: true, snapshotEnd: true, resumeToken: "T", entries: [{ service: "a" }] }));
+  await settle();
+  const before = performance.now();
+  t.mock.method(performance, "now", () => before + 60_000);
+  const late = join(hub);
+  t.after(() => late.send({ kind: "bye" }));
+  const told = late.answers.find((a) => a.kind === "message")!;
+  const late60 = Date.parse((JSON.parse(told.text) as WatchResponseJson).at!) - Date.parse(at);
+  assert.ok(late60 >= 60_000 && late60 < 70_000, `${late60} ms`);
+});
+
+test("a frozen tab gets no more figures", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client);
+  const tab = join(hub);
+  t.after(() => tab.send({ kind: "bye" }));
+  tab.send({ kind: "figures", id: 5, names: ["a"], every: 1000 });
+  await settle();
+  const [main, figures] = c.of("HealthService/Watch");
+  figures!.open();
+  main!.open().send(snapshot(["a"]));
+  for (let i = 0; i < 1000; i++) main!.send(change(`s${i}`));
+  await settle();
+  for (let i = 0; i < 1000; i++) figures!.send(envelope({ figures: [{ service: "a", metrics: {} }] }));
+  await settle();
+  assert.equal(tab.count("figures"), 0);
+  for (let i = 0; i < 500; i++) tab.send({ kind: "ack" });
+  figures!.send(envelope({ figures: [{ service: "a", metrics: {} }] }));
+  await settle();
+  assert.equal(tab.count("figures"), 1);
+});
+
+test("a call of a tab that is not connected is refused, not forgotten", () => {
+  const c = new Coordinator();
+  const tab = new Tab();
+  new Hub(c.client).connect(tab);
+  tab.send({ kind: "call", id: 1, method: "AdminService/Explain", request: {} });
+  assert.deepEqual(tab.answers, [{ kind: "error", id: 1, code: "canceled", message: "the tab is not connected" }]);
+});

@@ -164,3 +164,35 @@ test("the answer of a proxy without a body of Connect has a code", async () => {
   assert.equal(r.news.at(-1)!.state, "lost");
   r.source.stop();
 });
+
+test("a stream that was stopped for long is not live when it starts again", async () => {
+  const r = rig();
+  r.source.start();
+  await settle();
+  r.coordinator.exchanges[0]!.open().send(envelope({ resumeToken: "A" }));
+  await settle();
+  r.source.stop();
+  await r.timers.advance(600_000);
+  r.source.start();
+  assert.deepEqual([r.source.news().state, r.source.news().quiet], ["lost", 600_000]);
+  await settle();
+  r.coordinator.exchanges[1]!.open().send(envelope({ resumeToken: "A" }));
+  await settle();
+  assert.equal(r.source.news().state, "live");
+  r.source.stop();
+});
+
+test("another caller does not resume the stream of the one before", async () => {
+  const r = rig();
+  r.source.start();
+  await settle();
+  r.coordinator.exchanges[0]!.open().send(envelope({ resumeToken: "A" }));
+  await settle();
+  r.coordinator.exchanges[0]!.send(envelope({ error: { code: "unauthenticated", message: "token: has expired" } }, 2));
+  await settle();
+  assert.equal(r.news.at(-1)!.state, "forbidden");
+  r.source.restart();
+  await settle();
+  assert.deepEqual(r.coordinator.exchanges[1]!.request, { heartbeat: "2s" });
+  r.source.stop();
+});
