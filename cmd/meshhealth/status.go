@@ -62,7 +62,7 @@ with 0 whatever the statuses are.`,
   meshhealth status -o json | jq -r 'select(.status != "STATUS_SERVING").service'`,
 		RunE: func(cmd *cobra.Command, names []string) error {
 			if by != "" {
-				wrong := checkGroupBy(cmd, by, names, map[string]bool{"all": all, "wait": wait != "", "where": only.text != ""})
+				wrong := checkGroupBy(cmd, by, out.format, names, map[string]bool{"all": all, "wait": wait != "", "where": only.text != ""})
 				if err := errors.Join(out.check(cmd), checkNames(names), wrong); err != nil {
 					return err
 				}

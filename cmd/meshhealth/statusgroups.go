@@ -15,13 +15,17 @@ import (
 )
 
 // checkGroupBy returns an error if the command status cannot count the instances of names by the
-// value of --group-by. others has the flags that have no meaning beside it, and whether they are given.
-func checkGroupBy(cmd *cobra.Command, by string, names []string, others map[string]bool) error {
+// value of --group-by. format is the value of --output. others has the flags that have no meaning beside
+// --group-by, and whether they are given.
+func checkGroupBy(cmd *cobra.Command, by, format string, names []string, others map[string]bool) error {
 	var errs []error
 	if _, err := wire.ParseGroupBy(by); err != nil {
 		errs = append(errs, usage(cmd, "--group-by: %w", err))
 	}
-	for _, flag := range []string{"all", "wait"} {
+	if format == formatShort || format == formatTSV || format == formatName {
+		errs = append(errs, usage(cmd, "--output: is %s beside --group-by; allowed there: table, json, jsonl", format))
+	}
+	for _, flag := range []string{"all", "wait", "where"} {
 		if others[flag] {
 			errs = append(errs, usage(cmd, "--%s: is given beside --group-by; allowed: one of them", flag))
 		}

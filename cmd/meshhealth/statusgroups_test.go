@@ -46,6 +46,14 @@ func TestStatusGroups(t *testing.T) {
 	if lines := strings.Split(stdout, "\n"); len(lines) != 3 || !strings.HasPrefix(lines[1], `{"value":"web","counts":{"serving":2,`) {
 		t.Errorf("%q", lines)
 	}
+	for want, args := range map[string]string{
+		"--where: is given beside --group-by; allowed: one of them":             "status --group-by zone --where zone=b",
+		"--output: is tsv beside --group-by; allowed there: table, json, jsonl": "status --group-by zone -o tsv",
+	} {
+		if stdout, stderr := l.does(3, strings.Fields(args)...); stdout != "" || !strings.Contains(stderr, want) {
+			t.Errorf("%s: %q %q", args, stdout, stderr)
+		}
+	}
 	if _, stderr := l.does(3, "status", "pai", "--group-by", "zone"); !strings.Contains(stderr, "pai is not registered\n  Did you mean pay?") {
 		t.Errorf("%q", stderr)
 	}
