@@ -45,6 +45,25 @@ func soundFacts() *facts {
 	}
 }
 
+// TestDoctorWithoutState: a state that was not received is no missing right, and not well.
+func TestDoctorWithoutState(t *testing.T) {
+	f := soundFacts()
+	f.state, f.stateCode, f.locate, f.explained = nil, codes.DeadlineExceeded, codes.DeadlineExceeded, nil
+	found := diagnose(f)
+	var text strings.Builder
+	for _, d := range found {
+		fmt.Fprintf(&text, "%d %s: %s\n", d.level, d.step, d.text)
+	}
+	for _, wrong := range []string{"may read everything", "may not read"} {
+		if strings.Contains(text.String(), wrong) {
+			t.Errorf("it says %q:\n%s", wrong, text.String())
+		}
+	}
+	if !strings.Contains(text.String(), "2 coordinator: health.example:7070 is a coordinator, but did not tell its state: DeadlineExceeded\n") {
+		t.Errorf("got\n%s", text.String())
+	}
+}
+
 // illFacts returns facts with many findings.
 func illFacts() *facts {
 	f := soundFacts()

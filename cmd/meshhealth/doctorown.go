@@ -10,8 +10,12 @@ import (
 // own says how the coordinator itself works.
 func (d *doctor) own() {
 	if d.state == nil {
+		why := notTold
+		if isRefusal(d.stateCode) {
+			why = "not checked: this caller may not read the state of the coordinator"
+		}
 		for _, step := range []string{"disk", "guards", "load", "breakers", "config", "xds"} {
-			d.skip(step, "not checked: this caller may not read the state of the coordinator")
+			d.skip(step, why)
 		}
 		return
 	}

@@ -149,6 +149,9 @@ func (d *doctor) answers() bool {
 	case d.stateCode == codes.Unimplemented:
 		d.fail("coordinator", "no-coordinator", action, "%s is a service with the library, but no coordinator", d.address)
 		return false
+	case d.state == nil && !isRefusal(d.stateCode):
+		d.fail("coordinator", "no-answer", "Try again with a longer --timeout, and read the log of the coordinator.",
+			"%s is a coordinator, but did not tell its state: %s", d.address, d.stateCode)
 	case d.state == nil:
 		d.ok("coordinator", "%s is a coordinator", d.address)
 	default:
@@ -176,8 +179,15 @@ func (d *doctor) clocks() {
 	}
 }
 
+// notTold says why steps were skipped that need the state of the coordinator.
+const notTold = "not checked: the coordinator did not tell its state"
+
 // access says which rights the caller lacks.
 func (d *doctor) access() {
+	if d.state == nil && !isRefusal(d.stateCode) {
+		d.skip("access", notTold)
+		return
+	}
 	var lacks []string
 	if isRefusal(d.stateCode) {
 		lacks = append(lacks, "history, explanations and the state of the coordinator")

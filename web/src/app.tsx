@@ -167,7 +167,7 @@ const showTitle = (): void => {
   void state.pulse.value;
   const { state: connected } = state.connection.value;
   const mesh = state.shown.value.entries.get(meshName);
-  const still = connected === "lost" || connected === "forbidden" || state.paused.value ? "⏸ " : "";
+  const still = connected === "lost" || connected === "forbidden" || state.paused.value || state.route.value.at > 0 ? "⏸ " : "";
   const status = mesh === undefined ? "" : `${look[mesh.status].glyph} ${inTrouble(mesh.status) ? `${look[mesh.status].word} ` : ""}`;
   document.title = `${still}${status}meshhealth`;
   document.documentElement.dataset["connection"] = state.route.value.at > 0 ? "past" : connected;

@@ -79,4 +79,4 @@ export const whyOf = (e: Entry): string => e.reason || e.cause;
 
 /** Shows control and bidi characters, which could otherwise rearrange the text around them. */
 export const visible = (text: string): string =>
-  text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : "\ufffd")).replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+  text.replace(/[\u0000-\u001f\u007f-\u009f]/g, (c) => (c < " " ? String.fromCharCode(0x2400 + c.charCodeAt(0)) : "\ufffd")).replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
