@@ -42,8 +42,10 @@ interface Tab {
   readonly calls: Map<number, AbortController>;
   /** The number of messages that the tab has not yet applied. A browser may freeze a tab in the background. */
   behind: number;
-  /** The messages that wait until the tab has had those before for about one animation frame. */
+  /** The messages that wait until the tab has applied those of the last delivery, and has had time to draw them. */
   waiting: Message[];
+  /** The number of messages of the last delivery that the tab has not acknowledged. */
+  delivered: number;
   /** When messages were last sent, on the scale of performance.now(). */
   sent: number;
   timer: ReturnType<typeof setTimeout> | undefined;
@@ -52,9 +54,11 @@ interface Tab {
 }
 
 /** A tab that has this many messages before it gets no more, so that a frozen tab needs no memory. */
-const mostBehind = 500;
+const mostBehind = 1500;
 /** The shortest time between two deliveries to a tab, in ms. A storm has hundreds of messages a second, and each delivery has a cost. */
 const deliveryEvery = 15;
+/** The length from which on a delivery is full. A tab applies so much within an animation frame or two. */
+const fullDelivery = 300_000;
 const coordinatorEvery = 10_000;
 /** The state of the coordinator is read earlier, but not earlier than this, if entries become unconfirmed: a guard may have tripped. */
 const coordinatorSoonest = 2000;
@@ -106,7 +110,7 @@ export class Hub {
 
   private join(port: Port): void {
     if (this.tabs.has(port)) return;
-    const tab: Tab = { port, calls: new Map(), behind: 0, waiting: [], sent: -Infinity, timer: undefined, stale: false };
+    const tab: Tab = { port, calls: new Map(), behind: 0, waiting: [], delivered: 0, sent: -Infinity, timer: undefined, stale: false };
     this.tabs.set(port, tab);
     port.postMessage({ kind: "news", news: this.source.news() });
     if (this.entries.size > 0) this.sendAll(tab);
@@ -146,7 +150,12 @@ export class Hub {
     if (tab.stale) return;
     tab.behind++;
     tab.waiting.push({ text, first });
-    if (tab.timer !== undefined) return;
+    this.plan(tab);
+  }
+
+  /** Plans the next delivery. There is at most one that the tab has not acknowledged, so that a tab which is slow is not made slower. */
+  private plan(tab: Tab): void {
+    if (tab.timer !== undefined || tab.delivered > 0 || tab.waiting.length === 0) return;
     const wait = tab.sent + this.every - performance.now();
     if (wait <= 0) this.deliver(tab);
     else tab.timer = setTimeout(() => this.deliver(tab), wait);
@@ -155,12 +164,18 @@ export class Hub {
   private deliver(tab: Tab): void {
     tab.timer = undefined;
     tab.sent = performance.now();
-    tab.port.postMessage({ kind: "messages", messages: tab.waiting });
-    tab.waiting = [];
+    let length = 0;
+    let n = 0;
+    while (n < tab.waiting.length && length < fullDelivery) length += tab.waiting[n++]!.text.length;
+    const messages = tab.waiting.splice(0, n);
+    tab.delivered = n;
+    tab.port.postMessage({ kind: "messages", messages });
   }
 
   private acknowledge(tab: Tab, messages: number): void {
     tab.behind = Math.max(0, tab.behind - messages);
+    tab.delivered = Math.max(0, tab.delivered - messages);
+    this.plan(tab);
     if (!tab.stale || tab.behind > 0) return;
     tab.stale = false;
     this.sendAll(tab);
