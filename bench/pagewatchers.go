@@ -204,7 +204,7 @@ func (r *rig) watchPage(at string, got func(*pb.WatchResponse, []byte)) error {
 		}
 		defer resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("Watch over HTTP: %s", resp.Status)
+			return fmt.Errorf("a Watch over HTTP was refused: %s", resp.Status)
 		}
 		for frame := make([]byte, 5); ; {
 			if _, err := io.ReadFull(resp.Body, frame); err != nil {
