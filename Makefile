@@ -66,6 +66,11 @@ e2e-ui: browsers e2e/ui/node_modules/.package-lock.json build ## Run the tests o
 	$(GO) test -c -tags e2e -o $(BIN)/pagerig.test ./coordinator
 	cd e2e/ui && node --test --test-concurrency=1 $(UITESTS)
 
+.PHONY: pictures
+pictures: ## Take the pictures of the README again
+	rm -rf docs/images
+	MESHHEALTH_PICTURES=$(CURDIR)/docs/images $(MAKE) e2e-ui UITESTS=incident.test.mjs
+
 e2e/ui/node_modules/.package-lock.json: e2e/ui/package.json e2e/ui/package-lock.json
 	npm ci --prefix e2e/ui --ignore-scripts --no-audit --no-fund
 
@@ -121,6 +126,7 @@ kube: ## Build bin/meshhealth-kube, and run its unit tests
 .PHONY: soak
 soak: strace grpcjs grpccore ## Run the tests that have no time limit
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...
+	MESHHEALTH_SOAK=1 MESHHEALTH_STRICT=1 $(MAKE) e2e-ui UITESTS=load.test.mjs
 
 .PHONY: planted
 planted: ## Plant known bugs, one at a time; the simulation must find each

@@ -4,6 +4,7 @@ package coordinator
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -56,6 +57,7 @@ func TestPageRig(t *testing.T) {
 // pageSettings are the settings of a rig.
 type pageSettings struct {
 	Listen, HTTP, DataDir string
+	Build                 string
 	GuardMin              int     // 0 means the default of the policy
 	UnreachableAfter      float64 // in seconds; 0 means the default of the policy
 	Damping               bool
@@ -79,7 +81,7 @@ func newPageRig(t *testing.T, settings string) (*pageRig, error) {
 		policy.FlapHalfLife = 0
 	}
 	c, err := New(t.Context(), Config{
-		Listen: s.Listen, HTTP: s.HTTP, DataDir: s.DataDir, Policy: policy, Build: "rig", Logger: slog.New(slog.DiscardHandler),
+		Listen: s.Listen, HTTP: s.HTTP, DataDir: s.DataDir, Policy: policy, Build: cmp.Or(s.Build, "rig"), Logger: slog.New(slog.DiscardHandler),
 		// No instance has a server: all push.
 		Dial: Dial{Context: func(ctx context.Context, _ string) (net.Conn, error) {
 			<-ctx.Done()

@@ -19,12 +19,13 @@ import (
 // untilStopped lists the commands that run until they are stopped.
 // The value is the line that a command prints when the commands after it may begin.
 var untilStopped = map[string]string{
-	"go run ./cmd/meshhealth demo --for 0": "● SERVING", // its services have registered
-	"meshhealth coordinator":               "listening",
+	"go run ./cmd/meshhealth demo --for 0":                                      "● SERVING", // its services have registered
+	"meshhealth coordinator":                                                    "listening",
+	"meshhealth coordinator --http-hosts status.example.com --web-prefix /mesh": "listening",
 }
 
-// testedElsewhere lists the commands that another test, or a step of .ci/run, runs.
-var testedElsewhere = []string{"make test", "go run ./cmd/meshhealth demo"}
+// testedElsewhere lists the commands that another test runs.
+var testedElsewhere = []string{"go run ./cmd/meshhealth demo"}
 
 // TestReadme runs every command of README.md and docs/*.md. A page has a folder of its
 // own, with the configuration that the page shows. Its commands run in their order. A

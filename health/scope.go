@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/meshhealth/meshhealth/internal/quoted"
 )
 
 // Scope is the set of instances to which an override applies: one instance, the instances
@@ -15,7 +17,7 @@ type Scope struct {
 	Service  string
 	Instance string // if Instance is set, Service is set too, and Zone and labels are empty
 	Zone     string
-	labels   string // pairs key=value, sorted and separated by commas; see the function quoted for the form of a value
+	labels   string // pairs key=value, sorted and separated by commas; package quoted has the form of a value
 }
 
 // ScopeOf returns the scope of one instance, or of a service if Instance is empty.
@@ -34,7 +36,7 @@ func (s Scope) ID() ID {
 func (s Scope) WithLabels(labels map[string]string) Scope {
 	pairs := make([]string, 0, len(labels))
 	for _, key := range slices.Sorted(maps.Keys(labels)) {
-		pairs = append(pairs, key+"="+quoted(labels[key]))
+		pairs = append(pairs, key+"="+quoted.Text(labels[key]))
 	}
 	s.labels = strings.Join(pairs, ",")
 	return s
@@ -46,7 +48,7 @@ func (s Scope) Labels() map[string]string {
 	pairs, _ := splitScope(s.labels) // no error is possible, because WithLabels has written the text
 	for _, pair := range pairs {
 		if key, value, ok := strings.Cut(pair, "="); ok {
-			labels[key] = unquoted(value)
+			labels[key] = quoted.Value(value)
 		}
 	}
 	return labels
@@ -119,25 +121,8 @@ func (s *Scope) parsePart(part string, labels map[string]string) error {
 	if _, twice := labels[key]; twice {
 		return fmt.Errorf("label %q is there twice", key)
 	}
-	labels[key] = unquoted(value)
+	labels[key] = quoted.Value(value)
 	return nil
-}
-
-// quoted returns a label value in the form that it has in the text of a scope. A value that
-// contains a comma or begins with a double quote gets double quotes around it. Each double
-// quote in such a value is written twice.
-func quoted(value string) string {
-	if !strings.Contains(value, ",") && !strings.HasPrefix(value, `"`) {
-		return value
-	}
-	return `"` + strings.ReplaceAll(value, `"`, `""`) + `"`
-}
-
-func unquoted(value string) string {
-	if !strings.HasPrefix(value, `"`) {
-		return value
-	}
-	return strings.ReplaceAll(value[1:len(value)-1], `""`, `"`)
 }
 
 // splitScope splits a text at commas that are not in quotes.
@@ -145,7 +130,7 @@ func splitScope(text string) (parts []string, err error) {
 	for {
 		end := strings.IndexByte(text, ',')
 		if key := strings.IndexByte(text, '='); key >= 0 && (end < 0 || key < end) && strings.HasPrefix(text[key+1:], `"`) {
-			if end = key + 2 + quotedLen(text[key+2:]); end > len(text) || end < len(text) && text[end] != ',' {
+			if end = key + 2 + quoted.Len(text[key+2:]); end > len(text) || end < len(text) && text[end] != ',' {
 				return nil, fmt.Errorf(`%q: the quotes of a value are not closed before a comma or the end; allowed: label.KEY="VALUE"`, text)
 			}
 		}
@@ -154,21 +139,6 @@ func splitScope(text string) (parts []string, err error) {
 		}
 		parts, text = append(parts, text[:end]), text[end+1:]
 	}
-}
-
-// quotedLen returns the number of bytes of a text up to and including its closing quote. If
-// the text has no closing quote, the result is larger than the length of the text.
-func quotedLen(text string) int {
-	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] != '"':
-		case i+1 < len(text) && text[i+1] == '"':
-			i++
-		default:
-			return i + 1
-		}
-	}
-	return len(text) + 1
 }
 
 func setOnce(field *string, part, value string) error {

@@ -16,7 +16,10 @@ test("G11: the root is named with 0 keys, its evidence with 1, what it affects w
   // The root affects services as soon as the coordinator has found it.
   const root = page.locator("table", { hasText: /root.*explain/ }).locator("tr[data-name]");
   await root.first().waitFor({ timeout: 90_000 });
-  await page.waitForFunction(() => /→ [3-9] services/.test(document.querySelector("tr[data-name] .c-extra")?.textContent ?? ""), undefined, { timeout: 30_000 });
+  await page.waitForFunction(() => {
+    const row = document.querySelector("tr[data-name]");
+    return /→ [3-9] services/.test(row?.querySelector(".c-extra")?.textContent ?? "") && /NOT_SERVING/.test(document.querySelector("h1").textContent);
+  }, undefined, { timeout: 60_000 });
   const failed = performance.now();
   assert.deepEqual(await root.evaluateAll((rows) => rows.map((r) => r.dataset.name)), ["db.primary"]);
   mkdirSync(pictures, { recursive: true });

@@ -40,6 +40,7 @@ var plan = []row{
 	{path: "internal/graph", layer: base},
 	{path: "internal/delay", layer: base},
 	{path: "internal/fields", layer: base},
+	{path: "internal/quoted", layer: base},
 	{path: "health", layer: vocabulary},
 	{path: "internal/late", layer: vocabulary},
 	{path: "internal/domain", layer: vocabulary},
@@ -50,7 +51,7 @@ var plan = []row{
 	{path: "internal/machine", layer: judgement, only: []string{"health"}},
 	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain"}},
 	{path: "internal/routing", layer: judgement, only: []string{"health"}},
-	{path: "internal/selector", layer: judgement, only: []string{"health"}},
+	{path: "internal/selector", layer: judgement, only: []string{"health", "internal/quoted"}},
 	{path: "internal/wire", layer: shared},
 
 	{path: "internal/coordinator/core", layer: core},

@@ -37,7 +37,7 @@ var values = purity{
 	imports: []string{"sync", "context", "os", "net", "io/fs", "log", "runtime", "math/rand", "crypto/rand"},
 	// The packages of this project have the same rules. TestLayers checks which of them a package may
 	// import. Package net/netip has values and parsers only.
-	except: []string{"net/netip", modulePath + "/health", modulePath + "/internal/graph", modulePath + "/internal/domain", modulePath + "/internal/fields"},
+	except: []string{"net/netip", modulePath + "/health", modulePath + "/internal/graph", modulePath + "/internal/domain", modulePath + "/internal/fields", modulePath + "/internal/quoted"},
 	uses:   append([]string{"go", "chan", "select"}, clocks...),
 }
 

@@ -17,7 +17,7 @@ func (b *explainer) findNext() {
 	for i := range b.input.Inspection.Next {
 		p := &b.input.Inspection.Next[i]
 		c := Change{To: p.To, Cause: p.Cause, Unconfirmed: p.Unconfirmed, Removed: p.Removed, At: p.At}
-		if c.If, c.Unless = b.conditions(p); p.Member == (health.ID{}) || b.may(p.Member) {
+		if c.If, c.Unless = b.conditions(p); b.concerns(p) {
 			b.out.Next = append(b.out.Next, c)
 		}
 	}
@@ -33,6 +33,18 @@ func (b *explainer) findNext() {
 		return 0
 	})
 	b.out.Next = b.out.Next[:min(len(b.out.Next), maxNext)]
+}
+
+// concerns reports whether a change is worth an announcement, and names nothing hidden. The end of a
+// lease is none for a service whose member is confirmed, because such a member renews its lease all the
+// time.
+func (b *explainer) concerns(p *mesh.Prospect) bool {
+	if p.Member == (health.ID{}) {
+		return true
+	}
+	m, ok := b.input.Find(p.Member)
+	leased := p.MemberTrigger == mesh.TriggerLeaseEnd || p.MemberTrigger == mesh.TriggerRemoval
+	return ok && b.may(p.Member) && (m.Unconfirmed || !leased)
 }
 
 // announced sets the change that the published state announces, if it says which status follows.

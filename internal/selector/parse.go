@@ -6,6 +6,7 @@ import (
 	"unicode"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/quoted"
 )
 
 // The bounds of a filter.
@@ -72,7 +73,7 @@ func parseCondition(text string) (condition, error) {
 	if !compares {
 		return parseWord(c, rest)
 	}
-	value = unquoted(value)
+	value = quoted.Value(value)
 	if label, ok := strings.CutPrefix(key, keyLabel+"."); ok {
 		if label == "" {
 			return c, fmt.Errorf("is a label without a key; allowed: label.KEY=VALUE")
@@ -148,7 +149,7 @@ func split(text string) (parts []string, err error) {
 	for {
 		end := strings.IndexByte(text, ',')
 		if key := strings.IndexByte(text, '='); key >= 0 && (end < 0 || key < end) && strings.HasPrefix(text[key+1:], `"`) {
-			end = key + 2 + quotedLen(text[key+2:])
+			end = key + 2 + quoted.Len(text[key+2:])
 			if end > len(text) {
 				return nil, fmt.Errorf(`condition %q: is a value whose quotes are not closed; allowed: KEY="VALUE"`, strings.TrimSpace(text))
 			}
@@ -163,27 +164,4 @@ func split(text string) (parts []string, err error) {
 		}
 		parts, text = append(parts, strings.TrimSpace(text[:end])), text[end+1:]
 	}
-}
-
-// quotedLen returns the number of bytes of a text up to and including its closing quote. If the
-// text has no closing quote, the result is larger than the length of the text.
-func quotedLen(text string) int {
-	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] != '"':
-		case i+1 < len(text) && text[i+1] == '"':
-			i++
-		default:
-			return i + 1
-		}
-	}
-	return len(text) + 1
-}
-
-// unquoted returns a value without the quotes around it. Split has checked that they are closed.
-func unquoted(value string) string {
-	if len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
-		return value
-	}
-	return strings.ReplaceAll(value[1:len(value)-1], `""`, `"`)
 }

@@ -26,12 +26,12 @@ const line = <C extends keyof Commands>(command: C, args: readonly string[] = []
 /** Returns the service of a filter that says nothing else, or an empty text. */
 const onlyService = (q: string): string => /^service=([^,"|]+)$/.exec(q)?.[1] ?? "";
 
-/** Returns the command line of a view. The command status has no filters and no earlier moments yet. */
+/** Returns the command line of a view. The command status has no filter beside --group-by, and no earlier moments. */
 export const commandOf = (r: Route): Command => {
   const without: string[] = [];
   const service = onlyService(r.q);
-  const filters = r.view.page === "history" || (r.view.page === "now" && groupOf(r) === "");
-  if (r.q !== "" && (service === "" || !filters)) without.push("the filter");
+  const filters = r.view.page === "history" ? service !== "" : r.view.page === "now" && groupOf(r) === "";
+  if (r.q !== "" && !filters) without.push("the filter");
   if (r.at > 0 && r.view.page !== "history") without.push("the moment");
   return { line: lineOf(r, service), without };
 };
@@ -44,7 +44,9 @@ const timeOf = (ms: number): string => new Date(ms).toISOString();
 const lineOf = (r: Route, service: string): string => {
   const v = r.view;
   switch (v.page) {
-    case "now": return groupOf(r) === "" ? line("status", service === "" ? [] : [service]) : line("status", [], { "group-by": groupOf(r) });
+    case "now":
+      if (groupOf(r) !== "") return line("status", [], { "group-by": groupOf(r) });
+      return service === "" && r.q !== "" ? line("status", [], { where: r.q }) : line("status", service === "" ? [] : [service]);
     case "service": return line("status", [v.service]);
     case "instance": return line("explain", [nameOf(v.service, v.instance)]);
     case "root": return line("explain", [v.service]);

@@ -82,6 +82,20 @@ const kindOf = (service: string, instance: string): Kind => {
 export const causeOf = (c: CauseJson | undefined): string => (c === undefined || c === "CAUSE_UNKNOWN" ? "" : c.slice("CAUSE_".length).toLowerCase());
 /** A time in ms since 1970, or 0. */
 export const timeOf = (t: string | undefined): number => (t === undefined ? 0 : Date.parse(t) || 0);
+/** Returns a function like timeOf for one field. Entries that were made together have the same one, so it keeps the last. */
+const timeReader = (): ((t: string | undefined) => number) => {
+  let text: string | undefined;
+  let time = 0;
+  return (t) => {
+    if (t === undefined) return 0;
+    if (t !== text) [text, time] = [t, timeOf(t)];
+    return time;
+  };
+};
+const sinceOf = timeReader();
+const firstFailureOf = timeReader();
+const nextAtOf = timeReader();
+const atOf = timeReader();
 const none: never[] = [];
 const noLabels: Readonly<Record<string, string>> = {};
 
@@ -98,12 +112,12 @@ export const entryOf = (h: HealthJson): Entry | undefined => {
     status: statusOf(h.status),
     cause: causeOf(h.cause),
     reason: h.reason ?? "",
-    since: timeOf(h.since),
-    firstFailure: timeOf(h.firstFailure),
+    since: sinceOf(h.since),
+    firstFailure: firstFailureOf(h.firstFailure),
     unconfirmed: h.unconfirmed ?? false,
     root: h.root ?? "",
     affected: h.affected ?? 0,
-    nextAt: timeOf(h.nextAt),
+    nextAt: nextAtOf(h.nextAt),
     nextCause: causeOf(h.nextCause),
     zone: h.zone ?? "",
     version: h.version ?? "",
@@ -114,6 +128,6 @@ export const entryOf = (h: HealthJson): Entry | undefined => {
     override: h.override,
     dependencies: h.dependencies?.map((d) => ({ service: d.service ?? "", soft: d.soft ?? false })) ?? none,
     revision: Number(h.revision ?? 0),
-    at: timeOf(h.at),
+    at: atOf(h.at),
   };
 };

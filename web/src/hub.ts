@@ -9,15 +9,22 @@ import { type News, Source } from "./source";
 
 /** From a tab to the hub. */
 export type Request =
-  | { readonly kind: "hello" | "bye" | "news" | "retry" | "ack" }
+  | { readonly kind: "hello" | "bye" | "news" | "retry" }
+  | { readonly kind: "ack"; readonly messages: number }
   | { readonly kind: "token"; readonly token: string }
   | { readonly kind: "call"; readonly id: number; readonly method: string; readonly request: unknown }
   | { readonly kind: "cancel"; readonly id: number }
   | { readonly kind: "figures"; readonly id: number; readonly names: readonly string[]; readonly every: number };
 
+/** A message of the Watch. `first` says that it is the first one of a stream. */
+export interface Message {
+  readonly text: string;
+  readonly first: boolean;
+}
+
 /** From the hub to a tab. */
 export type Answer =
-  | { readonly kind: "message"; readonly text: string; readonly first: boolean }
+  | { readonly kind: "messages"; readonly messages: readonly Message[] }
   | { readonly kind: "news"; readonly news: News }
   | { readonly kind: "coordinator"; readonly coordinator: GetCoordinatorResponseJson | undefined }
   | { readonly kind: "value"; readonly id: number; readonly value: unknown }
@@ -35,12 +42,23 @@ interface Tab {
   readonly calls: Map<number, AbortController>;
   /** The number of messages that the tab has not yet applied. A browser may freeze a tab in the background. */
   behind: number;
+  /** The messages that wait until the tab has applied those of the last delivery, and has had time to draw them. */
+  waiting: Message[];
+  /** The number of messages of the last delivery that the tab has not acknowledged. */
+  delivered: number;
+  /** When messages were last sent, on the scale of performance.now(). */
+  sent: number;
+  timer: ReturnType<typeof setTimeout> | undefined;
   /** The tab was too far behind: it gets a snapshot when it has caught up. */
   stale: boolean;
 }
 
 /** A tab that has this many messages before it gets no more, so that a frozen tab needs no memory. */
-const mostBehind = 500;
+const mostBehind = 1500;
+/** The shortest time between two deliveries to a tab, in ms. A storm has hundreds of messages a second, and each delivery has a cost. */
+const deliveryEvery = 15;
+/** The length from which on a delivery is full. A tab applies so much within an animation frame or two. */
+const fullDelivery = 300_000;
 const coordinatorEvery = 10_000;
 /** The state of the coordinator is read earlier, but not earlier than this, if entries become unconfirmed: a guard may have tripped. */
 const coordinatorSoonest = 2000;
@@ -57,7 +75,7 @@ export class Hub {
   private readonly figures = new Figures();
   private readonly source: Source;
 
-  constructor(private readonly client: Client) {
+  constructor(private readonly client: Client, private readonly every = deliveryEvery) {
     this.source = new Source(client, {}, { message: (text, m, first) => this.receive(text, m, first), news: (news) => this.tell(news) });
   }
 
@@ -76,7 +94,7 @@ export class Hub {
     switch (r.kind) {
       case "bye": return this.leave(tab);
       case "news": return port.postMessage({ kind: "news", news: this.source.news() });
-      case "ack": return this.acknowledge(tab);
+      case "ack": return this.acknowledge(tab, r.messages);
       case "retry": return this.source.retry();
       case "token":
         this.client.token = r.token;
@@ -92,7 +110,7 @@ export class Hub {
 
   private join(port: Port): void {
     if (this.tabs.has(port)) return;
-    const tab: Tab = { port, calls: new Map(), behind: 0, stale: false };
+    const tab: Tab = { port, calls: new Map(), behind: 0, waiting: [], delivered: 0, sent: -Infinity, timer: undefined, stale: false };
     this.tabs.set(port, tab);
     port.postMessage({ kind: "news", news: this.source.news() });
     if (this.entries.size > 0) this.sendAll(tab);
@@ -104,6 +122,7 @@ export class Hub {
 
   private leave(tab: Tab): void {
     this.tabs.delete(tab.port);
+    clearTimeout(tab.timer);
     for (const c of tab.calls.values()) c.abort();
     this.figures.removeAll(tab.port);
     if (this.tabs.size > 0) return;
@@ -130,11 +149,33 @@ export class Hub {
     if (tab.behind >= mostBehind) tab.stale = true;
     if (tab.stale) return;
     tab.behind++;
-    tab.port.postMessage({ kind: "message", text, first });
+    tab.waiting.push({ text, first });
+    this.plan(tab);
   }
 
-  private acknowledge(tab: Tab): void {
-    tab.behind = Math.max(0, tab.behind - 1);
+  /** Plans the next delivery. There is at most one that the tab has not acknowledged, so that a tab which is slow is not made slower. */
+  private plan(tab: Tab): void {
+    if (tab.timer !== undefined || tab.delivered > 0 || tab.waiting.length === 0) return;
+    const wait = tab.sent + this.every - performance.now();
+    if (wait <= 0) this.deliver(tab);
+    else tab.timer = setTimeout(() => this.deliver(tab), wait);
+  }
+
+  private deliver(tab: Tab): void {
+    tab.timer = undefined;
+    tab.sent = performance.now();
+    let length = 0;
+    let n = 0;
+    while (n < tab.waiting.length && length < fullDelivery) length += tab.waiting[n++]!.text.length;
+    const messages = tab.waiting.splice(0, n);
+    tab.delivered = n;
+    tab.port.postMessage({ kind: "messages", messages });
+  }
+
+  private acknowledge(tab: Tab, messages: number): void {
+    tab.behind = Math.max(0, tab.behind - messages);
+    tab.delivered = Math.max(0, tab.delivered - messages);
+    this.plan(tab);
     if (!tab.stale || tab.behind > 0) return;
     tab.stale = false;
     this.sendAll(tab);

@@ -1,12 +1,18 @@
 // The side of a tab of the connection to the hub.
 import type { FiguresJson } from "./gen/meshhealth/v1/health_pb";
-import type { Answer, Request } from "./hub";
+import type { Answer, Message, Request } from "./hub";
 import { CallError } from "./protocol";
 
 /** A hash of the sources. Tabs of two versions of the page have two workers. */
 declare const buildStamp: string;
 
-type Told = Extract<Answer, { kind: "message" | "news" | "coordinator" }>;
+type Told = Extract<Answer, { kind: "news" | "coordinator" }>;
+
+/** What a tab hears of the hub. */
+export interface Listener {
+  message(m: Message): void;
+  told(a: Told): void;
+}
 
 /** The connection of this tab to the hub. */
 export class Link {
@@ -16,7 +22,7 @@ export class Link {
   private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(e: CallError): void }>();
   private readonly readers = new Map<number, { readonly request: Request; on(f: readonly FiguresJson[]): void }>();
 
-  constructor(private readonly told: (a: Told) => void) {}
+  constructor(private readonly listener: Listener) {}
 
   async open(): Promise<void> {
     const script = new URL("assets/worker.js", document.baseURI).href;
@@ -80,9 +86,12 @@ export class Link {
         this.waiting.get(a.id)?.reject(new CallError(a.code, a.message));
         this.waiting.delete(a.id);
         break;
+      case "messages":
+        for (const m of a.messages) this.listener.message(m);
+        this.send({ kind: "ack", messages: a.messages.length });
+        break;
       default:
-        this.told(a);
-        if (a.kind === "message") this.send({ kind: "ack" });
+        this.listener.told(a);
     }
   }
 }

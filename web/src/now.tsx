@@ -9,8 +9,8 @@ import { ExplanationPanel } from "./explanation";
 import { FieldView } from "./fieldview";
 import { useKeys } from "./keys";
 import type { Mesh } from "./mesh";
-import { Age, Glyph, Outside, StatusWord, viewOfName } from "./parts";
-import { isWell, othersOf, type Root, rootsOf, worstOf } from "./rank";
+import { Age, Glyph, Name, Outside, StatusWord, viewOfName } from "./parts";
+import { isWell, othersOf, type Root, rootsOf, whyIn, worstOf } from "./rank";
 import { parseSelector, quoted } from "./selector";
 import { useSlowly } from "./slowly";
 import { hrefWith, state } from "./state";
@@ -43,7 +43,7 @@ export const Now = (): JSX.Element => {
   return (
     <div class={explained === "" ? "now" : "now split"} onClick={explainRow}>
       <div>
-        <Sentence size={size} />
+        <Sentence size={size} roots={roots} />
         <Coordinator />
         <Zones mesh={mesh} />
         {roots.length > 0 && <Roots roots={roots} troubled={troubledServices(mesh)} selected={selected} />}
@@ -61,13 +61,14 @@ export const Now = (): JSX.Element => {
 };
 
 /** The status of the mesh with the numbers of everything in it. It follows each frame. */
-const Sentence = ({ size }: { size: { services: number; instances: number; unconfirmed: number } }): JSX.Element => {
+const Sentence = ({ size, roots }: { size: { services: number; instances: number; unconfirmed: number }; roots: readonly Root[] }): JSX.Element => {
   void state.tick.value;
   const mesh = state.shown.value.entries.get(meshName);
   if (!mesh) return <h1>The services that you may read</h1>;
   return (
     <header class="sentence">
       <h1><span class="visually-hidden">The mesh is </span><StatusWord entry={mesh} /> {mesh.since > 0 && <span class="for">for <Age since={mesh.since} /></span>}</h1>
+      {roots[0] && <Because root={roots[0]} others={roots.length - 1} />}
       <p class="size">{plural(size.services, "service")} · {plural(size.instances, "instance")}</p>
       <ul class="counts" aria-label="Services by status">
         {statuses.filter((s) => countOf(mesh.counts, s) > 0).map((s) => (
@@ -78,6 +79,17 @@ const Sentence = ({ size }: { size: { services: number; instances: number; uncon
         {size.unconfirmed > 0 && <li><a href={hrefOfFilter("unconfirmed")}><span class="hatch" aria-hidden="true" /> <strong>{number(size.unconfirmed)}</strong> {size.unconfirmed === 1 ? "instance" : "instances"} unconfirmed</a></li>}
       </ul>
     </header>
+  );
+};
+
+/** Names the root with the most affected services, and why it fails. */
+const Because = ({ root: { entry }, others }: { root: Root; others: number }): JSX.Element => {
+  const mesh = state.shown.value;
+  const now = mesh.entries.get(entry.name) ?? entry;
+  return (
+    <p class="because">
+      because of <strong><Name name={now.name} /></strong>{others > 0 && ` and ${plural(others, "other root")}`}: <Outside text={whyIn(mesh, now)} />
+    </p>
   );
 };
 

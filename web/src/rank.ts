@@ -40,7 +40,7 @@ export interface Root {
   readonly entry: Entry;
   /** The services that it affects, without itself. */
   readonly services: readonly Entry[];
-  /** The number of instances in trouble of these services and of itself. */
+  /** The number of instances in trouble of these services. */
   readonly instances: number;
 }
 
@@ -56,7 +56,7 @@ export const rootsOf = (m: Mesh): Root[] => {
   const roots: Root[] = [];
   for (const [name, services] of affected) {
     const entry = m.entries.get(name);
-    if (entry) roots.push({ entry, services, instances: [entry, ...services].reduce((n, e) => n + unwellInstances(e), 0) });
+    if (entry) roots.push({ entry, services, instances: services.reduce((n, e) => n + unwellInstances(e), 0) });
   }
   return roots.sort((a, b) => b.services.length - a.services.length || worseFirst(a.entry, b.entry));
 };

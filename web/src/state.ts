@@ -96,10 +96,9 @@ class PageState implements State {
   readonly paused = computed(() => this.frozen.value !== undefined);
   readonly notice = signal<Notice | undefined>(undefined);
 
-  private readonly link = new Link((a) => {
-    if (a.kind === "message") this.receive(JSON.parse(a.text) as WatchResponseJson, a.first);
-    else if (a.kind === "news") this.hear(a.news);
-    else this.coordinator.value = a.coordinator;
+  private readonly link = new Link({
+    message: (m) => this.receive(JSON.parse(m.text) as WatchResponseJson, m.first),
+    told: (a) => (a.kind === "news" ? this.hear(a.news) : void (this.coordinator.value = a.coordinator)),
   });
   private readonly assembler = new Assembler();
   private inSnapshot = false;

@@ -10,6 +10,8 @@ const route = (view: View, more: Partial<Route> = {}): Route => ({ view, q: "", 
 const samples: Route[] = [
   route({ page: "now" }),
   route({ page: "now" }, { q: "service=pay.v1.Pay" }),
+  route({ page: "now" }, { q: "zone=eu-1,!status=SERVING" }),
+  route({ page: "now" }, { q: `label.team="core,web"` }),
   route({ page: "now" }, { q: "zone=eu-1,status=NOT_SERVING", at: 1000, group: "zone" }),
   route({ page: "service", service: "pay.v1.Pay" }),
   route({ page: "service", service: "*" }),

@@ -11,13 +11,32 @@ class Tab implements Port {
   onmessage: ((e: MessageEvent<Request>) => void) | null = null;
   readonly answers: Answer[] = [];
   readonly mesh = new Mesh();
+  /** The number of messages of the Watch. */
+  messages = 0;
+  /** A frozen tab applies nothing more and acknowledges nothing. */
+  frozen = false;
+  private readonly late: Answer[] = [];
   private readonly assembler = new Assembler();
 
   postMessage(a: Answer): void {
+    if (this.frozen) {
+      this.late.push(a);
+      return;
+    }
     this.answers.push(a);
-    if (a.kind !== "message") return;
-    const batch = this.assembler.add(JSON.parse(a.text) as WatchResponseJson, a.first);
-    if (batch) this.mesh.apply(batch);
+    if (a.kind !== "messages") return;
+    for (const m of a.messages) {
+      this.messages++;
+      const batch = this.assembler.add(JSON.parse(m.text) as WatchResponseJson, m.first);
+      if (batch) this.mesh.apply(batch);
+    }
+    this.send({ kind: "ack", messages: a.messages.length });
+  }
+
+  /** Goes on, with what was sent to the frozen tab. */
+  thaw(): void {
+    this.frozen = false;
+    for (const a of this.late.splice(0)) this.postMessage(a);
   }
 
   send(r: Request): void {
@@ -46,7 +65,7 @@ const change = (service: string, removed = false): Uint8Array => envelope({ epoc
 
 test("all tabs share one stream, and a late tab gets a snapshot", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const tabs = [join(hub), join(hub)];
   t.after(() => tabs.forEach((tab) => tab.send({ kind: "bye" })));
   await settle();
@@ -63,7 +82,7 @@ test("all tabs share one stream, and a late tab gets a snapshot", async (t) => {
 
 test("a tab that joins while a snapshot is read again has neither less nor more", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const early = join(hub);
   t.after(() => early.send({ kind: "bye" }));
   await settle();
@@ -81,7 +100,7 @@ test("a tab that joins while a snapshot is read again has neither less nor more"
 
 test("a tab that joins while the first snapshot is read gets the rest", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const early = join(hub);
   t.after(() => early.send({ kind: "bye" }));
   await settle();
@@ -97,25 +116,44 @@ test("a tab that joins while the first snapshot is read gets the rest", async (t
 
 test("a frozen tab gets no more messages, and a snapshot when it goes on", async (t) => {
   const c = new Coordinator();
+  const hub = new Hub(c.client, 0);
+  const tab = join(hub);
+  t.after(() => tab.send({ kind: "bye" }));
+  await settle();
+  const watch = c.of("HealthService/Watch")[0]!.open();
+  watch.send(snapshot(["a"]));
+  await settle();
+  tab.frozen = true;
+  for (let i = 0; i < 3000; i++) watch.send(change(`s${i}`));
+  await settle();
+  tab.thaw();
+  assert.equal(tab.messages, 1 + 1500 + 1); // the first one, those that waited, and the snapshot
+  assert.equal(tab.names().length, 3001);
+  watch.send(change("new"));
+  await settle();
+  assert.equal(tab.names().length, 3002);
+});
+
+test("messages that follow each other closely are delivered together", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const c = new Coordinator();
   const hub = new Hub(c.client);
   const tab = join(hub);
   t.after(() => tab.send({ kind: "bye" }));
   await settle();
   const watch = c.of("HealthService/Watch")[0]!.open();
   watch.send(snapshot(["a"]));
-  for (let i = 0; i < 1000; i++) watch.send(change(`s${i}`));
+  for (let i = 0; i < 100; i++) watch.send(change(`s${i}`));
   await settle();
-  assert.equal(tab.count("message"), 500);
-  for (let i = 0; i < 500; i++) tab.send({ kind: "ack" });
-  assert.equal(tab.names().length, 1001);
-  watch.send(change("new"));
-  await settle();
-  assert.equal(tab.names().length, 1002);
+  assert.equal(tab.names().length, 1); // The first message waits for nothing.
+  t.mock.timers.tick(15);
+  assert.equal(tab.count("messages"), 2);
+  assert.equal(tab.names().length, 101);
 });
 
 test("calls of a tab are answered, refused or cancelled", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const tab = join(hub);
   t.after(() => tab.send({ kind: "bye" }));
   tab.send({ kind: "token", token: "secret" });
@@ -134,7 +172,7 @@ test("calls of a tab are answered, refused or cancelled", async (t) => {
 
 test("the stream ends with the last tab, and readers of the same figures share one", async () => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const tabs = [join(hub), join(hub)];
   tabs.forEach((tab) => tab.send({ kind: "figures", id: 5, names: ["b", "a"], every: 2000 }));
   await settle();
@@ -157,7 +195,7 @@ test("the stream ends with the last tab, and readers of the same figures share o
 
 test("a late tab hears the time of the coordinator as of now, not as of the last message", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const early = join(hub);
   t.after(() => early.send({ kind: "bye" }));
   await settle();
@@ -168,14 +206,14 @@ test("a late tab hears the time of the coordinator as of now, not as of the last
   t.mock.method(performance, "now", () => before + 60_000);
   const late = join(hub);
   t.after(() => late.send({ kind: "bye" }));
-  const told = late.answers.find((a) => a.kind === "message")!;
-  const late60 = Date.parse((JSON.parse(told.text) as WatchResponseJson).at!) - Date.parse(at);
+  const told = late.answers.find((a) => a.kind === "messages")!;
+  const late60 = Date.parse((JSON.parse(told.messages[0]!.text) as WatchResponseJson).at!) - Date.parse(at);
   assert.ok(late60 >= 60_000 && late60 < 70_000, `${late60} ms`);
 });
 
 test("a frozen tab gets no more figures", async (t) => {
   const c = new Coordinator();
-  const hub = new Hub(c.client);
+  const hub = new Hub(c.client, 0);
   const tab = join(hub);
   t.after(() => tab.send({ kind: "bye" }));
   tab.send({ kind: "figures", id: 5, names: ["a"], every: 1000 });
@@ -183,12 +221,14 @@ test("a frozen tab gets no more figures", async (t) => {
   const [main, figures] = c.of("HealthService/Watch");
   figures!.open();
   main!.open().send(snapshot(["a"]));
-  for (let i = 0; i < 1000; i++) main!.send(change(`s${i}`));
+  await settle();
+  tab.frozen = true;
+  for (let i = 0; i < 3000; i++) main!.send(change(`s${i}`));
   await settle();
   for (let i = 0; i < 1000; i++) figures!.send(envelope({ figures: [{ service: "a", metrics: {} }] }));
   await settle();
   assert.equal(tab.count("figures"), 0);
-  for (let i = 0; i < 500; i++) tab.send({ kind: "ack" });
+  tab.thaw();
   figures!.send(envelope({ figures: [{ service: "a", metrics: {} }] }));
   await settle();
   assert.equal(tab.count("figures"), 1);

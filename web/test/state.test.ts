@@ -31,7 +31,7 @@ test("the page knows the present of the coordinator, and notices that its worker
   const { state } = await import("../src/state");
   state.start();
   const at = "2030-01-01T00:00:00Z";
-  port.tell({ kind: "message", text: JSON.stringify({ at, snapshot: true, snapshotEnd: true }), first: true });
+  port.tell({ kind: "messages", messages: [{ text: JSON.stringify({ at, snapshot: true, snapshotEnd: true }), first: true }] });
   mock.timers.tick(1000);
   assert.equal(new Date(state.clock.value).toISOString(), "2029-12-31T23:00:00.000Z");
   const ahead = state.present.value - Date.parse(at);
