@@ -31,7 +31,8 @@ test("a step on finds the changes since the history was read", async () => {
   const { state } = await import("../src/state");
   const { show, step } = await import("../src/past");
   state.start();
-  port.onmessage({ data: { kind: "message", text: JSON.stringify({ at: at(5), snapshot: true, snapshotEnd: true, entries: [{ service: "pay", status: "STATUS_SERVING", since: at(3) }] }), first: true } });
+  const snapshot = { at: at(5), snapshot: true, snapshotEnd: true, entries: [{ service: "pay", status: "STATUS_SERVING", since: at(3) }] };
+  port.onmessage({ data: { kind: "messages", messages: [{ text: JSON.stringify(snapshot), first: true }] } });
   for (const minute of [1, 2, 3]) change(minute, "STATUS_SERVING");
   state.go({ at: Date.parse(at(2)) });
   await show(Date.parse(at(2)));
