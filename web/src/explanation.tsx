@@ -2,6 +2,7 @@
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
+import { Asker } from "./asker";
 import { causeOf, statusOf, timeOf } from "./entry";
 import type { ChainLinkJson, EvidenceJson, ExplainRequestJson, ExplainResponseJson, NextChangeJson } from "./gen/meshhealth/v1/admin_pb";
 import { Age, Glyph, Key, Moment, Name, Outside, StatusWord } from "./parts";
@@ -15,33 +16,25 @@ export interface Explained {
   readonly error: CallError | undefined;
 }
 
-/** The shortest time between two calls for one name, in ms. */
-const shortest = 1000;
-
 /** Reads the explanation of a name, and reads it again when its entry has changed, or every `every` ms if that is not 0. */
 export const useExplanation = (name: string, every = 0): Explained => {
   const explained = useSignal<Explained & { readonly name: string }>({ name, answer: undefined, error: undefined });
-  const last = useRef(0);
+  const asker = useRef<Asker>(undefined);
   void state.pulse.value;
   const revision = state.mesh.entries.get(name)?.revision ?? 0;
   const connected = state.connection.value.state;
   useEffect(() => {
-    const abort = new AbortController();
-    const other = explained.peek().name !== name;
-    const timer = setTimeout(() => {
-      last.current = performance.now();
-      state.call<ExplainRequestJson, ExplainResponseJson>("AdminService/Explain", { name }, abort.signal).then(
-        (answer) => (explained.value = { name, answer, error: undefined }),
+    const a = new Asker((signal) =>
+      state.call<ExplainRequestJson, ExplainResponseJson>("AdminService/Explain", { name }, signal).then(
+        (answer) => void (explained.value = { name, answer, error: undefined }),
         (e: unknown) => {
-          if (!abort.signal.aborted) explained.value = { name, answer: undefined, error: callErrorOf(e) };
+          if (!signal.aborted) explained.value = { name, answer: undefined, error: callErrorOf(e) };
         },
-      );
-    }, other ? 0 : Math.max(0, last.current + shortest - performance.now()));
-    return () => {
-      clearTimeout(timer);
-      abort.abort();
-    };
-  }, [name, revision, connected, every === 0 ? 0 : Math.floor(state.clock.value / every)]);
+      ));
+    asker.current = a;
+    return () => a.stop();
+  }, [name]);
+  useEffect(() => asker.current!.want(), [name, revision, connected, every === 0 ? 0 : Math.floor(state.clock.value / every)]);
   return explained.value.name === name ? explained.value : { answer: undefined, error: undefined };
 };
 

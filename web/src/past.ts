@@ -71,15 +71,22 @@ export const step = async (direction: -1 | 1): Promise<void> => {
   const { at, view } = state.route.peek();
   if (at === 0 && direction > 0) return;
   if (at > 0 && base === undefined) return; // it is not read yet
-  const journal = base?.journal ?? new Journal({ name: "", from: 0, to: 0 });
+  let journal = base?.journal ?? new Journal({ name: "", from: 0, to: 0 });
   const concerned = about(view);
   const next = (): number => neighbour(journal.records.filter(concerned), at === 0 ? Infinity : at, direction);
+  let to = next();
   try {
-    await journal.read(maxRecords, () => next() > 0);
+    if (direction < 0) await journal.read(maxRecords, () => next() > 0);
+    else if (to === 0) {
+      // What was read ends here. Since then, more may have happened.
+      journal = new Journal({ name: "", from: at, to: 0 });
+      await journal.read(maxRecords, () => false);
+      if (next() > 0) base = undefined;
+    }
   } catch (e) {
     return state.say(callErrorOf(e).message);
   }
-  const to = next();
+  to = next();
   if (to > 0) state.go({ at: to });
   else if (direction > 0) state.go({ at: 0 });
   else state.say("The history has no earlier record about this.");

@@ -19,7 +19,7 @@ test("each status has a shape of its own, and the worst comes first", () => {
 
 test("characters that hide or rearrange text are shown", () => {
   assert.equal(visible("a\u0000\n\u001bb"), "a\u2400\u240a\u241bb");
-  assert.equal(visible("\u202egnp.exe\u2066\u200f\u0085"), "\ufffdgnp.exe\ufffd\ufffd\ufffd");
+  assert.equal(visible("\u202egnp.exe\u2066\u200f\u061c\u0085"), "\ufffdgnp.exe\ufffd\ufffd\ufffd\ufffd");
   assert.equal(visible("naïve 名前 💥"), "naïve 名前 💥");
 });
 
