@@ -49,6 +49,8 @@ interface Tab {
   /** When messages were last sent, on the scale of performance.now(). */
   sent: number;
   timer: ReturnType<typeof setTimeout> | undefined;
+  /** The tab is told of the stream after it has applied all messages before that. So it is not live before it shows what is live. */
+  newsDue: boolean;
   /** The tab was too far behind: it gets a snapshot when it has caught up. */
   stale: boolean;
 }
@@ -110,7 +112,7 @@ export class Hub {
 
   private join(port: Port): void {
     if (this.tabs.has(port)) return;
-    const tab: Tab = { port, calls: new Map(), behind: 0, waiting: [], delivered: 0, sent: -Infinity, timer: undefined, stale: false };
+    const tab: Tab = { port, calls: new Map(), behind: 0, waiting: [], delivered: 0, sent: -Infinity, timer: undefined, newsDue: false, stale: false };
     this.tabs.set(port, tab);
     port.postMessage({ kind: "news", news: this.source.news() });
     if (this.entries.size > 0) this.sendAll(tab);
@@ -155,10 +157,16 @@ export class Hub {
 
   /** Plans the next delivery. There is at most one that the tab has not acknowledged, so that a tab which is slow is not made slower. */
   private plan(tab: Tab): void {
-    if (tab.timer !== undefined || tab.delivered > 0 || tab.waiting.length === 0) return;
+    if (tab.timer !== undefined || tab.delivered > 0) return;
+    if (tab.waiting.length === 0) return this.tellLate(tab);
     const wait = tab.sent + this.every - performance.now();
     if (wait <= 0) this.deliver(tab);
     else tab.timer = setTimeout(() => this.deliver(tab), wait);
+  }
+
+  private tellLate(tab: Tab): void {
+    if (tab.newsDue) tab.port.postMessage({ kind: "news", news: this.source.news() });
+    tab.newsDue = false;
   }
 
   private deliver(tab: Tab): void {
@@ -198,7 +206,10 @@ export class Hub {
   }
 
   private tell(news: News): void {
-    for (const { port } of this.tabs.values()) port.postMessage({ kind: "news", news });
+    for (const tab of this.tabs.values()) {
+      if (tab.behind > 0) tab.newsDue = true;
+      else tab.port.postMessage({ kind: "news", news });
+    }
     if (news.state === "live") void this.readCoordinator();
   }
 

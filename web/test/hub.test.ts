@@ -16,6 +16,9 @@ class Tab implements Port {
   /** A frozen tab applies nothing more and acknowledges nothing. */
   frozen = false;
   private readonly late: Answer[] = [];
+  /** A slow tab acknowledges only when the test says so. */
+  slow = false;
+  private owed = 0;
   private readonly assembler = new Assembler();
 
   postMessage(a: Answer): void {
@@ -30,7 +33,13 @@ class Tab implements Port {
       const batch = this.assembler.add(JSON.parse(m.text) as WatchResponseJson, m.first);
       if (batch) this.mesh.apply(batch);
     }
-    this.send({ kind: "ack", messages: a.messages.length });
+    this.owed += a.messages.length;
+    if (!this.slow) this.acknowledge();
+  }
+
+  acknowledge(): void {
+    this.send({ kind: "ack", messages: this.owed });
+    this.owed = 0;
   }
 
   /** Goes on, with what was sent to the frozen tab. */
@@ -132,6 +141,22 @@ test("a frozen tab gets no more messages, and a snapshot when it goes on", async
   watch.send(change("new"));
   await settle();
   assert.equal(tab.names().length, 3002);
+});
+
+test("a tab that is behind is not told that it is live", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client, 0);
+  const tab = join(hub);
+  t.after(() => tab.send({ kind: "bye" }));
+  await settle();
+  const states = (): string[] => tab.answers.flatMap((a) => (a.kind === "news" ? [a.news.state] : []));
+  tab.slow = true;
+  c.of("HealthService/Watch")[0]!.open().send(snapshot(["a"], false), snapshot(["b"]));
+  await settle();
+  assert.deepEqual([tab.names(), states().includes("live")], [["a"], false]);
+  tab.slow = false;
+  tab.acknowledge();
+  assert.deepEqual([tab.names(), states().at(-1)], [["a", "b"], "live"]);
 });
 
 test("messages that follow each other closely are delivered together", async (t) => {
