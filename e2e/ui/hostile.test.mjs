@@ -52,10 +52,12 @@ test("200 hostile texts in each field", async (t) => {
       await page.waitForFunction(() => document.documentElement.dataset.connection === "live" && document.querySelector("h1") !== null);
       const bad = await page.evaluate(() => ({
         hacked: globalThis.hacked, scripts: document.querySelectorAll("main script, main style, main iframe, main base, main meta, main img").length,
-        wide: document.documentElement.scrollWidth - document.documentElement.clientWidth, hidden: getComputedStyle(document.body).display,
+        wide: document.documentElement.scrollWidth <= document.documentElement.clientWidth ? [] : [...document.querySelectorAll("main *")]
+          .filter((e) => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).slice(-4).map((e) => `${e.tagName}.${e.getAttribute("class")}: ${e.textContent.slice(0, 40)}`),
+        hidden: getComputedStyle(document.body).display,
         links: [...document.querySelectorAll("a")].filter((a) => !a.href.startsWith(location.origin)).length,
       }));
-      assert.deepEqual(bad, { hacked: undefined, scripts: 0, wide: 0, hidden: "block", links: 0 }, `${path} at ${width} px`);
+      assert.deepEqual(bad, { hacked: undefined, scripts: 0, wide: [], hidden: "block", links: 0 }, `${path} at ${width} px`);
     }
     assert.deepEqual(page.errors.filter((e) => !/404/.test(e)), []);
     await page.close();
