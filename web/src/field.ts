@@ -85,11 +85,12 @@ export class Field {
   update(changed: ReadonlySet<string>, entries: ReadonlyMap<string, Entry>): void {
     this.entries = entries;
     const now = performance.now();
+    const calm = this.calm.matches; // To ask for each cell would take longer than to draw them.
     for (const name of changed) {
       const cell = this.cells.get(name);
       if (!cell) continue;
       const status = entries.get(name)?.status ?? Status.Unknown;
-      if (status !== cell.status && !this.calm.matches) {
+      if (status !== cell.status && !calm) {
         if (cell.haloEnd === 0) this.halos.push(cell);
         cell.haloEnd = now + haloFor;
       }

@@ -59,8 +59,8 @@ interface Tab {
 const mostBehind = 1500;
 /** The shortest time between two deliveries to a tab, in ms. A storm has hundreds of messages a second, and each delivery has a cost. */
 const deliveryEvery = 15;
-/** The length from which on a delivery is full. A tab applies so much within an animation frame or two. */
-const fullDelivery = 300_000;
+/** The length from which on a delivery is full. A tab applies so much within a few animation frames. */
+const fullDelivery = 1_000_000;
 const coordinatorEvery = 10_000;
 /** The state of the coordinator is read earlier, but not earlier than this, if entries become unconfirmed: a guard may have tripped. */
 const coordinatorSoonest = 2000;
