@@ -6,7 +6,7 @@ import { type CallError, callErrorOf, type Client, stream } from "./protocol";
 /** The longest time between two messages that the stream asks for, in ms. */
 export const heartbeat = 2000;
 /** After this silence the stream counts as lost, in ms. So the page says within 2.5 heartbeats that it has no news. */
-export const silence = 2.4 * heartbeat;
+export const silence = 2.25 * heartbeat;
 const firstWait = 500;
 const longestWait = 15_000;
 /** How long a refused stream waits before it asks again, in ms. A token or the key `r` ends the wait. */
