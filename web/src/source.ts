@@ -9,7 +9,7 @@ export const heartbeat = 2000;
 export const silence = 2.25 * heartbeat;
 const firstWait = 500;
 const longestWait = 15_000;
-/** How long a refused stream waits before it asks again, in ms. A token or the key `r` ends the wait. */
+/** How long a refused stream waits before it asks again, in ms. A token or the button "retry" ends the wait. */
 const refusedWait = 30_000;
 
 export type SourceState = "connecting" | "reading" | "live" | "lost" | "forbidden";
