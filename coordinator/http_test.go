@@ -19,6 +19,12 @@ func running(t *testing.T, cfg Config) *Coordinator {
 	if err != nil {
 		t.Fatal(err)
 	}
+	runUntilEnd(t, c)
+	return c
+}
+
+// runUntilEnd runs a coordinator until the test ends. The test fails if Run returns an error.
+func runUntilEnd(t *testing.T, c *Coordinator) {
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
@@ -28,7 +34,6 @@ func running(t *testing.T, cfg Config) *Coordinator {
 			t.Error(err)
 		}
 	})
-	return c
 }
 
 // page requests a page with a Host header.

@@ -91,15 +91,7 @@ func newPageRig(t *testing.T, settings string) (*pageRig, error) {
 	if err != nil {
 		return nil, err
 	}
-	ctx, stop := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
+	runUntilEnd(t, c)
 	conn, err := grpc.NewClient(c.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		return nil, err
@@ -166,12 +158,11 @@ func (r *pageRig) register(ctx context.Context, messages []json.RawMessage) (any
 		n := min(len(messages), 500)
 		req := &pb.RegisterRequest{}
 		for _, m := range messages[:n] {
-			reg := &pb.Registration{Incarnation: "rig", Address: "127.0.0.1:9", Ttl: durationpb.New(10 * time.Minute)}
 			one := &pb.Registration{}
 			if err := protojson.Unmarshal(m, one); err != nil {
 				return nil, err
 			}
-			one.Incarnation, one.Address, one.Ttl = reg.Incarnation, reg.Address, reg.Ttl
+			one.Incarnation, one.Address, one.Ttl = "rig", "127.0.0.1:9", durationpb.New(10*time.Minute)
 			req.Registrations = append(req.Registrations, one)
 		}
 		resp, err := r.registry.Register(ctx, req)

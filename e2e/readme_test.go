@@ -19,8 +19,10 @@ import (
 // untilStopped lists the commands that run until they are stopped.
 // The value is the line that a command prints when the commands after it may begin.
 var untilStopped = map[string]string{
-	"go run ./cmd/meshhealth demo --for 0": "● SERVING", // its services have registered
+	// The services of the demo have registered.
+	"go run ./cmd/meshhealth demo --for 0": "● SERVING",
 	"meshhealth coordinator":               "listening",
+
 	"meshhealth coordinator --http-hosts status.example.com --web-prefix /mesh": "listening",
 }
 
