@@ -31,6 +31,7 @@ const common = {
 // pages.js is loaded with the first view beside Now, and chunk.js has what app.js and pages.js share.
 await build({ ...common, entryPoints: { app: "src/app.tsx" }, outdir: out, splitting: true, chunkNames: "[name]" });
 await build({ ...common, entryPoints: { worker: "src/worker.ts" }, outdir: out });
+await build({ ...common, entryPoints: { painter: "src/painter.ts" }, outdir: out });
 // chart.js is loaded by the first page that draws a chart.
 if (existsSync(join(here, "src/chart.ts"))) await build({ ...common, entryPoints: { chart: "src/chart.ts" }, outdir: out });
 await build({ ...common, entryPoints: { app: "src/app.css" }, outdir: out });

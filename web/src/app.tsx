@@ -103,10 +103,10 @@ const Indicator = (): JSX.Element => {
   const c = state.connection.value;
   void state.present.value; // The ages below count on.
   const words: Record<typeof c.state, string> = {
-    connecting: "connecting", reading: `reading ${number(c.received)}`, live: state.paused.value ? "paused" : "live",
+    connecting: "connecting", reading: "reading", live: state.paused.value ? "paused" : "live",
     lost: `no news for ${age(now() - c.lastNews)}`, forbidden: "not allowed", "old-build": "live, old page",
   };
-  return <span class={`indicator ${state.paused.value ? "paused" : c.state}`} title={`revision ${number(state.mesh.revision)}`}>{words[c.state]}</span>;
+  return <span class={`indicator ${state.paused.value ? "paused" : c.state}`} title={`revision ${number(state.mesh.revision)}`}>{words[c.state]}{c.state === "reading" && ` ${number(state.received.value)}`}</span>;
 };
 
 const Toast = (): JSX.Element | null => {
@@ -163,14 +163,15 @@ const followLinks = (base: URL): void =>
     state.go(parseRoute(url, base));
   });
 
+const connected = computed(() => state.connection.value.state);
+
 const showTitle = (): void => {
   void state.pulse.value;
-  const { state: connected } = state.connection.value;
   const mesh = state.shown.value.entries.get(meshName);
-  const still = connected === "lost" || connected === "forbidden" || state.paused.value || state.route.value.at > 0 ? "⏸ " : "";
+  const still = connected.value === "lost" || connected.value === "forbidden" || state.paused.value || state.route.value.at > 0 ? "⏸ " : "";
   const status = mesh === undefined ? "" : `${look[mesh.status].glyph} ${inTrouble(mesh.status) ? `${look[mesh.status].word} ` : ""}`;
   document.title = `${still}${status}meshhealth`;
-  document.documentElement.dataset["connection"] = state.route.value.at > 0 ? "past" : connected;
+  document.documentElement.dataset["connection"] = state.route.value.at > 0 ? "past" : connected.value;
 };
 
 showTheme();

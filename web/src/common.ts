@@ -2,6 +2,7 @@
 import type { Entry } from "./entry";
 import { valueBy } from "./groups";
 import { inTrouble } from "./words";
+import type { Work } from "./work";
 
 /** One value that most instances in trouble share. */
 export interface Shared {
@@ -29,17 +30,22 @@ const mostResults = 3;
  * a trait is its share among them minus its share among the others. Cause and second say how the trouble
  * began. Others do not have them, so they come last, and their share is the score.
  */
-export const commonOf = (instances: Iterable<Entry>): Shared[] => {
+export function* commonOf(instances: Iterable<Entry>): Work<Shared[]> {
   const unwell: Entry[] = [];
   const well: Entry[] = [];
   for (const e of instances) (inTrouble(e.status) ? unwell : well).push(e);
+  yield;
   if (unwell.length < fewest) return [];
-  const traits = well.length === 0 ? [] : traitKeys(unwell).map((key) => sharedBy(key, valueBy(key), unwell, well));
+  const traits: Shared[] = [];
+  for (const key of well.length === 0 ? [] : traitKeys(unwell)) {
+    traits.push(sharedBy(key, valueBy(key), unwell, well));
+    yield;
+  }
   const onsets = [sharedBy("cause", (e) => e.cause, unwell, []), sharedBy("second", secondOf, unwell, [])];
   return [...traits.sort((a, b) => score(b) - score(a)), ...onsets.sort((a, b) => score(b) - score(a))]
     .filter((s) => s.value !== "" && s.unwell / s.allUnwell >= leastShare && score(s) >= leastLead)
     .slice(0, mostResults);
-};
+}
 
 const score = (s: Shared): number => s.unwell / s.allUnwell - (s.allWell === 0 ? 0 : s.well / s.allWell);
 

@@ -78,8 +78,14 @@ const kindOf = (service: string, instance: string): Kind => {
   return instance.startsWith("@") ? "service-zone" : "instance";
 };
 
+const causes = new Map<string | undefined, string>([[undefined, ""], ["CAUSE_UNKNOWN", ""]]);
+
 /** The cause without its prefix and in lower case, or empty. */
-export const causeOf = (c: CauseJson | undefined): string => (c === undefined || c === "CAUSE_UNKNOWN" ? "" : c.slice("CAUSE_".length).toLowerCase());
+export const causeOf = (c: CauseJson | undefined): string => {
+  let word = causes.get(c);
+  if (word === undefined) causes.set(c, (word = c!.slice("CAUSE_".length).toLowerCase()));
+  return word;
+};
 /** A time in ms since 1970, or 0. */
 export const timeOf = (t: string | undefined): number => (t === undefined ? 0 : Date.parse(t) || 0);
 /** Returns a function like timeOf for one field. Entries that were made together have the same one, so it keeps the last. */
@@ -99,30 +105,33 @@ const atOf = timeReader();
 const none: never[] = [];
 const noLabels: Readonly<Record<string, string>> = {};
 
-/** Converts a message to an entry. It returns undefined for a removal. */
-export const entryOf = (h: HealthJson): Entry | undefined => {
+/**
+ * Converts a message to an entry. It returns undefined for a removal. Texts and labels that are as they
+ * were in the entry before are taken from there. So the new ones are garbage at once, which costs least.
+ */
+export const entryOf = (h: HealthJson, name = nameOf(h.service ?? "", h.instance ?? ""), before?: Entry): Entry | undefined => {
   if (h.removed) return undefined;
-  const service = h.service ?? "";
-  const instance = h.instance ?? "";
+  const service = before?.service ?? h.service ?? "";
+  const instance = before?.instance ?? h.instance ?? "";
   return {
-    name: nameOf(service, instance),
+    name: before?.name ?? name,
     service,
     instance,
-    kind: kindOf(service, instance),
+    kind: before?.kind ?? kindOf(service, instance),
     status: statusOf(h.status),
     cause: causeOf(h.cause),
-    reason: h.reason ?? "",
+    reason: same(h.reason, before?.reason),
     since: sinceOf(h.since),
     firstFailure: firstFailureOf(h.firstFailure),
     unconfirmed: h.unconfirmed ?? false,
-    root: h.root ?? "",
+    root: same(h.root, before?.root),
     affected: h.affected ?? 0,
     nextAt: nextAtOf(h.nextAt),
     nextCause: causeOf(h.nextCause),
-    zone: h.zone ?? "",
-    version: h.version ?? "",
-    labels: h.labels ?? noLabels,
-    address: h.address ?? "",
+    zone: same(h.zone, before?.zone),
+    version: same(h.version, before?.version),
+    labels: sameLabels(h.labels ?? noLabels, before?.labels),
+    address: same(h.address, before?.address),
     counts: h.counts,
     checks: h.checks ?? none,
     override: h.override,
@@ -130,4 +139,12 @@ export const entryOf = (h: HealthJson): Entry | undefined => {
     revision: Number(h.revision ?? 0),
     at: atOf(h.at),
   };
+};
+
+const same = (text = "", before: string | undefined): string => (text === before ? before : text);
+
+const sameLabels = (labels: Entry["labels"], before: Entry["labels"] | undefined): Entry["labels"] => {
+  if (before === undefined) return labels;
+  const keys = Object.keys(labels);
+  return keys.length === Object.keys(before).length && keys.every((key) => labels[key] === before[key]) ? before : labels;
 };

@@ -37,7 +37,7 @@ export class FieldKeeper {
   held = false;
 
   constructor(private readonly box: HTMLElement, canvas: HTMLCanvasElement) {
-    this.field = new Field(canvas);
+    this.field = new Field(canvas, (cells) => this.painted(cells));
     this.stopFrames = state.onFrame((changed) => this.frame(changed));
     this.resized = new ResizeObserver(() => this.layout(this.order()));
     this.resized.observe(box);
@@ -121,10 +121,14 @@ export class FieldKeeper {
     this.field.show(layoutOf(groups, width), width, mesh.entries);
     const ended = performance.now();
     this.partial = isReading();
-    // For measurements: the first time that the field has all entries.
-    if (!this.partial && !marked) performance.mark("meshhealth: field drawn");
-    marked ||= !this.partial;
     this.nextLayout = ended + (this.partial ? readingEvery : layoutShare * (ended - began));
+  }
+
+  /** For measurements: marks the first time that the field has all entries. */
+  private painted(cells: number): void {
+    if (marked || this.partial || cells !== this.groups.reduce((n, g) => n + g.names.length, 0)) return;
+    marked = true;
+    performance.mark("meshhealth: field drawn");
   }
 }
 

@@ -16,6 +16,7 @@ import { hrefWith, state } from "./state";
 import { type Bar, type Burst, burstsOf, histogram } from "./timeline";
 import { isChange, type Transition } from "./transition";
 import { age, clockTime, dateTime, look, number, plural } from "./words";
+import { whole } from "./work";
 
 const ranges: readonly [string, number][] = [["15 minutes", 900_000], ["up to 1 hour", 3_600_000], ["6 hours", 21_600_000], ["24 hours", 86_400_000]];
 const usual = 3_600_000;
@@ -159,7 +160,7 @@ const Shares = ({ burst }: { burst: Burst }): JSX.Element | null => {
   const shared = useMemo(() => {
     const entries: Entry[] = [...changed.values()].map((t) => ({ ...entryFor(t), status: Status.NotServing, since: 0 }));
     for (const e of state.mesh.entries.values()) if (e.kind === "instance" && !changed.has(e.name)) entries.push({ ...e, status: Status.Serving });
-    return commonOf(entries)[0];
+    return whole(commonOf(entries))[0];
   }, [burst]);
   const services = new Set(burst.changes.map((t) => t.service));
   if (services.size === 1) return <>, of <Name name={burst.changes[0]!.service} /></>;

@@ -44,6 +44,8 @@ interface Tab {
   behind: number;
   /** The messages that wait until the tab has applied those of the last delivery, and has had time to draw them. */
   waiting: Message[];
+  /** The length of their texts. */
+  length: number;
   /** The number of messages of the last delivery that the tab has not acknowledged. */
   delivered: number;
   /** When messages were last sent, on the scale of performance.now(). */
@@ -59,8 +61,8 @@ interface Tab {
 const mostBehind = 1500;
 /** The shortest time between two deliveries to a tab, in ms. A storm has hundreds of messages a second, and each delivery has a cost. */
 const deliveryEvery = 15;
-/** The length from which on a delivery is full. A tab applies so much within a few animation frames. */
-const fullDelivery = 1_000_000;
+/** The length from which on a delivery is full. A tab applies so much in a part of an animation frame, also on a slow computer. */
+const fullDelivery = 100_000;
 const coordinatorEvery = 10_000;
 /** The state of the coordinator is read earlier, but not earlier than this, if entries become unconfirmed: a guard may have tripped. */
 const coordinatorSoonest = 2000;
@@ -112,7 +114,7 @@ export class Hub {
 
   private join(port: Port): void {
     if (this.tabs.has(port)) return;
-    const tab: Tab = { port, calls: new Map(), behind: 0, waiting: [], delivered: 0, sent: -Infinity, timer: undefined, newsDue: false, stale: false };
+    const tab: Tab = { port, calls: new Map(), behind: 0, waiting: [], length: 0, delivered: 0, sent: -Infinity, timer: undefined, newsDue: false, stale: false };
     this.tabs.set(port, tab);
     port.postMessage({ kind: "news", news: this.source.news() });
     if (this.entries.size > 0) this.sendAll(tab);
@@ -152,16 +154,17 @@ export class Hub {
     if (tab.stale) return;
     tab.behind++;
     tab.waiting.push({ text, first });
+    tab.length += text.length;
     this.plan(tab);
   }
 
   /** Plans the next delivery. There is at most one that the tab has not acknowledged, so that a tab which is slow is not made slower. */
   private plan(tab: Tab): void {
-    if (tab.timer !== undefined || tab.delivered > 0) return;
+    if (tab.delivered > 0) return;
     if (tab.waiting.length === 0) return this.tellLate(tab);
-    const wait = tab.sent + this.every - performance.now();
+    const wait = tab.length >= fullDelivery ? 0 : tab.sent + this.every - performance.now();
     if (wait <= 0) this.deliver(tab);
-    else tab.timer = setTimeout(() => this.deliver(tab), wait);
+    else tab.timer ??= setTimeout(() => this.deliver(tab), wait);
   }
 
   private tellLate(tab: Tab): void {
@@ -170,12 +173,14 @@ export class Hub {
   }
 
   private deliver(tab: Tab): void {
+    clearTimeout(tab.timer);
     tab.timer = undefined;
     tab.sent = performance.now();
     let length = 0;
     let n = 0;
     while (n < tab.waiting.length && length < fullDelivery) length += tab.waiting[n++]!.text.length;
     const messages = tab.waiting.splice(0, n);
+    tab.length -= length;
     tab.delivered = n;
     tab.port.postMessage({ kind: "messages", messages });
   }

@@ -11,19 +11,14 @@ export interface Batch {
   readonly revision: number;
 }
 
-/** One entry before and after a batch. `before` is undefined for a new entry, `after` for a removed one. */
-export interface Change {
-  readonly name: string;
-  readonly before: Entry | undefined;
-  readonly after: Entry | undefined;
-}
-
 /** The current entries. Only apply changes them. */
 export class Mesh {
   readonly entries = new Map<string, Entry>();
   /** The entries that are services, and those that are instances. */
   readonly services = new Map<string, Entry>();
   readonly instances = new Map<string, Entry>();
+  /** The zones of the mesh. */
+  readonly zones = new Map<string, Entry>();
   /** The names of the instances of a service. */
   readonly instancesOf = new Map<string, Set<string>>();
   revision = 0;
@@ -42,42 +37,48 @@ export class Mesh {
     return m;
   }
 
-  /** Applies a batch and returns what has changed. */
-  apply(batch: Batch): Change[] {
-    const changes: Change[] = [];
+  /** Applies a batch and returns the names of the entries that it has changed, added or removed. */
+  apply(batch: Batch): string[] {
+    const changed: string[] = [];
     const kept = batch.snapshot ? new Set<string>() : undefined;
     for (const h of batch.entries) {
       const name = nameOf(h.service ?? "", h.instance ?? "");
+      const before = this.entries.get(name);
+      const after = entryOf(h, name, before);
       kept?.add(name);
-      this.set(name, entryOf(h), changes);
+      if (this.set(before, after)) changed.push((before ?? after)!.name);
     }
-    if (kept) for (const name of [...this.entries.keys()]) if (!kept.has(name)) this.set(name, undefined, changes);
+    if (kept) for (const e of [...this.entries.values()]) if (!kept.has(e.name) && this.set(e, undefined)) changed.push(e.name);
     this.revision = batch.revision;
-    return changes;
+    return changed;
   }
 
   /** Adds an entry that comes from no batch, such as one of an earlier moment. */
   add(e: Entry): void {
-    this.set(e.name, e, []);
+    this.set(this.entries.get(e.name), e);
   }
 
-  private set(name: string, after: Entry | undefined, changes: Change[]): void {
-    const before = this.entries.get(name);
-    if (before === undefined && after === undefined) return;
-    const entry = (after ?? before)!;
+  private set(before: Entry | undefined, after: Entry | undefined): boolean {
+    const entry = after ?? before;
+    if (entry === undefined) return false;
     for (const map of [this.entries, this.ofKind(entry)]) {
-      if (after === undefined) map?.delete(name);
-      else map?.set(name, after);
+      if (after === undefined) map?.delete(entry.name);
+      else map?.set(entry.name, after);
     }
     if (before === undefined || after === undefined) {
       this.structure++;
       if (entry.kind === "instance") this.setInstance(entry, after !== undefined);
     }
-    changes.push({ name, before, after });
+    return true;
   }
 
   private ofKind(e: Entry): Map<string, Entry> | undefined {
-    return e.kind === "instance" ? this.instances : e.kind === "service" ? this.services : undefined;
+    switch (e.kind) {
+      case "instance": return this.instances;
+      case "service": return this.services;
+      case "mesh-zone": return this.zones;
+      default: return undefined;
+    }
   }
 
   private setInstance({ service, name }: Entry, present: boolean): void {

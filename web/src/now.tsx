@@ -6,6 +6,7 @@ import { commonOf, type Shared } from "./common";
 import { countOf, sizeOf, upOf } from "./counts";
 import { type Entry, meshName, Status } from "./entry";
 import { ExplanationPanel } from "./explanation";
+import { hasField } from "./field";
 import { FieldView } from "./fieldview";
 import { useKeys } from "./keys";
 import type { Mesh } from "./mesh";
@@ -17,6 +18,7 @@ import { hrefWith, state } from "./state";
 import { NoMatch, NoServices } from "./states";
 import { EntryTable } from "./table";
 import { clockTime, look, number, plural, statuses } from "./words";
+import type { Work } from "./work";
 
 /** With more instances than this, the page has the field. */
 const fewInstances = 30;
@@ -49,7 +51,7 @@ export const Now = (): JSX.Element => {
         {roots.length > 0 && <Roots roots={roots} troubled={troubledServices(mesh)} selected={selected} />}
         {size.services > fewServices && others.length > 0 && <Others others={others} selected={selected} />}
         {large && <Common mesh={mesh} matches={selector.matches} />}
-        {large && <FieldView matches={selector.matches} filtered={q !== ""} />}
+        {large && hasField && <FieldView matches={selector.matches} filtered={q !== ""} />}
         {rows.length === 0 ? <NoMatch hidden={mesh.entries.size} /> : (
           <EntryTable caption={q === "" ? `All ${plural(size.services, "service")}, the worst first` : `${plural(rows.length, "match", "matches")}, the worst first`}
             names={rows} selected={selected} />
@@ -114,7 +116,7 @@ const Coordinator = (): JSX.Element | null => {
 /** The zones, if there are several. */
 const Zones = ({ mesh }: { mesh: Mesh }): JSX.Element | null => {
   void state.pulse.value;
-  const zones = [...mesh.entries.values()].filter((e) => e.kind === "mesh-zone").sort((a, b) => (a.name < b.name ? -1 : 1));
+  const zones = [...mesh.zones.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (zones.length < 2 || zones.length > 12) return null;
   return (
     <ul class="zones" aria-label="Zones, with the services that are routable in them">
@@ -181,17 +183,18 @@ const SharedSentence = ({ shared: s }: { shared: Shared }): JSX.Element => {
  */
 const useRows = (mesh: Mesh, q: string, matches: (e: Entry) => boolean, large: boolean): readonly string[] => {
   const pointedAt = (): boolean => document.querySelector(".tablebox:hover") !== null;
-  return useSlowly(slowly, [mesh, q, large], pointedAt, () => {
-    const rows = q !== "" ? worstOf(mesh, (e) => e.kind !== "mesh" && e.kind !== "coordinator" && matches(e))
-      : large ? worstOf(mesh, (e) => e.kind === "service") : servicesWithInstances(mesh);
+  return useSlowly(slowly, [mesh, q, large], pointedAt, function* () {
+    const rows = q !== "" ? yield* worstOf(mesh, (e) => e.kind !== "mesh" && e.kind !== "coordinator" && matches(e))
+      : large ? yield* worstOf(mesh, (e) => e.kind === "service") : yield* servicesWithInstances(mesh);
     return rows.map((e) => e.name);
   });
 };
 
-const servicesWithInstances = (mesh: Mesh): Entry[] => {
-  const unwell = worstOf(mesh, (e) => e.kind === "instance" && !isWell(e));
-  return worstOf(mesh, (e) => e.kind === "service").flatMap((s) => [s, ...unwell.filter((e) => e.service === s.service)]);
-};
+function* servicesWithInstances(mesh: Mesh): Work<Entry[]> {
+  const unwell = yield* worstOf(mesh, (e) => e.kind === "instance" && !isWell(e));
+  const services = yield* worstOf(mesh, (e) => e.kind === "service");
+  return services.flatMap((s) => [s, ...unwell.filter((e) => e.service === s.service)]);
+}
 
 /** The panel with the explanation is open. */
 const explaining = signal(false);
@@ -199,22 +202,22 @@ const explaining = signal(false);
 /** The keys that move through the lists. Returns the name that the panel explains, or empty. */
 const useListKeys = (problems: readonly string[], rows: readonly string[]): string => {
   const { selected } = state.route.value;
-  const all = useMemo(() => [...new Set([...problems, ...rows])], [problems.join("\n"), rows]);
-  const current = selected || all[0] || "";
+  const current = selected || (problems[0] ?? rows[0] ?? "");
   const step = (of: readonly string[], by: number): void => {
     const at = of.indexOf(selected);
     const next = of[at < 0 ? (by > 0 ? 0 : of.length - 1) : Math.min(of.length - 1, Math.max(0, at + by))];
     if (next !== undefined) state.go({ selected: next }, true);
   };
+  const stepAll = (by: number): void => step([...new Set([...problems, ...rows])], by);
   const explain = (): void => {
     explaining.value = !explaining.value || selected === "";
     state.go({ selected: current }, true);
   };
   useKeys([
-    { key: "ArrowDown", does: "next row", run: () => step(all, 1) },
-    { key: "ArrowUp", does: "row before", run: () => step(all, -1) },
-    { key: "j", does: "next row", run: () => step(all, 1) },
-    { key: "k", does: "row before", run: () => step(all, -1) },
+    { key: "ArrowDown", does: "next row", run: () => stepAll(1) },
+    { key: "ArrowUp", does: "row before", run: () => stepAll(-1) },
+    { key: "j", does: "next row", run: () => stepAll(1) },
+    { key: "k", does: "row before", run: () => stepAll(-1) },
     { key: "n", does: "next in trouble", run: () => step(problems, 1) },
     { key: "p", does: "the one in trouble before", run: () => step(problems, -1) },
     { key: "e", does: "explain the row", run: explain },

@@ -2,6 +2,10 @@
 import { type Entry, Status } from "./entry";
 import type { Mesh } from "./mesh";
 import { inTrouble, look, whyOf } from "./words";
+import type { Work } from "./work";
+
+/** After so many entries, work can be interrupted. */
+const between = 500;
 
 /** A higher number is worse. Of two entries with one status, the one that is unconfirmed or forced is worse. */
 export const severity = (e: Entry): number => 2 * look[e.status].rank + (e.unconfirmed || e.override !== undefined ? 1 : 0);
@@ -14,26 +18,21 @@ const byName = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 /** Compares two entries: the worse one first, then by name. */
 export const worseFirst = (a: Entry, b: Entry): number => severity(b) - severity(a) || byName(a.name, b.name);
 
-const sortedNames = new WeakMap<Mesh, { structure: number; names: string[] }>();
-
-/** The names of a mesh in order. They are sorted again only after entries were added or removed. */
-const namesOf = (m: Mesh): readonly string[] => {
-  const known = sortedNames.get(m);
-  if (known?.structure === m.structure) return known.names;
-  const names = [...m.entries.keys()].sort(byName);
-  sortedNames.set(m, { structure: m.structure, names });
-  return names;
-};
-
-/** The entries for which `matches` is true, as worseFirst orders them. It takes linear time. */
-export const worstOf = (m: Mesh, matches: (e: Entry) => boolean): Entry[] => {
+/** The entries for which `matches` is true, as worseFirst orders them. */
+export function* worstOf(m: Mesh, matches: (e: Entry) => boolean): Work<Entry[]> {
   const buckets: Entry[][] = [];
-  for (const name of namesOf(m)) {
-    const e = m.entries.get(name)!;
+  let n = 0;
+  for (const e of m.entries.values()) {
     if (matches(e)) (buckets[severity(e)] ??= []).push(e);
+    if (++n % between === 0) yield;
+  }
+  // The coordinator sends a snapshot in the order of names, so nearly all are in order. Then sorting takes linear time.
+  for (const b of buckets) {
+    b?.sort((x, y) => byName(x.name, y.name));
+    yield;
   }
   return buckets.reverse().flat();
-};
+}
 
 /** A service that causes the trouble of others. */
 export interface Root {

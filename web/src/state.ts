@@ -2,6 +2,7 @@
 import { batch, computed, effect, type ReadonlySignal, signal, untracked } from "@preact/signals";
 import type { GetCoordinatorResponseJson } from "./gen/meshhealth/v1/admin_pb";
 import type { FiguresJson, WatchResponseJson } from "./gen/meshhealth/v1/health_pb";
+import { meshName, type Status } from "./entry";
 import { Link } from "./link";
 import { Mesh } from "./mesh";
 import { addressOf, parseRoute, type Route, type View } from "./route";
@@ -15,8 +16,6 @@ export interface Connection {
   readonly lastNews: number;
   /** When the next attempt begins, on the scale of now(), or 0. */
   readonly retryAt: number;
-  /** The number of entries that the snapshot has brought so far. */
-  readonly received: number;
   readonly error: string;
   readonly needsToken: boolean;
   /** The build of the coordinator that has sent this page. */
@@ -38,12 +37,14 @@ export interface State {
   readonly mesh: Mesh;
   /** The mesh that views show: live, paused, or as of route.at. Read it again after each tick. */
   readonly shown: ReadonlySignal<Mesh>;
-  /** Changes at most once in an animation frame, when `shown` has changed. */
+  /** Changes when `shown` has changed: at most once in an animation frame, and in a storm as `pulse` does. */
   readonly tick: ReadonlySignal<number>;
   /** Changes at most four times a second, when `shown` has changed. It is for what takes long to compute. */
   readonly pulse: ReadonlySignal<number>;
   readonly route: ReadonlySignal<Route>;
   readonly connection: ReadonlySignal<Connection>;
+  /** The number of entries that the snapshot has brought so far, several times a second. */
+  readonly received: ReadonlySignal<number>;
   /** The state of the coordinator itself, every 10 s. Undefined if the caller may not read it. */
   readonly coordinator: ReadonlySignal<GetCoordinatorResponseJson | undefined>;
   /** The time of the coordinator, in ms since 1970. It moves once a second, and stands still with route.at. */
@@ -76,6 +77,8 @@ const emptyRoute: Route = { view: { page: "now" }, q: "", group: "", at: 0, from
 /** The parts of the address that one view has. They do not follow to another view. */
 const ofOneView: Partial<Route> = { selected: "", from: 0, to: 0 };
 const pulseEvery = 250;
+/** With more changes than this in one frame, texts follow four times a second: nobody can read them faster. */
+const mostRead = 50;
 /** While a snapshot arrives, it is shown this often, in ms, because showing it delays reading it. */
 const readingEvery = 400;
 
@@ -88,8 +91,9 @@ class PageState implements State {
   readonly pulse = signal(0);
   readonly route = signal<Route>(emptyRoute);
   readonly connection = signal<Connection>({
-    state: "connecting", lastNews: now(), retryAt: 0, received: 0, error: "", needsToken: false, build: "", epoch: "",
+    state: "connecting", lastNews: now(), retryAt: 0, error: "", needsToken: false, build: "", epoch: "",
   });
+  readonly received = signal(0);
   readonly coordinator = signal<GetCoordinatorResponseJson | undefined>(undefined);
   readonly clock = signal(Date.now());
   readonly present = signal(Date.now());
@@ -102,6 +106,8 @@ class PageState implements State {
   });
   private readonly assembler = new Assembler();
   private inSnapshot = false;
+  private arrived = 0;
+  private counted = -Infinity;
   private lastMessage = now();
   /** Nothing came from the hub for so long that the hub itself may be gone. */
   private deaf = false;
@@ -112,6 +118,10 @@ class PageState implements State {
   private frameDue = false;
   private lastFrame = -Infinity;
   private pulseDue = false;
+  /** The texts are older than the last frame. */
+  private textsDue = false;
+  /** The status of the mesh that the texts say. */
+  private said: Status | undefined;
   private readonly listeners = new Set<FrameListener>();
 
   start(): void {
@@ -188,17 +198,25 @@ class PageState implements State {
     else if (m.gap) this.say(`Changes after revision ${this.mesh.revision} are missing. Everything is read again.`);
     const goesOn = m.snapshot && this.inSnapshot && !first;
     this.inSnapshot = (m.snapshot ?? false) && !m.snapshotEnd;
-    const received = m.snapshot ? (goesOn ? before.received : 0) + (m.entries?.length ?? 0) : before.received;
+    if (m.snapshot) this.count((goesOn ? this.arrived : 0) + (m.entries?.length ?? 0));
     const build = m.build ?? "";
     const updated = before.build !== "" && build !== "" && build !== before.build && before.state !== "old-build";
     const named = before.build === "" && build !== "";
-    if (received !== before.received || (m.epoch ?? "") !== before.epoch || named || updated) {
-      this.connection.value = { ...before, received, epoch: m.epoch ?? "", build: before.build || build, ...(updated && { state: "old-build" }) };
+    if ((m.epoch ?? "") !== before.epoch || named || updated) {
+      this.connection.value = { ...before, epoch: m.epoch ?? "", build: before.build || build, ...(updated && { state: "old-build" }) };
     }
     const batch = this.assembler.add(m, first);
     if (!batch) return;
-    for (const c of this.mesh.apply(batch)) this.changed.add(c.name);
+    for (const name of this.mesh.apply(batch)) this.changed.add(name);
     if (this.shown.peek() === this.mesh && !(this.inSnapshot && performance.now() - this.lastFrame < readingEvery)) this.schedule();
+  }
+
+  /** Counts the entries of a snapshot. Views hear of it seldom, because showing it delays reading. */
+  private count(arrived: number): void {
+    this.arrived = arrived;
+    if (this.inSnapshot && performance.now() - this.counted < pulseEvery) return;
+    this.counted = performance.now();
+    this.received.value = arrived;
   }
 
   private hear(news: News): void {
@@ -247,23 +265,32 @@ class PageState implements State {
     this.frameDue = false;
     this.lastFrame = performance.now();
     const changed = this.allChanged ? undefined : this.changed;
+    this.textsDue = true;
     batch(() => {
       for (const l of this.listeners) l(changed);
-      this.tick.value++;
+      const mesh = this.shown.peek().entries.get(meshName)?.status;
+      if (changed === undefined || changed.size <= mostRead || mesh !== this.said) this.tellTexts();
+      this.said = mesh;
       this.beat();
     });
     this.changed.clear();
     this.allChanged = false;
   }
 
+  private tellTexts(): void {
+    this.textsDue = false;
+    this.tick.value++;
+  }
+
   private beat(): void {
     if (this.pulseDue) return;
     this.pulseDue = true;
     this.pulse.value++;
+    if (this.textsDue) this.tellTexts();
     const seen = this.tick.peek();
     setTimeout(() => {
       this.pulseDue = false;
-      if (this.tick.peek() !== seen) this.beat();
+      if (this.textsDue || this.tick.peek() !== seen) batch(() => this.beat());
     }, pulseEvery);
   }
 }

@@ -91,7 +91,7 @@ export const Loading = (): JSX.Element => {
   const busy = c.state === "connecting" || c.state === "reading";
   return (
     <div class="loading" aria-busy={busy}>
-      <p>{c.state === "reading" ? `Reading: ${plural(c.received, "entry", "entries")}.` : c.state === "connecting" ? "Connecting to the coordinator." : "Nothing was received so far."}</p>
+      <p>{c.state === "reading" ? `Reading: ${plural(state.received.value, "entry", "entries")}.` : c.state === "connecting" ? "Connecting to the coordinator." : "Nothing was received so far."}</p>
       {busy && <div class="bones" aria-hidden="true">{[0, 1, 2, 3].map((i) => <div key={i} />)}</div>}
     </div>
   );

@@ -3,12 +3,13 @@ import { test } from "node:test";
 import { commonOf } from "../src/common";
 import { type Entry, entryOf } from "../src/entry";
 import type { HealthJson } from "../src/gen/meshhealth/v1/health_pb";
+import { whole } from "../src/work";
 
 /** The first `bad` of `all` instances are in trouble. */
 const instances = (all: number, bad: number, of: (i: number) => HealthJson): Entry[] =>
   Array.from({ length: all }, (_, i) => entryOf({ service: "s", instance: `i${i}`, ...(i < bad ? { status: "STATUS_NOT_SERVING" } : { status: "STATUS_SERVING" }), ...of(i) }) as Entry);
 
-const words = (entries: readonly Entry[]): string[] => commonOf(entries).map((s) => `${s.key}=${s.value} ${s.unwell}/${s.allUnwell} ${s.well}/${s.allWell}`);
+const words = (entries: readonly Entry[]): string[] => whole(commonOf(entries)).map((s) => `${s.key}=${s.value} ${s.unwell}/${s.allUnwell} ${s.well}/${s.allWell}`);
 
 test("a bad version is found, with the numbers on both sides", () => {
   const all = instances(450, 38, (i) => ({ version: i < 38 ? "1.4.3" : "1.4.2", zone: i % 2 ? "a" : "b", labels: { pod: `p${i}`, env: "prod" }, cause: i < 38 ? "CAUSE_REFUSED" : "CAUSE_OK" }));

@@ -5,6 +5,7 @@ import { type Entry, entryOf, Status } from "../src/entry";
 import type { HealthJson } from "../src/gen/meshhealth/v1/health_pb";
 import { Mesh } from "../src/mesh";
 import { othersOf, rootsOf, whyIn, worseFirst, worstOf } from "../src/rank";
+import { whole } from "../src/work";
 
 const meshOf = (entries: readonly HealthJson[]): Mesh => {
   const m = new Mesh();
@@ -38,11 +39,11 @@ test("roots are in the order of what they affect", () => {
 
 test("the worst first, then by name", () => {
   const m = meshOf([...trouble, { service: "also", status: "STATUS_SERVING", unconfirmed: true }, { service: "forced", status: "STATUS_SERVING", override: {} }, { service: "new", status: "STATUS_STARTING" }]);
-  const names = worstOf(m, () => true).map((e) => e.name);
+  const names = whole(worstOf(m, () => true)).map((e) => e.name);
   assert.deepEqual(names, ["db", "shop", "geo", "new", "mail", "orphan", "pay", "search", "also", "forced", "chat"]);
   assert.deepEqual([...m.entries.values()].sort(worseFirst).map((e) => e.name), names);
   m.apply({ snapshot: false, revision: 2, entries: [{ service: "db", removed: true }, { service: "zoo", status: "STATUS_NOT_SERVING" }] });
-  assert.deepEqual(worstOf(m, (e) => e.status === Status.NotServing).map((e) => e.name), ["shop", "zoo"]);
+  assert.deepEqual(whole(worstOf(m, (e) => e.status === Status.NotServing)).map((e) => e.name), ["shop", "zoo"]);
 });
 
 test("numbers are those of the coordinator", () => {
