@@ -44,7 +44,7 @@ func (v *view) restart() {
 	clear(v.sent)
 }
 
-// everything reports whether the request selects all entries.
+// everything reports whether the request selects all entries, or all but services in zones.
 func (v *view) everything() bool {
 	return len(v.ids) == 0 && v.selector.Services == nil && v.sent == nil && !v.selector.AggregatesOnly
 }
