@@ -182,14 +182,17 @@ func (r *rig) watchGRPC(at string, got func(*pb.WatchResponse, []byte)) error {
 	return nil
 }
 
-// watchPage does the same with the protocol Connect over HTTP/1.1, as a page in a browser does.
+// pageWatch is the request of a page: five bytes with flags and the length, and the message.
+var pageWatch = append([]byte{0, 0, 0, 0, 36}, `{"selector":{"noServiceZones":true}}`...)
+
+// watchPage opens a Watch with the protocol Connect over HTTP/1.1, as a page in a browser does.
 func (r *rig) watchPage(at string, got func(*pb.WatchResponse, []byte)) error {
 	conn, err := net.Dial("tcp", at)
 	if err != nil {
 		return err
 	}
 	r.undo = append(r.undo, func() { _ = conn.Close() })
-	req, err := http.NewRequestWithContext(r.ctx, http.MethodPost, "http://"+at+pb.HealthService_Watch_FullMethodName, strings.NewReader("\x00\x00\x00\x00\x02{}"))
+	req, err := http.NewRequestWithContext(r.ctx, http.MethodPost, "http://"+at+pb.HealthService_Watch_FullMethodName, bytes.NewReader(pageWatch))
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,10 @@ type WatchOptions struct {
 	// AggregatesOnly means that the Watch yields services, zones and the mesh, but no
 	// instances.
 	AggregatesOnly bool
+	// NoServiceZones means that the Watch does not yield the parts of services in zones, such
+	// as payments/@eu-1. It yields the zones of the mesh. A coordinator of an earlier version
+	// yields the parts too.
+	NoServiceZones bool
 	// Heartbeat is the longest time in which the coordinator sends nothing, from 1 s to 60 s.
 	// 0 means 10 s.
 	Heartbeat time.Duration
@@ -38,8 +42,10 @@ type WatchOptions struct {
 
 func (o *WatchOptions) request() *pb.WatchRequest {
 	req := &pb.WatchRequest{Names: o.Names}
-	if len(o.Services) > 0 || len(o.Labels) > 0 || o.Zone != "" || o.AggregatesOnly {
-		req.Selector = &pb.Selector{Services: o.Services, Labels: o.Labels, Zone: o.Zone, AggregatesOnly: o.AggregatesOnly}
+	if len(o.Services) > 0 || len(o.Labels) > 0 || o.Zone != "" || o.AggregatesOnly || o.NoServiceZones {
+		req.Selector = &pb.Selector{
+			Services: o.Services, Labels: o.Labels, Zone: o.Zone, AggregatesOnly: o.AggregatesOnly, NoServiceZones: o.NoServiceZones,
+		}
 	}
 	if o.Heartbeat != 0 {
 		req.Heartbeat = durationpb.New(o.Heartbeat)

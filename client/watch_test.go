@@ -55,18 +55,19 @@ func TestWatchOptions(t *testing.T) {
 		o    WatchOptions
 		want []string
 	}{
-		{"all", WatchOptions{}, []string{"a SERVING", "a/1 SERVING", "b SERVING"}},
+		{"all", WatchOptions{}, []string{"*/z SERVING", "a SERVING", "a/1 SERVING", "a/@z SERVING", "b SERVING"}},
 		{"names", WatchOptions{Names: []string{"a/1", "x"}}, []string{"a/1 SERVING", "x SERVICE_UNKNOWN"}},
-		{"services", WatchOptions{Services: []string{"a"}}, []string{"a SERVING", "a/1 SERVING"}},
+		{"services", WatchOptions{Services: []string{"a"}}, []string{"a SERVING", "a/1 SERVING", "a/@z SERVING"}},
 		{"aggregates", WatchOptions{AggregatesOnly: true}, []string{"a SERVING", "b SERVING"}},
-		{"zone", WatchOptions{Zone: "z"}, nil},
+		{"no services in zones", WatchOptions{NoServiceZones: true}, []string{"*/z SERVING", "a SERVING", "a/1 SERVING", "b SERVING"}},
+		{"zone", WatchOptions{Zone: "z"}, []string{"*/z SERVING", "a/@z SERVING"}},
 		{"labels", WatchOptions{Labels: map[string]string{"k": "v"}}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t)
 				src := newSource(t, 7, 0)
-				for _, name := range []string{"a", "a/1", "b"} {
+				for _, name := range []string{"*/z", "a", "a/1", "a/@z", "b"} {
 					src.publish(name, health.Serving)
 				}
 				w.serve(src)

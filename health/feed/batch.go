@@ -42,22 +42,25 @@ const (
 type Encoding struct {
 	Format   Format
 	Audience Audience
+	// NoServiceZones is true if a batch is encoded without services in zones. It does not matter for an
+	// entry: readers with and without it share its bytes.
+	NoServiceZones bool
 }
 
 // slot returns the index of the encoding e in an array of type slots.
 func (e Encoding) slot() int { return int(e.Format)*int(numAudiences) + int(e.Audience) }
 
-// numEncodings is the number of encodings that one entry or batch can have.
+// numEncodings is the number of encodings that one entry can have. A batch can have twice as many.
 const numEncodings = int(numFormats) * int(numAudiences)
 
-// slots holds the encoded bytes of one entry or batch, one slot for each Encoding. A slot is
-// nil until a reader needs its bytes. That reader encodes and stores them.
+// slots holds the encoded bytes of one entry or batch, one slot for each format and audience. A slot
+// is nil until a reader needs its bytes. That reader encodes and stores them.
 type slots [numEncodings]atomic.Pointer[[]byte]
 
 // dropJSON removes the bytes in the format JSON.
 func (s *slots) dropJSON() {
 	for audience := range numAudiences {
-		s[Encoding{JSON, audience}.slot()].Store(nil)
+		s[Encoding{Format: JSON, Audience: audience}.slot()].Store(nil)
 	}
 }
 
@@ -124,6 +127,7 @@ type Batch struct {
 	shards shardSet         // shards (groups of services) to which the changes of the batch belong
 	size   int              // upper bound for the memory of all entries, in bytes; see sizeOf
 	slots  slots
+	fewer  slots       // the same for Encodings with NoServiceZones
 	old    atomic.Bool // true if a later batch was published
 }
 
@@ -131,14 +135,19 @@ type Batch struct {
 func (b *Batch) retire() {
 	b.old.Store(true)
 	b.slots.dropJSON()
+	b.fewer.dropJSON()
 }
 
 // Encoded returns the bytes that the function encode returns for b. It stores the bytes for
 // later calls with the same encoding, in the same way as [Entry.Encoded].
 func (b *Batch) Encoded(encoding Encoding, encode func(*Batch) []byte) []byte {
-	bytes := b.slots.get(encoding, func() []byte { return encode(b) })
+	slots := &b.slots
+	if encoding.NoServiceZones {
+		slots = &b.fewer
+	}
+	bytes := slots.get(encoding, func() []byte { return encode(b) })
 	if encoding.Format == JSON && b.old.Load() {
-		b.slots.dropJSON() // retire may have dropped the bytes before get has stored them
+		slots.dropJSON() // retire may have dropped the bytes before get has stored them
 	}
 	return bytes
 }

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"bytes"
+	"fmt"
 	"sync"
 	"testing"
 )
@@ -35,13 +36,41 @@ func TestEncodedPerAudience(t *testing.T) {
 	}
 }
 
+// TestEncodedNoServiceZones: a batch has bytes of its own for NoServiceZones, and drops those in the
+// format JSON when it is old. An entry has the same bytes.
+func TestEncodedNoServiceZones(t *testing.T) {
+	for _, format := range []Format{Protobuf, JSON} {
+		p := newPublisher(0)
+		b := p.publish("a/1", "b/1")
+		calls := 0
+		read := func() {
+			for _, fewer := range []bool{false, true} {
+				e, want := Encoding{Format: format, Audience: Full, NoServiceZones: fewer}, fmt.Sprint(fewer)
+				if got := b.Encoded(e, func(*Batch) []byte { calls++; return []byte(want) }); string(got) != want {
+					t.Errorf("%+v gets %q", e, got)
+				}
+				b.Entries[1].Encoded(e, func(*Entry) []byte { calls++; return nil })
+			}
+		}
+		read()
+		if read(); calls != 3 {
+			t.Errorf("format %d: encoded %d times while current, want 3", format, calls)
+		}
+		p.publish("a/1")
+		want := map[Format]int{Protobuf: 3, JSON: 3 + 2}[format]
+		if read(); calls != want {
+			t.Errorf("format %d: encoded %d times, want %d", format, calls, want)
+		}
+	}
+}
+
 // TestEncodingsHaveOwnSlots: no two encodings share a slot, also if formats are added.
 func TestEncodingsHaveOwnSlots(t *testing.T) {
 	const formats = 4 // more than there are
 	of := map[int]Encoding{}
 	for format := range Format(formats) {
 		for audience := range numAudiences {
-			e := Encoding{format, audience}
+			e := Encoding{Format: format, Audience: audience}
 			if other, taken := of[e.slot()]; taken {
 				t.Errorf("%+v and %+v share a slot", e, other)
 			}

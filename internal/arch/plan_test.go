@@ -53,6 +53,7 @@ var plan = []row{
 	{path: "internal/routing", layer: judgement, only: []string{"health"}},
 	{path: "internal/selector", layer: judgement, only: []string{"health", "internal/quoted"}},
 	{path: "internal/wire", layer: shared},
+	{path: "internal/compactjson", layer: shared, only: []string{}},
 
 	{path: "internal/coordinator/core", layer: core},
 	{path: "internal/explain", layer: core, only: []string{"health", "internal/mesh"}},

@@ -6,13 +6,13 @@ import (
 	"strconv"
 	"time"
 
-	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/compactjson"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -58,16 +58,11 @@ func encodeHealth(format feed.Format, h *pb.Health) []byte {
 }
 
 // encodeJSON returns a comma and m in proto JSON, without spaces. The comma separates m from the
-// element before it.
+// element before it. If proto JSON cannot represent m, the element is {}: that happens for the same
+// reason as in encodeHealth.
 func encodeJSON(m proto.Message) []byte {
-	spaced, err := protojson.Marshal(m)
-	if err != nil {
-		return []byte(",{}") // the same reason as in encodeHealth
-	}
-	b := bytes.NewBuffer(make([]byte, 0, len(spaced)+1))
-	b.WriteByte(',')
-	_ = json.Compact(b, spaced) // no error is possible, because protojson writes valid JSON
-	return bytes.Clone(b.Bytes())
+	b := compactjson.Append(append(make([]byte, 0, 1024), ','), m)
+	return bytes.Clone(b) // entries keep the bytes, so they do not keep unused capacity
 }
 
 // jsonMessage is a WatchResponse whose entries are already encoded in the format JSON.
@@ -106,11 +101,10 @@ func (j jsonMessage) AppendJSON(b []byte) []byte {
 	if figures := m.GetFigures(); len(figures) > 0 {
 		b = append(b, `,"figures":[`...)
 		for i, f := range figures {
-			text := encodeJSON(f)
-			if i == 0 {
-				text = text[1:]
+			if i > 0 {
+				b = append(b, ',')
 			}
-			b = append(b, text...)
+			b = compactjson.Append(b, f)
 		}
 		b = append(b, ']')
 	}

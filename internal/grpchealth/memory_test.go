@@ -115,9 +115,13 @@ func TestLogBytes(t *testing.T) {
 func encodeAll(b *feed.Batch) {
 	for _, format := range []feed.Format{feed.Protobuf, feed.JSON} {
 		for _, detail := range []access.Detail{access.Public, access.Full} {
-			b.Encoded(encodingOf(format, detail), func(b *feed.Batch) []byte {
-				return bytes.Clone(encodedEntry(b.Entries[0], format, detail))
-			})
+			for _, fewer := range []bool{false, true} {
+				encoding := encodingOf(format, detail)
+				encoding.NoServiceZones = fewer
+				b.Encoded(encoding, func(b *feed.Batch) []byte {
+					return bytes.Clone(encodedEntry(b.Entries[0], format, detail))
+				})
+			}
 		}
 	}
 }

@@ -44,10 +44,12 @@ func (s *sender) send(step *feed.Step) error {
 	return s.sendEntries(step)
 }
 
-// sendBatch sends a whole batch of changes. All senders whose callers have the same level of
-// detail share the encoded bytes.
+// sendBatch sends a whole batch of changes, or all but services in zones. All senders that omit the
+// same, and whose callers have the same level of detail, share the encoded bytes.
 func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
-	b := step.Batch.Encoded(encodingOf(s.view.format, detail), func(b *feed.Batch) []byte {
+	encoding := encodingOf(s.view.format, detail)
+	encoding.NoServiceZones = s.view.selector.NoServiceZones
+	b := step.Batch.Encoded(encoding, func(b *feed.Batch) []byte {
 		var all []byte
 		for _, e := range b.Entries {
 			if len(all) > wire.ChunkBytes {
@@ -63,7 +65,7 @@ func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
 	case len(b) > wire.ChunkBytes:
 		return s.sendEntries(step)
 	case len(b) == 0:
-		return nil // the batch has only the entry "", which this Watch omits
+		return nil // the batch has only entries that this Watch omits
 	}
 	return s.sendMessage(b, step.Revision, &pb.WatchResponse{})
 }

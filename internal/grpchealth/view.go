@@ -18,9 +18,9 @@ type view struct {
 	selector *wire.Selector
 	caller   access.Caller
 	format   feed.Format // format in which entries are encoded
-	// sent is the set of instances that this Watch has sent to the client. If the new labels
-	// or zone of such an instance no longer match the request, the Watch sends the instance as
-	// removed. sent is nil if the request selects neither labels nor a zone.
+	// sent is the set of instances that this Watch has sent to the client. If the new labels,
+	// zone or source of such an instance no longer match the request, the Watch sends the instance
+	// as removed. sent is nil if the request selects none of the three.
 	sent map[health.ID]bool
 	// resumed is true if the client has resumed with a token and has not received a snapshot
 	// since. Such a client may know instances that are not in sent.
@@ -31,7 +31,7 @@ type view struct {
 
 func newView(w *wire.Watch, caller access.Caller, format feed.Format) view {
 	v := view{ids: w.IDs, selector: &w.Selector, caller: caller, format: format, resumed: w.HasToken}
-	if len(w.Selector.Labels) > 0 || w.Selector.Zone != "" {
+	if len(w.Selector.Labels) > 0 || w.Selector.Zone != "" || w.Selector.Source != "" {
 		v.sent = map[health.ID]bool{}
 	}
 	return v
@@ -44,7 +44,7 @@ func (v *view) restart() {
 	clear(v.sent)
 }
 
-// everything reports whether the request selects all entries.
+// everything reports whether the request selects all entries, or all but services in zones.
 func (v *view) everything() bool {
 	return len(v.ids) == 0 && v.selector.Services == nil && v.sent == nil && !v.selector.AggregatesOnly
 }

@@ -124,6 +124,36 @@ func TestWatchByLabelsSaysWhatLeaves(t *testing.T) {
 	})
 }
 
+// TestWatchBySource: a Watch of one source takes no change from a Watch of everything beside it. It says
+// which instances no longer have the source.
+func TestWatchBySource(t *testing.T) {
+	from := func(name, source string, status health.Status) health.State {
+		s := is(name, status)
+		s.Spec = &health.Spec{Static: true, Source: source}
+		return s
+	}
+	for _, format := range []feed.Format{feed.Protobuf, feed.JSON} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, Config{})
+			w.publish(is("pay", health.Serving), from("pay/1", "kube", health.Serving), from("pay/2", "", health.Serving))
+			everything := w.watchAs(t, format, &pb.WatchRequest{})
+			one := w.watchAs(t, format, &pb.WatchRequest{Selector: &pb.Selector{Source: "kube"}})
+			synctest.Wait()
+			wantLines(t, everything.taken(t), "pay SERVING", "pay/1 SERVING", "pay/2 SERVING")
+			wantLines(t, one.taken(t), "pay/1 SERVING")
+			for range 10 {
+				w.publish(is("pay", health.Degraded), from("pay/1", "kube", health.Degraded), from("pay/2", "", health.Degraded))
+				synctest.Wait()
+				wantLines(t, everything.taken(t), "pay DEGRADED", "pay/1 DEGRADED", "pay/2 DEGRADED")
+				wantLines(t, one.taken(t), "pay/1 DEGRADED")
+			}
+			w.publish(from("pay/1", "other", health.Degraded))
+			synctest.Wait()
+			wantLines(t, one.taken(t), "pay/1 UNKNOWN removed")
+		})
+	}
+}
+
 func TestWatchByLabelsForgetsWhatIsRemoved(t *testing.T) {
 	w := &wire.Watch{Selector: wire.Selector{Labels: map[string]string{"env": "prod"}}}
 	v := newView(w, access.Caller{Policy: access.TrustPolicy{}}, feed.Protobuf)

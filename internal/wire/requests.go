@@ -77,6 +77,7 @@ type Selector struct {
 	Statuses       map[health.Status]bool
 	AggregatesOnly bool
 	Source         string // name of the program that maintains the registration; empty selects all
+	NoServiceZones bool   // true if the aggregates of services in zones are not selected
 }
 
 // Names returns the names of the selected services. An empty list means all services.
@@ -106,9 +107,12 @@ func (s *Selector) Matches(st *health.State) bool {
 // matchesZone reports whether the selector selects the aggregate id, as far as zones matter. If the
 // selector names a zone, it selects this zone and the services in it. If it names no
 // zone, it selects all aggregates. But if AggregatesOnly is true, it selects only aggregates without
-// a zone.
+// a zone. If NoServiceZones is true, it never selects a service in a zone.
 func (s *Selector) matchesZone(id health.ID) bool {
 	if zone, part := id.Zone(); part {
+		if s.NoServiceZones && id.Service != health.MeshName {
+			return false
+		}
 		return s.Zone == zone || s.Zone == "" && !s.AggregatesOnly
 	}
 	return s.Zone == ""
@@ -130,7 +134,10 @@ func (s *Selector) matchesSpec(spec *health.Spec) bool {
 }
 
 func selector(v *Violations, p *pb.Selector) Selector {
-	s := Selector{Labels: p.GetLabels(), Zone: p.GetZone(), AggregatesOnly: p.GetAggregatesOnly(), Source: p.GetSource()}
+	s := Selector{
+		Labels: p.GetLabels(), Zone: p.GetZone(), AggregatesOnly: p.GetAggregatesOnly(), Source: p.GetSource(),
+		NoServiceZones: p.GetNoServiceZones(),
+	}
 	v.Check("selector.source", CheckSource(p.GetSource()))
 	v.Check("selector.labels", CheckLabels(p.GetLabels()))
 	v.MaxLen("selector.zone", p.GetZone(), MaxZone)

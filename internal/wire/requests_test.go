@@ -157,6 +157,8 @@ func TestSelectorMatches(t *testing.T) {
 		{"its status", &pb.Selector{Statuses: []pb.Status{1}}, true, true},
 		{"another status", &pb.Selector{Statuses: []pb.Status{2}}, false, false},
 		{"aggregates", &pb.Selector{AggregatesOnly: true}, false, true},
+		{"no services in zones", &pb.Selector{NoServiceZones: true}, true, true},
+		{"its zone without services in it", &pb.Selector{NoServiceZones: true, Zone: "z"}, true, false},
 	} {
 		var v Violations
 		s := selector(&v, c.selector)
@@ -167,8 +169,13 @@ func TestSelectorMatches(t *testing.T) {
 			t.Errorf("%s: aggregate %v", c.name, got)
 		}
 		part := health.State{ID: health.ZoneID("a", "z"), Status: health.Serving}
-		if got, want := s.Matches(&part), c.aggregate && !c.selector.GetAggregatesOnly() || c.selector.GetZone() == "z"; got != want {
+		inZone := c.aggregate && !c.selector.GetAggregatesOnly() || c.selector.GetZone() == "z"
+		if got, want := s.Matches(&part), inZone && !c.selector.GetNoServiceZones(); got != want {
 			t.Errorf("%s: what it has in its zone %v", c.name, got)
+		}
+		zone := health.State{ID: health.ZoneID(health.MeshName, "z"), Status: health.Serving}
+		if got, want := s.Matches(&zone), inZone && len(c.selector.GetServices()) == 0; got != want {
+			t.Errorf("%s: the zone %v", c.name, got)
 		}
 		if got := s.Names(); len(got) != len(c.selector.GetServices()) {
 			t.Errorf("%s: names %v", c.name, got)

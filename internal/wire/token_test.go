@@ -73,7 +73,8 @@ func TestScope(t *testing.T) {
 	for name, req := range map[string]*pb.WatchRequest{
 		"everything": {}, "a": {Names: []string{"a"}}, "a and b": {Names: []string{"a", "b"}}, "ab": {Names: []string{"ab"}},
 		"zone": {Selector: &pb.Selector{Zone: "x"}}, "aggregates": {Selector: &pb.Selector{AggregatesOnly: true}},
-		"labels": byLabels(map[string]string{"a": "b"}), "more labels": byLabels(map[string]string{"a": "b", "c": "d"}),
+		"no services in zones": {Selector: &pb.Selector{NoServiceZones: true}},
+		"labels":               byLabels(map[string]string{"a": "b"}), "more labels": byLabels(map[string]string{"a": "b", "c": "d"}),
 	} {
 		if other, twice := scopes[Scope(req)]; twice {
 			t.Errorf("%s has the scope of %s", name, other)

@@ -143,9 +143,12 @@ type Selector struct {
 	// aggregates of that zone.
 	AggregatesOnly bool `protobuf:"varint,5,opt,name=aggregates_only,json=aggregatesOnly,proto3" json:"aggregates_only,omitempty"`
 	// The source that maintains the static registration of an instance.
-	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Source string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	// No parts of services in zones, such as `payments/@eu-1`. The zones of the mesh are not
+	// omitted.
+	NoServiceZones bool `protobuf:"varint,7,opt,name=no_service_zones,json=noServiceZones,proto3" json:"no_service_zones,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *Selector) Reset() {
@@ -218,6 +221,13 @@ func (x *Selector) GetSource() string {
 		return x.Source
 	}
 	return ""
+}
+
+func (x *Selector) GetNoServiceZones() bool {
+	if x != nil {
+		return x.NoServiceZones
+	}
+	return false
 }
 
 // ListRequest asks for a page.
@@ -1607,14 +1617,15 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\aservice\x18\x01 \x01(\tR\aservice\"m\n" +
 	"\rCheckResponse\x12-\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x15.meshhealth.v1.StatusR\x06status\x12-\n" +
-	"\x06health\x18\x02 \x01(\v2\x15.meshhealth.v1.HealthR\x06health\"\xa6\x02\n" +
+	"\x06health\x18\x02 \x01(\v2\x15.meshhealth.v1.HealthR\x06health\"\xd0\x02\n" +
 	"\bSelector\x12\x1a\n" +
 	"\bservices\x18\x01 \x03(\tR\bservices\x12;\n" +
 	"\x06labels\x18\x02 \x03(\v2#.meshhealth.v1.Selector.LabelsEntryR\x06labels\x12\x12\n" +
 	"\x04zone\x18\x03 \x01(\tR\x04zone\x121\n" +
 	"\bstatuses\x18\x04 \x03(\x0e2\x15.meshhealth.v1.StatusR\bstatuses\x12'\n" +
 	"\x0faggregates_only\x18\x05 \x01(\bR\x0eaggregatesOnly\x12\x16\n" +
-	"\x06source\x18\x06 \x01(\tR\x06source\x1a9\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\x12(\n" +
+	"\x10no_service_zones\x18\a \x01(\bR\x0enoServiceZones\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x99\x01\n" +
