@@ -68,7 +68,7 @@ const CurrentView = (): JSX.Element => {
 
 /** There is something to show. An empty mesh counts once the coordinator has said that it is empty. */
 const known = computed(() => {
-  void state.tick.value;
+  void state.pulse.value;
   return state.shown.value.entries.size > 0 || state.connection.value.state === "live" || state.connection.value.state === "old-build";
 });
 

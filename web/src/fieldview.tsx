@@ -6,6 +6,7 @@ import { FieldKeeper, type FieldContent } from "./fieldkeeper";
 import { groupings } from "./groups";
 import { useKeys } from "./keys";
 import { Age, Glyph, Name, Outside, StatusWord, viewOfName } from "./parts";
+import { useTurn } from "./slowly";
 import { state } from "./state";
 import { theme } from "./theme";
 import { look, statuses, whyOf } from "./words";
@@ -60,7 +61,7 @@ const useColours = (changed: () => void): void => {
 };
 
 const GroupChoice = ({ by }: { by: string }): JSX.Element => {
-  void state.pulse.value;
+  useTurn(1000);
   const labels = labelKeys();
   const known: readonly string[] = [...groupings, ...labels.map((k) => `label.${k}`)];
   return (
@@ -95,7 +96,7 @@ const Legend = (): JSX.Element => (
 
 /** The entry under the pointer, in a line that is always there, so that nothing moves. */
 const UnderPointer = ({ name }: { name: string }): JSX.Element => {
-  void state.tick.value;
+  useTurn();
   const e = name === "" ? undefined : state.shown.value.entries.get(name);
   if (!e) return <p class="under hint">Point at a cell to see what it is. A click opens it.</p>;
   return <p class="under"><StatusWord entry={e} /> <Name name={e.name} /> <Age since={e.since} /> <Outside text={whyOf(e)} /></p>;

@@ -80,7 +80,7 @@ export class Hub {
   private readonly source: Source;
 
   constructor(private readonly client: Client, private readonly every = deliveryEvery) {
-    this.source = new Source(client, {}, { message: (text, m, first) => this.receive(text, m, first), news: (news) => this.tell(news) });
+    this.source = new Source(client, { selector: { noServiceZones: true } }, { message: (text, m, first) => this.receive(text, m, first), news: (news) => this.tell(news) });
   }
 
   /** Serves a tab until it says bye. */

@@ -13,8 +13,8 @@ import type { Mesh } from "./mesh";
 import { Age, Glyph, Name, Outside, StatusWord, viewOfName } from "./parts";
 import { isWell, othersOf, type Root, rootsOf, whyIn, worstOf } from "./rank";
 import { parseSelector, quoted } from "./selector";
-import { useSlowly } from "./slowly";
-import { hrefWith, state } from "./state";
+import { useSlowly, useTurn } from "./slowly";
+import { hrefWith, pulseEvery, state } from "./state";
 import { NoMatch, NoServices } from "./states";
 import { EntryTable } from "./table";
 import { clockTime, look, number, plural, statuses } from "./words";
@@ -30,17 +30,28 @@ const mostOthers = 10;
 const slowly = 1000;
 
 export const Now = (): JSX.Element => {
-  void state.pulse.value;
   const { q, selected } = state.route.value;
   const mesh = state.shown.value;
   const selector = useMemo(() => parseSelector(q), [q]);
-  const roots = rootsOf(mesh);
-  const others = othersOf(mesh, roots);
-  const size = sizeOf(mesh);
+  const { roots, size } = useSlowly(pulseEvery, [mesh], () => false, function* () {
+    const roots = rootsOf(mesh);
+    yield;
+    return { roots, size: sizeOf(mesh) };
+  });
+  const others = useSlowly(slowly, [mesh], () => false, function* () {
+    const roots = rootsOf(mesh);
+    yield;
+    return othersOf(mesh, roots);
+  });
   const large = size.instances > fewInstances;
   const rows = useRows(mesh, q, selector.matches, large);
   const problems = [...roots.map((r) => r.entry), ...others.slice(0, mostOthers)].map((e) => e.name);
   const explained = useListKeys(problems, rows);
+  const table = useMemo(() => <EntryTable caption={q === "" ? `All ${plural(size.services, "service")}, the worst first` : `${plural(rows.length, "match", "matches")}, the worst first`}
+    names={rows} selected={selected} />, [q, size.services, rows, selected]);
+  const worst = useMemo(() => <Others others={others} selected={selected} />, [others, selected]);
+  const common = useMemo(() => large && <Common mesh={mesh} matches={selector.matches} />, [large, mesh, selector]);
+  const field = useMemo(() => large && hasField && <FieldView matches={selector.matches} filtered={q !== ""} />, [large, selector]);
   if (size.services === 0) return <NoServices />;
   return (
     <div class={explained === "" ? "now" : "now split"} onClick={explainRow}>
@@ -49,22 +60,20 @@ export const Now = (): JSX.Element => {
         <Coordinator />
         <Zones mesh={mesh} />
         {roots.length > 0 && <Roots roots={roots} troubled={troubledServices(mesh)} selected={selected} />}
-        {size.services > fewServices && others.length > 0 && <Others others={others} selected={selected} />}
-        {large && <Common mesh={mesh} matches={selector.matches} />}
-        {large && hasField && <FieldView matches={selector.matches} filtered={q !== ""} />}
-        {rows.length === 0 ? <NoMatch hidden={mesh.entries.size} /> : (
-          <EntryTable caption={q === "" ? `All ${plural(size.services, "service")}, the worst first` : `${plural(rows.length, "match", "matches")}, the worst first`}
-            names={rows} selected={selected} />
-        )}
+        {size.services > fewServices && others.length > 0 && worst}
+        {common}
+        {field}
+        {rows.length === 0 ? <NoMatch hidden={mesh.entries.size} /> : table}
       </div>
       {explained !== "" && <ExplanationPanel key={explained} name={explained} close={() => state.go({ selected: "" }, true)} />}
     </div>
   );
 };
 
-/** The status of the mesh with the numbers of everything in it. It follows each frame. */
+/** The status of the mesh with the numbers of everything in it. It follows the entries. */
 const Sentence = ({ size, roots }: { size: { services: number; instances: number; unconfirmed: number }; roots: readonly Root[] }): JSX.Element => {
-  void state.tick.value;
+  useTurn();
+  void state.meshStatus.value;
   const mesh = state.shown.value.entries.get(meshName);
   if (!mesh) return <h1>The services that you may read</h1>;
   return (
@@ -115,7 +124,6 @@ const Coordinator = (): JSX.Element | null => {
 
 /** The zones, if there are several. */
 const Zones = ({ mesh }: { mesh: Mesh }): JSX.Element | null => {
-  void state.pulse.value;
   const zones = [...mesh.zones.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (zones.length < 2 || zones.length > 12) return null;
   return (

@@ -1,49 +1,56 @@
+// How components follow the entries of the mesh.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { state } from "./state";
 import { inSlices, whole, type Work } from "./work";
 
-interface Computed<T> {
-  readonly value: T;
-  readonly keys: readonly unknown[];
-  readonly at: number;
-  /** The frame after which it was computed. */
-  readonly tick: number;
-}
+/** Makes a component again when the entries have changed, at most once in `period` ms. */
+export const useTurn = (period = 0): void => {
+  const turn = useSignal(0);
+  useEffect(() => state.onTurn(() => void turn.value++, period), []);
+  void turn.value;
+};
+
+/** After this time it is seen whether a value is still held, in ms. */
+const heldAgain = 250;
 
 /**
- * Computes a value of the mesh at once if one of `keys` has changed. Otherwise it is computed in slices,
- * at most once in each `period` ms, and once more after the last change. While `held` is true it stays
- * as it is.
+ * Computes a value of the mesh at once if one of `keys` has changed. Otherwise it is computed in slices
+ * after the entries have changed, at most once in each `period` ms. While `held` is true it stays as it is.
  */
 export const useSlowly = <T>(period: number, keys: readonly unknown[], held: () => boolean, work: () => Work<T>): T => {
-  const last = useRef<Computed<T>>(undefined);
+  const last = useRef<{ readonly value: T; readonly keys: readonly unknown[] }>(undefined);
+  const latest = useRef({ held, work });
+  latest.current = { held, work };
   const stop = useRef<() => void>(undefined);
   const again = useSignal(0);
   void again.value;
-  // A component whose properties are the same is not made again with its parent, so it needs its own signal.
-  void state.pulse.value;
-  const tick = state.tick.peek();
   if (last.current?.keys.some((k, i) => k !== keys[i]) ?? true) {
     stop.current?.();
     stop.current = undefined;
-    last.current = { value: whole(work()), keys, at: performance.now(), tick };
+    last.current = { value: whole(work()), keys };
   }
-  const { value, at, tick: known } = last.current!;
   useEffect(() => {
-    if (known === tick || stop.current) return;
+    let retry: ReturnType<typeof setTimeout> | undefined;
+    const begin = (): void => {
+      clearTimeout(retry);
+      stop.current?.();
+      stop.current = undefined;
+      if (latest.current.held()) retry = setTimeout(begin, heldAgain);
+      else stop.current = inSlices(latest.current.work(), done);
+    };
     const done = (value: T): void => {
       stop.current = undefined;
-      if (!held()) last.current = { value, keys, at: performance.now(), tick };
+      if (latest.current.held()) return begin();
+      last.current = { value, keys: last.current!.keys };
       again.value++;
     };
-    const begin = (): void => {
-      if (held()) again.value++;
-      else stop.current = inSlices(work(), done);
+    const end = state.onTurn(begin, period);
+    return () => {
+      end();
+      clearTimeout(retry);
+      stop.current?.();
     };
-    const timer = setTimeout(begin, Math.max(period / 10, at + period - performance.now()));
-    return () => clearTimeout(timer);
-  });
-  useEffect(() => () => stop.current?.(), []);
-  return value;
+  }, []);
+  return last.current!.value;
 };

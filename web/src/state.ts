@@ -8,6 +8,7 @@ import { Mesh } from "./mesh";
 import { addressOf, parseRoute, type Route, type View } from "./route";
 import { Assembler } from "./snapshot";
 import { type News, silence } from "./source";
+import { Turns } from "./turns";
 
 /** What is known about the connection to the coordinator. */
 export interface Connection {
@@ -35,10 +36,10 @@ export type FrameListener = (changed: ReadonlySet<string> | undefined) => void;
 export interface State {
   /** The live entries. */
   readonly mesh: Mesh;
-  /** The mesh that views show: live, paused, or as of route.at. Read it again after each tick. */
+  /** The mesh that views show: live, paused, or as of route.at. Its entries change without a change of this signal: see onTurn. */
   readonly shown: ReadonlySignal<Mesh>;
-  /** Changes when `shown` has changed: at most once in an animation frame, and in a storm as `pulse` does. */
-  readonly tick: ReadonlySignal<number>;
+  /** The status of the mesh in `shown`, which is told even in a storm. Undefined if the caller may not read it. */
+  readonly meshStatus: ReadonlySignal<Status | undefined>;
   /** Changes at most four times a second, when `shown` has changed. It is for what takes long to compute. */
   readonly pulse: ReadonlySignal<number>;
   readonly route: ReadonlySignal<Route>;
@@ -61,6 +62,8 @@ export interface State {
   /** Sets the mesh that `?at` shows. Undefined shows the live mesh. */
   setPast(m: Mesh | undefined): void;
   onFrame(listener: FrameListener): () => void;
+  /** Calls `tell` after `shown` has changed, at most once in `period` ms, and less often in a storm. The result ends it. */
+  onTurn(tell: () => void, period: number): () => void;
   pause(on: boolean): void;
   say(text: string): void;
   setToken(token: string): void;
@@ -76,8 +79,9 @@ export const now = (): number => performance.timeOrigin + performance.now();
 const emptyRoute: Route = { view: { page: "now" }, q: "", group: "", at: 0, from: 0, to: 0, selected: "" };
 /** The parts of the address that one view has. They do not follow to another view. */
 const ofOneView: Partial<Route> = { selected: "", from: 0, to: 0 };
-const pulseEvery = 250;
-/** With more changes than this in one frame, texts follow four times a second: nobody can read them faster. */
+/** The shortest time between two changes of `pulse`, in ms. */
+export const pulseEvery = 250;
+/** More changes than this in one frame are a storm. */
 const mostRead = 50;
 /** While a snapshot arrives, it is shown this often, in ms, because showing it delays reading it. */
 const readingEvery = 400;
@@ -87,7 +91,7 @@ class PageState implements State {
   private readonly past = signal<Mesh | undefined>(undefined);
   private readonly frozen = signal<Mesh | undefined>(undefined);
   readonly shown = computed(() => this.past.value ?? this.frozen.value ?? this.mesh);
-  readonly tick = signal(0);
+  readonly meshStatus = signal<Status | undefined>(undefined);
   readonly pulse = signal(0);
   readonly route = signal<Route>(emptyRoute);
   readonly connection = signal<Connection>({
@@ -117,11 +121,7 @@ class PageState implements State {
   private allChanged = false;
   private frameDue = false;
   private lastFrame = -Infinity;
-  private pulseDue = false;
-  /** The texts are older than the last frame. */
-  private textsDue = false;
-  /** The status of the mesh that the texts say. */
-  private said: Status | undefined;
+  private readonly turns = new Turns();
   private readonly listeners = new Set<FrameListener>();
 
   start(): void {
@@ -141,6 +141,7 @@ class PageState implements State {
       untracked(() => this.second());
     });
     setInterval(() => this.second(), 1000);
+    this.onTurn(() => void this.pulse.value++, pulseEvery);
     void this.link.open();
   }
 
@@ -170,6 +171,10 @@ class PageState implements State {
   onFrame(listener: FrameListener): () => void {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
+  }
+
+  onTurn(tell: () => void, period: number): () => void {
+    return this.turns.add(tell, period);
   }
 
   pause(on: boolean): void {
@@ -265,33 +270,13 @@ class PageState implements State {
     this.frameDue = false;
     this.lastFrame = performance.now();
     const changed = this.allChanged ? undefined : this.changed;
-    this.textsDue = true;
     batch(() => {
       for (const l of this.listeners) l(changed);
-      const mesh = this.shown.peek().entries.get(meshName)?.status;
-      if (changed === undefined || changed.size <= mostRead || mesh !== this.said) this.tellTexts();
-      this.said = mesh;
-      this.beat();
+      this.meshStatus.value = this.shown.peek().entries.get(meshName)?.status;
+      this.turns.changed(changed !== undefined && changed.size > mostRead);
     });
     this.changed.clear();
     this.allChanged = false;
-  }
-
-  private tellTexts(): void {
-    this.textsDue = false;
-    this.tick.value++;
-  }
-
-  private beat(): void {
-    if (this.pulseDue) return;
-    this.pulseDue = true;
-    this.pulse.value++;
-    if (this.textsDue) this.tellTexts();
-    const seen = this.tick.peek();
-    setTimeout(() => {
-      this.pulseDue = false;
-      if (this.textsDue || this.tick.peek() !== seen) batch(() => this.beat());
-    }, pulseEvery);
   }
 }
 

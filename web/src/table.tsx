@@ -6,6 +6,7 @@ import { upOf } from "./counts";
 import type { Entry } from "./entry";
 import { Age, Name, Outside, StatusWord } from "./parts";
 import { whyIn } from "./rank";
+import { useTurn } from "./slowly";
 import { state } from "./state";
 
 /** A table with more rows than this is a window onto its rows, all of one height. */
@@ -22,9 +23,9 @@ interface TableProps {
   readonly extra?: { readonly title: string; cell(name: string): string };
 }
 
-/** A table of entries in the order of their names. It follows each frame. */
+/** A table of entries in the order of their names. It follows the entries. */
 export const EntryTable = ({ caption, names, selected, extra }: TableProps): JSX.Element => {
-  void state.tick.value;
+  useTurn();
   const mesh = state.shown.value;
   const body = useRef<HTMLTableSectionElement>(null);
   const long = names.length > mostPlain;

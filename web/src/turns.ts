@@ -1,0 +1,70 @@
+// Decides when the texts of the page follow the entries: at once while little changes, and one after the
+// other in a storm, so that no animation frame has to make all of them.
+
+/** One part of the page that makes its texts again when it is told. */
+interface Turn {
+  readonly tell: () => void;
+  /** The shortest time between two turns, in ms. */
+  readonly period: number;
+  /** Something has changed since its last turn, which was at `at`. */
+  due: boolean;
+  at: number;
+}
+
+/** The shortest time between two turns of one part in a storm, in ms. Nobody can read faster. */
+const stormPeriod = 250;
+
+export class Turns {
+  private readonly all = new Set<Turn>();
+  private storm = false;
+  private planned = false;
+
+  /** Adds a part, which is told as soon as it may. The result removes it. */
+  add(tell: () => void, period: number): () => void {
+    const turn: Turn = { tell, period, due: true, at: -Infinity };
+    this.all.add(turn);
+    this.plan();
+    return () => this.all.delete(turn);
+  }
+
+  /** Says that something has changed. It must be called in an animation frame. */
+  changed(storm: boolean): void {
+    this.storm = storm;
+    for (const t of this.all) t.due = true;
+    if (!storm) for (const t of this.all) if (this.ready(t) <= performance.now()) this.give(t);
+    this.plan();
+  }
+
+  private ready(t: Turn): number {
+    return t.at + Math.max(t.period, this.storm ? stormPeriod : 0);
+  }
+
+  private give(t: Turn): void {
+    t.due = false;
+    t.at = performance.now();
+    t.tell();
+  }
+
+  /** Plans the next turn: it has an animation frame of its own. */
+  private plan(): void {
+    const next = this.next();
+    if (this.planned || !next) return;
+    this.planned = true;
+    const go = (): void => {
+      this.planned = false;
+      const due = this.next();
+      if (due && this.ready(due) <= performance.now()) this.give(due);
+      this.plan();
+    };
+    const wait = this.ready(next) - performance.now();
+    if (wait > 0) setTimeout(() => requestAnimationFrame(go), wait);
+    else requestAnimationFrame(go);
+  }
+
+  /** The part that may have its turn first. */
+  private next(): Turn | undefined {
+    let next: Turn | undefined;
+    for (const t of this.all) if (t.due && (!next || this.ready(t) < this.ready(next))) next = t;
+    return next;
+  }
+}
