@@ -20,7 +20,7 @@ const (
 	// message in proto JSON. A comma comes before each element. The first comma is not sent.
 	//
 	// JSON is several times larger than Protobuf. So only current entries, removals in the log and
-	// the last batch keep these bytes.
+	// the newest batches keep these bytes.
 	JSON
 	numFormats
 )
@@ -61,6 +61,13 @@ type slots [numEncodings]atomic.Pointer[[]byte]
 func (s *slots) dropJSON() {
 	for audience := range numAudiences {
 		s[Encoding{Format: JSON, Audience: audience}.slot()].Store(nil)
+	}
+}
+
+// drop removes the bytes in all formats.
+func (s *slots) drop() {
+	for i := range s {
+		s[i].Store(nil)
 	}
 }
 
@@ -125,17 +132,16 @@ type Batch struct {
 
 	all    iter.Seq[*Entry] // iterator over Entries, made once, because every reader that receives the whole batch uses it
 	shards shardSet         // shards (groups of services) to which the changes of the batch belong
-	size   int              // upper bound for the memory of all entries, in bytes; see sizeOf
 	slots  slots
 	fewer  slots       // the same for Encodings with NoServiceZones
-	old    atomic.Bool // true if a later batch was published
+	old    atomic.Bool // true if b may keep no bytes, because it is not one of the newest batches
 }
 
-// retire says that a later batch was published.
+// retire says that b is no longer one of the newest batches.
 func (b *Batch) retire() {
 	b.old.Store(true)
-	b.slots.dropJSON()
-	b.fewer.dropJSON()
+	b.slots.drop()
+	b.fewer.drop()
 }
 
 // Encoded returns the bytes that the function encode returns for b. It stores the bytes for
@@ -146,8 +152,8 @@ func (b *Batch) Encoded(encoding Encoding, encode func(*Batch) []byte) []byte {
 		slots = &b.fewer
 	}
 	bytes := slots.get(encoding, func() []byte { return encode(b) })
-	if encoding.Format == JSON && b.old.Load() {
-		slots.dropJSON() // retire may have dropped the bytes before get has stored them
+	if b.old.Load() {
+		slots.drop() // retire may have dropped the bytes before get has stored them
 	}
 	return bytes
 }
@@ -162,12 +168,23 @@ func seal(changes []health.Change) *Batch {
 	return b
 }
 
+// weight returns an upper bound for the memory that would be free without b, in bytes. Current entries
+// do not count, because the tree of the feed has them too.
+func (b *Batch) weight() int {
+	n := batchBytes
+	for _, e := range b.Entries {
+		if e.Removed || e.until.Load() != 0 {
+			n += sizeOf(&e.State, e.Removed)
+		}
+	}
+	return n
+}
+
 // complete removes each entry that a later entry of the same batch has replaced. It sets the
 // fields that depend on the remaining entries. The batch must not be published yet.
 func (b *Batch) complete() {
 	b.Entries = slices.DeleteFunc(b.Entries, func(e *Entry) bool { return e.until.Load() != 0 })
 	for _, e := range b.Entries {
-		b.size += sizeOf(&e.State, e.Removed)
 		b.shards.add(shardOf(e.ID.Service))
 	}
 	b.all = slices.Values(b.Entries)

@@ -12,7 +12,8 @@ import (
 // call of Feed.Beat, usually once a second.
 const MaxPeriod = 60
 
-// DefaultMaxBytes is the size in bytes to which a feed limits its log of changes by default.
+// DefaultMaxBytes is the size in bytes to which a feed limits its log of changes by default. Current
+// entries do not count, because the feed holds them anyway.
 const DefaultMaxBytes = 8 << 20
 
 // Feed holds the current entries and a log of the last changes.
@@ -27,6 +28,7 @@ type Feed struct {
 	next       *tree                // current entries, including those of the batch that is being published
 	removed    map[health.ID]*Entry // removed[id] is the entry in the log that has removed the name id; absent if the name has a newer entry
 	dropped    []*Batch             // batches that the log must drop to make room for the batch that is being published
+	logSize    int                  // size of the log after this batch, in bytes
 
 	// mu guards the fields below. No code that holds mu may do work that grows with the number
 	// of entries or readers.
@@ -40,7 +42,8 @@ type Feed struct {
 }
 
 // New returns an empty feed with a new random Key. epoch is stored in each cursor and must
-// differ between two feeds. The log keeps about maxBytes bytes; 0 means DefaultMaxBytes.
+// differ between two feeds. Beside the current entries, the log keeps about maxBytes bytes; 0 means
+// DefaultMaxBytes.
 func New(epoch uint64, maxBytes int) *Feed {
 	if maxBytes == 0 {
 		maxBytes = DefaultMaxBytes
@@ -107,13 +110,19 @@ func (f *Feed) publish(b *Batch) {
 // apply adds the batch b to the tree f.next, and returns a Cut (an immutable view) of the new
 // tree. Readers do not see the changes until show is called.
 func (f *Feed) apply(b *Batch) Cut {
+	replaced := 0
 	for _, e := range b.Entries {
-		if old := f.setCurrent(e, b.Revision); e.changesRegistration(old) {
+		old := f.setCurrent(e, b.Revision)
+		if e.changesRegistration(old) {
 			b.shards.add(registrations)
+		}
+		// An entry of b itself is not in the log. Only the publisher changes now and log, so it needs no lock.
+		if old != nil && old.Revision > f.log.cutAll && old.Revision <= f.now.revision {
+			replaced += sizeOf(&old.State, false)
 		}
 	}
 	b.complete()
-	f.dropped = f.log.excess(b, f.maxBytes)
+	f.dropped, f.logSize = f.log.excess(b, replaced, f.maxBytes)
 	for _, old := range f.dropped {
 		f.forgetRemovals(old)
 	}
@@ -126,7 +135,7 @@ func (f *Feed) show(b *Batch, newCut Cut) (woken []chan struct{}) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.now = newCut
-	f.log.push(b, len(f.dropped))
+	f.log.push(b, len(f.dropped), f.logSize)
 	for s := range b.shards.all {
 		woken = f.shards[s].wake(woken)
 	}

@@ -222,8 +222,8 @@ func TestNextEnds(t *testing.T) {
 	}
 }
 
-// perBatch is the size of a batch of one small entry.
-var perBatch = sizeOf(&health.State{ID: health.ID{Service: "a", Instance: "1"}}, false)
+// perBatch is the size of a batch of one small entry that a later batch has replaced.
+var perBatch = batchBytes + sizeOf(&health.State{ID: health.ID{Service: "a", Instance: "1"}}, false)
 
 func TestLogIsBounded(t *testing.T) {
 	const kept = 5
@@ -231,14 +231,33 @@ func TestLogIsBounded(t *testing.T) {
 	for range 20 {
 		p.publish("a/1")
 	}
-	if n, size := len(p.feed.log.batches), p.feed.log.size; n != kept || size > kept*perBatch {
+	// The last batch has the current entry, which does not count.
+	if n, size := len(p.feed.log.batches), p.feed.log.size; n != kept || size != (kept-1)*perBatch+batchBytes {
 		t.Errorf("%d batches of %d bytes", n, size)
 	}
-	// A batch that is larger than the log is not kept, but its entries are in a snapshot.
+	// Many changes at once are no gap, because the feed holds their entries anyway.
 	r := p.feed.NewReader(Interest{})
 	next(t, r)
-	p.publish("a/1", "b/1", "c/1", "d/1", "e/1", "f/1")
-	if s := next(t, r); !s.Gap || count(s.Entries) != 6 || len(p.feed.log.batches) != 0 {
+	names := []string{"a/1"}
+	for i := range 10 * kept {
+		names = append(names, fmt.Sprint("b/", i))
+	}
+	p.publish(names...)
+	p.publish("a/1")
+	if s := next(t, r); s.Gap || count(s.Entries) != len(names) {
+		t.Errorf("gap %v of %d entries, %d batches", s.Gap, count(s.Entries), len(p.feed.log.batches))
+	}
+	// The log drops a batch when later ones have replaced its entries.
+	p.publish(names...)
+	if n, size := len(p.feed.log.batches), p.feed.log.size; n != 2 || size != perBatch+batchBytes {
+		t.Errorf("%d batches of %d bytes", n, size)
+	}
+	// A batch of removals that is larger than the log is not kept.
+	for i := range names {
+		names[i] += "-"
+	}
+	p.publish(names...)
+	if s := next(t, r); !s.Gap || count(s.Entries) != 0 || len(p.feed.log.batches) != 0 || p.feed.log.size != 0 {
 		t.Errorf("gap %v of %d entries, %d batches", s.Gap, count(s.Entries), len(p.feed.log.batches))
 	}
 	long := health.State{Reason: strings.Repeat("x", 1000), Checks: make([]health.CheckState, 10)}

@@ -11,32 +11,36 @@ import (
 // the log, while it holds Feed.mu.
 type changeLog struct {
 	batches []*Batch
-	size    int               // total size of batches in bytes
+	size    int               // sum of Batch.weight of all batches, in bytes
 	cutAll  uint64            // revision of the last dropped batch; 0 if none was dropped
 	cut     [numShards]uint64 // cut[i] is the revision of the last dropped batch with changes in shard i (a group of services), or 0
 }
 
-// excess returns the oldest batches that the log must drop so that b fits into the log. If b
-// alone is larger than maxBytes (the largest size of the log), the result is all batches and b.
-func (l *changeLog) excess(b *Batch, maxBytes int) []*Batch {
-	size, n := l.size+b.size, 0
+// excess returns the oldest batches that the log must drop so that b fits into the log, and the size of
+// the log afterwards. replaced is the size of the entries in the log that b replaces. If b alone is larger
+// than maxBytes (the largest size of the log), the result is all batches and b.
+func (l *changeLog) excess(b *Batch, replaced, maxBytes int) (drop []*Batch, size int) {
+	size, n := l.size+replaced+b.weight(), 0
 	for ; size > maxBytes && n < len(l.batches); n++ {
-		size -= l.batches[n].size
+		size -= l.batches[n].weight()
 	}
 	if size > maxBytes {
-		return append(slices.Clone(l.batches), b)
+		return append(slices.Clone(l.batches), b), 0
 	}
-	return l.batches[:n]
+	return l.batches[:n], size
 }
 
+// encodedBatches is the number of the newest batches that keep encoded bytes. A reader that is further
+// behind receives several batches in one step, and does not use the bytes of a batch.
+const encodedBatches = 2
+
 // push appends b to the log and then drops the oldest batches. dropped is the number of
-// batches to drop.
-func (l *changeLog) push(b *Batch, dropped int) {
-	if n := len(l.batches); n > 0 {
-		l.batches[n-1].retire()
+// batches to drop, and size is the size of the log afterwards.
+func (l *changeLog) push(b *Batch, dropped, size int) {
+	if n := len(l.batches); n >= encodedBatches {
+		l.batches[n-encodedBatches].retire()
 	}
-	l.batches = append(l.batches, b)
-	l.size += b.size
+	l.batches, l.size = append(l.batches, b), size
 	for i, old := range l.batches[:dropped] {
 		l.drop(old)
 		l.batches[i] = nil
@@ -45,7 +49,7 @@ func (l *changeLog) push(b *Batch, dropped int) {
 }
 
 func (l *changeLog) drop(b *Batch) {
-	l.size -= b.size
+	b.retire()
 	l.cutAll = b.Revision
 	for s := range b.shards.all {
 		l.cut[s] = b.Revision

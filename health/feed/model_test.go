@@ -128,7 +128,11 @@ func TestModel(t *testing.T) {
 				t.Fatalf("seed %d, reader %d: %v", seed, i, err)
 			}
 		}
-		if p.feed.log.size > p.feed.maxBytes || p.feed.Len() != len(p.now) {
+		weight := 0
+		for _, b := range p.feed.log.batches {
+			weight += b.weight()
+		}
+		if p.feed.log.size > p.feed.maxBytes || p.feed.log.size != weight || p.feed.Len() != len(p.now) {
 			t.Fatalf("seed %d: log of %d, %d entries, want %d", seed, p.feed.log.size, p.feed.Len(), len(p.now))
 		}
 	}

@@ -17,13 +17,13 @@ const (
 	nameBytes      = 32
 	dependencyWire = 12
 	countsBytes    = 256
+	batchBytes     = 512
 )
 
 const (
 	// protobufCopies is the largest number of copies of an entry in the format Protobuf that may be
-	// stored. For each audience there is one copy in the entry, and there are two copies in the batch of
-	// the entry, see Encoding.NoServiceZones.
-	protobufCopies = 3 * int(numAudiences)
+	// stored: one for each audience.
+	protobufCopies = int(numAudiences)
 	// removalCopies bounds the copies of a removal in the format JSON, which is at most eight times
 	// as large as Protobuf. For each audience there is one copy.
 	removalCopies = 8 * int(numAudiences)
