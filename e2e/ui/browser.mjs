@@ -10,6 +10,21 @@ export const requestsOf = (page) => {
 /** Waits until the page has news from the coordinator and shows entries. */
 export const live = (page) => page.waitForFunction(() => document.documentElement.dataset.connection === "live" && document.querySelector("tr[data-name], .empty") !== null, undefined, { timeout: 30_000, polling: 100 });
 
+/** Waits until the page has not changed for half a second. */
+export const rest = (page) => page.evaluate(() => new Promise((resolve) => {
+  let timer;
+  const watching = new MutationObserver(() => wait());
+  const wait = () => {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      watching.disconnect();
+      resolve();
+    }, 500);
+  };
+  watching.observe(document.querySelector("main"), { subtree: true, childList: true, attributes: true });
+  wait();
+}));
+
 /** The times between animation frames for some seconds, in ms. */
 export const frames = (page, seconds) => page.evaluate((ms) => new Promise((resolve) => {
   const at = [];

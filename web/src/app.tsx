@@ -5,18 +5,20 @@ import { useEffect, useRef } from "preact/hooks";
 import { meshName } from "./entry";
 import { copy } from "./clipboard";
 import { CommandLine } from "./commandline";
-import { bindings, letterKeys, listenToKeys, setLetterKeys, useKeys } from "./keys";
+import { listenToKeys, useKeys } from "./keys";
+import { later } from "./later";
 import { announcements } from "./announce";
-import { Key } from "./parts";
 import { parseRoute, type View } from "./route";
 import { parseSelector } from "./selector";
 import { Banners, Loading, Missing } from "./states";
 import { hrefOf, now, state } from "./state";
 import { nextTheme, showTheme, theme } from "./theme";
-import { startTravel, step } from "./travel";
-import { canShowPast, needsPast, PastMissing } from "./travelnote";
+import { canShowPast, needsPast, startTravel, step } from "./travel";
 import { views } from "./views";
 import { age, inTrouble, look, number } from "./words";
+
+const Help = later((m) => m.Help);
+const PastMissing = later((m) => m.PastMissing);
 
 const App = (): JSX.Element => {
   const help = useSignal(false);
@@ -67,10 +69,7 @@ const CurrentView = (): JSX.Element => {
 };
 
 /** There is something to show. An empty mesh counts once the coordinator has said that it is empty. */
-const known = computed(() => {
-  void state.pulse.value;
-  return state.shown.value.entries.size > 0 || state.connection.value.state === "live" || state.connection.value.state === "old-build";
-});
+const known = computed(() => !state.empty.value || state.connection.value.state === "live" || state.connection.value.state === "old-build");
 
 const pages: readonly [string, View][] = [
   ["Now", { page: "now" }], ["History", { page: "history" }], ["Maintenance", { page: "maintenance" }], ["Coordinator", { page: "coordinator" }],
@@ -118,23 +117,6 @@ const Toast = (): JSX.Element | null => {
     return () => clearTimeout(timer);
   }, [n?.id]);
   return n && gone.value !== n.id ? <div class="toast" role="status">{n.text}</div> : null;
-};
-
-const Help = ({ close }: { close: () => void }): JSX.Element => {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => dialog.current?.showModal(), []);
-  const shown = new Map(bindings.value.map((b) => [b.key, b]));
-  return (
-    <dialog ref={dialog} onClose={close} aria-labelledby="keys-title">
-      <h2 id="keys-title">Keys</h2>
-      <table>
-        <thead><tr><th scope="col">key</th><th scope="col">what it does</th></tr></thead>
-        <tbody>{[...shown.values()].map((b) => <tr key={b.key}><th scope="row"><Key>{b.key === " " ? "Space" : b.key}</Key></th><td>{b.does}</td></tr>)}</tbody>
-      </table>
-      <p><label><input type="checkbox" checked={letterKeys.value} onChange={(e) => setLetterKeys(e.currentTarget.checked)} /> keys with one letter</label></p>
-      <form method="dialog"><button type="submit">close</button></form>
-    </dialog>
-  );
 };
 
 /** Leaves the filter, then drops the selection, then the filter, and then the view. */

@@ -1,6 +1,5 @@
 // How a cell of the field looks, as a number that the page gives to the painter.
-import type { Entry } from "./entry";
-import { statuses } from "./words";
+import { type Entry, statuses } from "./entry";
 
 /** The number of looks that differ in status. */
 export const kinds = statuses.length;

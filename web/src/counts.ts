@@ -1,8 +1,7 @@
 // Numbers of instances by status, as the coordinator counts them.
-import { type Entry, Status } from "./entry";
+import { type Entry, Status, statuses } from "./entry";
 import type { CountsJson } from "./gen/meshhealth/v1/health_pb";
 import type { Mesh } from "./mesh";
-import { statuses } from "./words";
 
 /** The number with one status. For the mesh and its zones these are services, for a service instances. */
 export const countOf = (c: CountsJson | undefined, s: Status): number => {

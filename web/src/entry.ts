@@ -14,6 +14,11 @@ export const enum Status {
   Maintenance = 7,
 }
 
+/** All statuses that an entry can have, the worst first. */
+export const statuses: readonly Status[] = [
+  Status.NotServing, Status.Unknown, Status.Starting, Status.Draining, Status.Maintenance, Status.Degraded, Status.Serving,
+];
+
 const statusNumbers: Record<StatusJson, Status> = {
   STATUS_UNKNOWN: Status.Unknown,
   STATUS_SERVING: Status.Serving,
@@ -78,7 +83,7 @@ const kindOf = (service: string, instance: string): Kind => {
   return instance.startsWith("@") ? "service-zone" : "instance";
 };
 
-const causes = new Map<string | undefined, string>([[undefined, ""], ["CAUSE_UNKNOWN", ""]]);
+const causes = /* @__PURE__ */ new Map<string | undefined, string>([[undefined, ""], ["CAUSE_UNKNOWN", ""]]);
 
 /** The cause without its prefix and in lower case, or empty. */
 export const causeOf = (c: CauseJson | undefined): string => {
@@ -98,10 +103,10 @@ const timeReader = (): ((t: string | undefined) => number) => {
     return time;
   };
 };
-const sinceOf = timeReader();
-const firstFailureOf = timeReader();
-const nextAtOf = timeReader();
-const atOf = timeReader();
+const sinceOf = /* @__PURE__ */ timeReader();
+const firstFailureOf = /* @__PURE__ */ timeReader();
+const nextAtOf = /* @__PURE__ */ timeReader();
+const atOf = /* @__PURE__ */ timeReader();
 const none: never[] = [];
 const noLabels: Readonly<Record<string, string>> = {};
 

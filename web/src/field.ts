@@ -1,10 +1,10 @@
 // The field: one cell for each instance. It knows the places and the looks of the cells, and a painter in
 // a worker paints them.
 import { lookOf } from "./cell";
-import type { Entry } from "./entry";
+import { type Entry, statuses } from "./entry";
 import { cellAt, type Layout, labelOf, nameAt } from "./groups";
 import type { Changes, Colours, Label, Order, Scene } from "./painter";
-import { look, statuses, visible } from "./words";
+import { look, visible } from "./words";
 
 /** The browser can paint in a worker. */
 export const hasField = "transferControlToOffscreen" in (globalThis.HTMLCanvasElement?.prototype ?? {});

@@ -27,6 +27,8 @@ export class FieldKeeper {
   private content: FieldContent | undefined;
   private groups: readonly Group[] = [];
   private structure = -1;
+  /** The width of the box for which the cells were placed, in CSS pixels. */
+  private width = 0;
   /** The earliest time of the next layout of this kind. */
   private nextLayout = 0;
   private ordered = 0;
@@ -39,7 +41,10 @@ export class FieldKeeper {
   constructor(private readonly box: HTMLElement, canvas: HTMLCanvasElement) {
     this.field = new Field(canvas, (cells) => this.painted(cells));
     this.stopFrames = state.onFrame((changed) => this.frame(changed));
-    this.resized = new ResizeObserver(() => this.layout(this.order()));
+    this.resized = new ResizeObserver(() => {
+      // The height of the box follows from the layout.
+      if (this.box.clientWidth !== this.width) this.layout(this.order());
+    });
     this.resized.observe(box);
   }
 
@@ -114,6 +119,7 @@ export class FieldKeeper {
     this.layoutTimer = undefined;
     const width = this.box.clientWidth;
     if (!this.content || width === 0) return;
+    this.width = width;
     const began = performance.now();
     const mesh = state.shown.peek();
     this.structure = mesh.structure;
@@ -134,4 +140,5 @@ export class FieldKeeper {
 
 let marked = false;
 
-const isReading = (): boolean => state.connection.peek().state === "reading";
+/** The tab is told of a state after it has applied what came before, so the first entries come while it is connecting. */
+const isReading = (): boolean => ["connecting", "reading"].includes(state.connection.peek().state);

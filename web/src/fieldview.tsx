@@ -1,4 +1,5 @@
 // The field with its heading, its groupings, and the line about the cell under the pointer.
+import { statuses } from "./entry";
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect, useRef } from "preact/hooks";
@@ -9,7 +10,7 @@ import { Age, Glyph, Name, Outside, StatusWord, viewOfName } from "./parts";
 import { useTurn } from "./slowly";
 import { state } from "./state";
 import { theme } from "./theme";
-import { look, statuses, whyOf } from "./words";
+import { look, whyOf } from "./words";
 
 /** All instances that match, as cells. The table below it has the same entries in words. */
 export const FieldView = ({ matches, filtered }: Pick<FieldContent, "matches" | "filtered">): JSX.Element => {

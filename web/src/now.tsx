@@ -4,11 +4,11 @@ import type { JSX } from "preact";
 import { useMemo } from "preact/hooks";
 import { commonOf, type Shared } from "./common";
 import { countOf, sizeOf, upOf } from "./counts";
-import { type Entry, meshName, Status } from "./entry";
-import { ExplanationPanel } from "./explanation";
+import { type Entry, meshName, Status, statuses } from "./entry";
 import { hasField } from "./field";
 import { FieldView } from "./fieldview";
 import { useKeys } from "./keys";
+import { later } from "./later";
 import type { Mesh } from "./mesh";
 import { Age, Glyph, Name, Outside, StatusWord, viewOfName } from "./parts";
 import { isWell, othersOf, type Root, rootsOf, whyIn, worstOf } from "./rank";
@@ -17,8 +17,10 @@ import { useSlowly, useTurn } from "./slowly";
 import { hrefWith, pulseEvery, state } from "./state";
 import { NoMatch, NoServices } from "./states";
 import { EntryTable } from "./table";
-import { clockTime, look, number, plural, statuses } from "./words";
+import { clockTime, look, number, plural } from "./words";
 import type { Work } from "./work";
+
+const ExplanationPanel = later((m) => m.ExplanationPanel);
 
 /** With more instances than this, the page has the field. */
 const fewInstances = 30;

@@ -1,8 +1,7 @@
 // Paints the field in a worker of its own, so that the page has its time for people. Cells are copied as
 // pixels into an image of the canvas: where no graphics processor helps, that is ten times faster than drawImage.
-import { Status } from "./entry";
+import { Status, statuses } from "./entry";
 import { kinds, lookOf, looks } from "./cell";
-import { statuses } from "./words";
 
 /** The colours of the page as CSS has them. */
 export interface Colours {

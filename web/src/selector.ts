@@ -1,8 +1,8 @@
 // The filter: conditions with commas between them, which must all match. The command line has the same
 // grammar (internal/selector), and testdata/selectors.json has cases for both.
 import type { CauseJson } from "./gen/meshhealth/v1/status_pb";
-import { type Entry, meshName, Status } from "./entry";
-import { look, statuses } from "./words";
+import { type Entry, meshName, Status, statuses } from "./entry";
+import { look } from "./words";
 
 /** A filter that was read. If `error` is not empty, `matches` is true for everything. */
 export interface Selector {

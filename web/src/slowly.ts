@@ -7,7 +7,8 @@ import { inSlices, whole, type Work } from "./work";
 /** Makes a component again when the entries have changed, at most once in `period` ms. */
 export const useTurn = (period = 0): void => {
   const turn = useSignal(0);
-  useEffect(() => state.onTurn(() => void turn.value++, period), []);
+  const seen = state.changes();
+  useEffect(() => state.onTurn(() => void turn.value++, period, seen), []);
   void turn.value;
 };
 
@@ -25,6 +26,7 @@ export const useSlowly = <T>(period: number, keys: readonly unknown[], held: () 
   const stop = useRef<() => void>(undefined);
   const again = useSignal(0);
   void again.value;
+  const seen = state.changes();
   if (last.current?.keys.some((k, i) => k !== keys[i]) ?? true) {
     stop.current?.();
     stop.current = undefined;
@@ -45,7 +47,7 @@ export const useSlowly = <T>(period: number, keys: readonly unknown[], held: () 
       last.current = { value, keys: last.current!.keys };
       again.value++;
     };
-    const end = state.onTurn(begin, period);
+    const end = state.onTurn(begin, period, seen);
     return () => {
       end();
       clearTimeout(retry);

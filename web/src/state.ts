@@ -38,6 +38,8 @@ export interface State {
   readonly mesh: Mesh;
   /** The mesh that views show: live, paused, or as of route.at. Its entries change without a change of this signal: see onTurn. */
   readonly shown: ReadonlySignal<Mesh>;
+  /** `shown` has no entries. */
+  readonly empty: ReadonlySignal<boolean>;
   /** The status of the mesh in `shown`, which is told even in a storm. Undefined if the caller may not read it. */
   readonly meshStatus: ReadonlySignal<Status | undefined>;
   /** Changes at most four times a second, when `shown` has changed. It is for what takes long to compute. */
@@ -62,8 +64,13 @@ export interface State {
   /** Sets the mesh that `?at` shows. Undefined shows the live mesh. */
   setPast(m: Mesh | undefined): void;
   onFrame(listener: FrameListener): () => void;
-  /** Calls `tell` after `shown` has changed, at most once in `period` ms, and less often in a storm. The result ends it. */
-  onTurn(tell: () => void, period: number): () => void;
+  /** Grows with each change of `shown`. */
+  changes(): number;
+  /**
+   * Calls `tell` after `shown` has changed, at most once in `period` ms, and less often in a storm. `seen` is
+   * the result of `changes` that the listener knows. The result ends it.
+   */
+  onTurn(tell: () => void, period: number, seen?: number): () => void;
   pause(on: boolean): void;
   say(text: string): void;
   setToken(token: string): void;
@@ -91,6 +98,7 @@ class PageState implements State {
   private readonly past = signal<Mesh | undefined>(undefined);
   private readonly frozen = signal<Mesh | undefined>(undefined);
   readonly shown = computed(() => this.past.value ?? this.frozen.value ?? this.mesh);
+  readonly empty = signal(true);
   readonly meshStatus = signal<Status | undefined>(undefined);
   readonly pulse = signal(0);
   readonly route = signal<Route>(emptyRoute);
@@ -173,8 +181,12 @@ class PageState implements State {
     return () => this.listeners.delete(listener);
   }
 
-  onTurn(tell: () => void, period: number): () => void {
-    return this.turns.add(tell, period);
+  changes(): number {
+    return this.turns.count;
+  }
+
+  onTurn(tell: () => void, period: number, seen?: number): () => void {
+    return this.turns.add(tell, period, seen);
   }
 
   pause(on: boolean): void {
@@ -228,8 +240,8 @@ class PageState implements State {
     const before = this.connection.peek();
     const at = now();
     this.lastMessage = at - news.quiet;
-    if (this.changed.size > 0) this.schedule(); // what a snapshot has brought before it broke off
     const state = before.state === "old-build" && news.state === "live" ? "old-build" : news.state;
+    if (state !== before.state) this.schedule(); // A snapshot is complete, or has broken off.
     this.connection.value = {
       ...before, state, lastNews: this.lastMessage, retryAt: news.retryIn === 0 ? 0 : at + news.retryIn, error: news.error, needsToken: news.needsToken,
     };
@@ -268,11 +280,13 @@ class PageState implements State {
 
   private frame(): void {
     this.frameDue = false;
-    this.lastFrame = performance.now();
+    if (this.mesh.entries.size > 0) this.lastFrame = performance.now();
     const changed = this.allChanged ? undefined : this.changed;
     batch(() => {
       for (const l of this.listeners) l(changed);
-      this.meshStatus.value = this.shown.peek().entries.get(meshName)?.status;
+      const { entries } = this.shown.peek();
+      this.empty.value = entries.size === 0;
+      this.meshStatus.value = entries.get(meshName)?.status;
       this.turns.changed(changed !== undefined && changed.size > mostRead);
     });
     this.changed.clear();

@@ -1,10 +1,12 @@
 // The pictures for everything that is not the normal case. Each case has its own.
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
+import { later } from "./later";
 import { Key, Outside } from "./parts";
 import { now, state } from "./state";
-import { TravelBanner } from "./travelnote";
 import { age, dateTime, number, plural } from "./words";
+
+const TravelBanner = later((m) => m.TravelBanner);
 
 /** The lines above a view that say how far the view can be trusted. */
 export const Banners = (): JSX.Element => (

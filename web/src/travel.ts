@@ -57,3 +57,15 @@ export const startTravel = (): void => {
 
 /** Goes to the previous or the next moment with a record about what the view shows. */
 export const step = (direction: -1 | 1): Promise<void> => past(state.route.peek().at).then((m) => m.step(direction));
+
+/** Reports whether the view shows the mesh of an earlier moment. Views about the coordinator and its records do not. */
+export const needsPast = (): boolean => {
+  const { at, view } = state.route.value;
+  return at > 0 && (view.page === "now" || view.page === "service" || view.page === "instance" || view.page === "root");
+};
+
+/** Reports whether the mesh of the moment can be shown. */
+export const canShowPast = (): boolean => {
+  const t = travel.value;
+  return t !== undefined && t.at === state.route.value.at && !t.loading && t.known && t.error === "";
+};

@@ -29,18 +29,6 @@ export const TravelBanner = (): JSX.Element | null => {
   );
 };
 
-/** Reports whether the view shows the mesh of an earlier moment. Views about the coordinator and its records do not. */
-export const needsPast = (): boolean => {
-  const { at, view } = state.route.value;
-  return at > 0 && (view.page === "now" || view.page === "service" || view.page === "instance" || view.page === "root");
-};
-
-/** Reports whether the mesh of the moment can be shown. */
-export const canShowPast = (): boolean => {
-  const t = travel.value;
-  return t !== undefined && t.at === state.route.value.at && !t.loading && t.known && t.error === "";
-};
-
 /** Takes the place of a view whose moment is being read, or is not known. */
 export const PastMissing = (): JSX.Element => {
   const t = travel.value;

@@ -15,13 +15,15 @@ interface Turn {
 const stormPeriod = 250;
 
 export class Turns {
+  /** Grows with each change. */
+  count = 0;
   private readonly all = new Set<Turn>();
   private storm = false;
   private planned = false;
 
-  /** Adds a part, which is told as soon as it may. The result removes it. */
-  add(tell: () => void, period: number): () => void {
-    const turn: Turn = { tell, period, due: true, at: -Infinity };
+  /** Adds a part that has made its texts when `count` was `seen`. The result removes it. */
+  add(tell: () => void, period: number, seen = this.count): () => void {
+    const turn: Turn = { tell, period, due: seen !== this.count, at: -Infinity };
     this.all.add(turn);
     this.plan();
     return () => this.all.delete(turn);
@@ -30,6 +32,7 @@ export class Turns {
   /** Says that something has changed. It must be called in an animation frame. */
   changed(storm: boolean): void {
     this.storm = storm;
+    this.count++;
     for (const t of this.all) t.due = true;
     if (!storm) for (const t of this.all) if (this.ready(t) <= performance.now()) this.give(t);
     this.plan();

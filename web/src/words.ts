@@ -21,11 +21,6 @@ export const look: Record<Status, Look> = {
   [Status.Serving]: { glyph: "●", word: "SERVING", className: "serving", rank: 1 },
 };
 
-/** All statuses that an entry can have, the worst first. */
-export const statuses: readonly Status[] = [
-  Status.NotServing, Status.Unknown, Status.Starting, Status.Draining, Status.Maintenance, Status.Degraded, Status.Serving,
-];
-
 /** The statuses that need an explanation. */
 export const inTrouble = (s: Status): boolean => s === Status.Degraded || s === Status.NotServing || s === Status.Unknown;
 
@@ -56,7 +51,7 @@ export const dateTime = (ms: number): string => {
   return `${t.getFullYear()}-${two(t.getMonth() + 1)}-${two(t.getDate())} ${clockTime(ms)}`;
 };
 
-const grouped = new Intl.NumberFormat("en");
+const grouped = /* @__PURE__ */ new Intl.NumberFormat("en");
 /** A number with separators, such as `10,000`. */
 export const number = (n: number): string => grouped.format(n);
 

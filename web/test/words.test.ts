@@ -1,7 +1,8 @@
+import { statuses } from "../src/entry";
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { readdirSync, readFileSync } from "node:fs";
-import { age, clockTime, look, plural, statuses, visible } from "../src/words";
+import { age, clockTime, look, plural, visible } from "../src/words";
 
 test("an age has at most two units", () => {
   const ages: [number, string][] = [[0, "0s"], [999, "0s"], [1000, "1s"], [59_999, "59s"], [60_000, "1m"], [134_000, "2m14s"], [3_600_000, "1h"], [3_660_000, "1h1m"], [3_601_000, "1h"], [6 * 86_400_000 + 4 * 3_600_000 + 1, "6d4h"]];
