@@ -14,12 +14,28 @@ interface Turn {
 /** The shortest time between two turns of one part in a storm, in ms. Nobody can read faster. */
 const stormPeriod = 250;
 
+/** The time and the animation frames, which tests replace. */
+export interface Clock {
+  now(): number;
+  wait(ms: number, then: () => void): void;
+  frame(then: () => void): void;
+}
+
+const realClock: Clock = {
+  now: () => performance.now(),
+  wait: (ms, then) => void setTimeout(then, ms),
+  frame: (then) => void requestAnimationFrame(then),
+};
+
+/** The turns of all parts of the page. */
 export class Turns {
   /** Grows with each change. */
   count = 0;
   private readonly all = new Set<Turn>();
   private storm = false;
   private planned = false;
+
+  constructor(private readonly clock = realClock) {}
 
   /** Adds a part that has made its texts when `count` was `seen`. The result removes it. */
   add(tell: () => void, period: number, seen = this.count): () => void {
@@ -34,7 +50,7 @@ export class Turns {
     this.storm = storm;
     this.count++;
     for (const t of this.all) t.due = true;
-    if (!storm) for (const t of this.all) if (this.ready(t) <= performance.now()) this.give(t);
+    if (!storm) for (const t of this.all) if (this.ready(t) <= this.clock.now()) this.give(t);
     this.plan();
   }
 
@@ -44,7 +60,7 @@ export class Turns {
 
   private give(t: Turn): void {
     t.due = false;
-    t.at = performance.now();
+    t.at = this.clock.now();
     t.tell();
   }
 
@@ -56,12 +72,12 @@ export class Turns {
     const go = (): void => {
       this.planned = false;
       const due = this.next();
-      if (due && this.ready(due) <= performance.now()) this.give(due);
+      if (due && this.ready(due) <= this.clock.now()) this.give(due);
       this.plan();
     };
-    const wait = this.ready(next) - performance.now();
-    if (wait > 0) setTimeout(() => requestAnimationFrame(go), wait);
-    else requestAnimationFrame(go);
+    const wait = this.ready(next) - this.clock.now();
+    if (wait > 0) this.clock.wait(wait, () => this.clock.frame(go));
+    else this.clock.frame(go);
   }
 
   /** The part that may have its turn first. */
