@@ -90,6 +90,9 @@ type Entry struct {
 	// until is the revision of the batch that replaced this entry by a newer entry of the same
 	// name. It is 0 while this entry is current.
 	until atomic.Uint64
+	// size is the memory that only the log needs for this entry, in bytes: 0 while the entry is current.
+	// Only the publisher uses it.
+	size int
 }
 
 // currentAt reports whether e was the newest entry of its name at the given revision. The
@@ -173,9 +176,7 @@ func seal(changes []health.Change) *Batch {
 func (b *Batch) weight() int {
 	n := batchBytes
 	for _, e := range b.Entries {
-		if e.Removed || e.until.Load() != 0 {
-			n += sizeOf(&e.State, e.Removed)
-		}
+		n += e.size
 	}
 	return n
 }
@@ -185,6 +186,9 @@ func (b *Batch) weight() int {
 func (b *Batch) complete() {
 	b.Entries = slices.DeleteFunc(b.Entries, func(e *Entry) bool { return e.until.Load() != 0 })
 	for _, e := range b.Entries {
+		if e.Removed {
+			e.size = sizeOf(&e.State, true)
+		}
 		b.shards.add(shardOf(e.ID.Service))
 	}
 	b.all = slices.Values(b.Entries)

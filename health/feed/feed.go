@@ -118,7 +118,8 @@ func (f *Feed) apply(b *Batch) Cut {
 		}
 		// An entry of b itself is not in the log. Only the publisher changes now and log, so it needs no lock.
 		if old != nil && old.Revision > f.log.cutAll && old.Revision <= f.now.revision {
-			replaced += sizeOf(&old.State, false)
+			old.size = sizeOf(&old.State, false)
+			replaced += old.size
 		}
 	}
 	b.complete()
