@@ -22,8 +22,10 @@ const figuresField = 9
 // them, and at most once for each beat of the feed. Without a stream that asked for figures, nothing
 // is collected.
 type figures struct {
-	mu   sync.Mutex
-	last collection
+	mu   sync.Mutex // not held while figures are collected, because that calls functions of the owner
+	last *collection
+	// collecting is closed when the collection that a stream makes now is in last; nil if none does.
+	collecting chan struct{}
 }
 
 // collection is the figures of all entries at one beat. It is immutable.
@@ -41,28 +43,64 @@ type figure struct {
 	id      health.ID
 	metrics *health.Metrics
 	changed uint64 // number of the collection that first had these metrics
-	// message is what streams in the format JSON send.
-	message *pb.Figures
-	// encoded is the field figures of a WatchResponse. Metrics are the same for all audiences, so
-	// that all other streams share these bytes.
-	encoded []byte
+	// encoded has the field figures of a WatchResponse in each format. Metrics are the same for all
+	// audiences, so that all streams share these bytes. In JSON a comma comes before the element.
+	encoded [feed.JSON + 1]func() []byte
 }
 
 // collect returns the figures of the entries in cut. All calls within one beat of the feed return the
 // same collection. metricsOf returns the metrics of an entry, or nil if it has no figures.
 func (f *figures) collect(cut feed.Cut, beat uint64, metricsOf func(*feed.Entry) *health.Metrics) *collection {
+	for {
+		last, collecting, mine := f.begin(beat)
+		switch {
+		case last != nil:
+			return last
+		case mine:
+			return f.end(collecting, func(before *collection) *collection { return before.next(cut, beat, metricsOf) })
+		}
+		<-collecting
+	}
+}
+
+// begin returns the collection of a beat, or of a later one, if there is one. Otherwise mine says whether the caller must
+// call end. If not, another caller closes collecting.
+func (f *figures) begin(beat uint64) (last *collection, collecting chan struct{}, mine bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if before := f.last; before.number == 0 || before.beat != beat {
-		f.last = before.next(cut, beat, metricsOf)
+	if f.last != nil && f.last.beat >= beat {
+		return f.last, nil, false
 	}
-	last := f.last
-	return &last
+	if mine = f.collecting == nil; mine {
+		f.collecting = make(chan struct{})
+	}
+	return nil, f.collecting, mine
+}
+
+// end makes the next collection from the one before.
+func (f *figures) end(collecting chan struct{}, next func(before *collection) *collection) *collection {
+	// If next panics, the stream of the caller ends, and another one collects.
+	defer close(collecting)
+	before := f.last // no other caller changes it now
+	if before == nil {
+		before = &collection{}
+	}
+	made := (*collection)(nil)
+	defer func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.collecting = nil
+		if made != nil {
+			f.last = made
+		}
+	}()
+	made = next(before)
+	return made
 }
 
 // next returns the next collection. It encodes only figures that have changed.
-func (before *collection) next(cut feed.Cut, beat uint64, metricsOf func(*feed.Entry) *health.Metrics) collection {
-	next := collection{number: before.number + 1, beat: beat, byID: map[health.ID]*figure{}}
+func (before *collection) next(cut feed.Cut, beat uint64, metricsOf func(*feed.Entry) *health.Metrics) *collection {
+	next := &collection{number: before.number + 1, beat: beat, byID: map[health.ID]*figure{}}
 	for e := range cut.Of() {
 		m := metricsOf(e)
 		if m == nil {
@@ -71,7 +109,9 @@ func (before *collection) next(cut feed.Cut, beat uint64, metricsOf func(*feed.E
 		f := before.byID[e.ID]
 		if f == nil || !sameMetrics(f.metrics, m) {
 			message := &pb.Figures{Service: e.ID.Service, Instance: e.ID.Instance, Metrics: wire.Metrics(m)}
-			f = &figure{id: e.ID, metrics: m, changed: next.number, message: message, encoded: encodeFigures(message)}
+			f = &figure{id: e.ID, metrics: m, changed: next.number}
+			f.encoded[feed.Protobuf] = sync.OnceValue(func() []byte { return encodeFigures(message) })
+			f.encoded[feed.JSON] = sync.OnceValue(func() []byte { return encodeJSON(message) })
 		}
 		next.byID[e.ID] = f
 		next.all = append(next.all, f)

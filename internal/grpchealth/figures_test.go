@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,47 @@ func TestFigures(t *testing.T) {
 		m.wants("without a subscriber", none, "", 0)
 		if m.asked != before {
 			t.Error("figures are collected although nobody subscribes")
+		}
+	})
+}
+
+// TestFiguresAreCollectedOnce: many streams at once cause one collection, for which no lock is held. A
+// collection that fails is made by another stream.
+func TestFiguresAreCollectedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeasured(t, Config{})
+		var f figures
+		asked, fails := 0, true
+		metricsOf := func(*feed.Entry) *health.Metrics {
+			if !f.mu.TryLock() {
+				t.Error("the lock is held while the owner is asked")
+			} else {
+				f.mu.Unlock()
+			}
+			time.Sleep(time.Second) // the others wait meanwhile
+			if asked++; fails {
+				fails = false
+				panic("the owner fails")
+			}
+			return &health.Metrics{Runs: 1}
+		}
+		var streams sync.WaitGroup
+		failed := 0
+		for range 20 {
+			streams.Go(func() {
+				defer func() {
+					if recover() != nil {
+						failed++
+					}
+				}()
+				if c := f.collect(m.feed.Cut(), 1, metricsOf); c.number != 1 || len(c.all) != m.feed.Len() {
+					t.Errorf("collection %d of %d figures", c.number, len(c.all))
+				}
+			})
+		}
+		streams.Wait()
+		if want := 1 + m.feed.Len(); asked != want || failed != 1 {
+			t.Errorf("asked %d times, want %d; %d failed", asked, want, failed)
 		}
 	})
 }

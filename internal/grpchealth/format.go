@@ -65,10 +65,18 @@ func encodeJSON(m proto.Message) []byte {
 	return bytes.Clone(b) // entries keep the bytes, so they do not keep unused capacity
 }
 
-// jsonMessage is a WatchResponse whose entries are already encoded in the format JSON.
+// The names in JSON of the repeated fields of a WatchResponse.
+const (
+	entriesName = "entries"
+	figuresName = "figures"
+)
+
+// jsonMessage is a WatchResponse in the format JSON. The elements of its only repeated field are already
+// encoded, each with a comma before it.
 type jsonMessage struct {
 	response *pb.WatchResponse
-	entries  []byte // encoded entries, each with a comma before it
+	field    string // entriesName or figuresName
+	elements []byte // empty if the message has none
 }
 
 // AppendJSON appends the message in proto JSON to b.
@@ -98,19 +106,9 @@ func (j jsonMessage) AppendJSON(b []byte) []byte {
 			b = append(b, `,"`+f.name+`":true`...)
 		}
 	}
-	if figures := m.GetFigures(); len(figures) > 0 {
-		b = append(b, `,"figures":[`...)
-		for i, f := range figures {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = compactjson.Append(b, f)
-		}
-		b = append(b, ']')
-	}
-	if len(j.entries) > 0 {
-		b = append(b, `,"entries":[`...)
-		b = append(b, j.entries[1:]...)
+	if len(j.elements) > 0 {
+		b = append(b, `,"`+j.field+`":[`...)
+		b = append(b, j.elements[1:]...)
 		b = append(b, ']')
 	}
 	return append(b, '}')

@@ -166,17 +166,28 @@ func TestJSONMessage(t *testing.T) {
 			t.Errorf("this test sets no %s", fields.Get(i).Name())
 		}
 	}
-	response := proto.CloneOf(full)
-	response.Entries = nil
-	var entries []byte
+	// A message has entries or figures, and never both.
+	var entries, elements []byte
 	for _, h := range full.GetEntries() {
 		entries = append(entries, encodeHealth(feed.JSON, h)...)
 	}
-	text, got := jsonMessage{response, entries}.AppendJSON(nil), &pb.WatchResponse{}
-	if err := protojson.Unmarshal(text, got); err != nil || !proto.Equal(got, full) {
-		t.Errorf("%s is read as %v, %v", text, got, err)
+	for _, f := range full.GetFigures() {
+		elements = append(elements, encodeJSON(f)...)
 	}
-	empty := jsonMessage{&pb.WatchResponse{At: timestamppb.Now()}, nil}.AppendJSON(nil)
+	response, got := proto.CloneOf(full), &pb.WatchResponse{}
+	response.Entries, response.Figures = nil, nil
+	withEntries, withFigures := proto.CloneOf(full), proto.CloneOf(full)
+	withEntries.Figures, withFigures.Entries = nil, nil
+	for _, message := range []struct {
+		jsonMessage
+		want *pb.WatchResponse
+	}{{jsonMessage{response, entriesName, entries}, withEntries}, {jsonMessage{response, figuresName, elements}, withFigures}} {
+		text := message.AppendJSON(nil)
+		if err := protojson.Unmarshal(text, got); err != nil || !proto.Equal(got, message.want) {
+			t.Errorf("%s is read as %v, %v", text, got, err)
+		}
+	}
+	empty := jsonMessage{&pb.WatchResponse{At: timestamppb.Now()}, figuresName, nil}.AppendJSON(nil)
 	if err := protojson.Unmarshal(empty, got); err != nil {
 		t.Errorf("%s: %v", empty, err)
 	}

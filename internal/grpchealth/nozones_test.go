@@ -111,7 +111,7 @@ func (s *stream) Send(m *pb.WatchResponse) error {
 }
 
 func (s *stream) SendMsg(m any) error {
-	s.entries = m.(jsonMessage).entries
+	s.entries = m.(jsonMessage).elements
 	return nil
 }
 

@@ -158,9 +158,15 @@ func (c *chunker) sendLast() error {
 	})
 }
 
-// sendMessage sets the other fields of m and sends it. For the format Protobuf, the encoded entries
-// are unknown fields of m. So gRPC copies the bytes and does not encode the entries again.
+// sendMessage sends a message with encoded entries, or none.
 func (s *sender) sendMessage(entries []byte, revision uint64, m *pb.WatchResponse) error {
+	return s.sendElements(entriesName, entries, revision, m)
+}
+
+// sendElements sets the other fields of m and sends it. field is the name in JSON of the repeated field
+// whose encoded elements are given. For the format Protobuf, these are unknown fields of m. So gRPC copies
+// the bytes and does not encode the elements again.
+func (s *sender) sendElements(field string, elements []byte, revision uint64, m *pb.WatchResponse) error {
 	m.Epoch, m.Revision, m.At = s.h.cfg.Feed.Epoch(), revision, timestamppb.Now()
 	if revision > 0 || !m.GetSnapshot() {
 		m.ResumeToken = wire.Token{Epoch: m.GetEpoch(), Revision: revision, Scope: s.watch.Scope}.Encode()
@@ -169,9 +175,9 @@ func (s *sender) sendMessage(entries []byte, revision uint64, m *pb.WatchRespons
 		m.Build, s.first = s.h.cfg.Build, false
 	}
 	if s.view.format == feed.JSON {
-		return s.stream.SendMsg(jsonMessage{m, entries})
+		return s.stream.SendMsg(jsonMessage{response: m, field: field, elements: elements})
 	}
-	m.ProtoReflect().SetUnknown(entries)
+	m.ProtoReflect().SetUnknown(elements)
 	return s.stream.Send(m)
 }
 
@@ -191,10 +197,10 @@ func (s *sender) sendFiguresOrBeat(step *feed.Step) error {
 func (s *sender) sendFigures(revision uint64) (sent bool, err error) {
 	cut := s.h.cfg.Feed.Cut()
 	c := s.h.figures.collect(cut, s.h.cfg.Feed.Beats(), s.h.figureOf)
-	m, encoded, size := &pb.WatchResponse{}, []byte(nil), 0
+	var encoded []byte
 	flush := func() error {
-		err := s.sendMessage(encoded, revision, m)
-		m, encoded, size, sent = &pb.WatchResponse{}, nil, 0, true
+		err := s.sendElements(figuresName, encoded, revision, &pb.WatchResponse{})
+		encoded, sent = nil, true
 		return err
 	}
 	for _, f := range c.all {
@@ -204,20 +210,16 @@ func (s *sender) sendFigures(revision uint64) (sent bool, err error) {
 		if !s.view.showsFigures(cut, f.id) {
 			continue
 		}
-		if size > 0 && size+len(f.encoded) > wire.ChunkBytes {
+		element := f.encoded[s.view.format]()
+		if len(encoded) > 0 && len(encoded)+len(element) > wire.ChunkBytes {
 			if err := flush(); err != nil {
 				return true, err
 			}
 		}
-		size += len(f.encoded)
-		if s.view.format == feed.JSON {
-			m.Figures = append(m.Figures, f.message)
-		} else {
-			encoded = joined(encoded, f.encoded)
-		}
+		encoded = joined(encoded, element)
 	}
 	s.told = c.number
-	if size == 0 {
+	if len(encoded) == 0 {
 		return sent, nil
 	}
 	return true, flush()
