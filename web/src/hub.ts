@@ -102,6 +102,7 @@ export class Hub {
       case "retry": return this.source.retry();
       case "token":
         this.client.token = r.token;
+        this.figures.restart();
         return this.source.restart();
       case "call": return void this.call(tab, r.id, r.method, r.request);
       case "cancel":
@@ -272,6 +273,11 @@ class Figures {
 
   remove(port: Port, id: number): void {
     this.drop((r) => r.tab.port === port && r.id === id);
+  }
+
+  /** Asks again as another caller. */
+  restart(): void {
+    for (const { source } of this.streams.values()) source.restart();
   }
 
   removeAll(port: Port): void {

@@ -218,6 +218,21 @@ test("the stream ends with the last tab, and readers of the same figures share o
   assert.equal(main!.aborted, true);
 });
 
+test("a token restarts each refused stream, also those with figures", async (t) => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client, 0);
+  const tab = join(hub);
+  t.after(() => tab.send({ kind: "bye" }));
+  tab.send({ kind: "figures", id: 5, names: ["a"], every: 1000 });
+  await settle();
+  for (const watch of c.of("HealthService/Watch")) watch.reply({ code: "unauthenticated", message: "token: is missing" }, 401);
+  await settle();
+  tab.send({ kind: "token", token: "secret" });
+  await settle();
+  const again = c.of("HealthService/Watch").slice(2);
+  assert.deepEqual(again.map((w) => [w.request["names"], w.headers["authorization"]]).sort(), [[undefined, "Bearer secret"], [["a"], "Bearer secret"]]);
+});
+
 test("a late tab hears the time of the coordinator as of now, not as of the last message", async (t) => {
   const c = new Coordinator();
   const hub = new Hub(c.client, 0);
