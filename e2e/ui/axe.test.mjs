@@ -95,6 +95,13 @@ test("G9: every state in all colours", async (t) => {
       await page.waitForSelector(".banner.forbidden");
       return page;
     },
+    "no cells": async () => {
+      const page = await openPage(browser, "about:blank");
+      await page.context().route(/painter\.js/, (r) => r.fulfill({ status: 404, body: "" }));
+      await page.goto(rig.ui);
+      await page.waitForSelector(".under[role=status]");
+      return page;
+    },
     past: async () => {
       const page = await openPage(browser, `${rig.ui}/?at=${new Date(Date.now() - 60_000).toISOString()}`);
       await page.waitForSelector(".banner.past");

@@ -20,10 +20,11 @@ export class Field {
   private width = 0;
   private readonly calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-  /** `painted` is called after all cells were painted, with their number. */
-  constructor(private readonly canvas: HTMLCanvasElement, painted: (cells: number) => void) {
+  /** `painted` is called after all cells were painted, with their number, and `failed` if the painter cannot be loaded. */
+  constructor(private readonly canvas: HTMLCanvasElement, painted: (cells: number) => void, failed: () => void) {
     this.painter = new Worker(new URL("assets/painter.js", document.baseURI), { type: "module", name: "meshhealth field" });
     this.painter.onmessage = (e: MessageEvent<number>) => painted(e.data);
+    this.painter.onerror = failed;
     const offscreen = canvas.transferControlToOffscreen();
     this.send({ kind: "canvas", canvas: offscreen }, [offscreen]);
   }

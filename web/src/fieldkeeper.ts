@@ -38,8 +38,8 @@ export class FieldKeeper {
   /** The pointer is over the field, so nothing may move. */
   held = false;
 
-  constructor(private readonly box: HTMLElement, canvas: HTMLCanvasElement) {
-    this.field = new Field(canvas, (cells) => this.painted(cells));
+  constructor(private readonly box: HTMLElement, canvas: HTMLCanvasElement, failed: () => void) {
+    this.field = new Field(canvas, (cells) => this.painted(cells), failed);
     this.stopFrames = state.onFrame((changed) => this.frame(changed));
     this.resized = new ResizeObserver(() => {
       // The height of the box follows from the layout.

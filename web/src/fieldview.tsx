@@ -18,9 +18,10 @@ export const FieldView = ({ matches, filtered }: Pick<FieldContent, "matches" | 
   const canvas = useRef<HTMLCanvasElement>(null);
   const keeper = useRef<FieldKeeper>(undefined);
   const under = useSignal("");
+  const failed = useSignal(false);
   const by = state.route.value.group || "service";
   useEffect(() => {
-    const k = new FieldKeeper(box.current!, canvas.current!);
+    const k = new FieldKeeper(box.current!, canvas.current!, () => (failed.value = true));
     keeper.current = k;
     return () => k.close();
   }, []);
@@ -38,12 +39,16 @@ export const FieldView = ({ matches, filtered }: Pick<FieldContent, "matches" | 
         <GroupChoice by={by} />
         <Legend />
       </div>
-      <UnderPointer name={under.value} />
-      <div ref={box} class="field">
-        <canvas ref={canvas} role="img" aria-label="A cell for each instance. The table below says the same in words." onPointerMove={point}
-          onPointerLeave={() => { keeper.current!.held = false; under.value = ""; }}
-          onClick={() => under.value !== "" && state.go({ view: viewOfName(under.value) })} />
-      </div>
+      {failed.value ? <p class="under" role="status">The cells could not be loaded. The table below has the same in words.</p> : (
+        <>
+          <UnderPointer name={under.value} />
+          <div ref={box} class="field">
+            <canvas ref={canvas} role="img" aria-label="A cell for each instance. The table below says the same in words." onPointerMove={point}
+              onPointerLeave={() => { keeper.current!.held = false; under.value = ""; }}
+              onClick={() => under.value !== "" && state.go({ view: viewOfName(under.value) })} />
+          </div>
+        </>
+      )}
     </section>
   );
 };
