@@ -9,10 +9,16 @@ interface Turn {
   /** Something has changed since its last turn, which was at `at`. */
   due: boolean;
   at: number;
+  /** How long its last turn took, with layout and paint, in ms. */
+  cost: number;
 }
 
 /** The shortest time between two turns of one part in a storm, in ms. Nobody can read faster. */
 const stormPeriod = 250;
+/** In a storm a part takes at most one part of this many of the time, so that a slow computer draws smoothly. */
+const share = 16;
+/** Not even a slow computer waits longer than this, in ms. */
+const longestPeriod = 1000;
 
 /** The time and the animation frames, which tests replace. */
 export interface Clock {
@@ -39,7 +45,7 @@ export class Turns {
 
   /** Adds a part that has made its texts when `count` was `seen`. The result removes it. */
   add(tell: () => void, period: number, seen = this.count): () => void {
-    const turn: Turn = { tell, period, due: seen !== this.count, at: -Infinity };
+    const turn: Turn = { tell, period, due: seen !== this.count, at: -Infinity, cost: 0 };
     this.all.add(turn);
     this.plan();
     return () => this.all.delete(turn);
@@ -55,13 +61,14 @@ export class Turns {
   }
 
   private ready(t: Turn): number {
-    return t.at + Math.max(t.period, this.storm ? stormPeriod : 0);
+    return t.at + Math.max(t.period, this.storm ? Math.max(stormPeriod, Math.min(longestPeriod, share * t.cost)) : 0);
   }
 
   private give(t: Turn): void {
     t.due = false;
     t.at = this.clock.now();
     t.tell();
+    this.clock.wait(0, () => (t.cost = this.clock.now() - t.at)); // after the paint
   }
 
   /** Plans the next turn: it has an animation frame of its own. */

@@ -161,6 +161,8 @@ test("a tab that is behind is not told that it is live", async (t) => {
 
 test("messages that follow each other closely are delivered together", async (t) => {
   t.mock.timers.enable({ apis: ["setTimeout"] });
+  const now = performance.now();
+  t.mock.method(performance, "now", () => now);
   const c = new Coordinator();
   const hub = new Hub(c.client);
   const tab = join(hub);

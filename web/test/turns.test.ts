@@ -15,13 +15,19 @@ class Frames implements Clock {
   frame(then: () => void): void {
     this.wait(16 - (this.time % 16), then);
   }
+  /** Lets the time pass without a frame. */
+  work(ms: number): void {
+    this.time += ms;
+  }
   /** Lets the time pass, and calls `each` in every frame. */
   run(ms: number, each: () => void = () => undefined): void {
+    let frame = Math.floor(this.time / 16);
     for (const end = this.time + ms; this.time < end; ) {
       this.time++;
       const due = this.waiting.filter((w) => w.at <= this.time);
       this.waiting = this.waiting.filter((w) => w.at > this.time);
-      if (this.time % 16 === 0) each();
+      if (Math.floor(this.time / 16) > frame) each();
+      frame = Math.floor(this.time / 16);
       for (const { then } of due) then();
     }
   }
@@ -60,6 +66,20 @@ test("in a storm each part has a frame of its own, four times a second at most",
     for (let i = 1; i < told.length; i++) assert.ok(told[i]! - told[i - 1]! >= 250);
   }
   assert.ok(all[5]!.length <= 5);
+});
+
+test("in a storm an expensive part has fewer turns", () => {
+  const clock = new Frames();
+  const turns = new Turns(clock);
+  const [cheap] = parts(turns, clock, 0);
+  let dear = 0;
+  turns.add(() => {
+    dear++;
+    clock.work(40); // its texts take so long
+  }, 0);
+  clock.run(8000, () => turns.changed(true));
+  assert.ok(cheap!.length >= 24, `${cheap!.length} turns`);
+  assert.ok(dear >= 8 && dear <= 13, `${dear} turns`); // 16 × 40 ms = 640 ms
 });
 
 test("after the last change each part has one more turn, and then nothing is planned", () => {
