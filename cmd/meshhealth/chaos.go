@@ -17,6 +17,7 @@ import (
 type chaosFlags struct {
 	only              []string
 	instances, rounds int
+	seed              uint64
 	keep              bool
 	output
 }
@@ -37,6 +38,10 @@ the targets are compared with what was published:
   missed  true for longer than the bound, and never published
   late    published after the bound
 
+Each scenario has a coordinator of its own, and prints the addresses of its page and
+of gRPC: "pause: page http://127.0.0.1:8080/ui, grpc 127.0.0.1:7070". Look at the
+page while the faults happen.
+
 Stopping processes needs Unix. All scenarios take some minutes and most of two cores.
 The exit code is 0 if all scenarios pass, 2 if one does not, 3 if one could not be
 run.`,
@@ -51,6 +56,7 @@ run.`,
 	fl.IntVar(&f.instances, "instances", 0,
 		fmt.Sprintf("how many targets, %d to %d; 0 means the default of each scenario (deploy, flap, scale, reuse and stubs always use it)", chaos.MinInstances, chaos.MaxInstances))
 	fl.IntVar(&f.rounds, "rounds", chaos.DefaultRounds, fmt.Sprintf("how often kill kills, 1 to %d", chaos.MaxRounds))
+	fl.Uint64Var(&f.seed, "seed", 0, "decides when kill kills, and in which order targets change; 0 means a random seed")
 	fl.BoolVar(&f.keep, "keep", false, "keep logs and data, and print where they are")
 	f.output.addTo(cmd)
 	return cmd
@@ -61,7 +67,7 @@ func runChaos(a *app, cmd *cobra.Command, f *chaosFlags) error {
 		return err
 	}
 	cfg := chaos.Config{
-		Only: f.only, Instances: f.instances, Rounds: f.rounds, Keep: f.keep,
+		Only: f.only, Instances: f.instances, Rounds: f.rounds, Seed: f.seed, Keep: f.keep,
 		Command: chaosProcess, Host: func(ctx context.Context) *exec.Cmd { return chaosProcess(ctx) },
 		Progress: func(line string) { a.say("%s", line) },
 	}

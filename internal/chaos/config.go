@@ -19,6 +19,9 @@ type Config struct {
 	// Rounds is the number of times that the scenario "kill" kills the coordinator. 0
 	// means DefaultRounds.
 	Rounds int
+	// Seed decides when the scenario "kill" kills the coordinator, and in which order targets
+	// change their states. 0 means a random seed.
+	Seed uint64
 	// Keep says that Run does not remove the folder with logs and data at the end. Run
 	// passes the name of the folder to Progress.
 	Keep bool
@@ -28,7 +31,10 @@ type Config struct {
 	// Host returns a process that calls RunHost. The process must end when its stdin
 	// ends. Required.
 	Host func(ctx context.Context) *exec.Cmd
-	// Progress is called with one line of text for each phase of a scenario. Required.
+	// Progress is called with one line of text for each phase of a scenario, after the name of
+	// the scenario and a colon. The line "page URL, grpc HOST:PORT" has the addresses of the
+	// coordinator of the scenario. The addresses stay the same when the coordinator starts
+	// again. Required.
 	Progress func(line string)
 	// Done is called with the verdict of each scenario when the scenario has ended. nil
 	// means that nothing is called.

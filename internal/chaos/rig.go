@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ type rig struct {
 	log         *os.File // file for the output of the child processes
 	record      *record
 	bounds      Bounds
+	random      *rand.Rand // decides what Config.Seed decides; only the goroutine of the scenario may use it
 	coordinator *coordinator
 	watcher     *watcher  // the watcher whose updates are compared with the true states of the targets
 	countFrom   time.Time // updates before this time are not compared with the true states of the targets
@@ -33,7 +35,10 @@ type rig struct {
 }
 
 func newRig(ctx context.Context, cfg *Config, dir, name string) (*rig, error) {
-	r := &rig{ctx: ctx, cfg: cfg, name: name, dir: filepath.Join(dir, name), record: &record{}}
+	r := &rig{
+		ctx: ctx, cfg: cfg, name: name, dir: filepath.Join(dir, name), record: &record{},
+		random: rand.New(rand.NewPCG(cfg.Seed, 0)),
+	}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, err
 	}
