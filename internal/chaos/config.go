@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config configures [Run].
@@ -22,6 +23,9 @@ type Config struct {
 	// Seed decides when the scenario "kill" kills the coordinator, and in which order targets
 	// change their states. 0 means a random seed.
 	Seed uint64
+	// Wait is the time between the moment when all targets are SERVING and the first fault.
+	// In this time a person can open the page of the coordinator.
+	Wait time.Duration
 	// Keep says that Run does not remove the folder with logs and data at the end. Run
 	// passes the name of the folder to Progress.
 	Keep bool
@@ -47,6 +51,7 @@ const (
 	MaxRounds     = 1000
 	MinInstances  = 20
 	MaxInstances  = 10_000
+	MaxWait       = time.Minute
 )
 
 // ErrUnsupported means that this system cannot suspend and resume processes.
@@ -69,6 +74,9 @@ func (c *Config) Validate() error {
 	}
 	if n := c.Rounds; n < 1 || n > MaxRounds {
 		errs = append(errs, fmt.Errorf("--rounds: %d is out of range; allowed: 1 to %d", n, MaxRounds))
+	}
+	if c.Wait < 0 || c.Wait > MaxWait {
+		errs = append(errs, fmt.Errorf("--wait: %v is out of range; allowed: 0 to %v", c.Wait, MaxWait))
 	}
 	return errors.Join(errs...)
 }

@@ -91,7 +91,8 @@ func (r *rig) start(s settings) error {
 }
 
 // waitUntilServing registers the static targets of all child processes. It waits until all targets
-// are SERVING and confirmed. Later updates are compared with the true states of the targets.
+// are SERVING and confirmed, and then for the time Config.Wait. Later updates are compared with the
+// true states of the targets.
 func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 	for _, h := range hosts {
 		if err := r.register(h.staticRegistrations()); err != nil {
@@ -103,7 +104,7 @@ func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 		return err
 	}
 	r.countFrom = time.Now()
-	return nil
+	return r.wait(r.cfg.Wait)
 }
 
 // ids returns the names of the targets that the child processes in hosts hosted when they started.

@@ -1,0 +1,230 @@
+// G13 under real faults: `meshhealth chaos` suspends, kills and floods a coordinator and its targets. A page is
+// sampled beside an oracle, which follows the Watch of the same coordinator (`meshhealth watch -o json`).
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { live } from "./browser.mjs";
+import { figure, openPage, runChaos, startChromium, startOracle } from "./rig.mjs";
+
+const soak = process.env.MESHHEALTH_SOAK === "1";
+
+/** The page asks for a heartbeat in this time, in ms (web/src/source.ts). */
+const heartbeat = 2000;
+/** Within this time the page must say that it has no news. So what it shows as live is never older than this, in ms. */
+const bound = 2.5 * heartbeat;
+/** The time between two samples of the page, in ms. */
+const every = 250;
+/** Entries that arrived before a cut are drawn within this time: texts have turns of 250 ms in a storm (web/src/turns.ts). */
+const settled = 500;
+/** The oracle and the page are at rest if the oracle has heard nothing for this time, in ms: rows change places each second. */
+const quiet = 1500;
+/** Chaos waits this long before its faults, so that the page and the oracle are there. */
+const wait = "5s";
+const seed = "20261";
+
+/**
+ * Scenarios that run one after the other. The lanes run at the same time. The table of the page has all targets but
+ * those of storm, of which it has the rows that fit into the window of the browser.
+ */
+const lanes = soak
+  ? [["pause", 200], ["kill", 200], ["storm", 5000], ["blackhole", 200], ["starve", 200], ["flap", 20]].map((one) => [one])
+  : [[["pause", 60], ["storm", 1000]], [["kill", 60]], [["blackhole", 60]]];
+const rounds = soak ? 10 : 1;
+
+/** The scenario kill registers hundreds of targets as load. They are only in the short table of others in trouble. */
+const filter = "!load";
+/** The page has the name in its heading, or in the table of all that match the filter. It omits services in zones. */
+const isListed = (name) => name !== "" && !name.startsWith("*/") && !name.includes("/@") && !name.startsWith("load-");
+
+/** What the page shows: its state, and each row with its status and the moment since when it has the status. */
+const sample = (page) => page.evaluate(() => {
+  const entryOf = (name, status, since) => ({
+    name, since: since?.dateTime ?? "",
+    status: /[A-Z_]{4,}/.exec(status?.textContent ?? "")?.[0] ?? "", unconfirmed: /unconfirmed/.test(status?.textContent ?? ""),
+  });
+  const heading = document.querySelector(".sentence h1");
+  return {
+    at: Date.now(), state: document.documentElement.dataset.connection, phases: globalThis.phases,
+    whole: document.querySelector("tr.space") === null,
+    mesh: heading && entryOf("*", heading.querySelector(".status"), heading.querySelector("time")),
+    rows: [...document.querySelectorAll("tr[data-name]")].map((r) => entryOf(r.dataset.name, r.querySelector(".c-status"), r.querySelector(".c-for time"))),
+  };
+});
+
+/** Records in the page when its state changes: globalThis.phases. */
+const recordPhases = (page) => page.evaluate(() => {
+  const root = document.documentElement;
+  globalThis.phases = [];
+  const add = () => globalThis.phases.at(-1)?.state === root.dataset.connection || globalThis.phases.push({ at: Date.now(), state: root.dataset.connection });
+  new MutationObserver(add).observe(root, { attributes: true, attributeFilter: ["data-connection"] });
+  add();
+});
+
+/** One scenario: what the page has shown, what the oracle has heard, and when the coordinator was cut off. */
+class Run {
+  samples = [];
+  phases = [];
+  /** Name → what the oracle has heard of it, with the times when it has heard it. */
+  heard = new Map();
+  /** When the oracle has heard something. */
+  news = [];
+  cuts = [];
+  lines = [];
+  ended = Infinity;
+
+  constructor(name) {
+    this.name = name;
+  }
+
+  /** Follows the coordinator until the scenario has ended. */
+  async follow(t, browser, [, ui, grpc]) {
+    const oracle = await startOracle(t, grpc, (name, h) => this.hear(name, h));
+    const page = await openPage(browser, `${ui}/?q=${encodeURIComponent(filter)}`, { viewport: { width: 1280, height: 4000 } });
+    await live(page);
+    await recordPhases(page);
+    while (this.ended === Infinity) {
+      const begin = performance.now();
+      const s = await sample(page);
+      this.phases = s.phases;
+      this.samples.push({ at: s.at, state: s.state, whole: s.whole, entries: [...(s.mesh ? [s.mesh] : []), ...s.rows] });
+      await new Promise((resolve) => setTimeout(resolve, begin + every - performance.now()));
+    }
+    await page.context().close();
+    await oracle.stop();
+  }
+
+  hear(name, { status = "STATUS_UNKNOWN", since, unconfirmed = false, removed = false }) {
+    const at = Date.now();
+    this.news.push(at);
+    if (!this.heard.has(name)) this.heard.set(name, []);
+    this.heard.get(name).push({ at, status: status.slice("STATUS_".length), since: since ? new Date(since).toISOString() : "", unconfirmed, removed });
+  }
+
+  /** Reads a line of progress: the faults that cut off the coordinator, and the end. */
+  read(text) {
+    const at = Date.now();
+    this.lines.push(text);
+    const pause = /stopping the coordinator for (\d+)s/.exec(text);
+    if (pause) this.cuts.push({ what: "paused", at, seconds: Number(pause[1]) });
+    const kill = /killed after ([\d.]+)(m?s) under load/.exec(text);
+    if (kill) this.cuts.push({ what: "killed", at: at + Number(kill[1]) * (kill[2] === "s" ? 1000 : 1), seconds: 0 });
+    if (/^(pass|FAIL|skipped) after/.test(text)) this.ended = at;
+  }
+
+  /** What the oracle had at a moment. */
+  at(moment) {
+    const all = new Map();
+    for (const [name, history] of this.heard) {
+      const last = history.findLast((h) => h.at <= moment);
+      if (last && !last.removed) all.set(name, last);
+    }
+    return all;
+  }
+}
+
+/** The number of elements with each key, in words. */
+const tally = (list, keyOf) => {
+  const numbers = new Map();
+  for (const one of list) numbers.set(keyOf(one), (numbers.get(keyOf(one)) ?? 0) + 1);
+  return [...numbers].map(([key, n]) => `${n} ${key}`).join(", ");
+};
+
+const show = (list) => JSON.stringify(list.slice(0, 5));
+
+/**
+ * Never a wrong colour. `since` identifies a status of a name, so the rule needs no clock: the oracle must know the
+ * same status with the same beginning. A coordinator sends to a slow reader only the last of several changes, so the
+ * page may show a short status that the oracle has never heard. These are counted, and few. The second rule is about
+ * age: what a live page shows was not replaced earlier than `bound` before.
+ */
+const judgeColours = (t, run) => {
+  const wrong = [];
+  const stale = [];
+  const unheard = [];
+  let judged = 0;
+  for (const s of run.samples.filter((s) => s.state === "live")) {
+    for (const row of s.entries) {
+      if (row.status === "") continue; // the row says that its entry was removed
+      judged++;
+      const history = run.heard.get(row.name) ?? [];
+      const same = history.map((h, i) => [h, i]).filter(([h]) => !h.removed && h.since === row.since);
+      if (same.length === 0) { unheard.push(row); continue; }
+      const equal = same.filter(([h]) => h.status === row.status && h.unconfirmed === row.unconfirmed);
+      if (equal.length === 0) wrong.push({ ...row, at: s.at, oracle: same.map(([h]) => h) });
+      else if (equal.every(([, i]) => history[i + 1] !== undefined && history[i + 1].at < s.at - bound)) stale.push({ ...row, at: s.at });
+    }
+  }
+  assert.equal(wrong.length, 0, `${run.name}: ${wrong.length} rows have a wrong status: ${show(wrong)}`);
+  assert.equal(stale.length, 0, `${run.name}: ${stale.length} rows are live and older than ${bound} ms: ${show(stale)}`);
+  assert.ok(judged > 0, `${run.name}: the page was never live`);
+  figure(t, "G13", `${run.name}: % of ${judged} statuses that the oracle has not heard`, 100 * unheard.length / judged, 1);
+};
+
+/** The times when the page said that it has no news: it knows nothing, so no row may change. */
+const judgeLost = (t, run) => {
+  const without = ["lost", "connecting"];
+  const spans = run.phases.flatMap(({ at, state }, i) => (without.includes(state) ? [{ from: at, to: run.phases[i + 1]?.at ?? Infinity }] : []));
+  for (const { from, to } of spans) {
+    let before;
+    for (const s of run.samples.filter((s) => without.includes(s.state) && s.at >= from + settled && s.at < to)) {
+      const now = new Map(s.entries.map((r) => [r.name, `${r.status} ${r.unconfirmed} ${r.since}`]));
+      const changed = before && [...now].filter(([name, said]) => before.has(name) && before.get(name) !== said);
+      assert.equal(changed?.length ?? 0, 0, `${run.name}: rows have changed while nothing was known: ${show(changed ?? [])}`);
+      before = now;
+    }
+  }
+  for (const cut of run.cuts) {
+    // The line of chaos and the clock of the page may differ by some ms.
+    const said = spans.find((s) => s.from >= cut.at - every);
+    assert.ok(said, `${run.name}: ${cut.what}, and the page has never said so`);
+    figure(t, "G13", `${run.name}: ${cut.what}: heartbeats until the page said so`, (said.from - cut.at) / heartbeat, 2.5);
+  }
+  const lengths = spans.map(({ from, to }) => `${((Math.min(to, run.ended) - from) / 1000).toFixed(1)} s`);
+  t.diagnostic(`${run.name}: without news: ${lengths.join(", ") || "never"}`);
+};
+
+/** At rest the page equals the oracle. A table that has all names has no others and lacks none. */
+const judgeRest = (t, run) => {
+  const atRest = (s) => s.state === "live" && s.at < run.ended && !run.news.some((at) => at > s.at - quiet && at <= s.at);
+  const last = run.samples.findLast(atRest);
+  assert.ok(last, `${run.name}: never at rest`);
+  const want = run.at(last.at);
+  const got = new Map(last.entries.map((r) => [r.name, r]));
+  const differ = [...got.values()].filter((r) => {
+    const h = want.get(r.name);
+    return h?.status !== r.status || h.unconfirmed !== r.unconfirmed || h.since !== r.since;
+  });
+  const missing = last.whole ? [...want.keys()].filter((name) => isListed(name) && !got.has(name)) : [];
+  assert.deepEqual([differ.slice(0, 5), missing.slice(0, 5)], [[], []], `${run.name}: the page at rest differs in ${differ.length} rows, and lacks ${missing.length}`);
+  t.diagnostic(`${run.name}: at rest ${((run.ended - last.at) / 1000).toFixed(1)} s before the end: ${got.size} of ${want.size} entries: ${tally(got.values(), (r) => r.status)}`);
+};
+
+const judge = (t, run, verdict) => {
+  const changes = run.samples.slice(1).reduce((n, s, i) => {
+    const before = new Map(run.samples[i].entries.map((r) => [r.name, r.status]));
+    return n + s.entries.filter((r) => before.has(r.name) && before.get(r.name) !== r.status).length;
+  }, 0);
+  t.diagnostic(`${run.name}: ${verdict.verdict}, ${verdict.transitions} true changes of ${verdict.instances} targets; ${run.cuts.map((c) => c.what).join(", ") || "the coordinator ran"}`);
+  t.diagnostic(`${run.name}: ${run.samples.length} samples (${tally(run.samples, (s) => s.state)}) with ${changes} changes, ${run.news.length} entries of the oracle`);
+  assert.ok(changes > 0, `${run.name}: the page has shown no change`);
+  judgeColours(t, run);
+  judgeLost(t, run);
+  judgeRest(t, run);
+};
+
+test("G13: chaos", { concurrency: true, timeout: soak ? 20 * 60_000 : 85_000 }, async (t) => {
+  const browser = await startChromium(t);
+  await Promise.all(lanes.map((lane) => t.test(lane.map(([name]) => name).join(", then "), async (t) => {
+    for (const [name, instances] of lane) {
+      const run = new Run(name);
+      let following;
+      const args = ["--only", name, "--instances", String(instances), "--rounds", String(rounds), "--seed", seed, "--wait", wait];
+      const [verdict] = await runChaos(t, args, (_, text) => {
+        run.read(text);
+        const at = /^page (\S+), grpc (\S+)$/.exec(text);
+        if (at) following = run.follow(t, browser, at);
+      });
+      await following;
+      judge(t, run, verdict);
+    }
+  })));
+});
