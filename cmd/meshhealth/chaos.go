@@ -18,7 +18,7 @@ import (
 type chaosFlags struct {
 	only              []string
 	instances, rounds int
-	seed              uint64
+	seed              int
 	wait              time.Duration
 	keep              bool
 	output
@@ -59,7 +59,7 @@ run.`,
 	fl.IntVar(&f.instances, "instances", 0,
 		fmt.Sprintf("how many targets, %d to %d; 0 means the default of each scenario (deploy, flap, scale, reuse and stubs always use it)", chaos.MinInstances, chaos.MaxInstances))
 	fl.IntVar(&f.rounds, "rounds", chaos.DefaultRounds, fmt.Sprintf("how often kill kills, 1 to %d", chaos.MaxRounds))
-	fl.Uint64Var(&f.seed, "seed", 0, "decides when kill kills, and in which order targets change; 0 means a random seed")
+	fl.IntVar(&f.seed, "seed", 0, "decides when kill kills, and in which order targets change; 0 means a random seed")
 	fl.DurationVar(&f.wait, "wait", 0, fmt.Sprintf("wait this long between the start of the targets and the first fault, 0 to %v", chaos.MaxWait))
 	fl.BoolVar(&f.keep, "keep", false, "keep logs and data, and print where they are")
 	f.output.addTo(cmd)

@@ -22,7 +22,7 @@ type Config struct {
 	Rounds int
 	// Seed decides when the scenario "kill" kills the coordinator, and in which order targets
 	// change their states. 0 means a random seed.
-	Seed uint64
+	Seed int
 	// Wait is the time between the moment when all targets are SERVING and the first fault.
 	// In this time a person can open the page of the coordinator.
 	Wait time.Duration

@@ -37,7 +37,7 @@ type rig struct {
 func newRig(ctx context.Context, cfg *Config, dir, name string) (*rig, error) {
 	r := &rig{
 		ctx: ctx, cfg: cfg, name: name, dir: filepath.Join(dir, name), record: &record{},
-		random: rand.New(rand.NewPCG(cfg.Seed, 0)),
+		random: rand.New(rand.NewPCG(uint64(cfg.Seed), 0)),
 	}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, err

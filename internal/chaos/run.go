@@ -49,7 +49,7 @@ func Run(ctx context.Context, cfg Config) (all []Verdict, err error) {
 		cfg.Rounds = DefaultRounds
 	}
 	if cfg.Seed == 0 {
-		cfg.Seed = rand.Uint64()
+		cfg.Seed = rand.Int()
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, err
