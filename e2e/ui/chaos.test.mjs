@@ -211,7 +211,7 @@ const judgeRest = (t, run) => {
   });
   const missing = last.whole ? [...want.keys()].filter((name) => isListed(name) && !got.has(name)) : [];
   assert.deepEqual([differ.slice(0, 5), missing.slice(0, 5)], [[], []], `${run.name}: the page at rest differs in ${differ.length} rows, and lacks ${missing.length}`);
-  t.diagnostic(`${run.name}: at rest ${((run.ended - last.at) / 1000).toFixed(1)} s before the end: ${got.size} of ${want.size} entries: ${tally(got.values(), (r) => r.status)}`);
+  t.diagnostic(`${run.name}: at rest ${((run.ended - last.at) / 1000).toFixed(1)} s before the end: ${last.whole ? "all rows" : "the rows in the window"}, ${got.size} of ${want.size} entries: ${tally(got.values(), (r) => r.status)}`);
 };
 
 const judge = (t, run, verdict) => {
