@@ -26,8 +26,8 @@ const wait = "5s";
 const seed = "20261";
 
 /**
- * Scenarios that run one after the other. The lanes run at the same time. The table of the page has all targets but
- * those of storm, of which it has the rows that fit into the window of the browser.
+ * Scenarios with their numbers of targets. Those of one lane run one after the other, and the lanes at the same time.
+ * The table of the page has all of 60 targets. Of more targets it has the rows that fit into the window of the browser.
  */
 const lanes = soak
   ? [[["pause", 200], ["kill", 200], ["storm", 5000], ["blackhole", 200], ["starve", 200], ["flap", 20], ["silent", 200], ["scale", 20]]]
