@@ -126,7 +126,7 @@ kube: ## Build bin/meshhealth-kube, and run its unit tests
 .PHONY: soak
 soak: strace grpcjs grpccore ## Run the tests that have no time limit
 	$(GO) test -tags soak -run Soak -count=1 -timeout 0 ./...
-	MESHHEALTH_SOAK=1 MESHHEALTH_STRICT=1 $(MAKE) e2e-ui UITESTS=load.test.mjs
+	MESHHEALTH_SOAK=1 MESHHEALTH_STRICT=1 $(MAKE) e2e-ui UITESTS="load.test.mjs chaos.test.mjs"
 
 .PHONY: planted
 planted: ## Plant known bugs, one at a time; the simulation must find each

@@ -5,6 +5,8 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,13 +59,16 @@ func passes(t *testing.T, name string) {
 }
 
 // TestChaosLeavesNobody: whether it is interrupted or killed, all that it has
-// started ends, the coordinator it has stopped too.
+// started ends, the coordinator it has stopped too. Before the fault, the page of the coordinator
+// is at the address that it prints.
 func TestChaosLeavesNobody(t *testing.T) {
 	if _, err := os.Stat("/proc/self/cmdline"); err != nil {
 		t.Skip("this system does not list its processes in /proc")
 	}
 	for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGKILL} {
-		p := start(t, t.TempDir(), meshhealth, "chaos", "--only", "pause", "--instances", "20")
+		p := start(t, t.TempDir(), meshhealth, "chaos", "--only", "pause", "--instances", "20", "--wait", "2s")
+		page := p.line(`^pause: page (http://127\.0\.0\.1:\d+/ui), grpc 127\.0\.0\.1:\d+$`)[1]
+		requirePage(t, page)
 		p.line("stopping the coordinator")
 		if n := children(t); n != 3 {
 			t.Errorf("%d children, want a coordinator and two hosts", n)
@@ -77,6 +82,20 @@ func TestChaosLeavesNobody(t *testing.T) {
 				t.Fatalf("%d children are left after %v", children(t), s)
 			}
 		}
+	}
+}
+
+// requirePage requires that the page of the coordinator is at the URL that chaos prints.
+func requirePage(t *testing.T, url string) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	page, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(page), "<title>meshhealth</title>") {
+		t.Errorf("%s has no page of a coordinator: %s, %v", url, page, err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,8 @@ import (
 type chaosFlags struct {
 	only              []string
 	instances, rounds int
+	seed              int
+	wait              time.Duration
 	keep              bool
 	output
 }
@@ -37,12 +40,17 @@ the targets are compared with what was published:
   missed  true for longer than the bound, and never published
   late    published after the bound
 
+Each scenario has a coordinator of its own, and prints the addresses of its page and
+of gRPC: "pause: page http://127.0.0.1:8080/ui, grpc 127.0.0.1:7070". With
+--wait 10s there is time to open the page before the first fault.
+
 Stopping processes needs Unix. All scenarios take some minutes and most of two cores.
 The exit code is 0 if all scenarios pass, 2 if one does not, 3 if one could not be
 run.`,
 		Example: `  meshhealth chaos
   meshhealth chaos --only pause,blackhole --instances 200
-  meshhealth chaos --only kill --rounds 100 --keep`,
+  meshhealth chaos --only kill --rounds 100 --keep
+  meshhealth chaos --only blackhole --wait 10s`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runChaos(a, cmd, &f) },
 	}
@@ -51,6 +59,8 @@ run.`,
 	fl.IntVar(&f.instances, "instances", 0,
 		fmt.Sprintf("how many targets, %d to %d; 0 means the default of each scenario (deploy, flap, scale, reuse and stubs always use it)", chaos.MinInstances, chaos.MaxInstances))
 	fl.IntVar(&f.rounds, "rounds", chaos.DefaultRounds, fmt.Sprintf("how often kill kills, 1 to %d", chaos.MaxRounds))
+	fl.IntVar(&f.seed, "seed", 0, "decides when kill kills, and in which order targets change; 0 means a random seed")
+	fl.DurationVar(&f.wait, "wait", 0, fmt.Sprintf("wait this long between the start of the targets and the first fault, 0 to %v", chaos.MaxWait))
 	fl.BoolVar(&f.keep, "keep", false, "keep logs and data, and print where they are")
 	f.output.addTo(cmd)
 	return cmd
@@ -61,7 +71,7 @@ func runChaos(a *app, cmd *cobra.Command, f *chaosFlags) error {
 		return err
 	}
 	cfg := chaos.Config{
-		Only: f.only, Instances: f.instances, Rounds: f.rounds, Keep: f.keep,
+		Only: f.only, Instances: f.instances, Rounds: f.rounds, Seed: f.seed, Wait: f.wait, Keep: f.keep,
 		Command: chaosProcess, Host: func(ctx context.Context) *exec.Cmd { return chaosProcess(ctx) },
 		Progress: func(line string) { a.say("%s", line) },
 	}
@@ -89,7 +99,7 @@ const exitBad = 2
 
 func (f *chaosFlags) check(cmd *cobra.Command) error {
 	errs := []error{f.output.check(cmd)}
-	cfg := chaos.Config{Only: f.only, Instances: f.instances, Rounds: f.rounds}
+	cfg := chaos.Config{Only: f.only, Instances: f.instances, Rounds: f.rounds, Wait: f.wait}
 	if err := cfg.Validate(); err != nil {
 		for _, one := range flatten(err) {
 			errs = append(errs, usage(cmd, "%w", one))

@@ -107,8 +107,28 @@ export const startCoordinator = async (t, args, at) => {
   return { child, pid: child.pid, stop: () => end(child), kill: async () => { const ended = once(child, "exit"); child.kill("SIGKILL"); await ended; } };
 };
 
-/** Follows a coordinator with `meshhealth watch -o json`, beside the page: name → the entry as proto JSON. */
-export const startOracle = async (t, grpc) => {
+/**
+ * Runs `meshhealth chaos -o json` to its end. `said` is called with the scenario and the text of each line of progress.
+ * The result resolves with one verdict for each scenario.
+ */
+export const runChaos = (t, args, said) => {
+  const child = start(t, bin("meshhealth"), ["chaos", "-o", "json", ...args]);
+  const verdicts = [];
+  createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => verdicts.push(JSON.parse(line)));
+  createInterface({ input: child.stderr, crlfDelay: Infinity }).on("line", (line) => {
+    const [, scenario, text] = /^(\w+): (.*)$/.exec(line) ?? [];
+    if (scenario !== undefined) said(scenario, text);
+  });
+  return new Promise((resolve, reject) => {
+    child.on("close", (code) => (code === 0 || code === 2 ? resolve(verdicts) : reject(new Error(`chaos has ended with ${code}: ${child.errors}`))));
+  });
+};
+
+/**
+ * Follows a coordinator with `meshhealth watch -o json`, beside the page: name → the entry as proto JSON. `heard` is
+ * called with each entry and its name.
+ */
+export const startOracle = async (t, grpc, heard = () => {}) => {
   const child = start(t, bin("meshhealth"), ["watch", "-o", "json", "--coordinator", grpc]);
   const entries = new Map();
   createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => {
@@ -116,8 +136,9 @@ export const startOracle = async (t, grpc) => {
     const name = (h.service ?? "") + (h.instance ? `/${h.instance}` : "");
     if (h.removed) entries.delete(name);
     else entries.set(name, h);
+    heard(name, h);
   });
-  return { entries, child };
+  return { entries, child, stop: () => end(child) };
 };
 
 const executable = (name) => {

@@ -47,13 +47,14 @@ func (h *host) targetsNamed(ids []string) []*target {
 }
 
 // flipTargets changes the states of the targets in c.IDs, evenly within c.Duration. In each of
-// c.Turns rounds it changes every target once, in a random order. At the end, about half of the
-// targets are NOT_SERVING.
+// c.Turns rounds it changes every target once, in a random order that c.Seed decides. At the end,
+// about half of the targets are NOT_SERVING.
 func (h *host) flipTargets(c *Command) error {
 	targets := h.targetsNamed(c.IDs)
+	random := rand.New(rand.NewPCG(c.Seed, 0))
 	began, n := time.Now(), 0
 	for round := range c.Turns {
-		for _, i := range rand.Perm(len(targets)) {
+		for _, i := range random.Perm(len(targets)) {
 			due := began.Add(c.Duration * time.Duration(n) / time.Duration(c.Turns*len(targets)))
 			if !sleep(h.ctx, time.Until(due)) {
 				return h.ctx.Err()

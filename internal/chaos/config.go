@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Config configures [Run].
@@ -19,6 +20,12 @@ type Config struct {
 	// Rounds is the number of times that the scenario "kill" kills the coordinator. 0
 	// means DefaultRounds.
 	Rounds int
+	// Seed decides when the scenario "kill" kills the coordinator, and in which order targets
+	// change their states. 0 means a random seed.
+	Seed int
+	// Wait is the time between the moment when all targets are SERVING and the first fault.
+	// In this time a person can open the page of the coordinator.
+	Wait time.Duration
 	// Keep says that Run does not remove the folder with logs and data at the end. Run
 	// passes the name of the folder to Progress.
 	Keep bool
@@ -28,7 +35,10 @@ type Config struct {
 	// Host returns a process that calls RunHost. The process must end when its stdin
 	// ends. Required.
 	Host func(ctx context.Context) *exec.Cmd
-	// Progress is called with one line of text for each phase of a scenario. Required.
+	// Progress is called with one line of text for each phase of a scenario, after the name of
+	// the scenario and a colon. The line "page URL, grpc HOST:PORT" has the addresses of the
+	// coordinator of the scenario. The addresses stay the same when the coordinator starts
+	// again. Required.
 	Progress func(line string)
 	// Done is called with the verdict of each scenario when the scenario has ended. nil
 	// means that nothing is called.
@@ -41,6 +51,7 @@ const (
 	MaxRounds     = 1000
 	MinInstances  = 20
 	MaxInstances  = 10_000
+	MaxWait       = time.Minute
 )
 
 // ErrUnsupported means that this system cannot suspend and resume processes.
@@ -63,6 +74,9 @@ func (c *Config) Validate() error {
 	}
 	if n := c.Rounds; n < 1 || n > MaxRounds {
 		errs = append(errs, fmt.Errorf("--rounds: %d is out of range; allowed: 1 to %d", n, MaxRounds))
+	}
+	if c.Wait < 0 || c.Wait > MaxWait {
+		errs = append(errs, fmt.Errorf("--wait: %v is out of range; allowed: 0 to %v", c.Wait, MaxWait))
 	}
 	return errors.Join(errs...)
 }

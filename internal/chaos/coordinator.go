@@ -75,7 +75,11 @@ func (r *rig) startCoordinator(s settings) error {
 			r.coordinator.kill()
 		}
 	})
-	return r.launchCoordinator()
+	if err := r.launchCoordinator(); err != nil {
+		return err
+	}
+	r.progress("page http://%s/ui, grpc %s", r.coordinator.web, r.coordinator.at)
+	return nil
 }
 
 // launchCoordinator starts the process of the coordinator, and returns when the coordinator

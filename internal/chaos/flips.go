@@ -45,7 +45,7 @@ func (r *rig) startFlips(c Command, selected func(i int) bool, hosts []*hostProc
 	c.Do = commandFlip
 	var waits []func(context.Context) error
 	for _, h := range hosts {
-		c.IDs = nil
+		c.IDs, c.Seed = nil, r.random.Uint64()
 		for i, id := range ids(h) {
 			if selected(i) {
 				c.IDs = append(c.IDs, id.String())

@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"errors"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -61,7 +60,7 @@ func kill(r *rig, v *Verdict) error {
 var undamped = map[string]string{"flap_half_life": "off"}
 
 func killRound(r *rig, round int, l *load, hosts ...*hostProcess) error {
-	lives := killAfter + rand.N(killAfter)
+	lives := killAfter + time.Duration(r.random.Int64N(int64(killAfter)))
 	r.progress("round %d of %d: killed after %v under load", round+1, r.cfg.Rounds, lives.Round(10*time.Millisecond))
 	stop := l.start(r.ctx)
 	defer stop()

@@ -1,8 +1,11 @@
 package chaos
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -172,6 +175,40 @@ func TestHost(t *testing.T) {
 	}
 	if got := strings.Join(words, "\n"); got != strings.Join(want, "\n") {
 		t.Errorf("a host writes\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}
+
+// TestHostSeed checks that a host changes targets in the same order if the seed is the same, and
+// that another seed gives another order.
+func TestHostSeed(t *testing.T) {
+	order := func(seed int) (flips string) {
+		in, spec := io.Pipe()
+		out, lines := io.Pipe()
+		go func() { lines.CloseWithError(RunHost(context.Background(), in, lines)) }()
+		if _, err := fmt.Fprintf(spec, `{"Groups":[{"Kind":"stock","Service":"pay","Targets":20,"PerAddress":20,"Each":20}]}
+{"Seq":1,"Do":%q,"Turns":2,"Seed":%d}
+`, commandFlip, seed); err != nil {
+			t.Fatal(err)
+		}
+		ready := false
+		for all := bufio.NewScanner(out); all.Scan(); {
+			switch f := strings.Fields(all.Text()); {
+			case f[0] == readyWord:
+				ready = true
+			case f[0] == truthWord && ready:
+				flips += f[2] + " " + f[3] + "\n"
+			case f[0] == doneWord:
+				_ = spec.Close() // a PipeWriter is always closed without an error
+			}
+		}
+		return flips
+	}
+	first := order(7)
+	if got := order(7); got != first || strings.Count(got, "\n") != 30 {
+		t.Errorf("the order with the same seed is\n%s\nwant\n%s", got, first)
+	}
+	if order(8) == first {
+		t.Error("two seeds give the same order")
 	}
 }
 

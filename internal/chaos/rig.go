@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ type rig struct {
 	log         *os.File // file for the output of the child processes
 	record      *record
 	bounds      Bounds
+	random      *rand.Rand // decides what Config.Seed decides; only the goroutine of the scenario may use it
 	coordinator *coordinator
 	watcher     *watcher  // the watcher whose updates are compared with the true states of the targets
 	countFrom   time.Time // updates before this time are not compared with the true states of the targets
@@ -33,7 +35,10 @@ type rig struct {
 }
 
 func newRig(ctx context.Context, cfg *Config, dir, name string) (*rig, error) {
-	r := &rig{ctx: ctx, cfg: cfg, name: name, dir: filepath.Join(dir, name), record: &record{}}
+	r := &rig{
+		ctx: ctx, cfg: cfg, name: name, dir: filepath.Join(dir, name), record: &record{},
+		random: rand.New(rand.NewPCG(uint64(cfg.Seed), 0)),
+	}
 	if err := os.MkdirAll(r.dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -86,7 +91,8 @@ func (r *rig) start(s settings) error {
 }
 
 // waitUntilServing registers the static targets of all child processes. It waits until all targets
-// are SERVING and confirmed. Later updates are compared with the true states of the targets.
+// are SERVING and confirmed, and then for the time Config.Wait. Later updates are compared with the
+// true states of the targets.
 func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 	for _, h := range hosts {
 		if err := r.register(h.staticRegistrations()); err != nil {
@@ -98,7 +104,7 @@ func (r *rig) waitUntilServing(hosts ...*hostProcess) error {
 		return err
 	}
 	r.countFrom = time.Now()
-	return nil
+	return r.wait(r.cfg.Wait)
 }
 
 // ids returns the names of the targets that the child processes in hosts hosted when they started.

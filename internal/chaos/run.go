@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"time"
@@ -46,6 +47,9 @@ func Names() []string {
 func Run(ctx context.Context, cfg Config) (all []Verdict, err error) {
 	if cfg.Rounds == 0 {
 		cfg.Rounds = DefaultRounds
+	}
+	if cfg.Seed == 0 {
+		cfg.Seed = rand.Int()
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, err

@@ -113,6 +113,8 @@ type Command struct {
 	// Turns is the number of times that each target changes its state within Duration.
 	Turns    int
 	Duration time.Duration
+	// Seed decides the order in which the targets change their states.
+	Seed uint64
 	// Service is the name of the service for which the child starts new instances.
 	Service string
 	// Count is the number of new instances.
