@@ -90,7 +90,7 @@ test("G12: the statuses of the field can be told apart by shape", async (t) => {
       const ranked = seen.map((c) => looks.map((l) => [difference(c.mask, l.mask), l.look]).sort((a, b) => a[0] - b[0]));
       assert.deepEqual(ranked.map(([first]) => first[1]), truth, `${here}, ${type}`);
       const [margin, closest] = ranked.map(([first, second]) => [second[0] - first[0], `${first[1]} and ${second[1]}`]).sort((a, b) => a[0] - b[0])[0];
-      figure(t, "G12", `${here}, ${type}: ${looks.length} looks counted; the closest are ${closest}, % of pixels between them`, 100 * margin, 4, true);
+      figure(t, "G12", `${here}, ${type}: ${looks.length} looks counted; the closest are ${closest}, % of pixels between them`, 100 * margin, 10, true);
       figure(t, "G12", `${here}, ${type}: lowest contrast of a shape`, Math.min(...seen.map((c) => c.contrast)), 3, true);
     }
     assert.deepEqual(page.errors, []);
