@@ -60,6 +60,7 @@ type pageSettings struct {
 	Build                 string
 	GuardMin              int     // 0 means the default of the policy
 	UnreachableAfter      float64 // in seconds; 0 means the default of the policy
+	Amnesty               float64 // in seconds; 0 means the default of the policy, and a negative value none
 	Damping               bool
 }
 
@@ -77,6 +78,7 @@ func newPageRig(t *testing.T, settings string) (*pageRig, error) {
 		return nil, err
 	}
 	policy := health.MeshPolicy{GuardMin: s.GuardMin, UnreachableAfter: time.Duration(s.UnreachableAfter * float64(time.Second)), FlapHalfLife: -1}
+	policy.Amnesty = time.Duration(s.Amnesty * float64(time.Second))
 	if s.Damping {
 		policy.FlapHalfLife = 0
 	}

@@ -54,7 +54,7 @@ const firstLine = (child, on) => new Promise((resolve, reject) => {
 
 /**
  * Starts a coordinator whose instances push what the test says (coordinator/pagerig_test.go).
- * Settings: listen, http, dataDir, guardMin, unreachableAfter (seconds), damping.
+ * Settings: listen, http, dataDir, guardMin, unreachableAfter and amnesty (seconds), damping.
  */
 export const startRig = async (t, settings = {}) => {
   const child = start(t, bin("pagerig.test"), ["-test.run=^TestPageRig$", "-test.timeout=0"], {

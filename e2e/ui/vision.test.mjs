@@ -1,9 +1,11 @@
 // G12: the statuses of the field can be told apart by shape alone, and no page is cut off at any width, in any
 // colours and in any state. The pictures are for people: they depend on the fonts and the browser of the machine.
 import assert from "node:assert/strict";
+import { mkdirSync } from "node:fs";
 import { test } from "node:test";
 import { live, rest } from "./browser.mjs";
-import { figure, openPage, registrations, startChromium, startOracle, startRig, until } from "./rig.mjs";
+import { startProxy } from "./proxy.mjs";
+import { figure, openPage, registrations, shots, startChromium, startOracle, startRig, until } from "./rig.mjs";
 
 /** A service for each status. */
 const words = ["NOT_SERVING", "UNKNOWN", "STARTING", "DRAINING", "MAINTENANCE", "DEGRADED", "SERVING"];
@@ -96,3 +98,92 @@ test("G12: the statuses of the field can be told apart by shape", async (t) => {
     assert.deepEqual(page.errors, []);
   }
 });
+
+const pages = { now: "", service: "s/svc-0001", instance: "s/svc-0001/i-0", root: "r/svc-0000", history: "history", maintenance: "maintenance", coordinator: "coordinator" };
+const looks = [["light", 1280, 1000], ["dark", 390, 1400], ["dark", 1280, 1000], ["light", 390, 1400]];
+
+/** What a person could not read: the width of the page, and texts that are cut off without a sign. */
+const cutOff = (page) => page.evaluate(() => {
+  const { scrollWidth, clientWidth } = document.documentElement;
+  const wide = scrollWidth > clientWidth ? [`the page is ${scrollWidth} px wide`] : [];
+  if (document.querySelector("h1") === null) wide.push("no h1");
+  return wide.concat([...document.querySelectorAll("body *")].filter((e) => {
+    const s = getComputedStyle(e);
+    // What only screen readers read is one pixel wide.
+    if (s.overflowX !== "hidden" || s.textOverflow === "ellipsis" || e.clientWidth <= 1 || e.textContent.trim() === "") return false;
+    return e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 1;
+  }).map((e) => `${e.localName}.${e.getAttribute("class")} cuts off ${e.textContent.slice(0, 40)}`));
+});
+
+/** Replaces ages and clocks by fixed texts, for good, and hides what moves with the time. */
+const mask = (page) => page.evaluate(() => {
+  const times = /\d{4}-\d\d-\d\d|\d\d:\d\d(:\d\d)?|\b\d+(\.\d+)? ?(ms|µs|[dhms])(\d+[hms])?\b/g;
+  const replace = () => {
+    for (const e of document.querySelectorAll("time, .indicator, .banner.lost")) if (e.textContent !== "0s") e.textContent = "0s";
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    for (let n = texts.nextNode(); n; n = texts.nextNode()) if (n.data !== n.data.replace(times, "0s")) n.data = n.data.replace(times, "0s");
+  };
+  for (const e of document.querySelectorAll(".toast, .timeline, .histogram, .chart")) e.style.visibility = "hidden";
+  new MutationObserver(replace).observe(document.body, { subtree: true, childList: true, characterData: true });
+  replace();
+});
+
+/** The part of the pixels that differ. */
+const differ = (reader, pictures) => reader.evaluate(async (pictures) => {
+  const [a, b] = await Promise.all(pictures.map(async (p) => {
+    const image = await createImageBitmap(await (await fetch(`data:image/png;base64,${p}`)).blob());
+    const c = new OffscreenCanvas(image.width, image.height).getContext("2d");
+    c.drawImage(image, 0, 0);
+    return new Uint32Array(c.getImageData(0, 0, image.width, image.height).data.buffer);
+  }));
+  return a.length === b.length ? a.filter((v, i) => v !== b[i]).length / a.length : 1;
+}, pictures.map((p) => p.toString("base64")));
+
+for (const state of ["well", "incident", "lost"]) {
+  test(`G12: pictures of all pages: ${state}`, async (t) => {
+    const rig = await startRig(t, { amnesty: -1 });
+    await rig.register(registrations(12, 3));
+    await rig.depend({ "svc-0001": { hard: ["svc-0000"] }, "svc-0002": { hard: ["svc-0001"], soft: ["svc-0003"] } });
+    await rig.report([], "SERVING", { checks: [{ name: "db", status: "STATUS_SERVING", passes: 3 }] });
+    if (state !== "well") {
+      await rig.report(["svc-0000/i-0", "svc-0000/i-1", "svc-0000/i-2"], "NOT_SERVING", { reason: "the disk is full" });
+      await rig.report(["svc-0001/i-0", "svc-0001/i-1", "svc-0001/i-2"], "NOT_SERVING", { reason: "svc-0000 fails" });
+    }
+    const proxy = await startProxy(t, rig.http);
+    const browser = await startChromium(t);
+    const reader = await openPage(browser, "about:blank");
+    const page = await openPage(browser, "about:blank");
+    const open = async (path) => {
+      proxy.mode = "pass";
+      await page.goto(`${proxy.http}/ui/${path}`);
+      await page.waitForFunction(() => document.documentElement.dataset.connection === "live" && document.querySelector("main h1") !== null && document.querySelector("[aria-busy=true]") === null);
+      if (state !== "lost") return;
+      await rest(page); // What the view asks for has arrived.
+      proxy.mode = "refuse";
+      proxy.cut();
+      await page.waitForSelector(".banner.lost", { timeout: 20_000 });
+    };
+    const show = async ([colorScheme, width, height]) => {
+      await page.emulateMedia({ colorScheme });
+      await page.setViewportSize({ width, height });
+    };
+    mkdirSync(`${shots}/pages`, { recursive: true });
+    for (const [i, [name, path]] of Object.entries(pages).entries()) {
+      await open(path);
+      // The last look is the one that is compared.
+      const order = [...looks.slice(i % 4), ...looks.slice(0, i % 4)];
+      for (const look of order) {
+        await show(look);
+        assert.deepEqual(await cutOff(page), [], `${name}, ${state}, ${look}`);
+        await page.screenshot({ path: `${shots}/pages/${name}-${state}-${look[1]}-${look[0]}.png` });
+      }
+      await mask(page);
+      const first = await page.screenshot();
+      await open(path);
+      await mask(page);
+      await until(`${name}, ${state}, ${order[3]}: it looks the same when it is opened again`, 10, async () => (await differ(reader, [first, await page.screenshot()])) <= 0.001);
+    }
+    assert.deepEqual(state === "lost" ? page.errors.filter((e) => !/ERR_/.test(e)) : page.errors, []);
+    t.diagnostic(`G12: ${Object.keys(pages).length * looks.length} pictures are in ${shots}/pages`);
+  });
+}
