@@ -60,6 +60,7 @@ type pageSettings struct {
 	Build                 string
 	GuardMin              int     // 0 means the default of the policy
 	UnreachableAfter      float64 // in seconds; 0 means the default of the policy
+	Amnesty               float64 // in seconds; 0 means the default of the policy, and a negative value none
 	Damping               bool
 }
 
@@ -77,6 +78,7 @@ func newPageRig(t *testing.T, settings string) (*pageRig, error) {
 		return nil, err
 	}
 	policy := health.MeshPolicy{GuardMin: s.GuardMin, UnreachableAfter: time.Duration(s.UnreachableAfter * float64(time.Second)), FlapHalfLife: -1}
+	policy.Amnesty = time.Duration(s.Amnesty * float64(time.Second))
 	if s.Damping {
 		policy.FlapHalfLife = 0
 	}
@@ -112,7 +114,7 @@ func (r *pageRig) say(answer any) {
 type pageCommand struct {
 	Do            string
 	Registrations []json.RawMessage // register: messages Registration
-	Names         []string          // report, forget, silence: instances; none means all
+	Names         []string          // report, path, malformed, config: instances; none means all
 	Report        json.RawMessage   // report: a message ReportRequest without a lease
 	Rate          int               // flip: changes a second
 	Seconds       float64           // flip
@@ -132,6 +134,10 @@ func (r *pageRig) do(ctx context.Context, line []byte) (any, error) {
 		return r.report(ctx, c.Names, c.Report)
 	case "path":
 		return r.all(ctx, c.Names, mesh.Event{Kind: mesh.EventPath, Reason: "the rig has cut the path"})
+	case "malformed":
+		return r.answer(ctx, c.Names, mesh.Event{Kind: mesh.EventMalformed, Cause: health.CauseMalformed, Reason: "the rig sends no answer that can be read"})
+	case "config":
+		return r.answer(ctx, c.Names, mesh.Event{Kind: mesh.EventConfig, Cause: health.CauseUnimplemented, Reason: "the rig has no health service"})
 	case "flip":
 		return r.flip(ctx, c.Rate, time.Duration(c.Seconds*float64(time.Second)))
 	case "depend":
@@ -148,7 +154,7 @@ func (r *pageRig) do(ctx context.Context, line []byte) (any, error) {
 		_, err := r.admin.SetOverride(ctx, req)
 		return map[string]any{}, err
 	}
-	return nil, fmt.Errorf("do: is %q; allowed: register, report, path, flip, depend, override", c.Do)
+	return nil, fmt.Errorf("do: is %q; allowed: register, report, path, malformed, config, flip, depend, override", c.Do)
 }
 
 // register registers instances through the API, in batches of 500. From then on they push.
@@ -195,6 +201,18 @@ func (r *pageRig) observe(ctx context.Context, id health.ID, ev mesh.Event) erro
 	}
 	ev.ID, ev.Lease = id, lease
 	return r.c.registry.Observe(ctx, ev, time.Time{})
+}
+
+// answer passes the event while the instances do not push, because what pushes is not called.
+func (r *pageRig) answer(ctx context.Context, names []string, ev mesh.Event) (any, error) {
+	var at any
+	for _, ev := range []mesh.Event{{Kind: mesh.EventPushed, On: false}, ev, {Kind: mesh.EventPushed, On: true}} {
+		var err error
+		if at, err = r.all(ctx, names, ev); err != nil {
+			return nil, err
+		}
+	}
+	return at, nil
 }
 
 // all passes the event for each of the instances.

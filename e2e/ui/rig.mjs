@@ -54,7 +54,7 @@ const firstLine = (child, on) => new Promise((resolve, reject) => {
 
 /**
  * Starts a coordinator whose instances push what the test says (coordinator/pagerig_test.go).
- * Settings: listen, http, dataDir, guardMin, unreachableAfter (seconds), damping.
+ * Settings: listen, http, dataDir, guardMin, unreachableAfter and amnesty (seconds), damping.
  */
 export const startRig = async (t, settings = {}) => {
   const child = start(t, bin("pagerig.test"), ["-test.run=^TestPageRig$", "-test.timeout=0"], {
@@ -76,6 +76,9 @@ export const startRig = async (t, settings = {}) => {
     register: (registrations) => send({ do: "register", registrations }),
     report: (names, status, more = {}) => send({ do: "report", names, report: { status: `STATUS_${status}`, ...more } }),
     cutPath: (names = []) => send({ do: "path", names }),
+    /** An answer that cannot be read makes an instance unconfirmed, and a wrong configuration makes it UNKNOWN. */
+    malformed: (names) => send({ do: "malformed", names }),
+    misconfigure: (names) => send({ do: "config", names }),
     flip: (rate, seconds) => send({ do: "flip", rate, seconds }),
     depend: (dependsOn) => send({ do: "depend", dependsOn }),
     override: (name, author, reason) => send({ do: "override", override: { name, status: "STATUS_MAINTENANCE", author, reason, ttl: "3600s" } }),

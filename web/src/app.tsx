@@ -49,15 +49,22 @@ const App = (): JSX.Element => {
         <button type="button" class="plain" onClick={nextTheme}>colours: {theme}</button>
         <button type="button" class="plain" onClick={() => (help.value = true)}>keys</button>
       </header>
-      <Banners />
-      <main id="main" tabIndex={-1}><CurrentView /></main>
-      <CommandLine />
+      <Content key={known.value} />
       <p class="visually-hidden" role="status" aria-live="polite">{announcements}</p>
       <Toast />
       {help.value && <Help close={() => (help.value = false)} />}
     </>
   );
 };
+
+/** Everything that depends on the mesh. It is made anew when the mesh is known, so that nothing moves from where the picture of loading was. */
+const Content = (): JSX.Element => (
+  <>
+    <Banners />
+    <main id="main" tabIndex={-1}><CurrentView /></main>
+    <CommandLine />
+  </>
+);
 
 const CurrentView = (): JSX.Element => {
   const { view } = state.route.value;

@@ -132,12 +132,15 @@ const travelTo = (e: MouseEvent, from: number, to: number): void => {
   state.go({ at: Math.round(from + ((e.clientX - box.left) / box.width) * (to - from)) });
 };
 
+/** A mark after this part of the axis has no label, because a narrow page would cut it off. */
+const lastLabel = 0.83;
+
 /** The marks below bars. */
 export const Axis = ({ from, to }: { from: number; to: number }): JSX.Element => {
   const offset = -new Date(from).getTimezoneOffset() * 60_000;
   return (
     <div class="axis" aria-hidden="true">
-      {ticks(from, to, 7, offset).map((t) => <span key={t.at} style={{ left: `${(100 * (t.at - from)) / (to - from)}%` }}>{t.label}</span>)}
+      {ticks(from, to, 7, offset).map((t) => <span key={t.at} style={{ left: `${(100 * (t.at - from)) / (to - from)}%` }}>{t.at - from < lastLabel * (to - from) && t.label}</span>)}
     </div>
   );
 };

@@ -28,7 +28,10 @@ export const useExplanation = (name: string, every = 0): Explained => {
       state.call<ExplainRequestJson, ExplainResponseJson>("AdminService/Explain", { name }, signal).then(
         (answer) => void (explained.value = { name, answer, error: undefined }),
         (e: unknown) => {
-          if (!signal.aborted) explained.value = { name, answer: undefined, error: callErrorOf(e) };
+          if (signal.aborted) return;
+          // While the stream is lost, the banner says that what follows is the last that was received.
+          const last = state.connection.peek().state === "lost" && explained.peek().name === name ? explained.peek().answer : undefined;
+          explained.value = { name, answer: last, error: last ? undefined : callErrorOf(e) };
         },
       ));
     asker.current = a;

@@ -124,7 +124,9 @@ export class FieldKeeper {
     const mesh = state.shown.peek();
     this.structure = mesh.structure;
     this.groups = groups;
-    this.field.show(layoutOf(groups, width), width, mesh.entries);
+    const layout = layoutOf(groups, width);
+    this.box.style.height = `${layout.height}px`;
+    this.field.show(layout, width, mesh.entries);
     const ended = performance.now();
     this.partial = isReading();
     this.nextLayout = ended + (this.partial ? readingEvery : layoutShare * (ended - began));

@@ -2,7 +2,7 @@
 import { statuses } from "./entry";
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { FieldKeeper, type FieldContent } from "./fieldkeeper";
 import { groupings } from "./groups";
 import { useKeys } from "./keys";
@@ -20,12 +20,13 @@ export const FieldView = ({ matches, filtered }: Pick<FieldContent, "matches" | 
   const under = useSignal("");
   const failed = useSignal(false);
   const by = state.route.value.group || "service";
-  useEffect(() => {
+  // The box has its height before the browser paints it for the first time, so that nothing below it moves.
+  useLayoutEffect(() => {
     const k = new FieldKeeper(box.current!, canvas.current!, () => (failed.value = true));
     keeper.current = k;
     return () => k.close();
   }, []);
-  useEffect(() => keeper.current?.show({ by, matches, filtered }), [by, matches, filtered]);
+  useLayoutEffect(() => keeper.current?.show({ by, matches, filtered }), [by, matches, filtered]);
   useColours(() => keeper.current?.recolour());
   useKeys([{ key: "o", does: "put the worst group first", run: () => keeper.current?.sort() }]);
   const point = (e: PointerEvent): void => {

@@ -66,6 +66,8 @@ const fullDelivery = 100_000;
 const coordinatorEvery = 10_000;
 /** The state of the coordinator is read earlier, but not earlier than this, if entries become unconfirmed: a guard may have tripped. */
 const coordinatorSoonest = 2000;
+/** A stream that becomes live this soon after a read needs no other one, in ms. It is less than the wait after a failure. */
+const coordinatorFresh = 400;
 
 /** All tabs with their streams. */
 export class Hub {
@@ -121,6 +123,8 @@ export class Hub {
     if (this.entries.size > 0) this.sendAll(tab);
     if (this.coordinator) port.postMessage({ kind: "coordinator", coordinator: this.coordinator });
     if (this.poll !== undefined) return;
+    // The line above a view that says what is held should be there with the first entries, so that nothing moves.
+    void this.readCoordinator();
     this.source.start();
     this.poll = setInterval(() => void this.readCoordinator(), coordinatorEvery);
   }
@@ -216,7 +220,7 @@ export class Hub {
       if (tab.behind > 0) tab.newsDue = true;
       else tab.port.postMessage({ kind: "news", news });
     }
-    if (news.state === "live") void this.readCoordinator();
+    if (news.state === "live" && performance.now() - this.coordinatorRead > coordinatorFresh) void this.readCoordinator();
   }
 
   private async readCoordinator(): Promise<void> {

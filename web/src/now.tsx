@@ -112,7 +112,9 @@ const hrefOfFilter = (q: string): string => hrefWith({ view: { page: "now" }, q,
 const Coordinator = (): JSX.Element | null => {
   const c = state.coordinator.value;
   const self = state.shown.value.entries.get("");
-  if (!c || state.route.value.at > 0) return null;
+  if (state.route.value.at > 0) return null;
+  // The line has its place before the answer arrives, so that nothing below it moves.
+  if (!c) return <p class="coordinator" />;
   const guards = c.guards?.length ?? 0;
   const coverage = typeof c.pollCoverage === "number" ? c.pollCoverage : 0;
   return (

@@ -231,11 +231,12 @@ const shapes: Partial<Record<Status, Shape>> = {
   },
   [Status.Degraded]: (c, m, r) => polygon(c, "fill", [[m, m - r], [m + r, m + r], [m - r, m + r]]),
   [Status.NotServing]: (c, m, r) => {
-    c.lineWidth = Math.max(2.5, r * 0.8);
+    c.lineWidth = Math.max(2.5, r * 0.6);
+    const arm = r - c.lineWidth / 3; // The corners of the ends are not outside the square of the other shapes.
     c.beginPath();
-    for (const d of [1, -1]) {
-      c.moveTo(m - r, m - d * r);
-      c.lineTo(m + r, m + d * r);
+    for (const d of [arm, -arm]) {
+      c.moveTo(m - arm, m - d);
+      c.lineTo(m + arm, m + d);
     }
     c.stroke();
   },

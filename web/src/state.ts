@@ -92,6 +92,8 @@ export const pulseEvery = 250;
 const mostRead = 50;
 /** While a snapshot arrives, it is shown this often, in ms, because showing it delays reading it. */
 const readingEvery = 400;
+/** A snapshot that is complete after this time, in ms, is shown at once, so that nothing moves. */
+const firstAfter = 100;
 
 class PageState implements State {
   readonly mesh = new Mesh();
@@ -225,6 +227,7 @@ class PageState implements State {
     const batch = this.assembler.add(m, first);
     if (!batch) return;
     for (const name of this.mesh.apply(batch)) this.changed.add(name);
+    if (this.lastFrame < 0) this.lastFrame = performance.now() + firstAfter - readingEvery;
     if (this.shown.peek() === this.mesh && !(this.inSnapshot && performance.now() - this.lastFrame < readingEvery)) this.schedule();
   }
 

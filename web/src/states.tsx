@@ -57,7 +57,7 @@ const Forbidden = (): JSX.Element => {
 /** A guard or the amnesty holds statuses. */
 const HeldBanner = (): JSX.Element | null => {
   const c = state.coordinator.value;
-  if (!c || state.route.value.at > 0) return null;
+  if (!c || state.empty.value || state.route.value.at > 0) return null;
   const until = c.amnestyUntil === undefined ? 0 : Date.parse(c.amnestyUntil);
   const left = until - state.clock.value;
   const guards = c.guards ?? [];
