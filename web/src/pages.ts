@@ -1,6 +1,7 @@
 // The views beside Now, what the view Now shows on request, and what reads the past. The browser loads this file when it first needs it.
 export { CoordinatorPage } from "./coordinatorpage";
 export { ExplanationPanel } from "./explanation";
+export { Forbidden } from "./forbidden";
 export { Help } from "./help";
 export { HistoryPage } from "./historypage";
 export { Instance } from "./instance";

@@ -1,11 +1,11 @@
 // The pictures for everything that is not the normal case. Each case has its own.
-import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { later } from "./later";
 import { Key, Outside } from "./parts";
 import { now, state } from "./state";
 import { age, dateTime, number, plural } from "./words";
 
+const Forbidden = later((m) => m.Forbidden);
 const TravelBanner = later((m) => m.TravelBanner);
 
 /** The lines above a view that say how far the view can be trusted. */
@@ -38,20 +38,6 @@ const ConnectionBanner = (): JSX.Element | null => {
   }
   if (c.state === "forbidden") return <Forbidden />;
   return null;
-};
-
-const Forbidden = (): JSX.Element => {
-  const c = state.connection.value;
-  const token = useSignal("");
-  return (
-    <div class="banner forbidden" role="status">
-      <strong>{c.needsToken ? "The coordinator wants to know who you are." : "You may not read the mesh."}</strong> <Outside text={c.error} />
-      <form onSubmit={(e) => { e.preventDefault(); state.setToken(token.value.trim()); token.value = ""; }}>
-        <label>Bearer token <input type="password" autocomplete="off" value={token.value} onInput={(e) => (token.value = e.currentTarget.value)} /></label>{" "}
-        <button type="submit">use it</button> <span class="hint">It is kept in memory only, until the last tab closes.</span>
-      </form>
-    </div>
-  );
 };
 
 /** A guard or the amnesty holds statuses. */
