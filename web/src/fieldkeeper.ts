@@ -50,6 +50,7 @@ export class FieldKeeper {
 
   /** Shows other instances or groups. */
   show(content: FieldContent): void {
+    if (this.content?.by === content.by && this.content.matches === content.matches) return;
     const order = this.content?.by === content.by ? this.order() : [];
     this.content = content;
     this.layout(order);

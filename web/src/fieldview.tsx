@@ -24,9 +24,11 @@ export const FieldView = ({ matches, filtered }: Pick<FieldContent, "matches" | 
   useLayoutEffect(() => {
     const k = new FieldKeeper(box.current!, canvas.current!, () => (failed.value = true));
     keeper.current = k;
+    k.show({ by, matches, filtered });
     return () => k.close();
   }, []);
-  useLayoutEffect(() => keeper.current?.show({ by, matches, filtered }), [by, matches, filtered]);
+  // Later the rows come first.
+  useEffect(() => keeper.current?.show({ by, matches, filtered }), [by, matches, filtered]);
   useColours(() => keeper.current?.recolour());
   useKeys([{ key: "o", does: "put the worst group first", run: () => keeper.current?.sort() }]);
   const point = (e: PointerEvent): void => {
