@@ -66,8 +66,6 @@ const fullDelivery = 100_000;
 const coordinatorEvery = 10_000;
 /** The state of the coordinator is read earlier, but not earlier than this, if entries become unconfirmed: a guard may have tripped. */
 const coordinatorSoonest = 2000;
-/** A stream that becomes live this soon after a read needs no other one, in ms. It is less than the wait after a failure. */
-const coordinatorFresh = 400;
 
 /** All tabs with their streams. */
 export class Hub {
@@ -220,7 +218,7 @@ export class Hub {
       if (tab.behind > 0) tab.newsDue = true;
       else tab.port.postMessage({ kind: "news", news });
     }
-    if (news.state === "live" && performance.now() - this.coordinatorRead > coordinatorFresh) void this.readCoordinator();
+    if (news.state === "live") void this.readCoordinator();
   }
 
   private async readCoordinator(): Promise<void> {
