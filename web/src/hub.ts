@@ -222,13 +222,16 @@ export class Hub {
   }
 
   private async readCoordinator(): Promise<void> {
-    this.coordinatorRead = performance.now();
+    const began = (this.coordinatorRead = performance.now());
+    let coordinator: GetCoordinatorResponseJson | undefined;
     try {
-      this.coordinator = (await call(this.client, "AdminService/GetCoordinator", {})) as GetCoordinatorResponseJson;
+      coordinator = (await call(this.client, "AdminService/GetCoordinator", {})) as GetCoordinatorResponseJson;
     } catch {
-      this.coordinator = undefined; // The caller may lack the right, or the stream says what is wrong.
+      // The caller may lack the right, or the stream says what is wrong.
     }
-    for (const { port } of this.tabs.values()) port.postMessage({ kind: "coordinator", coordinator: this.coordinator });
+    if (began !== this.coordinatorRead) return; // A later answer is newer.
+    this.coordinator = coordinator;
+    for (const { port } of this.tabs.values()) port.postMessage({ kind: "coordinator", coordinator });
   }
 
   private async call(tab: Tab, id: number, method: string, request: unknown): Promise<void> {
