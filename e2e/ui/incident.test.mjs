@@ -22,6 +22,8 @@ test("G11: the root is named with 0 keys, its evidence with 1, what it affects w
   }, undefined, { timeout: 60_000 });
   const failed = performance.now();
   assert.deepEqual(await root.evaluateAll((rows) => rows.map((r) => r.dataset.name)), ["db.primary"]);
+  // The pictures show an incident that has spread, and not one that spreads.
+  await page.waitForFunction(() => /for [3-9]s/.test(document.querySelector("h1").textContent), undefined, { timeout: 20_000 });
   mkdirSync(pictures, { recursive: true });
   for (const scheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme: scheme });
