@@ -12,6 +12,12 @@ const heartbeat = 2;
 const word = (h) => (h?.status ?? "STATUS_UNKNOWN").slice("STATUS_".length);
 const stateOf = (page) => page.evaluate(() => document.documentElement.dataset.connection);
 
+/** The statuses of the mesh and of its zones above the rows. */
+const aggregates = (page) => page.evaluate(() => {
+  const word = (e) => /[A-Z_]{4,}/.exec(e?.textContent ?? "")?.[0] ?? "";
+  return [["*", word(document.querySelector("h1"))], ...[...document.querySelectorAll(".zones a")].map((a) => [`*/${a.querySelector("bdi").textContent}`, word(a.querySelector(".visually-hidden"))])];
+});
+
 /** The rows of the page equal the entries of the oracle, as soon as both are at rest. */
 const equal = async (page, oracle, what) => {
   let difference = [];
@@ -20,7 +26,10 @@ const equal = async (page, oracle, what) => {
     const shown = await rows(page);
     // The page omits services in zones.
     const want = new Map([...oracle.entries].filter(([name]) => name.includes("svc") && !name.includes("/@")));
-    difference = shown.filter((r) => r.status !== word(want.get(r.name)) || r.unconfirmed !== (want.get(r.name)?.unconfirmed ?? false));
+    difference = [
+      ...shown.filter((r) => r.status !== word(want.get(r.name)) || r.unconfirmed !== (want.get(r.name)?.unconfirmed ?? false)),
+      ...(await aggregates(page)).filter(([name, status]) => status !== word(oracle.entries.get(name))),
+    ];
     sizes = `${shown.length} rows, ${want.size} entries`;
     return shown.length === want.size && difference.length === 0;
   }).catch((e) => { throw new Error(`${e.message}: ${sizes}: ${JSON.stringify(difference.slice(0, 5))}`); });
@@ -102,4 +111,20 @@ test("G13: pauses, kills, cuts and proxies", async (t) => {
   proxy.cut();
   await until("live again without the buffer", 40, async () => (await stateOf(page)) === "live");
   await equal(page, oracle, "after the buffer");
+});
+
+test("the graph follows the entries", async (t) => {
+  const rig = await startRig(t);
+  await rig.register(registrations(3, 2));
+  await rig.depend({ "svc-0001": { hard: ["svc-0000"] } });
+  await rig.report([], "SERVING");
+  const browser = await startChromium(t);
+  const page = await openPage(browser, `${rig.ui}/s/svc-0001`);
+  const node = page.locator("svg.graph a.node", { hasText: "svc-0000" });
+  await node.waitFor();
+  for (const status of ["DEGRADED", "NOT_SERVING", "SERVING"]) {
+    await rig.report(["svc-0000/i-0", "svc-0000/i-1"], status);
+    await until(`the box of the service says ${status}`, 10, async () => new RegExp(`(^|[^_])${status} `).test(await node.textContent()));
+  }
+  assert.deepEqual(page.errors, []);
 });

@@ -1,6 +1,7 @@
 // A graph of services: causes left, symptoms right. A list beside it has the same names.
 import type { JSX } from "preact";
 import { useRef } from "preact/hooks";
+import type { Entry } from "./entry";
 import { type Edge, type Layout, layout } from "./layout";
 import { viewOfName } from "./parts";
 import { hrefOf, state } from "./state";
@@ -24,6 +25,7 @@ interface GraphProps {
 
 /** A drawing of a graph. Nodes keep their places while others change. */
 export const Graph = ({ label, names, edges, focus, note }: GraphProps): JSX.Element => {
+  const { entries } = state.shown.value;
   const before = useRef<Layout | undefined>(undefined);
   const l = layout(names, edges, before.current);
   before.current = l;
@@ -45,7 +47,7 @@ export const Graph = ({ label, names, edges, focus, note }: GraphProps): JSX.Ele
         })}
         {l.nodes.map((n) => {
           const { x, y } = places.get(n.id)!;
-          return n.folded.length > 0 ? <Folded key={n.id} x={x} y={y} count={n.folded.length} /> : <Box key={n.id} name={n.id} x={x} y={y} focus={n.id === focus} note={note?.(n.id) ?? ""} />;
+          return n.folded.length > 0 ? <Folded key={n.id} x={x} y={y} count={n.folded.length} /> : <Box key={n.id} name={n.id} entry={entries.get(n.id)} x={x} y={y} focus={n.id === focus} note={note?.(n.id) ?? ""} />;
         })}
       </svg>
     </div>
@@ -61,8 +63,17 @@ const curve = (points: readonly { x: number; y: number }[]): string =>
     return before.y === p.y ? `H${p.x}` : `C${middle} ${before.y} ${middle} ${p.y} ${p.x} ${p.y}`;
   }).join("");
 
-const Box = ({ name, x, y, focus, note }: { name: string; x: number; y: number; focus: boolean; note: string }): JSX.Element => {
-  const entry = state.shown.value.entries.get(name);
+interface BoxProps {
+  readonly name: string;
+  /** Undefined if it is not registered. A component is made again only if its properties differ, so the entry is one. */
+  readonly entry: Entry | undefined;
+  readonly x: number;
+  readonly y: number;
+  readonly focus: boolean;
+  readonly note: string;
+}
+
+const Box = ({ name, entry, x, y, focus, note }: BoxProps): JSX.Element => {
   const { glyph, word, className } = entry === undefined ? { glyph: "–", word: "not registered", className: "nothing" } : look[entry.status];
   const shown = visible(name);
   const short = shown.length > mostLetters ? `${shown.slice(0, 8)}…${shown.slice(-mostLetters + 9)}` : shown;

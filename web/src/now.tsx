@@ -110,6 +110,7 @@ const hrefOfFilter = (q: string): string => hrefWith({ view: { page: "now" }, q,
 
 /** Whether the coordinator itself can be trusted. Nothing is shown if the caller may not read it. */
 const Coordinator = (): JSX.Element | null => {
+  useTurn(pulseEvery);
   const c = state.coordinator.value;
   const self = state.shown.value.entries.get("");
   if (state.route.value.at > 0) return null;
@@ -128,6 +129,7 @@ const Coordinator = (): JSX.Element | null => {
 
 /** The zones, if there are several. */
 const Zones = ({ mesh }: { mesh: Mesh }): JSX.Element | null => {
+  useTurn(pulseEvery);
   const zones = [...mesh.zones.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   if (zones.length < 2 || zones.length > 12) return null;
   return (
