@@ -35,6 +35,8 @@ export type Answer =
 export interface Port {
   postMessage(answer: Answer): void;
   onmessage: ((e: MessageEvent<Request>) => void) | null;
+  /** Called when the tab is gone without a bye, for example after a crash. Not every browser calls it. */
+  onclose?: ((e: Event) => void) | null;
 }
 
 interface Tab {
@@ -86,6 +88,7 @@ export class Hub {
   /** Serves a tab until it says bye. */
   connect(port: Port): void {
     port.onmessage = (e) => this.handle(port, e.data);
+    port.onclose = () => this.handle(port, { kind: "bye" });
   }
 
   private handle(port: Port, r: Request): void {

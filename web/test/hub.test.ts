@@ -9,6 +9,7 @@ import { Coordinator, envelope, settle } from "./fakes";
 /** A tab that keeps a mesh, as the page does. */
 class Tab implements Port {
   onmessage: ((e: MessageEvent<Request>) => void) | null = null;
+  onclose: ((e: Event) => void) | null = null;
   readonly answers: Answer[] = [];
   readonly mesh = new Mesh();
   /** The number of messages of the Watch. */
@@ -233,6 +234,18 @@ test("a token restarts each refused stream, also those with figures", async (t) 
   await settle();
   const again = c.of("HealthService/Watch").slice(2);
   assert.deepEqual(again.map((w) => [w.request["names"], w.headers["authorization"]]).sort(), [[undefined, "Bearer secret"], [["a"], "Bearer secret"]]);
+});
+
+test("a tab that has crashed leaves no streams behind", async () => {
+  const c = new Coordinator();
+  const hub = new Hub(c.client, 0);
+  const tab = join(hub);
+  tab.send({ kind: "figures", id: 5, names: ["a"], every: 1000 });
+  await settle();
+  tab.onclose!({} as Event);
+  await settle();
+  assert.deepEqual(c.of("HealthService/Watch").map((w) => w.aborted), [true, true]);
+  tab.onclose!({} as Event); // A tab that has said bye is also closed later.
 });
 
 test("a late tab hears the time of the coordinator as of now, not as of the last message", async (t) => {
