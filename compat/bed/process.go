@@ -6,11 +6,13 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -230,13 +232,30 @@ func tail(name string) string {
 	return b.String()
 }
 
+// The ports for programs of tests. They are below the ports that Linux gives to outgoing connections
+// (net.ipv4.ip_local_port_range). A connection could otherwise take the port before the program listens.
+const (
+	firstPort = 20_000
+	numPorts  = 12_000
+)
+
+// lastPort is the number of the port that FreePort has returned last. No port is returned twice soon, and
+// other test processes begin elsewhere.
+var lastPort atomic.Uint32
+
+func init() { lastPort.Store(rand.Uint32N(numPorts)) }
+
 // FreePort returns an address on 127.0.0.1 with a port that nobody uses.
 func FreePort(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range numPorts {
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.0.1:%d", firstPort+lastPort.Add(1)%numPorts))
+		if err != nil {
+			continue // another program uses the port
+		}
+		defer l.Close()
+		return l.Addr().String()
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatalf("no port from %d to %d is free", firstPort, firstPort+numPorts-1)
+	return ""
 }
