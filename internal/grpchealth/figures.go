@@ -63,8 +63,8 @@ func (f *figures) collect(cut feed.Cut, beat uint64, metricsOf func(*feed.Entry)
 	}
 }
 
-// begin returns the collection of a beat, or of a later one, if there is one. Otherwise mine says whether the caller must
-// call end. If not, another caller closes collecting.
+// begin returns the collection of a beat, or of a later one, if there is one. Otherwise mine says whether
+// the caller must call end. If not, another caller closes collecting.
 func (f *figures) begin(beat uint64) (last *collection, collecting chan struct{}, mine bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -69,6 +69,15 @@ const join = (hub: Hub): Tab => {
   return tab;
 };
 
+/** A tab that also reads figures, and its coordinator, which has not answered yet. */
+const joinWithFigures = async (): Promise<{ c: Coordinator; tab: Tab }> => {
+  const c = new Coordinator();
+  const tab = join(new Hub(c.client, 0));
+  tab.send({ kind: "figures", id: 5, names: ["a"], every: 1000 });
+  await settle();
+  return { c, tab };
+};
+
 const snapshot = (names: readonly string[], end = true): Uint8Array =>
   envelope({ epoch: "7", revision: "3", snapshot: true, ...(end && { snapshotEnd: true, resumeToken: "T" }), entries: names.map((service) => ({ service })) });
 const change = (service: string, removed = false): Uint8Array => envelope({ epoch: "7", revision: "4", resumeToken: "U", entries: [{ service, ...(removed && { removed }) }] });
@@ -222,12 +231,8 @@ test("the stream ends with the last tab, and readers of the same figures share o
 });
 
 test("a token restarts each refused stream, also those with figures", async (t) => {
-  const c = new Coordinator();
-  const hub = new Hub(c.client, 0);
-  const tab = join(hub);
+  const { c, tab } = await joinWithFigures();
   t.after(() => tab.send({ kind: "bye" }));
-  tab.send({ kind: "figures", id: 5, names: ["a"], every: 1000 });
-  await settle();
   for (const watch of c.of("HealthService/Watch")) watch.reply({ code: "unauthenticated", message: "token: is missing" }, 401);
   await settle();
   tab.send({ kind: "token", token: "secret" });
@@ -237,11 +242,7 @@ test("a token restarts each refused stream, also those with figures", async (t) 
 });
 
 test("a tab that has crashed leaves no streams behind", async () => {
-  const c = new Coordinator();
-  const hub = new Hub(c.client, 0);
-  const tab = join(hub);
-  tab.send({ kind: "figures", id: 5, names: ["a"], every: 1000 });
-  await settle();
+  const { c, tab } = await joinWithFigures();
   tab.onclose!({} as Event);
   await settle();
   assert.deepEqual(c.of("HealthService/Watch").map((w) => w.aborted), [true, true]);
@@ -267,12 +268,8 @@ test("a late tab hears the time of the coordinator as of now, not as of the last
 });
 
 test("a frozen tab gets no more figures", async (t) => {
-  const c = new Coordinator();
-  const hub = new Hub(c.client, 0);
-  const tab = join(hub);
+  const { c, tab } = await joinWithFigures();
   t.after(() => tab.send({ kind: "bye" }));
-  tab.send({ kind: "figures", id: 5, names: ["a"], every: 1000 });
-  await settle();
   const [main, figures] = c.of("HealthService/Watch");
   figures!.open();
   main!.open().send(snapshot(["a"]));
