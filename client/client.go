@@ -13,6 +13,7 @@ import (
 	grpcbackoff "google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials/local"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -30,6 +31,9 @@ type Config struct {
 	// Credentials secure the connection. nil means plaintext. Plaintext is an error unless
 	// Coordinator is on this machine or Insecure is true.
 	Credentials credentials.TransportCredentials
+	// TokenFile is the path of a file with a bearer token, which is sent with each call, see TokenFile. Empty
+	// means no token.
+	TokenFile string
 	// Insecure allows plaintext to every address. Anyone on the path can then read and change
 	// the messages.
 	Insecure bool
@@ -60,15 +64,25 @@ func (c *Config) validate() error {
 	case c.Credentials == nil && !c.Insecure && c.Coordinator != "" && !isLocal(c.Coordinator):
 		errs.Addf("Credentials", "are nil, and %q is not on loopback; set Credentials, or Insecure to use plaintext", c.Coordinator)
 	}
+	if c.TokenFile != "" {
+		_, err := TokenFile(c.TokenFile)
+		errs.Add("TokenFile", err)
+		if c.Credentials == nil && !isUnix(c.Coordinator) {
+			errs.Addf("TokenFile", "is set, and the connection is in plaintext; allowed: with Credentials, or over a unix socket")
+		}
+	}
 	return errs.Join()
+}
+
+// isUnix reports whether a gRPC target is a unix socket.
+func isUnix(target string) bool {
+	return strings.HasPrefix(target, "unix:") || strings.HasPrefix(target, "unix-abstract:")
 }
 
 // isLocal reports whether it is certain that a gRPC target is on this machine.
 func isLocal(target string) bool {
-	for _, prefix := range []string{"unix:", "unix-abstract:"} {
-		if strings.HasPrefix(target, prefix) {
-			return true
-		}
+	if isUnix(target) {
+		return true
 	}
 	for _, prefix := range []string{"dns:///", "dns:", "passthrough:///", "passthrough:"} {
 		if rest, ok := strings.CutPrefix(target, prefix); ok {
@@ -127,7 +141,10 @@ var connectParams = grpc.ConnectParams{
 
 func (c *Client) dialOptions(cfg *Config) []grpc.DialOption {
 	creds := cfg.Credentials
-	if creds == nil {
+	switch {
+	case creds == nil && isUnix(cfg.Coordinator):
+		creds = local.NewCredentials() // over a unix socket, nobody else can read what is sent
+	case creds == nil:
 		creds = insecure.NewCredentials()
 	}
 	opts := append(wire.DialOptions(wire.MaxWatchMessage),
@@ -135,6 +152,9 @@ func (c *Client) dialOptions(cfg *Config) []grpc.DialOption {
 		grpc.WithConnectParams(connectParams),
 		grpc.WithChainUnaryInterceptor(retrying()),
 	)
+	if cfg.TokenFile != "" {
+		opts = append(opts, grpc.WithPerRPCCredentials(tokenFile(cfg.TokenFile)))
+	}
 	return append(opts, cfg.DialOptions...)
 }
 

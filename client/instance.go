@@ -15,6 +15,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -189,7 +190,11 @@ func (i *Instance) registration(c *Client) *pb.Registration {
 func (i *Instance) report(now time.Time) *pb.ReportRequest {
 	m := &pb.ReportRequest{Status: pb.Status_STATUS_STARTING, Cause: pb.Cause_CAUSE_STARTING}
 	if e, ok := i.entry(); ok && e.Status != health.Unknown {
-		m = wire.Push(wire.Health(&e.State, now, i.ShowReasons))
+		shown := access.StatusShown
+		if i.ShowReasons {
+			shown = access.EvidenceShown
+		}
+		m = wire.Push(wire.Health(&e.State, now, shown))
 	}
 	m.Service, m.Instance = i.Service, i.Instance
 	return m

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -17,6 +18,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/nettest"
 )
 
@@ -104,9 +106,13 @@ func watchOverHTTP(t *testing.T, name, base string, opts []connect.ClientOption)
 func TestHTTPWithTLS(t *testing.T) {
 	ca := nettest.NewAuthority(t)
 	own := ca.Sign(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
-	ann := ca.Sign(&x509.Certificate{ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
+	ann := ca.Sign(&x509.Certificate{URIs: []*url.URL{{Scheme: "spiffe", Host: "mesh.test", Path: "/operator/ann"}}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	cfg := &tls.Config{Certificates: []tls.Certificate{own}, ClientCAs: ca.Pool(), ClientAuth: tls.VerifyClientCertIfGiven, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}
-	c := running(t, Config{Credentials: credentials.NewTLS(cfg), HTTPTLS: cfg})
+	policy := &AccessPolicy{Rules: []access.Rule{
+		{Name: "operators", Who: []string{"spiffe://mesh.test/operator/*"}, Read: &access.Read{Services: []string{"*"}, Detail: access.Evidence}},
+		{Name: "public", Who: []string{"anyone"}, Read: &access.Read{Services: []string{"*"}}},
+	}}
+	c := running(t, Config{Credentials: credentials.NewTLS(cfg), HTTPTLS: cfg, Access: policy})
 	base := "https://" + c.HTTPAddr().String()
 	for _, certs := range [][]tls.Certificate{nil, {ann}} {
 		client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), Certificates: certs}}}

@@ -1,7 +1,9 @@
 package coordinator
 
 import (
+	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
 	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
 	"github.com/meshhealth/meshhealth/internal/fields"
@@ -32,7 +35,7 @@ const (
 // loopback and keeps all records in memory.
 type Config struct {
 	// Listen is the gRPC address; empty means DefaultListen. A host that is not a loopback
-	// address needs Credentials or Insecure.
+	// address needs Credentials and Access, or InsecureOpen.
 	Listen string
 	// HTTP is the address of the listener for the page /ui/, its calls, /metrics, /livez and
 	// /readyz. Empty means DefaultHTTP; Off means no HTTP.
@@ -49,13 +52,22 @@ type Config struct {
 
 	// Credentials are the credentials of the gRPC listener; nil means plaintext.
 	Credentials credentials.TransportCredentials
-	// Insecure allows plaintext on addresses other than loopback. With it, every caller may
-	// register instances and set overrides. Use Insecure only in a network in which every machine
-	// is trusted.
-	Insecure bool
+	// Access says who may do what. nil means that the coordinator must listen on loopback only. Then every
+	// caller may read, register and report. The user that runs the coordinator and root may do everything,
+	// over the unix socket.
+	Access *AccessPolicy
+	// Authenticator identifies callers that show no certificate and no token that Access knows, and that do
+	// not come over the unix socket. nil means that such callers have no identity.
+	Authenticator Authenticator
+	// Socket is the path of a unix socket for gRPC. Empty means meshhealth.sock in DataDir, or a path below
+	// $XDG_RUNTIME_DIR without DataDir; with Listener it means none. Off means none.
+	Socket string
+	// InsecureOpen allows everybody to do everything, and plaintext on addresses other than loopback. Use it
+	// only in a network in which every machine is trusted.
+	InsecureOpen bool
 
 	// HTTPTLS has the certificates of the HTTP listener; nil means plaintext. A plaintext listener
-	// beyond loopback serves no page and no calls, unless Insecure is true.
+	// beyond loopback serves no page and no calls, unless InsecureOpen is true.
 	HTTPTLS *tls.Config
 	// HTTPHosts are the host names that HTTP requests may use beside localhost and IP addresses: at
 	// most 64. Give the name under which a proxy shows the page.
@@ -68,9 +80,9 @@ type Config struct {
 
 	// Dial says how the coordinator connects to instances.
 	Dial Dial
-	// Allow lists the networks in which registered addresses may be. If it is empty, a
-	// coordinator on loopback allows loopback addresses. Any other coordinator allows only the
-	// address of the caller.
+	// Allow lists the networks in which registered addresses may be, for a coordinator without Access: its
+	// rules have networks of their own. If Allow is empty, a coordinator on loopback allows loopback addresses.
+	// Any other coordinator allows only the address of the caller.
 	Allow []netip.Prefix
 	// Static lists the instances that are registered at the start, without a lease.
 	Static []Target
@@ -126,6 +138,18 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// AccessPolicy says who may do what. Package config reads it from a file.
+type AccessPolicy = access.Policy
+
+// Authenticator identifies callers by other means than certificates and tokens of the AccessPolicy.
+type Authenticator interface {
+	// Authenticate returns the identity of a caller. certificates are those that were verified, the one of
+	// the caller first. authorization is the value of the header of this name, which is empty unless the
+	// connection is private. A rule names the identity as ext:IDENTITY. An empty identity means a caller
+	// without one. An error refuses the call. Authenticate is called for each call, and concurrently.
+	Authenticate(ctx context.Context, certificates []*x509.Certificate, authorization string) (identity string, err error)
+}
+
 // Dial has the credentials with which the coordinator connects to instances. In tests it also
 // contains a replacement for the network.
 type Dial = follow.DialPolicy
@@ -155,6 +179,9 @@ func (c *Config) setDefaults() {
 	}
 }
 
+// maxSocket is the largest number of bytes of the path of a unix socket that all systems accept.
+const maxSocket = 103
+
 // maxCount is the largest value that a limit in Config may have.
 const maxCount = 1_000_000
 
@@ -165,7 +192,17 @@ func (c *Config) validate() error {
 		errs.Add("Listen", c.checkListen(c.Listen))
 	}
 	if c.HTTPListener == nil && c.HTTP != Off {
-		errs.Add("HTTP", c.checkListen(c.HTTP))
+		errs.Add("HTTP", c.checkListenHTTP(c.HTTP))
+	}
+	if len(c.Socket) > maxSocket {
+		errs.Addf("Socket", "has %d bytes; allowed: at most %d", len(c.Socket), maxSocket)
+	}
+	if c.Access != nil {
+		_, err := access.Compile(c.Access)
+		errs.Add("Access", err)
+		if len(c.Allow) > 0 {
+			errs.Addf("Allow", "is given beside Access; allowed: addresses in the rules of Access")
+		}
 	}
 	if c.Store != nil && c.DataDir != "" {
 		errs.Addf("DataDir", "is given beside Store; allowed: one of them")
@@ -189,8 +226,8 @@ func (c *Config) validate() error {
 		errs.Addf("StoreTrust", "is %v; allowed: more than 0, at most %v, 0 for the default", c.StoreTrust, health.MaxDuration)
 	}
 	c.validateLimits(&errs)
-	if c.Credentials != nil && c.Insecure {
-		errs.Addf("Insecure", "is true beside Credentials; allowed: one of them, for Insecure lets everybody do everything")
+	if c.InsecureOpen && (c.Credentials != nil || c.Access != nil) {
+		errs.Addf("InsecureOpen", "is true beside Credentials or Access; allowed: without them, for InsecureOpen lets everybody do everything")
 	}
 	_, err := parseTargets(c.Static)
 	return errors.Join(errs.Join(), err)
@@ -215,14 +252,31 @@ func (c *Config) validateLimits(errs *fields.Errors) {
 	}
 }
 
-// checkListen returns an error for an address that is not on loopback, unless c has Credentials or
-// Insecure.
+// checkListen returns an error for an address that is not on loopback, unless c has Credentials and
+// Access, or InsecureOpen.
 func (c *Config) checkListen(address string) error {
 	if err := wire.CheckListen(address); err != nil {
 		return err
 	}
-	if c.Credentials != nil || c.Insecure || wire.IsLoopback(address) {
+	switch {
+	case c.InsecureOpen || wire.IsLoopback(address):
+		return nil
+	case c.Credentials == nil:
+		return fmt.Errorf("%s is not a loopback address; allowed without TLS: loopback, or with InsecureOpen (--insecure-open)", address)
+	case c.Access == nil:
+		return fmt.Errorf("%s is not a loopback address; allowed without Access (--access-policy): loopback, or with InsecureOpen (--insecure-open)", address)
+	}
+	return nil
+}
+
+// checkListenHTTP returns an error for an address that is not on loopback and has HTTPTLS but no Access. A
+// plaintext listener beyond loopback is allowed, because it serves only /metrics, /livez and /readyz.
+func (c *Config) checkListenHTTP(address string) error {
+	if err := wire.CheckListen(address); err != nil {
+		return err
+	}
+	if c.InsecureOpen || wire.IsLoopback(address) || c.HTTPTLS == nil || c.Access != nil {
 		return nil
 	}
-	return fmt.Errorf("%s is not a loopback address; allowed without TLS: loopback, or with Insecure (--insecure)", address)
+	return fmt.Errorf("%s is not a loopback address; allowed without Access (--access-policy): loopback, no HTTPTLS, or InsecureOpen (--insecure-open)", address)
 }

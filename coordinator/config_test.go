@@ -1,8 +1,10 @@
 package coordinator
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 )
 
 // TestConfigIsChecked: an error names the invalid field and what is allowed.
@@ -21,31 +24,35 @@ func TestConfigIsChecked(t *testing.T) {
 		cfg  Config
 		want []string
 	}{
-		"no port":             {Config{Listen: "127.0.0.1"}, []string{"Listen: ", "127.0.0.1"}},
-		"port out of range":   {Config{Listen: "127.0.0.1:70000"}, []string{"Listen: ", "70000"}},
-		"beyond loopback":     {Config{Listen: "0.0.0.0:7070"}, []string{"Listen: ", "allowed without TLS: loopback"}},
-		"HTTP, no port":       {Config{HTTP: "localhost"}, []string{"HTTP: "}},
-		"HTTP, beyond":        {Config{HTTP: ":7071"}, []string{"HTTP: ", "allowed without TLS: loopback"}},
-		"two stores":          {Config{Store: store.NewMemory(0), DataDir: "/var/lib/x"}, []string{"DataDir: is given beside Store; allowed: one of them"}},
-		"negative":            {Config{MaxInstances: -1}, []string{"MaxInstances: is -1; allowed: 1 to 1000000"}},
-		"negative per peer":   {Config{MaxWatchersPerPeer: -2}, []string{"MaxWatchersPerPeer: is -2; allowed: 1 to 1000000"}},
-		"policy":              {Config{Policy: health.MeshPolicy{UnreachableAfter: -1}}, []string{"Policy: ", "UnreachableAfter"}},
-		"static, no address":  {Config{Static: []Target{{Service: "pay", Instance: "a"}}}, []string{"Static[0]: address: "}},
-		"static, no host":     {Config{Static: []Target{{Service: "pay", Instance: "a", Address: ":80"}}}, []string{`Static[0].Address: ":80" has no host`}},
-		"static, all hosts":   {Config{Static: []Target{{Service: "pay", Instance: "a", Address: "[::]:80"}}}, []string{`Static[0].Address: "[::]:80" has no host`}},
-		"static, named twice": {Config{Static: []Target{{Service: "pay", Instance: "a", Address: "127.0.0.1:1"}, {Service: "pay", Instance: "a", Address: "127.0.0.1:1"}}}, []string{"Static[1]: names pay/a, as Static[0] does"}},
-		"polls too often":     {Config{PollEvery: time.Millisecond}, []string{"PollEvery: is 1ms; allowed: 1s or more"}},
-		"polls backwards":     {Config{PollEvery: -1}, []string{"PollEvery: is -1ns; allowed: 1s or more"}},
-		"another budget":      {Config{TargetBudget: "5"}, []string{`TargetBudget: is "5"; allowed: off, or empty for the default`}},
-		"retries a Watch":     {Config{Retry: Retry{Methods: map[string]RetryRule{"grpc.health.v1.Health/Watch": {}}}}, []string{"Retry: Methods[grpc.health.v1.Health/Watch]: ", "allowed: grpc.health.v1.Health/Check"}},
-		"too many":            {Config{MaxInstances: 1_000_001}, []string{"MaxInstances: is 1000001; allowed: 1 to 1000000"}},
-		"IPv6":                {Config{IPv6Prefix: 129}, []string{"IPv6Prefix: is 129; allowed: 1 to 128"}},
-		"TLS, and everybody":  {Config{Listen: "0.0.0.0:7070", Credentials: insecure.NewCredentials(), Insecure: true}, []string{"Insecure: is true beside Credentials; allowed: one of them"}},
-		"PollEvery":           {Config{PollEvery: 721 * time.Hour}, []string{"PollEvery: is 721h0m0s; allowed: "}},
-		"StoreTrust":          {Config{StoreTrust: 721 * time.Hour}, []string{"StoreTrust: is 721h0m0s; allowed: "}},
-		"no StoreTrust":       {Config{StoreTrust: -1}, []string{"StoreTrust: is -1ns; allowed: "}},
-		"Retry":               {Config{Retry: Retry{RetryRule: RetryRule{Cap: 721 * time.Hour}}}, []string{"Cap: is 721h0m0s; allowed: at most 720h0m0s"}},
-		"all at once":         {Config{MaxWatchers: -1, MaxConnsPerPeer: -1}, []string{"MaxWatchers: ", "MaxConnsPerPeer: "}},
+		"no port":               {Config{Listen: "127.0.0.1"}, []string{"Listen: ", "127.0.0.1"}},
+		"port out of range":     {Config{Listen: "127.0.0.1:70000"}, []string{"Listen: ", "70000"}},
+		"beyond loopback":       {Config{Listen: "0.0.0.0:7070"}, []string{"Listen: ", "allowed without TLS: loopback"}},
+		"HTTP, no port":         {Config{HTTP: "localhost"}, []string{"HTTP: "}},
+		"two stores":            {Config{Store: store.NewMemory(0), DataDir: "/var/lib/x"}, []string{"DataDir: is given beside Store; allowed: one of them"}},
+		"negative":              {Config{MaxInstances: -1}, []string{"MaxInstances: is -1; allowed: 1 to 1000000"}},
+		"negative per peer":     {Config{MaxWatchersPerPeer: -2}, []string{"MaxWatchersPerPeer: is -2; allowed: 1 to 1000000"}},
+		"policy":                {Config{Policy: health.MeshPolicy{UnreachableAfter: -1}}, []string{"Policy: ", "UnreachableAfter"}},
+		"static, no address":    {Config{Static: []Target{{Service: "pay", Instance: "a"}}}, []string{"Static[0]: address: "}},
+		"static, no host":       {Config{Static: []Target{{Service: "pay", Instance: "a", Address: ":80"}}}, []string{`Static[0].Address: ":80" has no host`}},
+		"static, all hosts":     {Config{Static: []Target{{Service: "pay", Instance: "a", Address: "[::]:80"}}}, []string{`Static[0].Address: "[::]:80" has no host`}},
+		"static, named twice":   {Config{Static: []Target{{Service: "pay", Instance: "a", Address: "127.0.0.1:1"}, {Service: "pay", Instance: "a", Address: "127.0.0.1:1"}}}, []string{"Static[1]: names pay/a, as Static[0] does"}},
+		"polls too often":       {Config{PollEvery: time.Millisecond}, []string{"PollEvery: is 1ms; allowed: 1s or more"}},
+		"polls backwards":       {Config{PollEvery: -1}, []string{"PollEvery: is -1ns; allowed: 1s or more"}},
+		"another budget":        {Config{TargetBudget: "5"}, []string{`TargetBudget: is "5"; allowed: off, or empty for the default`}},
+		"retries a Watch":       {Config{Retry: Retry{Methods: map[string]RetryRule{"grpc.health.v1.Health/Watch": {}}}}, []string{"Retry: Methods[grpc.health.v1.Health/Watch]: ", "allowed: grpc.health.v1.Health/Check"}},
+		"too many":              {Config{MaxInstances: 1_000_001}, []string{"MaxInstances: is 1000001; allowed: 1 to 1000000"}},
+		"IPv6":                  {Config{IPv6Prefix: 129}, []string{"IPv6Prefix: is 129; allowed: 1 to 128"}},
+		"TLS, and everybody":    {Config{Listen: "0.0.0.0:7070", Credentials: insecure.NewCredentials(), InsecureOpen: true}, []string{"InsecureOpen: is true beside Credentials or Access; allowed: without them"}},
+		"no policy":             {Config{Listen: "0.0.0.0:7070", Credentials: insecure.NewCredentials()}, []string{"Listen: 0.0.0.0:7070 is not a loopback address; allowed without Access (--access-policy)"}},
+		"HTTP without policy":   {Config{HTTP: "0.0.0.0:7071", HTTPTLS: &tls.Config{MinVersion: tls.VersionTLS13}}, []string{"HTTP: 0.0.0.0:7071 is not a loopback address; allowed without Access (--access-policy)"}},
+		"bad policy":            {Config{Access: &AccessPolicy{Rules: []access.Rule{{}}}}, []string{"Access: rules[0].name: is empty"}},
+		"two kinds of networks": {Config{Access: &AccessPolicy{}, Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, []string{"Allow: is given beside Access"}},
+		"long socket":           {Config{Socket: "/" + strings.Repeat("x", 103)}, []string{"Socket: has 104 bytes; allowed: at most 103"}},
+		"PollEvery":             {Config{PollEvery: 721 * time.Hour}, []string{"PollEvery: is 721h0m0s; allowed: "}},
+		"StoreTrust":            {Config{StoreTrust: 721 * time.Hour}, []string{"StoreTrust: is 721h0m0s; allowed: "}},
+		"no StoreTrust":         {Config{StoreTrust: -1}, []string{"StoreTrust: is -1ns; allowed: "}},
+		"Retry":                 {Config{Retry: Retry{RetryRule: RetryRule{Cap: 721 * time.Hour}}}, []string{"Cap: is 721h0m0s; allowed: at most 720h0m0s"}},
+		"all at once":           {Config{MaxWatchers: -1, MaxConnsPerPeer: -1}, []string{"MaxWatchers: ", "MaxConnsPerPeer: "}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			c.cfg.setDefaults()
@@ -65,8 +72,9 @@ func TestConfigIsChecked(t *testing.T) {
 func TestGoodConfigs(t *testing.T) {
 	for what, cfg := range map[string]Config{
 		"zero":                 {},
-		"beyond, with TLS":     {Listen: "0.0.0.0:7070", Credentials: insecure.NewCredentials()},
-		"beyond, insecure":     {Listen: "0.0.0.0:7070", HTTP: "[::]:7071", Insecure: true},
+		"beyond, with TLS":     {Listen: "0.0.0.0:7070", Credentials: insecure.NewCredentials(), Access: &AccessPolicy{}},
+		"HTTP for machines":    {HTTP: "0.0.0.0:7071"},
+		"beyond, insecure":     {Listen: "0.0.0.0:7070", HTTP: "[::]:7071", InsecureOpen: true},
 		"IPv6 loopback":        {Listen: "[::1]:7070"},
 		"no HTTP":              {HTTP: Off},
 		"no series":            {MetricInstances: -1},

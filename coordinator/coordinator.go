@@ -16,6 +16,7 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/coordinator/api"
 	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
 	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
@@ -34,6 +35,7 @@ type Coordinator struct {
 	started time.Time
 
 	listeners listeners
+	access    *api.Access
 	store     store.Store
 	peers     *api.Peers    // counts the connections of all listeners
 	budgets   *wire.Budgets // message budget of each instance; nil if there is no limit
@@ -72,7 +74,7 @@ func New(ctx context.Context, cfg Config) (*Coordinator, error) {
 func (c *Coordinator) open(ctx context.Context) (err error) {
 	// The listeners and the store of the caller are set first. So New closes them even if
 	// parseTargets or a later step fails.
-	c.listeners, c.store = listeners{c.cfg.Listener, c.cfg.HTTPListener}, c.cfg.Store
+	c.listeners, c.store = listeners{grpc: c.cfg.Listener, http: c.cfg.HTTPListener}, c.cfg.Store
 	targets, err := parseTargets(c.cfg.Static)
 	if err != nil {
 		return err
@@ -81,6 +83,12 @@ func (c *Coordinator) open(ctx context.Context) (err error) {
 		return err
 	}
 	if c.store, err = openStore(&c.cfg); err != nil {
+		return err
+	}
+	if c.listeners.unix, err = openSocket(ctx, &c.cfg); err != nil {
+		return err
+	}
+	if c.access, err = newAccess(&c.cfg, &c.listeners); err != nil {
 		return err
 	}
 	c.registry, err = registry.New(ctx, registry.Config{
@@ -102,7 +110,7 @@ func (c *Coordinator) wire() (err error) {
 	registerer, inbound, outbound := prometheus.NewRegistry(), metrics.ServerMetrics(), metrics.ClientMetrics()
 	registerer.MustRegister(inbound, outbound, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	targets := c.listeners.targets(c.cfg.Allow)
+	targets := c.listeners.targets(c.access)
 	c.watcher = c.newWatcher(targets, outbound)
 	c.xds = c.newXDS()
 	// The API needs the stats and the stats need the API. So the API gets the method describe,
@@ -116,7 +124,8 @@ func (c *Coordinator) wire() (err error) {
 	inbound.Initialize(c.api.Services())
 	c.web, err = web.New(web.Config{
 		Feed: c.registry.Feed(), Metrics: registerer, IPv6Prefix: c.cfg.IPv6Prefix, Methods: c.api.HTTP(), Build: c.cfg.Build,
-		NoPage: c.cfg.Web == Off, Hosts: c.cfg.HTTPHosts, Prefix: c.cfg.WebPrefix, TLS: c.cfg.HTTPTLS, Insecure: c.cfg.Insecure,
+		NoPage: c.cfg.Web == Off, Hosts: c.cfg.HTTPHosts, Prefix: c.cfg.WebPrefix, TLS: c.cfg.HTTPTLS, Insecure: c.cfg.InsecureOpen,
+		MayScrape: c.access.MayScrape,
 	})
 	if err != nil {
 		return err
@@ -168,9 +177,7 @@ func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) 
 	local := onLoopback(c.listeners.grpc)
 	return api.New(api.Config{
 		Registry: c.registry, Feed: c.registry.Feed(), Figures: c.watcher.Figures, Targets: targets, XDS: c.xds,
-		TrustAll:   c.cfg.Insecure || local && c.cfg.Credentials == nil,
-		TrustHTTP:  c.cfg.Insecure || local && c.cfg.Credentials == nil && onLoopback(c.listeners.http),
-		Reflection: local, Credentials: c.cfg.Credentials,
+		Access: c.access, Reflection: local,
 		Unary:  []grpc.UnaryServerInterceptor{calls.Unary()},
 		Stream: []grpc.StreamServerInterceptor{calls.Stream()},
 		Peers:  c.peers, MaxWatchers: c.cfg.MaxWatchers,
@@ -242,11 +249,23 @@ func (c *Coordinator) startOthers(g *group) {
 	})
 	g.start("xDS", c.xds.Run)
 	g.start("watch", c.watcher.Run)
-	g.start("gRPC", func(ctx context.Context) error { return c.api.Serve(ctx, c.listeners.grpc) })
+	g.start("gRPC", func(ctx context.Context) error { return c.api.Serve(ctx, c.apiListeners()...) })
 	if c.listeners.http != nil {
 		g.start("HTTP", func(ctx context.Context) error { return c.web.Serve(ctx, c.peers.Listen(c.listeners.http)) })
 	}
 }
+
+// apiListeners returns the listeners for gRPC with their credentials.
+func (c *Coordinator) apiListeners() []api.Listener {
+	all := []api.Listener{{Listener: c.listeners.grpc, Credentials: c.cfg.Credentials}}
+	if c.listeners.unix != nil {
+		all = append(all, api.Listener{Listener: c.listeners.unix})
+	}
+	return all
+}
+
+// Socket returns the path of the unix socket, or "" if there is none.
+func (c *Coordinator) Socket() string { return c.listeners.socketPath() }
 
 // Reload replaces Config.Static by targets, and Config.Policy.Services by services. If a target or
 // a policy is not valid, Reload changes nothing and returns all errors, by field.
@@ -262,6 +281,21 @@ func (c *Coordinator) Reload(ctx context.Context, targets []Target, services map
 		return fmt.Errorf("coordinator: %w", err)
 	}
 	return c.configured.replace(ctx, all, services)
+}
+
+// SetAccess replaces Config.Access. Streams whose callers have other rights under the new policy are ended:
+// no message is sent on them after SetAccess has returned. The result is their number. An error means that
+// the policy is not valid, and that nothing has changed. SetAccess may be called only while Run runs, and
+// only if Config.Access was set.
+func (c *Coordinator) SetAccess(policy *AccessPolicy) (ended int, err error) {
+	if c.cfg.Access == nil {
+		return 0, errors.New("Access: was not set at the start; allowed: a restart with a policy")
+	}
+	compiled, err := access.Compile(policy)
+	if err != nil {
+		return 0, err
+	}
+	return c.access.Set(compiled), nil
 }
 
 // Close closes the listeners and the store of a Coordinator that was never run. Run itself closes

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 
+	"github.com/meshhealth/meshhealth/internal/coordinator/api"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -14,13 +15,14 @@ import (
 type listeners struct {
 	grpc net.Listener
 	http net.Listener // listener of the HTTP pages; nil if HTTP is off
+	unix net.Listener // unix socket for gRPC; nil if there is none
 }
 
 // openListeners returns the listeners in cfg, and opens those that cfg does not contain. The caller
 // must close the returned listeners even if err is not nil.
 func openListeners(ctx context.Context, cfg *Config) (l listeners, err error) {
 	var lc net.ListenConfig
-	l = listeners{cfg.Listener, cfg.HTTPListener}
+	l = listeners{grpc: cfg.Listener, http: cfg.HTTPListener}
 	if l.grpc == nil {
 		if l.grpc, err = lc.Listen(ctx, "tcp", cfg.Listen); err != nil {
 			return l, fmt.Errorf("gRPC: %w", err)
@@ -36,7 +38,7 @@ func openListeners(ctx context.Context, cfg *Config) (l listeners, err error) {
 
 func (l listeners) close() error {
 	var errs []error
-	for _, one := range []net.Listener{l.grpc, l.http} {
+	for _, one := range []net.Listener{l.grpc, l.http, l.unix} {
 		if one == nil {
 			continue
 		}
@@ -57,13 +59,17 @@ func onLoopback(l net.Listener) bool {
 	return err != nil || at.Addr().IsLoopback()
 }
 
-// targets returns the rules for the addresses that the coordinator may dial.
-func (l listeners) targets(allow []netip.Prefix) *wire.Targets {
-	t := &wire.Targets{Allow: allow, Own: l.own()}
-	if len(t.Allow) == 0 && onLoopback(l.grpc) {
-		t.Allow = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
+// socketPath returns the path of the unix socket, or "" if there is none.
+func (l listeners) socketPath() string {
+	if l.unix == nil {
+		return ""
 	}
-	return t
+	return l.unix.Addr().String()
+}
+
+// targets returns the rules for the addresses that the coordinator may dial.
+func (l listeners) targets(a *api.Access) *wire.Targets {
+	return &wire.Targets{Own: l.own(), Loopback: onLoopback(l.grpc), Names: func(ip netip.Addr) bool { return a.Policy().MayName(ip) }}
 }
 
 // own returns all addresses at which clients can reach the listeners of the coordinator. A listener

@@ -187,7 +187,7 @@ func newEnvoyNetwork(t *testing.T) *envoyNetwork {
 	n.serve("10.0.0.1:8080", "10.0.0.1:8081", "10.0.0.1:8082")
 	n.serve("10.0.0.2:8080", "10.0.0.2:8081", "10.0.0.2:8082")
 	c, err := library.New(t.Context(), library.Config{
-		Listener: n.net.Listen("10.0.0.100:7070"), Insecure: true, HTTP: library.Off, Store: store.NewMemory(0),
+		Listener: n.net.Listen("10.0.0.100:7070"), InsecureOpen: true, HTTP: library.Off, Store: store.NewMemory(0),
 		Dial: library.Dial{Context: n.net.Dial}, Logger: slog.New(slog.DiscardHandler),
 		Static: []library.Target{
 			{Service: "payments", Instance: "pay-1", Address: "10.0.0.1:8080"},

@@ -10,6 +10,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -224,4 +225,12 @@ func (f *fieldErrors) checkLimit(field string, n int) {
 	if n < 0 {
 		f.Addf(field, "is %d; allowed: 1 or more, 0 for the default", n)
 	}
+}
+
+// rights returns the rights of the caller of a request. ShowReasons decides how much it may read.
+func (c *Config) rights(ctx context.Context) *access.Rights {
+	if c.ShowReasons != nil && c.ShowReasons(ctx) {
+		return access.ReadEvidence
+	}
+	return access.ReadStatus
 }

@@ -22,8 +22,8 @@ const maxExcluded = 128
 type httpHandler struct {
 	pipeline  *pipeline
 	renderer  renderer
-	reader    func(context.Context) access.Caller // function that returns the caller of a request
-	requested func()                              // ServeHTTP calls requested for each request
+	rights    func(context.Context) *access.Rights // function that returns the rights of the caller of a request
+	requested func()                               // ServeHTTP calls requested for each request
 	// kept has the last page of each view. Its indexes are the path, the format, and 0
 	// or 1 for view.verbose and view.detailed. nil means that the page was not made yet.
 	kept [numPaths][numFormats][2][2]atomic.Pointer[page]
@@ -59,12 +59,8 @@ func (h *httpHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // servePath answers a request for a path. If check is not empty, it answers with
 // the page of this check.
 func (h *httpHandler) servePath(w http.ResponseWriter, r *http.Request, e httpPath, check string) {
-	detail, err := h.reader(r.Context()).Check(access.Read, access.Of(health.ID{Service: h.renderer.service}))
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusForbidden)
-		return
-	}
-	v := view{path: e, format: formatOf(r.Header.Get("Accept")), detailed: detail == access.Full}
+	detail := h.rights(r.Context()).Detail(access.Of(health.ID{Service: h.renderer.service}))
+	v := view{path: e, format: formatOf(r.Header.Get("Accept")), detailed: detail >= access.Reason}
 	var exclude []string
 	if r.URL.RawQuery != "" {
 		query, err := url.ParseQuery(r.URL.RawQuery)

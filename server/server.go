@@ -42,12 +42,12 @@ func New(cfg Config) (*Server, error) {
 	s.workers = newWorkers(s.pipeline)
 	s.missingRun = &missingRun{pipeline: s.pipeline}
 	s.handlers = grpchealth.New(grpchealth.Config{
-		Feed: s.Feed(), Self: health.ID{Service: cfg.Service}, ShowReasons: cfg.ShowReasons, Build: cfg.Build,
+		Feed: s.Feed(), Self: health.ID{Service: cfg.Service}, Rights: cfg.rights, Build: cfg.Build,
 		Metrics: s.pipeline.figures, Asked: s.missingRun.requested, Number: s.cfg.stockStatus,
 		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer,
 	})
 	s.http = &httpHandler{
-		pipeline: s.pipeline, reader: s.handlers.Reader, requested: s.missingRun.requested,
+		pipeline: s.pipeline, rights: cfg.rights, requested: s.missingRun.requested,
 		renderer: renderer{service: cfg.Service, build: cfg.Build, degradedCode: cfg.DegradedHTTP},
 	}
 	return s, nil

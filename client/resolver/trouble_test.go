@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,6 +21,7 @@ import (
 	"github.com/meshhealth/meshhealth/client/resolver"
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/nettest"
 )
 
@@ -87,7 +89,7 @@ func TestDeregistered(t *testing.T) {
 	})
 }
 
-// TestHidden: a coordinator shows no addresses to a client without a certificate. Calls fail with this
+// TestHidden: a coordinator shows no addresses to a client that may not route. Calls fail with this
 // reason, which is logged once.
 func TestHidden(t *testing.T) {
 	for policy := range policies {
@@ -98,12 +100,17 @@ func TestHidden(t *testing.T) {
 				signed := func() []tls.Certificate {
 					return []tls.Certificate{ca.Sign(&x509.Certificate{
 						IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"coordinator"},
+						URIs:     []*url.URL{{Scheme: "spiffe", Host: "mesh.test", Path: "/edge"}},
 						NotAfter: time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
 					})}
 				}
 				r.config.Credentials = credentials.NewTLS(&tls.Config{
 					Certificates: signed(), ClientCAs: ca.Pool(), ClientAuth: tls.VerifyClientCertIfGiven,
 				})
+				r.config.Access = &coordinator.AccessPolicy{Rules: []access.Rule{
+					{Name: "edge", Who: []string{"spiffe://mesh.test/edge"}, Route: &access.Services{Services: []string{"*"}}},
+					{Name: "public", Who: []string{"anyone"}, Read: &access.Read{Services: []string{"*"}}},
+				}}
 				r.config.Static = []coordinator.Target{{Service: "pay", Instance: "0", Address: "127.0.0.1:9000"}}
 				r.startCoordinator()
 				r.many(1, 0) // its client cannot register; the coordinator follows the static target

@@ -30,7 +30,7 @@ func (t *target) callError(err error) error {
 	case codes.Unimplemented:
 		return hinted("Is it a meshhealth coordinator? An embedded server answers status and watch only.", "%s does not support this call: %s", t.address, message)
 	case codes.PermissionDenied, codes.Unauthenticated:
-		return hinted("Show a client certificate that the coordinator trusts: --tls-cert and --tls-key.", "%s refuses: %s", t.address, message)
+		return hinted("Show who you are: --tls-cert and --tls-key, or --token-file. `meshhealth policy explain` says which rule allows what.", "%s refuses: %s", t.address, message)
 	case codes.InvalidArgument:
 		return errors.New(violations(st, message))
 	case codes.FailedPrecondition:

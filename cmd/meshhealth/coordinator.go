@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -27,9 +26,9 @@ func coordinatorCommand(a *app) *cobra.Command {
 		Long: `Run a coordinator until SIGINT or SIGTERM. A second signal ends it at once.
 
 It stores its data in ./` + config.DefaultDataDir + ` unless a flag or the file says
-otherwise. It listens on loopback without TLS. To listen on other addresses it
-requires TLS. A caller that registers instances then needs a client certificate
-that --tls-client-ca verifies.
+otherwise. It listens on loopback without TLS. There everybody may read and
+register. Overrides need its unix socket, which the command finds by itself. To
+listen on other addresses it requires TLS and an access policy.
 
 Flags override the configuration file. The coordinator reads certificates again
 when their files change. On SIGHUP it reads the file again and applies its
@@ -72,7 +71,7 @@ func runCoordinator(a *app, cmd *cobra.Command, f *coordinatorFlags) error {
 
 // coordinate runs a coordinator with the settings s until ctx ends.
 func (a *app) coordinate(ctx context.Context, s *config.Settings, h *hangups) error {
-	cfg, closeFiles, err := s.Open()
+	cfg, closeFiles, err := s.Open(ctx)
 	if err != nil {
 		return err
 	}
@@ -110,24 +109,14 @@ func (a *app) announce(log *slog.Logger, s *config.Settings, cfg *coordinator.Co
 		httpAt = at.String()
 	}
 	log.Info("listening", "grpc", grpcAt, "http", httpAt, "data_dir", cmp.Or(cfg.DataDir, coordinator.Off),
-		"tls", cfg.Credentials != nil, "build", cfg.Build)
+		"tls", cfg.Credentials != nil, "socket", cmp.Or(c.Socket(), coordinator.Off),
+		"access_policy", cmp.Or(s.AccessPolicy, "none"), "build", cfg.Build)
 	if s.InMemory() {
 		log.Warn("nothing is kept on disk: a restart loses everything")
-	}
-	if cfg.Insecure && !onLoopback(c.Addr()) {
-		log.Warn("insecure: everybody who can reach this address can register, override and read")
-	}
-	if s.TLS != nil && s.TLS.CA == "" {
-		log.Warn("no client CA: nobody can register, override or read the history")
 	}
 	if a.listening != nil {
 		a.listening(grpcAt, httpAt)
 	}
-}
-
-func onLoopback(at net.Addr) bool {
-	tcp, ok := at.(*net.TCPAddr)
-	return !ok || tcp.IP.IsLoopback()
 }
 
 // hangups reads the configuration file again after a SIGHUP, and logs the result.

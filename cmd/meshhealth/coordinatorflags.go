@@ -12,6 +12,7 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/config"
 	"github.com/meshhealth/meshhealth/internal/fields"
+	"github.com/meshhealth/meshhealth/internal/input"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -20,7 +21,8 @@ import (
 type coordinatorFlags struct {
 	config, listen, http       string
 	dataDir                    string
-	memory, check, insecure    bool
+	memory, check, open        bool
+	accessPolicy, socket       string
 	tlsCert, tlsKey, tlsClient string
 	logFormat, logLevel        string
 	httpHosts                  []string
@@ -39,7 +41,9 @@ func (f *coordinatorFlags) addTo(fl *pflag.FlagSet) {
 	fl.StringVar(&f.tlsCert, "tls-cert", "", "certificate `FILE` (PEM) to listen with")
 	fl.StringVar(&f.tlsKey, "tls-key", "", "`FILE` with its key, in the same folder")
 	fl.StringVar(&f.tlsClient, "tls-client-ca", "", "`FILE` with the roots of callers' certificates")
-	fl.BoolVar(&f.insecure, "insecure", false, "allow plaintext beyond loopback: everybody can register and override")
+	fl.StringVar(&f.accessPolicy, "access-policy", "", "`FILE` that says who may do what")
+	fl.StringVar(&f.socket, "socket", "", "`PATH` of the unix socket for administration, or off (default "+coordinator.SocketName+" in the folder of the data)")
+	fl.BoolVar(&f.open, "insecure-open", false, "let everybody do everything, in plaintext, also beyond loopback")
 	fl.StringVar(&f.logFormat, "log-format", "", strings.Join(config.LogFormats(), " or ")+" (default "+config.DefaultLogFormat+")")
 	fl.StringVar(&f.logLevel, "log-level", "", strings.Join(config.LogLevels(), ", ")+" (default "+config.DefaultLogLevel+")")
 }
@@ -84,12 +88,14 @@ func (f *coordinatorFlags) change(cmd *cobra.Command, s *config.Settings) error 
 // checkListeners checks the settings. An error about TLS or plaintext gets a hint for the user.
 func checkListeners(s *config.Settings) error {
 	switch err := s.Check(); {
-	case errors.Is(err, config.ErrInsecureTLS):
-		return hinted("Leave out one of them.", "%w", err)
+	case errors.Is(err, config.ErrInsecure):
+		return hinted("Leave out --insecure-open.", "%w", err)
+	case errors.Is(err, config.ErrNoAccessPolicy):
+		return hinted("Give access_policy (--access-policy); `meshhealth policy` helps to write it. Or give --insecure-open where the network keeps others out.", "%w", err)
 	case errors.Is(err, config.ErrNoHTTPTLS):
 		return hinted("Give tls (--tls-cert, --tls-key, --tls-client-ca).", "%w", err)
 	case errors.Is(err, config.ErrPlaintext):
-		return hinted("Give tls (--tls-cert, --tls-key, --tls-client-ca), or --insecure where the network keeps others out.", "%w", err)
+		return hinted("Give tls (--tls-cert, --tls-key, --tls-client-ca), and access_policy (--access-policy). Or give --insecure-open where the network keeps others out.", "%w", err)
 	default:
 		return err
 	}
@@ -105,7 +111,9 @@ func (f *coordinatorFlags) apply(s *config.Settings) {
 	replace(&s.Coordinator.DataDir, f.dataDir)
 	replace(&s.Log.Format, f.logFormat)
 	replace(&s.Log.Level, f.logLevel)
-	s.Coordinator.Insecure = s.Coordinator.Insecure || f.insecure
+	replace(&s.AccessPolicy, f.accessPolicy)
+	replace(&s.Coordinator.Socket, f.socket)
+	s.Coordinator.InsecureOpen = s.Coordinator.InsecureOpen || f.open
 	if f.memory {
 		s.Coordinator.DataDir = coordinator.Off
 	}
@@ -140,6 +148,8 @@ func (f *coordinatorFlags) faults(cmd *cobra.Command, s *config.Settings) error 
 	errs.Add("--http", ifGiven(f.http, config.CheckHTTP))
 	errs.Add("--http-hosts", wire.CheckHTTPHosts(f.httpHosts))
 	errs.Add("--web-prefix", ifGiven(f.webPrefix, wire.CheckWebPrefix))
+	errs.Add("--access-policy", ifGiven(f.accessPolicy, input.CheckPath))
+	errs.Add("--socket", ifGiven(f.socket, input.CheckPath))
 	errs.Add("--log-format", ifGiven(f.logFormat, oneOf(config.LogFormats())))
 	errs.Add("--log-level", ifGiven(f.logLevel, oneOf(config.LogLevels())))
 	if f.dataDir == coordinator.Off {

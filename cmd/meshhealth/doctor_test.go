@@ -361,7 +361,7 @@ func TestDoctorWithTLS(t *testing.T) {
 	roots := ca.Roots(dir)
 	cert, key := ca.Issue(dir, "mesh", 90*24*time.Hour)
 	mine, myKey := ca.Issue(dir, "deploy", time.Hour)
-	at := coordinates(t, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", roots)
+	at := coordinates(t, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", roots, "--access-policy", "testdata/access.yaml")
 	l := &live{t: t, at: at, shell: shell{env: map[string]string{coordinatorEnv: at}, now: time.Now}}
 	stdout, _ := l.does(1, "doctor", "--tls-ca", roots)
 	wantAll(t, stdout, "the certificate is valid for", "this caller may not read", "#doctor-access", "- skipped")

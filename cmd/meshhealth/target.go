@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -11,33 +12,40 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials/local"
 
 	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/config"
+	"github.com/meshhealth/meshhealth/internal/input"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // coordinatorEnv is the environment variable that has the default of the flag --coordinator.
 const coordinatorEnv = "MESHHEALTH_COORDINATOR"
 
+// tokenEnv is the environment variable that has the default of the flag --token-file.
+const tokenEnv = "MESHHEALTH_TOKEN_FILE"
+
 // target has the values of the flags that say which coordinator a command calls, and how.
 type target struct {
-	address  string
-	timeout  time.Duration
-	tls      config.TLS
-	insecure bool
+	address   string
+	timeout   time.Duration
+	tls       config.TLS
+	tokenFile string
+	insecure  bool
 }
 
 // addTo adds to cmd the flags that all commands for a coordinator have in common.
 func (t *target) addTo(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&t.address, "coordinator", "", "`HOST:PORT` to ask (default $"+coordinatorEnv+", or "+coordinator.DefaultListen+")")
+	fl.StringVar(&t.address, "coordinator", "", "`HOST:PORT` to ask, or unix:PATH (default $"+coordinatorEnv+", or "+coordinator.DefaultListen+")")
 	fl.DurationVar(&t.timeout, "timeout", 5*time.Second, "how long to wait for an answer")
 	fl.StringVar(&t.tls.CA, "tls-ca", "", "`FILE` with the roots of the coordinator's certificate (default: the system's)")
 	fl.StringVar(&t.tls.Cert, "tls-cert", "", "`FILE` with our own certificate")
 	fl.StringVar(&t.tls.Key, "tls-key", "", "`FILE` with its key, in the same folder")
 	fl.StringVar(&t.tls.ServerName, "server-name", "", "`NAME` in the coordinator's certificate (default: HOST)")
+	fl.StringVar(&t.tokenFile, "token-file", "", "`FILE` with our bearer token, readable by us only (default $"+tokenEnv+")")
 	fl.BoolVar(&t.insecure, "insecure", false, "use plaintext to another machine")
 }
 
@@ -55,6 +63,16 @@ func (t *target) complete(cmd *cobra.Command, getenv func(string) string) error 
 	if t.timeout <= 0 {
 		errs = append(errs, usage(cmd, "--timeout: is %v; allowed: more than 0, such as 5s", t.timeout))
 	}
+	if t.tokenFile == "" {
+		t.tokenFile = getenv(tokenEnv)
+	}
+	if t.tokenFile != "" {
+		if _, err := client.TokenFile(t.tokenFile); err != nil {
+			errs = append(errs, usage(cmd, "--token-file: %w", err))
+		} else if t.plaintext() && !t.overSocket() {
+			errs = append(errs, usage(cmd, "--token-file: is given for a connection in plaintext; allowed: with TLS (--tls-ca), or --coordinator unix:PATH"))
+		}
+	}
 	if t.insecure && t.tls != (config.TLS{}) {
 		errs = append(errs, usage(cmd, "--insecure is given beside TLS flags; allowed: one of them"))
 	}
@@ -65,6 +83,12 @@ func (t *target) complete(cmd *cobra.Command, getenv func(string) string) error 
 }
 
 func checkTarget(address string) error {
+	if path, is := strings.CutPrefix(address, unixScheme); is {
+		if !filepath.IsAbs(path) {
+			return fmt.Errorf("%q has no absolute path; allowed: unix:/PATH", wire.CleanTo(address, wire.MaxAddress))
+		}
+		return input.CheckPath(path)
+	}
 	host, _, err := wire.SplitAddress(address)
 	switch {
 	case err == nil && host == "":
@@ -78,12 +102,21 @@ func checkTarget(address string) error {
 // plaintext reports whether the connection uses no TLS. This is the default on loopback if no TLS
 // flag is given. For other addresses the flag --insecure is necessary.
 func (t *target) plaintext() bool {
-	return t.insecure || wire.IsLoopback(t.address) && t.tls == (config.TLS{})
+	return t.insecure || t.overSocket() || wire.IsLoopback(t.address) && t.tls == (config.TLS{})
 }
+
+// unixScheme begins the address of a unix socket.
+const unixScheme = "unix:"
+
+// overSocket reports whether the address is that of a unix socket.
+func (t *target) overSocket() bool { return strings.HasPrefix(t.address, unixScheme) }
 
 // credentials returns the credentials for the connection. The caller must call closeFiles at the end.
 func (t *target) credentials() (creds credentials.TransportCredentials, closeFiles func(), err error) {
-	if t.plaintext() {
+	switch {
+	case t.overSocket():
+		return local.NewCredentials(), func() {}, nil
+	case t.plaintext():
 		return insecure.NewCredentials(), func() {}, nil
 	}
 	c, err := config.ClientCredentials(&t.tls)
@@ -100,12 +133,25 @@ func (t *target) dial() (conn *grpc.ClientConn, closeConn func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	conn, err = grpc.NewClient(t.address, append(wire.DialOptions(wire.MaxWatchMessage), grpc.WithTransportCredentials(creds))...)
+	opts := append(wire.DialOptions(wire.MaxWatchMessage), grpc.WithTransportCredentials(creds))
+	if t.tokenFile != "" {
+		token, err := client.TokenFile(t.tokenFile)
+		if err != nil {
+			closeFiles()
+			return nil, nil, err
+		}
+		opts = append(opts, grpc.WithPerRPCCredentials(token))
+	}
+	s := &socketFallback{target: t}
+	if !t.overSocket() && t.plaintext() && wire.IsLoopback(t.address) {
+		opts = append(opts, grpc.WithChainUnaryInterceptor(s.unary))
+	}
+	conn, err = grpc.NewClient(t.address, opts...)
 	if err != nil {
 		closeFiles()
 		return nil, nil, err
 	}
-	return conn, func() { _ = conn.Close(); closeFiles() }, nil
+	return conn, func() { _ = conn.Close(); s.close(); closeFiles() }, nil
 }
 
 // watcher returns a client for a Watch. The Watch continues after an outage of the coordinator.
@@ -114,7 +160,7 @@ func (t *target) watcher() (c *client.Client, closeClient func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cfg := client.Config{Coordinator: t.address, Insecure: t.insecure}
+	cfg := client.Config{Coordinator: t.address, Insecure: t.insecure, TokenFile: t.tokenFile}
 	if !t.plaintext() {
 		cfg.Credentials = creds
 	}

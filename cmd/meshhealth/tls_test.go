@@ -37,17 +37,17 @@ func coordinates(t *testing.T, args ...string) string {
 	}
 }
 
-// TestTLS checks that everybody may read, and that registering needs a certificate.
+// TestTLS checks a policy under which everybody may read statuses, and registering needs a certificate.
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
 	ca := nettest.NewAuthority(t)
 	roots := ca.Roots(dir)
 	cert, key := ca.Issue(dir, "mesh", time.Hour)
 	mine, myKey := ca.Issue(dir, "deploy", time.Hour)
-	at := coordinates(t, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", roots)
+	at := coordinates(t, "--tls-cert", cert, "--tls-key", key, "--tls-client-ca", roots, "--access-policy", "testdata/access.yaml")
 	l := &live{t: t, at: at, shell: shell{env: map[string]string{coordinatorEnv: at}}}
 	register := []string{"register", "pay/a", "--address", "127.0.0.1:9", "--tls-ca", roots}
-	if _, stderr := l.does(3, register...); !strings.Contains(stderr, "Show a client certificate that the coordinator trusts") {
+	if _, stderr := l.does(3, register...); !strings.Contains(stderr, "a caller without an identity may not register pay/a") {
 		t.Errorf("%q", stderr)
 	}
 	l.does(0, append(register, "--tls-cert", mine, "--tls-key", myKey)...)
@@ -55,9 +55,9 @@ func TestTLS(t *testing.T) {
 		t.Errorf("%q", stdout)
 	}
 	for hint, args := range map[string][]string{
-		"to see the addresses of pay needs a client certificate":                      {"routes", "pay", "--tls-ca", roots},
-		"to see the addresses of * needs a client certificate":                        {"envoy", "eds", "pay", "--tls-ca", roots},
-		"to read the history and state of the coordinator needs a client certificate": {"xds", "status", "--tls-ca", roots},
+		"may not read the routes of pay": {"routes", "pay", "--tls-ca", roots},
+		"may not read the routes of any service": {"envoy", "eds", "pay", "--tls-ca", roots},
+		"may not read * with detail: evidence": {"xds", "status", "--tls-ca", roots},
 		"It may want TLS":                  {"status"},
 		"Check --tls-ca":                   {"status", "--tls-ca", nettest.NewAuthority(t).Roots(t.TempDir())},
 		"valid for mesh, not other":        {"status", "--tls-ca", roots, "--server-name", "other"},

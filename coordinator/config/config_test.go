@@ -72,57 +72,59 @@ func TestWholeConfig(t *testing.T) {
 	}
 	cfg := s.Coordinator
 	for what, c := range map[string]struct{ got, want any }{
-		"listen":      {cfg.Listen, "127.0.0.1:7000"},
-		"http":        {cfg.HTTP, "off"},
-		"http_tls":    {s.HTTPTLS, "off"},
-		"hosts":       {fmt.Sprint(cfg.HTTPHosts), "[status.example.com mesh.internal]"},
-		"prefix":      {cfg.WebPrefix, "/mesh"},
-		"web":         {cfg.Web, coordinator.Off},
-		"data_dir":    {cfg.DataDir, "/etc/meshhealth/data"},
-		"insecure":    {cfg.Insecure, true},
-		"allow":       {fmt.Sprint(cfg.Allow), "[10.0.0.0/8 fd00::/8]"},
-		"trust":       {cfg.StoreTrust, 10 * time.Minute},
-		"poll":        {cfg.PollEvery, 7 * time.Second},
-		"budget":      {cfg.TargetBudget, coordinator.Off},
-		"retry":       {cfg.Retry.RetryRule, coordinator.RetryRule{Attempts: 4, Base: 2 * time.Second, Cap: 20 * time.Second}},
-		"not again":   {cfg.Retry.Methods["grpc.health.v1.Health/Check"], coordinator.RetryRule{Attempts: 1}},
-		"pauses":      {cfg.Retry.Methods["meshhealth.v1.HealthService/Check"], coordinator.RetryRule{Base: 500 * time.Millisecond, Cap: time.Second}},
-		"hold":        {cfg.Policy.RecoverHold, 3 * time.Second},
-		"after":       {cfg.Policy.RecoverAfter, 3},
-		"unreachable": {cfg.Policy.UnreachableAfter, 20 * time.Second},
-		"grace":       {cfg.Policy.StartupGrace, 2 * time.Minute},
-		"deregister":  {cfg.Policy.DeregisterAfter, time.Duration(-1)},
-		"amnesty":     {cfg.Policy.Amnesty, 40 * time.Second},
-		"available":   {cfg.Policy.MinAvailable, 75},
-		"mesh rule":   {cfg.Policy.MeshRule, health.Worst},
-		"mesh min":    {cfg.Policy.MeshMinAvailable, 60},
-		"critical":    {cfg.Policy.Services["payments"].Critical, true},
-		"protocol":    {cfg.Policy.Services["payments"].Protocol, health.ProtocolCheck},
-		"half-life":   {cfg.Policy.FlapHalfLife, 90 * time.Second},
-		"flap max":    {cfg.Policy.FlapMax, 5 * time.Minute},
-		"guard min":   {cfg.Policy.GuardMin, 20},
-		"guard max":   {cfg.Policy.GuardMax, 5 * time.Minute},
-		"root":        {cfg.Policy.RootWindow, 20 * time.Second},
-		"rule":        {cfg.Policy.Services["payments"].Rule, health.Worst},
-		"needs":       {fmt.Sprint(cfg.Policy.Services["payments"].DependsOn), "[db queue]"},
-		"likes":       {fmt.Sprint(cfg.Policy.Services["payments"].SoftDependsOn), "[legacy]"},
-		"quorum":      {fmt.Sprint(cfg.Policy.Services["legacy"]), fmt.Sprint(health.ServicePolicy{Rule: health.AtLeast(2), MinAvailable: 60, Optional: true})},
-		"instances":   {cfg.MaxInstances, 1000},
-		"watchers":    {cfg.MaxWatchers, 2000},
-		"per peer":    {cfg.MaxWatchersPerPeer, 300},
-		"connections": {cfg.MaxConnsPerPeer, 40},
-		"IPv6":        {cfg.IPv6Prefix, 56},
-		"series":      {cfg.MetricInstances, -1},
-		"roots":       {cfg.XDSCertificates.Roots, "mesh-ca"},
-		"identity":    {cfg.XDSCertificates.Identity, "mesh-client"},
-		"targets":     {len(cfg.Static), 2},
-		"format":      {s.Log.Format, "console"},
-		"level":       {s.Log.Level, "debug"},
-		"cert":        {s.TLS.Cert, "/etc/meshhealth/tls/cert.pem"},
-		"key":         {s.TLS.Key, "/etc/meshhealth/tls/key.pem"},
-		"client ca":   {s.TLS.CA, "/pki/ca.pem"},
-		"dial":        {s.Dial.Default.files(), TLS{CA: "/pki/ca.pem", ServerName: "mesh", TLS12: true}},
-		"plaintext":   {s.Dial.Services["legacy"] == nil && len(s.Dial.Services) == 1, true},
+		"listen":        {cfg.Listen, "127.0.0.1:7000"},
+		"http":          {cfg.HTTP, "off"},
+		"http_tls":      {s.HTTPTLS, "off"},
+		"hosts":         {fmt.Sprint(cfg.HTTPHosts), "[status.example.com mesh.internal]"},
+		"prefix":        {cfg.WebPrefix, "/mesh"},
+		"web":           {cfg.Web, coordinator.Off},
+		"data_dir":      {cfg.DataDir, "/etc/meshhealth/data"},
+		"insecure_open": {cfg.InsecureOpen, true},
+		"access_policy": {s.AccessPolicy, "/etc/meshhealth/access.yaml"},
+		"socket":        {cfg.Socket, "/etc/meshhealth/mesh.sock"},
+		"allow":         {fmt.Sprint(cfg.Allow), "[10.0.0.0/8 fd00::/8]"},
+		"trust":         {cfg.StoreTrust, 10 * time.Minute},
+		"poll":          {cfg.PollEvery, 7 * time.Second},
+		"budget":        {cfg.TargetBudget, coordinator.Off},
+		"retry":         {cfg.Retry.RetryRule, coordinator.RetryRule{Attempts: 4, Base: 2 * time.Second, Cap: 20 * time.Second}},
+		"not again":     {cfg.Retry.Methods["grpc.health.v1.Health/Check"], coordinator.RetryRule{Attempts: 1}},
+		"pauses":        {cfg.Retry.Methods["meshhealth.v1.HealthService/Check"], coordinator.RetryRule{Base: 500 * time.Millisecond, Cap: time.Second}},
+		"hold":          {cfg.Policy.RecoverHold, 3 * time.Second},
+		"after":         {cfg.Policy.RecoverAfter, 3},
+		"unreachable":   {cfg.Policy.UnreachableAfter, 20 * time.Second},
+		"grace":         {cfg.Policy.StartupGrace, 2 * time.Minute},
+		"deregister":    {cfg.Policy.DeregisterAfter, time.Duration(-1)},
+		"amnesty":       {cfg.Policy.Amnesty, 40 * time.Second},
+		"available":     {cfg.Policy.MinAvailable, 75},
+		"mesh rule":     {cfg.Policy.MeshRule, health.Worst},
+		"mesh min":      {cfg.Policy.MeshMinAvailable, 60},
+		"critical":      {cfg.Policy.Services["payments"].Critical, true},
+		"protocol":      {cfg.Policy.Services["payments"].Protocol, health.ProtocolCheck},
+		"half-life":     {cfg.Policy.FlapHalfLife, 90 * time.Second},
+		"flap max":      {cfg.Policy.FlapMax, 5 * time.Minute},
+		"guard min":     {cfg.Policy.GuardMin, 20},
+		"guard max":     {cfg.Policy.GuardMax, 5 * time.Minute},
+		"root":          {cfg.Policy.RootWindow, 20 * time.Second},
+		"rule":          {cfg.Policy.Services["payments"].Rule, health.Worst},
+		"needs":         {fmt.Sprint(cfg.Policy.Services["payments"].DependsOn), "[db queue]"},
+		"likes":         {fmt.Sprint(cfg.Policy.Services["payments"].SoftDependsOn), "[legacy]"},
+		"quorum":        {fmt.Sprint(cfg.Policy.Services["legacy"]), fmt.Sprint(health.ServicePolicy{Rule: health.AtLeast(2), MinAvailable: 60, Optional: true})},
+		"instances":     {cfg.MaxInstances, 1000},
+		"watchers":      {cfg.MaxWatchers, 2000},
+		"per peer":      {cfg.MaxWatchersPerPeer, 300},
+		"connections":   {cfg.MaxConnsPerPeer, 40},
+		"IPv6":          {cfg.IPv6Prefix, 56},
+		"series":        {cfg.MetricInstances, -1},
+		"roots":         {cfg.XDSCertificates.Roots, "mesh-ca"},
+		"identity":      {cfg.XDSCertificates.Identity, "mesh-client"},
+		"targets":       {len(cfg.Static), 2},
+		"format":        {s.Log.Format, "console"},
+		"level":         {s.Log.Level, "debug"},
+		"cert":          {s.TLS.Cert, "/etc/meshhealth/tls/cert.pem"},
+		"key":           {s.TLS.Key, "/etc/meshhealth/tls/key.pem"},
+		"client ca":     {s.TLS.CA, "/pki/ca.pem"},
+		"dial":          {s.Dial.Default.files(), TLS{CA: "/pki/ca.pem", ServerName: "mesh", TLS12: true}},
+		"plaintext":     {s.Dial.Services["legacy"] == nil && len(s.Dial.Services) == 1, true},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %v, want %v", what, c.got, c.want)
@@ -144,7 +146,7 @@ func TestNoConfig(t *testing.T) {
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
-		cfg, closeFiles, err := s.Open()
+		cfg, closeFiles, err := s.Open(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -270,7 +272,7 @@ func TestDifferences(t *testing.T) {
 	if got := whole.Differences(moved); len(got) != 0 {
 		t.Errorf("the same file differs in %v", got)
 	}
-	want := []string{"listen", "http", "http_tls", "http_hosts", "web_prefix", "web", "data_dir", "insecure", "tls", "dial", "targets", "policy", "store_trust", "poll_every", "target_budget", "retry", "limits", "metrics", "xds", "log"}
+	want := []string{"listen", "http", "http_tls", "http_hosts", "web_prefix", "web", "data_dir", "insecure_open", "access_policy", "socket", "tls", "dial", "targets", "policy", "store_trust", "poll_every", "target_budget", "retry", "limits", "metrics", "xds", "log"}
 	if got := whole.Differences(&Settings{}); !reflect.DeepEqual(got, want) {
 		t.Errorf("it differs in %v, want %v", got, want)
 	}

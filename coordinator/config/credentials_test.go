@@ -9,9 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc/credentials"
+
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/internal/nettest"
-	"google.golang.org/grpc/credentials"
 )
 
 // TestCertificatesAreReadAgain checks that a handshake uses the present content of the files.
@@ -71,7 +72,7 @@ func TestHTTPTLS(t *testing.T) {
 		want    bool
 	}{{nil, "", nil, false}, {nil, coordinator.Off, nil, false}, {nil, On, ErrNoHTTPTLS, false}, {files, "", nil, true}, {files, On, nil, true}, {files, coordinator.Off, nil, false}} {
 		s := &Settings{TLS: c.tls, HTTPTLS: c.httpTLS}
-		cfg, closeFiles, err := s.Open()
+		cfg, closeFiles, err := s.Open(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -32,7 +32,9 @@ func read(p *input.Problems, text []byte, dir string) *Settings {
 		"web_prefix":    input.Text(&c.WebPrefix, wire.CheckWebPrefix),
 		"web":           input.Choice(func(word string) { c.Web = word }, coordinator.Off),
 		"data_dir":      s.readDataDir(dir),
-		"insecure":      input.Boolean(&c.Insecure),
+		"insecure_open": input.Boolean(&c.InsecureOpen),
+		"access_policy": input.Path(&s.AccessPolicy, dir),
+		"socket":        readSocket(&c.Socket, dir),
 		"tls":           s.readTLS(dir),
 		"dial":          s.Dial.read(dir),
 		"targets":       input.Object(input.Fields{"allow": readAllow(&c.Allow)}),
@@ -86,6 +88,17 @@ func (s *Settings) readDataDir(dir string) input.Reader {
 		if input.Path(dst, dir)(p, path, n); len(p.List) > before {
 			*dst = "" // checkFiles must not check a path that already has a fault
 		}
+	}
+}
+
+// readSocket reads the path of a unix socket, or the word "off".
+func readSocket(dst *string, dir string) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		if n.Value == coordinator.Off {
+			*dst = coordinator.Off
+			return
+		}
+		input.Path(dst, dir)(p, path, n)
 	}
 }
 

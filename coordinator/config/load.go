@@ -15,7 +15,7 @@ import (
 )
 
 // Load reads and checks a configuration file of at most 16 MiB. It also reads the certificate
-// files that are named in it, and checks the folder data_dir. Relative paths are relative to the
+// files and the access policy that are named in it, and checks the folder data_dir. Relative paths are relative to the
 // folder of the file. An empty file is an error.
 //
 // The error has one line per fault, in the form FILE:LINE: KEY: TEXT. IsFault reports
@@ -38,7 +38,14 @@ func Load(ctx context.Context, name string) (*Settings, error) {
 		p.Add(0, "", "is empty; allowed: a configuration, or services: [] for none")
 	}
 	s.checkFiles(p)
-	return s, p.Err()
+	if err := p.Err(); err != nil || s.AccessPolicy == "" {
+		return s, err
+	}
+	_, err = LoadAccessPolicy(ctx, s.AccessPolicy)
+	if err != nil {
+		return s, accessError(err)
+	}
+	return s, nil
 }
 
 // Parse reads the text of a configuration file. It opens no file, and accepts an empty text.
@@ -54,6 +61,15 @@ func Parse(name string, text []byte, dir string) (*Settings, error) {
 func IsFault(err error) bool {
 	_, ok := errors.AsType[*input.Problems](err)
 	return ok
+}
+
+// accessError adds the name of the setting to err if the file could not be read. An error about the content
+// of the file already names the file.
+func accessError(err error) error {
+	if IsFault(err) {
+		return err
+	}
+	return fmt.Errorf("access_policy: %w", err)
 }
 
 // checkFiles reads the certificate files of all sections, and checks the folder data_dir.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"reflect"
@@ -30,8 +31,8 @@ func LogLevels() []string { return []string{"debug", "info", "warn", "error"} }
 // Settings holds the content of a configuration file. The zero value is the content of an empty
 // file, and means the default of every setting.
 type Settings struct {
-	// Coordinator holds the settings of the coordinator, except Credentials, HTTPTLS and Dial, which
-	// Open sets. An empty Coordinator.DataDir means DefaultDataDir here, and the value coordinator.Off
+	// Coordinator holds the settings of the coordinator, except Credentials, HTTPTLS, Access and Dial,
+	// which Open sets. An empty Coordinator.DataDir means DefaultDataDir here, and the value coordinator.Off
 	// means a store in memory.
 	Coordinator coordinator.Config
 	// TLS names the certificate files of the gRPC listener and the HTTP listener; nil means plaintext.
@@ -39,6 +40,8 @@ type Settings struct {
 	// HTTPTLS is coordinator.Off if the HTTP listener speaks plaintext although TLS is set. On means
 	// that TLS must be set. Empty means that the HTTP listener speaks TLS if TLS is set.
 	HTTPTLS string
+	// AccessPolicy is the file of the access policy; empty means none.
+	AccessPolicy string
 	// Dial says how the coordinator connects to instances.
 	Dial Dial
 	// Log has the format and the level of the log. Open does not use it.
@@ -65,26 +68,49 @@ type Log struct {
 
 // Errors of Settings.Check.
 var (
-	// ErrInsecureTLS reports that both TLS and Insecure are set.
-	ErrInsecureTLS = errors.New("insecure and tls are both given; allowed: one of them")
+	// ErrInsecure reports that InsecureOpen is set beside TLS or an access policy.
+	ErrInsecure = errors.New("insecure_open is given beside tls or access_policy; allowed: without them")
 	// ErrPlaintext reports that the coordinator would listen without TLS on an address that is not
-	// on loopback, although Insecure is false.
+	// on loopback, although InsecureOpen is false.
 	ErrPlaintext = errors.New("in plaintext would admit everybody who can reach this address")
+	// ErrNoAccessPolicy reports that the coordinator would listen without an access policy on an address
+	// that is not on loopback, although InsecureOpen is false.
+	ErrNoAccessPolicy = errors.New("without an access policy would admit everybody who can reach this address")
+	// ErrAllow reports that targets.allow is set beside an access policy.
+	ErrAllow = errors.New("targets.allow is given beside access_policy; allowed: addresses in the rules of the access policy")
 	// ErrNoHTTPTLS reports that the HTTP listener shall speak TLS, but there are no certificates.
 	ErrNoHTTPTLS = errors.New("http_tls is on without tls; allowed: on with tls, off, or no http_tls")
 )
 
-// Check reports settings that contradict each other: ErrInsecureTLS, ErrPlaintext or ErrNoHTTPTLS.
+// Check reports settings that contradict each other: one of the errors above.
 func (s *Settings) Check() error {
 	switch {
-	case s.TLS != nil && s.Coordinator.Insecure:
-		return ErrInsecureTLS
+	case s.Coordinator.InsecureOpen && (s.TLS != nil || s.AccessPolicy != ""):
+		return ErrInsecure
+	case s.AccessPolicy != "" && len(s.Coordinator.Allow) > 0:
+		return ErrAllow
 	case s.TLS == nil && s.HTTPTLS == On:
 		return ErrNoHTTPTLS
-	case s.TLS == nil && !s.Coordinator.Insecure && !wire.IsLoopback(s.listen()):
+	case s.Coordinator.InsecureOpen:
+		return nil
+	case s.TLS == nil && !wire.IsLoopback(s.listen()):
 		return fmt.Errorf("listening on %s %w", s.listen(), ErrPlaintext)
 	}
+	for _, address := range []string{s.listen(), s.listenHTTP()} {
+		if address != "" && s.AccessPolicy == "" && !wire.IsLoopback(address) {
+			return fmt.Errorf("listening on %s %w", address, ErrNoAccessPolicy)
+		}
+	}
 	return nil
+}
+
+// listenHTTP returns the address of the HTTP listener if it speaks TLS, else "". In plaintext, such a listener
+// serves only what everybody may read.
+func (s *Settings) listenHTTP() string {
+	if s.TLS == nil || s.HTTPTLS == coordinator.Off || s.Coordinator.HTTP == coordinator.Off {
+		return ""
+	}
+	return cmp.Or(s.Coordinator.HTTP, coordinator.DefaultHTTP)
 }
 
 func (s *Settings) listen() string {
@@ -96,69 +122,6 @@ func (s *Settings) listen() string {
 
 // InMemory reports whether the coordinator keeps all records in memory and none on disk.
 func (s *Settings) InMemory() bool { return s.Coordinator.DataDir == coordinator.Off }
-
-// Open returns the configuration of the coordinator. The credentials in cfg read their files again
-// when the files change. Open does not set Logger and Build. The caller must call closeFiles after
-// the coordinator has ended.
-func (s *Settings) Open() (cfg coordinator.Config, closeFiles func(), err error) {
-	cfg = s.Coordinator
-	switch cfg.DataDir {
-	case "":
-		cfg.DataDir = DefaultDataDir
-	case coordinator.Off:
-		cfg.DataDir = ""
-	}
-	var o opener
-	// c must not be assigned if it is nil, because an interface that holds a nil *Credentials is
-	// not nil.
-	if c := o.open("tls", s.TLS, ServerCredentials); c != nil {
-		cfg.Credentials = c
-		if s.HTTPTLS != coordinator.Off {
-			cfg.HTTPTLS = c.HTTPConfig()
-		}
-	}
-	if c := o.open("dial.default", s.Dial.Default, ClientCredentials); c != nil {
-		cfg.Dial.Credentials = c
-	}
-	for name, t := range s.Dial.Services {
-		cfg.Dial.Services = with(cfg.Dial.Services, name, nil)
-		if c := o.open("dial.services."+name, t, ClientCredentials); c != nil {
-			cfg.Dial.Services[name] = c
-		}
-	}
-	if o.err != nil {
-		o.close()
-		return coordinator.Config{}, func() {}, o.err
-	}
-	return cfg, o.close, nil
-}
-
-// opener opens credentials until one of them fails.
-type opener struct {
-	opened []*Credentials
-	err    error
-}
-
-// open opens the credentials of a section. It returns nil if t is nil, or if this call or an
-// earlier one has failed.
-func (o *opener) open(section string, t *TLS, open func(*TLS) (*Credentials, error)) *Credentials {
-	if t == nil || o.err != nil {
-		return nil
-	}
-	c, err := open(t)
-	if err != nil {
-		o.err = fmt.Errorf("%s: %w", section, err)
-		return nil
-	}
-	o.opened = append(o.opened, c)
-	return c
-}
-
-func (o *opener) close() {
-	for _, c := range o.opened {
-		c.Close()
-	}
-}
 
 // Differences returns the names of the sections that differ between s and other. It ignores the
 // sections services and policy.services, because a Reloader applies their changes at once.
@@ -178,7 +141,9 @@ func (s *Settings) Differences(other *Settings) []string {
 		{"web_prefix", was.WebPrefix, is.WebPrefix},
 		{"web", was.Web, is.Web},
 		{"data_dir", was.DataDir, is.DataDir},
-		{"insecure", was.Insecure, is.Insecure},
+		{"insecure_open", was.InsecureOpen, is.InsecureOpen},
+		{"access_policy", s.AccessPolicy, other.AccessPolicy},
+		{"socket", was.Socket, is.Socket},
 		{"tls", s.TLS.files(), other.TLS.files()},
 		{"dial", s.Dial.files(), other.Dial.files()},
 		{"targets", was.Allow, is.Allow},

@@ -22,7 +22,7 @@ const (
 	// JSON is several times larger than Protobuf. So only current entries, removals in the log and
 	// the newest batches keep these bytes.
 	JSON
-	numFormats
+	numFormats // the number of formats
 )
 
 // Audience is a group of callers who may see the same details.
@@ -32,9 +32,11 @@ type Audience uint8
 const (
 	// Public is the audience that may not see reasons and addresses.
 	Public Audience = iota
-	// Full is the audience that may see everything, also reasons and addresses.
+	// Reasons is the audience that may also see reasons, but not addresses.
+	Reasons
+	// Full is the audience that may see everything.
 	Full
-	numAudiences
+	numAudiences // the number of audiences
 )
 
 // Encoding is a format and an audience. Readers with the same Encoding share the encoded
@@ -42,45 +44,89 @@ const (
 type Encoding struct {
 	Format   Format
 	Audience Audience
-	// NoServiceZones is true if a batch is encoded without services in zones. It does not matter for an
-	// entry: readers with and without it share its bytes.
+	// Routes is true for readers that also see the addresses for traffic. It has no meaning for Full.
+	Routes bool
+	// Filtered is true for readers that may not read every name. Their entries say nothing about other
+	// names and about the number of changes of others.
+	Filtered bool
+	// NoServiceZones is true if a batch is encoded without services in zones. An entry is the same with and
+	// without it, so that readers of entries leave it out.
 	NoServiceZones bool
 }
 
-// slot returns the index of the encoding e in an array of type slots.
-func (e Encoding) slot() int { return int(e.Format)*int(numAudiences) + int(e.Audience) }
+// maxCopies is the largest number of encodings in one format whose bytes are stored. There are more encodings
+// than that, but a mesh has few groups of callers with different rights. Bytes beyond it are encoded again.
+const maxCopies = 3
 
-// numEncodings is the number of encodings that one entry can have. A batch can have twice as many.
-const numEncodings = int(numFormats) * int(numAudiences)
+// slots has the encoded bytes of one entry or batch, by encoding. A reader that needs bytes which are missing
+// encodes and stores them.
+type slots struct{ first atomic.Pointer[slot] }
 
-// slots holds the encoded bytes of one entry or batch, one slot for each format and audience. A slot
-// is nil until a reader needs its bytes. That reader encodes and stores them.
-type slots [numEncodings]atomic.Pointer[[]byte]
+// slot has the bytes in one encoding. It is immutable.
+type slot struct {
+	encoding Encoding
+	bytes    []byte
+	next     *slot
+}
 
 // dropJSON removes the bytes in the format JSON.
 func (s *slots) dropJSON() {
-	for audience := range numAudiences {
-		s[Encoding{Format: JSON, Audience: audience}.slot()].Store(nil)
+	for {
+		before := s.first.Load()
+		var rest *slot
+		found := false
+		for at := before; at != nil; at = at.next {
+			if at.encoding.Format == JSON {
+				found = true
+				continue
+			}
+			rest = &slot{at.encoding, at.bytes, rest}
+		}
+		if !found || s.first.CompareAndSwap(before, rest) {
+			return
+		}
 	}
 }
 
 // drop removes the bytes in all formats.
-func (s *slots) drop() {
-	for i := range s {
-		s[i].Store(nil)
+func (s *slots) drop() { s.first.Store(nil) }
+
+// get returns the bytes in an encoding. Two readers may encode at the same time. Both results are equal, so it
+// does not matter which of them is used.
+func (s *slots) get(e Encoding, encode func() []byte) []byte {
+	if have := s.first.Load().find(e); have != nil {
+		return have.bytes
+	}
+	b := encode()
+	for {
+		before := s.first.Load()
+		if have := before.find(e); have != nil {
+			return have.bytes
+		}
+		if before.copies(e) >= maxCopies || s.first.CompareAndSwap(before, &slot{e, b, before}) {
+			return b
+		}
 	}
 }
 
-func (s *slots) get(e Encoding, encode func() []byte) []byte {
-	slot := &s[e.slot()]
-	if p := slot.Load(); p != nil {
-		return *p
+// find returns the slot of an encoding, or nil.
+func (s *slot) find(e Encoding) *slot {
+	for ; s != nil; s = s.next {
+		if s.encoding == e {
+			return s
+		}
 	}
-	// Two readers may encode at the same time. Both results are equal, so it does not matter
-	// which of them is stored.
-	b := encode()
-	slot.Store(&b)
-	return b
+	return nil
+}
+
+// copies returns the number of slots in the format of an encoding.
+func (s *slot) copies(e Encoding) (n int) {
+	for ; s != nil; s = s.next {
+		if s.encoding.Format == e.Format && s.encoding.NoServiceZones == e.NoServiceZones {
+			n++
+		}
+	}
+	return n
 }
 
 // Entry is one published state.
@@ -119,6 +165,7 @@ func (e *Entry) changesRegistration(old *Entry) bool {
 // readers call Encoded at the same time, it may call encode more than once. The result of
 // encode must depend only on e and encoding.
 func (e *Entry) Encoded(encoding Encoding, encode func(*Entry) []byte) []byte {
+	encoding.NoServiceZones = false
 	b := e.slots.get(encoding, func() []byte { return encode(e) })
 	if encoding.Format == JSON && e.until.Load() != 0 {
 		e.slots.dropJSON() // replaceAt may have dropped the bytes before get has stored them
@@ -136,7 +183,6 @@ type Batch struct {
 	all    iter.Seq[*Entry] // iterator over Entries, made once, because every reader that receives the whole batch uses it
 	shards shardSet         // shards (groups of services) to which the changes of the batch belong
 	slots  slots
-	fewer  slots       // the same for Encodings with NoServiceZones
 	old    atomic.Bool // true if b may keep no bytes, because it is not one of the newest batches
 }
 
@@ -144,19 +190,14 @@ type Batch struct {
 func (b *Batch) retire() {
 	b.old.Store(true)
 	b.slots.drop()
-	b.fewer.drop()
 }
 
 // Encoded returns the bytes that the function encode returns for b. It stores the bytes for
 // later calls with the same encoding, in the same way as [Entry.Encoded].
 func (b *Batch) Encoded(encoding Encoding, encode func(*Batch) []byte) []byte {
-	slots := &b.slots
-	if encoding.NoServiceZones {
-		slots = &b.fewer
-	}
-	bytes := slots.get(encoding, func() []byte { return encode(b) })
+	bytes := b.slots.get(encoding, func() []byte { return encode(b) })
 	if b.old.Load() {
-		slots.drop() // retire may have dropped the bytes before get has stored them
+		b.slots.drop() // retire may have dropped the bytes before get has stored them
 	}
 	return bytes
 }

@@ -65,19 +65,25 @@ func TestEncodedNoServiceZones(t *testing.T) {
 	}
 }
 
-// TestEncodingsHaveOwnSlots: no two encodings share a slot, also if formats are added.
-func TestEncodingsHaveOwnSlots(t *testing.T) {
-	const formats = 4 // more than there are
-	of := map[int]Encoding{}
-	for format := range Format(formats) {
-		for audience := range numAudiences {
-			e := Encoding{Format: format, Audience: audience}
-			if other, taken := of[e.slot()]; taken {
-				t.Errorf("%+v and %+v share a slot", e, other)
-			}
-			of[e.slot()] = e
-			if inside := e.slot() < numEncodings; inside != (format < numFormats) {
-				t.Errorf("%+v has slot %d of %d", e, e.slot(), numEncodings)
+// TestEncodingsShareNothing: each encoding has bytes of its own, in an entry and in a batch.
+func TestEncodingsShareNothing(t *testing.T) {
+	b := newPublisher(0).publish("a/1")
+	both := []bool{false, true}
+	for range 2 {
+		for format := range numFormats {
+			for audience := range numAudiences {
+				for i := range 8 {
+					e := Encoding{Format: format, Audience: audience, Routes: both[i&1], Filtered: both[i>>1&1], NoServiceZones: both[i>>2]}
+					want := fmt.Sprintf("%+v", e)
+					if got := b.Encoded(e, func(*Batch) []byte { return []byte(want) }); string(got) != want {
+						t.Errorf("a batch in %s has %s", want, got)
+					}
+					e.NoServiceZones = false
+					want = fmt.Sprintf("%+v", e)
+					if got := b.Entries[0].Encoded(e, func(*Entry) []byte { return []byte(want) }); string(got) != want {
+						t.Errorf("an entry in %s has %s", want, got)
+					}
+				}
 			}
 		}
 	}
@@ -122,7 +128,7 @@ func TestJSONOfOldEntries(t *testing.T) {
 	if read(); calls != 3+4 { // a/1 and the batch, twice
 		t.Errorf("encoded %d times, want 7", calls)
 	}
-	if slot := (Encoding{Format: JSON, Audience: Full}).slot(); first.Entries[0].slots[slot].Load() != nil || first.slots[slot].Load() != nil {
+	if e := (Encoding{Format: JSON, Audience: Full}); first.Entries[0].slots.first.Load().find(e) != nil || first.slots.first.Load().find(e) != nil {
 		t.Error("old bytes are kept")
 	}
 }
@@ -132,8 +138,8 @@ func TestEncodedAtOnce(t *testing.T) {
 	var readers sync.WaitGroup
 	for range 20 {
 		readers.Go(func() {
-			for audience, want := range [][]byte{Public: []byte("p"), Full: []byte("f")} {
-				if got := e.Encoded(Encoding{Audience: Audience(audience)}, func(*Entry) []byte { return bytes.Clone(want) }); !bytes.Equal(got, want) {
+			for audience, want := range map[Audience][]byte{Public: []byte("p"), Full: []byte("f")} {
+				if got := e.Encoded(Encoding{Audience: audience}, func(*Entry) []byte { return bytes.Clone(want) }); !bytes.Equal(got, want) {
 					t.Errorf("audience %d gets %q", audience, got)
 				}
 			}

@@ -21,12 +21,11 @@ const (
 )
 
 const (
-	// protobufCopies is the largest number of copies of an entry in the format Protobuf that may be
-	// stored: one for each audience.
-	protobufCopies = int(numAudiences)
+	// protobufCopies is the largest number of copies of an entry in the format Protobuf that may be stored.
+	protobufCopies = maxCopies
 	// removalCopies bounds the copies of a removal in the format JSON, which is at most eight times
-	// as large as Protobuf. For each audience there is one copy.
-	removalCopies = 8 * int(numAudiences)
+	// as large as Protobuf.
+	removalCopies = 8 * maxCopies
 )
 
 // sizeOf returns an upper bound for the number of bytes that the log needs for the state s. The

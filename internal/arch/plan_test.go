@@ -49,7 +49,7 @@ var plan = []row{
 	{path: "coordinator/store", layer: shared, only: []string{"health"}},
 	{path: "internal/mesh", layer: judgement, only: []string{"health"}},
 	{path: "internal/machine", layer: judgement, only: []string{"health"}},
-	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain"}},
+	{path: "internal/access", layer: judgement, only: []string{"health", "internal/domain", "internal/fields"}},
 	{path: "internal/routing", layer: judgement, only: []string{"health"}},
 	{path: "internal/selector", layer: judgement, only: []string{"health", "internal/quoted"}},
 	{path: "internal/wire", layer: shared},
@@ -87,7 +87,7 @@ var plan = []row{
 	{path: "internal/chaos", layer: wiring},
 
 	{path: "coordinator/config", layer: setup, only: []string{
-		"coordinator", "health", "internal/coordinator/follow", "internal/fields", "internal/input", "internal/wire",
+		"coordinator", "health", "internal/access", "internal/coordinator/follow", "internal/fields", "internal/input", "internal/wire",
 	}},
 
 	{path: "cmd/meshhealth", layer: command},

@@ -14,6 +14,7 @@ import (
 	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/grpchealth"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -134,7 +135,7 @@ func (c *crowd) run(ctx context.Context, begun func()) error {
 		g := grpc.NewServer(wire.SharedServerOptions()...)
 		grpchealth.New(grpchealth.Config{
 			Feed: z.feed, MaxWatchers: MaxStormInstances, MaxWatchersPerPeer: MaxStormInstances,
-			ShowReasons: func(context.Context) bool { return true },
+			Rights: func(context.Context) *access.Rights { return access.ReadEvidence },
 		}).Register(g)
 		servers = append(servers, g)
 		serving.Go(func() { end(g.Serve(z.listener)) })

@@ -20,6 +20,8 @@ var (
 	ErrLimit = errors.New("limit reached")
 	// ErrNotAllowed means that the caller has no permission.
 	ErrNotAllowed = errors.New("not allowed")
+	// ErrIdentity means that the caller shows an identity that is not accepted.
+	ErrIdentity = errors.New("not authenticated")
 	// ErrKey means that the registration belongs to a process with another process key than the
 	// caller's.
 	ErrKey = errors.New("the registration belongs to another process")

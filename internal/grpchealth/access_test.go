@@ -2,14 +2,12 @@ package grpchealth
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -18,17 +16,30 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// byName hides the service "hidden" and shows details of the service "open" only.
-type byName struct{}
+// byName hides the service "hidden" and shows all details of the service "open" only.
+var byName = rightsOf(access.Policy{Rules: []access.Rule{
+	{Name: "status", Who: []string{"anyone"}, Read: &access.Read{Services: []string{"pay", "db", "mail", "orders"}}},
+	{Name: "all", Who: []string{"anyone"}, Read: &access.Read{Services: []string{"open"}, Detail: access.Evidence}},
+}})
 
-func (byName) Decide(_ access.Principal, _ access.Verb, name access.Name) access.Decision {
-	switch name.ID.Service {
-	case "hidden":
-		return access.Decision{Needs: "a reason"}
-	case "open":
-		return access.Decision{Allowed: true, Detail: access.Full}
+// rightsOf returns the rights that a policy gives to every caller.
+func rightsOf(p access.Policy) func(context.Context) *access.Rights {
+	c, err := access.Compile(&p)
+	if err != nil {
+		panic(err)
 	}
-	return access.Decision{Allowed: true}
+	r := c.For("")
+	return func(context.Context) *access.Rights { return r }
+}
+
+// showReasons returns the rights of callers that see everything if trusted returns true.
+func showReasons(trusted func(context.Context) bool) func(context.Context) *access.Rights {
+	return func(ctx context.Context) *access.Rights {
+		if trusted(ctx) {
+			return access.ReadEvidence
+		}
+		return access.ReadStatus
+	}
 }
 
 // reasoned is a state with a reason that only callers with full detail may see.
@@ -60,7 +71,7 @@ func wantReasons(t *testing.T, what string, entries []*pb.Health) {
 // in every answer, although another caller sees everything at the same time.
 func TestPolicyDecidesByName(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Config{Policy: byName{}})
+		w := newWorld(t, Config{Rights: byName, StandardRights: byName})
 		all := []health.State{reasoned("hidden/1"), reasoned("open/1"), reasoned("pay/1"), is("hidden", health.Serving), is("pay", health.Serving)}
 		w.publish(all[:3]...)
 		in := w.watch(t, &pb.WatchRequest{})
@@ -82,70 +93,98 @@ func TestPolicyDecidesByName(t *testing.T) {
 	})
 }
 
-// TestRefusedNames: a name that the policy refuses is refused with the reason, whether it
-// is known or not.
-func TestRefusedNames(t *testing.T) {
+// TestHiddenNames: a name that the caller may not read is answered as a name that nobody knows, whether it
+// exists or not.
+func TestHiddenNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Config{Policy: byName{}})
+		w := newWorld(t, Config{Rights: byName, StandardRights: byName})
 		w.publish(is("hidden/1", health.Serving))
-		for _, name := range []string{"hidden/1", "hidden/2"} {
-			w.asked(t.Context(), name, func(method string, _ metadata.MD, err error) {
-				wantCode(t, err, codes.PermissionDenied)
-				want := "not allowed: to read the state of " + name + " needs a reason"
-				if wire.ReasonOf(err) != wire.ReasonNotAllowed || status.Convert(err).Message() != want {
-					t.Errorf("%s: %v, want %q", method, err, want)
-				}
-			})
+		for _, name := range []string{"hidden/1", "hidden/2", "hidden"} {
+			ctx := t.Context()
+			_, err := w.mesh.Check(ctx, &pb.CheckRequest{Service: name})
+			wantCode(t, err, codes.NotFound)
+			if want := `service "` + name + `": not found`; status.Convert(err).Message() != want {
+				t.Errorf("Check: %v, want %q", err, want)
+			}
+			_, err = w.stock.Check(ctx, &healthpb.HealthCheckRequest{Service: name})
+			wantCode(t, err, codes.NotFound)
+			stock, in := w.watchStock(t, name), w.watch(t, &pb.WatchRequest{Names: []string{name}})
+			if got := stock.one().GetStatus(); got != healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
+				t.Errorf("%s: the stock Watch says %v", name, got)
+			}
+			wantLines(t, in.one(), name+" SERVICE_UNKNOWN")
+			w.publish(is("hidden/1", health.NotServing), is("hidden", health.NotServing))
+			stock.none()
+			in.none()
 		}
 	})
 }
 
-// changing is a policy that can be replaced.
-type changing struct{ access.Policy }
-
-// TestPolicyIsAskedForEachDelivery: a policy that starts to refuse a name ends the
-// deliveries of this name on open streams.
-func TestPolicyIsAskedForEachDelivery(t *testing.T) {
+// TestFilteredWatch: a caller that may not read every name learns neither the names of others nor how many
+// changes they have. It does not learn how many services a root affects. A change of these alone is not sent.
+func TestFilteredWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		policy := &changing{access.TrustPolicy{}}
-		w := newWorld(t, Config{Policy: policy})
-		w.publish(is("hidden", health.Serving), is("pay", health.Serving))
-		stock, in := w.watchStock(t, "hidden"), w.watch(t, &pb.WatchRequest{})
-		stock.one()
-		in.one()
-		policy.Policy = byName{}
-		w.publish(is("hidden", health.NotServing), is("pay", health.NotServing))
-		wantLines(t, in.one(), "pay NOT_SERVING")
-		stock.none()
-		stock.ends(codes.PermissionDenied)
+		w := newWorld(t, Config{Rights: byName})
+		pay := is("pay", health.NotServing)
+		pay.Root, pay.Affected, pay.Dependencies = "hidden", 3, []health.Dependency{{Service: "db"}, {Service: "hidden", Soft: true}}
+		w.publish(is("hidden", health.Serving), pay)
+		in := w.watch(t, &pb.WatchRequest{})
+		m := in.one()
+		e := m.GetEntries()[0]
+		if len(m.GetEntries()) != 1 || e.GetRoot() != "" || e.GetAffected() != 0 || e.GetRevision() != 0 || m.GetRevision() != 0 ||
+			len(e.GetDependencies()) != 1 || e.GetDependencies()[0].GetService() != "db" {
+			t.Errorf("%v", m)
+		}
+		pay.Affected++
+		w.publish(pay)
+		pay.Root = ""
+		w.publish(is("hidden", health.NotServing), pay)
+		in.none()
+		pay.Root = "db"
+		w.publish(pay)
+		if e = in.one().GetEntries()[0]; e.GetRoot() != "db" {
+			t.Errorf("%v", e)
+		}
+		l, err := w.mesh.List(t.Context(), &pb.ListRequest{})
+		if err != nil || l.GetRevision() != 0 || len(l.GetEntries()) != 1 || l.GetEntries()[0].GetAffected() != 0 || l.GetEntries()[0].GetRoot() != "db" {
+			t.Errorf("List: %v, %v", l, err)
+		}
+		c, err := w.mesh.Check(t.Context(), &pb.CheckRequest{Service: "pay"})
+		if err != nil || c.GetHealth().GetAffected() != 0 || c.GetHealth().GetRevision() != 0 || len(c.GetHealth().GetDependencies()) != 1 {
+			t.Errorf("Check: %v, %v", c, err)
+		}
 	})
 }
 
-// recorder notes the names that a policy was asked about.
-type recorder struct {
-	access.TrustPolicy
-	callers []access.Principal
-	names   []string
-}
-
-func (r *recorder) Decide(who access.Principal, verb access.Verb, name access.Name) access.Decision {
-	r.callers = append(r.callers, who)
-	r.names = append(r.names, name.String())
-	return r.TrustPolicy.Decide(who, verb, name)
-}
-
-// TestPolicyKnowsTheCaller: the policy receives the principal, and the name of the feed
-// that "" stands for.
-func TestPolicyKnowsTheCaller(t *testing.T) {
-	policy := &recorder{}
-	w := newWorld(t, Config{Policy: policy, Caller: func(context.Context) access.Principal {
-		return access.Principal{Identity: "spiffe://mesh/tool"}
-	}})
-	w.publish(is("self", health.Serving))
-	if _, err := w.mesh.Check(t.Context(), &pb.CheckRequest{}); err != nil {
-		t.Fatal(err)
-	}
-	if !slices.Equal(policy.names, []string{"self"}) || policy.callers[0] != (access.Principal{Identity: "spiffe://mesh/tool"}) {
-		t.Errorf("asked about %q for %+v", policy.names, policy.callers)
-	}
+// TestFilteredResume: a resume token for a caller that may not read every name hides the revision, does not
+// change with changes of others, and is accepted.
+func TestFilteredResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Config{Rights: byName})
+		w.publish(is("pay", health.Serving))
+		in := w.watch(t, &pb.WatchRequest{Heartbeat: every(1)})
+		first := in.one().GetResumeToken()
+		if plain, ok := wire.DecodeToken(first); ok {
+			t.Errorf("everybody can read the token: %+v", plain)
+		}
+		w.publish(is("hidden", health.Serving))
+		w.feed.Beat()
+		if beat := in.one(); beat.GetResumeToken() != first || beat.GetRevision() != 0 {
+			t.Errorf("a heartbeat tells of the change of another: %v, want the token %q", beat, first)
+		}
+		w.publish(is("pay", health.Degraded))
+		if next := in.one(); next.GetResumeToken() == first {
+			t.Error("a change has the token of before")
+		}
+		again := w.watch(t, &pb.WatchRequest{ResumeToken: first})
+		if m := again.one(); m.GetSnapshot() || m.GetGap() {
+			t.Errorf("%v, want only the change", m)
+		} else {
+			wantLines(t, m, "pay DEGRADED")
+		}
+		forged := w.watch(t, &pb.WatchRequest{ResumeToken: wire.Token{Epoch: w.feed.Epoch(), Revision: 1}.Encode()})
+		if m := forged.one(); !m.GetGap() || !m.GetSnapshot() {
+			t.Errorf("%v, want a gap and a snapshot", m)
+		}
+	})
 }

@@ -85,16 +85,18 @@ func TestListOfAnInstanceIsBounded(t *testing.T) {
 // TestAuthorityAndAccess: the policy decides about the instance in the authority, and List omits
 // what it refuses.
 func TestAuthorityAndAccess(t *testing.T) {
-	w := newWorld(t, Config{Instances: true, Policy: byName{}})
+	w := newWorld(t, Config{Instances: true, Rights: byName, StandardRights: byName})
 	w.publish(is("hidden", health.Serving), is("hidden/1", health.Serving), is("pay", health.Serving), is("pay/1", health.Serving))
 	at1 := at("1.instance.meshhealth")
 	_, err := w.stock.Check(t.Context(), &healthpb.HealthCheckRequest{Service: "hidden"}, at1)
-	wantCode(t, err, codes.PermissionDenied)
+	wantCode(t, err, codes.NotFound)
 	watch, err := w.stock.Watch(t.Context(), &healthpb.HealthCheckRequest{Service: "hidden"}, at1)
-	if err == nil {
-		_, err = watch.Recv()
+	if err != nil {
+		t.Fatal(err)
 	}
-	wantCode(t, err, codes.PermissionDenied)
+	if m, err := watch.Recv(); m.GetStatus() != healthpb.HealthCheckResponse_SERVICE_UNKNOWN {
+		t.Errorf("the Watch says %v, %v", m, err)
+	}
 	list, err := w.stock.List(t.Context(), &healthpb.HealthListRequest{}, at1)
 	if err != nil || len(list.GetStatuses()) != 1 || list.GetStatuses()["pay"] == nil {
 		t.Errorf("%v %v", list, err)

@@ -49,7 +49,8 @@ func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckRes
 		return nil, err
 	}
 	id = x.h.resolve(id)
-	detail, err := mayRead(x.h.Reader(ctx), id)
+	rights := x.h.cfg.Rights(ctx)
+	shown, err := mayRead(rights, id, req.GetService())
 	if err != nil {
 		return nil, err
 	}
@@ -57,20 +58,24 @@ func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckRes
 	if !ok {
 		return nil, NotFound(req.GetService())
 	}
-	h := x.h.currentHealth(e, time.Now(), detail)
+	h := x.h.currentHealth(e, time.Now(), shown, rights)
 	return &pb.CheckResponse{Status: h.GetStatus(), Health: h}, nil
 }
 
 // currentHealth returns the message for an entry. If the function Config.Metrics is set, the
 // checks and metrics in the message are the results of this function.
-func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, detail access.Detail) *pb.Health {
+func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, shown access.Shown, rights *access.Rights) *pb.Health {
 	s := e.State
 	if h.cfg.Metrics != nil {
 		s.Checks, s.Metrics = h.cfg.Metrics(e.ID)
 	} else {
 		s.Metrics = h.metricsOf(e)
 	}
-	return wire.Health(&s, now, detail == access.Full)
+	m := wire.Health(&s, now, shown)
+	if !rights.ReadsAll() {
+		wire.Filter(m, visible(rights))
+	}
+	return m
 }
 
 // List returns one page of the entries that the request selects, ordered by name. It omits
@@ -83,17 +88,17 @@ func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListRespon
 		return nil, err
 	}
 	x.h.resolveSelector(&l.Selector)
-	cut := x.h.cfg.Feed.Cut()
+	cut, rights := x.h.cfg.Feed.Cut(), x.h.cfg.Rights(ctx)
 	if !l.GroupBy.IsZero() {
-		return pageOfGroups(cut, &l, x.h.Reader(ctx)), nil
+		return pageOfGroups(cut, &l, rights), nil
 	}
-	p := pager{list: &l, hidesEmpty: x.h.hidesEmpty(&l.Selector), caller: x.h.Reader(ctx)}
+	p := pager{list: &l, hidesEmpty: x.h.hidesEmpty(&l.Selector), rights: rights}
 	page, more := p.page(cut)
 	now := time.Now()
-	resp := &pb.ListResponse{Revision: cut.Revision()}
+	resp := &pb.ListResponse{Revision: revisionFor(rights, cut)}
 	size := 0
 	for i, on := range page {
-		entry := x.h.currentHealth(on.entry, now, on.detail)
+		entry := x.h.currentHealth(on.entry, now, on.shown, rights)
 		// If a client does not read a page, gRPC stores the page until the connection closes.
 		// Therefore the size of a page has a limit.
 		if size += proto.Size(entry); size > wire.MaxPageBytes && i > 0 {
@@ -112,13 +117,13 @@ func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListRespon
 type pager struct {
 	list       *wire.List
 	hidesEmpty bool // result of Handlers.hidesEmpty: true if the page omits the entry ""
-	caller     access.Caller
+	rights     *access.Rights
 }
 
-// readable is an entry and the level of detail with which the caller may read it.
+// readable is an entry and what the caller sees of it.
 type readable struct {
-	entry  *feed.Entry
-	detail access.Detail
+	entry *feed.Entry
+	shown access.Shown
 }
 
 // page returns the entries of the page. more reports whether entries for another page follow.
@@ -128,14 +133,14 @@ func (p *pager) page(cut feed.Cut) (page []readable, more bool) {
 		if !p.list.Selector.Matches(&e.State) || p.hidesEmpty && e.ID == (health.ID{}) {
 			continue
 		}
-		d := p.caller.Decide(access.Read, access.Of(e.ID))
-		if !d.Allowed {
+		shown := p.rights.Shows(access.Of(e.ID))
+		if shown.Detail == access.Hidden {
 			continue
 		}
 		if len(page) == p.list.Size {
 			return page, true
 		}
-		page = append(page, readable{e, d.Detail})
+		page = append(page, readable{e, shown})
 	}
 	return page, false
 }
@@ -161,10 +166,11 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 		return err
 	}
 	x.h.resolveWatch(&w)
-	caller := x.h.Reader(stream.Context())
-	for _, id := range w.IDs {
-		if _, err := mayRead(caller, id); err != nil {
-			return err
+	rights := x.h.cfg.Rights(stream.Context())
+	if !rights.ReadsAll() {
+		w.Token = wire.Token{}
+		if t, ok := x.h.tokens.Decode(req.GetResumeToken()); ok && t.Scope == w.Scope {
+			w.Token = t
 		}
 	}
 	ctx, watcher, done, err := x.h.openWatch(stream.Context())
@@ -172,7 +178,7 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 		return wire.GRPC(err)
 	}
 	defer done()
-	s := x.h.newSender(&w, caller, x.format, timedStream[pb.WatchResponse]{stream, x.h, watcher})
+	s := x.h.newSender(&w, rights, x.format, timedStream[pb.WatchResponse]{stream, x.h, watcher})
 	reader := x.h.newReader(&w)
 	for {
 		step, end, err := nextStep(ctx, reader)

@@ -162,8 +162,8 @@ func TestPublicGetsNoText(t *testing.T) {
 	for _, full := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			w := newWorld(t, Config{
-				ShowReasons: func(context.Context) bool { return full },
-				Metrics:     func(health.ID) ([]health.CheckState, *health.Metrics) { return secretState().Checks, nil },
+				Rights:  showReasons(func(context.Context) bool { return full }),
+				Metrics: func(health.ID) ([]health.CheckState, *health.Metrics) { return secretState().Checks, nil },
 			})
 			w.publish(secretState())
 			for method, raw := range w.everyAnswer(t) {
@@ -217,7 +217,7 @@ func (w *world) everyAnswer(t *testing.T) map[string][]byte {
 func TestAudiencesDoNotShareEncodings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		friend := false
-		w := newWorld(t, Config{ShowReasons: func(context.Context) bool { return friend }})
+		w := newWorld(t, Config{Rights: showReasons(func(context.Context) bool { return friend })})
 		public := w.watch(t, &pb.WatchRequest{})
 		public.one()
 		friend = true

@@ -55,7 +55,7 @@ func (m *measured) told(in *inbox[*pb.WatchResponse]) (figures string, others in
 			others++
 			continue
 		}
-		if len(message.GetEntries()) > 0 || message.GetEpoch() != 77 || message.GetRevision() != m.revision || message.GetAt() == nil {
+		if len(message.GetEntries()) > 0 || message.GetEpoch() != 77 || message.GetRevision() != m.shownRevision() || message.GetAt() == nil {
 			m.t.Errorf("%v", message)
 		}
 		for _, f := range message.GetFigures() {
@@ -82,7 +82,7 @@ func (m *measured) wants(what string, in *inbox[*pb.WatchResponse], figures stri
 // and may read. Figures are collected once for all streams.
 func TestFigures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := newMeasured(t, Config{Policy: byName{}})
+		m := newMeasured(t, Config{Rights: byName, StandardRights: byName})
 		all := m.watch(t, &pb.WatchRequest{FiguresEvery: every(1), Heartbeat: every(60)})
 		some := m.watch(t, &pb.WatchRequest{FiguresEvery: every(1), Heartbeat: every(60), Selector: &pb.Selector{Labels: map[string]string{"env": "test"}}})
 		one := m.watch(t, &pb.WatchRequest{FiguresEvery: every(1), Heartbeat: every(60), Names: []string{"pay/1", "open/1"}})

@@ -19,25 +19,48 @@ import (
 // entriesField is the field number of WatchResponse.entries.
 const entriesField = 4
 
-// encodingOf returns the encoding in a format for callers with this level of detail. Entries and
+// audiences has the audience of each level of detail.
+var audiences = [...]feed.Audience{access.Hidden: feed.Public, access.Status: feed.Public, access.Reason: feed.Reasons, access.Evidence: feed.Full}
+
+// encodingOf returns the encoding in a format for callers that see the same. Entries and
 // batches keep their bytes in this encoding, so that all these callers share the bytes.
-func encodingOf(format feed.Format, detail access.Detail) feed.Encoding {
-	if detail == access.Full {
-		return feed.Encoding{Format: format, Audience: feed.Full}
-	}
-	return feed.Encoding{Format: format, Audience: feed.Public}
+func encodingOf(format feed.Format, shown access.Shown) feed.Encoding {
+	return feed.Encoding{Format: format, Audience: audiences[shown.Detail], Routes: shown.Routes}
 }
 
 // encodedEntry returns e encoded as an element of the field entries of a WatchResponse. All callers
-// with the same format and the same level of detail share the bytes.
-func encodedEntry(e *feed.Entry, format feed.Format, detail access.Detail) []byte {
-	return e.Encoded(encodingOf(format, detail), func(e *feed.Entry) []byte {
-		h := wire.Health(&e.State, e.At, detail == access.Full)
-		if e.Removed {
-			h.Status = pb.Status_STATUS_SERVICE_UNKNOWN
-		}
-		return encodeHealth(format, h)
+// with the same format that see the same share the bytes.
+func encodedEntry(e *feed.Entry, format feed.Format, shown access.Shown) []byte {
+	return e.Encoded(encodingOf(format, shown), func(e *feed.Entry) []byte {
+		return encodeHealth(format, entryHealth(e, shown))
 	})
+}
+
+// filteredEntry returns the same for a caller that may not read every name. Callers share the bytes of
+// entries that name no other service.
+func filteredEntry(e *feed.Entry, format feed.Format, shown access.Shown, visible func(service string) bool) []byte {
+	encode := func(e *feed.Entry) []byte {
+		h := entryHealth(e, shown)
+		wire.Filter(h, visible)
+		return encodeHealth(format, h)
+	}
+	if namesOthers(e) {
+		return encode(e)
+	}
+	encoding := encodingOf(format, shown)
+	encoding.Filtered = true
+	return e.Encoded(encoding, encode)
+}
+
+// namesOthers reports whether an entry has the names of other services.
+func namesOthers(e *feed.Entry) bool { return e.Root != "" || len(e.Dependencies) > 0 }
+
+func entryHealth(e *feed.Entry, shown access.Shown) *pb.Health {
+	h := wire.Health(&e.State, e.At, shown)
+	if e.Removed {
+		h.Status = pb.Status_STATUS_SERVICE_UNKNOWN
+	}
+	return h
 }
 
 // encodeHealth returns h encoded as an element of the field entries of a WatchResponse.

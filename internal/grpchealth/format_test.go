@@ -126,7 +126,7 @@ func TestFormatsSayTheSame(t *testing.T) {
 	} {
 		for _, trusted := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, Config{Build: `v"1`, ShowReasons: func(context.Context) bool { return trusted }})
+				w := newWorld(t, Config{Build: `v"1`, Rights: showReasons(func(context.Context) bool { return trusted })})
 				r := rand.New(rand.NewPCG(1, 2))
 				for range 40 {
 					w.publish(varied(r))
@@ -197,7 +197,7 @@ func TestJSONMessage(t *testing.T) {
 // audience and format that they have.
 func TestEncodedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Config{ShowReasons: func(ctx context.Context) bool { return ctx.Value(fullKey{}) != nil }})
+		w := newWorld(t, Config{Rights: showReasons(func(ctx context.Context) bool { return ctx.Value(fullKey{}) != nil })})
 		w.publish(is("pay", health.Serving))
 		for i := range 50 {
 			ctx := t.Context()
@@ -215,15 +215,15 @@ func TestEncodedOnce(t *testing.T) {
 		synctest.Wait()
 		b := w.publish(is("pay", health.Degraded), is("pay/a", health.Degraded))
 		synctest.Wait()
-		for _, detail := range []access.Detail{access.Public, access.Full} {
+		for _, shown := range []access.Shown{access.StatusShown, access.EvidenceShown} {
 			for _, e := range b.Entries {
-				first := encodedEntry(e, feed.JSON, detail)
-				if again := e.Encoded(encodingOf(feed.JSON, detail), func(*feed.Entry) []byte { t.Error("the entry was not encoded"); return nil }); &first[0] != &again[0] {
+				first := encodedEntry(e, feed.JSON, shown)
+				if again := e.Encoded(encodingOf(feed.JSON, shown), func(*feed.Entry) []byte { t.Error("the entry was not encoded"); return nil }); &first[0] != &again[0] {
 					t.Error("the entry was encoded again")
 				}
 			}
-			b.Encoded(encodingOf(feed.JSON, detail), func(*feed.Batch) []byte { t.Error("the batch was not encoded"); return nil })
-			b.Encoded(encodingOf(feed.Protobuf, detail), func(*feed.Batch) []byte { return nil }) // nobody needs it
+			b.Encoded(encodingOf(feed.JSON, shown), func(*feed.Batch) []byte { t.Error("the batch was not encoded"); return nil })
+			b.Encoded(encodingOf(feed.Protobuf, shown), func(*feed.Batch) []byte { return nil }) // nobody needs it
 		}
 	})
 }
@@ -234,7 +234,7 @@ type fullKey struct{}
 // with reasons first.
 func TestAudiencesInJSON(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Config{ShowReasons: func(ctx context.Context) bool { return ctx.Value(fullKey{}) != nil }})
+		w := newWorld(t, Config{Rights: showReasons(func(ctx context.Context) bool { return ctx.Value(fullKey{}) != nil })})
 		ctx, cancel := context.WithCancel(t.Context())
 		full, public := &captured{ctx: context.WithValue(ctx, fullKey{}, true)}, &captured{ctx: ctx}
 		var wg sync.WaitGroup

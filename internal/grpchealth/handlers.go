@@ -32,16 +32,10 @@ type Config struct {
 	// has an entry "", List and Watch send it only if the request names "". The zero value of
 	// Self means that "" is a name like any other.
 	Self health.ID
-	// Policy decides about access. nil means [access.TrustPolicy].
-	Policy access.Policy
-	// Caller returns the principal that makes a call. The access policy needs the principal.
-	// Caller is called once for each call. nil means that nothing is known about any caller.
-	Caller func(context.Context) access.Principal
-	// ShowReasons reports whether the caller of a call is trusted and so may see reasons. The
-	// result true counts even if Caller returns a principal that is not trusted. ShowReasons is
-	// called once for each call of meshhealth.v1.HealthService, and not for grpc.health.v1,
-	// which shows no reasons. nil means false for every caller.
-	ShowReasons func(context.Context) bool
+	// Rights returns the rights of the caller of a call of meshhealth.v1.HealthService, and is called
+	// once for each. StandardRights does the same for grpc.health.v1, which shows no reasons. nil means
+	// [access.ReadStatus] for every caller.
+	Rights, StandardRights func(context.Context) *access.Rights
 	// Asked is called at the beginning of each call, before the request is checked. nil means
 	// that no function is called.
 	Asked func()
@@ -74,6 +68,7 @@ type Handlers struct {
 	cfg     Config
 	limiter *wire.StreamLimiter
 	figures figures
+	tokens  *wire.TokenCipher
 	made    time.Time // time at which New was called; watcher.sendBegan counts from this time
 	// watchers is the set of open Watch streams: the keys are *watcher.
 	watchers sync.Map
@@ -85,14 +80,19 @@ type Handlers struct {
 
 // New returns handlers for a feed.
 func New(cfg Config) *Handlers {
-	if cfg.Policy == nil {
-		cfg.Policy = access.TrustPolicy{}
+	if cfg.Rights == nil {
+		cfg.Rights = readStatus
 	}
-	h := &Handlers{cfg: cfg, made: time.Now()}
+	if cfg.StandardRights == nil {
+		cfg.StandardRights = readStatus
+	}
+	h := &Handlers{cfg: cfg, made: time.Now(), tokens: wire.NewTokenCipher()}
 	h.limiter = wire.NewStreamLimiter("Watch", cmp.Or(cfg.MaxWatchers, DefaultMaxWatchers), cmp.Or(cfg.MaxWatchersPerPeer, DefaultMaxWatchersPerPeer))
 	h.ended, h.end = context.WithCancelCause(context.Background())
 	return h
 }
+
+func readStatus(context.Context) *access.Rights { return access.ReadStatus }
 
 // End ends every Watch with UNAVAILABLE. Check and List still answer. A Watch that is opened
 // after the call of End gets an error and no message. For a stock client, a stream
@@ -121,37 +121,6 @@ func (h *Handlers) prove(ctx context.Context) error {
 		return err
 	}
 	return grpc.SetHeader(ctx, metadata.Pairs(wire.ProofHeader, string(h.cfg.Feed.Key().Proof(nonce))))
-}
-
-// caller returns the principal that makes a call, with the policy that decides what this
-// principal may do.
-func (h *Handlers) caller(ctx context.Context) access.Caller {
-	c := access.Caller{Policy: h.cfg.Policy}
-	if h.cfg.Caller != nil {
-		c.Principal = h.cfg.Caller(ctx)
-	}
-	return c
-}
-
-// Reader returns the caller of a request whose answer may contain reasons. If
-// Config.ShowReasons returns true, the caller is trusted and so may see reasons. Reader may be
-// called concurrently.
-func (h *Handlers) Reader(ctx context.Context) access.Caller {
-	c := h.caller(ctx)
-	if h.cfg.ShowReasons != nil && h.cfg.ShowReasons(ctx) {
-		c.Principal.Trusted = true
-	}
-	return c
-}
-
-// mayRead returns the level of detail with which a caller may read a name, or a gRPC
-// error if the policy refuses.
-func mayRead(c access.Caller, id health.ID) (access.Detail, error) {
-	detail, err := c.Check(access.Read, access.Of(id))
-	if err != nil {
-		return 0, wire.GRPC(err)
-	}
-	return detail, nil
 }
 
 // resolve returns the name whose entry answers a request for the name id. This is id itself,

@@ -30,6 +30,7 @@ type world struct {
 	stock    healthpb.HealthClient
 	mesh     pb.HealthServiceClient
 	revision uint64
+	filtered bool // true if callers may not read every name
 	last     map[health.ID]health.Status
 }
 
@@ -39,10 +40,19 @@ func newWorld(t testing.TB, cfg Config) *world {
 	if cfg.Self == (health.ID{}) {
 		cfg.Self = self
 	}
+	w.filtered = cfg.Rights != nil && !cfg.Rights(context.Background()).ReadsAll()
 	w.handlers = New(cfg)
 	w.connect()
 	w.stock, w.mesh = healthpb.NewHealthClient(w.conn), pb.NewHealthServiceClient(w.conn)
 	return w
+}
+
+// shownRevision returns the revision that callers see.
+func (w *world) shownRevision() uint64 {
+	if w.filtered {
+		return 0
+	}
+	return w.revision
 }
 
 func (w *world) connect() {

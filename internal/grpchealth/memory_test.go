@@ -115,12 +115,12 @@ func TestLogBytes(t *testing.T) {
 // encodeAll encodes a batch of one entry in every encoding.
 func encodeAll(b *feed.Batch) {
 	for _, format := range []feed.Format{feed.Protobuf, feed.JSON} {
-		for _, detail := range []access.Detail{access.Public, access.Full} {
+		for _, shown := range []access.Shown{access.StatusShown, access.EvidenceShown} {
 			for _, fewer := range []bool{false, true} {
-				encoding := encodingOf(format, detail)
+				encoding := encodingOf(format, shown)
 				encoding.NoServiceZones = fewer
 				b.Encoded(encoding, func(b *feed.Batch) []byte {
-					return bytes.Clone(encodedEntry(b.Entries[0], format, detail))
+					return bytes.Clone(encodedEntry(b.Entries[0], format, shown))
 				})
 			}
 		}

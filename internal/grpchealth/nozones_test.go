@@ -143,7 +143,7 @@ func TestBatchIsEncodedTwice(t *testing.T) {
 				t.Fatal(err)
 			}
 			to := &stream{ctx: t.Context()}
-			caller := access.Caller{Policy: access.TrustPolicy{}}
+			caller := access.ReadStatus
 			all = append(all, reading{
 				w.handlers.newReader(&asked), w.handlers.newSender(&asked, caller, format, timedStream[pb.WatchResponse]{to, w.handlers, &watcher{}}), to, i%2 == 0,
 			})
@@ -158,7 +158,7 @@ func TestBatchIsEncodedTwice(t *testing.T) {
 		if len(encodings) != 2 {
 			t.Errorf("format %d: the batch was encoded %d times, want twice", format, len(encodings))
 		}
-		detail, _ := all[0].sender.view.detailOf(b)
+		detail, _ := all[0].sender.view.shownOf(b)
 		size := map[bool]int{}
 		for _, e := range b.Entries {
 			bytes := e.Encoded(encodingOf(format, detail), func(*feed.Entry) []byte { t.Errorf("%v was not encoded", e.ID); return nil })
@@ -196,7 +196,7 @@ func TestOnlyNoServiceZonesSharesBatches(t *testing.T) {
 			m.Set(f, protoreflect.ValueOfBool(true))
 		}
 		w, err := wire.WatchRequest(&pb.WatchRequest{Selector: s})
-		v := newView(&w, access.Caller{Policy: access.TrustPolicy{}}, feed.JSON)
+		v := newView(&w, access.ReadStatus, feed.JSON)
 		if got := err == nil && v.everything(); got != (f.Name() == "no_service_zones") {
 			t.Errorf("%s: takes whole batches: %v", f.Name(), got)
 		}

@@ -21,10 +21,13 @@ type sender struct {
 	view   view
 	first  bool   // true until the first message was sent
 	told   uint64 // number of the collection of figures that was sent last; 0: none
+	// reached is the revision of the last message with entries, for a caller that may not read every name. Such
+	// a caller must not learn how many changes there are that it cannot see.
+	reached uint64
 }
 
-func (h *Handlers) newSender(w *wire.Watch, caller access.Caller, format feed.Format, stream timedStream[pb.WatchResponse]) *sender {
-	s := &sender{h: h, watch: w, stream: stream, view: newView(w, caller, format), first: true}
+func (h *Handlers) newSender(w *wire.Watch, rights *access.Rights, format feed.Format, stream timedStream[pb.WatchResponse]) *sender {
+	s := &sender{h: h, watch: w, stream: stream, view: newView(w, rights, format), first: true, reached: w.Token.Revision}
 	s.view.hidesEmpty = h.hidesEmpty(&w.Selector)
 	return s
 }
@@ -37,17 +40,17 @@ func (s *sender) send(step *feed.Step) error {
 		return s.sendMessage(nil, step.Revision, &pb.WatchResponse{Build: s.h.cfg.Build})
 	}
 	if step.Batch != nil && s.view.everything() {
-		if detail, same := s.view.detailOf(step.Batch); same {
-			return s.sendBatch(step, detail)
+		if shown, same := s.view.shownOf(step.Batch); same {
+			return s.sendBatch(step, shown)
 		}
 	}
 	return s.sendEntries(step)
 }
 
 // sendBatch sends a whole batch of changes, or all but services in zones. All senders that omit the
-// same, and whose callers have the same level of detail, share the encoded bytes.
-func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
-	encoding := encodingOf(s.view.format, detail)
+// same, and whose callers see the same, share the encoded bytes.
+func (s *sender) sendBatch(step *feed.Step, shown access.Shown) error {
+	encoding := encodingOf(s.view.format, shown)
 	encoding.NoServiceZones = s.view.selector.NoServiceZones
 	b := step.Batch.Encoded(encoding, func(b *feed.Batch) []byte {
 		var all []byte
@@ -56,7 +59,7 @@ func (s *sender) sendBatch(step *feed.Step, detail access.Detail) error {
 				break // the bytes will not be used
 			}
 			if s.view.selects(e) {
-				all = append(all, encodedEntry(e, s.view.format, detail)...)
+				all = append(all, encodedEntry(e, s.view.format, shown)...)
 			}
 		}
 		return all
@@ -168,8 +171,12 @@ func (s *sender) sendMessage(entries []byte, revision uint64, m *pb.WatchRespons
 // the bytes and does not encode the elements again.
 func (s *sender) sendElements(field string, elements []byte, revision uint64, m *pb.WatchResponse) error {
 	m.Epoch, m.Revision, m.At = s.h.cfg.Feed.Epoch(), revision, timestamppb.Now()
-	if revision > 0 || !m.GetSnapshot() {
-		m.ResumeToken = wire.Token{Epoch: m.GetEpoch(), Revision: revision, Scope: s.watch.Scope}.Encode()
+	resumable := revision > 0 || !m.GetSnapshot()
+	if s.view.filtered {
+		revision = s.seen(field, elements, revision, m)
+	}
+	if resumable {
+		m.ResumeToken = s.encodeToken(wire.Token{Epoch: m.GetEpoch(), Revision: revision, Scope: s.watch.Scope})
 	}
 	if s.first {
 		m.Build, s.first = s.h.cfg.Build, false
@@ -179,6 +186,24 @@ func (s *sender) sendElements(field string, elements []byte, revision uint64, m 
 	}
 	m.ProtoReflect().SetUnknown(elements)
 	return s.stream.Send(m)
+}
+
+// seen removes the revision from a message for a caller that may not read every name. It returns the
+// revision at which this caller resumes: that of the last message with entries.
+func (s *sender) seen(field string, elements []byte, revision uint64, m *pb.WatchResponse) uint64 {
+	m.Revision = 0
+	if revision > 0 && (s.reached == 0 || m.GetSnapshot() || field == entriesName && len(elements) > 0) {
+		s.reached = revision
+	}
+	return s.reached
+}
+
+// encodeToken returns the text of a resume token.
+func (s *sender) encodeToken(t wire.Token) string {
+	if s.view.filtered {
+		return s.h.tokens.Encode(t)
+	}
+	return t.Encode()
 }
 
 // sendFiguresOrBeat sends the figures that are due. If nothing has changed, it sends a heartbeat if

@@ -37,7 +37,8 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	if err != nil {
 		return nil, err
 	}
-	if _, err := mayRead(s.h.caller(ctx), about.id); err != nil {
+	shown, err := mayRead(s.h.cfg.StandardRights(ctx), about.id, about.name(req))
+	if err != nil {
 		return nil, err
 	}
 	e, ok := s.h.cfg.Feed.Get(about.id)
@@ -45,7 +46,7 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 		return nil, NotFound(about.name(req))
 	}
 	if needsTrailers(&e.State) {
-		if err := grpc.SetTrailer(ctx, trailers(&e.State)); err != nil {
+		if err := grpc.SetTrailer(ctx, trailers(&e.State, shown.Detail)); err != nil {
 			return nil, wire.GRPC(err)
 		}
 	}
@@ -57,19 +58,19 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 // returns the instances with this name, see listInstances.
 func (s standard) List(ctx context.Context, _ *healthpb.HealthListRequest) (*healthpb.HealthListResponse, error) {
 	s.h.noteCall()
-	caller := s.h.caller(ctx)
+	rights := s.h.cfg.StandardRights(ctx)
 	var v wire.Violations
 	instance, probed := s.h.instanceOf(ctx, &v)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
 	if probed {
-		statuses, err := s.h.listInstances(caller, instance)
+		statuses, err := s.h.listInstances(rights, instance)
 		return &healthpb.HealthListResponse{Statuses: statuses}, err
 	}
 	statuses, self := map[string]*healthpb.HealthCheckResponse{}, s.h.resolve(health.ID{})
 	for e := range s.h.cfg.Feed.Cut().Aggregates() {
-		if !caller.May(access.Read, access.Of(e.ID)) {
+		if rights.Detail(access.Of(e.ID)) == access.Hidden {
 			continue
 		}
 		number := &healthpb.HealthCheckResponse{Status: s.h.numberOf(&e.State)}
@@ -95,17 +96,14 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 	if err != nil {
 		return err
 	}
-	caller := s.h.caller(stream.Context())
-	if _, err := mayRead(caller, about.id); err != nil {
-		return err
-	}
+	shown := s.h.cfg.StandardRights(stream.Context()).Detail(access.Of(about.id)) > access.Hidden
 	ctx, watcher, done, err := s.h.openWatch(stream.Context())
 	if err != nil {
 		return wire.GRPC(err)
 	}
 	defer done()
 	n := numberSender{
-		h: s.h, caller: caller, about: about, sent: -1,
+		h: s.h, about: about, shown: shown, sent: -1,
 		stream: timedStream[healthpb.HealthCheckResponse]{stream, s.h, watcher},
 	}
 	reader := s.h.cfg.Feed.NewReader(feed.Interest{Names: []health.ID{about.id}})
@@ -126,19 +124,19 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 // numberSender sends the status number of one name on a stream whenever the number has changed.
 type numberSender struct {
 	h      *Handlers
-	caller access.Caller
 	about  subject
+	shown  bool // false if the caller may not read the name, which is then unknown
 	stream timedStream[healthpb.HealthCheckResponse]
 	sent   healthpb.HealthCheckResponse_ServingStatus // status number that was sent last; -1: none was sent yet
 }
 
 func (n *numberSender) send(step *feed.Step) error {
 	now, known := n.h.numberIn(n.about, step)
+	if !n.shown {
+		now = healthpb.HealthCheckResponse_SERVICE_UNKNOWN
+	}
 	if !known || now == n.sent {
 		return nil
-	}
-	if _, err := mayRead(n.caller, n.about.id); err != nil {
-		return err
 	}
 	n.sent = now
 	return n.stream.Send(&healthpb.HealthCheckResponse{Status: now})
@@ -172,16 +170,14 @@ func needsTrailers(s *health.State) bool {
 }
 
 // trailers returns the trailers of Check for a state.
-func trailers(s *health.State) metadata.MD {
+func trailers(s *health.State, detail access.Detail) metadata.MD {
+	cause := s.Cause
+	if detail < access.Evidence {
+		cause = wire.PublicCause(cause)
+	}
 	return metadata.Pairs(
 		wire.TrailerStatus, s.Status.String(),
-		wire.TrailerCause, s.Cause.String(),
+		wire.TrailerCause, cause.String(),
 		wire.TrailerUnconfirmed, strconv.FormatBool(s.Unconfirmed),
 	)
-}
-
-// NotFound returns the gRPC error for a name that the feed does not have. The text of the
-// error contains the name, cleaned and cut to wire.MaxFullName bytes.
-func NotFound(name string) error {
-	return wire.GRPC(fmt.Errorf("service %q: %w", wire.CleanTo(name, wire.MaxFullName), domain.ErrNotFound))
 }

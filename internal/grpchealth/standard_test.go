@@ -1,6 +1,7 @@
 package grpchealth
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -77,7 +79,7 @@ func read(r *healthpb.HealthCheckResponse, trailers metadata.MD) health.State {
 // cause ok and confirmed.
 func TestStandardCheckTrailers(t *testing.T) {
 	for _, number := range []func(*health.State) healthpb.HealthCheckResponse_ServingStatus{nil, degradedNotServing} {
-		w := newWorld(t, Config{Number: number})
+		w := newWorld(t, Config{Number: number, StandardRights: func(context.Context) *access.Rights { return access.ReadEvidence }})
 		for _, status := range health.Statuses() {
 			for cause := range health.NumCauses {
 				for _, unconfirmed := range []bool{false, true} {

@@ -1,8 +1,11 @@
 package grpchealth
 
 import (
+	"hash/maphash"
 	"iter"
 	"slices"
+
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -16,8 +19,12 @@ import (
 type view struct {
 	ids      []health.ID // names that the request lists; empty if the request has a selector instead
 	selector *wire.Selector
-	caller   access.Caller
+	rights   *access.Rights
 	format   feed.Format // format in which entries are encoded
+	// filtered is true if the caller may not read every name. Then told has a digest of what the Watch has
+	// sent of each aggregate. A change that the caller cannot see is not sent.
+	filtered bool
+	told     map[health.ID]uint64
 	// sent is the set of instances that this Watch has sent to the client. If the new labels,
 	// zone or source of such an instance no longer match the request, the Watch sends the instance
 	// as removed. sent is nil if the request selects none of the three.
@@ -29,8 +36,11 @@ type view struct {
 	hidesEmpty bool
 }
 
-func newView(w *wire.Watch, caller access.Caller, format feed.Format) view {
-	v := view{ids: w.IDs, selector: &w.Selector, caller: caller, format: format, resumed: w.HasToken}
+func newView(w *wire.Watch, rights *access.Rights, format feed.Format) view {
+	v := view{ids: w.IDs, selector: &w.Selector, rights: rights, format: format, resumed: w.HasToken}
+	if v.filtered = !rights.ReadsAll(); v.filtered {
+		v.told = map[health.ID]uint64{}
+	}
 	if len(w.Selector.Labels) > 0 || w.Selector.Zone != "" || w.Selector.Source != "" {
 		v.sent = map[health.ID]bool{}
 	}
@@ -42,11 +52,12 @@ func newView(w *wire.Watch, caller access.Caller, format feed.Format) view {
 func (v *view) restart() {
 	v.resumed = false
 	clear(v.sent)
+	clear(v.told)
 }
 
-// everything reports whether the request selects all entries, or all but services in zones.
+// everything reports whether the Watch sends all entries, or all but services in zones.
 func (v *view) everything() bool {
-	return len(v.ids) == 0 && v.selector.Services == nil && v.sent == nil && !v.selector.AggregatesOnly
+	return !v.filtered && len(v.ids) == 0 && v.selector.Services == nil && v.sent == nil && !v.selector.AggregatesOnly
 }
 
 // selects reports whether the request selects an entry. If the request lists names, the
@@ -55,33 +66,69 @@ func (v *view) selects(e *feed.Entry) bool {
 	return len(v.ids) > 0 || v.selector.Matches(&e.State) && !(v.hidesEmpty && e.ID == (health.ID{}))
 }
 
-// detailOf returns the level of detail with which the caller may read every entry of a
-// batch. same is false if the policy refuses an entry, or if the level differs between entries.
-func (v *view) detailOf(b *feed.Batch) (detail access.Detail, same bool) {
+// shownOf returns what the caller sees of every entry of a batch. same is false if the caller may not
+// read an entry, or if it sees more of one than of another.
+func (v *view) shownOf(b *feed.Batch) (shown access.Shown, same bool) {
 	for i, e := range b.Entries {
-		d := v.caller.Decide(access.Read, access.Of(e.ID))
-		if !d.Allowed || i > 0 && d.Detail != detail {
-			return 0, false
+		s := v.rights.Shows(access.Of(e.ID))
+		if s.Detail == access.Hidden || i > 0 && s != shown {
+			return access.Shown{}, false
 		}
-		detail = d.Detail
+		shown = s
 	}
-	return detail, true
+	return shown, true
 }
 
 // fragment returns the encoded form in which the Watch must send an entry. It returns nil if
 // the Watch must not send the entry.
 func (v *view) fragment(e *feed.Entry) []byte {
-	d := v.caller.Decide(access.Read, access.Of(e.ID))
-	if d.Allowed && v.selects(e) {
+	shown := v.rights.Shows(access.Of(e.ID))
+	if shown.Detail > access.Hidden && v.selects(e) {
 		v.remember(e)
-		return encodedEntry(e, v.format, d.Detail)
+		if !v.filtered {
+			return encodedEntry(e, v.format, shown)
+		}
+		if !v.changed(e, shown) {
+			return nil
+		}
+		return filteredEntry(e, v.format, shown, visible(v.rights))
 	}
-	if v.sent == nil || e.ID.Aggregate() || !(v.sent[e.ID] || v.resumed && d.Allowed) {
+	if v.sent == nil || e.ID.Aggregate() || !(v.sent[e.ID] || v.resumed && shown.Detail > access.Hidden) {
 		return nil
 	}
 	delete(v.sent, e.ID)
-	return encodeHealth(v.format, &pb.Health{Service: e.ID.Service, Instance: e.ID.Instance, Revision: e.Revision, Removed: true})
+	h := &pb.Health{Service: e.ID.Service, Instance: e.ID.Instance, Revision: e.Revision, Removed: true}
+	if v.filtered {
+		h.Revision = 0
+	}
+	return encodeHealth(v.format, h)
 }
+
+// changed reports whether an entry differs from what the Watch has sent of it, for a caller that may not
+// read every name. The numbers of others that an aggregate has may be all that has changed.
+func (v *view) changed(e *feed.Entry, shown access.Shown) bool {
+	if !e.ID.Aggregate() {
+		return true
+	}
+	h := entryHealth(e, shown)
+	wire.Filter(h, visible(v.rights))
+	h.At, h.Age = nil, nil
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(h)
+	if err != nil {
+		return true // impossible, because all text was cleaned before
+	}
+	sum := maphash.Bytes(digestSeed, b)
+	before, told := v.told[e.ID]
+	if e.Removed {
+		delete(v.told, e.ID)
+	} else {
+		v.told[e.ID] = sum
+	}
+	return !told || before != sum
+}
+
+// digestSeed is the seed of the digests in view.told.
+var digestSeed = maphash.MakeSeed()
 
 func (v *view) remember(e *feed.Entry) {
 	switch {
@@ -94,11 +141,11 @@ func (v *view) remember(e *feed.Entry) {
 }
 
 // unknownNames yields an encoded entry with SERVICE_UNKNOWN for each name that the request
-// lists and that is not in known.
+// lists and that is not in known. It treats names that the caller may not read in the same way.
 func (v *view) unknownNames(known map[health.ID]bool) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, id := range v.ids {
-			if known[id] || !v.caller.May(access.Read, access.Of(id)) {
+			if known[id] && v.rights.Detail(access.Of(id)) > access.Hidden {
 				continue
 			}
 			if !yield(encodeHealth(v.format, &pb.Health{Service: id.Service, Instance: id.Instance, Status: pb.Status_STATUS_SERVICE_UNKNOWN})) {
@@ -114,5 +161,5 @@ func (v *view) showsFigures(cut feed.Cut, id health.ID) bool {
 		return false
 	}
 	e, ok := cut.Get(id)
-	return ok && v.selects(e) && v.caller.May(access.Read, access.Of(id))
+	return ok && v.selects(e) && v.rights.Detail(access.Of(id)) > access.Hidden
 }

@@ -156,7 +156,7 @@ func TestWatchBySource(t *testing.T) {
 
 func TestWatchByLabelsForgetsWhatIsRemoved(t *testing.T) {
 	w := &wire.Watch{Selector: wire.Selector{Labels: map[string]string{"env": "prod"}}}
-	v := newView(w, access.Caller{Policy: access.TrustPolicy{}}, feed.Protobuf)
+	v := newView(w, access.ReadStatus, feed.Protobuf)
 	world := newWorld(t, Config{})
 	for i := range 1000 {
 		s := labelled(fmt.Sprintf("pay/%d", i), "prod")

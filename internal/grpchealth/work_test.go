@@ -58,7 +58,7 @@ func TestWatchUnknownNamesInChunks(t *testing.T) {
 // A page stays within its limit of bytes, and all entries are on some page.
 func TestPagesAreBoundedInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, Config{ShowReasons: func(context.Context) bool { return true }})
+		w := newWorld(t, Config{Rights: showReasons(func(context.Context) bool { return true })})
 		const n = 1000
 		for i := range n {
 			s := is(fmt.Sprintf("pay/%d", i), health.NotServing)

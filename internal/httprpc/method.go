@@ -27,9 +27,6 @@ type Method struct {
 
 // Config has what all methods of a server have in common.
 type Config struct {
-	// Context returns the context of a call from the context of its HTTP request. nil means that
-	// both are equal.
-	Context func(context.Context) context.Context
 	// Unary and Stream are the interceptors that run around each call, the outermost first.
 	Unary  []grpc.UnaryServerInterceptor
 	Stream []grpc.StreamServerInterceptor
@@ -39,7 +36,7 @@ type Config struct {
 func Unary[Req, Resp any](cfg *Config, name string, call func(context.Context, *Req) (*Resp, error)) Method {
 	info := &grpc.UnaryServerInfo{FullMethod: name}
 	handle := func(ctx context.Context, req *connect.Request[Req]) (*connect.Response[Resp], error) {
-		ctx, cancel := context.WithTimeout(cfg.callContext(ctx, name), callTime)
+		ctx, cancel := context.WithTimeout(callContext(ctx, name), callTime)
 		defer cancel()
 		resp, err := cfg.intercept(ctx, req.Msg, info, func(ctx context.Context, req any) (any, error) {
 			return call(ctx, req.(*Req))
@@ -64,7 +61,7 @@ func ServerStream[Req, Resp any](cfg *Config, name string, open, openJSON Open[R
 		if strings.HasSuffix(req.Header().Get("Content-Type"), "json") {
 			chosen = openJSON
 		}
-		s := newStream(cfg.callContext(ctx, name), out.Conn())
+		s := newStream(callContext(ctx, name), out.Conn())
 		defer s.close()
 		return connectError(cfg.interceptStream(s, info, func(_ any, stream grpc.ServerStream) error {
 			return chosen(req.Msg, &grpc.GenericServerStream[Req, Resp]{ServerStream: stream})
@@ -73,10 +70,8 @@ func ServerStream[Req, Resp any](cfg *Config, name string, open, openJSON Open[R
 	return Method{name, bounded(streamTypes, connect.NewServerStreamHandler(name, handle, options()...))}
 }
 
-func (c *Config) callContext(ctx context.Context, name string) context.Context {
-	if c.Context != nil {
-		ctx = c.Context(ctx)
-	}
+// callContext returns the context of a call of a method.
+func callContext(ctx context.Context, name string) context.Context {
 	return grpc.NewContextWithServerTransportStream(ctx, transport(name))
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"math/big"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"testing"
@@ -63,12 +64,13 @@ func (a *Authority) must(err error) {
 	}
 }
 
-// Certificate returns a certificate for a name and 127.0.0.1. It expires when the duration validFor
-// has passed, or has already expired if validFor is negative.
+// Certificate returns a certificate for a name and 127.0.0.1. Its SPIFFE ID is spiffe://mesh.test/NAME. It
+// expires when the duration validFor has passed, or has already expired if validFor is negative.
 func (a *Authority) Certificate(name string, validFor time.Duration) tls.Certificate {
 	a.t.Helper()
 	return a.Sign(&x509.Certificate{
 		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		URIs:     []*url.URL{{Scheme: "spiffe", Host: "mesh.test", Path: "/" + name}},
 		NotAfter: time.Now().Add(validFor),
 	})
 }

@@ -32,6 +32,7 @@ const (
 	ReasonStopping     = "STOPPING"
 	ReasonLimit        = "LIMIT"
 	ReasonNotAllowed   = "NOT_ALLOWED"
+	ReasonIdentity     = "IDENTITY"
 	ReasonKey          = "KEY"
 	ReasonLeased       = "LEASED"
 	ReasonLater        = "NOT_IMPLEMENTED"
@@ -53,6 +54,7 @@ var codeOf = []struct {
 	{domain.ErrStopping, codes.Unavailable, ReasonStopping, time.Second},
 	{domain.ErrLimit, codes.ResourceExhausted, ReasonLimit, 10 * time.Second},
 	{domain.ErrNotAllowed, codes.PermissionDenied, ReasonNotAllowed, 0},
+	{domain.ErrIdentity, codes.Unauthenticated, ReasonIdentity, 0},
 	{domain.ErrKey, codes.PermissionDenied, ReasonKey, 0},
 	{domain.ErrLater, codes.Unimplemented, ReasonLater, 0},
 }
@@ -98,6 +100,30 @@ func ReasonOf(err error) string {
 	for _, d := range status.Convert(err).Details() {
 		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == Domain {
 			return info.GetReason()
+		}
+	}
+	return ""
+}
+
+// socketKey is the key of the path in the metadata of an ErrorInfo.
+const socketKey = "socket"
+
+// WithSocket adds the path of a unix socket to err if err says that the caller has no permission. Over the
+// socket, the users of this machine have more rights than over loopback.
+func WithSocket(err error, path string) error {
+	st := status.Convert(err)
+	if path == "" || ReasonOf(err) != ReasonNotAllowed {
+		return err
+	}
+	return withDetails(status.New(st.Code(), st.Message()),
+		&errdetails.ErrorInfo{Domain: Domain, Reason: ReasonNotAllowed, Metadata: map[string]string{socketKey: path}})
+}
+
+// SocketOf returns the path that WithSocket has added to an error, or "".
+func SocketOf(err error) string {
+	for _, d := range status.Convert(err).Details() {
+		if info, ok := d.(*errdetails.ErrorInfo); ok && info.GetDomain() == Domain {
+			return info.GetMetadata()[socketKey]
 		}
 	}
 	return ""

@@ -30,6 +30,7 @@ var domainErrors = map[error]struct {
 	domain.ErrLimit:        {codes.ResourceExhausted, "LIMIT", 10 * time.Second},
 	domain.ErrNotAllowed:   {codes.PermissionDenied, "NOT_ALLOWED", 0},
 	domain.ErrLeased:       {codes.FailedPrecondition, "LEASED", 0},
+	domain.ErrIdentity:     {codes.Unauthenticated, "IDENTITY", 0},
 	domain.ErrKey:          {codes.PermissionDenied, "KEY", 0},
 	domain.ErrLater:        {codes.Unimplemented, "NOT_IMPLEMENTED", 0},
 }

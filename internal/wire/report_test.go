@@ -16,12 +16,13 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 )
 
 // What an instance publishes arrives as it was, by Watch and by Report.
 func TestReportRoundTrip(t *testing.T) {
 	s := stateOf()
-	h := Health(&s, noon, true)
+	h := Health(&s, noon, access.EvidenceShown)
 	// The receiver's clock is another.
 	later := noon.Add(time.Hour)
 	byWatch, ok := ReportFromHealth(h, later)
@@ -145,7 +146,7 @@ func bounded(t *testing.T, r *mesh.Report) {
 // and can be sent on.
 func FuzzHealthReport(f *testing.F) {
 	s := stateOf()
-	seed, err := proto.Marshal(Health(&s, noon, true))
+	seed, err := proto.Marshal(Health(&s, noon, access.EvidenceShown))
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -170,8 +171,8 @@ func FuzzHealthReport(f *testing.F) {
 
 func sendOn(t *testing.T, r *mesh.Report) {
 	state := health.State{Status: r.Status, Cause: r.Cause, Reason: r.Reason, FirstFailure: r.FirstFailure, Checks: r.Checks, Metrics: r.Metrics}
-	for _, full := range []bool{true, false} {
-		if _, err := proto.Marshal(Health(&state, noon, full)); err != nil {
+	for _, shown := range []access.Shown{access.StatusShown, access.ReasonShown, access.EvidenceShown} {
+		if _, err := proto.Marshal(Health(&state, noon, shown)); err != nil {
 			t.Errorf("%+v cannot be sent on: %v", r, err)
 		}
 	}

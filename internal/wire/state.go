@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,11 +15,13 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 )
 
-// Health converts a state to a message. The parameter at is the time of the message, up to which
-// its ages are counted. If full is false, the message contains no texts of checks and no addresses.
-func Health(s *health.State, at time.Time, full bool) *pb.Health {
+// Health converts a state to a message for a caller that sees what shown says. The parameter at is the
+// time of the message, up to which its ages are counted.
+func Health(s *health.State, at time.Time, shown access.Shown) *pb.Health {
+	reasons := shown.Detail >= access.Reason
 	h := &pb.Health{
 		Affected: clamp(s.Affected),
 		Service:  s.ID.Service, Instance: s.ID.Instance,
@@ -29,20 +32,50 @@ func Health(s *health.State, at time.Time, full bool) *pb.Health {
 		Since: stamp(s.Since), Age: age(at, s.Since), At: stamp(at),
 		NextAt: stamp(s.NextAt), FirstFailure: stamp(s.FirstFailure),
 		Counts: counts(s.Counts), Metrics: Metrics(s.Metrics),
-		Checks: checks(s.Checks, at, full), Override: Override(s.Override, full),
+		Checks: checks(s.Checks, at, reasons), Override: Override(s.Override, reasons),
 		Dependencies: dependencies(s.Dependencies),
 	}
 	spec(h, s.Spec)
-	if !full {
-		h.Reason, h.Address, h.Endpoint = publicReason(s), "", ""
+	if !shown.Routes {
+		h.Endpoint = ""
 		if h.Traffic != nil {
 			h.Traffic.Address = ""
+		}
+	}
+	if shown.Detail < access.Evidence {
+		h.Address = ""
+		h.Cause, h.NextCause = pb.Cause(PublicCause(s.Cause)), pb.Cause(PublicCause(s.NextCause))
+		// The reason for such a cause says what happened on the way to an address.
+		if !reasons || PublicCause(s.Cause) != s.Cause {
+			h.Reason = publicReason(s)
 		}
 	}
 	if s.Counts != nil {
 		h.Reason = countsReason(s.Counts)
 	}
 	return h
+}
+
+// PublicCause returns the cause that a caller without evidence sees. It is the same for all causes that
+// say how an instance could not be asked. With them, a caller that registers addresses could find out
+// which ports are open.
+func PublicCause(c health.Cause) health.Cause {
+	switch c {
+	case health.CauseRefused, health.CauseTLS, health.CauseUnauthenticated, health.CauseUnimplemented,
+		health.CauseUnknownName, health.CauseQuota, health.CauseMalformed:
+		return health.CauseUnreachable
+	}
+	return c
+}
+
+// Filter removes from h what depends on names that a caller may not read. visible reports whether the
+// caller may read a service. Numbers that count names or changes of others are removed.
+func Filter(h *pb.Health, visible func(service string) bool) {
+	h.Revision, h.Affected = 0, 0
+	if h.GetRoot() != "" && !visible(h.GetRoot()) {
+		h.Root = ""
+	}
+	h.Dependencies = slices.DeleteFunc(h.GetDependencies(), func(d *pb.Dependency) bool { return !visible(d.GetService()) })
 }
 
 // Status returns the proto enum value of a status.

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"math"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 )
 
 var noon = time.Date(2025, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -82,14 +84,14 @@ func stateOf() health.State {
 
 func TestHealthFull(t *testing.T) {
 	s := stateOf()
-	h := Health(&s, noon, true)
+	h := Health(&s, noon, access.EvidenceShown)
 	if h.GetService() != "pay" || h.GetInstance() != "1" || h.GetStatus() != pb.Status_STATUS_DEGRADED || h.GetCause() != pb.Cause_CAUSE_TIMEOUT ||
 		h.GetReason() != "secret reason" || !h.GetUnconfirmed() || h.GetRoot() != "db" || h.GetNextCause() != pb.Cause_CAUSE_UNREACHABLE ||
 		h.GetRevision() != 42 || h.GetAddress() != "secret:80" || h.GetZone() != "z" || h.GetLabels()["a"] != "b" || h.GetIncarnation() == "" || h.GetIncarnation() == "i" {
 		t.Errorf("%v", h)
 	}
 	s.Spec.Key, _ = health.KeyFrom(bytes.Repeat([]byte{1}, health.KeyBytes))
-	if keyed := Health(&s, noon, true); keyed.GetIncarnation() != "i" {
+	if keyed := Health(&s, noon, access.EvidenceShown); keyed.GetIncarnation() != "i" {
 		t.Errorf("with a key its incarnation is %q", keyed.GetIncarnation())
 	}
 	if h.GetAge().AsDuration() != time.Minute || !h.GetSince().AsTime().Equal(s.Since) || !h.GetNextAt().AsTime().Equal(s.NextAt) {
@@ -110,7 +112,7 @@ func TestHealthFull(t *testing.T) {
 // The public sees classes and ages: no text of a check or a person, no address.
 func TestHealthPublic(t *testing.T) {
 	s := stateOf()
-	h := Health(&s, noon, false)
+	h := Health(&s, noon, access.StatusShown)
 	if text := prototext.Format(h); strings.Contains(text, "secret") {
 		t.Errorf("the public sees %s", text)
 	}
@@ -119,12 +121,54 @@ func TestHealthPublic(t *testing.T) {
 	}
 }
 
+// TestHealthDetails: each level adds what the ones below it hide.
+func TestHealthDetails(t *testing.T) {
+	s := health.State{
+		ID: health.ID{Service: "pay", Instance: "1"}, Status: health.NotServing, Cause: health.CauseFailed, Reason: "the disk is full",
+		Spec: &health.Spec{Address: "10.0.0.1:80"}, Endpoint: netip.MustParseAddrPort("10.0.0.1:80"),
+		Override: &health.Override{Author: "ada", Reason: "a test"},
+	}
+	for shown, want := range map[access.Shown][4]string{
+		access.StatusShown:                    {"", "", "", ""},
+		{Detail: access.Status, Routes: true}: {"", "", "", "10.0.0.1:80"},
+		access.ReasonShown:                    {"the disk is full", "ada", "", ""},
+		access.EvidenceShown:                  {"the disk is full", "ada", "10.0.0.1:80", "10.0.0.1:80"},
+	} {
+		h := Health(&s, noon, shown)
+		if got := [4]string{h.GetReason(), h.GetOverride().GetAuthor(), h.GetAddress(), h.GetEndpoint()}; got != want {
+			t.Errorf("%+v: %q, want %q", shown, got, want)
+		}
+	}
+}
+
+// TestPublicCause: without evidence, nobody can tell an open port from a closed one.
+func TestPublicCause(t *testing.T) {
+	seen := map[string]int{}
+	for c := range health.NumCauses {
+		s := health.State{Status: health.NotServing, Cause: c, NextCause: c, Reason: "dial tcp 10.0.0.1:80: " + c.String()}
+		exact, public := Health(&s, noon, access.EvidenceShown), Health(&s, noon, access.ReasonShown)
+		if exact.GetCause() != pb.Cause(c) || exact.GetReason() != s.Reason {
+			t.Errorf("with evidence %v is shown as %v", c, exact)
+		}
+		switch changed := public.GetCause() != pb.Cause(c); {
+		case changed && (public.GetCause() != pb.Cause_CAUSE_UNREACHABLE || public.GetNextCause() != pb.Cause_CAUSE_UNREACHABLE || public.GetReason() != ""):
+			t.Errorf("%v is shown as %v", c, public)
+		case !changed && public.GetReason() != s.Reason:
+			t.Errorf("%v: the reason is %q", c, public.GetReason())
+		}
+		seen[public.GetCause().String()]++
+	}
+	if seen["CAUSE_UNREACHABLE"] != 8 {
+		t.Errorf("%d causes are shown as unreachable, want 8", seen["CAUSE_UNREACHABLE"])
+	}
+}
+
 func TestHealthOfAggregate(t *testing.T) {
 	counts := &health.Counts{Counted: 3, Unconfirmed: 1}
 	counts.By[health.Serving], counts.By[health.NotServing], counts.By[health.Draining], counts.By[health.Degraded] = 1, 1, 1, 1
 	s := health.State{ID: health.ID{Service: "pay"}, Counts: counts}
-	for _, full := range []bool{true, false} {
-		h := Health(&s, noon, full)
+	for _, shown := range []access.Shown{access.StatusShown, access.ReasonShown, access.EvidenceShown} {
+		h := Health(&s, noon, shown)
 		if want := "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING"; h.GetReason() != want {
 			t.Errorf("reason %q, want %q", h.GetReason(), want)
 		}
@@ -137,19 +181,19 @@ func TestHealthOfAggregate(t *testing.T) {
 		}
 	}
 	counts.Unheard = 2
-	if h := Health(&s, noon, false); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING; 2 never heard of" {
+	if h := Health(&s, noon, access.StatusShown); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING; 2 never heard of" {
 		t.Errorf("of some never heard of: %q", h.GetReason())
 	}
 	counts.Unheard = 0
 	counts.Rule, counts.CriticalDown, counts.Normal, counts.Routable, counts.Need = health.Worst, 1, 3, 1, 2
-	if h := Health(&s, noon, false); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING (worst); 1 critical NOT_SERVING; 1 of 3 normal services routable, 2 must be" {
+	if h := Health(&s, noon, access.StatusShown); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING (worst); 1 critical NOT_SERVING; 1 of 3 normal services routable, 2 must be" {
 		t.Errorf("of a mesh: %q", h.GetReason())
 	}
 	counts.Rule, counts.CriticalDown, counts.Routable = health.Available, 0, 2
-	if h := Health(&s, noon, false); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING" {
+	if h := Health(&s, noon, access.StatusShown); h.GetReason() != "2 of 4 routable, 1 DEGRADED, 1 NOT_SERVING, 1 DRAINING" {
 		t.Errorf("of a mesh with enough: %q", h.GetReason())
 	}
-	if h := Health(&health.State{Counts: &health.Counts{}}, noon, true); h.GetReason() != "" {
+	if h := Health(&health.State{Counts: &health.Counts{}}, noon, access.EvidenceShown); h.GetReason() != "" {
 		t.Errorf("of none: %q", h.GetReason())
 	}
 }

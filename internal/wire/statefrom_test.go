@@ -10,6 +10,7 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 )
 
 // TestStateFromHealth: what is sent of a state is what is read.
@@ -45,7 +46,7 @@ func TestStateFromHealth(t *testing.T) {
 		Dependencies: []health.Dependency{{Service: "db"}, {Service: "mail", Soft: true}},
 	}
 	for _, want := range []health.State{instance, aggregate, service} {
-		got, registered := StateFromHealth(Health(&want, at, true))
+		got, registered := StateFromHealth(Health(&want, at, access.EvidenceShown))
 		if !registered || !reflect.DeepEqual(got, want) {
 			t.Errorf("%v: %t\n%+v, want\n%+v", want.ID, registered, got, want)
 		}

@@ -10,56 +10,68 @@ import (
 // ErrTarget is returned for an address that the coordinator may not dial.
 var ErrTarget = errors.New("the address may not be dialled")
 
-// Targets decides which addresses the coordinator may dial for registrations.
+// Targets says which addresses the coordinator never dials, whatever the access policy allows.
 type Targets struct {
-	// Allow lists the allowed networks. If it is empty, a registration may only have the
-	// address of its caller.
-	Allow []netip.Prefix
-	// Own lists the addresses of the coordinator's own listeners, which are never dialled.
+	// Own lists the addresses of the coordinator's own listeners.
 	Own []netip.AddrPort
+	// Loopback means that only this machine can reach the coordinator. If it is false, only a caller on
+	// this machine may register a loopback address.
+	Loopback bool
+	// Names reports whether the name of a host may have an address. It is asked at every dial, because
+	// the address of a name may change at any time. nil means that no name may be dialled.
+	Names func(netip.Addr) bool
 }
 
 // Resolve returns the address to dial for the address in a registration. If the host is missing or
 // unspecified, as in `:port` and `[::]:port`, Resolve uses the IP address of the caller. Resolve
-// does not replace a host name: it is looked up and checked at every dial.
-func (t *Targets) Resolve(address string, caller netip.Addr) (string, error) {
+// does not replace a host name: it is looked up and checked at every dial. For a name, endpoint has
+// no IP address.
+func (t *Targets) Resolve(address string, caller netip.Addr) (resolved string, endpoint netip.AddrPort, err error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", fmt.Errorf("%w: %v", ErrTarget, err)
+		return "", endpoint, fmt.Errorf("%w: %v", ErrTarget, err)
 	}
 	if anyHost(host) {
 		if !caller.IsValid() {
-			return "", fmt.Errorf("%w: %q has no host, and yours is not known; allowed: HOST:PORT", ErrTarget, address)
+			return "", endpoint, fmt.Errorf("%w: %q has no host, and yours is not known; allowed: HOST:PORT", ErrTarget, address)
 		}
 		host = caller.String()
 		address = net.JoinHostPort(host, port)
 	}
-	ip, err := netip.ParseAddr(host)
-	if err != nil {
-		return address, t.checkName(host, caller)
+	if _, err := netip.ParseAddr(host); err != nil {
+		at, err := netip.ParseAddrPort(net.JoinHostPort("::", port))
+		if err != nil {
+			return "", endpoint, fmt.Errorf("%w: %q: %v", ErrTarget, address, err)
+		}
+		return address, netip.AddrPortFrom(netip.Addr{}, at.Port()), nil
 	}
-	if len(t.Allow) == 0 && ip.Unmap() != caller.Unmap() {
-		return "", fmt.Errorf("%w: %s is not where you call from (%s); allowed: that, or what targets.allow lists", ErrTarget, ip, caller)
+	if endpoint, err = netip.ParseAddrPort(address); err != nil {
+		return "", endpoint, fmt.Errorf("%w: %q: %v", ErrTarget, address, err)
 	}
-	parsed, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return "", fmt.Errorf("%w: %q: %v", ErrTarget, address, err)
+	if ip := plainIP(endpoint.Addr()); ip.IsLoopback() && !t.Loopback && !caller.Unmap().IsLoopback() {
+		return "", endpoint, fmt.Errorf("%w: %s is a loopback address, and you call from %s", ErrTarget, ip, caller)
 	}
-	return address, t.Check(parsed)
+	return address, endpoint, t.Check(endpoint)
 }
 
-// checkName refuses host names if only the address of the caller may be dialled. The IP address
-// of a host name may change at any time.
-func (t *Targets) checkName(host string, caller netip.Addr) error {
-	if len(t.Allow) > 0 {
-		return nil
+// CheckDial returns an error if an address may not be dialled. host is the host for which it was looked up.
+func (t *Targets) CheckDial(host string, to netip.AddrPort) error {
+	if err := t.Check(to); err != nil {
+		return err
 	}
-	return fmt.Errorf("%w: %q is a name; allowed: the address you call from (%s), or what targets.allow lists", ErrTarget, host, caller)
+	ip := plainIP(to.Addr())
+	if _, err := netip.ParseAddr(host); err == nil {
+		return nil // it was checked when it was registered
+	}
+	if t.Names == nil || !t.Names(ip) {
+		return fmt.Errorf("%w: %s is the address of %s, and it is outside the networks that the access policy allows", ErrTarget, ip, host)
+	}
+	return nil
 }
 
-// Check returns an error if an address may not be dialled.
+// Check returns an error if nobody may register an address.
 func (t *Targets) Check(to netip.AddrPort) error {
-	ip := to.Addr().Unmap()
+	ip := plainIP(to.Addr())
 	for _, own := range t.Own {
 		if own.Port() == to.Port() && own.Addr().Unmap() == ip {
 			return fmt.Errorf("%w: %s is the coordinator's own", ErrTarget, to)
@@ -68,33 +80,37 @@ func (t *Targets) Check(to netip.AddrPort) error {
 	switch {
 	case ip.IsUnspecified():
 		return fmt.Errorf("%w: %s is no address", ErrTarget, ip)
-	case ip.IsMulticast():
+	case ip.IsMulticast() || ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return fmt.Errorf("%w: %s is a multicast address", ErrTarget, ip)
 	case ip.IsLinkLocalUnicast():
 		return fmt.Errorf("%w: %s is a link-local address", ErrTarget, ip)
 	}
-	return t.allowed(ip)
+	return nil
 }
 
-func (t *Targets) allowed(ip netip.Addr) error {
-	for _, p := range t.Allow {
-		if p.Contains(ip) {
-			return nil
-		}
-	}
-	if len(t.Allow) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%w: %s is outside targets.allow (%s)", ErrTarget, ip, t.list())
+// embedding lists IPv6 networks whose addresses contain an IPv4 address, and the index of its first byte.
+// A packet to such an address may arrive at this IPv4 address.
+var embedding = []struct {
+	network netip.Prefix
+	at      int
+}{
+	{netip.MustParsePrefix("::/96"), 12},          // IPv4-compatible
+	{netip.MustParsePrefix("64:ff9b::/96"), 12},   // NAT64
+	{netip.MustParsePrefix("64:ff9b:1::/96"), 12}, // NAT64 for local use
+	{netip.MustParsePrefix("2002::/16"), 2},       // 6to4
 }
 
-func (t *Targets) list() string {
-	text := ""
-	for i, p := range t.Allow {
-		if i > 0 {
-			text += ", "
-		}
-		text += p.String()
+// plainIP returns the IPv4 address in ip if ip has one, else ip itself without its zone.
+func plainIP(ip netip.Addr) netip.Addr {
+	ip = ip.Unmap().WithZone("")
+	if ip.Is4() || ip == netip.IPv6Unspecified() || ip == netip.IPv6Loopback() {
+		return ip
 	}
-	return text
+	for _, e := range embedding {
+		if e.network.Contains(ip) {
+			b := ip.As16()
+			return netip.AddrFrom4([4]byte(b[e.at : e.at+4]))
+		}
+	}
+	return ip
 }

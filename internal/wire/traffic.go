@@ -77,19 +77,6 @@ func TrafficAddress(traffic, address string) string {
 	return traffic
 }
 
-// CheckTraffic returns an error if an instance that was registered with the address for health calls
-// address must not receive traffic at the address traffic. An empty traffic is allowed.
-func (t *Targets) CheckTraffic(traffic, address string) error {
-	to, err := netip.ParseAddrPort(traffic)
-	if err != nil {
-		return nil // a name is the host of address, see CheckTrafficAddress
-	}
-	if host, _, _ := net.SplitHostPort(address); len(t.Allow) == 0 && to.Addr().String() != host {
-		return fmt.Errorf("%w: %s is not the host of address (%s); allowed: that, or what targets.allow lists", ErrTarget, to.Addr(), host)
-	}
-	return t.Check(to)
-}
-
 // endpointText returns the text of an endpoint, or an empty text if it is not valid.
 func endpointText(e netip.AddrPort) string {
 	if !e.IsValid() {

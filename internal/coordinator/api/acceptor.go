@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"net"
 	"sync"
@@ -14,14 +13,30 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
+// Listener is a listener with the credentials of its connections. nil credentials mean plaintext.
+type Listener struct {
+	net.Listener
+	Credentials credentials.TransportCredentials
+}
+
 // acceptor accepts connections and does their handshakes. After that, it passes each connection to
-// one of three gRPC servers: for verified peers, for other peers, and for refused connections.
+// one of three gRPC servers: for known peers, for other peers, and for refused connections.
 type acceptor struct {
 	listener net.Listener // accepts connections of the type *Conn
 	creds    credentials.TransportCredentials
-	verified *connQueue // connections of peers with a verified certificate
+	access   *Access
+	known    *connQueue // connections of peers that may send large requests
 	others   *connQueue // connections of all other peers
 	refused  *connQueue // connections that exceed a limit
+}
+
+// at returns a copy of a for one listener.
+func (a acceptor) at(peers *Peers, l Listener) *acceptor {
+	a.listener, a.creds = peers.Listen(l.Listener), l.Credentials
+	if a.creds == nil {
+		a.creds = insecure.NewCredentials()
+	}
+	return &a
 }
 
 // connQueue is a net.Listener from which one gRPC server gets connections. The acceptor puts the
@@ -122,32 +137,18 @@ func (a *acceptor) admit(ctx context.Context, c *Conn) {
 // queueFor counts a connection for its peer, and returns the queue of the gRPC server that must
 // handle it. If the connection exceeds a limit, queueFor returns a.refused.
 func (a *acceptor) queueFor(c *Conn, info credentials.AuthInfo) *connQueue {
-	queue, err := a.others, c.Refused()
-	if chains := verifiedChains(info); chains != nil {
-		queue, err = a.verified, c.identify(identityOf(chains[0][0]))
+	err := c.Refused()
+	chains := verifiedChains(info)
+	if chains != nil {
+		err = c.identify(identityOf(chains[0][0]))
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return a.refused
+	case chains != nil || c.unix || a.access.Anonymous().Instances() > 0:
+		return a.known
 	}
-	return queue
-}
-
-// verifiedChains returns the verified certificate chains of a peer, or nil if the peer has shown no
-// certificate that could be verified.
-func verifiedChains(info credentials.AuthInfo) [][]*x509.Certificate {
-	if t, ok := info.(credentials.TLSInfo); ok && len(t.State.VerifiedChains) > 0 {
-		return t.State.VerifiedChains
-	}
-	return nil
-}
-
-// identityOf returns the identity in a certificate: the first URI, as in SPIFFE. If the certificate
-// has no URI, its subject is the identity.
-func identityOf(cert *x509.Certificate) string {
-	if len(cert.URIs) > 0 {
-		return cert.URIs[0].String()
-	}
-	return cert.Subject.String()
+	return a.others
 }
 
 // authenticatedConn is a connection whose handshake the acceptor has done.

@@ -2,74 +2,270 @@ package api
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
-	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// principal returns what is known about the caller of a call: the verified identity, and whether
-// the caller is trusted. Without a verified certificate the identity is empty.
-func (c *Config) principal(ctx context.Context) access.Principal {
-	who := access.Principal{Trusted: c.TrustAll}
-	if overHTTP(ctx) {
-		who.Trusted = c.TrustHTTP
+// Authenticate finds the identity of a caller that has no other one. certificates are those that were
+// verified, the one of the caller first. authorization is the value of the header of this name. An empty
+// identity is a caller without one.
+type Authenticate func(ctx context.Context, certificates []*x509.Certificate, authorization string) (identity string, err error)
+
+// Access identifies callers, and has their rights under the current access policy. It is safe for concurrent
+// use.
+type Access struct {
+	authenticate Authenticate // nil if there are no other identities
+	socket       string       // path of the unix socket, which local callers may learn; empty if there is none
+	current      atomic.Pointer[ruleset]
+
+	mu      sync.Mutex
+	streams map[*guardedStream]struct{} // open streams
+}
+
+// NewAccess returns an Access with a policy. socket is the path of the unix socket of the coordinator.
+func NewAccess(policy *access.Compiled, socket string, other Authenticate) *Access {
+	a := &Access{authenticate: other, socket: socket, streams: map[*guardedStream]struct{}{}}
+	a.current.Store(newRuleset(policy))
+	return a
+}
+
+// Policy returns the current access policy.
+func (a *Access) Policy() *access.Compiled { return a.current.Load().Compiled }
+
+// Anonymous returns the rights of a caller without an identity.
+func (a *Access) Anonymous() *access.Rights { return a.current.Load().anonymous }
+
+// Rights returns the rights of the caller of a call. A caller whose identity is not accepted has none;
+// the interceptors have refused its call before.
+func (a *Access) Rights(ctx context.Context) *access.Rights {
+	r, err := a.identify(ctx)
+	if err != nil {
+		return &access.Rights{}
 	}
+	return r
+}
+
+// identify returns the rights of the caller of a call. It returns an error if the caller shows an identity
+// that is not accepted.
+func (a *Access) identify(ctx context.Context) (*access.Rights, error) {
+	rules := a.current.Load()
 	p, ok := peer.FromContext(ctx)
-	if !ok || verifiedChains(p.AuthInfo) == nil {
-		return who
+	if !ok {
+		return rules.anonymous, nil
 	}
-	who.Trusted = true
+	conn := connOf(p)
+	shown := conn.judgedBy(rules, p)
+	if shown.err != nil {
+		return nil, shown.err
+	}
+	authorization := metadata.ValueFromIncomingContext(ctx, "authorization")
+	if len(authorization) == 0 && (a.authenticate == nil || shown.rights.Identity() != "") {
+		return shown.rights, nil
+	}
+	return a.identifyHeader(ctx, rules, p, shown.rights, authorization)
+}
+
+// identifyHeader returns the rights of a caller that has sent the header authorization, or for which the
+// function of the embedding program decides.
+func (a *Access) identifyHeader(ctx context.Context, rules *ruleset, p *peer.Peer, shown *access.Rights, values []string) (*access.Rights, error) {
+	if len(values) > 1 {
+		return nil, refuseIdentity("authorization", "is given %d times; allowed: once", len(values))
+	}
+	value := ""
+	if len(values) == 1 {
+		value = values[0]
+		conn := connOf(p)
+		if chains := verifiedChains(p.AuthInfo); chains != nil && shown.Identity() != "" {
+			return nil, refuseIdentity("authorization", "is given beside the certificate of %s; allowed: one identity for each connection", shown.Identity())
+		}
+		if !conn.isPrivate(p) {
+			return nil, refuseIdentity("authorization", "is sent on a plaintext connection; allowed: over TLS, or over the unix socket%s", a.socketHint())
+		}
+		if token, is := bearer(value); is {
+			if identity, known := rules.TokenIdentity(sha256.Sum256([]byte(token))); known {
+				return rules.rights(identity), nil
+			}
+		}
+	}
+	if a.authenticate != nil {
+		var certificates []*x509.Certificate
+		if chains := verifiedChains(p.AuthInfo); chains != nil {
+			certificates = chains[0]
+		}
+		identity, err := a.authenticate(ctx, certificates, value)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w: %w", domain.ErrIdentity, err)
+		case identity != "":
+			return rules.rights(access.External(wire.CleanTo(identity, access.MaxPattern))), nil
+		case value == "":
+			return shown, nil
+		}
+	}
+	return nil, refuseIdentity("authorization", "has a token that the access policy does not know; allowed: Bearer TOKEN, where tokens of the policy has the SHA-256 of TOKEN")
+}
+
+func (a *Access) socketHint() string {
+	if a.socket == "" {
+		return ""
+	}
+	return " " + a.socket
+}
+
+// bearer returns the token in a value of the header authorization.
+func bearer(value string) (token string, is bool) {
+	scheme, token, _ := strings.Cut(value, " ")
+	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
+}
+
+func refuseIdentity(field, format string, args ...any) error {
+	return fmt.Errorf("%w: %s: %s", domain.ErrIdentity, field, fmt.Sprintf(format, args...))
+}
+
+// connOf returns the connection of a caller, or nil if it was not accepted by a listener of Peers.
+func connOf(p *peer.Peer) *Conn {
 	if at, ok := p.Addr.(peerAddr); ok {
-		who.Identity = at.identity
-	}
-	return who
-}
-
-// caller returns the caller of the call with the context ctx, together with the access policy.
-func (c *Config) caller(ctx context.Context) access.Caller {
-	return access.Caller{Policy: c.Policy, Principal: c.principal(ctx)}
-}
-
-// check asks the access policy whether the caller may do the action verb with the given name. If
-// the policy refuses, check returns a gRPC error.
-func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) error {
-	if _, err := c.caller(ctx).Check(verb, name); err != nil {
-		return wire.GRPC(err)
+		return at.conn
 	}
 	return nil
 }
 
-// MayLocate returns a function that reports whether the caller of the call with the context ctx may see
-// the addresses of a service.
-func (s *Server) MayLocate(ctx context.Context) func(service string) bool {
-	caller := s.cfg.caller(ctx)
-	return func(service string) bool { return caller.May(access.Locate, access.Of(health.ID{Service: service})) }
-}
-
-// checkedServer registers services with streams. Each call is first checked by the access policy: the
-// caller must be allowed to do verb with name.
-type checkedServer struct {
-	boundedServer
-	cfg  *Config
-	verb access.Verb
-	name access.Name
-}
-
-// RegisterService implements grpc.ServiceRegistrar.
-func (c checkedServer) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	c.boundedServer.RegisterService(withStreams(desc, func(_ string, handler grpc.StreamHandler) grpc.StreamHandler {
-		return func(srv any, stream grpc.ServerStream) error {
-			if err := c.cfg.check(stream.Context(), c.verb, c.name); err != nil {
-				return err
-			}
-			return handler(srv, stream)
+// judgedBy returns what a policy says of the identity that the connection itself has shown: a verified
+// certificate, or the user of the process at the other end of a unix socket. It is computed once for each
+// policy.
+func (c *Conn) judgedBy(rules *ruleset, p *peer.Peer) *judged {
+	if c == nil {
+		return &judged{rules: rules, rights: rules.anonymous}
+	}
+	if j := c.judged.Load(); j != nil && j.rules == rules {
+		return j
+	}
+	j := &judged{rules: rules}
+	identity := c.user
+	if chains := verifiedChains(p.AuthInfo); chains != nil {
+		identity, j.err = rules.CertificateIdentity(namesOf(chains[0][0]))
+		if j.err != nil {
+			j.err = fmt.Errorf("%w: %w", domain.ErrIdentity, j.err)
 		}
-	}), impl)
+	}
+	j.rights = rules.rights(identity)
+	c.judged.Store(j)
+	return j
+}
+
+// isPrivate reports whether nobody else can read what is sent on the connection.
+func (c *Conn) isPrivate(p *peer.Peer) bool {
+	return c != nil && c.unix || p.AuthInfo != nil && p.AuthInfo.AuthType() == "tls"
+}
+
+// isLocal reports whether the caller is on this machine.
+func isLocal(ctx context.Context) bool {
+	return callerAddr(ctx).IsLoopback()
+}
+
+// unary refuses a caller whose identity is not accepted. It tells local callers where the unix socket is.
+func (a *Access) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if _, err := a.identify(ctx); err != nil {
+		return nil, wire.GRPC(err)
+	}
+	resp, err := handler(ctx, req)
+	if err != nil && a.socket != "" && isLocal(ctx) {
+		err = wire.WithSocket(err, a.socket)
+	}
+	return resp, err
+}
+
+// endsWithin is the time in which a stream must end after its caller has lost rights. Then its connection is
+// closed.
+const endsWithin = 500 * time.Millisecond
+
+// stream refuses a caller whose identity is not accepted. It ends the stream when the rights of the caller
+// change.
+func (a *Access) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	rights, err := a.identify(ss.Context())
+	if err != nil {
+		return wire.GRPC(err)
+	}
+	g := &guardedStream{ServerStream: ss, rights: rights, ended: make(chan struct{})}
+	g.ctx, g.cancel = context.WithCancel(ss.Context())
+	defer g.cancel()
+	a.mu.Lock()
+	a.streams[g] = struct{}{}
+	a.mu.Unlock()
+	defer func() {
+		a.mu.Lock()
+		delete(a.streams, g)
+		a.mu.Unlock()
+		close(g.ended)
+	}()
+	if !a.Rights(ss.Context()).Equal(rights) { // Set may have run before the stream was in the set
+		return wire.GRPC(errRightsChanged)
+	}
+	err = handler(srv, g)
+	switch {
+	case g.lost.Load():
+		return wire.GRPC(errRightsChanged)
+	case err != nil && a.socket != "" && isLocal(ss.Context()):
+		return wire.WithSocket(err, a.socket)
+	}
+	return err
+}
+
+// Set replaces the access policy. It ends the streams of all callers whose rights differ, and returns how
+// many. When it returns, no message is sent on them any more.
+func (a *Access) Set(policy *access.Compiled) (ended int) {
+	a.current.Store(newRuleset(policy))
+	a.mu.Lock()
+	open := slices.Collect(maps.Keys(a.streams))
+	a.mu.Unlock()
+	lost := slices.DeleteFunc(open, func(g *guardedStream) bool {
+		return a.Rights(g.ServerStream.Context()).Equal(g.rights)
+	})
+	for _, g := range lost {
+		g.lost.Store(true)
+		g.cancel()
+	}
+	late := time.NewTimer(endsWithin)
+	defer late.Stop()
+	expired := false
+	for _, g := range lost {
+		if !expired {
+			select {
+			case <-g.ended:
+				continue
+			case <-late.C:
+				expired = true
+			}
+		}
+		g.close()
+	}
+	return len(lost)
+}
+
+// MayScrape returns an error if the caller in ctx may not read the metrics, which have the names of all
+// services and instances.
+func (a *Access) MayScrape(ctx context.Context) error {
+	rights, err := a.identify(ctx)
+	if err != nil {
+		return err
+	}
+	return rights.CheckDetail(access.Everything, access.Status)
 }
 
 // callerAddr returns the IP address of a caller. It returns the zero Addr if the address of

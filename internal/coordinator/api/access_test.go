@@ -28,25 +28,25 @@ type guarded struct {
 func guards(l *pb.Lease) []guarded {
 	unknown := &pb.Lease{Service: "pay", Instance: "2", LeaseId: "a1"}
 	return []guarded{
-		{"to register pay/3", &pb.RegisterRequest{Registrations: []*pb.Registration{instance("pay/3")}}},
-		{"to register pay/1", renewal(l)},
-		{"to register pay/2", renewal(unknown)},
-		{"to register pay/1", farewell(l)},
-		{"to register pay/2", farewell(unknown)},
-		{"to register pay/1", pushed(l, pb.Status_STATUS_SERVING)},
-		{"to register pay/2", pushed(unknown, pb.Status_STATUS_SERVING)},
-		{"to override pay/1", good()},
-		{"to override pay/2", forever("pay/2", pb.Status_STATUS_SERVING)},
-		{"to override pay/1", &pb.ClearOverrideRequest{Name: "pay/1"}},
-		{"to override pay/2", &pb.ClearOverrideRequest{Name: "pay/2"}},
-		{"to read the history and state of pay", &pb.ListTransitionsRequest{Name: "pay"}},
-		{"to read the history and state of *", &pb.ListTransitionsRequest{Name: "*"}},
-		{"to read the history and state of the coordinator", &pb.ListTransitionsRequest{}},
-		{"to read the history and state of the coordinator", &pb.GetCoordinatorRequest{}},
-		{"to read the history and state of the coordinator", &pb.ListOverridesRequest{}},
-		{"to read the history and state of pay/1", &pb.ExplainRequest{Name: "pay/1"}},
-		{"to override zone=eu-1", forever("zone=eu-1", pb.Status_STATUS_SERVING)},
-		{"to override pay", &pb.ClearOverrideRequest{Name: "pay"}},
+		{"register pay/3", &pb.RegisterRequest{Registrations: []*pb.Registration{instance("pay/3")}}},
+		{"register pay/1", renewal(l)},
+		{"register pay/2", renewal(unknown)},
+		{"register pay/1", farewell(l)},
+		{"register pay/2", farewell(unknown)},
+		{"report the status of pay/1", pushed(l, pb.Status_STATUS_SERVING)},
+		{"report the status of pay/2", pushed(unknown, pb.Status_STATUS_SERVING)},
+		{"override pay/1", good()},
+		{"override pay/2", forever("pay/2", pb.Status_STATUS_SERVING)},
+		{"override pay/1", &pb.ClearOverrideRequest{Name: "pay/1"}},
+		{"override pay/2", &pb.ClearOverrideRequest{Name: "pay/2"}},
+		{"read pay with detail: evidence", &pb.ListTransitionsRequest{Name: "pay"}},
+		{"read * with detail: evidence", &pb.ListTransitionsRequest{Name: "*"}},
+		{"read the coordinator with detail: evidence", &pb.ListTransitionsRequest{}},
+		{"read * with detail: evidence", &pb.GetCoordinatorRequest{}},
+		{"read the coordinator with detail: evidence", &pb.ListOverridesRequest{}},
+		{"read pay/1 with detail: evidence", &pb.ExplainRequest{Name: "pay/1"}},
+		{"override zone=eu-1", forever("zone=eu-1", pb.Status_STATUS_SERVING)},
+		{"override pay", &pb.ClearOverrideRequest{Name: "pay"}},
 	}
 }
 
@@ -104,9 +104,9 @@ func TestStrangersMayReadOnly(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := newAuthority(t)
 				w, l := vouched(t, func(s *setup) {
-					s.TrustAll, s.client = false, c.client(a)
+					s.access, s.client = friends(), c.client(a)
 					if c.server != nil {
-						s.Credentials = c.server(a)
+						s.creds = c.server(a)
 					}
 				})
 				in := w.watch(&pb.WatchRequest{})
@@ -114,7 +114,7 @@ func TestStrangersMayReadOnly(t *testing.T) {
 				for _, g := range guards(l) {
 					err := w.send(g.req)
 					wantCode(t, err, codes.PermissionDenied, wire.ReasonNotAllowed)
-					wantText(t, err, "not allowed: "+g.wants+" needs a client certificate that was verified")
+					wantText(t, err, "not allowed: a caller without an identity may not "+g.wants+"; allowed: what a rule of the access policy says")
 				}
 				in.wants() // nothing has changed
 				w.mayRead(false)
@@ -137,9 +137,11 @@ func TestFriendsMayDoEverything(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				a := newAuthority(t)
 				w, l := vouched(t, func(s *setup) {
-					s.TrustAll, s.client = c.trusting, c.client(a)
+					if s.client = c.client(a); !c.trusting {
+						s.access = friends()
+					}
 					if c.server != nil {
-						s.Credentials = c.server(a)
+						s.creds = c.server(a)
 					}
 				})
 				for _, req := range []any{
@@ -191,7 +193,7 @@ func TestBadCertificates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		w, l := vouched(t, func(s *setup) {
-			s.TrustAll, s.Credentials, s.client = false, a.server(tls.VerifyClientCertIfGiven), known(a)
+			s.access, s.creds, s.client = friends(), a.server(tls.VerifyClientCertIfGiven), known(a)
 		})
 		for what, creds := range map[string]credentials.TransportCredentials{
 			"another authority's": forged(a),
@@ -215,7 +217,7 @@ func TestCertificatesAreOfTheirConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		w, l := vouched(t, func(s *setup) {
-			s.TrustAll, s.Credentials, s.client = false, a.server(tls.VerifyClientCertIfGiven), known(a)
+			s.access, s.creds, s.client = friends(), a.server(tls.VerifyClientCertIfGiven), known(a)
 		})
 		other := w.call(home, nobody(a))
 		for range 3 {

@@ -14,11 +14,12 @@ type adminService struct {
 	pb.UnimplementedAdminServiceServer
 	cfg      *Config
 	watchers func() int // returns the number of open Watch streams
+	tokens   *wire.TokenCipher
 }
 
 // GetCoordinator returns the state of the coordinator itself.
 func (a adminService) GetCoordinator(ctx context.Context, _ *pb.GetCoordinatorRequest) (*pb.GetCoordinatorResponse, error) {
-	if err := a.cfg.check(ctx, access.Inspect, access.Name{}); err != nil {
+	if err := a.cfg.checkEvidence(ctx, access.Everything); err != nil {
 		return nil, err
 	}
 	resp := &pb.GetCoordinatorResponse{

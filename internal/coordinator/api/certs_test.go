@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"net/url"
 	"testing"
 	"time"
 
@@ -35,7 +36,7 @@ func (a *authority) server(auth tls.ClientAuthType) credentials.TransportCredent
 // person returns a certificate of a client.
 func (a *authority) person(until time.Time, usage x509.ExtKeyUsage) *tls.Certificate {
 	cert := a.Sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "ann"}, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{usage},
+		Subject: pkix.Name{CommonName: "ann"}, URIs: []*url.URL{{Scheme: "spiffe", Host: "mesh.test", Path: "/operator/ann"}}, NotAfter: until, ExtKeyUsage: []x509.ExtKeyUsage{usage},
 	})
 	return &cert
 }

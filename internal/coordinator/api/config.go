@@ -7,7 +7,6 @@ import (
 
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/encoding"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
@@ -53,18 +52,11 @@ type Config struct {
 	// Targets decides which addresses the coordinator may dial. Only instances with such addresses
 	// may be registered.
 	Targets *wire.Targets
-	// Policy decides about access; nil means [access.TrustPolicy].
-	Policy access.Policy
-	// TrustAll means that every caller is trusted. If it is false, only a caller with a
-	// verified certificate is trusted.
-	TrustAll bool
-	// TrustHTTP is the same as TrustAll, for callers over HTTP.
-	TrustHTTP bool
+	// Access identifies callers and decides what they may do.
+	Access *Access
 	// Reflection means that the server offers gRPC reflection, so that tools such as grpcurl
 	// can list the services.
 	Reflection bool
-	// Credentials are the credentials of the listener; nil means plaintext.
-	Credentials credentials.TransportCredentials
 	// Unary and Stream are interceptors that run around every call, for example for metrics.
 	Unary  []grpc.UnaryServerInterceptor
 	Stream []grpc.StreamServerInterceptor
@@ -95,7 +87,15 @@ func (c *Config) setDefaults() {
 	if c.Peers == nil {
 		c.Peers = NewPeers(0, 0)
 	}
-	if c.Policy == nil {
-		c.Policy = access.TrustPolicy{}
-	}
+}
+
+// check returns a gRPC error if the caller may not use a verb on a name.
+func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) error {
+	return wire.GRPC(c.Access.Rights(ctx).Check(verb, name))
+}
+
+// checkEvidence returns a gRPC error if the caller may not read a name with all details. For a name that the
+// caller may not read at all, it is the error for an unknown name.
+func (c *Config) checkEvidence(ctx context.Context, name access.Name) error {
+	return wire.GRPC(c.Access.Rights(ctx).CheckDetail(name, access.Evidence))
 }

@@ -28,10 +28,10 @@ func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	if err := a.cfg.check(ctx, access.Inspect, access.Of(id)); err != nil {
+	if err := a.cfg.checkEvidence(ctx, access.Of(id)); err != nil {
 		return nil, err
 	}
-	in := inspector{a.cfg.Feed.Cut(), a.cfg.caller(ctx)}
+	in := inspector{a.cfg.Feed.Cut(), a.cfg.Access.Rights(ctx)}
 	if _, ok := in.cut.Get(id); !ok {
 		return nil, grpchealth.NotFound(req.GetName())
 	}
@@ -49,8 +49,13 @@ func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.
 		Now: time.Now(), Policy: a.policies(), Members: in.members(id), Find: in.find, May: in.may, Worst: in.worst, Inspection: inspection,
 	}
 	explained := explain.Explain(&state, input)
-	in.hideServices(&state)
-	return explainResponse(&state, input.Now, &explained), nil
+	resp := explainResponse(&state, input.Now, &explained)
+	if !in.rights.ReadsAll() {
+		wire.Filter(resp.GetHealth(), func(service string) bool {
+			return in.rights.Detail(access.Of(health.ID{Service: service})) > access.Hidden
+		})
+	}
+	return resp, nil
 }
 
 // policies returns a function that returns the policy of a service.
@@ -109,20 +114,11 @@ func compareTimes(x, y time.Time) int {
 // inspector reads states for one caller. It returns only states that this caller may inspect.
 type inspector struct {
 	cut    feed.Cut
-	caller access.Caller
+	rights *access.Rights
 }
 
-func (in inspector) may(id health.ID) bool { return in.caller.May(access.Inspect, access.Of(id)) }
-
-// hideServices removes the names of services that the caller may not inspect from a state.
-func (in inspector) hideServices(s *health.State) {
-	hidden := func(service string) bool { return !in.may(health.ID{Service: service}) }
-	if s.Root != "" && hidden(s.Root) {
-		s.Root = ""
-	}
-	if slices.ContainsFunc(s.Dependencies, func(d health.Dependency) bool { return hidden(d.Service) }) {
-		s.Dependencies = slices.DeleteFunc(slices.Clone(s.Dependencies), func(d health.Dependency) bool { return hidden(d.Service) })
-	}
+func (in inspector) may(id health.ID) bool {
+	return in.rights.Detail(access.Of(id)) >= access.Evidence
 }
 
 // find returns the state of a name. It returns false if the name is not in the feed, or if

@@ -8,13 +8,14 @@ import (
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/explain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // explainResponse converts an explanation of the state s. Ages are counted up to now.
 func explainResponse(s *health.State, now time.Time, e *explain.Explanation) *pb.ExplainResponse {
-	resp := &pb.ExplainResponse{Health: wire.Health(s, now, true), Following: followingOf(s)}
+	resp := &pb.ExplainResponse{Health: wire.Health(s, now, access.EvidenceShown), Following: followingOf(s)}
 	if s.Override != nil {
 		resp.Judged = wire.Status(s.Judged)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
 	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
 	"github.com/meshhealth/meshhealth/internal/wire"
@@ -28,7 +29,10 @@ type setup struct {
 	store        store.Store
 	maxInstances int
 	policy       health.MeshPolicy // of the registry
-	routing      bool              // true if the server serves xDS clients
+	access       *access.Policy
+	creds        credentials.TransportCredentials // of the listener; nil means plaintext
+	socket       string                           // path that the server tells to local callers
+	routing      bool                             // true if the server serves xDS clients
 	// client are the credentials of the world's own client.
 	client credentials.TransportCredentials
 }
@@ -46,18 +50,36 @@ type world struct {
 	ended              bool
 }
 
-// newWorld returns a world that trusts every caller and allows addresses of 192.0.2.0/24.
+// everybody is the policy that allows every caller everything, with addresses of 192.0.2.0/24.
+func everybody() *access.Policy {
+	return access.Open([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")})
+}
+
+// friends is the policy that allows everything to callers with an identity, and all others to read statuses.
+func friends() *access.Policy {
+	p := everybody()
+	p.Rules[0].Who = []string{"authenticated"}
+	p.Rules = append(p.Rules, access.Rule{Name: "public", Who: []string{"anyone"}, Read: &access.Read{Services: []string{"*"}}})
+	return p
+}
+
+// newWorld returns a world that allows everybody everything, with addresses of 192.0.2.0/24.
 // The function edit can change that.
 func newWorld(t *testing.T, edit func(*setup)) *world {
 	t.Helper()
 	s := setup{epoch: 77, store: store.NewMemory(0), client: insecure.NewCredentials()}
-	s.TrustAll, s.Build = true, "v9"
-	s.Targets = &wire.Targets{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	s.access, s.Build = everybody(), "v9"
+	s.Targets = &wire.Targets{Names: func(netip.Addr) bool { return true }}
 	s.Stats = func(*pb.GetCoordinatorResponse) {}
 	if edit != nil {
 		edit(&s)
 	}
 	w := &world{t: t, listener: newListener(), served: make(chan error, 1), ran: make(chan error, 1)}
+	policy, err := access.Compile(s.access)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Access = NewAccess(policy, s.socket, nil)
 	w.startRegistry(&s)
 	s.Registry, s.Feed = w.registry, w.registry.Feed()
 	if s.routing {
@@ -66,7 +88,7 @@ func newWorld(t *testing.T, edit func(*setup)) *world {
 	w.server = New(s.Config)
 	var ctx context.Context
 	ctx, w.stop = context.WithCancel(context.Background())
-	go func() { w.served <- w.server.Serve(ctx, w.listener) }()
+	go func() { w.served <- w.server.Serve(ctx, Listener{w.listener, s.creds}) }()
 	t.Cleanup(w.end)
 	w.visitor = w.call(home, s.client)
 	return w

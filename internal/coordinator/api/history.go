@@ -14,33 +14,59 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// ListTransitions returns a page of the journal. Records that the caller may not read are omitted. So
-// a page may have fewer records than asked for, or none, and still have a next page.
+// maxHistoryReads is how often the journal is read for one page. Each read examines at most 10,000 records.
+const maxHistoryReads = 10
+
+// ListTransitions returns a page of the journal. Records that the caller may not read are omitted: the
+// journal is read further until the page is full. After many such records, a page may be short and still
+// have a next page.
 func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitionsRequest) (*pb.ListTransitionsResponse, error) {
-	q, err := parseQuery(req)
+	rights := a.cfg.Access.Rights(ctx)
+	tokens := historyTokens{scope: historyScope(req)}
+	if !rights.ReadsAll() {
+		tokens.cipher = a.tokens // the numbers of records would tell how many there are that the caller cannot see
+	}
+	q, err := parseQuery(req, tokens)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.cfg.check(ctx, access.Inspect, access.Of(q.ID)); err != nil {
+	if err := wire.GRPC(checkHistory(rights, q.ID)); err != nil {
 		return nil, err
 	}
-	page, err := a.cfg.Registry.Transitions(ctx, q)
-	if err != nil {
-		return nil, wire.GRPC(err)
-	}
-	resp, caller := &pb.ListTransitionsResponse{}, a.cfg.caller(ctx)
-	for i := range page.Transitions {
-		if t := &page.Transitions[i]; caller.May(access.Inspect, nameOf(t)) {
-			resp.Transitions = append(resp.Transitions, transitionOf(t))
+	resp, limit := &pb.ListTransitionsResponse{}, q.Limit
+	for range maxHistoryReads {
+		q.Limit = limit - len(resp.Transitions)
+		page, err := a.cfg.Registry.Transitions(ctx, q)
+		if err != nil {
+			return nil, wire.GRPC(err)
 		}
-	}
-	if page.Next > 0 {
-		resp.NextPageToken = wire.TextToken(strconv.FormatUint(page.Next, 10), historyScope(req))
+		for i := range page.Transitions {
+			if t := &page.Transitions[i]; rights.Detail(nameOf(t)) >= access.Evidence {
+				resp.Transitions = append(resp.Transitions, transitionOf(t))
+			}
+		}
+		if resp.NextPageToken = tokens.make(page.Next); page.Next == 0 || len(resp.Transitions) == limit || rights.ReadsAll() {
+			break
+		}
+		if q.OldestFirst {
+			q.After = page.Next
+		} else {
+			q.Before = page.Next
+		}
 	}
 	return resp, nil
 }
 
-func parseQuery(req *pb.ListTransitionsRequest) (store.Query, error) {
+// checkHistory returns an error if the caller may not read the history of a name. Everybody who may read
+// the evidence of any service may ask for the history of all, and gets that of these services.
+func checkHistory(rights *access.Rights, id health.ID) error {
+	if (id == health.ID{}) && rights.HasEvidence() {
+		return nil
+	}
+	return rights.CheckDetail(access.Of(id), access.Evidence)
+}
+
+func parseQuery(req *pb.ListTransitionsRequest, tokens historyTokens) (store.Query, error) {
 	var v wire.Violations
 	id, err := wire.ParseName(req.GetName())
 	v.Check("name", err)
@@ -49,7 +75,7 @@ func parseQuery(req *pb.ListTransitionsRequest) (store.Query, error) {
 	if !q.From.IsZero() && !q.To.IsZero() && !q.From.Before(q.To) {
 		v.Add("to", "is %s; allowed: a time after from (%s)", q.To.Format(time.RFC3339Nano), q.From.Format(time.RFC3339Nano))
 	}
-	if next := historyToken(&v, req); q.OldestFirst {
+	if next := tokens.parse(&v, req.GetPageToken()); q.OldestFirst {
 		q.After = next
 	} else {
 		q.Before = next
@@ -76,13 +102,40 @@ func historyScope(req *pb.ListTransitionsRequest) uint32 {
 	})
 }
 
-// historyToken returns the number of the record after which the page begins, or 0 for the first page.
-func historyToken(v *wire.Violations, req *pb.ListTransitionsRequest) uint64 {
-	text := wire.ParseTextToken(v, req.GetPageToken(), historyScope(req))
-	if text == "" {
+// historyTokens makes and parses page tokens. A token has the number of the record after which the page begins.
+type historyTokens struct {
+	scope  uint32
+	cipher *wire.TokenCipher // nil if the caller may know the numbers
+}
+
+// make returns the token for a number, or "" for 0.
+func (t historyTokens) make(next uint64) string {
+	switch {
+	case next == 0:
+		return ""
+	case t.cipher != nil:
+		return t.cipher.Encode(wire.Token{Revision: next, Scope: uint64(t.scope)})
+	}
+	return wire.TextToken(strconv.FormatUint(next, 10), t.scope)
+}
+
+// parse returns the number in a token, or 0 for the first page.
+func (t historyTokens) parse(v *wire.Violations, token string) uint64 {
+	if token == "" {
 		return 0
 	}
-	next, err := strconv.ParseUint(text, 10, 64)
+	var next uint64
+	var err error
+	if t.cipher != nil {
+		sealed, ok := t.cipher.Decode(token)
+		if next = sealed.Revision; !ok || sealed.Epoch != 0 || sealed.Scope != uint64(t.scope) {
+			next = 0
+		}
+	} else if text := wire.ParseTextToken(v, token, t.scope); text != "" {
+		next, err = strconv.ParseUint(text, 10, 64)
+	} else {
+		return 0 // ParseTextToken has added the fault
+	}
 	if err != nil || next == 0 {
 		v.Add("page_token", "is not one that was handed out; allowed: the next_page_token of the page before")
 	}

@@ -1,8 +1,6 @@
 package api
 
 import (
-	"context"
-
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/httprpc"
@@ -12,7 +10,7 @@ import (
 // user who was led to it must not be able to change anything. The methods are the same as over gRPC,
 // with the same interceptors, limits of Watch and access policy.
 func (s *Server) HTTP() []httprpc.Method {
-	cfg := &httprpc.Config{Context: markHTTP, Unary: s.unary(), Stream: s.stream()}
+	cfg := &httprpc.Config{Unary: s.unary(), Stream: s.stream()}
 	health, admin := s.health.Service(feed.Protobuf), s.admin()
 	return []httprpc.Method{
 		httprpc.Unary(cfg, pb.HealthService_Check_FullMethodName, health.Check),
@@ -25,13 +23,3 @@ func (s *Server) HTTP() []httprpc.Method {
 		httprpc.Unary(cfg, pb.AdminService_ListRoutes_FullMethodName, admin.ListRoutes),
 	}
 }
-
-// httpKey is the key that marks the context of a call over HTTP.
-type httpKey struct{}
-
-func markHTTP(ctx context.Context) context.Context {
-	return context.WithValue(ctx, httpKey{}, true)
-}
-
-// overHTTP reports whether a call came over HTTP.
-func overHTTP(ctx context.Context) bool { return ctx.Value(httpKey{}) != nil }

@@ -21,6 +21,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -154,7 +155,7 @@ func TestHTTPMethods(t *testing.T) {
 		pb.HealthService_List_FullMethodName, pb.HealthService_Watch_FullMethodName,
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, policy, pay, hidden := newWalkedWorld(t)
+		w, pay, hidden := newWalkedWorld(t, granting(access.Verbs(), "pay"))
 		b := w.browse()
 		var got []string
 		for _, m := range w.server.HTTP() {
@@ -166,38 +167,39 @@ func TestHTTPMethods(t *testing.T) {
 		grpcs := methodsOf(w.server.Services())
 		for _, method := range got {
 			walk := walks(pay, hidden)[method]
-			policy.questions()
 			a := b.call(method, walk.req)
-			asked := policy.questions()
-			if a.code != "" || a.text == "" || strings.Contains(a.text, "hidden") || !slices.Contains(grpcs, method) {
+			if walk.general {
+				if a.code != "permission_denied" || a.text != "" {
+					t.Errorf("%s: %+v", method, a)
+				}
+			} else if a.code != "" || a.text == "" || strings.Contains(a.text, "hidden") || !slices.Contains(grpcs, method) {
 				t.Errorf("%s: %+v", method, a)
 			}
-			for _, question := range walk.asks {
-				if !asked[question] {
-					t.Errorf("%s: does not ask whether the caller may %s", method, question)
-				}
-			}
-			for question := range asked {
-				if strings.HasPrefix(question, registering) || strings.HasPrefix(question, overriding) {
-					t.Errorf("%s: asks whether the caller may %s", method, question)
+			for _, verb := range walk.needs {
+				if verb != access.VerbRead && verb != access.VerbRoute {
+					t.Errorf("%s: needs %v, and only methods that read are served over HTTP", method, verb)
 				}
 			}
 			if walk.refused == nil {
 				continue
 			}
-			if a := b.call(method, walk.refused); a.code != "permission_denied" || !slices.Contains(a.reasons, wire.ReasonNotAllowed) || a.text != "" {
+			if a := b.call(method, walk.refused); a.code != "not_found" || !slices.Contains(a.reasons, wire.ReasonNotFound) || a.text != "" {
 				t.Errorf("%s of a hidden name: %+v", method, a)
 			}
 		}
 	})
 }
 
-// TestTrustOverHTTP: over HTTP a caller is trusted only with TrustHTTP, whatever TrustAll says.
-func TestTrustOverHTTP(t *testing.T) {
+// TestRightsOverHTTP: a caller over HTTP has the same rights as over gRPC.
+func TestRightsOverHTTP(t *testing.T) {
 	for _, trusted := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			w := newWorld(t, func(s *setup) { s.TrustAll, s.TrustHTTP = true, trusted })
-			must(w.leases.Register(t.Context(), &pb.RegisterRequest{Registrations: []*pb.Registration{instance("pay/1")}}))
+			w := newWorld(t, func(s *setup) {
+				if !trusted {
+					s.access = friends()
+				}
+			})
+			must(w.registry.Register(t.Context(), must(wire.Registrations(&pb.RegisterRequest{Registrations: []*pb.Registration{instance("pay/1")}}))))
 			b := w.browse()
 			explained := b.call(pb.AdminService_Explain_FullMethodName, &pb.ExplainRequest{Name: "pay"})
 			if explained.code == "" != trusted || !trusted && explained.code != "permission_denied" {
@@ -214,7 +216,7 @@ func TestTrustOverHTTP(t *testing.T) {
 // TestHTTPWatchersCount: Watch streams over gRPC and over HTTP count for the same limit.
 func TestHTTPWatchersCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(s *setup) { s.MaxWatchers, s.TrustHTTP = 2, true })
+		w := newWorld(t, func(s *setup) { s.MaxWatchers = 2 })
 		b := w.browse()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -243,7 +245,7 @@ func TestHTTPWatchersCount(t *testing.T) {
 // over gRPC.
 func TestHTTPWatchEndsWithTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(s *setup) { s.TrustHTTP = true })
+		w := newWorld(t, nil)
 		resp := w.browse().open(t.Context(), pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{})
 		defer resp.Body.Close()
 		synctest.Wait()

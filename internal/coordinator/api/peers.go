@@ -6,7 +6,9 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -55,7 +57,16 @@ func (l *countingListener) Accept() (net.Conn, error) {
 
 // addConn counts a new connection for the network from which it comes.
 func (p *Peers) addConn(raw net.Conn) *Conn {
-	c := &Conn{Conn: raw, peers: p, peer: wire.Peer(raw.RemoteAddr().String(), p.ipv6Bits)}
+	c := &Conn{Conn: raw, peers: p}
+	if u, is := raw.(*net.UnixConn); is {
+		c.unix, c.peer = true, "unix"
+		if uid, ok := userOf(u); ok {
+			c.user = access.UnixUser(uid)
+			c.peer = c.user
+		}
+	} else {
+		c.peer = wire.Peer(raw.RemoteAddr().String(), p.ipv6Bits)
+	}
 	p.mu.Lock()
 	c.refused = p.addTo(c.peer)
 	oldest := p.keepRefused(c)
@@ -105,6 +116,10 @@ func (p *Peers) removeConn(c *Conn) {
 type Conn struct {
 	net.Conn
 	peers *Peers
+	unix  bool   // true if the connection came over the unix socket
+	user  string // identity of the user at the other end of a unix socket; may be empty
+	// judged is what the latest access policy says of the identity that the connection has shown.
+	judged atomic.Pointer[judged]
 
 	// peers.mu guards the fields below.
 	peer       string // peer for which the connection is counted

@@ -67,8 +67,8 @@ func TestPeersByIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		w := newWorld(t, func(s *setup) {
-			s.Peers, s.TrustAll, s.client = NewPeers(2, 0), false, a.client(nil)
-			s.Credentials = a.server(tls.VerifyClientCertIfGiven)
+			s.Peers, s.access, s.client = NewPeers(2, 0), friends(), a.client(nil)
+			s.creds = a.server(tls.VerifyClientCertIfGiven)
 		})
 		named := func(name, uri string) *tls.Certificate {
 			c := &x509.Certificate{Subject: pkix.Name{CommonName: name}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
@@ -180,8 +180,8 @@ func TestRequestsByMethod(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAuthority(t)
 		w := newWorld(t, func(s *setup) {
-			s.TrustAll, s.client = false, a.client(nil)
-			s.Credentials = a.server(tls.VerifyClientCertIfGiven)
+			s.access, s.client = friends(), a.client(nil)
+			s.creds = a.server(tls.VerifyClientCertIfGiven)
 		})
 		r := instance("pay/1")
 		r.Version = long(wire.MaxAsk)

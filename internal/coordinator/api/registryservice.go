@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -46,20 +47,35 @@ func (r registryService) Register(ctx context.Context, req *pb.RegisterRequest) 
 // each instance by the address that the coordinator will dial.
 func (r registryService) resolveAddresses(ctx context.Context, regs []wire.Registration) error {
 	var v wire.Violations
+	rights, peer := r.cfg.Access.Rights(ctx), callerAddr(ctx)
 	for i := range regs {
-		if err := r.cfg.check(ctx, access.Register, access.Of(regs[i].ID)); err != nil {
-			return err
+		name := access.Of(regs[i].ID)
+		if err := rights.Check(access.VerbRegister, name); err != nil {
+			return wire.GRPC(err)
 		}
-		address, err := r.cfg.Targets.Resolve(regs[i].Spec.Address, callerAddr(ctx))
+		spec := &regs[i].Spec
+		address, err := r.resolve(rights, name, spec.Address, peer)
 		v.Check(fmt.Sprintf("registrations[%d].address", i), err)
-		regs[i].Spec.Address = address
-		traffic := &regs[i].Spec.Traffic
-		traffic.Address = wire.TrafficAddress(traffic.Address, address)
-		if err == nil {
-			v.Check(fmt.Sprintf("registrations[%d].traffic.address", i), r.cfg.Targets.CheckTraffic(traffic.Address, address))
+		spec.Address = address
+		if spec.Traffic.Address = wire.TrafficAddress(spec.Traffic.Address, address); err == nil && spec.Traffic.Address != "" {
+			_, err = r.resolve(rights, name, spec.Traffic.Address, peer)
+			v.Check(fmt.Sprintf("registrations[%d].traffic.address", i), err)
 		}
 	}
 	return v.Err()
+}
+
+// resolve returns the address to use for an address in a registration, or an error if the caller may not
+// register it.
+func (r registryService) resolve(rights *access.Rights, name access.Name, address string, peer netip.Addr) (string, error) {
+	resolved, at, err := r.cfg.Targets.Resolve(address, peer)
+	if err != nil {
+		return "", err
+	}
+	if _, allowed := rights.MayRegister(name, access.Endpoint{IP: at.Addr(), Port: at.Port(), Peer: peer}); !allowed {
+		return "", fmt.Errorf("%w: %s is not one that the access policy allows you for %s; allowed: %s", wire.ErrTarget, resolved, name, rights.Endpoints(name, peer))
+	}
+	return resolved, nil
 }
 
 func leaseOf(id health.ID, s *health.Spec) *pb.Lease {
@@ -79,7 +95,7 @@ func (r registryService) Renew(ctx context.Context, req *pb.RenewRequest) (*pb.R
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cfg.check(ctx, access.Register, access.Of(id)); err != nil {
+	if err := r.cfg.check(ctx, access.VerbRegister, access.Of(id)); err != nil {
 		return nil, err
 	}
 	ttl, unreachable, err := r.cfg.Registry.Renew(ctx, id, lease)
@@ -95,7 +111,7 @@ func (r registryService) Deregister(ctx context.Context, req *pb.DeregisterReque
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cfg.check(ctx, access.Register, access.Of(id)); err != nil {
+	if err := r.cfg.check(ctx, access.VerbRegister, access.Of(id)); err != nil {
 		return nil, err
 	}
 	returns, err := r.cfg.Registry.Deregister(ctx, id, lease, req.GetForce())

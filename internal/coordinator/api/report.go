@@ -68,7 +68,7 @@ func (r registryService) Report(stream grpc.ClientStreamingServer[pb.ReportReque
 	if _, err := parseReport(first); err != nil {
 		return err
 	}
-	if err := r.cfg.check(stream.Context(), access.Register, access.Of(s.id)); err != nil {
+	if err := r.cfg.check(stream.Context(), access.VerbReport, access.Of(s.id)); err != nil {
 		return err
 	}
 	return s.run(first)

@@ -24,10 +24,15 @@ func (a adminService) ListRoutes(ctx context.Context, req *pb.ListRoutesRequest)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	if err := a.cfg.check(ctx, access.Locate, access.Of(health.ID{Service: req.GetService()})); err != nil {
-		return nil, err
+	name := access.Of(health.ID{Service: req.GetService()})
+	rights, r := a.cfg.Access.Rights(ctx), &routes{}
+	err := rights.Check(access.VerbRoute, name)
+	switch {
+	case err == nil:
+		r = routesOf(a.cfg, req.GetService())
+	case rights.Detail(name) > access.Hidden: // else the service does not exist for the caller
+		return nil, wire.GRPC(err)
 	}
-	r := routesOf(a.cfg, req.GetService())
 	if len(r.states) == 0 {
 		return nil, wire.GRPC(fmt.Errorf("%w: no instance of %q is registered", domain.ErrNotFound, req.GetService()))
 	}
@@ -114,7 +119,7 @@ func (r *routes) summary() *pb.ListRoutesResponse {
 
 func (r *routes) instance(i int) *pb.RoutedInstance {
 	return &pb.RoutedInstance{
-		Health: wire.Health(r.states[i], r.now, true), Spillover: r.spillOver[i], Plain: r.plain[i],
+		Health: wire.Health(r.states[i], r.now, access.EvidenceShown), Spillover: r.spillOver[i], Plain: r.plain[i],
 		Why: wire.Clean(explain.Route(r.states[i])),
 	}
 }

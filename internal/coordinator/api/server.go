@@ -12,7 +12,6 @@ import (
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/reflection"
@@ -39,14 +38,15 @@ const (
 type Server struct {
 	cfg    Config
 	health *grpchealth.Handlers
+	tokens *wire.TokenCipher // of page tokens for callers that may not read every name
 }
 
 // New returns a server that accepts no connections before Serve is called.
 func New(cfg Config) *Server {
 	cfg.setDefaults()
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, tokens: wire.NewTokenCipher()}
 	s.health = grpchealth.New(grpchealth.Config{
-		Feed: cfg.Feed, Figures: cfg.Figures, Build: cfg.Build, Policy: cfg.Policy, Caller: s.cfg.principal, Instances: true,
+		Feed: cfg.Feed, Figures: cfg.Figures, Build: cfg.Build, Rights: cfg.Access.Rights, StandardRights: cfg.Access.Rights, Instances: true,
 		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer,
 	})
 	return s
@@ -65,15 +65,16 @@ func (s *Server) register(g *grpc.Server) {
 	pb.RegisterRegistryServiceServer(b, registryService{cfg: &s.cfg, stopping: s.health.Ended()})
 	pb.RegisterAdminServiceServer(b, s.admin())
 	if s.cfg.XDS != nil {
-		all := access.Of(health.ID{Service: health.MeshName})
-		discoverypb.RegisterAggregatedDiscoveryServiceServer(checkedServer{b, &s.cfg, access.Locate, all}, s.cfg.XDS)
+		discoverypb.RegisterAggregatedDiscoveryServiceServer(routedServer{b, s.cfg.Access}, s.cfg.XDS)
 	}
 	if s.cfg.Reflection {
-		reflection.Register(checkedServer{b, &s.cfg, access.Describe, access.Name{}})
+		reflection.Register(b)
 	}
 }
 
-func (s *Server) admin() adminService { return adminService{cfg: &s.cfg, watchers: s.Watchers} }
+func (s *Server) admin() adminService {
+	return adminService{cfg: &s.cfg, watchers: s.Watchers, tokens: s.tokens}
+}
 
 func (s *Server) options() []grpc.ServerOption {
 	all := wire.ServerOptions()
@@ -86,14 +87,42 @@ func (s *Server) options() []grpc.ServerOption {
 		grpc.Creds(newAuthenticated()))
 }
 
+// routedServer registers services whose streams need the right to read the routes of any service.
+type routedServer struct {
+	boundedServer
+	access *Access
+}
+
+// RegisterService implements grpc.ServiceRegistrar.
+func (r routedServer) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	r.boundedServer.RegisterService(withStreams(desc, func(_ string, handler grpc.StreamHandler) grpc.StreamHandler {
+		return func(srv any, stream grpc.ServerStream) error {
+			if err := r.access.Rights(stream.Context()).CheckAny(access.VerbRoute); err != nil {
+				return wire.GRPC(err)
+			}
+			return handler(srv, stream)
+		}
+	}), impl)
+}
+
+// MayLocate returns a function that reports whether the caller of the call with the context ctx may see
+// the addresses of a service.
+func (s *Server) MayLocate(ctx context.Context) func(service string) bool {
+	rights := s.cfg.Access.Rights(ctx)
+	return func(service string) bool {
+		_, allowed := rights.Allows(access.VerbRoute, access.Of(health.ID{Service: service}))
+		return allowed
+	}
+}
+
 // unary returns the interceptors of unary calls, the outermost first.
 func (s *Server) unary() []grpc.UnaryServerInterceptor {
-	return append(slices.Clip(s.cfg.Unary), recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.logPanic)))
+	return append(slices.Clip(s.cfg.Unary), recovery.UnaryServerInterceptor(recovery.WithRecoveryHandlerContext(s.logPanic)), s.cfg.Access.unary)
 }
 
 // stream returns the interceptors of streams, the outermost first.
 func (s *Server) stream() []grpc.StreamServerInterceptor {
-	return append(slices.Clip(s.cfg.Stream), recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.logPanic)))
+	return append(slices.Clip(s.cfg.Stream), recovery.StreamServerInterceptor(recovery.WithRecoveryHandlerContext(s.logPanic)), s.cfg.Access.stream)
 }
 
 // logPanic logs the panic of a handler. The call of this handler ends with INTERNAL; other calls
@@ -134,44 +163,48 @@ func (s *Server) Services() *grpc.Server {
 	return g
 }
 
-// Serve answers calls until ctx ends. It closes the listener, and returns when all calls
+// Serve answers calls until ctx ends. It closes the listeners, and returns when all calls
 // have ended. The error is nil if ctx has ended.
 //
-// Peers without a verified certificate may send only small requests, unless TrustAll is set.
-// Serve runs one gRPC server for each kind of peer, because a gRPC server has only one limit
-// for the size of a request.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+// Peers without an identity may send only small requests, unless the access policy allows them to
+// register instances. Serve runs one gRPC server for each kind of peer, because a gRPC server has
+// only one limit for the size of a request.
+func (s *Server) Serve(ctx context.Context, listeners ...Listener) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	a := &acceptor{listener: s.cfg.Peers.Listen(listener), creds: s.cfg.Credentials}
-	if a.creds == nil {
-		a.creds = insecure.NewCredentials()
-	}
 	var servers []*grpc.Server
 	open := func(g *grpc.Server) *connQueue {
 		servers = append(servers, g)
-		q := newConnQueue(listener.Addr())
+		q := newConnQueue(listeners[0].Addr())
 		// g.Serve returns when g is stopped. The error of g.Serve is ignored, because it only
 		// reports that q is closed.
 		wg.Go(func() { _ = g.Serve(q) })
 		return q
 	}
-	a.verified, a.refused = open(s.newGRPC()), open(newRefusing())
-	if a.others = a.verified; !s.cfg.TrustAll {
-		a.others = open(s.newGRPC(grpc.MaxRecvMsgSize(wire.MaxAsk)))
+	a := acceptor{
+		access: s.cfg.Access, known: open(s.newGRPC()), others: open(s.newGRPC(grpc.MaxRecvMsgSize(wire.MaxAsk))), refused: open(newRefusing()),
 	}
 	wg.Go(func() {
 		<-ctx.Done()
-		_ = listener.Close()
+		for _, l := range listeners {
+			_ = l.Close()
+		}
 		s.drain(servers)
 	})
-	err := a.serve(ctx)
-	if errors.Is(err, net.ErrClosed) && ctx.Err() != nil {
-		return nil
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		wg.Go(func() { ended <- a.at(s.cfg.Peers, l).serve(ctx) })
 	}
-	return err
+	var errs []error
+	for range listeners {
+		if err := <-ended; !errors.Is(err, net.ErrClosed) || ctx.Err() == nil {
+			errs = append(errs, err)
+		}
+		stop() // a listener that has failed ends the others
+	}
+	return errors.Join(errs...)
 }
 
 // drain ends every Watch with UNAVAILABLE. Then it waits up to drainTime for the other calls.

@@ -89,7 +89,7 @@ func (a adminService) ListXDSResources(ctx context.Context, req *pb.ListXDSResou
 
 // checkXDS refuses callers that may not inspect the coordinator.
 func (a adminService) checkXDS(ctx context.Context) error {
-	if err := a.cfg.check(ctx, access.Inspect, access.Name{}); err != nil {
+	if err := a.cfg.checkEvidence(ctx, access.Everything); err != nil {
 		return err
 	}
 	if a.cfg.XDS == nil {

@@ -69,7 +69,7 @@ func TestDialErrors(t *testing.T) {
 	trusts := credentials.NewTLS(&tls.Config{RootCAs: ca.Pool()})
 	closed := answers(t, func(net.Conn) {})
 	none := wire.Targets{}
-	elsewhere := wire.Targets{Allow: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	own := wire.Targets{Own: []netip.AddrPort{netip.MustParseAddrPort(closed)}}
 	for what, c := range map[string]struct {
 		address string
 		targets *wire.Targets
@@ -78,7 +78,7 @@ func TestDialErrors(t *testing.T) {
 		cause   health.Cause
 	}{
 		"nobody listens":         {address: nettest.Refusing(t), found: connRefused},
-		"not allowed":            {address: closed, targets: &elsewhere, found: misconfigured, cause: health.CauseUnreachable},
+		"not allowed":            {address: closed, targets: &own, found: misconfigured, cause: health.CauseUnreachable},
 		"no such name":           {address: "nobody.invalid:1", found: pathFault},
 		"hangs up":               {address: closed, found: pathFault},
 		"speaks HTTP/1.1":        {address: answers(t, reads("HTTP/1.1 400 Bad Request\r\n\r\n")), found: misconfigured, cause: health.CauseUnimplemented},

@@ -53,19 +53,23 @@ func (p *DialPolicy) dialFunc(targets *wire.Targets) func(ctx context.Context, a
 	if p.Context != nil {
 		return p.Context
 	}
-	d := &net.Dialer{
-		// TCP keepalive is off, because missing messages on a stream reveal a dead peer
-		// earlier.
-		KeepAliveConfig: net.KeepAliveConfig{Enable: false},
-		ControlContext: func(_ context.Context, _, address string, _ syscall.RawConn) error {
-			to, err := netip.ParseAddrPort(address)
-			if err != nil {
-				return err
-			}
-			return targets.Check(to)
-		},
-	}
 	return func(ctx context.Context, address string) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, err
+		}
+		d := net.Dialer{
+			// TCP keepalive is off, because missing messages on a stream reveal a dead peer
+			// earlier.
+			KeepAliveConfig: net.KeepAliveConfig{Enable: false},
+			ControlContext: func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+				to, err := netip.ParseAddrPort(resolved)
+				if err != nil {
+					return err
+				}
+				return targets.CheckDial(host, to)
+			},
+		}
 		return d.DialContext(ctx, "tcp", address)
 	}
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -8,24 +9,34 @@ import (
 	"net/http"
 
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
 	"github.com/meshhealth/meshhealth/internal/httprpc"
 )
 
-// call returns the handler of a method. The context of a call says who the caller is, in the same way
-// as for a call over gRPC.
+// call returns the handler of a method.
 func call(m httprpc.Method) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		p := &peer.Peer{}
-		if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
-			p.Addr = conn.RemoteAddr()
-		}
-		if r.TLS != nil {
-			p.AuthInfo = credentials.TLSInfo{State: *r.TLS}
-		}
-		m.Handler.ServeHTTP(w, r.WithContext(peer.NewContext(r.Context(), p)))
+		m.Handler.ServeHTTP(w, r.WithContext(callerContext(r)))
 	}
+}
+
+// callerContext returns the context of a request. It says who the caller is in the same way as for a call
+// over gRPC. Of the headers, only Authorization says something about the caller.
+func callerContext(r *http.Request) context.Context {
+	p := &peer.Peer{}
+	if conn, ok := r.Context().Value(connKey{}).(net.Conn); ok {
+		p.Addr = conn.RemoteAddr()
+	}
+	if r.TLS != nil {
+		p.AuthInfo = credentials.TLSInfo{State: *r.TLS, CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity}}
+	}
+	ctx := peer.NewContext(r.Context(), p)
+	if values := r.Header.Values("Authorization"); len(values) > 0 {
+		ctx = metadata.NewIncomingContext(ctx, metadata.MD{"authorization": values})
+	}
+	return ctx
 }
 
 // unknownMethod answers a call of a method that is not served over HTTP.

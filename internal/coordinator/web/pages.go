@@ -7,7 +7,6 @@ import (
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
-	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/httprpc"
 )
 
@@ -23,11 +22,11 @@ const (
 
 // pages serves the HTTP pages of a coordinator, and the methods that are served over HTTP.
 type pages struct {
-	feed    *feed.Feed
-	policy  access.Policy
-	metrics http.Handler
-	methods []httprpc.Method
-	site    *site // nil if the page for people is off
+	feed      *feed.Feed
+	mayScrape func(context.Context) error // see Config
+	metrics   http.Handler
+	methods   []httprpc.Method
+	site      *site // nil if the page for people is off
 }
 
 // area is a group of routes with the same protection against other web pages.
@@ -43,42 +42,37 @@ const (
 	calls
 )
 
-// route is one HTTP page or method. A page is served only if the access policy allows the action verb
-// with the given name.
+// route is one HTTP page or method.
 type route struct {
 	pattern string // pattern for http.ServeMux
 	area    area
-	verb    access.Verb
-	name    access.Name
 	page    http.HandlerFunc
 }
 
 // routes returns all routes. When ctx has ended, /readyz says that the coordinator is DRAINING.
 func (p *pages) routes(ctx context.Context) []route {
-	everything, self := access.Of(health.ID{Service: health.MeshName}), access.Name{}
 	all := []route{
-		{"GET /metrics", machines, access.Scrape, everything, p.metrics.ServeHTTP},
-		{"GET /livez", machines, access.Read, self, alive},
-		{"GET /readyz", machines, access.Read, self, func(w http.ResponseWriter, _ *http.Request) { p.ready(ctx, w) }},
-		{"GET /{$}", machines, access.Read, self, p.list},
-		{"GET /", machines, access.Read, self, p.notFound},
-		{"POST /{service}/{method}", calls, access.Read, self, unknownMethod},
+		{"GET /metrics", machines, p.scrape},
+		{"GET /livez", machines, alive},
+		{"GET /readyz", machines, func(w http.ResponseWriter, _ *http.Request) { p.ready(ctx, w) }},
+		{"GET /{$}", machines, p.list},
+		{"GET /", machines, p.notFound},
+		{"POST /{service}/{method}", calls, unknownMethod},
 	}
 	if p.site != nil {
 		all = append(all,
-			route{"GET /ui", people, access.Read, self, p.site.enter},
-			route{"GET /ui/{view...}", people, access.Read, self, p.site.index},
-			route{"GET /ui/assets/{name}", people, access.Read, self, p.site.asset},
+			route{"GET /ui", people, p.site.enter},
+			route{"GET /ui/{view...}", people, p.site.index},
+			route{"GET /ui/assets/{name}", people, p.site.asset},
 		)
 	}
 	for _, m := range p.methods {
-		all = append(all, route{"POST " + m.Name, calls, access.Read, self, call(m)})
+		all = append(all, route{"POST " + m.Name, calls, call(m)})
 	}
 	return all
 }
 
-// mux returns the handler of all routes. Routes are registered only here, so that each page asks the
-// access policy.
+// mux returns the handler of all routes.
 func (p *pages) mux(ctx context.Context, g *guard) *http.ServeMux {
 	mux := http.NewServeMux()
 	for _, r := range p.routes(ctx) {
@@ -93,22 +87,21 @@ func (p *pages) protected(g *guard, r route) http.HandlerFunc {
 	case calls:
 		return g.callsOnly(r.page)
 	case people:
-		return secured(g.peopleOnly(p.checked(r)))
+		return secured(g.peopleOnly(r.page))
 	}
-	return g.machinesOnly(p.checked(r))
+	return g.machinesOnly(r.page)
 }
 
-// checked returns a handler that asks the access policy before it serves a page. HTTP callers are
-// not authenticated, so the policy decides about a caller without an identity.
-func (p *pages) checked(r route) http.HandlerFunc {
-	return func(w http.ResponseWriter, req *http.Request) {
-		caller := access.Caller{Policy: p.policy}
-		if _, err := caller.Check(r.verb, r.name); err != nil {
+// scrape serves the metrics. They name services and instances, so the access policy decides who may read
+// them. Nobody has an identity on a listener without TLS, so such a listener shows them to everybody.
+func (p *pages) scrape(w http.ResponseWriter, r *http.Request) {
+	if r.TLS != nil && p.mayScrape != nil {
+		if err := p.mayScrape(callerContext(r)); err != nil {
 			http.Error(w, err.Error(), http.StatusForbidden)
 			return
 		}
-		r.page(w, req)
 	}
+	p.metrics.ServeHTTP(w, r)
 }
 
 func alive(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "alive") }

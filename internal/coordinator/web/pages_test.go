@@ -1,6 +1,11 @@
 package web
 
 import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -10,62 +15,71 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
 	"github.com/meshhealth/meshhealth/health/feed"
-	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/httprpc"
 )
 
-// recorder is a policy that refuses or allows everything, and counts the questions.
-type recorder struct {
-	allows bool
-	asked  []string
-	who    access.Principal
-}
-
-func (r *recorder) Decide(who access.Principal, verb access.Verb, name access.Name) access.Decision {
-	r.who, r.asked = who, append(r.asked, verb.String()+" "+name.String())
-	return access.Decision{Allowed: r.allows}
-}
-
-// get requests a path from a server with a policy.
-func get(t *testing.T, policy access.Policy, path string) *httptest.ResponseRecorder {
-	t.Helper()
-	s, err := New(Config{Feed: feed.New(1, 0), Metrics: prometheus.NewRegistry(), Policy: policy})
-	if err != nil {
-		t.Fatal(err)
+// TestRoutes: these routes are served, and no others. Of those for machines, only /metrics has names of
+// services. The routes for people have no content of a mesh. Each call asks the access policy.
+func TestRoutes(t *testing.T) {
+	want := map[string]area{
+		"GET /metrics": machines, "GET /livez": machines, "GET /readyz": machines, "GET /{$}": machines, "GET /": machines,
+		"GET /ui": people, "GET /ui/{view...}": people, "GET /ui/assets/{name}": people,
+		"POST /{service}/{method}": calls, "POST /test.Service/Method": calls,
 	}
-	w := httptest.NewRecorder()
-	s.Handler(t.Context(), &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7071}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://localhost"+path, nil))
-	return w
+	p := pages{metrics: http.NotFoundHandler(), site: &site{}, methods: []httprpc.Method{{Name: "/test.Service/Method"}}}
+	got := map[string]area{}
+	for _, r := range p.routes(t.Context()) {
+		got[r.pattern] = r.area
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("%v are served, want %v", got, want)
+	}
 }
 
-// TestEveryRouteAsksThePolicy: each page asks the policy once, for a caller of whom nothing
-// is known, and answers 403 with the refusal.
-func TestEveryRouteAsksThePolicy(t *testing.T) {
-	p := pages{metrics: http.NotFoundHandler()}
-	routes := p.routes(t.Context())
-	if len(routes) < 5 {
-		t.Fatalf("%d routes", len(routes))
-	}
-	for _, r := range routes {
-		if r.area == calls {
-			continue // see TestHTTPMethodsAskThePolicy of package api
+// TestMetricsAskThePolicy: over TLS, only a caller that may read everything gets the metrics. The policy
+// learns who calls from the connection and the header Authorization, and from no other header.
+func TestMetricsAskThePolicy(t *testing.T) {
+	for _, c := range []struct {
+		what    string
+		tls     bool
+		refusal error
+		code    int
+	}{
+		{"allowed", true, nil, http.StatusOK},
+		{"refused", true, errors.New("not allowed: no rule"), http.StatusForbidden},
+		{"plaintext", false, errors.New("not allowed: no rule"), http.StatusOK},
+	} {
+		var asked []string
+		s, err := New(Config{Feed: feed.New(1, 0), Metrics: prometheus.NewRegistry(), MayScrape: func(ctx context.Context) error {
+			p, _ := peer.FromContext(ctx)
+			md, _ := metadata.FromIncomingContext(ctx)
+			asked = append(asked, fmt.Sprint(p.AuthInfo.AuthType(), map[string][]string(md)))
+			return c.refusal
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
-		path := strings.NewReplacer("GET ", "", "{$}", "", "{view...}", "s/pay", "{name}", indexName).Replace(r.pattern)
-		if r.pattern == "GET /" {
-			path = "/unknown"
+		r := httptest.NewRequest(http.MethodGet, "http://localhost/metrics", nil)
+		for name, value := range map[string]string{
+			"Authorization": "Bearer x", "X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1", "X-Real-Ip": "127.0.0.1",
+			"User-Agent": "meshhealth", "X-Forwarded-Client-Cert": "URI=spiffe://d/x", "Cookie": "token=x", "Proxy-Authorization": "Bearer x",
+		} {
+			r.Header.Set(name, value)
 		}
-		want := r.verb.String() + " " + r.name.String()
-		for _, allows := range []bool{false, true} {
-			policy := &recorder{allows: allows}
-			w := get(t, policy, path)
-			if len(policy.asked) != 1 || policy.asked[0] != want || policy.who != (access.Principal{}) {
-				t.Errorf("%s: asks %q for %+v, want %q", r.pattern, policy.asked, policy.who, want)
-			}
-			refused := w.Code == http.StatusForbidden && w.Body.String() == "not allowed: to "+want+"\n"
-			if refused == allows {
-				t.Errorf("%s, allowed %v: %d %s", r.pattern, allows, w.Code, w.Body)
-			}
+		if c.tls {
+			r.TLS = &tls.ConnectionState{}
+		}
+		w := httptest.NewRecorder()
+		s.Handler(t.Context(), &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 7071}).ServeHTTP(w, r)
+		if w.Code != c.code || c.code == http.StatusForbidden && w.Body.String() != c.refusal.Error()+"\n" {
+			t.Errorf("%s: %d %s", c.what, w.Code, w.Body)
+		}
+		if want := "tlsmap[authorization:[Bearer x]]"; c.tls && (len(asked) != 1 || asked[0] != want) || !c.tls && len(asked) > 0 {
+			t.Errorf("%s: the policy is asked %q", c.what, asked)
 		}
 	}
 }

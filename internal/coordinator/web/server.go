@@ -17,7 +17,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/meshhealth/meshhealth/health/feed"
-	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/httprpc"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -31,8 +30,10 @@ type Config struct {
 	Feed *feed.Feed
 	// Metrics gathers the metrics that /metrics shows.
 	Metrics prometheus.Gatherer
-	// Policy decides about access; nil means [access.TrustPolicy].
-	Policy access.Policy
+	// MayScrape returns an error if the caller of a request may not read the metrics. The context has the
+	// caller in the same way as that of a call. It is not asked on a listener that speaks plaintext, where no
+	// caller has an identity. nil means that everybody may read them.
+	MayScrape func(context.Context) error
 	// IPv6Prefix is the length, in bits, of the IPv6 prefix that identifies a peer. 0
 	// means wire.PeerPrefix.
 	IPv6Prefix int
@@ -62,11 +63,8 @@ type Server struct {
 
 // New returns a server that accepts no connections before Serve is called.
 func New(cfg Config) (*Server, error) {
-	if cfg.Policy == nil {
-		cfg.Policy = access.TrustPolicy{}
-	}
 	s := &Server{cfg, pages{
-		feed: cfg.Feed, policy: cfg.Policy, metrics: newMetricsPage(cfg.Metrics, cfg.IPv6Prefix), methods: cfg.Methods,
+		feed: cfg.Feed, mayScrape: cfg.MayScrape, metrics: newMetricsPage(cfg.Metrics, cfg.IPv6Prefix), methods: cfg.Methods,
 	}}
 	if cfg.NoPage {
 		return s, nil

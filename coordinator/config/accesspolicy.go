@@ -1,0 +1,259 @@
+package config
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/meshhealth/meshhealth/coordinator"
+	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/fields"
+	"github.com/meshhealth/meshhealth/internal/input"
+)
+
+// accessVersion is the only version of the format of an access policy.
+const accessVersion = "1"
+
+// LoadAccessPolicy reads and checks the file of an access policy, which has at most 16 MiB. The errors have
+// the same form as those of [Load].
+func LoadAccessPolicy(ctx context.Context, name string) (*coordinator.AccessPolicy, error) {
+	if err := input.CheckPath(name); err != nil {
+		return nil, err
+	}
+	text, err := input.Read(ctx, input.MaxFile, func() (io.ReadCloser, error) { return os.Open(name) })
+	if errors.Is(err, input.ErrTooLarge) {
+		p := &input.Problems{File: name}
+		p.Add(0, "", "%v", err)
+		return nil, p
+	}
+	if err != nil {
+		return nil, err
+	}
+	return ParseAccessPolicy(name, text)
+}
+
+// ParseAccessPolicy reads and checks the text of an access policy. Errors show name as the name of the file.
+func ParseAccessPolicy(name string, text []byte) (*coordinator.AccessPolicy, error) {
+	p := &input.Problems{File: name}
+	r := accessReader{policy: &access.Policy{}, lines: map[string]int{}}
+	if !input.YAML(p, text, r.read) {
+		p.Add(0, "", "is empty; allowed: an access policy with version and rules")
+	}
+	if p.Err() == nil {
+		r.check(p)
+	}
+	return r.policy, p.Err()
+}
+
+// accessReader reads an access policy.
+type accessReader struct {
+	policy  *access.Policy
+	version string
+	lines   map[string]int // line of each value, by its path
+}
+
+func (r *accessReader) read(p *input.Problems, path string, n *yaml.Node) {
+	r.note(path, n)
+	a := r.policy
+	input.Object(input.Fields{
+		"version":         input.Choice(func(word string) { r.version = word }, accessVersion),
+		"trust_domain":    input.Text(&a.TrustDomain, input.AnyText),
+		"allow_dns_names": input.Boolean(&a.AllowDNSNames),
+		"tokens":          r.readTokens(),
+		"rules":           r.readRules(),
+	})(p, path, n)
+	if r.version == "" && len(p.List) == 0 {
+		p.Add(n.Line, "version", "is missing; allowed: %s", accessVersion)
+	}
+}
+
+// note notes the lines of a value and of all values in it.
+func (r *accessReader) note(path string, n *yaml.Node) {
+	r.lines[path] = n.Line
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			r.note(input.Join(path, n.Content[i].Value), n.Content[i+1])
+		}
+	case yaml.SequenceNode:
+		for i, v := range n.Content {
+			r.note(fmt.Sprintf("%s[%d]", path, i), v)
+		}
+	}
+}
+
+// check adds the faults of the policy as a whole, with their lines.
+func (r *accessReader) check(p *input.Problems) {
+	_, err := access.Compile(r.policy)
+	for _, fault := range flatten(err) {
+		e, ok := errors.AsType[*fields.Error](fault)
+		if !ok {
+			p.Add(0, "", "%v", fault)
+			continue
+		}
+		p.Add(r.lineOf(e.Field), e.Field, "%v", e.Err)
+	}
+}
+
+// lineOf returns the line of a path. If the file has no such value, it is the line of the value around it.
+func (r *accessReader) lineOf(path string) int {
+	for {
+		if line, ok := r.lines[path]; ok {
+			return line
+		}
+		end := strings.LastIndexAny(path, ".[")
+		if end < 0 {
+			return 0
+		}
+		path = path[:end]
+	}
+}
+
+// flatten returns the errors that were joined.
+func flatten(err error) []error {
+	switch joined := err.(type) { //nolint:errorlint // an error that wraps a list is one error
+	case nil:
+		return nil
+	case interface{ Unwrap() []error }:
+		return joined.Unwrap()
+	}
+	return []error{err}
+}
+
+func (r *accessReader) readTokens() input.Reader {
+	return input.ByName(input.AnyText, func(name string) input.Reader {
+		return input.List(func(int) input.Reader {
+			return input.Scalar("sha256: and the SHA-256 of the token in 64 hexadecimal digits", func(text string, _ *yaml.Node) error {
+				digits, is := strings.CutPrefix(text, "sha256:")
+				sum, err := hex.DecodeString(digits)
+				if !is || err != nil || len(sum) != len(access.TokenHash{}) {
+					return errors.New("is no hash of a token") // the text may be the token itself
+				}
+				r.policy.Tokens = with(r.policy.Tokens, name, append(r.policy.Tokens[name], access.TokenHash(sum)))
+				return nil
+			})
+		})
+	})
+}
+
+func (r *accessReader) readRules() input.Reader {
+	return input.List(func(int) input.Reader {
+		return func(p *input.Problems, path string, n *yaml.Node) {
+			var rule access.Rule
+			input.Object(input.Fields{
+				"name":     input.Text(&rule.Name, input.AnyText),
+				"who":      readTexts(&rule.Who),
+				"register": readRegister(&rule.Register),
+				"report":   readServices(&rule.Report),
+				"read":     readRead(&rule.Read),
+				"route":    readServices(&rule.Route),
+				"override": readOverride(&rule.Override),
+				"admin":    input.Boolean(&rule.Admin),
+			})(p, path, n)
+			r.policy.Rules = append(r.policy.Rules, rule)
+		}
+	})
+}
+
+func readTexts(dst *[]string) input.Reader {
+	return input.List(func(int) input.Reader {
+		return func(p *input.Problems, path string, n *yaml.Node) {
+			var text string
+			input.Text(&text, input.AnyText)(p, path, n)
+			*dst = append(*dst, text)
+		}
+	})
+}
+
+func readServices(dst **access.Services) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		*dst = &access.Services{}
+		input.Object(input.Fields{"services": readTexts(&(*dst).Services)})(p, path, n)
+	}
+}
+
+func readRead(dst **access.Read) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		*dst = &access.Read{Detail: access.Status}
+		words := make([]string, 0, len(access.Details()))
+		for _, d := range access.Details() {
+			words = append(words, d.String())
+		}
+		input.Object(input.Fields{
+			"services": readTexts(&(*dst).Services),
+			"detail": input.Choice(func(word string) {
+				for _, d := range access.Details() {
+					if d.String() == word {
+						(*dst).Detail = d
+					}
+				}
+			}, words...),
+		})(p, path, n)
+	}
+}
+
+func readOverride(dst **access.Override) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		*dst = &access.Override{}
+		input.Object(input.Fields{
+			"services": readTexts(&(*dst).Services), "max": input.Duration(&(*dst).Longest, time.Second, false),
+		})(p, path, n)
+	}
+}
+
+func readRegister(dst **access.Register) input.Reader {
+	return func(p *input.Problems, path string, n *yaml.Node) {
+		r := &access.Register{}
+		*dst = r
+		given := false
+		addresses := input.List(func(int) input.Reader {
+			return func(p *input.Problems, path string, n *yaml.Node) {
+				if n.Value == "peer" {
+					r.Peer = true
+					return
+				}
+				var one netip.Prefix
+				readNetwork(&one)(p, path, n)
+				r.Addresses = append(r.Addresses, one)
+			}
+		})
+		input.Object(input.Fields{
+			"services": readTexts(&r.Services),
+			"addresses": func(p *input.Problems, path string, n *yaml.Node) {
+				given = true
+				addresses(p, path, n)
+			},
+			"ports":     input.List(func(int) input.Reader { return readPorts(&r.Ports) }),
+			"instances": input.Count(&r.Instances, access.MaxInstances, false),
+		})(p, path, n)
+		if !given {
+			r.Peer = true
+		}
+	}
+}
+
+// readPorts reads a port or a range of ports, such as 7000-7999.
+func readPorts(dst *[]access.Ports) input.Reader {
+	return input.Scalar("a port such as 443, or ports such as 7000-7999", func(text string, _ *yaml.Node) error {
+		first, last, isRange := strings.Cut(text, "-")
+		if !isRange {
+			last = first
+		}
+		from, err1 := strconv.ParseUint(first, 10, 16)
+		to, err2 := strconv.ParseUint(last, 10, 16)
+		if err1 != nil || err2 != nil {
+			return fmt.Errorf("%q is no port", text)
+		}
+		*dst = append(*dst, access.Ports{First: uint16(from), Last: uint16(to)})
+		return nil
+	})
+}

@@ -1,0 +1,215 @@
+package access
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/meshhealth/meshhealth/internal/fields"
+)
+
+// Compiled is a checked policy.
+type Compiled struct {
+	policy *Policy
+	tokens map[TokenHash]string // identity by the hash of a token
+}
+
+// Compile checks a policy. It returns all faults, by field, such as `rules[2].read.services[0]`. The
+// policy must not be modified later.
+func Compile(p *Policy) (*Compiled, error) {
+	if err := p.check(); err != nil {
+		return nil, err
+	}
+	c := &Compiled{policy: p, tokens: map[TokenHash]string{}}
+	for name, values := range p.Tokens {
+		for _, v := range values {
+			c.tokens[v] = tokenPrefix + name
+		}
+	}
+	return c, nil
+}
+
+// Policy returns the policy that was compiled. It must not be modified.
+func (c *Compiled) Policy() *Policy { return c.policy }
+
+// TokenIdentity returns the identity of the token with a hash. ok is false for an unknown token.
+func (c *Compiled) TokenIdentity(h TokenHash) (identity string, ok bool) {
+	identity, ok = c.tokens[h]
+	return identity, ok
+}
+
+func (p *Policy) check() error {
+	var errs fields.Errors
+	if strings.ContainsAny(p.TrustDomain, "/*") || len(p.TrustDomain) > MaxPattern {
+		errs.Addf("trust_domain", "is %.64q; allowed: a name such as example.org", p.TrustDomain)
+	}
+	p.checkTokens(&errs)
+	if len(p.Rules) > MaxRules {
+		errs.Addf("rules", "has %d rules; allowed: at most %d", len(p.Rules), MaxRules)
+		return errs.Join()
+	}
+	first := map[string]int{}
+	for i := range p.Rules {
+		r := &p.Rules[i]
+		at := fmt.Sprintf("rules[%d]", i)
+		if err := checkText(r.Name); err != nil {
+			errs.Add(at+".name", err)
+		} else if before, twice := first[r.Name]; twice {
+			errs.Addf(at+".name", "%q is the name of rules[%d] too; allowed: a name of its own", r.Name, before)
+		} else {
+			first[r.Name] = i
+		}
+		p.checkRule(&errs, at, r)
+	}
+	return errs.Join()
+}
+
+func (p *Policy) checkTokens(errs *fields.Errors) {
+	if len(p.Tokens) > MaxTokens {
+		errs.Addf("tokens", "has %d names; allowed: at most %d", len(p.Tokens), MaxTokens)
+		return
+	}
+	owner := map[TokenHash]string{}
+	names := make([]string, 0, len(p.Tokens))
+	for name := range p.Tokens {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		at := "tokens." + name
+		errs.Add(at, checkText(name))
+		if n := len(p.Tokens[name]); n == 0 || n > MaxTokenValues {
+			errs.Addf(at, "has %d values; allowed: 1, or 2 while the token is replaced", n)
+		}
+		for _, h := range p.Tokens[name] {
+			if other, twice := owner[h]; twice {
+				errs.Addf(at, "has a value that tokens.%s has too; allowed: values of its own", other)
+			}
+			owner[h] = name
+		}
+	}
+}
+
+func (p *Policy) checkRule(errs *fields.Errors, at string, r *Rule) {
+	checkList(errs, at+".who", r.Who, p.checkWho)
+	if r.Register == nil && r.Report == nil && r.Read == nil && r.Route == nil && r.Override == nil && !r.Admin {
+		errs.Addf(at, "allows nothing; allowed: register, report, read, route, override or admin")
+	}
+	if r.Register != nil {
+		r.Register.check(errs, at+".register")
+	}
+	if r.Report != nil {
+		checkList(errs, at+".report.services", r.Report.Services, checkServicePattern)
+	}
+	if r.Read != nil {
+		checkList(errs, at+".read.services", r.Read.Services, checkServicePattern)
+		if r.Read.Detail > Evidence {
+			errs.Addf(at+".read.detail", "is %d; allowed: status, reason, evidence", r.Read.Detail)
+		}
+	}
+	if r.Route != nil {
+		checkList(errs, at+".route.services", r.Route.Services, checkServicePattern)
+	}
+	if r.Override != nil {
+		checkList(errs, at+".override.services", r.Override.Services, checkServicePattern)
+		if d := r.Override.Longest; d < 0 || d > LongestOverride {
+			errs.Addf(at+".override.max", "is %v; allowed: up to %v", d, LongestOverride)
+		}
+	}
+}
+
+func (r *Register) check(errs *fields.Errors, at string) {
+	checkList(errs, at+".services", r.Services, checkServicePattern)
+	if len(r.Addresses) == 0 && !r.Peer {
+		errs.Addf(at+".addresses", "is empty; allowed: peer, and networks such as 10.0.0.0/8")
+	}
+	if len(r.Addresses) > MaxPatterns {
+		errs.Addf(at+".addresses", "has %d networks; allowed: at most %d", len(r.Addresses), MaxPatterns)
+	}
+	for i, n := range r.Addresses {
+		errs.Add(fmt.Sprintf("%s.addresses[%d]", at, i), checkNetwork(n))
+	}
+	if len(r.Ports) > MaxPatterns {
+		errs.Addf(at+".ports", "has %d ranges; allowed: at most %d", len(r.Ports), MaxPatterns)
+	}
+	for i, p := range r.Ports {
+		if p.First == 0 || p.Last < p.First {
+			errs.Addf(fmt.Sprintf("%s.ports[%d]", at, i), "is %d-%d; allowed: 1-65535, the smaller first", p.First, p.Last)
+		}
+	}
+	if r.Instances < 0 || r.Instances > MaxInstances {
+		errs.Addf(at+".instances", "is %d; allowed: 1 to %d", r.Instances, MaxInstances)
+	}
+}
+
+func checkList(errs *fields.Errors, at string, list []string, check func(string) error) {
+	switch {
+	case len(list) == 0:
+		errs.Add(at, errors.New("is empty; allowed: at least one"))
+	case len(list) > MaxPatterns:
+		errs.Addf(at, "has %d entries; allowed: at most %d", len(list), MaxPatterns)
+		return
+	}
+	for i, text := range list {
+		errs.Add(fmt.Sprintf("%s[%d]", at, i), check(text))
+	}
+}
+
+// MayName reports whether the name of a host may have an address: whether a rule for registrations has a network
+// with it. A loopback address must be in a network that has only such addresses.
+func (c *Compiled) MayName(ip netip.Addr) bool {
+	for i := range c.policy.Rules {
+		r := c.policy.Rules[i].Register
+		if r == nil {
+			continue
+		}
+		for _, n := range r.Addresses {
+			if n.Contains(ip) && (!ip.IsLoopback() || n.Addr().IsLoopback()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// For returns the rights of an identity; empty means a caller without one. The time grows with the size
+// of the policy, so callers keep the result.
+func (c *Compiled) For(identity string) *Rights {
+	r := &Rights{identity: identity}
+	for i := range c.policy.Rules {
+		rule := &c.policy.Rules[i]
+		if slices.ContainsFunc(rule.Who, func(who string) bool { return includes(who, identity) }) {
+			r.add(rule)
+		}
+	}
+	return r
+}
+
+// add adds what a rule allows.
+func (r *Rights) add(rule *Rule) {
+	r.rules = append(r.rules, rule)
+	if g := rule.Register; g != nil {
+		r.verbs[VerbRegister].add(g.Services, grant{rule: rule, register: g})
+		r.verbs[VerbReport].add(g.Services, grant{rule: rule})
+		r.instances = max(r.instances, cmp.Or(g.Instances, DefaultInstances))
+	}
+	if g := rule.Report; g != nil {
+		r.verbs[VerbReport].add(g.Services, grant{rule: rule})
+	}
+	if g := rule.Read; g != nil {
+		r.verbs[VerbRead].add(g.Services, grant{rule: rule, detail: max(Status, g.Detail)})
+	}
+	if g := rule.Route; g != nil {
+		r.verbs[VerbRoute].add(g.Services, grant{rule: rule})
+		r.verbs[VerbRead].add(g.Services, grant{rule: rule, detail: Status})
+	}
+	if g := rule.Override; g != nil {
+		r.verbs[VerbOverride].add(g.Services, grant{rule: rule, longest: cmp.Or(g.Longest, LongestOverride)})
+	}
+	if rule.Admin && r.admin == nil {
+		r.admin = rule
+	}
+}

@@ -1,0 +1,5 @@
+//go:build !soak
+
+package access
+
+const soak = false
