@@ -102,11 +102,11 @@ web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 # This installs Debian's programs if it may. The tests name the programs that are missing. The
 # recommended packages would add an exporter of the machine to Prometheus.
 .PHONY: compat
-compat: ## Compare with the metrics of others, check real servers, dashboards and alerts
+compat: h2spec ## Compare with the metrics of others, check real servers, dashboards and alerts
 	@for p in redis-server nats-server postgresql prometheus prometheus-alertmanager; do \
 		dpkg -s $$p >/dev/null 2>&1 || { apt-get install -y -qq --no-install-recommends $$p >/dev/null 2>&1 || echo "compat: $$p is not installed and could not be installed"; }; \
 	done
-	$(GO) test -C compat -race -count=1 -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT| *--- PASS|redis:)'
+	H2SPEC=$(CURDIR)/$(BIN)/h2spec $(GO) test -C compat -race -count=1 -v ./... | grep -Ev '^(=== RUN|=== PAUSE|=== CONT| *--- PASS|redis:)'
 
 # tools/kubebinaries.sh keeps what it builds outside of the checkout.
 .PHONY: compat-kube
