@@ -51,9 +51,8 @@ func TestHTTP(t *testing.T) {
 	stock.Config.ErrorLog = log.New(io.Discard, "", 0) // net/http logs what h2spec does wrong
 	stock.StartTLS()
 	t.Cleanup(stock.Close)
-	co := startCoordinator(t, coordinator.Config{HTTP: "127.0.0.1:0", HTTPTLS: &tls.Config{
-		Certificates: stock.TLS.Certificates, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"},
-	}})
+	cert := &tls.Config{Certificates: stock.TLS.Certificates, MinVersion: tls.VersionTLS13}
+	co := startCoordinator(t, coordinator.Config{HTTP: "127.0.0.1:0", HTTPTLS: cert})
 	compare(t, target{stock.Listener.Addr(), "/", true}, target{co.HTTPAddr(), "/livez", true}, racing)
 }
 
