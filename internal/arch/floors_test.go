@@ -131,7 +131,10 @@ func versionsOf(name string, text []byte) (map[string]string, error) {
 		versions[goModule] = "v" + file.Go.Version
 	}
 	if file.Toolchain != nil {
-		versions[goModule] = semver.Max(versions[goModule], "v"+strings.TrimPrefix(file.Toolchain.Name, "go"))
+		toolchain := "v" + strings.TrimPrefix(file.Toolchain.Name, "go")
+		if semver.Compare(toolchain, versions[goModule]) > 0 {
+			versions[goModule] = toolchain
+		}
 	}
 	return versions, nil
 }
