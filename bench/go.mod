@@ -2,6 +2,8 @@ module github.com/meshhealth/meshhealth/bench
 
 go 1.26.0
 
+toolchain go1.26.6
+
 require (
 	github.com/AppsFlyer/go-sundheit v0.6.0
 	github.com/alexliesenfeld/health v0.8.0

@@ -36,7 +36,7 @@ func (b *backoff) next() time.Duration {
 	}
 	limit := delay.Doubled(baseBackoff, b.tries, longest)
 	b.tries++
-	return delay.Between(0, limit, rand.Float64())
+	return delay.Between(0, limit, rand.Float64()) // #nosec G404 -- a delay
 }
 
 // pauseAfter returns the pause between an attempt that has failed with err and the next attempt. If

@@ -173,7 +173,7 @@ func leaseTime(ttl time.Duration) time.Duration {
 // random, between 80 % and 100 % of a third of ttl. So instances do not all renew at the same time.
 func renewPause(ttl time.Duration) time.Duration {
 	third := ttl / 3
-	return delay.Between(third*4/5, third, rand.Float64())
+	return delay.Between(third*4/5, third, rand.Float64()) // #nosec G404 -- a delay
 }
 
 // outage is a series of failures. It logs equal failures in the series only once.

@@ -2,6 +2,8 @@ module github.com/meshhealth/meshhealth/compat
 
 go 1.26.0
 
+toolchain go1.26.6
+
 replace github.com/meshhealth/meshhealth => ../
 
 require (

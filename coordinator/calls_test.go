@@ -102,12 +102,13 @@ func watchOverHTTP(t *testing.T, name, base string, opts []connect.ClientOption)
 }
 
 // TestHTTPWithTLS: with certificates, the page is there for every browser. Who shows a certificate that
-// is verified has the rights that it has over gRPC, and others have none. HTTP/2 is used.
+// is verified has the rights that it has over gRPC, and others have none. HTTP/2 is used, although the
+// configuration does not name it.
 func TestHTTPWithTLS(t *testing.T) {
 	ca := nettest.NewAuthority(t)
 	own := ca.Sign(&x509.Certificate{IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}})
 	ann := ca.Sign(&x509.Certificate{URIs: []*url.URL{{Scheme: "spiffe", Host: "mesh.test", Path: "/operator/ann"}}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
-	cfg := &tls.Config{Certificates: []tls.Certificate{own}, ClientCAs: ca.Pool(), ClientAuth: tls.VerifyClientCertIfGiven, MinVersion: tls.VersionTLS13, NextProtos: []string{"h2", "http/1.1"}}
+	cfg := &tls.Config{Certificates: []tls.Certificate{own}, ClientCAs: ca.Pool(), ClientAuth: tls.VerifyClientCertIfGiven, MinVersion: tls.VersionTLS13}
 	policy := &AccessPolicy{Rules: []access.Rule{
 		{Name: "operators", Who: []string{"spiffe://mesh.test/operator/*"}, Read: &access.Read{Services: []string{"*"}, Detail: access.Evidence}},
 		{Name: "public", Who: []string{"anyone"}, Read: &access.Read{Services: []string{"*"}}},

@@ -181,7 +181,7 @@ func brokenLinks(t *testing.T, page, text string) []string {
 // TestReadmeLinks checks the links of all pages for readers.
 func TestReadmeLinks(t *testing.T) {
 	all := pages(t)
-	for _, name := range []string{"../DESIGN.md", "../CONTRIBUTING.md", "../CHANGELOG.md"} {
+	for _, name := range []string{"../DESIGN.md", "../CONTRIBUTING.md", "../SECURITY.md", "../CHANGELOG.md"} {
 		all[name] = read(t, name)
 	}
 	for page, text := range all {

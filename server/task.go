@@ -139,9 +139,9 @@ func (t *task) nextRun(began, ended time.Time, m *machine.Machine) time.Time {
 	if !mayChange && !t.spread {
 		// All checks begin together at the start. A random time spreads their later runs.
 		t.spread = true
-		return began.Add(delay.Between(1, wait, rand.Float64()))
+		return began.Add(delay.Between(1, wait, rand.Float64())) // #nosec G404 -- a delay
 	}
-	return later(began.Add(delay.Around(wait, rand.Float64())), ended.Add(wait/2))
+	return later(began.Add(delay.Around(wait, rand.Float64())), ended.Add(wait/2)) // #nosec G404 -- a delay
 }
 
 // maxExcused is the largest number of timeouts that do not count between two outcomes of a

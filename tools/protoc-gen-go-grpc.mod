@@ -2,6 +2,8 @@ module github.com/meshhealth/meshhealth/tools
 
 go 1.26
 
+toolchain go1.26.6
+
 tool google.golang.org/grpc/cmd/protoc-gen-go-grpc
 
 require (

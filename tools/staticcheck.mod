@@ -2,6 +2,8 @@ module github.com/meshhealth/meshhealth/tools
 
 go 1.26.0
 
+toolchain go1.26.6
+
 tool honnef.co/go/tools/cmd/staticcheck
 
 require (

@@ -76,7 +76,7 @@ func newPicker(ready []endpointsharding.ChildState) *picker {
 		sum += uint64(max(1, sharedOf(&c).weight))
 		p.pickers, p.ends = append(p.pickers, c.State.Picker), append(p.ends, sum)
 	}
-	p.last.Store(rand.Uint64())
+	p.last.Store(rand.Uint64()) // #nosec G404 -- the first endpoint of a picker
 	return p
 }
 

@@ -128,9 +128,9 @@ func (f *field) valueIn(m protoreflect.Message, s reflect.Value) (v protoreflect
 		return protoreflect.ValueOfBool(g.Bool()), true
 	case reflect.Int32:
 		if f.kind == protoreflect.EnumKind {
-			return protoreflect.ValueOfEnum(protoreflect.EnumNumber(g.Int())), true
+			return protoreflect.ValueOfEnum(protoreflect.EnumNumber(g.Int())), true // #nosec G115 -- the field has 32 bits
 		}
-		return protoreflect.ValueOfInt32(int32(g.Int())), true
+		return protoreflect.ValueOfInt32(int32(g.Int())), true // #nosec G115 -- the field has 32 bits
 	case reflect.Uint32, reflect.Uint64:
 		return protoreflect.ValueOfUint64(g.Uint()), true
 	case reflect.Pointer:

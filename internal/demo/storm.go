@@ -40,7 +40,7 @@ type storm struct {
 func newStorm(members []*member) *storm {
 	rate := float64(flipRate(len(members)))
 	return &storm{
-		members: members, random: rand.New(rand.NewPCG(1, 2)), //nolint:gosec // chooses members, and no secrets
+		members: members, random: rand.New(rand.NewPCG(1, 2)),
 		rate: rate, steady: min(int(rate/2*unwellFor.Seconds()), len(members)/2), revisions: map[*crowdZone]uint64{},
 	}
 }

@@ -15,7 +15,7 @@ func Traffic(address *string, weight *uint32, tlsNames *[]string) Reader {
 		"weight": func(p *Problems, path string, n *yaml.Node) {
 			var number int
 			Count(&number, health.MaxWeight, false)(p, path, n)
-			*weight = uint32(number)
+			*weight = uint32(number) // #nosec G115 -- Count allows 0 to MaxWeight
 		},
 		"tls_names": List(func(int) Reader {
 			return func(p *Problems, path string, n *yaml.Node) {

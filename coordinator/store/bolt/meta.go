@@ -128,7 +128,7 @@ func (e *examiner) checkSize() error {
 	if err != nil {
 		return err
 	}
-	if have := uint64(info.Size()) / uint64(e.meta.pageSize); have < e.meta.pages {
+	if have := uint64(info.Size()) / uint64(e.meta.pageSize); have < e.meta.pages { // #nosec G115 -- the size of a file is not negative
 		return &corruption{"the file", fmt.Errorf("it has %d of its %d pages", have, e.meta.pages)}
 	}
 	return nil

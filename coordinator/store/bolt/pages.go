@@ -73,7 +73,7 @@ func (e *examiner) readPage(id uint64) (header, []byte, error) {
 		return header{}, nil, err
 	}
 	var first [pageHeader]byte
-	offset := int64(id) * int64(e.meta.pageSize)
+	offset := int64(id) * int64(e.meta.pageSize) // #nosec G115 -- checkSize has compared all pages with the size of the file
 	if _, err := e.file.ReadAt(first[:], offset); err != nil {
 		return header{}, nil, err
 	}

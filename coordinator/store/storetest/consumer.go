@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -179,7 +180,7 @@ func testConsumer(t *testing.T, open Open) {
 	}
 	close(written)
 	<-done
-	rises := slices.IsSortedFunc(seen, func(a, b store.Transition) int { return int(a.Seq) - int(b.Seq) })
+	rises := slices.IsSortedFunc(seen, func(a, b store.Transition) int { return cmp.Compare(a.Seq, b.Seq) })
 	if got := dropped + uint64(len(seen)); got != batches*perBatch || !rises {
 		t.Errorf("%d seen and dropped, want %d; in order: %v", got, batches*perBatch, rises)
 	}

@@ -89,7 +89,7 @@ func (m *model) compare(t *testing.T, s store.Store, step int) {
 	sameJournal(t, what, journal(t, s, q), matching(kept, q))
 	got, dropped := forward(t, s, store.Cursor{Limit: q.Limit})
 	sameJournal(t, what, got, kept)
-	if want := len(m.journal) - len(kept); int(dropped) != want {
+	if want := len(m.journal) - len(kept); dropped != uint64(want) {
 		t.Fatalf("%s: %d dropped, want %d", what, dropped, want)
 	}
 }

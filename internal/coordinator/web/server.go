@@ -95,7 +95,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		},
 	}
 	if s.cfg.TLS != nil {
-		listener = tls.NewListener(listener, s.cfg.TLS)
+		listener = tls.NewListener(listener, withProtocols(s.cfg.TLS))
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -113,6 +113,17 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		return err
 	}
 	return nil
+}
+
+// withProtocols returns a configuration that offers HTTP/2 if it names no protocols, as ServeTLS of
+// net/http does. Without this, all clients would use HTTP/1.1.
+func withProtocols(cfg *tls.Config) *tls.Config {
+	if len(cfg.NextProtos) > 0 {
+		return cfg
+	}
+	cfg = cfg.Clone()
+	cfg.NextProtos = []string{"h2", "http/1.1"}
+	return cfg
 }
 
 // Handler returns the handler of all requests. listenAddr is the address of the listener. After ctx
