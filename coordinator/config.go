@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
@@ -47,7 +48,8 @@ type Config struct {
 	// Store, if it is not nil, is used instead of DataDir. Run closes the store.
 	Store store.Store
 
-	// Credentials are the credentials of the gRPC listener; nil means plaintext.
+	// Credentials are the credentials of the gRPC listener; nil means plaintext. Those of a
+	// certs.Source use new certificates without a restart.
 	Credentials credentials.TransportCredentials
 	// Insecure allows plaintext on addresses other than loopback. With it, every caller may
 	// register instances and set overrides. Use Insecure only in a network in which every machine
@@ -57,6 +59,10 @@ type Config struct {
 	// HTTPTLS has the certificates of the HTTP listener; nil means plaintext. A plaintext listener
 	// beyond loopback serves no page and no calls, unless Insecure is true.
 	HTTPTLS *tls.Config
+	// Certificates are the sources of the certificates in Credentials, HTTPTLS and Dial. Their metrics
+	// say when the certificates expire. At most 2,000 of them have metrics. The coordinator does not
+	// close them.
+	Certificates []Certificate
 	// HTTPHosts are the host names that HTTP requests may use beside localhost and IP addresses: at
 	// most 64. Give the name under which a proxy shows the page.
 	HTTPHosts []string
@@ -124,6 +130,13 @@ type Config struct {
 	// and is a metric. Other goroutines call only the method Enabled of the handler, which must not
 	// block.
 	Logger *slog.Logger
+}
+
+// Certificate is the certificate of one section of a configuration, such as "tls" or "dial.default".
+// Sections with the same files may share a Source.
+type Certificate struct {
+	Section string
+	Source  *certs.Source
 }
 
 // Dial has the credentials with which the coordinator connects to instances. In tests it also

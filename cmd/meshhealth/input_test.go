@@ -103,7 +103,7 @@ services:
 		t.Fatal(err)
 	}
 	s.Coordinator.DataDir = coordinator.Off
-	cfg, closeFiles, err := s.Open()
+	cfg, closeFiles, err := s.Open(nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/config"
@@ -27,6 +29,9 @@ type target struct {
 	timeout  time.Duration
 	tls      config.TLS
 	insecure bool
+	// failed returns the last failed handshake with the coordinator, or nil. It is nil before the
+	// first connection, and in plaintext.
+	failed func() *certs.Failure
 }
 
 // addTo adds to cmd the flags that all commands for a coordinator have in common.
@@ -86,11 +91,13 @@ func (t *target) credentials() (creds credentials.TransportCredentials, closeFil
 	if t.plaintext() {
 		return insecure.NewCredentials(), func() {}, nil
 	}
-	c, err := config.ClientCredentials(&t.tls)
+	source, err := t.tls.Open(certs.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, err
 	}
-	return c, c.Close, nil
+	c := source.Client(t.tls.Dial())
+	t.failed = c.LastFailure
+	return c, source.Close, nil
 }
 
 // dial returns a connection for single calls. A failed call is not repeated, so that the user learns

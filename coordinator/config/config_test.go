@@ -144,7 +144,7 @@ func TestNoConfig(t *testing.T) {
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
-		cfg, closeFiles, err := s.Open()
+		cfg, closeFiles, err := s.Open(nil)
 		if err != nil {
 			t.Fatal(err)
 		}

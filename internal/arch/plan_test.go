@@ -72,6 +72,7 @@ var plan = []row{
 	{path: "internal/coordinator/web", layer: component},
 	{path: "internal/coordinator/xds", layer: component},
 	{path: "internal/coordinator/metrics", layer: component},
+	{path: "certs", layer: component, only: []string{"internal/fields", "internal/logs"}, light: true},
 	{path: "client", layer: component, light: true},
 	{path: "server", layer: component, light: true},
 
@@ -87,7 +88,7 @@ var plan = []row{
 	{path: "internal/chaos", layer: wiring},
 
 	{path: "coordinator/config", layer: setup, only: []string{
-		"coordinator", "health", "internal/coordinator/follow", "internal/fields", "internal/input", "internal/wire",
+		"certs", "coordinator", "health", "internal/coordinator/follow", "internal/fields", "internal/input", "internal/wire",
 	}},
 
 	{path: "cmd/meshhealth", layer: command},
