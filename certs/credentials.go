@@ -135,9 +135,9 @@ func (s *Source) admit(p *peer, m *material) error {
 var errNoLongerTrusted = errors.New("tls: the roots of the peer's certificate were removed during the handshake")
 
 // HTTP returns the configuration of an HTTP server. Each handshake uses the current content of the
-// files, with the same rules as Server. The Source closes a connection whose peer is no longer
-// trusted only if the connection of the listener has the method AfterClose(func()), as those of a
-// coordinator have.
+// files, with the same rules as Server. The Source closes connections whose peers are no longer
+// trusted. For this the connections of the listener need a method AfterClose(func()), as those of a
+// coordinator have. Other connections stay open.
 func (s *Source) HTTP() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true, GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		m, err := s.material()
@@ -192,7 +192,7 @@ type securedConn struct {
 }
 
 // Read implements net.Conn. In TLS 1.3 a server verifies the certificate of the client after the
-// handshake of the client has ended, so its alert is the error of a Read.
+// client has ended its handshake. So the alert of the server is the error of a Read.
 func (c *securedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err != nil && c.server && isAlert(err) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/meshhealth/meshhealth/internal/fields"
@@ -83,21 +84,21 @@ func readFile(name string) (f file) {
 	return f
 }
 
-// readRegular reads a regular file of at most maxFile bytes. It does not open other files, because
-// opening a pipe may block for ever.
+// readRegular reads a regular file of at most maxFile bytes. O_NONBLOCK is for pipes: to open one
+// would block for ever otherwise.
 func readRegular(name string) ([]byte, error) {
-	info, err := os.Stat(name)
+	opened, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer opened.Close()
+	info, err := opened.Stat()
 	switch {
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
 		return nil, fmt.Errorf("%q is no regular file; allowed: a file in PEM format, because it is read again", name)
 	}
-	opened, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer opened.Close()
 	text, err := io.ReadAll(io.LimitReader(opened, maxFile+1))
 	if err == nil && len(text) > maxFile {
 		err = fmt.Errorf("%q is larger than %d MiB; allowed: a file in PEM format", name, maxFile>>20)

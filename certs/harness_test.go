@@ -25,8 +25,8 @@ type folder struct {
 	files certs.Files
 }
 
-// newFolder returns a folder with a certificate for the name "peer" and 127.0.0.1, which is valid for
-// a year, and with the root of its authority.
+// newFolder returns a folder with a certificate for the name "peer" and 127.0.0.1, and with the root of
+// its authority. The certificate is valid for a year.
 func newFolder(t *testing.T) *folder {
 	t.Helper()
 	f := &folder{t: t, dir: t.TempDir(), ca: nettest.NewAuthority(t)}

@@ -64,9 +64,9 @@ var badContents = map[string]struct {
 		write(f.t, f.files.Key, text[:len(text)/2])
 	}, "peer.key"},
 	"an empty certificate": {func(f *folder) { write(f.t, f.files.Cert, nil) }, "peer.pem\" has no certificate in it"},
-	"no key":               {func(f *folder) { _ = os.Remove(f.files.Key) }, "Key: stat "},
-	"no certificate":       {func(f *folder) { _ = os.Remove(f.files.Cert) }, "Cert: stat "},
-	"no roots":             {func(f *folder) { _ = os.Remove(f.files.Roots) }, "Roots: stat "},
+	"no key":               {func(f *folder) { _ = os.Remove(f.files.Key) }, "Key: open "},
+	"no certificate":       {func(f *folder) { _ = os.Remove(f.files.Cert) }, "Cert: open "},
+	"no roots":             {func(f *folder) { _ = os.Remove(f.files.Roots) }, "Roots: open "},
 	"empty roots":          {func(f *folder) { write(f.t, f.files.Roots, nil) }, "ca.pem\" has no certificate in it"},
 	"half of the second root": {func(f *folder) {
 		text := read(f.t, f.files.Roots)
@@ -181,8 +181,8 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// TestPolling checks that new files are used after two reads, that a fault is logged once, and that it
-// is forgotten when the files are well again.
+// TestPolling checks that new files are used after two reads. A fault is logged once, and forgotten
+// when the files are well again.
 func TestPolling(t *testing.T) {
 	bubble(t, 400*24*time.Hour, 0, func(t *testing.T, f *folder, s *certs.Source, log *logtest.Record) {
 		first := s.Status().Expires

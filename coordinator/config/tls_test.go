@@ -63,15 +63,15 @@ func TestSharedSource(t *testing.T) {
 	}
 }
 
-// TestUnreadableFiles checks that a configured file that cannot be used is an error of Open, and that
-// nothing falls back to plaintext or to the roots of the system.
+// TestUnreadableFiles checks that a configured file that cannot be used is an error of Open. Nothing
+// falls back to plaintext or to the roots of the system.
 func TestUnreadableFiles(t *testing.T) {
 	dir, ca := t.TempDir(), nettest.NewAuthority(t)
 	cert, key := ca.Issue(dir, "mesh", time.Hour)
 	for want, s := range map[string]*Settings{
-		"tls: Roots: stat ":            {TLS: &TLS{Cert: cert, Key: key, CA: dir + "/none.pem"}},
-		"tls: Cert: stat ":             {TLS: &TLS{Cert: dir + "/none.pem", Key: key}},
-		"dial.default: Roots: stat ":   {Dial: Dial{Default: &TLS{CA: dir + "/none.pem"}}},
+		"tls: Roots: open ":            {TLS: &TLS{Cert: cert, Key: key, CA: dir + "/none.pem"}},
+		"tls: Cert: open ":             {TLS: &TLS{Cert: dir + "/none.pem", Key: key}},
+		"dial.default: Roots: open ":   {Dial: Dial{Default: &TLS{CA: dir + "/none.pem"}}},
 		"dial.services.pay: Roots: \"": {Dial: Dial{Services: map[string]*TLS{"pay": {CA: key}}}},
 	} {
 		if cfg, _, err := s.Open(nil); err == nil || !strings.Contains(err.Error(), want) || cfg.Credentials != nil || cfg.Dial.Credentials != nil {
