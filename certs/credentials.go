@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -197,6 +198,22 @@ func (c *securedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if err != nil && c.server && isAlert(err) {
 		err = c.creds.explained(err, "server")
+	}
+	return n, err
+}
+
+// Write implements net.Conn. A server that refuses the certificate of the client closes the
+// connection after its alert, so that a Write may fail before the alert is read. Write then reads what
+// the server has sent. This read does not block, because the connection is closed.
+func (c *securedConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if c.server && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {
+		var rest [512]byte
+		for failed := error(nil); failed == nil; {
+			if _, failed = c.Read(rest[:]); failed != nil && isAlert(failed) {
+				err = failed
+			}
+		}
 	}
 	return n, err
 }
