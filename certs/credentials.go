@@ -42,7 +42,7 @@ func (s *Source) Client(d Dial) *Credentials { return &Credentials{source: s, di
 // valid.
 func (s *Source) Server() *Credentials { return &Credentials{source: s} }
 
-// LastFailure returns the last failed handshake, or nil.
+// LastFailure returns the failure of the last handshake of a client, or nil if it did not fail.
 func (c *Credentials) LastFailure() *Failure { return c.last.Load() }
 
 // ClientHandshake implements credentials.TransportCredentials. It sends nothing before the
@@ -58,6 +58,7 @@ func (c *Credentials) ClientHandshake(ctx context.Context, authority string, raw
 	if err != nil {
 		return nil, nil, c.explained(err, "server")
 	}
+	c.last.Store(nil)
 	return c.admit(raw, secured, info, m, x509.ExtKeyUsageServerAuth)
 }
 

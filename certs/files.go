@@ -2,7 +2,6 @@ package certs
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -31,8 +30,11 @@ type Files struct {
 // Check reads the files once and returns all faults, as [Open] would. Each fault begins with the
 // name of a field.
 func (f Files) Check() error {
+	if err := f.checkNames(); err != nil {
+		return err
+	}
 	_, err := f.read().parse(f, time.Now())
-	return errors.Join(f.checkNames(), err)
+	return err
 }
 
 // checkNames returns the faults that are known without reading a file.

@@ -58,11 +58,11 @@ func TestTLS(t *testing.T) {
 		"to see the addresses of pay needs a client certificate":                      {"routes", "pay", "--tls-ca", roots},
 		"to see the addresses of * needs a client certificate":                        {"envoy", "eds", "pay", "--tls-ca", roots},
 		"to read the history and state of the coordinator needs a client certificate": {"xds", "status", "--tls-ca", roots},
-		"It may want TLS":                  {"status"},
-		"Check --tls-ca":                   {"status", "--tls-ca", nettest.NewAuthority(t).Roots(t.TempDir())},
-		"valid for mesh, not other":        {"status", "--tls-ca", roots, "--server-name", "other"},
-		"--tls-cert: is given without key": {"status", "--tls-cert", mine},
-		"tls: private key does not match":  {"status", "--tls-cert", mine, "--tls-key", key},
+		"It may want TLS": {"status"},
+		"Check --tls-ca":  {"status", "--tls-ca", nettest.NewAuthority(t).Roots(t.TempDir())},
+		"valid for mesh, 127.0.0.1, not for other": {"status", "--tls-ca", roots, "--server-name", "other"},
+		"--tls-cert: is given without key":         {"status", "--tls-cert", mine},
+		"tls: private key does not match":          {"status", "--tls-cert", mine, "--tls-key", key},
 	} {
 		if _, stderr := l.does(3, args...); !strings.Contains(stderr, hint) {
 			t.Errorf("%q: %q", args, stderr)
