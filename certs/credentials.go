@@ -136,6 +136,20 @@ func (s *Source) admit(p *peer, m *material) error {
 
 var errNoLongerTrusted = errors.New("tls: the roots of the peer's certificate were removed during the handshake")
 
+// logRefusal logs a failed handshake with a client, at most one in ten seconds. A connection that only
+// ends is not logged, because a port check does that.
+func (s *Source) logRefusal(from net.Addr, err error) {
+	f, ok := errors.AsType[*Failure](err)
+	if !ok {
+		return
+	}
+	omitted, ok := s.refused.due(time.Now())
+	if !ok {
+		return
+	}
+	s.log.Warn("a TLS handshake failed; "+f.Advice, "client", from.String(), "reason", f.Reason, "more", omitted)
+}
+
 // HTTP returns the configuration of an HTTP server. Each handshake uses the current content of the
 // files, with the same rules as Server. The Source closes connections whose peers are no longer
 // trusted. For this the connections of the listener need a method AfterClose(func()), as those of a
@@ -203,9 +217,9 @@ func (c *securedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write implements net.Conn. A server that refuses the certificate of the client closes the
-// connection after its alert, so that a Write may fail before the alert is read. Write then reads what
-// the server has sent. This read does not block, because the connection is closed.
+// Write implements net.Conn. A server that refuses the certificate of the client sends an alert and
+// closes the connection. So a Write may fail before the alert is read. Write then reads what the
+// server has sent. This read does not block, because the connection is closed.
 func (c *securedConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	if c.server && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)) {

@@ -5,9 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -225,40 +223,4 @@ func verifyClient(state tls.ConnectionState) error {
 		return &usageError{"is that of an authority"}
 	}
 	return nil
-}
-
-// logEvery is the least time between two records about refused handshakes.
-const logEvery = 10 * time.Second
-
-// refusals bounds the records about refused handshakes, because anybody can cause one.
-type refusals struct {
-	mu      sync.Mutex
-	logged  time.Time
-	omitted int // number of refusals since the last record
-}
-
-// due reports whether a refusal may be logged at the time now, and how many were not.
-func (r *refusals) due(now time.Time) (omitted int, ok bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.logged.IsZero() && now.Sub(r.logged) < logEvery {
-		r.omitted++
-		return 0, false
-	}
-	omitted, r.logged, r.omitted = r.omitted, now, 0
-	return omitted, true
-}
-
-// logRefusal logs a failed handshake with a client, at most one in ten seconds. A connection that only
-// ends is not logged, because a port check does that.
-func (s *Source) logRefusal(from net.Addr, err error) {
-	f, ok := errors.AsType[*Failure](err)
-	if !ok {
-		return
-	}
-	omitted, ok := s.refused.due(time.Now())
-	if !ok {
-		return
-	}
-	s.log.Warn("a TLS handshake failed; "+f.Advice, "client", from.String(), "reason", f.Reason, "more", omitted)
 }

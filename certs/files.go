@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/meshhealth/meshhealth/internal/fields"
 )
@@ -25,16 +24,6 @@ type Files struct {
 	// peers. If it is empty, a client uses the roots of the system, and a server requests no
 	// certificate.
 	Roots string
-}
-
-// Check reads the files once and returns all faults, as [Open] would. Each fault begins with the
-// name of a field.
-func (f Files) Check() error {
-	if err := f.checkNames(); err != nil {
-		return err
-	}
-	_, err := f.read().parse(f, time.Now())
-	return err
 }
 
 // checkNames returns the faults that are known without reading a file.

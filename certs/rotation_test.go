@@ -73,10 +73,13 @@ func (r *rotator) replace(g generation) {
 	}
 }
 
-// TestRotations replaces certificate, key and roots while clients connect with the same files, and
-// leaves every tenth replacement half-written for a while. Meanwhile the source also polls. No
-// handshake may fail, and each side shows a certificate whose files were once complete.
-func TestRotations(t *testing.T) {
+// TestRotations is the short form of TestSoakRotations.
+func TestRotations(t *testing.T) { rotate(t, 100) }
+
+// rotate replaces certificate, key and roots n times while clients connect with the same files. Every
+// tenth replacement is half-written for a while. Meanwhile the source also polls. No handshake may
+// fail, and each side shows a certificate whose files were once complete.
+func rotate(t *testing.T, n int) {
 	f := newFolder(t)
 	s := f.open(certs.Options{PollEvery: time.Millisecond, Logger: slog.New(slog.DiscardHandler)})
 	r := &rotator{folder: f, source: s}
@@ -102,7 +105,7 @@ func TestRotations(t *testing.T) {
 			}
 		})
 	}
-	for i := range rotations {
+	for i := range n {
 		g := r.next(passing)
 		if i%10 == 9 {
 			r.half(g)
@@ -115,10 +118,10 @@ func TestRotations(t *testing.T) {
 	}
 	close(stop)
 	workers.Wait()
-	if n := s.Status().Peers; n != 0 {
-		t.Errorf("%d peers are left", n)
+	if left := s.Status().Peers; left != 0 {
+		t.Errorf("%d peers are left", left)
 	}
-	t.Logf("%d rotations, %d of them half-written first, %d handshakes, %d failed reads", rotations, r.bad, shaken.Load(), s.Status().FailedReads)
+	t.Logf("%d rotations, %d of them half-written first, %d handshakes, %d failed reads", n, r.bad, shaken.Load(), s.Status().FailedReads)
 }
 
 // handshake connects a client to a server, both with the files, and checks what both sides show.

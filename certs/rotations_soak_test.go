@@ -2,5 +2,7 @@
 
 package certs_test
 
-// rotations is how often TestRotations replaces the files.
-const rotations = 1000
+import "testing"
+
+// TestSoakRotations is the full form of TestRotations.
+func TestSoakRotations(t *testing.T) { rotate(t, 1000) }

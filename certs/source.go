@@ -63,6 +63,16 @@ type Source struct {
 	ended   chan struct{} // closed when the goroutine has ended
 }
 
+// Check reads the files once and returns all faults, as [Open] would. Each fault begins with the
+// name of a field.
+func (f Files) Check() error {
+	if err := f.checkNames(); err != nil {
+		return err
+	}
+	_, err := f.read().parse(f, time.Now())
+	return err
+}
+
 // Open reads the files. It returns an error if one of them cannot be used. The caller must close the
 // Source.
 func Open(f Files, o Options) (*Source, error) {

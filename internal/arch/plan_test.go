@@ -59,6 +59,7 @@ var plan = []row{
 	{path: "internal/explain", layer: core, only: []string{"health", "internal/mesh"}},
 
 	{path: "coordinator/store/bolt", layer: adapter},
+	{path: "internal/authority", layer: adapter, only: []string{"internal/wire"}},
 	{path: "internal/grpchealth", layer: adapter},
 	{path: "internal/httprpc", layer: adapter},
 	{path: "internal/logs", layer: adapter, goroutines: true},

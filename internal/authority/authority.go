@@ -19,8 +19,6 @@ import (
 
 // Defaults and bounds.
 const (
-	// DefaultDomain is the trust domain of a new authority.
-	DefaultDomain = "meshhealth.internal"
 	// DefaultDays is how long a certificate is valid, in days.
 	DefaultDays = 90
 	// MaxDays is the largest number of days.

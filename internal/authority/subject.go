@@ -13,6 +13,9 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
+// DefaultDomain is the default trust domain of an authority.
+const DefaultDomain = "meshhealth.internal"
+
 // Role says what the holder of a certificate is.
 type Role string
 
