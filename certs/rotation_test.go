@@ -88,7 +88,7 @@ func rotate(t *testing.T, n int) {
 	var shaken atomic.Int64
 	stop, pulse := make(chan struct{}), make(chan struct{}, 1)
 	var workers sync.WaitGroup
-	for range 4 {
+	for range 2 {
 		workers.Go(func() {
 			for {
 				select {

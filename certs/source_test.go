@@ -3,6 +3,7 @@ package certs_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"google.golang.org/grpc/credentials"
 
 	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/internal/logs/logtest"
@@ -390,4 +393,40 @@ func TestCloseEnds(t *testing.T) {
 	s.Close()
 	cancel()
 	<-ended
+}
+
+// TestRefusalsAreLogged checks that refused clients cause one record in ten seconds, which says what to
+// do, and that a connection that only ends causes none.
+func TestRefusalsAreLogged(t *testing.T) {
+	bubble(t, 400*24*time.Hour, time.Hour, func(t *testing.T, f *folder, s *certs.Source, log *logtest.Record) {
+		stranger := nettest.NewAuthority(t).Certificate("stranger", time.Hour)
+		client := credentials.NewTLS(&tls.Config{RootCAs: f.ca.Pool(), GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &stranger, nil }})
+		refused := func(n int) {
+			for range n {
+				near, far := net.Pipe()
+				go func() { // reads until the server has sent its alert
+					if conn, _, err := client.ClientHandshake(t.Context(), "peer:1", near); err == nil {
+						_, _ = conn.Read(make([]byte, 1))
+					}
+					near.Close()
+				}()
+				if _, _, err := s.Server().ServerHandshake(far); kindOf(err) != certs.KindUnknownAuthority {
+					t.Error(err)
+				}
+				far.Close()
+			}
+		}
+		near, far := net.Pipe()
+		near.Close()
+		if _, _, err := s.Server().ServerHandshake(far); err == nil {
+			t.Error("a connection that ends is accepted")
+		}
+		refused(30)
+		log.Want(t, "WARN", "a TLS handshake failed; add the certificate of this authority to the roots", "is signed by an authority that is not among the roots here", "more=0")
+		pass(11 * time.Second)
+		refused(1)
+		if lines := log.Lines("WARN"); len(lines) != 2 || !strings.Contains(lines[1], "more=29") {
+			t.Errorf("%q", lines)
+		}
+	})
 }

@@ -32,6 +32,9 @@ type target struct {
 	// failed returns the last failed handshake with the coordinator, or nil. It is nil before the
 	// first connection, and in plaintext.
 	failed func() *certs.Failure
+	// expires is the time at which the certificate of the caller expires. It is zero before the first
+	// connection, and if there is no certificate.
+	expires time.Time
 }
 
 // addTo adds to cmd the flags that all commands for a coordinator have in common.
@@ -96,7 +99,7 @@ func (t *target) credentials() (creds credentials.TransportCredentials, closeFil
 		return nil, nil, err
 	}
 	c := source.Client(t.tls.Dial())
-	t.failed = c.LastFailure
+	t.failed, t.expires = c.LastFailure, source.Status().Expires
 	return c, source.Close, nil
 }
 
