@@ -5,7 +5,10 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net"
+	"runtime"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,7 +24,7 @@ type peers struct {
 }
 
 // peer is the certificate of the other end of a connection. One goroutine at a time uses it: the one
-// that does the handshake, and after peers.add the one that reads the files.
+// that does the handshake, and after peers.add the one that reads the files or those that it starts.
 type peer struct {
 	conn    net.Conn // connection below TLS, so that its end waits for nothing
 	shown   []*x509.Certificate
@@ -91,8 +94,8 @@ func (ps *peers) count() int {
 // closeUntrusted closes each connection whose peer cannot be verified with the roots in m. It
 // returns their number.
 func (ps *peers) closeUntrusted(m *material, now time.Time) (closed int) {
-	return ps.closeUnless(ps.snapshot(func(*peer) bool { return true }), func(p *peer) bool {
-		return p.keepsRoot(m) && now.Before(p.expires) || p.verify(m, now)
+	return ps.closeUnless(ps.snapshot(func(*peer) bool { return true }), m, now, func(p *peer) bool {
+		return p.keepsRoot(m) && now.Before(p.expires)
 	})
 }
 
@@ -103,7 +106,7 @@ func (ps *peers) closeExpired(m *material, now time.Time) (closed int) {
 		return 0
 	}
 	expired := ps.snapshot(func(p *peer) bool { return !now.Before(p.expires) })
-	closed = ps.closeUnless(expired, func(p *peer) bool { return p.verify(m, now) })
+	closed = ps.closeUnless(expired, m, now, func(*peer) bool { return false })
 	ps.findEarliest()
 	return closed
 }
@@ -128,18 +131,31 @@ func (ps *peers) snapshot(f func(*peer) bool) (some []*peer) {
 	return some
 }
 
-// closeUnless closes the connections for which f returns false, and returns their number.
-func (ps *peers) closeUnless(some []*peer, f func(*peer) bool) (closed int) {
-	for _, p := range some {
-		if f(p) {
-			continue
-		}
-		ps.remove(p)
-		_ = p.conn.Close()
-		closed++
+// closeUnless closes the connections whose peers are neither known to be trusted nor verified with m.
+// It returns their number. All processors verify, because one of them needs a second for about 6,000
+// different certificates.
+func (ps *peers) closeUnless(some []*peer, m *material, now time.Time, known func(*peer) bool) int {
+	var closed atomic.Int64
+	var workers sync.WaitGroup
+	size := max(len(some)/runtime.GOMAXPROCS(0)+1, leastShare)
+	for share := range slices.Chunk(some, size) {
+		workers.Go(func() {
+			results := map[[sha256.Size]byte]verified{}
+			for _, p := range share {
+				if !known(p) && !p.verifyOnce(m, now, results) {
+					ps.remove(p)
+					_ = p.conn.Close()
+					closed.Add(1)
+				}
+			}
+		})
 	}
-	return closed
+	workers.Wait()
+	return int(closed.Load())
 }
+
+// leastShare is the smallest number of connections for which another goroutine is started.
+const leastShare = 64
 
 func (ps *peers) findEarliest() {
 	ps.mu.Lock()
@@ -164,6 +180,32 @@ func (p *peer) keepsRoot(m *material) bool {
 		}
 	}
 	return true
+}
+
+// verified is the result of a verification.
+type verified struct {
+	ok      bool
+	chains  [][]*x509.Certificate
+	expires time.Time
+}
+
+// verifyOnce does the same as verify, but takes the result for equal certificates from results. A peer
+// may have many connections.
+func (p *peer) verifyOnce(m *material, now time.Time, results map[[sha256.Size]byte]verified) bool {
+	hash := sha256.New()
+	hash.Write([]byte{byte(p.usage)})
+	for _, c := range p.shown {
+		hash.Write(c.Raw)
+	}
+	key := [sha256.Size]byte(hash.Sum(nil))
+	result, done := results[key]
+	if !done {
+		result.ok = p.verify(m, now)
+		result.chains, result.expires = p.chains, p.expires
+		results[key] = result
+	}
+	p.chains, p.expires = result.chains, result.expires
+	return result.ok
 }
 
 // verify verifies the certificate of the peer again, and keeps the chains that were found.

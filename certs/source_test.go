@@ -361,6 +361,45 @@ func TestRemovedRoot(t *testing.T) {
 	}
 }
 
+// TestManyPeers checks that of many connections exactly those of the removed root are closed.
+func TestManyPeers(t *testing.T) {
+	f, old := newFolder(t), nettest.NewAuthority(t)
+	own := read(t, f.files.Roots)
+	write(t, f.files.Roots, append(own[:len(own):len(own)], read(t, old.Roots(t.TempDir()))...))
+	s := f.open(certs.Options{Logger: slog.New(slog.DiscardHandler)})
+	ends := map[bool][]*end{} // by whether the old authority has signed the certificate
+	for _, a := range []*nettest.Authority{f.ca, old} {
+		for range 2 {
+			shown := []tls.Certificate{a.Certificate("caller", time.Hour)}
+			client := credentials.NewTLS(&tls.Config{RootCAs: f.ca.Pool(), Certificates: shown})
+			for range 100 {
+				c, srv := shake(t, client, s.Server())
+				if c.err != nil || srv.err != nil {
+					t.Fatal(c.err, srv.err)
+				}
+				ends[a == old] = append(ends[a == old], srv)
+			}
+		}
+	}
+	write(t, f.files.Roots, own)
+	if err := s.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.Status().Peers; n != 200 {
+		t.Errorf("%d peers, want the 200 of the root that is left", n)
+	}
+	for _, e := range ends[true] {
+		if err := e.closed(); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, e := range ends[false] {
+		if _, err := e.Write([]byte("x")); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestRenewedRoot checks that a root with the same key and a new certificate keeps its peers.
 func TestRenewedRoot(t *testing.T) {
 	f := newFolder(t)
