@@ -13,6 +13,7 @@ import (
 
 	"google.golang.org/grpc/credentials"
 
+	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
@@ -50,7 +51,8 @@ type Config struct {
 	// Store, if it is not nil, is used instead of DataDir. Run closes the store.
 	Store store.Store
 
-	// Credentials are the credentials of the gRPC listener; nil means plaintext.
+	// Credentials are the credentials of the gRPC listener; nil means plaintext. Those of a
+	// certs.Source use new certificates without a restart.
 	Credentials credentials.TransportCredentials
 	// Access says who may do what. nil means that the coordinator must listen on loopback only. Then every
 	// caller may read, register and report. The user that runs the coordinator and root may do everything,
@@ -69,6 +71,10 @@ type Config struct {
 	// HTTPTLS has the certificates of the HTTP listener; nil means plaintext. A plaintext listener
 	// beyond loopback serves no page and no calls, unless InsecureOpen is true.
 	HTTPTLS *tls.Config
+	// Certificates are the sources of the certificates in Credentials, HTTPTLS and Dial. Their metrics
+	// say when the certificates expire. At most 2,000 of them have metrics. The coordinator does not
+	// close them.
+	Certificates []Certificate
 	// HTTPHosts are the host names that HTTP requests may use beside localhost and IP addresses: at
 	// most 64. Give the name under which a proxy shows the page.
 	HTTPHosts []string
@@ -148,6 +154,13 @@ type Authenticator interface {
 	// connection is private. A rule names the identity as ext:IDENTITY. An empty identity means a caller
 	// without one. An error refuses the call. Authenticate is called for each call, and concurrently.
 	Authenticate(ctx context.Context, certificates []*x509.Certificate, authorization string) (identity string, err error)
+}
+
+// Certificate is the certificate of one section of a configuration, such as "tls" or "dial.default".
+// Sections with the same files may share a Source.
+type Certificate struct {
+	Section string
+	Source  *certs.Source
 }
 
 // Dial has the credentials with which the coordinator connects to instances. In tests it also

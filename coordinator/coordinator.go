@@ -118,6 +118,7 @@ func (c *Coordinator) wire() (err error) {
 	c.stats = &statsSource{
 		started: c.started, registry: c.registry, configured: c.configured,
 		watcher: c.watcher, xds: c.xds, budgets: c.budgets, logs: c.logs,
+		certificates: c.cfg.Certificates,
 	}
 	c.api = c.newAPI(targets, inbound)
 	c.stats.api = c.api

@@ -32,6 +32,8 @@ type statsSource struct {
 	api        *api.Server
 	budgets    *wire.Budgets // message budget of each instance; nil if there is no limit
 	logs       *logs.Logger
+
+	certificates []Certificate
 }
 
 // metrics returns the present stats of all components. It is called at each scrape of the metrics,
@@ -51,6 +53,10 @@ func (s *statsSource) metrics() metrics.Stats {
 	m.Dropped = s.budgets.Dropped()
 	m.Retries, m.RetriesDenied = s.watcher.Retries()
 	x := s.xds.Stats()
+	for _, c := range s.certificates {
+		status := c.Source.Status()
+		m.Certificates = append(m.Certificates, metrics.Certificate{Section: c.Section, Expires: status.Expires, FailedReads: status.FailedReads})
+	}
 	m.XDSStreams, m.XDSBehind, m.XDSResponses, m.XDSRejections = x.Streams, x.Behind, x.Responses, x.Rejections
 	return m
 }

@@ -121,7 +121,7 @@ func checkYAML(t *testing.T, page, text string) {
 func checkGo(t *testing.T, page, text string) {
 	want := withoutIndent(text)
 	found := false
-	for _, dir := range []string{"testdata", "../client", "../server", "../coordinator", "../health"} {
+	for _, dir := range []string{"testdata", "../client", "../server", "../coordinator", "../health", "../certs"} {
 		err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && !d.IsDir() && strings.HasSuffix(name, ".go") {
 				found = found || strings.Contains(withoutIndent(read(t, name)), want)

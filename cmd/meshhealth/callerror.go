@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -45,12 +46,11 @@ func (t *target) unavailable(err error, message string) error {
 	if wire.ReasonOf(err) != "" {
 		return hinted("Try again in a moment.", "%s cannot do this now: %s", t.address, message)
 	}
+	if f := t.handshakeFailure(message); f != nil {
+		return t.handshakeError(f, time.Now())
+	}
 	hint := "Run one with `meshhealth coordinator`, or name another with --coordinator HOST:PORT (or " + coordinatorEnv + ")."
 	switch {
-	case strings.Contains(message, "first record does not look like a TLS handshake"):
-		hint = "It uses plaintext. Leave the TLS flags out; for another machine, give --insecure."
-	case strings.Contains(message, "certificate"):
-		hint = "Check --tls-ca, --server-name, and the clock."
 	case t.plaintext() && (strings.Contains(message, "server preface") || strings.Contains(message, "EOF") || strings.Contains(message, "reset by peer")):
 		hint = "It may want TLS: --tls-ca FILE."
 	}

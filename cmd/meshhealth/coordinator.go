@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/config"
 	"github.com/meshhealth/meshhealth/internal/logs"
@@ -31,7 +32,7 @@ register. Overrides need its unix socket, which the command finds by itself. To
 listen on other addresses it requires TLS and an access policy.
 
 Flags override the configuration file. The coordinator reads certificates again
-when their files change. On SIGHUP it reads the file again and applies its
+when their files change, and on SIGHUP. On SIGHUP it reads the file again and applies its
 services, their rules and their dependencies. If the file has a fault, nothing
 changes. A file that lists no service any more is refused, unless it says
 services: []. Logs go to stderr.`,
@@ -71,12 +72,13 @@ func runCoordinator(a *app, cmd *cobra.Command, f *coordinatorFlags) error {
 
 // coordinate runs a coordinator with the settings s until ctx ends.
 func (a *app) coordinate(ctx context.Context, s *config.Settings, h *hangups) error {
-	cfg, closeFiles, err := s.Open(ctx)
+	cfg, closeFiles, err := s.Open(ctx, h.log)
 	if err != nil {
 		return err
 	}
 	defer closeFiles()
-	cfg.Logger, cfg.Build = h.log, buildVersion()
+	cfg.Build = buildVersion()
+	h.certificates = cfg.Certificates
 	c, err := newCoordinator(ctx, cfg)
 	if err != nil {
 		return err
@@ -121,8 +123,9 @@ func (a *app) announce(log *slog.Logger, s *config.Settings, cfg *coordinator.Co
 
 // hangups reads the configuration file again after a SIGHUP, and logs the result.
 type hangups struct {
-	reloader *config.Reloader // nil if there is no configuration file
-	log      *slog.Logger
+	reloader     *config.Reloader // nil if there is no configuration file
+	certificates []coordinator.Certificate
+	log          *slog.Logger
 }
 
 // handle starts a goroutine that reloads the configuration after each signal. The returned function
@@ -147,6 +150,10 @@ func (h *hangups) handle(ctx context.Context, signals <-chan os.Signal) (stop fu
 }
 
 func (h *hangups) reload(ctx context.Context) {
+	h.reloadCertificates()
+	if h.reloader == nil && len(h.certificates) > 0 {
+		return
+	}
 	if h.reloader == nil {
 		h.log.Warn("SIGHUP: there is no configuration file to read again, and nothing changes; start with --config FILE to change it")
 		return
@@ -160,5 +167,21 @@ func (h *hangups) reload(ctx context.Context) {
 	h.log.Info("the configuration was read again", "services", len(running.Policy.Services), "targets", len(running.Static))
 	if len(restart) > 0 {
 		h.log.Warn("changes in these sections need a restart", "sections", strings.Join(restart, ", "))
+	}
+}
+
+// reloadCertificates reads the files of all certificates at once.
+func (h *hangups) reloadCertificates() {
+	read := map[*certs.Source]bool{}
+	for _, c := range h.certificates {
+		if read[c.Source] {
+			continue
+		}
+		read[c.Source] = true
+		if err := c.Source.Reload(); err != nil {
+			h.log.Error("certificate files cannot be used; the previous ones stay in use", "section", c.Section, "error", err)
+			continue
+		}
+		h.log.Info("the certificates were read again", "section", c.Section, "expires", c.Source.Status().Expires)
 	}
 }

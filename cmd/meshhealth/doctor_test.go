@@ -175,6 +175,8 @@ func TestDoctorSteps(t *testing.T) {
 		"far plaintext":   {func(f *facts) { f.plaintext, f.certificate = true, nil }, "plaintext", levelWarning, sound},
 		"near plaintext":  {func(f *facts) { f.plaintext, f.loopback, f.certificate = true, true, nil }, "", levelOK, sound},
 		"soon expired":    {func(f *facts) { f.certificate.NotAfter = noon.Add(soonExpired) }, "certificate", levelWarning, sound},
+		"ours soon":       {func(f *facts) { f.ownExpires = noon.Add(soonExpired) }, "certificate", levelWarning, sound},
+		"ours not soon":   {func(f *facts) { f.ownExpires = noon.Add(soonExpired + 1) }, "", levelOK, sound},
 		"not soon":        {func(f *facts) { f.certificate.NotAfter = noon.Add(soonExpired + 1) }, "", levelOK, sound},
 		"clock ahead":     {func(f *facts) { f.clock = clocksApart + f.clockBound + 1 }, "clock", levelWarning, sound},
 		"clock in bound":  {func(f *facts) { f.clock = clocksApart + f.clockBound }, "", levelOK, sound},
@@ -366,7 +368,7 @@ func TestDoctorWithTLS(t *testing.T) {
 	stdout, _ := l.does(1, "doctor", "--tls-ca", roots)
 	wantAll(t, stdout, "the certificate is valid for", "this caller may not read", "#doctor-access", "- skipped")
 	stdout, _ = l.does(1, "doctor", "--tls-ca", roots, "--tls-cert", mine, "--tls-key", myKey)
-	wantAll(t, stdout, "this caller may read everything", "#doctor-nothing-registered")
+	wantAll(t, stdout, "the certificate of this caller expires in 59m", "this caller may read everything", "#doctor-nothing-registered")
 	stdout, _ = l.does(2, "doctor")
 	wantAll(t, stdout, "#doctor-tls", "It may want TLS")
 	stdout, _ = l.does(2, "doctor", "--tls-ca", nettest.NewAuthority(t).Roots(t.TempDir()))

@@ -33,6 +33,7 @@ type facts struct {
 	loopback    bool
 	plaintext   bool
 	certificate *x509.Certificate // certificate of the coordinator; nil with plaintext
+	ownExpires  time.Time         // time at which the certificate of the caller expires; zero if it has none
 	callErr     error             // error for the user, of the first call
 	callCode    codes.Code        // code of callErr
 
@@ -62,6 +63,7 @@ func examine(ctx context.Context, t *target, name string, now func() time.Time) 
 		return f, nil
 	}
 	return f, t.ask(ctx, func(ctx context.Context, conn *connection) error {
+		f.ownExpires = conn.expires
 		if f.call(ctx, conn, now); f.callErr != nil {
 			return nil
 		}

@@ -128,12 +128,17 @@ func (d *doctor) tls() bool {
 
 func (d *doctor) certificates() {
 	left := d.certificate.NotAfter.Sub(d.now)
-	if left <= soonExpired {
+	own := d.ownExpires.Sub(d.now)
+	switch {
+	case left <= soonExpired:
 		d.warn("tls", "certificate", "Issue a new certificate. The coordinator reads the new files by itself.",
 			"the certificate of the coordinator expires in %s", age(left))
-		return
+	case !d.ownExpires.IsZero() && own <= soonExpired:
+		d.warn("tls", "certificate", "Issue a new certificate for --tls-cert: `meshhealth cert issue operator NAME`, or your authority.",
+			"the certificate of this caller expires in %s", age(own))
+	default:
+		d.ok("tls", "the certificate is valid for %s", age(left))
 	}
-	d.ok("tls", "the certificate is valid for %s", age(left))
 }
 
 // answers says whether the server is a coordinator.

@@ -103,7 +103,7 @@ services:
 		t.Fatal(err)
 	}
 	s.Coordinator.DataDir = coordinator.Off
-	cfg, closeFiles, err := s.Open(t.Context())
+	cfg, closeFiles, err := s.Open(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,10 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/config"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/internal/nettest"
 )
 
 // TestReload checks that a reload applies rules, targets and dependencies of the file, and
@@ -101,5 +104,37 @@ func TestReloadWithoutAFile(t *testing.T) {
 	(&hangups{log: slog.New(slog.NewTextHandler(&logged, nil))}).reload(t.Context())
 	if !strings.Contains(logged.String(), "there is no configuration file to read again") {
 		t.Error(logged.String())
+	}
+}
+
+// TestReloadOfCertificates checks that SIGHUP reads certificate files at once, each source once, with
+// and without a configuration file, and that a fault is logged.
+func TestReloadOfCertificates(t *testing.T) {
+	dir, ca := t.TempDir(), nettest.NewAuthority(t)
+	files := certs.Files{Roots: ca.Roots(dir)}
+	files.Cert, files.Key = ca.Issue(dir, "mesh", 100*24*time.Hour)
+	source, err := certs.Open(files, certs.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer source.Close()
+	var logged bytes.Buffer
+	h := &hangups{
+		certificates: []coordinator.Certificate{{Section: "tls", Source: source}, {Section: "dial.default", Source: source}},
+		log:          slog.New(slog.NewTextHandler(&logged, nil)),
+	}
+	before := source.Status().Expires
+	ca.Issue(dir, "mesh", 90*24*time.Hour)
+	h.reload(t.Context())
+	if text := logged.String(); source.Status().Expires == before || strings.Count(text, "\n") != 1 || !strings.Contains(text, "the certificates were read again") {
+		t.Errorf("expires %v, before %v: %s", source.Status().Expires, before, text)
+	}
+	if err := os.Remove(files.Key); err != nil {
+		t.Fatal(err)
+	}
+	logged.Reset()
+	h.reload(t.Context())
+	if text := logged.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "the previous ones stay in use") {
+		t.Error(text)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/credentials/local"
 
+	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/config"
@@ -34,6 +36,12 @@ type target struct {
 	tls       config.TLS
 	tokenFile string
 	insecure  bool
+	// failed returns the last failed handshake with the coordinator, or nil. It is nil before the
+	// first connection, and in plaintext.
+	failed func() *certs.Failure
+	// expires is the time at which the certificate of the caller expires. It is zero before the first
+	// connection, and if there is no certificate.
+	expires time.Time
 }
 
 // addTo adds to cmd the flags that all commands for a coordinator have in common.
@@ -119,11 +127,13 @@ func (t *target) credentials() (creds credentials.TransportCredentials, closeFil
 	case t.plaintext():
 		return insecure.NewCredentials(), func() {}, nil
 	}
-	c, err := config.ClientCredentials(&t.tls)
+	source, err := t.tls.Open(certs.Options{Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		return nil, nil, err
 	}
-	return c, c.Close, nil
+	c := source.Client(t.tls.Dial())
+	t.failed, t.expires = c.LastFailure, source.Status().Expires
+	return c, source.Close, nil
 }
 
 // dial returns a connection for single calls. A failed call is not repeated, so that the user learns

@@ -55,14 +55,14 @@ func TestTLS(t *testing.T) {
 		t.Errorf("%q", stdout)
 	}
 	for hint, args := range map[string][]string{
-		"may not read the routes of pay": {"routes", "pay", "--tls-ca", roots},
-		"may not read the routes of any service": {"envoy", "eds", "pay", "--tls-ca", roots},
-		"may not read * with detail: evidence": {"xds", "status", "--tls-ca", roots},
-		"It may want TLS":                  {"status"},
-		"Check --tls-ca":                   {"status", "--tls-ca", nettest.NewAuthority(t).Roots(t.TempDir())},
-		"valid for mesh, not other":        {"status", "--tls-ca", roots, "--server-name", "other"},
-		"--tls-cert: is given without key": {"status", "--tls-cert", mine},
-		"tls: private key does not match":  {"status", "--tls-cert", mine, "--tls-key", key},
+		"may not read the routes of pay":           {"routes", "pay", "--tls-ca", roots},
+		"may not read the routes of any service":   {"envoy", "eds", "pay", "--tls-ca", roots},
+		"may not read * with detail: evidence":     {"xds", "status", "--tls-ca", roots},
+		"It may want TLS":                          {"status"},
+		"Check --tls-ca":                           {"status", "--tls-ca", nettest.NewAuthority(t).Roots(t.TempDir())},
+		"valid for mesh, 127.0.0.1, not for other": {"status", "--tls-ca", roots, "--server-name", "other"},
+		"--tls-cert: is given without key":         {"status", "--tls-cert", mine},
+		"tls: private key does not match":          {"status", "--tls-cert", mine, "--tls-key", key},
 	} {
 		if _, stderr := l.does(3, args...); !strings.Contains(stderr, hint) {
 			t.Errorf("%q: %q", args, stderr)

@@ -14,16 +14,18 @@ import (
 
 // severities has the alerts and the severities of their rules.
 var severities = map[string][]string{
-	"ServiceNotServing":   {"critical"},
-	"ServiceDegraded":     {"warning"},
-	"MeshUnconfirmedHigh": {"warning"},
-	"CoordinatorDown":     {"critical"},
-	"CoordinatorDegraded": {"warning"},
-	"GuardTripped":        {"critical"},
-	"CoverageLow":         {"warning"},
-	"StoreFailing":        {"warning"},
-	"Flapping":            {"info"},
-	"ErrorBudgetBurn":     {"critical", "warning"},
+	"ServiceNotServing":     {"critical"},
+	"ServiceDegraded":       {"warning"},
+	"MeshUnconfirmedHigh":   {"warning"},
+	"CoordinatorDown":       {"critical"},
+	"CoordinatorDegraded":   {"warning"},
+	"GuardTripped":          {"critical"},
+	"CoverageLow":           {"warning"},
+	"StoreFailing":          {"warning"},
+	"Flapping":              {"info"},
+	"CertificateExpires":    {"critical", "warning"},
+	"CertificateUnreadable": {"warning"},
+	"ErrorBudgetBurn":       {"critical", "warning"},
 }
 
 // TestAlerts checks what every alert must have, and that no alert is missing.

@@ -118,17 +118,6 @@ func (r *accessReader) lineOf(path string) int {
 	}
 }
 
-// flatten returns the errors that were joined.
-func flatten(err error) []error {
-	switch joined := err.(type) { //nolint:errorlint // an error that wraps a list is one error
-	case nil:
-		return nil
-	case interface{ Unwrap() []error }:
-		return joined.Unwrap()
-	}
-	return []error{err}
-}
-
 func (r *accessReader) readTokens() input.Reader {
 	return input.ByName(input.AnyText, func(name string) input.Reader {
 		return input.List(func(int) input.Reader {

@@ -146,7 +146,7 @@ func TestNoConfig(t *testing.T) {
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 		}
-		cfg, closeFiles, err := s.Open(t.Context())
+		cfg, closeFiles, err := s.Open(t.Context(), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -170,7 +170,7 @@ func TestConfigFiles(t *testing.T) {
 	certs := write("certs.yaml", "tls:\n  cert: missing.pem\n  key: missing.key\n  client_ca: certs.yaml\n")
 	for name, want := range map[string]string{
 		large:                           large + fmt.Sprintf(": is larger than %d bytes", input.MaxFile),
-		certs:                           certs + ":2: tls.cert: open " + filepath.Join(dir, "missing.pem") + ": no such file or directory\n" + certs + ":2: tls.client_ca: " + fmt.Sprintf("%q", certs) + " has no certificate in it",
+		certs:                           certs + ":2: tls.cert: open " + filepath.Join(dir, "missing.pem") + ": no such file or directory\n" + certs + ":2: tls.key: open " + filepath.Join(dir, "missing.key") + ": no such file or directory\n" + certs + ":2: tls.client_ca: " + fmt.Sprintf("%q", certs) + " has no certificate in it; allowed: certificates in PEM format",
 		filepath.Join(dir, "none.yaml"): "open " + filepath.Join(dir, "none.yaml") + ": no such file or directory",
 		dir:                             "read " + dir + ": is a directory",
 	} {

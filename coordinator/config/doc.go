@@ -3,7 +3,7 @@
 //
 //	settings, err := config.Load(ctx, "meshhealth.yaml")
 //	...
-//	cfg, closeFiles, err := settings.Open()
+//	cfg, closeFiles, err := settings.Open(logger)
 //	...
 //	defer closeFiles()
 //	c, err := coordinator.New(ctx, cfg)
@@ -14,6 +14,6 @@
 //
 // # Concurrency
 //
-// Only one goroutine at a time may use a Settings or a Reloader. [Credentials] are safe for
-// concurrent use. They read certificate files in the background until they are closed.
+// Only one goroutine at a time may use a Settings or a Reloader. The credentials that Open returns are
+// safe for concurrent use. Their files are read in the background until closeFiles is called.
 package config

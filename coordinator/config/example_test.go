@@ -22,7 +22,7 @@ func Example() {
 		log.Print(err)
 		return
 	}
-	cfg, closeFiles, err := settings.Open(ctx)
+	cfg, closeFiles, err := settings.Open(ctx, nil)
 	if err != nil {
 		log.Print(err)
 		return

@@ -31,8 +31,8 @@ func LogLevels() []string { return []string{"debug", "info", "warn", "error"} }
 // Settings holds the content of a configuration file. The zero value is the content of an empty
 // file, and means the default of every setting.
 type Settings struct {
-	// Coordinator holds the settings of the coordinator, except Credentials, HTTPTLS, Access and Dial,
-	// which Open sets. An empty Coordinator.DataDir means DefaultDataDir here, and the value coordinator.Off
+	// Coordinator holds the settings of the coordinator, except Credentials, HTTPTLS, Access, Dial and
+	// Certificates, which Open sets. An empty Coordinator.DataDir means DefaultDataDir here, and the value coordinator.Off
 	// means a store in memory.
 	Coordinator coordinator.Config
 	// TLS names the certificate files of the gRPC listener and the HTTP listener; nil means plaintext.

@@ -1,14 +1,9 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
-	"fmt"
-	"os"
-	"path/filepath"
-	"time"
 
+	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/input"
 )
@@ -48,29 +43,50 @@ func (t *TLS) files() TLS {
 	return files
 }
 
+// Open reads the files, and reads them again whenever they change. The caller must close the source.
+func (t *TLS) Open(o certs.Options) (*certs.Source, error) { return certs.Open(t.names(), o) }
+
+// Dial returns the settings for a server that is dialled with these files.
+func (t *TLS) Dial() certs.Dial { return certs.Dial{ServerName: t.ServerName, TLS12: t.TLS12} }
+
+func (t *TLS) names() certs.Files { return certs.Files{Cert: t.Cert, Key: t.Key, Roots: t.CA} }
+
 // Check reads all certificate files once and returns all faults. Each fault names the key ca, cert
-// or key. Call Check before you use [Credentials], because Credentials report no faults: their
-// handshakes fail until the files are valid.
+// or key.
 func (t *TLS) Check() error { return t.faults().Join() }
+
+// keyOf has the key of the configuration file for each field of certs.Files.
+var keyOf = map[string]string{"Cert": "cert", "Key": "key", "Roots": "ca"}
 
 func (t *TLS) faults() fields.Errors {
 	var errs fields.Errors
-	switch {
-	case t.Cert != "" && t.Key == "":
-		errs.Addf("cert", "is given without key; both or none")
-	case t.Cert == "" && t.Key != "":
-		errs.Addf("key", "is given without cert; both or none")
-	case t.Cert != "" && filepath.Dir(t.Cert) != filepath.Dir(t.Key):
-		errs.Addf("key", "%q is not in the folder of cert; both are replaced together, so they must be", t.Key)
-	case input.CheckPath(t.Cert) != nil:
-		errs.Add("cert", input.CheckPath(t.Cert))
-	case t.Cert != "":
-		errs.Add("cert", checkPair(t.Cert, t.Key))
+	for _, f := range []struct{ key, path string }{{"cert", t.Cert}, {"key", t.Key}, {"ca", t.CA}} {
+		if f.path != "" {
+			errs.Add(f.key, input.CheckPath(f.path))
+		}
 	}
-	if t.CA != "" {
-		errs.Add("ca", checkRoots(t.CA))
+	if len(errs) > 0 {
+		return errs
+	}
+	for _, fault := range flatten(t.names().Check()) {
+		if e, ok := errors.AsType[*fields.Error](fault); ok {
+			errs.Add(keyOf[e.Field], e.Err)
+		}
 	}
 	return errs
+}
+
+// flatten returns the errors that errors.Join has joined in err.
+func flatten(err error) []error {
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, one := range several.Unwrap() {
+		all = append(all, flatten(one)...)
+	}
+	return all
 }
 
 // checkFiles adds the faults of the certificate files to p.
@@ -89,29 +105,4 @@ func (t *TLS) checkFiles(p *input.Problems) {
 		}
 		p.Add(t.place.line, input.Join(t.place.path, key), "%v", e.Err)
 	}
-}
-
-func checkPair(cert, key string) error {
-	pair, err := tls.LoadX509KeyPair(cert, key)
-	if err != nil {
-		return err
-	}
-	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
-		return fmt.Errorf("%q expired at %s", cert, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
-	}
-	return nil
-}
-
-func checkRoots(file string) error {
-	if err := input.CheckPath(file); err != nil {
-		return err
-	}
-	pem, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return fmt.Errorf("%q has no certificate in it", file)
-	}
-	return nil
 }

@@ -59,6 +59,7 @@ var plan = []row{
 	{path: "internal/explain", layer: core, only: []string{"health", "internal/mesh"}},
 
 	{path: "coordinator/store/bolt", layer: adapter},
+	{path: "internal/authority", layer: adapter, only: []string{"internal/wire"}},
 	{path: "internal/grpchealth", layer: adapter},
 	{path: "internal/httprpc", layer: adapter},
 	{path: "internal/logs", layer: adapter, goroutines: true},
@@ -72,6 +73,7 @@ var plan = []row{
 	{path: "internal/coordinator/web", layer: component},
 	{path: "internal/coordinator/xds", layer: component},
 	{path: "internal/coordinator/metrics", layer: component},
+	{path: "certs", layer: component, only: []string{"internal/fields", "internal/logs"}, light: true},
 	{path: "client", layer: component, light: true},
 	{path: "server", layer: component, light: true},
 
@@ -87,7 +89,7 @@ var plan = []row{
 	{path: "internal/chaos", layer: wiring},
 
 	{path: "coordinator/config", layer: setup, only: []string{
-		"coordinator", "health", "internal/access", "internal/coordinator/follow", "internal/fields", "internal/input", "internal/wire",
+		"certs", "coordinator", "health", "internal/access", "internal/coordinator/follow", "internal/fields", "internal/input", "internal/wire",
 	}},
 
 	{path: "cmd/meshhealth", layer: command},

@@ -20,27 +20,62 @@ import (
 // Authority issues certificates. Its own certificate is valid from 1990 to 2100. So it is also valid
 // in a synctest bubble, whose clock starts in the year 2000.
 type Authority struct {
-	t   *testing.T
-	own tls.Certificate
+	t     *testing.T
+	own   tls.Certificate
+	chain [][]byte // certificates of the authorities between a and the root, a's own first; empty for a root
 }
 
 // NewAuthority returns an authority with a new key and a self-signed certificate.
 func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
-	a := &Authority{t: t}
-	a.own = a.Sign(&x509.Certificate{
+	return SelfSigned(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "authority"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	})
+}
+
+// SelfSigned returns an authority with a new key and the certificate c, which it signs itself.
+func SelfSigned(t *testing.T, c *x509.Certificate) *Authority {
+	t.Helper()
+	a := &Authority{t: t}
+	a.own = a.Sign(c)
 	return a
 }
 
+// Sub returns an authority whose certificate c is signed by a. Certificates that it signs come with c.
+func (a *Authority) Sub(c *x509.Certificate) *Authority {
+	a.t.Helper()
+	own := a.Sign(c)
+	return &Authority{t: a.t, own: own, chain: own.Certificate}
+}
+
+// Renew returns a root authority with the same name and key, and a new certificate.
+func (a *Authority) Renew() *Authority {
+	a.t.Helper()
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: a.own.Leaf.Subject, NotBefore: january(1990), NotAfter: january(2101),
+		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, c, a.own.Leaf.PublicKey, a.own.PrivateKey)
+	a.must(err)
+	leaf, err := x509.ParseCertificate(der)
+	a.must(err)
+	return &Authority{t: a.t, own: tls.Certificate{Certificate: [][]byte{der}, PrivateKey: a.own.PrivateKey, Leaf: leaf}}
+}
+
+// Own returns the certificate of the authority itself, with its key.
+func (a *Authority) Own() tls.Certificate { return a.own }
+
 // Sign adds a serial number and a time of validity to c, signs c, and returns it with a new key.
-// The certificate is valid from 1990 to c.NotAfter, or to 2100 if c.NotAfter is zero.
+// The certificate is valid from c.NotBefore to c.NotAfter. If these are zero, it is valid from 1990 to
+// 2100.
 func (a *Authority) Sign(c *x509.Certificate) tls.Certificate {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	a.must(err)
-	c.SerialNumber, c.NotBefore = big.NewInt(time.Now().UnixNano()), january(1990)
+	c.SerialNumber = big.NewInt(time.Now().UnixNano())
+	if c.NotBefore.IsZero() {
+		c.NotBefore = january(1990)
+	}
 	if c.NotAfter.IsZero() {
 		c.NotAfter = january(2100)
 	}
@@ -52,7 +87,7 @@ func (a *Authority) Sign(c *x509.Certificate) tls.Certificate {
 	a.must(err)
 	leaf, err := x509.ParseCertificate(der)
 	a.must(err)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}
+	return tls.Certificate{Certificate: append([][]byte{der}, a.chain...), PrivateKey: key, Leaf: leaf}
 }
 
 func january(year int) time.Time { return time.Date(year, 1, 1, 0, 0, 0, 0, time.UTC) }
@@ -86,10 +121,16 @@ func (a *Authority) Pool() *x509.CertPool {
 // to NAME.key in the folder dir, and returns the paths of both files.
 func (a *Authority) Issue(dir, name string, validFor time.Duration) (cert, key string) {
 	a.t.Helper()
-	c := a.Certificate(name, validFor)
+	return a.Save(dir, name, a.Certificate(name, validFor))
+}
+
+// Save writes a certificate with its chain to NAME.pem, and its key to NAME.key, in the folder dir. It
+// returns the paths of both files.
+func (a *Authority) Save(dir, name string, c tls.Certificate) (cert, key string) {
+	a.t.Helper()
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
 	a.must(err)
-	return a.write(dir, name+".pem", "CERTIFICATE", c.Certificate[0]), a.write(dir, name+".key", "PRIVATE KEY", pkcs8)
+	return a.write(dir, name+".pem", "CERTIFICATE", c.Certificate...), a.write(dir, name+".key", "PRIVATE KEY", pkcs8)
 }
 
 // Roots writes the certificate of the authority into the file ca.pem in dir. It returns the
@@ -99,9 +140,13 @@ func (a *Authority) Roots(dir string) string {
 	return a.write(dir, "ca.pem", "CERTIFICATE", a.own.Certificate[0])
 }
 
-func (a *Authority) write(dir, name, kind string, der []byte) string {
+func (a *Authority) write(dir, name, kind string, blocks ...[]byte) string {
 	a.t.Helper()
+	var text []byte
+	for _, der := range blocks {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})...)
+	}
 	name = filepath.Join(dir, name)
-	a.must(os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+	a.must(os.WriteFile(name, text, 0o600))
 	return name
 }

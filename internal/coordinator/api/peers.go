@@ -196,6 +196,20 @@ func (c *Conn) markClosed() (afterClose []func()) {
 	return afterClose
 }
 
+// AfterClose arranges that f is called when the connection is closed. If it is already closed,
+// AfterClose calls f at once.
+func (c *Conn) AfterClose(f func()) {
+	c.peers.mu.Lock()
+	closed := c.closed
+	if !closed {
+		c.afterClose = append(c.afterClose, f)
+	}
+	c.peers.mu.Unlock()
+	if closed {
+		f()
+	}
+}
+
 // RemoteAddr returns the address of the peer, as a wire.PeerAddr.
 func (c *Conn) RemoteAddr() net.Addr {
 	c.peers.mu.Lock()
@@ -222,15 +236,4 @@ func (a peerAddr) Peer() string {
 
 // AfterClose arranges that f is called when the connection is closed. If it is already closed,
 // AfterClose calls f at once.
-func (a peerAddr) AfterClose(f func()) {
-	p := a.conn.peers
-	p.mu.Lock()
-	closed := a.conn.closed
-	if !closed {
-		a.conn.afterClose = append(a.conn.afterClose, f)
-	}
-	p.mu.Unlock()
-	if closed {
-		f()
-	}
-}
+func (a peerAddr) AfterClose(f func()) { a.conn.AfterClose(f) }

@@ -45,35 +45,37 @@ var (
 
 // The descriptions of the metrics whose values come from Stats.
 var (
-	watchers       = desc("watchers", "Open Watch streams.")
-	followers      = desc("followers", "Instances being followed, by how.", "mode")
-	storeWaiting   = desc("store_waiting_transitions", "Transitions that wait for the store.")
-	storeLost      = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
-	storeCommitAge = desc("store_commit_age_seconds", "For how long the store's commit under way has taken; 0 if no longer than 2 s.")
-	storeFailing   = desc("store_failing", "1 if the store refuses records, or if its commit under way has taken longer than 2 s.")
-	lateWakes      = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
-	score          = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
-	guards         = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
-	coverage       = desc("poll_coverage", "How much of what was to be polled within the last 30 s was, from 0 to 1. Below 1 everybody is asked less often than is configured, by as much.")
-	breakers       = desc("target_breakers", "Addresses of instances by the state of their circuit breaker.", "state")
-	retries        = desc("retries_total", "Calls to instances that were made again because they had been turned away.")
-	retriesDenied  = desc("retries_denied_total", "Calls to instances that were turned away and not made again, because too many were.")
-	flooding       = desc("flooding_instances", "Instances that sent more messages than their budget within the last minute.")
-	logDropped     = desc("log_dropped_records_total", "Log records dropped because the log took them too slowly.")
-	dropped        = desc("target_messages_dropped_total", "Messages of instances that were read and not used, because they were over the budget of their instance.")
-	overrides      = desc("overrides", "Statuses that are forced by people: maintenance, and other overrides.")
-	xdsStreams     = desc("xds_streams", "Open xDS streams, by rendering and protocol.", "kind")
-	xdsBehind      = desc("xds_behind_resources", "Resources whose current version an xDS client has not acknowledged.")
-	xdsResponses   = desc("xds_responses_total", "Responses sent to xDS clients.")
-	xdsRejections  = desc("xds_rejections_total", "Responses that xDS clients have rejected. They keep what they had.")
-	lastLateWake   = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
+	watchers            = desc("watchers", "Open Watch streams.")
+	followers           = desc("followers", "Instances being followed, by how.", "mode")
+	storeWaiting        = desc("store_waiting_transitions", "Transitions that wait for the store.")
+	storeLost           = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
+	storeCommitAge      = desc("store_commit_age_seconds", "For how long the store's commit under way has taken; 0 if no longer than 2 s.")
+	storeFailing        = desc("store_failing", "1 if the store refuses records, or if its commit under way has taken longer than 2 s.")
+	lateWakes           = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
+	score               = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
+	guards              = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
+	coverage            = desc("poll_coverage", "How much of what was to be polled within the last 30 s was, from 0 to 1. Below 1 everybody is asked less often than is configured, by as much.")
+	breakers            = desc("target_breakers", "Addresses of instances by the state of their circuit breaker.", "state")
+	retries             = desc("retries_total", "Calls to instances that were made again because they had been turned away.")
+	retriesDenied       = desc("retries_denied_total", "Calls to instances that were turned away and not made again, because too many were.")
+	flooding            = desc("flooding_instances", "Instances that sent more messages than their budget within the last minute.")
+	logDropped          = desc("log_dropped_records_total", "Log records dropped because the log took them too slowly.")
+	dropped             = desc("target_messages_dropped_total", "Messages of instances that were read and not used, because they were over the budget of their instance.")
+	overrides           = desc("overrides", "Statuses that are forced by people: maintenance, and other overrides.")
+	xdsStreams          = desc("xds_streams", "Open xDS streams, by rendering and protocol.", "kind")
+	xdsBehind           = desc("xds_behind_resources", "Resources whose current version an xDS client has not acknowledged.")
+	xdsResponses        = desc("xds_responses_total", "Responses sent to xDS clients.")
+	xdsRejections       = desc("xds_rejections_total", "Responses that xDS clients have rejected. They keep what they had.")
+	certificateLeft     = desc("certificate_remaining_seconds", "Seconds until the coordinator's own certificate of a section expires; negative once it has expired.", "section")
+	certificateFailures = desc("certificate_read_failures_total", "Times that changed certificate files of a section were read and could not be used. The previous ones stay in use.", "section")
+	lastLateWake        = desc("last_late_wake_timestamp_seconds", "When the coordinator itself was last late, in Unix time; absent if never.")
 )
 
 var constant = []*prometheus.Desc{
 	serviceInstances, serviceTrouble, meshInstances, meshServices, unconfirmed, held, instancesOmitted, servicesOmitted, revision,
 	watchers, followers, storeWaiting, storeLost, storeCommitAge, storeFailing, lateWakes, lastLateWake, guards, score,
 	overrides, coverage, breakers, retries, retriesDenied, flooding, dropped, logDropped,
-	xdsStreams, xdsBehind, xdsResponses, xdsRejections,
+	xdsStreams, xdsBehind, xdsResponses, xdsRejections, certificateLeft, certificateFailures,
 }
 
 func newTransitions() *prometheus.CounterVec {

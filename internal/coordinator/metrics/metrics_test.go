@@ -29,6 +29,10 @@ func someStats() Stats {
 		Coverage: 0.75, Breakers: map[string]int{"closed": 11, "open": 12, "not a state": 13}, Retries: 14, RetriesDenied: 15,
 		Flooding: 16, Dropped: 17, LogDropped: 18,
 		XDSStreams: map[string]int{"plain world": 19, "spill-over delta": 20}, XDSBehind: 21, XDSResponses: 22, XDSRejections: 23,
+		Certificates: []Certificate{
+			{Section: "tls", Expires: time.Date(2000, 2, 1, 0, 0, 0, 0, time.UTC), FailedReads: 24},
+			{Section: "dial.default"}, // roots without a certificate
+		},
 	}
 }
 

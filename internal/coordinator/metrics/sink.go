@@ -9,8 +9,8 @@ func (out sink) gauge(d *prometheus.Desc, value float64, labels ...string) {
 	out.send(d, prometheus.GaugeValue, value, labels)
 }
 
-func (out sink) counter(d *prometheus.Desc, value float64) {
-	out.send(d, prometheus.CounterValue, value, nil)
+func (out sink) counter(d *prometheus.Desc, value float64, labels ...string) {
+	out.send(d, prometheus.CounterValue, value, labels)
 }
 
 // send sends one series. An invalid label makes the scrape fail, but causes no panic.

@@ -50,6 +50,8 @@ type Stats struct {
 	// LogDropped is the number of log records that were dropped since the start because
 	// the log was too slow.
 	LogDropped uint64
+	// Certificates are the own certificates and roots. The first 2,000 have series.
+	Certificates []Certificate
 	// XDSStreams is the number of open xDS streams by their kind, such as "plain world".
 	XDSStreams map[string]int
 	// XDSBehind is the number of resources whose current version an xDS client has not accepted.
@@ -57,6 +59,13 @@ type Stats struct {
 	// XDSResponses and XDSRejections are the numbers of responses to xDS clients, and of those that
 	// were rejected, since the start.
 	XDSResponses, XDSRejections uint64
+}
+
+// Certificate is what the metrics say about the certificate files of one section of the configuration.
+type Certificate struct {
+	Section     string
+	Expires     time.Time // time at which the own certificate expires; zero if the section has none
+	FailedReads uint64    // number of times the files were read again and could not be used
 }
 
 // breakerStates returns all values of the metric label for the state of a circuit breaker. Other
@@ -79,6 +88,7 @@ func (s *Stats) collect(out sink) {
 	out.gauge(score, float64(s.Score))
 	out.gauge(overrides, float64(s.Overrides))
 	s.collectWatch(out)
+	s.collectCertificates(out, time.Now())
 	for kind, n := range s.XDSStreams {
 		out.gauge(xdsStreams, float64(n), kind)
 	}
@@ -108,6 +118,15 @@ func (s *Stats) collectWatch(out sink) {
 	out.counter(retriesDenied, float64(s.RetriesDenied))
 	out.gauge(flooding, float64(s.Flooding))
 	out.counter(dropped, float64(s.Dropped))
+}
+
+func (s *Stats) collectCertificates(out sink, now time.Time) {
+	for _, c := range s.Certificates[:min(len(s.Certificates), DefaultMaxServices)] {
+		if !c.Expires.IsZero() {
+			out.gauge(certificateLeft, c.Expires.Sub(now).Seconds(), c.Section)
+		}
+		out.counter(certificateFailures, float64(c.FailedReads), c.Section)
+	}
 }
 
 // followers returns the number of followed instances for every source. It ignores names in

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/klog/v2"
 
+	"github.com/meshhealth/meshhealth/certs"
 	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/coordinator/config"
 	"github.com/meshhealth/meshhealth/internal/wire"
@@ -73,11 +74,11 @@ func dial(s *settings, log *slog.Logger) (*client.Client, func(), error) {
 	cfg := client.Config{Coordinator: s.coordinator, Insecure: s.insecure, Logger: log}
 	closeFiles := func() {}
 	if !s.insecure && (s.tls != (config.TLS{}) || !wire.IsLoopback(s.coordinator)) {
-		creds, err := config.ClientCredentials(&s.tls)
+		source, err := s.tls.Open(certs.Options{Logger: log})
 		if err != nil {
 			return nil, nil, err
 		}
-		cfg.Credentials, closeFiles = creds, creds.Close
+		cfg.Credentials, closeFiles = source.Client(s.tls.Dial()), source.Close
 	}
 	c, err := client.New(cfg)
 	if err != nil {

@@ -1,6 +1,9 @@
 // Written by `go test ./cmd/meshhealth -run TestCommandTable -rewrite` from the commands of cmd/meshhealth.
 /** The flags of each command. */
 export const commands = {
+  "cert init": ["days", "dir", "host", "operator", "service", "trust-domain"],
+  "cert issue": ["days", "dir", "host"],
+  "cert show": ["ca"],
   "chaos": ["color", "instances", "keep", "only", "output", "rounds", "seed", "wait"],
   "coordinator": ["access-policy", "check-config", "config", "data-dir", "http", "http-hosts", "insecure-open", "listen", "log-format", "log-level", "memory", "socket", "tls-cert", "tls-client-ca", "tls-key", "web-prefix"],
   "coordinator state": ["color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "token-file"],
