@@ -1,6 +1,8 @@
 // Written by `go test ./cmd/meshhealth -run TestCommandTable -rewrite` from the commands of cmd/meshhealth.
 /** The flags of each command. */
 export const commands = {
+  "audit show": ["color", "identity", "limit", "output", "since"],
+  "audit verify": ["from", "hash", "output"],
   "chaos": ["color", "instances", "keep", "only", "output", "rounds", "seed", "wait"],
   "coordinator": ["check-config", "config", "data-dir", "http", "http-hosts", "insecure", "listen", "log-format", "log-level", "memory", "tls-cert", "tls-client-ca", "tls-key", "web-prefix"],
   "coordinator state": ["color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key"],
