@@ -5,6 +5,8 @@ package storefaults
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 )
 
@@ -41,4 +43,17 @@ func TestSoakPowerCut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSoakAuditKill kills the writer of an audit log 10,000 times, or as often as the environment says.
+func TestSoakAuditKill(t *testing.T) {
+	kills := 10_000
+	if text := os.Getenv(auditKillsEnv); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("%s: %v", auditKillsEnv, err)
+		}
+		kills = n
+	}
+	killAudit(t, kills)
 }
