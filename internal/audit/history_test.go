@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -133,17 +134,26 @@ func killedWhile(before, after map[string]string, pick func(int) int) map[string
 	return all
 }
 
-// TestEveryByte cuts the last write at every byte.
+// TestEveryByte cuts the last write at every byte of its ends, and at some between them. The line is
+// long, so that the lines after the next start do not cover it.
 func TestEveryByte(t *testing.T) {
 	l := start(t, t.TempDir(), Options{})
 	l.add(t, "a", "b")
 	before := files(t, l.dir)[firstFile]
-	l.add(t, "c")
+	long := strings.Repeat("c", maxObject)
+	r := record(long)
+	r.Identity, r.Detail = long[:maxIdentity], long[:maxDetail]
+	if err := l.Append(context.Background(), r); err != nil {
+		t.Fatal(err)
+	}
 	after := files(t, l.dir)[firstFile]
 	l.end()
 	dir := t.TempDir()
 	path := filepath.Join(dir, firstFile)
 	for n := len(before); n <= len(after); n++ {
+		if n > len(before)+100 && n < len(after)-100 {
+			n += 20
+		}
 		if err := os.WriteFile(path, []byte(after[:n]), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -156,12 +166,50 @@ func TestEveryByte(t *testing.T) {
 		l.end()
 		want := []string{"a", "b", "d"}
 		if n == len(after) {
-			want = []string{"a", "b", "c", "d"}
+			want = []string{"a", "b", long, "d"}
 		}
 		equal(t, fmt.Sprint("cut at ", n), objects(t, dir, Write), want)
-		sound(t, dir)
+		if r := sound(t, dir); r.Unfinished.File != "" {
+			t.Fatalf("cut at %d: %v", n, r.Unfinished)
+		}
 		if s := l.Stats(); len(s.Damage) > 0 {
 			t.Fatalf("%+v", s)
 		}
+	}
+}
+
+// TestSettle has the states after a failed sync and after a failed write. The lines of that write are
+// removed, also if the next ones are shorter.
+func TestSettle(t *testing.T) {
+	c, err := openChain(t.TempDir(), Writes, minSegmentBytes, 2*minSegmentBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(object string) error { return c.write(noon, []stamped{{record(object).cleaned(), noon}}, true) }
+	if err := write("a"); err != nil {
+		t.Fatal(err)
+	}
+	before := *c
+	if err := write(strings.Repeat("b", 1000)); err != nil {
+		t.Fatal(err)
+	}
+	before.unsettled = true
+	*c = before
+	c.segments[0].size = int64(len(before.tail))
+	if err := write("c"); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := write("d"); err == nil {
+		t.Error("a write to a closed file succeeds")
+	}
+	if err := errors.Join(write("e"), c.close()); err != nil || len(c.damage) > 0 {
+		t.Errorf("%v, %q", err, c.damage)
+	}
+	equal(t, "objects", objects(t, c.dir, Write), []string{"a", "c", "e"})
+	if r := sound(t, c.dir); r.Unfinished.File != "" || r.Lines != 3 {
+		t.Errorf("%+v", r)
 	}
 }
