@@ -161,14 +161,18 @@ func TestAuditPowerCutAfterFailedSync(t *testing.T) {
 	})
 }
 
-// TestAuditPowerCutAfterRestart: the last lines before a restart were written, but no sync of them has
-// succeeded. After the restart they are part of the chain, so they must become durable.
+// TestAuditPowerCutAfterRestart: the last lines before a kill were written, and their sync has failed.
+// The log is killed before it can remove them. After the restart they are part of the chain, so they
+// must become durable.
 func TestAuditPowerCutAfterRestart(t *testing.T) {
 	needStrace(t)
 	sweep(t, 8, func(path string, n int) error {
-		failed, err := recordAudit(path, false, "-e", fmt.Sprintf("inject=fsync:error=EIO:when=%d+", n+3))
+		failed, err := recordAudit(path, false, "-e", fmt.Sprintf("inject=fsync:error=EIO:when=%d", n+3), "-e", "inject=ftruncate:signal=SIGKILL")
 		if err != nil {
 			return err
+		}
+		if failed.done {
+			return failed.explain(errors.New("the child was not killed"))
 		}
 		next, err := recordAudit(path, true)
 		if err != nil {

@@ -209,7 +209,7 @@ func TestSettle(t *testing.T) {
 		t.Errorf("%v, %q", err, c.damage)
 	}
 	equal(t, "objects", objects(t, c.dir, Write), []string{"a", "c", "e"})
-	if r := sound(t, c.dir); r.Unfinished.File != "" || r.Lines != 3 {
+	if r := sound(t, c.dir); r.Unfinished.File != "" || r.Lines != 3 || r.Segments != 1 {
 		t.Errorf("%+v", r)
 	}
 }
