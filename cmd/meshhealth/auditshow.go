@@ -36,7 +36,7 @@ Damaged lines are left out and counted. ` + "`meshhealth audit verify`" + ` says
 			if err := errors.Join(out.check(cmd), errPath, s.check(cmd, a)); err != nil {
 				return err
 			}
-			return a.showAudit(&out, path, &s)
+			return showAudit(a, &out, path, &s)
 		},
 	}
 	cmd.Flags().IntVarP(&s.limit, "limit", "n", 50, "print at most this number, the newest")
@@ -68,7 +68,7 @@ func (s *auditFilter) matches(l *audit.Line) bool {
 	return !l.Time.Before(s.since) && (s.identity == "" || s.identity == l.Identity)
 }
 
-func (a *app) showAudit(out *output, path string, s *auditFilter) error {
+func showAudit(a *app, out *output, path string, s *auditFilter) error {
 	lines, skipped, err := newestLines(path, s)
 	if err != nil {
 		return fmt.Errorf("DIR: %w", err)
@@ -83,7 +83,7 @@ func (a *app) showAudit(out *output, path string, s *auditFilter) error {
 			}
 		}
 	default:
-		err = a.printAudit(out, lines)
+		err = printAudit(a, out, lines)
 	}
 	if skipped > 0 {
 		a.say("%s left out, because damaged or incomplete; see `meshhealth audit verify`.", plural(skipped, "line"))
@@ -108,7 +108,7 @@ func newestLines(path string, s *auditFilter) (lines []audit.Line, skipped int, 
 	return append(lines[next:len(lines):len(lines)], lines[:next]...), skipped, err
 }
 
-func (a *app) printAudit(out *output, lines []audit.Line) error {
+func printAudit(a *app, out *output, lines []audit.Line) error {
 	p := a.pen(out.colour)
 	t := table{head: []string{"TIME", "KIND", "OUTCOME", "WHO", "VERB", "OBJECT", "RULE", "DETAIL"}, drop: []int{6, 1, 4}, name: 3}
 	for i := range lines {
@@ -121,7 +121,7 @@ func (a *app) printAudit(out *output, lines []audit.Line) error {
 		if l.Count > 0 {
 			detail = fmt.Sprintf("%d: %s", l.Count, detail)
 		}
-		t.add(cell{a.auditTime(l.Time), faint}, cell{string(l.Kind), plainText}, cell{string(l.Outcome), how},
+		t.add(cell{auditTime(a, l.Time), faint}, cell{string(l.Kind), plainText}, cell{string(l.Outcome), how},
 			cell{who(l), plainText}, cell{l.Verb, plainText}, cell{l.Object, plainText}, cell{l.Rule, faint}, cell{detail, plainText})
 	}
 	return t.print(a.stdout, p, a.columns)

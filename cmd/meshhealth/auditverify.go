@@ -42,7 +42,7 @@ The exit code is 0 if the log is sound, 1 if it is damaged, and 3 if it cannot b
 			if err := errors.Join(out.check(cmd), errPath, err); err != nil {
 				return err
 			}
-			return a.verifyAudit(&out, path, noted)
+			return verifyAudit(a, &out, path, noted)
 		},
 	}
 	cmd.Flags().Uint64Var(&from, "from", 0, "compare the line with this `NUMBER` with --hash")
@@ -69,14 +69,14 @@ func notedLine(cmd *cobra.Command, from uint64, hash string) (audit.Noted, error
 	return audit.Noted{Number: from, Hash: h}, nil
 }
 
-func (a *app) verifyAudit(out *output, path string, noted audit.Noted) error {
+func verifyAudit(a *app, out *output, path string, noted audit.Noted) error {
 	r, err := audit.Verify(path, noted)
 	if err != nil {
 		return fmt.Errorf("DIR: %w", err)
 	}
 	for i := range r.Chains {
 		c := &r.Chains[i]
-		text := []byte(a.chainText(c))
+		text := []byte(chainText(a, c))
 		if out.json() {
 			text, err = chainJSON(c)
 		}
@@ -101,7 +101,7 @@ func (a *app) verifyAudit(out *output, path string, noted audit.Noted) error {
 }
 
 // chainText describes a chain in sentences.
-func (a *app) chainText(c *audit.ChainReport) string {
+func chainText(a *app, c *audit.ChainReport) string {
 	var b strings.Builder
 	verdict := "sound"
 	if c.NumFaults > 0 {
@@ -110,7 +110,7 @@ func (a *app) chainText(c *audit.ChainReport) string {
 	fmt.Fprintf(&b, "%s: %s\n", c.Name, verdict)
 	fmt.Fprintf(&b, "  %s in %s", plural(int(c.Lines), "line"), plural(c.Segments, "file"))
 	if c.Lines > 0 {
-		fmt.Fprintf(&b, ", %d to %d, from %s to %s\n", c.First, c.Last, a.auditTime(c.From), a.auditTime(c.To))
+		fmt.Fprintf(&b, ", %d to %d, from %s to %s\n", c.First, c.Last, auditTime(a, c.From), auditTime(a, c.To))
 		fmt.Fprintf(&b, "  last line %d, hash %s", c.Last, c.LastHash)
 	}
 	b.WriteByte('\n')
@@ -132,7 +132,7 @@ func (a *app) chainText(c *audit.ChainReport) string {
 	return b.String()
 }
 
-func (a *app) auditTime(t time.Time) string { return t.In(a.zone).Format(stamp) }
+func auditTime(a *app, t time.Time) string { return t.In(a.zone).Format(stamp) }
 
 // chainJSON describes a chain as one line of JSON.
 func chainJSON(c *audit.ChainReport) ([]byte, error) {

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -90,11 +91,30 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // sealed returns a text with the end of a line, which has the checksum of the text.
 func sealed(text []byte) []byte {
-	return fmt.Appendf(text, `,"crc":"%08x"}`, crc32.Checksum(text, castagnoli))
+	return appendSeal(text, text)
 }
 
-// sealLen is the number of bytes that sealed adds.
-const sealLen = len(`,"crc":"01234567"}`)
+// appendSeal appends to b the end of a line that begins with text.
+func appendSeal(b, text []byte) []byte {
+	var sum [4]byte
+	binary.BigEndian.PutUint32(sum[:], crc32.Checksum(text, castagnoli))
+	b = append(b, sealHead...)
+	b = hex.AppendEncode(b, sum[:])
+	return append(b, sealTail...)
+}
+
+// isSealed reports whether a text has this end.
+func isSealed(text, end []byte) bool {
+	var want [sealLen]byte
+	return bytes.Equal(appendSeal(want[:0], text), end)
+}
+
+// The end of a line is between sealHead and sealTail: 8 hexadecimal digits.
+const (
+	sealHead = `,"crc":"`
+	sealTail = `"}`
+	sealLen  = len(sealHead) + 8 + len(sealTail) // bytes that sealed adds
+)
 
 var (
 	errLong     = fmt.Errorf("is longer than %d bytes, so the log has not written it", maxLine)
@@ -108,36 +128,25 @@ func parseLine(text []byte) (Line, error) {
 	switch {
 	case len(text) >= maxLine:
 		return Line{}, errLong
-	case len(text) < sealLen || !bytes.Equal(sealed(bytes.Clone(text[:len(text)-sealLen])), text):
+	case len(text) < sealLen || !isSealed(text[:len(text)-sealLen], text[len(text)-sealLen:]):
 		return Line{}, errChecksum
 	}
-	var j lineJSON
-	if err := json.Unmarshal(append(bytes.Clone(text[:len(text)-sealLen]), '}'), &j); err != nil {
+	whole := string(text)
+	p := parser{rest: whole[:len(whole)-sealLen]}
+	p.expect(`{"v":`)
+	v := p.number()
+	if v > version {
+		return Line{}, fmt.Errorf("was written by a newer release, in version %d of its form; use that release", v)
+	}
+	l := p.line()
+	if v != version || !p.done() || l.check() != nil || l.Number == 0 {
 		return Line{}, errForm
-	}
-	if j.Version > version {
-		return Line{}, fmt.Errorf("was written by a newer release, in version %d of its form; use that release", j.Version)
-	}
-	return j.line(text)
-}
-
-// line checks all values, and that the text is what the log writes for them.
-func (j *lineJSON) line(text []byte) (Line, error) {
-	at, errTime := time.Parse(timeForm, j.Time)
-	prev, errHash := ParseHash(j.Prev)
-	l := Line{
-		Record: Record{
-			j.Kind, j.Identity, j.Source, j.Peer, j.Verb, j.Object, j.Detail, j.Rule, j.Outcome, j.Request, j.Count,
-		},
-		Number: j.Number, Time: at, Prev: prev, Hash: sha256.Sum256(text), Text: string(text),
 	}
 	for _, t := range l.texts() {
 		if escapedLen(*t.value) > t.limit || wire.CleanTo(*t.value, t.limit) != *t.value {
 			return Line{}, fmt.Errorf("%w (%s)", errForm, t.field)
 		}
 	}
-	if errTime != nil || errHash != nil || l.check() != nil || l.Number == 0 || !bytes.Equal(l.encode(), text) {
-		return Line{}, errForm
-	}
+	l.Hash, l.Text = sha256.Sum256(text), whole
 	return l, nil
 }
