@@ -148,8 +148,8 @@ func chainJSON(c *audit.ChainReport) ([]byte, error) {
 		First     uint64    `json:"first"`
 		Last      uint64    `json:"last"`
 		LastHash  string    `json:"lastHash"`
-		From      time.Time `json:"from"`
-		To        time.Time `json:"to"`
+		From      time.Time `json:"from,omitzero"`
+		To        time.Time `json:"to,omitzero"`
 		Removed   uint64    `json:"removed"`
 		Compared  bool      `json:"compared"`
 		NumFaults int       `json:"numFaults"`

@@ -23,9 +23,6 @@ import (
 // auditEnv makes the child append to the audit log at the path. Its value is the number of lines.
 const auditEnv = "MESHHEALTH_STOREFAULTS_AUDIT"
 
-// auditKillsEnv is the number of random kills of the soak test.
-const auditKillsEnv = "MESHHEALTH_AUDIT_KILLS"
-
 const (
 	auditLines   = 80 // of the script; they fill more than one segment
 	auditWriters = 4  // goroutines of the script

@@ -45,6 +45,9 @@ func TestSoakPowerCut(t *testing.T) {
 	}
 }
 
+// auditKillsEnv is the number of random kills of the soak test.
+const auditKillsEnv = "MESHHEALTH_AUDIT_KILLS"
+
 // TestSoakAuditKill kills the writer of an audit log 10,000 times, or as often as the environment says.
 func TestSoakAuditKill(t *testing.T) {
 	kills := 10_000

@@ -145,12 +145,21 @@ func TestFaults(t *testing.T) {
 				fmt.Sprintf("writes-000002.jsonl:1: the line has the number %d: the lines 10 to %d before it were removed", first, first-1),
 			},
 		},
+		"all writes are gone": {
+			map[string]string{"refused-000001.jsonl": ""},
+			[]string{" has refusals and no accepted writes: their files were removed, because a log begins with a line about its start"},
+		},
 		"a segment is gone": {
 			without,
 			[]string{fmt.Sprintf("writes-000002.jsonl:1: the line has the number %d: the lines before it were removed, and no line says that the log has done that", first)},
 		},
 	} {
-		equal(t, name, faultsOf(t, folder(t, c.files), Noted{}), c.want)
+		dir := folder(t, c.files)
+		got := faultsOf(t, dir, Noted{})
+		for i := range got {
+			got[i] = strings.TrimPrefix(got[i], dir)
+		}
+		equal(t, name, got, c.want)
 	}
 }
 
@@ -195,6 +204,25 @@ func TestOpenDamaged(t *testing.T) {
 			t.Errorf("%s: after the next start: %+v, %q", name, s, faultsOf(t, dir, Noted{}))
 		}
 	}
+}
+
+// TestDamagedSegment: if the newest file has no sound line, the numbers continue behind those before it.
+func TestDamagedSegment(t *testing.T) {
+	dir := filled(t, 3, Options{})
+	second := filepath.Join(dir, "writes-000002.jsonl")
+	if err := os.WriteFile(second, []byte("hello\nworld\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, dir, Options{})
+	l.add(t, "new")
+	l.end()
+	if s := l.Stats(); s.Lines != 4+2+3 || len(s.Damage) != 1 {
+		t.Errorf("%+v", s)
+	}
+	equal(t, "faults", faultsOf(t, dir, Noted{}), []string{
+		"writes-000002.jsonl:1: the line was changed: its checksum does not match",
+		"writes-000002.jsonl:2: the line was changed: its checksum does not match",
+	})
 }
 
 // TestNoFile: a folder at the place of the newest file is damage too.

@@ -39,40 +39,53 @@ func openChain(dir, name string, segmentBytes, totalBytes int64) (*chain, error)
 	for i := range c.segments {
 		c.segments[i].readFirst()
 	}
-	for i, s := range slices.Backward(c.segments) {
-		if newest := i == len(c.segments)-1; c.findEnd(&s, newest) {
-			break
-		}
-	}
+	c.findEnd()
 	return c, nil
 }
 
-// findEnd examines a segment to find the last line of the chain. It reports whether the segment has
-// a line.
-func (c *chain) findEnd(s *segment, newest bool) bool {
-	e := examined{follower: follower{any: true}}
+// findEnd finds the last line of the chain: in the newest segment, or in an earlier one if that has no
+// sound line.
+func (c *chain) findEnd() {
+	var bad follower // lines behind the last sound one
+	for i, s := range slices.Backward(c.segments) {
+		e := examine(&s)
+		c.judge(&s, e, i == len(c.segments)-1)
+		if bad.bad == 0 {
+			bad.last = e.last
+		}
+		bad.bad += e.bad
+		if bad.good = e.good; e.good.number > 0 {
+			break
+		}
+	}
+	c.head = bad.head()
+}
+
+// examine reads a segment.
+func examine(s *segment) *examined {
+	e := &examined{follower: follower{any: true}}
 	if err := s.scan(e.add); err != nil {
 		e.fault = "cannot be read: " + err.Error()
 	}
-	if newest {
-		c.newest().size = e.end
-		c.tail = e.tail
-	}
-	if !newest && e.rest > 0 && e.fault == "" {
-		e.fault = "ends within a line"
-	}
-	c.head = e.head()
+	return e
+}
+
+// judge decides whether the chain can continue in the segment.
+func (c *chain) judge(s *segment, e *examined, newest bool) {
 	switch {
-	case e.fault != "" && newest:
+	case newest && e.fault != "":
 		c.abandon(e.fault)
-		c.newest().size = s.size
+	case newest:
+		c.newest().size, c.tail = e.end, e.tail
+		if e.rest > 0 {
+			c.addNote(ownRecord(Start, fmt.Sprintf(
+				"%s had %d bytes of a line that was not written completely; they are removed", s.path, e.rest)))
+		}
 	case e.fault != "":
 		c.addDamage(s.path + " " + e.fault)
 	case e.rest > 0:
-		c.addNote(ownRecord(Start, fmt.Sprintf(
-			"%s had %d bytes of a line that was not written completely; they are removed", s.path, e.rest)))
+		c.addDamage(s.path + " ends within a line")
 	}
-	return e.head().number > 0
 }
 
 // examined is what was found in a segment.

@@ -78,17 +78,21 @@ func Verify(path string, noted Noted) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(chains) == 0 {
+		return nil, fmt.Errorf("%s: has no audit log; give the folder of one, such as DATA_DIR/%s", path, Folder)
+	}
 	r := &Report{}
+	alone := chains[0][0].path == path
+	if !alone && chains[0][0].chain != Writes {
+		what := "has refusals and no accepted writes: their files were removed, because a log begins with a line about its start"
+		r.Chains = []ChainReport{{Name: Writes, NumFaults: 1, Faults: []Fault{{File: path, What: what}}}}
+	}
 	for _, segments := range chains {
-		v := &verifier{follower: follower{any: true}}
-		if segments[0].chain == Writes || len(chains) == 1 {
+		v := &verifier{follower: follower{any: true}, alone: alone}
+		if alone || segments[0].chain == Writes {
 			v.noted = noted
 		}
-		v.alone = len(chains) == 1 && segments[0].path == path
 		r.Chains = append(r.Chains, v.verify(segments))
-	}
-	if len(r.Chains) == 0 {
-		return nil, fmt.Errorf("%s: has no audit log; give the folder of one, such as DATA_DIR/%s", path, Folder)
 	}
 	return r, nil
 }
