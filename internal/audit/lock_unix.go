@@ -16,3 +16,9 @@ func lockFile(f *os.File) error {
 	}
 	return err
 }
+
+// unlockFile ends the lock. To close the file is not enough: another goroutine may be starting a
+// process, and until its exec the new process has the file too.
+func unlockFile(f *os.File) error {
+	return syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+}

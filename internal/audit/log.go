@@ -63,7 +63,8 @@ type Log struct {
 	wake            chan struct{} // tells Run that something waits; has a buffer of one
 
 	mu      sync.Mutex
-	closed  bool
+	closed  bool // Run has ended or will end now
+	shut    bool // Close was called
 	waiting []*request
 	notes   []stamped // refusals that wait to be written
 	rate    rate
@@ -93,7 +94,7 @@ func Open(dir string, opts Options) (*Log, error) {
 	l.writes, errWrites = openChain(dir, Writes, opts.SegmentBytes, opts.MaxBytes)
 	l.refused, errRefused = openChain(dir, Refusals, opts.SegmentBytes, opts.MaxRefusedBytes)
 	if err := errors.Join(errWrites, errRefused); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, unlockFile(lock), lock.Close())
 	}
 	l.writes.addNote(ownRecord(Start, opts.Detail))
 	l.publish()
@@ -224,7 +225,11 @@ func (l *Log) wakeRun() {
 // returned. A log that was never run can be closed too.
 func (l *Log) Close() error {
 	l.mu.Lock()
-	l.closed = true
+	again := l.shut
+	l.closed, l.shut = true, true
 	l.mu.Unlock()
-	return errors.Join(l.writes.close(), l.refused.close(), l.lock.Close())
+	if again {
+		return nil
+	}
+	return errors.Join(l.writes.close(), l.refused.close(), unlockFile(l.lock), l.lock.Close())
 }
