@@ -32,6 +32,7 @@ type chain struct {
 	unsynced  bool     // lines were written since the last sync
 	notes     []Record // lines of the log itself to write before the next line
 	damage    []string // what was found to be damaged
+	logged    int      // how many of these the log of the coordinator has
 	syncs     uint64   // number of syncs
 }
 

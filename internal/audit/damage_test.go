@@ -3,11 +3,13 @@ package audit
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -275,7 +277,14 @@ func TestRemovedWhileRunning(t *testing.T) {
 
 // TestDiskReturns: while nothing can be written, nothing is acknowledged. Later everything works again.
 func TestDiskReturns(t *testing.T) {
-	l := start(t, t.TempDir(), Options{})
+	var b strings.Builder
+	var mu sync.Mutex
+	said := func(p []byte) (int, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		return b.Write(p)
+	}
+	l := start(t, t.TempDir(), Options{Logger: slog.New(slog.NewTextHandler(writerFunc(said), nil))})
 	l.add(t, "a")
 	away := l.dir + ".away"
 	if err := os.Rename(l.dir, away); err != nil {
@@ -298,4 +307,16 @@ func TestDiskReturns(t *testing.T) {
 	}
 	l.end()
 	equal(t, "objects", objects(t, l.dir, Write), []string{"a", "c"})
+	for text, n := range map[string]int{"does not accept lines": 1, "accepts lines again": 1, "is damaged": 1} {
+		if got := strings.Count(b.String(), text); got != n {
+			t.Errorf("%q is logged %d times, want %d:\n%s", text, got, n, b.String())
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Errorf("the second Close: %v", err)
+	}
 }
+
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

@@ -98,9 +98,6 @@ func Open(dir string, opts Options) (*Log, error) {
 	}
 	l.writes.addNote(ownRecord(Start, opts.Detail))
 	l.publish()
-	for _, damage := range l.stats.Damage {
-		l.logger.Error("a file of the audit log is damaged; run `meshhealth audit verify` for its folder", "file", damage, "folder", dir)
-	}
 	return l, nil
 }
 

@@ -32,8 +32,13 @@ func (l *Log) Stats() Stats {
 	return l.stats
 }
 
-// publish copies to the summary what Run has changed.
+// publish copies to the summary what Run has changed, and logs new damage.
 func (l *Log) publish() {
+	for _, c := range []*chain{l.writes, l.refused} {
+		for ; c.logged < len(c.damage); c.logged++ {
+			l.logger.Error("a file of the audit log is damaged; run `meshhealth audit verify` for its folder", "folder", l.dir, "damage", c.damage[c.logged])
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s := &l.stats
