@@ -28,7 +28,7 @@ func helpHint(cmd *cobra.Command) string {
 func badFlag(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		allowed := map[string]string{
-			"duration": "a duration such as 5s or 1m30s", "int": "a whole number", "bool": "true or false",
+			"duration": "a duration such as 5s or 1m30s", "int": "a whole number", "uint64": "a whole number", "bool": "true or false",
 		}[e.GetFlag().Value.Type()]
 		if allowed != "" {
 			return usage(cmd, "--%s: is %q; allowed: %s", e.GetFlag().Name, e.GetValue(), allowed)

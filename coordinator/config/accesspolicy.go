@@ -94,6 +94,9 @@ func (r *accessReader) note(path string, n *yaml.Node) {
 // check adds the faults of the policy as a whole, with their lines.
 func (r *accessReader) check(p *input.Problems) {
 	_, err := access.Compile(r.policy)
+	if err == nil {
+		return
+	}
 	for _, fault := range flatten(err) {
 		e, ok := errors.AsType[*fields.Error](fault)
 		if !ok {

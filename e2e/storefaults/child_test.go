@@ -91,8 +91,11 @@ func (p pinned) Lookup(ctx context.Context, ids []health.ID) (s store.State, err
 }
 
 func (c *child) work(path string) (err error) {
-	if os.Getenv(upgradeEnv) != "" {
+	switch {
+	case os.Getenv(upgradeEnv) != "":
 		return c.upgrade(path)
+	case os.Getenv(auditEnv) != "":
+		return c.audit(path)
 	}
 	var s *bolt.Store
 	c.call(func() { s, err = bolt.Open(path, bolt.Options{}) })

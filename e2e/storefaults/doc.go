@@ -7,6 +7,8 @@
 // n-th write, sync or growth of the file fail, or kills the child at that call. strace
 // counts the calls of each thread, so one thread of the child makes all calls.
 //
+// The audit log has a script of its own (audit_test.go), and fails in the same ways.
+//
 // Power cuts are simulated (disk_test.go). strace records the writes of the child, and the
 // tests open each content of the file that a power cut could leave.
 //

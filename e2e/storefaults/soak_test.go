@@ -5,6 +5,8 @@ package storefaults
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
 	"testing"
 )
 
@@ -41,4 +43,20 @@ func TestSoakPowerCut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// auditKillsEnv is the number of random kills of the soak test.
+const auditKillsEnv = "MESHHEALTH_AUDIT_KILLS"
+
+// TestSoakAuditKill kills the writer of an audit log 10,000 times, or as often as the environment says.
+func TestSoakAuditKill(t *testing.T) {
+	kills := 10_000
+	if text := os.Getenv(auditKillsEnv); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatalf("%s: %v", auditKillsEnv, err)
+		}
+		kills = n
+	}
+	killAudit(t, kills)
 }

@@ -21,6 +21,12 @@ func counted(t *testing.T) map[string]int {
 	if err := errors.Join(r.err, r.check()); err != nil || len(r.acked) != len(script) {
 		t.Fatal(r.explain(fmt.Errorf("without faults: %d of %d steps: %w", len(r.acked), len(script), err)))
 	}
+	return r.counts(t)
+}
+
+// counts returns how often the child has made each call.
+func (r *run) counts(t *testing.T) map[string]int {
+	t.Helper()
 	text, err := os.ReadFile(r.calls)
 	if err != nil {
 		t.Fatal(err)

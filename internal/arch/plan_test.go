@@ -66,6 +66,7 @@ var plan = []row{
 	{path: "internal/signals", layer: adapter},
 	{path: "internal/input", layer: adapter, goroutines: true},
 	{path: "internal/envoyconfig", layer: adapter},
+	{path: "internal/audit", layer: adapter, only: []string{"internal/wire"}},
 
 	{path: "internal/coordinator/registry", layer: component},
 	{path: "internal/coordinator/follow", layer: component},

@@ -1,6 +1,8 @@
 // Written by `go test ./cmd/meshhealth -run TestCommandTable -rewrite` from the commands of cmd/meshhealth.
 /** The flags of each command. */
 export const commands = {
+  "audit show": ["color", "identity", "limit", "output", "since"],
+  "audit verify": ["from", "hash", "output"],
   "cert init": ["days", "dir", "host", "operator", "service", "trust-domain"],
   "cert issue": ["days", "dir", "host"],
   "cert show": ["ca"],
