@@ -20,8 +20,12 @@ import (
 // defaultCertDir is the folder in which the commands below `cert` keep an authority.
 const defaultCertDir = "meshhealth-certs"
 
-// certConfig is the name of the configuration file that `cert init` writes.
-const certConfig = "meshhealth.yaml"
+// certConfig and certPolicy are the names of the configuration file and of the access policy that
+// `cert init` writes.
+const (
+	certConfig = "meshhealth.yaml"
+	certPolicy = "access.yaml"
+)
 
 func certCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -112,9 +116,11 @@ func certInit(a *app, cmd *cobra.Command, f *certFlags) error {
 	if err != nil {
 		return err
 	}
-	config := filepath.Join(f.dir, certConfig)
-	if _, err := os.Lstat(config); !errors.Is(err, fs.ErrNotExist) {
-		return existsError(fmt.Errorf("%s %w", config, authority.ErrExists))
+	config, policy := filepath.Join(f.dir, certConfig), filepath.Join(f.dir, certPolicy)
+	for _, file := range []string{config, policy} {
+		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			return existsError(fmt.Errorf("%s %w", file, authority.ErrExists))
+		}
 	}
 	ca, err := authority.New(f.dir, f.domain, a.now(), subjects...)
 	if err != nil {
@@ -128,7 +134,7 @@ func certInit(a *app, cmd *cobra.Command, f *certFlags) error {
 		}
 		made = append(made, c)
 	}
-	if err := os.WriteFile(config, []byte(certConfigText), 0o600); err != nil {
+	if err := errors.Join(os.WriteFile(config, []byte(certConfigText), 0o600), os.WriteFile(policy, []byte(f.policyText()), 0o600)); err != nil {
 		return err
 	}
 	return printMade(a.stdout, f, ca, made, config)
@@ -137,13 +143,39 @@ func certInit(a *app, cmd *cobra.Command, f *certFlags) error {
 // certConfigText is the configuration file that `cert init` writes. Its paths are relative to its
 // folder.
 const certConfigText = `# Written by "meshhealth cert init".
-# Callers may read statuses without a certificate. Everything else needs one that ca.pem has signed.
+# Who may do what is in access.yaml. The coordinator reads it again when it changes.
+access_policy: access.yaml
 tls: {cert: coordinator.pem, key: coordinator-key.pem, client_ca: ca.pem}
 # Instances are dialled by TLS, and must show a certificate that ca.pem has signed.
 dial:
   default:
     tls: {cert: coordinator.pem, key: coordinator-key.pem, ca: ca.pem}
 `
+
+// policyText returns the access policy that `cert init` writes. Each service may register itself.
+func (f *certFlags) policyText() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, `# Written by "meshhealth cert init".
+version: 1
+trust_domain: %[1]s
+rules:
+  - name: operators
+    who: ["spiffe://%[1]s/operator/*"]
+    read: {services: ["*"], detail: evidence}
+    route: {services: ["*"]}
+    override: {services: ["*"], max: 24h}
+    admin: true
+  - name: readers
+    who: [authenticated]
+    read: {services: ["*"], detail: reason}
+    route: {services: ["*"]}
+  # Each service registers itself, at the address from which it calls.
+`, f.domain)
+	for _, s := range f.services {
+		fmt.Fprintf(&b, "  - name: service-%[2]s\n    who: [\"spiffe://%[1]s/service/%[2]s\"]\n    register: {services: [%[2]q], addresses: [peer]}\n", f.domain, s)
+	}
+	return b.String()
+}
 
 // check checks all flags of `cert init` before a file is written.
 func (f *certFlags) check(cmd *cobra.Command) ([]*authority.Subject, error) {
