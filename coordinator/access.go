@@ -6,11 +6,12 @@ import (
 	"os"
 
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/audit"
 	"github.com/meshhealth/meshhealth/internal/coordinator/api"
 )
 
 // newAccess returns what decides about access, with the policy in cfg or a built-in one.
-func newAccess(cfg *Config, l *listeners) (*api.Access, error) {
+func newAccess(cfg *Config, l *listeners, log *audit.Log) (*api.Access, error) {
 	policy := cfg.Access
 	switch {
 	case policy != nil:
@@ -29,7 +30,15 @@ func newAccess(cfg *Config, l *listeners) (*api.Access, error) {
 	if cfg.Authenticator != nil {
 		other = cfg.Authenticator.Authenticate
 	}
-	return api.NewAccess(compiled, l.socketPath(), other), nil
+	return api.NewAccess(compiled, l.socketPath(), other, auditorOf(log)), nil
+}
+
+// auditorOf returns the Auditor for an audit log. It is nil if there is none.
+func auditorOf(log *audit.Log) api.Auditor {
+	if log == nil {
+		return nil // not an Auditor that holds a nil *audit.Log
+	}
+	return log
 }
 
 // openNetworks returns the networks in which instances may be with InsecureOpen.

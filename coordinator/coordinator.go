@@ -17,6 +17,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/audit"
 	"github.com/meshhealth/meshhealth/internal/coordinator/api"
 	"github.com/meshhealth/meshhealth/internal/coordinator/follow"
 	"github.com/meshhealth/meshhealth/internal/coordinator/metrics"
@@ -36,6 +37,7 @@ type Coordinator struct {
 
 	listeners listeners
 	access    *api.Access
+	audit     *audit.Log // nil if nothing is kept on disk
 	store     store.Store
 	peers     *api.Peers    // counts the connections of all listeners
 	budgets   *wire.Budgets // message budget of each instance; nil if there is no limit
@@ -88,7 +90,10 @@ func (c *Coordinator) open(ctx context.Context) (err error) {
 	if c.listeners.unix, err = openSocket(ctx, &c.cfg); err != nil {
 		return err
 	}
-	if c.access, err = newAccess(&c.cfg, &c.listeners); err != nil {
+	if c.audit, err = openAudit(&c.cfg); err != nil {
+		return err
+	}
+	if c.access, err = newAccess(&c.cfg, &c.listeners, c.audit); err != nil {
 		return err
 	}
 	c.registry, err = registry.New(ctx, registry.Config{
@@ -178,7 +183,7 @@ func (c *Coordinator) newAPI(targets *wire.Targets, calls *metrics.ServerCalls) 
 	local := onLoopback(c.listeners.grpc)
 	return api.New(api.Config{
 		Registry: c.registry, Feed: c.registry.Feed(), Figures: c.watcher.Figures, Targets: targets, XDS: c.xds,
-		Access: c.access, Reflection: local,
+		Access: c.access, Audit: auditorOf(c.audit), Reflection: local,
 		Unary:  []grpc.UnaryServerInterceptor{calls.Unary()},
 		Stream: []grpc.StreamServerInterceptor{calls.Stream()},
 		Peers:  c.peers, MaxWatchers: c.cfg.MaxWatchers,
@@ -226,6 +231,9 @@ func (c *Coordinator) Run(ctx context.Context) error {
 func (c *Coordinator) run(ctx context.Context) error {
 	owner := newGroup(context.WithoutCancel(ctx))
 	owner.start("registry", c.registry.Run)
+	if c.audit != nil {
+		owner.start("audit log", c.audit.Run)
+	}
 	others := newGroup(ctx)
 	c.startOthers(others)
 	err := others.wait()
@@ -303,6 +311,9 @@ func (c *Coordinator) SetAccess(policy *AccessPolicy) (ended int, err error) {
 // the listeners and the store.
 func (c *Coordinator) Close() error {
 	err := c.listeners.close()
+	if c.audit != nil {
+		err = errors.Join(err, c.audit.Close())
+	}
 	if c.store != nil {
 		err = errors.Join(err, closeStore(c.store, storeName(&c.cfg)))
 	}

@@ -1,12 +1,14 @@
 package coordinator
 
 import (
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"time"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/coordinator/store/bolt"
+	"github.com/meshhealth/meshhealth/internal/audit"
 	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
 )
 
@@ -49,4 +51,16 @@ func closeStore(s store.Store, name string) error {
 	case <-limit.C:
 		return fmt.Errorf("%s is not closed within %v", name, registry.StopWithin)
 	}
+}
+
+// openAudit opens the audit log in the data folder. It returns nil if there is no such folder.
+func openAudit(cfg *Config) (*audit.Log, error) {
+	if cfg.DataDir == "" || cfg.Store != nil {
+		return nil, nil
+	}
+	log, err := audit.Open(filepath.Join(cfg.DataDir, audit.Folder), audit.Options{Detail: "build " + cmp.Or(cfg.Build, "unknown"), Logger: cfg.Logger})
+	if err != nil {
+		return nil, fmt.Errorf("audit log: %w", err)
+	}
+	return log, nil
 }

@@ -133,6 +133,10 @@ type Spec struct {
 	Region   string // region in which Zone is
 	// Source is the name of the program that maintains a static registration; it may be empty.
 	Source string
+	// Registrant is the identity that has registered the instance, as in the access policy. It is empty if
+	// the caller had none, and for a configured instance. Peer is the address from which it called.
+	Registrant string
+	Peer       netip.Addr
 	// Lease is the number of this registration. The coordinator drops evidence that was collected
 	// under the number of another registration of the same instance.
 	Lease        uint64

@@ -1,16 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/user"
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -28,58 +24,38 @@ var forceable = []string{"SERVING", "DEGRADED", "NOT_SERVING", "MAINTENANCE"}
 // overrideFlags are the flags of the commands that set or clear an override.
 type overrideFlags struct {
 	target
-	author, reason string
-	length         time.Duration
-	sets           bool // true if the command sets an override, so that --reason is required
+	reason string
+	length time.Duration
+	sets   bool // true if the command sets an override, so that --reason and --for are required
 }
 
 func (f *overrideFlags) addTo(cmd *cobra.Command) {
 	f.target.addTo(cmd)
 	fl := cmd.Flags()
-	fl.StringVar(&f.author, "author", "", "`WHO` does it (default: $USER, else your name on this machine)")
 	if !f.sets {
 		fl.StringVar(&f.reason, "reason", "", "`WHY`, for the history")
 		return
 	}
 	fl.StringVar(&f.reason, "reason", "", "`WHY` (required)")
-	fl.DurationVar(&f.length, "for", 0, "for `HOW LONG`, such as 2h (default: until it is cleared)")
+	fl.DurationVar(&f.length, "for", 0, "for `HOW LONG`, such as 2h (required)")
 }
 
-// complete fills in the default author, and checks all flags.
-func (f *overrideFlags) complete(getenv func(string) string, scope string) error {
+// check checks all flags.
+func (f *overrideFlags) check(scope string) error {
 	var errs fields.Errors
 	_, err := wire.ParseScope(scope)
 	errs.Add("SCOPE", err)
-	errs.Add("--author", input.CheckLength(wire.MaxAuthor)(f.author))
-	if f.author == "" {
-		name := getenv("USER")
-		if !utf8.ValidString(name) {
-			name = ""
-		}
-		name = strings.TrimSpace(wire.Clean(name))
-		f.author = wire.CleanTo(cmp.Or(name, whoami(user.Current, os.Hostname)), wire.MaxAuthor)
-	}
 	errs.Add("--reason", input.CheckLength(wire.MaxText)(f.reason))
 	if f.sets && f.reason == "" {
 		errs.Addf("--reason", "is missing; others will want to know why")
 	}
-	if f.length != 0 && (f.length < wire.MinOverrideTTL || f.length > wire.MaxOverrideTTL) {
+	switch {
+	case f.sets && f.length == 0:
+		errs.Addf("--for", "is missing; allowed: %v to %v", wire.MinOverrideTTL, input.FormatDuration(wire.MaxOverrideTTL))
+	case f.length != 0 && (f.length < wire.MinOverrideTTL || f.length > wire.MaxOverrideTTL):
 		errs.Addf("--for", "is %v; allowed: %v to %v", f.length, wire.MinOverrideTTL, input.FormatDuration(wire.MaxOverrideTTL))
 	}
 	return errs.Join()
-}
-
-// whoami returns the name of the user that runs this process. In many containers the user has no
-// name. In this case it returns UID@HOST.
-func whoami(current func() (*user.User, error), hostname func() (string, error)) string {
-	if u, err := current(); err == nil && u.Username != "" {
-		return u.Username
-	}
-	host, err := hostname()
-	if err != nil || host == "" {
-		host = "unknown"
-	}
-	return fmt.Sprintf("%d@%s", os.Getuid(), host)
 }
 
 // overrideError returns an error for the user, which says why an override was not set or cleared.
@@ -152,7 +128,7 @@ func clearCommand(a *app, use, short string) *cobra.Command {
 }
 
 func (a *app) setOverride(cmd *cobra.Command, f *overrideFlags, scope, word string) error {
-	err := f.complete(a.getenv, scope)
+	err := f.check(scope)
 	status, known := health.ParseStatus(strings.ToUpper(word))
 	if !known || !slices.Contains(forceable, status.String()) {
 		err = errors.Join(err, fmt.Errorf("STATUS: %q cannot be forced; allowed: %s", word, strings.Join(forceable, ", ")))
@@ -160,25 +136,21 @@ func (a *app) setOverride(cmd *cobra.Command, f *overrideFlags, scope, word stri
 	if err != nil {
 		return usageAll(cmd, err)
 	}
-	req := &pb.SetOverrideRequest{Name: scope, Status: wire.Status(status), Author: f.author, Reason: f.reason}
-	until := "until it is cleared"
-	if f.length > 0 {
-		req.Ttl, until = durationpb.New(f.length), "for "+input.FormatDuration(f.length)
-	}
+	req := &pb.SetOverrideRequest{Name: scope, Status: wire.Status(status), Reason: f.reason, Ttl: durationpb.New(f.length)}
 	return a.ask(cmd, &f.target, func(ctx context.Context, conn *connection) error {
 		if _, err := conn.admin.SetOverride(ctx, req); err != nil {
 			return conn.overrideError(ctx, scope, err)
 		}
-		_, err := fmt.Fprintf(a.stdout, "%s is forced to %s %s\n", scope, status, until)
+		_, err := fmt.Fprintf(a.stdout, "%s is forced to %s for %s\n", scope, status, input.FormatDuration(f.length))
 		return err
 	})
 }
 
 func (a *app) clearOverride(cmd *cobra.Command, f *overrideFlags, scope string) error {
-	if err := f.complete(a.getenv, scope); err != nil {
+	if err := f.check(scope); err != nil {
 		return usageAll(cmd, err)
 	}
-	req := &pb.ClearOverrideRequest{Name: scope, Author: f.author, Reason: f.reason}
+	req := &pb.ClearOverrideRequest{Name: scope, Reason: f.reason}
 	return a.ask(cmd, &f.target, func(ctx context.Context, conn *connection) error {
 		if _, err := conn.admin.ClearOverride(ctx, req); err != nil {
 			return conn.overrideError(ctx, scope, err)

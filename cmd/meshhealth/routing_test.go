@@ -45,7 +45,7 @@ func TestRouting(t *testing.T) {
 	l.does(0, "register", "pay/b", "--address", b, "--region", "eu", "--zone", "eu-2")
 	l.becomes("pay/a", pb.Status_STATUS_SERVING)
 	l.becomes("pay/b", pb.Status_STATUS_SERVING)
-	l.does(0, "override", "set", "pay/b", "DEGRADED", "--reason", "disk", "--author", "ann")
+	l.does(0, "override", "set", "pay/b", "DEGRADED", "--reason", "disk", "--for", "1h")
 	l.becomes("pay/b", pb.Status_STATUS_DEGRADED)
 
 	for _, plain := range []bool{false, true} {

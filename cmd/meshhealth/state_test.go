@@ -50,7 +50,7 @@ func TestState(t *testing.T) {
 	_, address := stockServer(t)
 	l.does(0, "register", "pay/a", "--address", address)
 	l.becomes("pay/a", pb.Status_STATUS_SERVING)
-	l.does(0, "override", "set", "pay", "degraded", "--reason", "x", "--author", "ann")
+	l.does(0, "override", "set", "pay", "degraded", "--reason", "x", "--for", "1h")
 	l.becomes("pay", pb.Status_STATUS_DEGRADED)
 	stdout, _ := l.does(0, "coordinator", "state")
 	for _, want := range []string{

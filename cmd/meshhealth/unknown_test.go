@@ -28,19 +28,19 @@ func TestNearestNames(t *testing.T) {
 		{"status */eu-2", "Did you mean */eu-1?"},
 		{"explain a", "Did you mean ab?"},
 		{"explain z", "`meshhealth status` lists the registered names."},
-		{"maintenance on service=a --reason x", "Did you mean service=ab?"},
+		{"maintenance on service=a --reason x --for 1h", "Did you mean service=ab?"},
 		{"status something-else", "`meshhealth status` lists the registered names."},
 		{"explain payments/c", "Did you mean payments/a or payments/b?"},
 		{"explain legder", "Did you mean ledger?"},
 		{"history legder", "Did you mean ledger?"},
 		{"history legder -o json", "Did you mean ledger?"},
 		{"deregister legder/a", "Did you mean ledger/a?"},
-		{"maintenance on legder --reason x", "Did you mean ledger?"},
-		{"maintenance on service=legder --reason x", "Did you mean service=ledger?"},
-		{"maintenance on zone=eu1 --reason x", "Did you mean zone=eu-1?"},
-		{"maintenance on label.team=x --reason x", "label.team=x matches no registered instance"},
+		{"maintenance on legder --reason x --for 1h", "Did you mean ledger?"},
+		{"maintenance on service=legder --reason x --for 1h", "Did you mean service=ledger?"},
+		{"maintenance on zone=eu1 --reason x --for 1h", "Did you mean zone=eu-1?"},
+		{"maintenance on label.team=x --reason x --for 1h", "label.team=x matches no registered instance"},
 		{"maintenance off legder", "Did you mean ledger?"},
-		{"override set legder/b DEGRADED --reason x", "Did you mean ledger/a?"},
+		{"override set legder/b DEGRADED --reason x --for 1h", "Did you mean ledger/a?"},
 		{"override clear payments/c", "Did you mean payments/a or payments/b?"},
 	} {
 		_, stderr := l.does(3, strings.Fields(c.command)...)
@@ -121,11 +121,11 @@ func TestCommasInLabels(t *testing.T) {
 	l.does(0, "register", "pay/b", "--address", address, "--label", "teams=core")
 	l.becomes("pay/a", pb.Status_STATUS_SERVING)
 	l.becomes("pay/b", pb.Status_STATUS_SERVING)
-	if _, stderr := l.does(3, "maintenance", "on", "label.teams=core,web", "--reason", "x"); !strings.Contains(stderr, `label.KEY="V,W" for a value with commas`) {
+	if _, stderr := l.does(3, "maintenance", "on", "label.teams=core,web", "--reason", "x", "--for", "1h"); !strings.Contains(stderr, `label.KEY="V,W" for a value with commas`) {
 		t.Error(stderr)
 	}
 	const scope = `label.teams="core,web"`
-	if stdout, _ := l.does(0, "maintenance", "on", scope, "--reason", "x"); stdout != scope+" is forced to MAINTENANCE until it is cleared\n" {
+	if stdout, _ := l.does(0, "maintenance", "on", scope, "--reason", "x", "--for", "1h"); stdout != scope+" is forced to MAINTENANCE for 1h\n" {
 		t.Error(stdout)
 	}
 	l.becomes("pay/a", pb.Status_STATUS_MAINTENANCE)
@@ -174,6 +174,6 @@ func TestStatusWait(t *testing.T) {
 	if took := time.Since(began); took > 30*time.Second {
 		t.Errorf("it waited for %v", took)
 	}
-	l.does(0, "maintenance", "on", "pay", "--reason", "disks")
+	l.does(0, "maintenance", "on", "pay", "--reason", "disks", "--for", "1h")
 	l.does(0, "status", "pay/a", "--wait", "MAINTENANCE")
 }

@@ -35,7 +35,7 @@ func TestPrometheus(t *testing.T) {
 	meshhealth := func(args ...string) ([]byte, error) {
 		return exec.CommandContext(t.Context(), binary, append(args, "--coordinator", grpcAt)...).CombinedOutput()
 	}
-	if out, err := meshhealth("override", "set", service, "NOT_SERVING", "--reason", "a test", "--author", "test"); err != nil {
+	if out, err := meshhealth("override", "set", service, "NOT_SERVING", "--reason", "a test", "--for", "1h"); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	p.waitForRules(t)

@@ -206,7 +206,7 @@ func TestDeltaWildcard(t *testing.T) {
 	w.until("clusters [pay], sets map[pay:HEALTHY]")
 	c.register("mail/a")
 	w.until("clusters [mail pay], sets map[mail:HEALTHY pay:HEALTHY]")
-	c.run("override", "set", "pay/a", "DEGRADED", "--reason", "test")
+	c.run("override", "set", "pay/a", "DEGRADED", "--reason", "test", "--for", "1h")
 	w.until("clusters [mail pay], sets map[mail:HEALTHY pay:DEGRADED]")
 	c.run("deregister", "mail/a")
 	w.until("clusters [pay], sets map[mail: pay:DEGRADED]")
@@ -224,7 +224,7 @@ func TestDeltaReconnect(t *testing.T) {
 	w.until("clusters [pay], sets map[pay:HEALTHY]")
 	c.kill()
 	c.start()
-	c.run("override", "set", "pay/a", "DEGRADED", "--reason", "test")
+	c.run("override", "set", "pay/a", "DEGRADED", "--reason", "test", "--for", "1h")
 	w.until("clusters [pay], sets map[pay:DEGRADED]")
 	c.register("mail/a")
 	w.until("clusters [mail pay], sets map[pay:DEGRADED]")
@@ -244,8 +244,8 @@ func TestDeltaUnsubscribe(t *testing.T) {
 	c.register("pay/a", "--tls-name", "pay.example") // changes the cluster
 	w.until("clusters [pay], sets map[mail:HEALTHY pay:HEALTHY]")
 	before := w.received("pay")
-	c.run("override", "set", "pay/a", "MAINTENANCE", "--reason", "test")
-	c.run("override", "set", "mail/a", "MAINTENANCE", "--reason", "test")
+	c.run("override", "set", "pay/a", "MAINTENANCE", "--reason", "test", "--for", "1h")
+	c.run("override", "set", "mail/a", "MAINTENANCE", "--reason", "test", "--for", "1h")
 	w.until("clusters [pay], sets map[mail:DRAINING pay:HEALTHY]")
 	if n := w.received("pay"); n != before {
 		t.Errorf("%d endpoint sets of pay came after the end of the subscription", n-before)

@@ -91,8 +91,10 @@ type Registration struct {
 	Proves      bool              `json:"proves,omitempty"`      // the server at Address proves that it has Key
 	Traffic     *Traffic          `json:"traffic,omitempty"`     // where the instance receives traffic; nil: at Address
 	Region      string            `json:"region,omitempty"`
-	Source      string            `json:"source,omitempty"`   // program that maintains a static registration; empty: none
-	Protocol    string            `json:"protocol,omitempty"` // name of the protocol by which the instance is followed; empty: the best one that works
+	Registrant  string            `json:"registrant,omitempty"` // identity that has registered the instance; empty: none
+	Peer        netip.Addr        `json:"peer,omitzero"`        // address from which it called; not valid: unknown
+	Source      string            `json:"source,omitempty"`     // program that maintains a static registration; empty: none
+	Protocol    string            `json:"protocol,omitempty"`   // name of the protocol by which the instance is followed; empty: the best one that works
 	// Lease is the number of the current lease. A registration by another process gets another
 	// number.
 	Lease        uint64    `json:"lease"`

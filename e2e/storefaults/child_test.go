@@ -19,6 +19,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
 	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/mesh"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // childEnv makes this binary a child, which executes the script. Its value is the path of
@@ -137,7 +138,7 @@ func (c *child) run() error {
 // waitForStore waits until the registry has passed what it has published to the store. The
 // registry answers a command without effect after that.
 func (c *child) waitForStore() {
-	_, _ = c.Deregister(context.Background(), health.ParseID("no/body"), 0, false)
+	_, _ = c.Deregister(context.Background(), health.ParseID("no/body"), 0, false, wire.Registrant{})
 }
 
 // step executes one step, and prints its result.
@@ -167,7 +168,7 @@ func (c *child) ask(s *step) (err error) {
 	case "register":
 		_, err = c.Register(ctx, s.registrations())
 	case "deregister":
-		_, err = c.Deregister(ctx, s.ids[0], 0, false)
+		_, err = c.Deregister(ctx, s.ids[0], 0, false, wire.Registrant{})
 	case "clear":
 		err = c.ClearOverride(ctx, health.ScopeOf(s.ids[0]), "eve", "done")
 	default:

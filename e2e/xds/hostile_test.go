@@ -316,7 +316,7 @@ func (h *hostile) neverReads() {
 	began := time.Now()
 	for i := range bulkChanges {
 		if i%2 == 0 {
-			h.c.command("override", "set", "zone=bulk", "MAINTENANCE", "--reason", "test")
+			h.c.command("override", "set", "zone=bulk", "MAINTENANCE", "--reason", "test", "--for", "1h")
 			h.bulkIs("MAINTENANCE")
 		} else {
 			h.c.command("override", "clear", "zone=bulk")

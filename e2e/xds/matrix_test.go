@@ -107,7 +107,7 @@ func (m *matrix) steps() []step {
 		status("SERVING, called as SERVICE:PORT", health.Serving, both).to("xds:///status:8080"),
 		status("SERVING, called by the authority mesh", health.Serving, both).to("xds://mesh/status"),
 		{"b1 is in MAINTENANCE by override", "xds:///status", false, func() {
-			m.c.command("override", "set", "status/b1", "MAINTENANCE", "--reason", "test")
+			m.c.command("override", "set", "status/b1", "MAINTENANCE", "--reason", "test", "--for", "1h")
 		}, first},
 		{"b1 is SERVING, the override is cleared", "xds:///status", false, func() {
 			m.c.command("override", "clear", "status/b1")

@@ -204,3 +204,8 @@ func External(text string) string { return extPrefix + text }
 
 // UnixUser returns the identity of a process that runs as the user with this number.
 func UnixUser(uid uint32) string { return unixPrefix + strconv.FormatUint(uint64(uid), 10) }
+
+// UnixUserOf returns the number of the user in an identity that UnixUser has made.
+func UnixUserOf(identity string) (uid string, is bool) {
+	return strings.CutPrefix(identity, unixPrefix)
+}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"github.com/meshhealth/meshhealth/client"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -70,7 +72,7 @@ func (l *load) registerNext(ctx context.Context) {
 		return
 	}
 	_, err = pb.NewAdminServiceClient(l.client.Conn()).SetOverride(ctx, &pb.SetOverrideRequest{
-		Name: id.String(), Status: pb.Status_STATUS_DEGRADED, Author: "chaos", Reason: "the load of a scenario",
+		Name: id.String(), Status: pb.Status_STATUS_DEGRADED, Reason: "the load of a scenario", Ttl: durationpb.New(time.Hour),
 	})
 	if err == nil {
 		l.overridden, l.acknowledged = append(l.overridden, id), l.acknowledged+1

@@ -334,7 +334,7 @@ func (b *bubble) add(r *registry.Registry, c caller, _ *Step) (note func(*caller
 }
 
 func (b *bubble) remove(r *registry.Registry, c caller, _ *Step) (note func(*caller)) {
-	if _, err := r.Deregister(b.t.Context(), c.id, c.lease, false); err != nil {
+	if _, err := r.Deregister(b.t.Context(), c.id, c.lease, false, wire.Registrant{}); err != nil {
 		return func(c *caller) { c.sure, c.doubtful = false, true }
 	}
 	if held, ok := b.disk.holds(c.id); ok {

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -15,6 +16,21 @@ import (
 type Registration struct {
 	ID   health.ID
 	Spec health.Spec // all fields are set except Lease and RegisteredAt
+	By   Registrant
+}
+
+// Registrant is who registers an instance, or removes it. The zero value is the coordinator itself, which has
+// no limits.
+type Registrant struct {
+	// Identity is who calls, as in the access policy. It is empty for a caller without an identity.
+	Identity string
+	// Peer is the address from which the caller calls. It is not valid if it is not an IP address.
+	Peer netip.Addr
+	// OwnOnly means that the caller may replace and remove only what the same identity has registered. With the
+	// lease of a registration, everybody may remove it.
+	OwnOnly bool
+	// Most is the largest number of instances that the identity may have registered; 0 means no limit.
+	Most int
 }
 
 // Registrations checks a Register request and returns its registrations.

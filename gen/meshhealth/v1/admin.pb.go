@@ -2063,11 +2063,11 @@ type SetOverrideRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The status to force: SERVING, DEGRADED, NOT_SERVING or MAINTENANCE.
 	Status Status `protobuf:"varint,2,opt,name=status,proto3,enum=meshhealth.v1.Status" json:"status,omitempty"`
-	// Who sets it: 1 to 128 bytes.
+	// Ignored. The author is the identity of the caller.
 	Author string `protobuf:"bytes,3,opt,name=author,proto3" json:"author,omitempty"`
 	// Why it is set: 1 to 1024 bytes.
 	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	// How long it holds: at least 1 s. Absent means until it is cleared.
+	// How long it holds: at least 1 s, and at most what the access policy allows. Required.
 	Ttl           *durationpb.Duration `protobuf:"bytes,5,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2180,7 +2180,7 @@ type ClearOverrideRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The scope, as in SetOverrideRequest.name.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	// Who clears it, for the history: at most 128 bytes.
+	// Ignored. The author is the identity of the caller.
 	Author string `protobuf:"bytes,2,opt,name=author,proto3" json:"author,omitempty"`
 	// Why it is cleared, for the history: at most 1024 bytes.
 	Reason        string `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/audit"
 	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -32,15 +33,20 @@ type Authenticate func(ctx context.Context, certificates []*x509.Certificate, au
 type Access struct {
 	authenticate Authenticate // nil if there are no other identities
 	socket       string       // path of the unix socket, which local callers may learn; empty if there is none
+	audit        Auditor
 	current      atomic.Pointer[ruleset]
 
 	mu      sync.Mutex
 	streams map[*guardedStream]struct{} // open streams
 }
 
-// NewAccess returns an Access with a policy. socket is the path of the unix socket of the coordinator.
-func NewAccess(policy *access.Compiled, socket string, other Authenticate) *Access {
-	a := &Access{authenticate: other, socket: socket, streams: map[*guardedStream]struct{}{}}
+// NewAccess returns an Access with a policy. socket is the path of the unix socket of the coordinator. audit
+// keeps the audit log; nil means none.
+func NewAccess(policy *access.Compiled, socket string, other Authenticate, audit Auditor) *Access {
+	if audit == nil {
+		audit = noAudit{}
+	}
+	a := &Access{authenticate: other, socket: socket, audit: audit, streams: map[*guardedStream]struct{}{}}
 	a.current.Store(newRuleset(policy))
 	return a
 }
@@ -182,7 +188,7 @@ func isLocal(ctx context.Context) bool {
 // unary refuses a caller whose identity is not accepted. It tells local callers where the unix socket is.
 func (a *Access) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	if _, err := a.identify(ctx); err != nil {
-		return nil, wire.GRPC(err)
+		return nil, a.refuseIdentity(ctx, err)
 	}
 	resp, err := handler(ctx, req)
 	if err != nil && a.socket != "" && isLocal(ctx) {
@@ -195,12 +201,23 @@ func (a *Access) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, ha
 // closed.
 const endsWithin = 500 * time.Millisecond
 
+// refuseIdentity notes that a caller has shown an identity that is not accepted, and returns the gRPC error.
+func (a *Access) refuseIdentity(ctx context.Context, err error) error {
+	r := recordOf(ctx, &access.Rights{}, "call", access.Name{})
+	r.Outcome, r.Detail = audit.Unauthenticated, err.Error()
+	if method, ok := grpc.Method(ctx); ok {
+		r.Object = method
+	}
+	a.audit.Note(r)
+	return wire.GRPC(err)
+}
+
 // stream refuses a caller whose identity is not accepted. It ends the stream when the rights of the caller
 // change.
 func (a *Access) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	rights, err := a.identify(ss.Context())
 	if err != nil {
-		return wire.GRPC(err)
+		return a.refuseIdentity(ss.Context(), err)
 	}
 	g := &guardedStream{ServerStream: ss, rights: rights, ended: make(chan struct{})}
 	g.ctx, g.cancel = context.WithCancel(ss.Context())

@@ -36,7 +36,7 @@ func guards(l *pb.Lease) []guarded {
 		{"report the status of pay/1", pushed(l, pb.Status_STATUS_SERVING)},
 		{"report the status of pay/2", pushed(unknown, pb.Status_STATUS_SERVING)},
 		{"override pay/1", good()},
-		{"override pay/2", forever("pay/2", pb.Status_STATUS_SERVING)},
+		{"override pay/2", forAnHour("pay/2", pb.Status_STATUS_SERVING)},
 		{"override pay/1", &pb.ClearOverrideRequest{Name: "pay/1"}},
 		{"override pay/2", &pb.ClearOverrideRequest{Name: "pay/2"}},
 		{"read pay with detail: evidence", &pb.ListTransitionsRequest{Name: "pay"}},
@@ -45,7 +45,7 @@ func guards(l *pb.Lease) []guarded {
 		{"read * with detail: evidence", &pb.GetCoordinatorRequest{}},
 		{"read the coordinator with detail: evidence", &pb.ListOverridesRequest{}},
 		{"read pay/1 with detail: evidence", &pb.ExplainRequest{Name: "pay/1"}},
-		{"override zone=eu-1", forever("zone=eu-1", pb.Status_STATUS_SERVING)},
+		{"override zone=eu-1", forAnHour("zone=eu-1", pb.Status_STATUS_SERVING)},
 		{"override pay", &pb.ClearOverrideRequest{Name: "pay"}},
 	}
 }

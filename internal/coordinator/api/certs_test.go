@@ -41,6 +41,14 @@ func (a *authority) person(until time.Time, usage x509.ExtKeyUsage) *tls.Certifi
 	return &cert
 }
 
+// named returns a certificate of a client with the SPIFFE ID spiffe://mesh.test/PATH.
+func (a *authority) named(path string) *tls.Certificate {
+	cert := a.Sign(&x509.Certificate{
+		URIs: []*url.URL{{Scheme: "spiffe", Host: "mesh.test", Path: "/" + path}}, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+	return &cert
+}
+
 // client returns the credentials of a client that trusts this authority and shows a
 // certificate; nil means none.
 func (a *authority) client(shows *tls.Certificate) credentials.TransportCredentials {

@@ -21,7 +21,7 @@ import (
 // Registry is the part of the package registry that the API uses.
 type Registry interface {
 	Register(ctx context.Context, regs []wire.Registration) ([]*health.Spec, error)
-	Deregister(ctx context.Context, id health.ID, lease uint64, force bool) (returns bool, err error)
+	Deregister(ctx context.Context, id health.ID, lease uint64, force bool, by wire.Registrant) (returns bool, err error)
 	SetOverride(ctx context.Context, scope health.Scope, o *health.Override) error
 	ClearOverride(ctx context.Context, scope health.Scope, author, reason string) error
 	Overrides(ctx context.Context) ([]mesh.ActiveOverride, error)
@@ -54,6 +54,8 @@ type Config struct {
 	Targets *wire.Targets
 	// Access identifies callers and decides what they may do.
 	Access *Access
+	// Audit keeps the audit log; nil means none.
+	Audit Auditor
 	// Reflection means that the server offers gRPC reflection, so that tools such as grpcurl
 	// can list the services.
 	Reflection bool
@@ -80,7 +82,13 @@ type Config struct {
 	Logger *slog.Logger
 }
 
+// readEvidence is the verb in the audit log of a caller that may not read with all details.
+const readEvidence = "read evidence of"
+
 func (c *Config) setDefaults() {
+	if c.Audit == nil {
+		c.Audit = noAudit{}
+	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -91,11 +99,13 @@ func (c *Config) setDefaults() {
 
 // check returns a gRPC error if the caller may not use a verb on a name.
 func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) error {
-	return wire.GRPC(c.Access.Rights(ctx).Check(verb, name))
+	rights := c.Access.Rights(ctx)
+	return wire.GRPC(c.refuse(ctx, rights, verb.String(), name, rights.Check(verb, name)))
 }
 
 // checkEvidence returns a gRPC error if the caller may not read a name with all details. For a name that the
 // caller may not read at all, it is the error for an unknown name.
 func (c *Config) checkEvidence(ctx context.Context, name access.Name) error {
-	return wire.GRPC(c.Access.Rights(ctx).CheckDetail(name, access.Evidence))
+	rights := c.Access.Rights(ctx)
+	return wire.GRPC(c.refuse(ctx, rights, readEvidence, name, rights.CheckDetail(name, access.Evidence)))
 }

@@ -26,11 +26,11 @@ func TestExplain(t *testing.T) {
 			}
 		})
 		w.registered(in("pay/1", "eu-1", "core"), in("pay/2", "eu-2", "core"), in("shop/1", "eu-1", "web"))
-		if err := w.send(forever("zone=eu-1", pb.Status_STATUS_MAINTENANCE)); err != nil {
+		if err := w.send(forAnHour("zone=eu-1", pb.Status_STATUS_MAINTENANCE)); err != nil {
 			t.Fatal(err)
 		}
 		for name, want := range map[string][]string{
-			"pay/1":       {"pay/1 is MAINTENANCE for 0s", "ann forced this status 0s ago, for the scope zone=eu-1: new disks.", "No status was received from it since it registered; its address is 192.0.2.7:80."},
+			"pay/1":       {"pay/1 is MAINTENANCE for 0s", somebody + " forced this status 0s ago, for the scope zone=eu-1: new disks.", "No status was received from it since it registered; its address is 192.0.2.7:80."},
 			"pay":         {"pay is STARTING for 0s", "MAINTENANCE: pay/1.", "STARTING: pay/2.", "It depends on db, which has no registered instance."},
 			"pay/@eu-1":   {"pay in zone eu-1 is MAINTENANCE for 0s.", "MAINTENANCE: pay/1."},
 			"*/eu-1":      {"Zone eu-1 is MAINTENANCE", "MAINTENANCE: pay/@eu-1, shop/@eu-1."},

@@ -22,6 +22,9 @@ import (
 // home is the address of the world's own client.
 const home = "192.0.2.1"
 
+// somebody is the author of overrides that the world's own client sets.
+const somebody = "somebody at " + home
+
 // setup holds what a test can change.
 type setup struct {
 	Config
@@ -79,7 +82,7 @@ func newWorld(t *testing.T, edit func(*setup)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Access = NewAccess(policy, s.socket, nil)
+	s.Access = NewAccess(policy, s.socket, nil, s.Audit)
 	w.startRegistry(&s)
 	s.Registry, s.Feed = w.registry, w.registry.Feed()
 	if s.routing {

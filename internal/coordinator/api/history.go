@@ -30,7 +30,7 @@ func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitio
 	if err != nil {
 		return nil, err
 	}
-	if err := wire.GRPC(checkHistory(rights, q.ID)); err != nil {
+	if err := a.cfg.checkHistory(ctx, rights, q.ID); err != nil {
 		return nil, err
 	}
 	resp, limit := &pb.ListTransitionsResponse{}, q.Limit
@@ -57,13 +57,14 @@ func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitio
 	return resp, nil
 }
 
-// checkHistory returns an error if the caller may not read the history of a name. Everybody who may read
+// checkHistory returns a gRPC error if the caller may not read the history of a name. Everybody who may read
 // the evidence of any service may ask for the history of all, and gets that of these services.
-func checkHistory(rights *access.Rights, id health.ID) error {
+func (c *Config) checkHistory(ctx context.Context, rights *access.Rights, id health.ID) error {
 	if (id == health.ID{}) && rights.HasEvidence() {
 		return nil
 	}
-	return rights.CheckDetail(access.Of(id), access.Evidence)
+	name := access.Of(id)
+	return wire.GRPC(c.refuse(ctx, rights, readEvidence, name, rights.CheckDetail(name, access.Evidence)))
 }
 
 func parseQuery(req *pb.ListTransitionsRequest, tokens historyTokens) (store.Query, error) {

@@ -93,7 +93,7 @@ var badScopes = []struct{ what, name, says string }{
 // good returns a valid override.
 func good() *pb.SetOverrideRequest {
 	return &pb.SetOverrideRequest{
-		Name: "pay/1", Status: pb.Status_STATUS_MAINTENANCE, Author: "ann", Reason: "new disks", Ttl: durationpb.New(time.Hour),
+		Name: "pay/1", Status: pb.Status_STATUS_MAINTENANCE, Reason: "new disks", Ttl: durationpb.New(time.Hour),
 	}
 }
 
@@ -104,8 +104,6 @@ func TestSetOverrideRefusesBadFields(t *testing.T) {
 		what, field, says string
 		edit              func(*r)
 	}{
-		{"no author", "author", "is empty; allowed: 1 to 128 bytes", func(r *r) { r.Author = "" }},
-		{"a long author", "author", "has 129 bytes; allowed: at most 128", func(r *r) { r.Author = long(129) }},
 		{"no reason", "reason", "is empty; allowed: 1 to 1024 bytes", func(r *r) { r.Reason = "" }},
 		{"a long reason", "reason", "has 1025 bytes; allowed: at most 1024", func(r *r) { r.Reason = long(1025) }},
 		{"no status", "status", statuses, func(r *r) { r.Status = 0 }},
@@ -113,6 +111,7 @@ func TestSetOverrideRefusesBadFields(t *testing.T) {
 		{"DRAINING", "status", statuses, func(r *r) { r.Status = pb.Status_STATUS_DRAINING }},
 		{"SERVICE_UNKNOWN", "status", statuses, func(r *r) { r.Status = pb.Status_STATUS_SERVICE_UNKNOWN }},
 		{"no such status", "status", "is 99; " + statuses, func(r *r) { r.Status = 99 }},
+		{"no end", "ttl", "is missing; " + ttls, func(r *r) { r.Ttl = nil }},
 		{"expired", "ttl", "is 0s; " + ttls, func(r *r) { r.Ttl = durationpb.New(0) }},
 		{"expired long ago", "ttl", ttls, func(r *r) { r.Ttl = durationpb.New(-time.Hour) }},
 		{"too short", "ttl", ttls, func(r *r) { r.Ttl = durationpb.New(time.Second - 1) }},
@@ -141,7 +140,7 @@ func TestSetOverrideNamesEveryField(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		err := newWorld(t, nil).send(&pb.SetOverrideRequest{Name: "*", Ttl: durationpb.New(0)})
 		wantCode(t, err, codes.InvalidArgument, "")
-		for _, field := range []string{"name", "author", "reason", "status", "ttl"} {
+		for _, field := range []string{"name", "reason", "status", "ttl"} {
 			if says, all := violation(err, field); says == "" {
 				t.Errorf("nothing of %s: %s", field, all)
 			}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
@@ -13,9 +14,9 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// forever returns an override without an end.
-func forever(name string, s pb.Status) *pb.SetOverrideRequest {
-	return &pb.SetOverrideRequest{Name: name, Status: s, Author: "ann", Reason: "new disks"}
+// forAnHour returns an override that ends after an hour.
+func forAnHour(name string, s pb.Status) *pb.SetOverrideRequest {
+	return &pb.SetOverrideRequest{Name: name, Status: s, Reason: "new disks", Ttl: durationpb.New(time.Hour)}
 }
 
 func TestSetOverrideIsSeen(t *testing.T) {
@@ -30,7 +31,7 @@ func TestSetOverrideIsSeen(t *testing.T) {
 			w.lease("pay/1")
 			in := w.watch(&pb.WatchRequest{Names: []string{"pay/1"}})
 			in.wants("pay/1 STARTING")
-			if err := w.send(forever("pay/1", status)); err != nil {
+			if err := w.send(forAnHour("pay/1", status)); err != nil {
 				t.Fatal(err)
 			}
 			news := in.entries()
@@ -38,8 +39,8 @@ func TestSetOverrideIsSeen(t *testing.T) {
 				t.Fatalf("the Watch got %v", news)
 			}
 			o := news[0].GetOverride()
-			if o.GetStatus() != status || o.GetAuthor() != "ann" || o.GetReason() != "new disks" ||
-				!o.GetSetAt().AsTime().Equal(time.Now()) || o.GetExpiresAt() != nil {
+			if o.GetStatus() != status || o.GetAuthor() != somebody || o.GetReason() != "new disks" ||
+				!o.GetSetAt().AsTime().Equal(time.Now()) || !o.GetExpiresAt().AsTime().Equal(time.Now().Add(time.Hour)) {
 				t.Errorf("the override: %v", o)
 			}
 		})
@@ -54,7 +55,7 @@ func TestClearOverride(t *testing.T) {
 		w.is("pay/1 SERVING")
 		in := w.watch(&pb.WatchRequest{})
 		in.entries()
-		for _, req := range []any{forever("pay/1", pb.Status_STATUS_MAINTENANCE), forever("pay/1", pb.Status_STATUS_NOT_SERVING)} {
+		for _, req := range []any{forAnHour("pay/1", pb.Status_STATUS_MAINTENANCE), forAnHour("pay/1", pb.Status_STATUS_NOT_SERVING)} {
 			if err := w.send(req); err != nil {
 				t.Fatal(err)
 			}
@@ -99,7 +100,7 @@ func TestOverrideSurvives(t *testing.T) {
 		w := newWorld(t, func(s *setup) { s.store = kept })
 		w.registered(brief("pay/1", 30*time.Second), fixture("pay/2"))
 		for _, name := range []string{"pay/1", "pay/2"} {
-			if err := w.send(forever(name, pb.Status_STATUS_MAINTENANCE)); err != nil {
+			if err := w.send(forAnHour(name, pb.Status_STATUS_MAINTENANCE)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -113,7 +114,7 @@ func TestOverrideSurvives(t *testing.T) {
 		w = newWorld(t, func(s *setup) { s.store, s.epoch = kept, 78 })
 		for _, name := range []string{"pay/1", "pay/2"} {
 			h := w.check(name)
-			if h.GetStatus() != pb.Status_STATUS_MAINTENANCE || h.GetOverride().GetAuthor() != "ann" {
+			if h.GetStatus() != pb.Status_STATUS_MAINTENANCE || h.GetOverride().GetAuthor() != somebody {
 				t.Errorf("after the restart: %v", h)
 			}
 		}
@@ -127,7 +128,7 @@ func TestOverrideOutlastsItsName(t *testing.T) {
 		kept := store.NewMemory(0)
 		w := newWorld(t, func(s *setup) { s.store = kept })
 		l := w.lease("pay/1")
-		if err := w.send(forever("pay/1", pb.Status_STATUS_MAINTENANCE)); err != nil {
+		if err := w.send(forAnHour("pay/1", pb.Status_STATUS_MAINTENANCE)); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.send(farewell(l)); err != nil {
@@ -157,7 +158,7 @@ func TestOverrideOfUnknownNames(t *testing.T) {
 		in := w.watch(&pb.WatchRequest{})
 		in.entries()
 		for _, name := range []string{"pay/1", "pay/2", "shop/2", "SHOP/1"} {
-			for _, req := range []any{forever(name, pb.Status_STATUS_SERVING), &pb.ClearOverrideRequest{Name: name}} {
+			for _, req := range []any{forAnHour(name, pb.Status_STATUS_SERVING), &pb.ClearOverrideRequest{Name: name}} {
 				err := w.send(req)
 				wantCode(t, err, codes.NotFound, wire.ReasonNotFound)
 				wantText(t, err, name, "not found")
@@ -167,17 +168,17 @@ func TestOverrideOfUnknownNames(t *testing.T) {
 	})
 }
 
-// Control characters are removed from author and reason.
+// Control characters are removed from the reason. The author in the request is ignored.
 func TestOverrideTextIsCleaned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.lease("pay/1")
-		q := forever("pay/1", pb.Status_STATUS_MAINTENANCE)
+		q := forAnHour("pay/1", pb.Status_STATUS_MAINTENANCE)
 		q.Author, q.Reason = "a\x1b[2Jnn", "new\u202e disks\n"
 		if err := w.send(q); err != nil {
 			t.Fatal(err)
 		}
-		if o := w.check("pay/1").GetOverride(); o.GetAuthor() != "a [2Jnn" || o.GetReason() != "new  disks " {
+		if o := w.check("pay/1").GetOverride(); o.GetAuthor() != somebody || o.GetReason() != "new  disks " {
 			t.Errorf("%q, %q", o.GetAuthor(), o.GetReason())
 		}
 	})
@@ -189,7 +190,7 @@ func TestOverrideCountsInItsService(t *testing.T) {
 		w := newWorld(t, nil)
 		w.lease("pay/1")
 		time.Sleep(2 * health.DefaultStartupGrace) // an instance counts after its startup grace
-		if err := w.send(forever("pay/1", pb.Status_STATUS_NOT_SERVING)); err != nil {
+		if err := w.send(forAnHour("pay/1", pb.Status_STATUS_NOT_SERVING)); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"pay", health.MeshName} {

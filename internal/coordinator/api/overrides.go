@@ -2,27 +2,45 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// SetOverride forces the status of all instances that a scope matches.
+// SetOverride forces the status of all instances that a scope matches, for a limited time.
 func (a adminService) SetOverride(ctx context.Context, req *pb.SetOverrideRequest) (*pb.SetOverrideResponse, error) {
 	scope, o, err := parseOverride(req)
 	if err != nil {
 		return nil, err
 	}
-	if err := a.cfg.check(ctx, access.VerbOverride, access.OfScope(scope)); err != nil {
+	name, rights := access.OfScope(scope), a.cfg.Access.Rights(ctx)
+	rule, err := a.mayOverride(ctx, rights, name)
+	if err != nil {
 		return nil, err
 	}
-	if err := a.cfg.Registry.SetOverride(ctx, scope, o); err != nil {
+	length := o.ExpiresAt.Sub(o.SetAt)
+	if longest := rights.LongestOverride(name); length > longest {
+		err := fmt.Errorf("%w: ttl: is %v; allowed for %s on %s: at most %v", domain.ErrNotAllowed, length, authorOf(ctx, rights), name, longest)
+		return nil, wire.GRPC(a.cfg.refuse(ctx, rights, access.VerbOverride.String(), name, err))
+	}
+	o.Author = authorOf(ctx, rights)
+	detail := fmt.Sprintf("%v for %v: %s", o.Status, length, o.Reason)
+	err = a.cfg.audited(ctx, access.VerbOverride, name, rule, detail, func() error { return a.cfg.Registry.SetOverride(ctx, scope, o) })
+	if err != nil {
 		return nil, wire.GRPC(err)
 	}
 	return &pb.SetOverrideResponse{}, nil
+}
+
+// mayOverride returns the rule that allows the caller to override a name, or a gRPC error.
+func (a adminService) mayOverride(ctx context.Context, rights *access.Rights, name access.Name) (rule string, err error) {
+	rule, _ = rights.Allows(access.VerbOverride, name)
+	return rule, a.cfg.check(ctx, access.VerbOverride, name)
 }
 
 // ClearOverride removes an override.
@@ -30,16 +48,20 @@ func (a adminService) ClearOverride(ctx context.Context, req *pb.ClearOverrideRe
 	var v wire.Violations
 	scope, err := wire.ParseScope(req.GetName())
 	v.Check("name", err)
-	v.MaxLen("author", req.GetAuthor(), wire.MaxAuthor)
 	v.MaxLen("reason", req.GetReason(), wire.MaxText)
 	if err := v.Err(); err != nil {
 		return nil, err
 	}
-	if err := a.cfg.check(ctx, access.VerbOverride, access.OfScope(scope)); err != nil {
+	name, rights := access.OfScope(scope), a.cfg.Access.Rights(ctx)
+	rule, err := a.mayOverride(ctx, rights, name)
+	if err != nil {
 		return nil, err
 	}
-	author, reason := wire.CleanTo(req.GetAuthor(), wire.MaxAuthor), wire.Clean(req.GetReason())
-	if err := a.cfg.Registry.ClearOverride(ctx, scope, author, reason); err != nil {
+	reason := wire.Clean(req.GetReason())
+	err = a.cfg.audited(ctx, access.VerbOverride, name, rule, "clear: "+reason, func() error {
+		return a.cfg.Registry.ClearOverride(ctx, scope, authorOf(ctx, rights), reason)
+	})
+	if err != nil {
 		return nil, wire.GRPC(err)
 	}
 	return &pb.ClearOverrideResponse{}, nil
@@ -48,7 +70,7 @@ func (a adminService) ClearOverride(ctx context.Context, req *pb.ClearOverrideRe
 // ListOverrides returns all overrides that the caller may read.
 func (a adminService) ListOverrides(ctx context.Context, _ *pb.ListOverridesRequest) (*pb.ListOverridesResponse, error) {
 	rights := a.cfg.Access.Rights(ctx)
-	if err := wire.GRPC(checkHistory(rights, health.ID{})); err != nil {
+	if err := a.cfg.checkHistory(ctx, rights, health.ID{}); err != nil {
 		return nil, err
 	}
 	all, err := a.cfg.Registry.Overrides(ctx)
@@ -71,10 +93,7 @@ func parseOverride(req *pb.SetOverrideRequest) (health.Scope, *health.Override, 
 	var v wire.Violations
 	scope, err := wire.ParseScope(req.GetName())
 	v.Check("name", err)
-	o := &health.Override{
-		Author: requiredText(&v, "author", req.GetAuthor(), wire.MaxAuthor),
-		Reason: requiredText(&v, "reason", req.GetReason(), wire.MaxText), SetAt: time.Now(),
-	}
+	o := &health.Override{Reason: requiredText(&v, "reason", req.GetReason(), wire.MaxText), SetAt: time.Now()}
 	switch s, ok := health.StatusFromWire(int32(req.GetStatus())); {
 	case ok && (s == health.Serving || s == health.Degraded || s == health.NotServing || s == health.Maintenance):
 		o.Status = s
@@ -82,10 +101,11 @@ func parseOverride(req *pb.SetOverrideRequest) (health.Scope, *health.Override, 
 		v.Add("status", "is %s; allowed: SERVING, DEGRADED, NOT_SERVING or MAINTENANCE", req.GetStatus())
 	}
 	ttl, err := wire.Between(req.GetTtl(), 0, wire.MinOverrideTTL, wire.MaxOverrideTTL)
-	v.Check("ttl", err)
-	if ttl > 0 {
-		o.ExpiresAt = o.SetAt.Add(ttl)
+	if err == nil && ttl == 0 {
+		err = fmt.Errorf("is missing; allowed: %v to %v", wire.MinOverrideTTL, wire.MaxOverrideTTL)
 	}
+	v.Check("ttl", err)
+	o.ExpiresAt = o.SetAt.Add(ttl)
 	return scope, o, v.Err()
 }
 

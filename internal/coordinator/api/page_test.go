@@ -24,10 +24,10 @@ func flips(w *world, n int) (want []string) {
 	for i := range n {
 		time.Sleep(time.Second)
 		status := []pb.Status{pb.Status_STATUS_MAINTENANCE, pb.Status_STATUS_NOT_SERVING}[i%2]
-		if err := w.send(forever("pay/1", status)); err != nil {
+		if err := w.send(forAnHour("pay/1", status)); err != nil {
 			w.t.Fatal(err)
 		}
-		want = append(want, fmt.Sprintf("pay/1 ACTION_OVERRIDE_SET to %s by ann after %d s", short(status), i+1))
+		want = append(want, fmt.Sprintf("pay/1 ACTION_OVERRIDE_SET to %s by %s after %d s", short(status), somebody, i+1))
 		want = append(want, fmt.Sprintf("pay/1 %s to %s after %d s", last, short(status), i+1))
 		last = short(status)
 	}
@@ -106,7 +106,7 @@ func TestHistoryByName(t *testing.T) {
 		w.registered(fixture("pay/1"), fixture("pay/2"), fixture("shop/1"))
 		time.Sleep(2 * health.DefaultStartupGrace)
 		for _, name := range []string{"pay/1", "pay/2", "shop/1"} {
-			if err := w.send(forever(name, pb.Status_STATUS_NOT_SERVING)); err != nil {
+			if err := w.send(forAnHour(name, pb.Status_STATUS_NOT_SERVING)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -136,7 +136,7 @@ func TestTransitionSaysEverything(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, nil)
 		w.registered(fixture("pay/1"))
-		if err := w.send(forever("pay/1", pb.Status_STATUS_NOT_SERVING)); err != nil {
+		if err := w.send(forAnHour("pay/1", pb.Status_STATUS_NOT_SERVING)); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.send(&pb.DeregisterRequest{Service: "pay", Instance: "1"}); err != nil {
@@ -152,11 +152,11 @@ func TestTransitionSaysEverything(t *testing.T) {
 			t.Errorf("the end: %v", gone)
 		}
 		if forced.GetCause() != pb.Cause_CAUSE_FORCED || forced.GetReason() != "new disks" || forced.GetRemoved() ||
-			forced.GetFirstFailure() == nil || forced.GetAction() != 0 || forced.GetBy() != "ann" {
+			forced.GetFirstFailure() == nil || forced.GetAction() != 0 || forced.GetBy() != somebody {
 			t.Errorf("what came of the override: %v", forced)
 		}
 		set := resp.GetTransitions()[2]
-		if set.GetAction() != pb.Action_ACTION_OVERRIDE_SET || set.GetBy() != "ann" || set.GetScope() != "pay/1" ||
+		if set.GetAction() != pb.Action_ACTION_OVERRIDE_SET || set.GetBy() != somebody || set.GetScope() != "pay/1" ||
 			set.GetTo() != pb.Status_STATUS_NOT_SERVING || set.GetReason() != "new disks" || set.GetRemoved() {
 			t.Errorf("the override: %v", set)
 		}

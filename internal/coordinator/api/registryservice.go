@@ -12,6 +12,7 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
+	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -51,8 +52,9 @@ func (r registryService) resolveAddresses(ctx context.Context, regs []wire.Regis
 	for i := range regs {
 		name := access.Of(regs[i].ID)
 		if err := rights.Check(access.VerbRegister, name); err != nil {
-			return wire.GRPC(err)
+			return wire.GRPC(r.cfg.refuse(ctx, rights, access.VerbRegister.String(), name, err))
 		}
+		regs[i].By = registrantOf(rights, peer)
 		spec := &regs[i].Spec
 		address, err := r.resolve(rights, name, spec.Address, peer)
 		v.Check(fmt.Sprintf("registrations[%d].address", i), err)
@@ -111,14 +113,44 @@ func (r registryService) Deregister(ctx context.Context, req *pb.DeregisterReque
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cfg.check(ctx, access.VerbRegister, access.Of(id)); err != nil {
-		return nil, err
-	}
-	returns, err := r.cfg.Registry.Deregister(ctx, id, lease, req.GetForce())
+	returns, err := r.deregister(ctx, id, lease, req.GetForce())
 	if err != nil {
 		return nil, wire.GRPC(err)
 	}
 	return &pb.DeregisterResponse{Returns: returns}, nil
+}
+
+// deregister removes an instance. The process of the instance needs its lease, and other callers need the
+// identity that has registered it, or the right VerbAdmin. Only the removal by another identity is audited.
+func (r registryService) deregister(ctx context.Context, id health.ID, lease uint64, force bool) (returns bool, err error) {
+	rights, name := r.cfg.Access.Rights(ctx), access.Of(id)
+	by := registrantOf(rights, callerAddr(ctx))
+	rule, admin := rights.Allows(access.VerbAdmin, name)
+	if !admin || lease != 0 {
+		if err := r.cfg.check(ctx, access.VerbRegister, name); err != nil {
+			return false, err
+		}
+		returns, err = r.cfg.Registry.Deregister(ctx, id, lease, force, by)
+		if errors.Is(err, domain.ErrNotAllowed) {
+			err = r.cfg.refuse(ctx, rights, access.VerbAdmin.String(), name, err)
+		}
+		return returns, err
+	}
+	detail := "deregister"
+	if force {
+		detail += ", also if its process renews the lease"
+	}
+	err = r.cfg.audited(ctx, access.VerbAdmin, name, rule, detail, func() (err error) {
+		returns, err = r.cfg.Registry.Deregister(ctx, id, 0, force, by)
+		return err
+	})
+	return returns, err
+}
+
+// registrantOf returns who registers or deregisters.
+func registrantOf(rights *access.Rights, peer netip.Addr) wire.Registrant {
+	_, admin := rights.Allows(access.VerbAdmin, access.Name{})
+	return wire.Registrant{Identity: rights.Identity(), Peer: peer, OwnOnly: !admin, Most: rights.Instances()}
 }
 
 // leaseRequest is a request that names an instance and its lease.

@@ -31,7 +31,7 @@ func (a adminService) ListRoutes(ctx context.Context, req *pb.ListRoutesRequest)
 	case err == nil:
 		r = routesOf(a.cfg, req.GetService())
 	case rights.Detail(name) > access.Hidden: // else the service does not exist for the caller
-		return nil, wire.GRPC(err)
+		return nil, wire.GRPC(a.cfg.refuse(ctx, rights, access.VerbRoute.String(), name, err))
 	}
 	if len(r.states) == 0 {
 		return nil, wire.GRPC(fmt.Errorf("%w: no instance of %q is registered", domain.ErrNotFound, req.GetService()))

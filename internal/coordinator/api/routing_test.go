@@ -31,7 +31,7 @@ func TestListRoutes(t *testing.T) {
 		for i, status := range statuses {
 			name := fmt.Sprintf("pay/%d", i)
 			w.registered(instance(name))
-			if err := w.send(forever(name, status)); err != nil {
+			if err := w.send(forAnHour(name, status)); err != nil {
 				t.Fatal(err)
 			}
 		}

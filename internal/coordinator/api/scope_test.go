@@ -43,7 +43,7 @@ func TestOverrideOfAZone(t *testing.T) {
 		kept := store.NewMemory(0)
 		w := newWorld(t, func(s *setup) { s.store = kept })
 		w.registered(in("pay/1", "eu-1", "core"), in("pay/2", "eu-2", "core"), in("shop/1", "eu-1", "web"))
-		if err := w.send(forever("zone=eu-1", pb.Status_STATUS_MAINTENANCE)); err != nil {
+		if err := w.send(forAnHour("zone=eu-1", pb.Status_STATUS_MAINTENANCE)); err != nil {
 			t.Fatal(err)
 		}
 		w.registered(in("shop/2", "eu-1", "web"))
@@ -55,7 +55,7 @@ func TestOverrideOfAZone(t *testing.T) {
 			if scope := w.check("pay/1").GetOverride().GetScope(); scope != "zone=eu-1" {
 				t.Errorf("its scope is %q", scope)
 			}
-			if got := w.listed(); got != "zone=eu-1 MAINTENANCE of 3 by ann" {
+			if got := w.listed(); got != "zone=eu-1 MAINTENANCE of 3 by "+somebody {
 				t.Errorf("listed: %s", got)
 			}
 		}
@@ -63,7 +63,7 @@ func TestOverrideOfAZone(t *testing.T) {
 		w.end()
 		w = newWorld(t, func(s *setup) { s.store, s.epoch = kept, 78 })
 		want(" unconfirmed")
-		if err := w.send(&pb.ClearOverrideRequest{Name: "zone=eu-1", Author: "bob", Reason: "done"}); err != nil {
+		if err := w.send(&pb.ClearOverrideRequest{Name: "zone=eu-1", Reason: "done"}); err != nil {
 			t.Fatal(err)
 		}
 		if h := w.check("pay/1"); h.GetOverride() != nil || w.listed() != "" {
@@ -81,11 +81,11 @@ func TestOverridesOfSeveralScopes(t *testing.T) {
 			req  any
 			want string
 		}{
-			{forever("pay/1", pb.Status_STATUS_SERVING), "pay/1 SERVING"},
-			{forever("pay", pb.Status_STATUS_DEGRADED), "pay/1 SERVING"},
-			{forever("label.team=core", pb.Status_STATUS_NOT_SERVING), "pay/2 DEGRADED"},
+			{forAnHour("pay/1", pb.Status_STATUS_SERVING), "pay/1 SERVING"},
+			{forAnHour("pay", pb.Status_STATUS_DEGRADED), "pay/1 SERVING"},
+			{forAnHour("label.team=core", pb.Status_STATUS_NOT_SERVING), "pay/2 DEGRADED"},
 			{&pb.ClearOverrideRequest{Name: "pay"}, "pay/2 NOT_SERVING"},
-			{forever("zone=eu-1", pb.Status_STATUS_MAINTENANCE), "pay/2 NOT_SERVING"},
+			{forAnHour("zone=eu-1", pb.Status_STATUS_MAINTENANCE), "pay/2 NOT_SERVING"},
 			{&pb.ClearOverrideRequest{Name: "label.team=core"}, "pay/2 MAINTENANCE"},
 			{&pb.ClearOverrideRequest{Name: "pay/1"}, "pay/1 MAINTENANCE"},
 		} {
@@ -103,11 +103,11 @@ func TestOverridesAreAudited(t *testing.T) {
 		kept := store.NewMemory(0)
 		w := newWorld(t, func(s *setup) { s.store = kept })
 		w.registered(in("pay/1", "eu-1", "core"))
-		brief := forever("zone=eu-1", pb.Status_STATUS_MAINTENANCE)
+		brief := forAnHour("zone=eu-1", pb.Status_STATUS_MAINTENANCE)
 		brief.Ttl = durationpb.New(time.Minute)
 		for _, req := range []any{
-			forever("pay", pb.Status_STATUS_DEGRADED),
-			&pb.ClearOverrideRequest{Name: "pay", Author: "bob", Reason: "all is well"},
+			forAnHour("pay", pb.Status_STATUS_DEGRADED),
+			&pb.ClearOverrideRequest{Name: "pay", Reason: "all is well"},
 			&pb.ClearOverrideRequest{Name: "pay"}, // there was no override
 			brief,
 		} {
@@ -117,8 +117,8 @@ func TestOverridesAreAudited(t *testing.T) {
 		}
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		acts(t, w, "pay ACTION_OVERRIDE_SET DEGRADED ann new disks; pay ACTION_OVERRIDE_CLEARED DEGRADED bob all is well; "+
-			"zone=eu-1 ACTION_OVERRIDE_SET MAINTENANCE ann new disks; zone=eu-1 ACTION_OVERRIDE_ENDED MAINTENANCE  ")
+		acts(t, w, "pay ACTION_OVERRIDE_SET DEGRADED "+somebody+" new disks; pay ACTION_OVERRIDE_CLEARED DEGRADED "+somebody+" all is well; "+
+			"zone=eu-1 ACTION_OVERRIDE_SET MAINTENANCE "+somebody+" new disks; zone=eu-1 ACTION_OVERRIDE_ENDED MAINTENANCE  ")
 		if s, err := kept.Load(t.Context()); err != nil || len(s.Overrides) != 0 {
 			t.Errorf("the store holds %v, %v", s.Overrides, err)
 		}
@@ -149,7 +149,7 @@ func TestOverrideEndsWhileWeAreAway(t *testing.T) {
 		kept := store.NewMemory(0)
 		w := newWorld(t, func(s *setup) { s.store = kept })
 		w.registered(in("pay/1", "eu-1", "core"))
-		brief := forever("zone=eu-1", pb.Status_STATUS_MAINTENANCE)
+		brief := forAnHour("zone=eu-1", pb.Status_STATUS_MAINTENANCE)
 		brief.Ttl = durationpb.New(time.Minute)
 		if err := w.send(brief); err != nil {
 			t.Fatal(err)
@@ -161,7 +161,7 @@ func TestOverrideEndsWhileWeAreAway(t *testing.T) {
 		if h := w.check("pay/1"); h.GetOverride() != nil || w.listed() != "" {
 			t.Errorf("%v, listed: %s", h, w.listed())
 		}
-		acts(t, w, "zone=eu-1 ACTION_OVERRIDE_SET MAINTENANCE ann new disks; zone=eu-1 ACTION_OVERRIDE_ENDED MAINTENANCE  ")
+		acts(t, w, "zone=eu-1 ACTION_OVERRIDE_SET MAINTENANCE "+somebody+" new disks; zone=eu-1 ACTION_OVERRIDE_ENDED MAINTENANCE  ")
 	})
 }
 
@@ -170,7 +170,7 @@ func TestOverrideOfUnknownScopes(t *testing.T) {
 		w := newWorld(t, nil)
 		w.registered(in("pay/1", "eu-1", "core"))
 		for _, name := range []string{"shop", "zone=eu-2", "service=shop,zone=eu-1", "label.team=none"} {
-			for _, req := range []any{forever(name, pb.Status_STATUS_SERVING), &pb.ClearOverrideRequest{Name: name}} {
+			for _, req := range []any{forAnHour(name, pb.Status_STATUS_SERVING), &pb.ClearOverrideRequest{Name: name}} {
 				err := w.send(req)
 				wantCode(t, err, codes.NotFound, wire.ReasonNotFound)
 				wantText(t, err, name, "no registered instance matches")
@@ -189,14 +189,14 @@ func TestOverridesAreBounded(t *testing.T) {
 		for i := range wire.MaxOverrides {
 			team := fmt.Sprint("t", i)
 			w.registered(in("pay/1", "eu-1", team))
-			if err := w.send(forever("label.team="+team, pb.Status_STATUS_MAINTENANCE)); err != nil {
+			if err := w.send(forAnHour("label.team="+team, pb.Status_STATUS_MAINTENANCE)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		err := w.send(forever("pay", pb.Status_STATUS_MAINTENANCE))
+		err := w.send(forAnHour("pay", pb.Status_STATUS_MAINTENANCE))
 		wantCode(t, err, codes.ResourceExhausted, wire.ReasonLimit)
 		wantText(t, err, "1000 overrides are set")
-		if err := w.send(forever("label.team=t7", pb.Status_STATUS_SERVING)); err != nil {
+		if err := w.send(forAnHour("label.team=t7", pb.Status_STATUS_SERVING)); err != nil {
 			t.Errorf("one that was set cannot be replaced: %v", err)
 		}
 	})

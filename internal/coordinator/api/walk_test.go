@@ -100,7 +100,7 @@ func walks(pay, hidden *pb.Lease) map[string]walk {
 		},
 		pb.RegistryService_Deregister_FullMethodName: {req: farewell(pay), needs: register, refused: farewell(hidden), code: no},
 		pb.AdminService_SetOverride_FullMethodName: {
-			req: good(), needs: override, refused: forever("service=hidden,zone=eu-1", pb.Status_STATUS_SERVING), code: no,
+			req: good(), needs: override, refused: forAnHour("service=hidden,zone=eu-1", pb.Status_STATUS_SERVING), code: no,
 		},
 		pb.AdminService_ClearOverride_FullMethodName: {
 			req: &pb.ClearOverrideRequest{Name: "service=pay,zone=eu-1"}, needs: override, refused: &pb.ClearOverrideRequest{Name: "hidden/1"}, code: no,

@@ -48,6 +48,7 @@ type Deregistration struct {
 	Lease uint64
 	// Force lets a person remove an instance whose process still renews its lease.
 	Force bool
+	By    wire.Registrant
 	// Returns is part of the answer. It is true if the name will be registered again, either by
 	// the configuration or by the process of the instance.
 	Returns bool
@@ -55,6 +56,11 @@ type Deregistration struct {
 	// notRenewed is the lease of the instance if its process had stopped renewing the lease
 	// when the command arrived. Otherwise it is 0.
 	notRenewed uint64
+}
+
+// owns reports whether the caller may remove a registration.
+func (d *Deregistration) owns(reg *store.Registration) bool {
+	return !d.By.OwnOnly || d.Lease != 0 && d.Lease == reg.Lease || reg.Registrant != "" && reg.Registrant == d.By.Identity
 }
 
 // OverrideChange sets the override of a scope, or clears it if Override is nil.

@@ -164,7 +164,7 @@ func (c *Core) Load(now time.Time, state *store.State) (changes []health.Change,
 	}
 	for i := range state.Registrations {
 		reg := &state.Registrations[i]
-		c.registrations[reg.ID] = *reg
+		c.setRegistration(reg.ID, reg)
 		c.apply(now, &mesh.Event{
 			Kind: mesh.EventLoad, ID: reg.ID, Lease: reg.Lease, Spec: specOf(reg),
 			Loaded: loadedStatus(statuses[reg.ID], now, trusted),

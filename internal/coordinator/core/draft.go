@@ -17,6 +17,7 @@ type draft struct {
 	maxInstances int
 
 	registrations map[health.ID]*store.Registration // registrations that the batch changes; a nil value means deleted
+	registrants   map[string]int                    // by how many the batch changes the number of registrations of an identity
 	overrides     map[health.Scope]*health.Override // overrides that the batch changes; a nil value means deleted
 	actions       []store.Transition                // journal entries for overrides that are set, cleared or ended
 	count         int                               // number of registered instances after the batch is committed
@@ -29,7 +30,7 @@ type draft struct {
 func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 	d := &draft{
 		now: now, stored: s, newLease: cfg.NewLease, maxInstances: cfg.MaxInstances,
-		registrations: map[health.ID]*store.Registration{}, overrides: map[health.Scope]*health.Override{},
+		registrations: map[health.ID]*store.Registration{}, registrants: map[string]int{}, overrides: map[health.Scope]*health.Override{},
 		restored: map[health.ID]*store.Registration{}, count: len(s.registrations),
 	}
 	for id, reg := range s.unsaved {
@@ -40,7 +41,7 @@ func newDraft(now time.Time, s *stored, cfg *Config) *draft {
 		case reg != nil && !held:
 			d.count++
 		}
-		d.registrations[id] = reg
+		d.setRegistration(id, reg)
 		d.noteInstance(id, reg != nil)
 	}
 	return d
@@ -56,6 +57,22 @@ func (d *draft) registration(id health.ID) *store.Registration {
 		return &reg
 	}
 	return nil
+}
+
+// setRegistration replaces the registration of an instance in the batch; nil removes it.
+func (d *draft) setRegistration(id health.ID, reg *store.Registration) {
+	if old := d.registration(id); old != nil {
+		d.registrants[old.Registrant]--
+	}
+	if reg != nil {
+		d.registrants[reg.Registrant]++
+	}
+	d.registrations[id] = reg
+}
+
+// registeredBy returns how many instances an identity will have registered when the draft is committed.
+func (d *draft) registeredBy(identity string) int {
+	return d.stored.registrants[identity] + d.registrants[identity]
 }
 
 // override returns the override that a scope will have when the draft is committed. A draft is
@@ -87,7 +104,7 @@ func (d *draft) noteInstance(id health.ID, registered bool) {
 // deleteInstance adds the removal of an instance to the draft of the next batch. The instance must
 // be registered.
 func (d *draft) deleteInstance(id health.ID) {
-	d.registrations[id] = nil
+	d.setRegistration(id, nil)
 	d.noteInstance(id, false)
 	d.count--
 }
@@ -106,7 +123,7 @@ func (d *draft) registerConfigured(id health.ID) (mesh.Event, bool) {
 	spec := want.Spec
 	spec.Lease, spec.RegisteredAt = d.newLease(), d.now
 	reg := registrationRecord(id, &spec)
-	d.registrations[id] = &reg
+	d.setRegistration(id, &reg)
 	d.noteInstance(id, true)
 	return mesh.Event{Kind: mesh.EventRegister, ID: id, Lease: spec.Lease, Spec: &spec}, true
 }

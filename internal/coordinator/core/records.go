@@ -16,7 +16,7 @@ func specOf(r *store.Registration) *health.Spec {
 		Address: r.Address, HealthName: r.HealthName, Incarnation: r.Incarnation, Labels: r.Labels,
 		Zone: r.Zone, Version: r.Version, ServerName: r.ServerName, Static: r.Static, Configured: r.Configured,
 		TTL: r.TTL, Judge: judgeOf(r.Judge), Key: keyOf(r), Proves: r.Proves, Protocol: protocolOf(r.Protocol),
-		Traffic: trafficOf(r.Traffic), Region: r.Region, Source: r.Source,
+		Traffic: trafficOf(r.Traffic), Region: r.Region, Source: r.Source, Registrant: r.Registrant, Peer: r.Peer,
 		Lease: r.Lease, RegisteredAt: r.RegisteredAt,
 	}
 }
@@ -26,7 +26,7 @@ func registrationRecord(id health.ID, s *health.Spec) store.Registration {
 		ID: id, Address: s.Address, HealthName: s.HealthName, Incarnation: s.Incarnation, Labels: s.Labels,
 		Zone: s.Zone, Version: s.Version, ServerName: s.ServerName, Static: s.Static, Configured: s.Configured,
 		TTL: s.TTL, Judge: judgeRecord(s.Judge), Key: s.Key.Bytes(), Proves: s.Proves, Protocol: protocolRecord(s.Protocol),
-		Traffic: trafficRecord(&s.Traffic), Region: s.Region, Source: s.Source,
+		Traffic: trafficRecord(&s.Traffic), Region: s.Region, Source: s.Source, Registrant: s.Registrant, Peer: s.Peer,
 		Lease: s.Lease, RegisteredAt: s.RegisteredAt,
 	}
 }

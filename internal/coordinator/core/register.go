@@ -14,14 +14,26 @@ import (
 // register adds all registrations of the command to d, the draft of the next batch. If it returns
 // an error, it has added none of them.
 func (c *Command) register(d *draft) error {
-	added := 0
+	added, own := 0, 0
 	for i := range c.Register {
-		old := d.registration(c.Register[i].ID)
+		r := &c.Register[i]
+		old := d.registration(r.ID)
+		if old == nil || old.Registrant != r.By.Identity {
+			own++
+		}
 		if old == nil {
 			added++
-		} else if err := checkKey(old, &c.Register[i].Spec); err != nil {
+			continue
+		}
+		if err := checkOwner(old, &r.By); err != nil {
+			return fmt.Errorf("registrations[%d]: %w", i, err)
+		}
+		if err := checkKey(old, &r.Spec); err != nil {
 			return fmt.Errorf("registrations[%d].key: %w", i, err)
 		}
+	}
+	if err := checkQuota(d, c.Register, own); err != nil {
+		return err
 	}
 	if d.count+added > d.maxInstances {
 		return fmt.Errorf("%w: %d instances are registered; allowed: %d", domain.ErrLimit, d.count, d.maxInstances)
@@ -35,6 +47,7 @@ func (c *Command) register(d *draft) error {
 
 func (c *Command) registerInstance(d *draft, r *wire.Registration) {
 	spec := r.Spec
+	spec.Registrant, spec.Peer = r.By.Identity, r.By.Peer
 	old := d.registration(r.ID)
 	if old != nil && isSameProcess(old, &spec) {
 		spec.Lease, spec.RegisteredAt = old.Lease, old.RegisteredAt
@@ -44,10 +57,32 @@ func (c *Command) registerInstance(d *draft, r *wire.Registration) {
 	d.noteInstance(r.ID, true)
 	reg := registrationRecord(r.ID, &spec)
 	if old == nil || !reflect.DeepEqual(*old, reg) {
-		d.registrations[r.ID] = &reg
+		d.setRegistration(r.ID, &reg)
 	}
 	c.Specs = append(c.Specs, &spec)
 	c.events = append(c.events, mesh.Event{Kind: mesh.EventRegister, ID: r.ID, Lease: spec.Lease, Spec: &spec})
+}
+
+// checkOwner returns an error if the caller may not replace a registration, because another identity has
+// registered it.
+func checkOwner(old *store.Registration, by *wire.Registrant) error {
+	if !by.OwnOnly || old.Registrant == "" || old.Registrant == by.Identity {
+		return nil
+	}
+	return fmt.Errorf("%w: somebody else has registered %s; allowed: the same identity, or the right to admin", domain.ErrNotAllowed, old.ID)
+}
+
+// checkQuota returns an error if the caller would have too many instances. own is the number of registrations
+// that are new for its identity.
+func checkQuota(d *draft, all []wire.Registration, own int) error {
+	if own == 0 {
+		return nil
+	}
+	by := all[0].By // all registrations of a command have one caller
+	if n := d.registeredBy(by.Identity); by.Most > 0 && n+own > by.Most {
+		return fmt.Errorf("%w: %d instances are registered by the same identity; allowed: %d (instances in its rule of the access policy)", domain.ErrLimit, n, by.Most)
+	}
+	return nil
 }
 
 // isSameProcess reports whether the new registration spec keeps the lease of the registration old.
@@ -83,9 +118,11 @@ func (c *Command) deregister(d *draft) error {
 	switch {
 	case reg == nil:
 		return fmt.Errorf("instance %s: %w", id, domain.ErrNotFound)
-	case reg.Static:
-	case want.Lease != 0 && reg.Lease != want.Lease:
+	case !reg.Static && want.Lease != 0 && reg.Lease != want.Lease:
 		return fmt.Errorf("instance %s: %w", id, domain.ErrSuperseded)
+	case !want.owns(reg):
+		return fmt.Errorf("%w: instance %s: you have not registered it; allowed: the lease_id of its registration, the same identity, or the right to admin", domain.ErrNotAllowed, id)
+	case reg.Static:
 	case want.Lease == 0 && !want.Force && reg.Lease != want.notRenewed:
 		return fmt.Errorf("force: is false; allowed: true, or the lease_id of the process (instance %s: %w)", id, domain.ErrLeased)
 	}

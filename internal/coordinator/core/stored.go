@@ -12,6 +12,7 @@ import (
 // configuration.
 type stored struct {
 	registrations map[health.ID]store.Registration
+	registrants   map[string]int // number of registrations by the identity that has registered them
 	// overrides holds the stored overrides. The overrides must not be changed, because drafts and
 	// events share them.
 	overrides map[health.Scope]*health.Override
@@ -25,7 +26,7 @@ type stored struct {
 
 func newStored() stored {
 	return stored{
-		registrations: map[health.ID]store.Registration{}, overrides: map[health.Scope]*health.Override{},
+		registrations: map[health.ID]store.Registration{}, registrants: map[string]int{}, overrides: map[health.Scope]*health.Override{},
 		unsaved: map[health.ID]*store.Registration{},
 	}
 }
@@ -34,12 +35,23 @@ func newStored() stored {
 // the commit has written, by name. A nil value means that the commit has removed the registration.
 func (s *stored) adoptRegistrations(committed map[health.ID]*store.Registration) {
 	for id, reg := range committed {
-		if reg == nil {
-			delete(s.registrations, id)
-			continue
-		}
-		s.registrations[id] = *reg
+		s.setRegistration(id, reg)
 	}
+}
+
+// setRegistration replaces the registration of an instance; nil removes it.
+func (s *stored) setRegistration(id health.ID, reg *store.Registration) {
+	if old, ok := s.registrations[id]; ok {
+		if s.registrants[old.Registrant]--; s.registrants[old.Registrant] == 0 {
+			delete(s.registrants, old.Registrant)
+		}
+	}
+	if reg == nil {
+		delete(s.registrations, id)
+		return
+	}
+	s.registrations[id] = *reg
+	s.registrants[reg.Registrant]++
 }
 
 // adoptOverrides updates s.overrides after a commit. committed holds the overrides that the commit

@@ -42,8 +42,8 @@ func (r *Registry) Register(ctx context.Context, regs []wire.Registration) ([]*h
 // remove a static instance, or an instance whose process does not renew its lease. With force, a
 // person may remove any instance. The result registersAgain is true if the configuration or the
 // process of the instance will register the name again.
-func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64, force bool) (registersAgain bool, err error) {
-	d := &core.Deregistration{ID: id, Lease: lease, Force: force}
+func (r *Registry) Deregister(ctx context.Context, id health.ID, lease uint64, force bool, by wire.Registrant) (registersAgain bool, err error) {
+	d := &core.Deregistration{ID: id, Lease: lease, Force: force, By: by}
 	if err := r.command(ctx, &core.Command{Deregister: d}); err != nil {
 		return false, err
 	}

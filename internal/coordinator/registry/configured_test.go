@@ -48,12 +48,12 @@ func (r *rig) isTarget(d *disk, name string) {
 func TestConfiguredTargetComesBack(t *testing.T) {
 	for how, leave := range map[string]func(r *rig, lease uint64){
 		"it deregisters": func(r *rig, lease uint64) {
-			if returns, err := r.Deregister(r.t.Context(), payA, lease, false); err != nil || !returns {
+			if returns, err := r.Deregister(r.t.Context(), payA, lease, false, wire.Registrant{}); err != nil || !returns {
 				r.t.Errorf("%v, %v", returns, err)
 			}
 		},
 		"a person forces it out": func(r *rig, _ uint64) {
-			if returns, err := r.Deregister(r.t.Context(), payA, 0, true); err != nil || !returns {
+			if returns, err := r.Deregister(r.t.Context(), payA, 0, true, wire.Registrant{}); err != nil || !returns {
 				r.t.Errorf("%v, %v", returns, err)
 			}
 		},
@@ -98,7 +98,7 @@ func TestConfiguredTargetIsDeregistered(t *testing.T) {
 		r := run(t, Config{Store: d})
 		r.configure("pay/a")
 		lease := r.entry("pay/a").Spec.Lease
-		if returns, err := r.Deregister(t.Context(), payA, 0, false); err != nil || !returns {
+		if returns, err := r.Deregister(t.Context(), payA, 0, false, wire.Registrant{}); err != nil || !returns {
 			t.Errorf("%v, %v", returns, err)
 		}
 		r.isTarget(d, "pay/a")

@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/domain"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // TestDeregisterByHand: a person may remove an instance whose process does not renew
@@ -59,7 +60,7 @@ func TestDeregisterByHand(t *testing.T) {
 							renew()
 						}
 					}
-					returns, err := r.Deregister(t.Context(), payA, 0, force)
+					returns, err := r.Deregister(t.Context(), payA, 0, force, wire.Registrant{})
 					if c.refused && !force {
 						wantError(t, err, domain.ErrLeased)
 						if want := "force: is false; allowed: true, or the lease_id of the process (instance pay/a: its process renews its lease)"; err == nil || err.Error() != want {
@@ -87,7 +88,7 @@ func TestForcedOutComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := run(t, Config{Store: newDisk()})
 		lease := r.register(leased("pay/a", "i")).Lease
-		if returns, err := r.Deregister(t.Context(), payA, 0, true); err != nil || !returns {
+		if returns, err := r.Deregister(t.Context(), payA, 0, true, wire.Registrant{}); err != nil || !returns {
 			t.Errorf("%v, %v", returns, err)
 		}
 		_, _, err := r.Renew(t.Context(), payA, lease)

@@ -154,7 +154,7 @@ func (r *rig) tryRegister(regs ...wire.Registration) error {
 
 // deregister removes an instance as its process, or with lease 0 as a person.
 func (r *rig) deregister(name string, lease uint64) error {
-	_, err := r.Deregister(r.t.Context(), health.ParseID(name), lease, false)
+	_, err := r.Deregister(r.t.Context(), health.ParseID(name), lease, false, wire.Registrant{})
 	return err
 }
 

@@ -75,7 +75,7 @@ func TestCommandsAreBoundedInBytes(t *testing.T) {
 		if err := r.tryRegister(fat(78)...); err != nil {
 			t.Errorf("there is no room afterwards: %v", err)
 		}
-		if _, err := r.Deregister(t.Context(), health.ParseID("pay/a"), 0, true); err != nil {
+		if _, err := r.Deregister(t.Context(), health.ParseID("pay/a"), 0, true, wire.Registrant{}); err != nil {
 			t.Error(err)
 		}
 	})

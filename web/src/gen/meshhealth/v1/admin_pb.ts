@@ -2224,7 +2224,7 @@ export type SetOverrideRequest = Message<"meshhealth.v1.SetOverrideRequest"> & {
   status: Status;
 
   /**
-   * Who sets it: 1 to 128 bytes.
+   * Ignored. The author is the identity of the caller.
    *
    * @generated from field: string author = 3;
    */
@@ -2238,7 +2238,7 @@ export type SetOverrideRequest = Message<"meshhealth.v1.SetOverrideRequest"> & {
   reason: string;
 
   /**
-   * How long it holds: at least 1 s. Absent means until it is cleared.
+   * How long it holds: at least 1 s, and at most what the access policy allows. Required.
    *
    * @generated from field: google.protobuf.Duration ttl = 5;
    */
@@ -2269,7 +2269,7 @@ export type SetOverrideRequestJson = {
   status?: StatusJson;
 
   /**
-   * Who sets it: 1 to 128 bytes.
+   * Ignored. The author is the identity of the caller.
    *
    * @generated from field: string author = 3;
    */
@@ -2283,7 +2283,7 @@ export type SetOverrideRequestJson = {
   reason?: string;
 
   /**
-   * How long it holds: at least 1 s. Absent means until it is cleared.
+   * How long it holds: at least 1 s, and at most what the access policy allows. Required.
    *
    * @generated from field: google.protobuf.Duration ttl = 5;
    */
@@ -2334,7 +2334,7 @@ export type ClearOverrideRequest = Message<"meshhealth.v1.ClearOverrideRequest">
   name: string;
 
   /**
-   * Who clears it, for the history: at most 128 bytes.
+   * Ignored. The author is the identity of the caller.
    *
    * @generated from field: string author = 2;
    */
@@ -2362,7 +2362,7 @@ export type ClearOverrideRequestJson = {
   name?: string;
 
   /**
-   * Who clears it, for the history: at most 128 bytes.
+   * Ignored. The author is the identity of the caller.
    *
    * @generated from field: string author = 2;
    */
