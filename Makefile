@@ -173,8 +173,8 @@ endef
 # G404 (random numbers that can be guessed) and G204 (starting programs) are left out for the simulated
 # faults and load of `chaos` and `demo`. The package follow makes no secrets, only delays.
 GOSECSKIP := e2e|internal/(arch|nettest|sim|testmesh|transcript)|internal/logs/logtest|coordinator/store/storetest
-GOSECRULES := (cmd/meshhealth|coordinator/config|coordinator/store/bolt|server/check)/:G304;internal/(chaos|demo)/:G204,G304,G404;internal/coordinator/follow/:G404
-GOSECINPUT := coordinator/config coordinator/store/bolt internal/access internal/compactjson internal/envoyconfig internal/httprpc internal/input internal/selector internal/wire
+GOSECRULES := (certs|cmd/meshhealth|coordinator/config|coordinator/store/bolt|internal/audit|server/check)/:G304;internal/(chaos|demo)/:G204,G304,G404;internal/coordinator/follow/:G404
+GOSECINPUT := internal/authority coordinator/config coordinator/store/bolt internal/access internal/compactjson internal/envoyconfig internal/httprpc internal/input internal/selector internal/wire
 GOSEC = $(CURDIR)/$(BIN)/gosec -quiet -exclude-generated -nosec-require-rules -nosec-require-justification
 
 .PHONY: gosec

@@ -53,8 +53,11 @@ func TestWho(t *testing.T) {
 	}{
 		{"anyone", []string{"", "token:ops", "unix:uid=0", "spiffe://d/a"}, nil},
 		{"authenticated", []string{"token:ops", "unix:uid=0", "spiffe://d/a", "ext:x"}, []string{""}},
-		{"spiffe://d/ns/*/sa/*", []string{"spiffe://d/ns/a/sa/b", "spiffe://d/ns/a/sa/b/c"},
-			[]string{"", "spiffe://d/ns/a/sa", "spiffe://e/ns/a/sa/b", "dns:d/ns/a/sa/b", "spiffe://d/ns/a/b/sa/c"}},
+		{
+			"spiffe://d/ns/*/sa/*",
+			[]string{"spiffe://d/ns/a/sa/b", "spiffe://d/ns/a/sa/b/c"},
+			[]string{"", "spiffe://d/ns/a/sa", "spiffe://e/ns/a/sa/b", "dns:d/ns/a/sa/b", "spiffe://d/ns/a/b/sa/c"},
+		},
 		{"spiffe://d/edge", []string{"spiffe://d/edge"}, []string{"spiffe://d/edge/1", "spiffe://d/edgex"}},
 		{"dns:*.example.org", []string{"dns:a.example.org"}, []string{"dns:a.b.example.org", "dns:example.org", "spiffe://a.example.org"}},
 		{"token:ops", []string{"token:ops"}, []string{"token:ops2", "unix:uid=0"}},
@@ -237,8 +240,10 @@ func TestBuiltIn(t *testing.T) {
 		rights          *Rights
 		override, admin bool
 	}{
-		{local.For(""), false, false}, {local.For("unix:uid=1"), false, false},
-		{local.For("unix:uid=0"), true, true}, {local.For("unix:uid=1000"), true, true},
+		{local.For(""), false, false},
+		{local.For("unix:uid=1"), false, false},
+		{local.For("unix:uid=0"), true, true},
+		{local.For("unix:uid=1000"), true, true},
 		{open.For(""), true, true},
 	} {
 		_, override := c.rights.Allows(VerbOverride, service("a"))
