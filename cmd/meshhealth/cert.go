@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshhealth/meshhealth/coordinator/config"
 	"github.com/meshhealth/meshhealth/internal/authority"
 	"github.com/meshhealth/meshhealth/internal/input"
 )
@@ -55,7 +56,8 @@ func certInitCommand(a *app) *cobra.Command {
 		Short: "Make a private authority, and certificates for a coordinator, services and operators",
 		Long: `Make a private authority, and certificates for a coordinator, services and operators, with
 their keys. It also writes a configuration file for a coordinator that uses them towards
-callers and instances. It overwrites nothing.
+callers and instances, and its access policy: operators may do everything, and each service
+may register itself. It overwrites nothing.
 
 Each certificate has an identity: spiffe://DOMAIN/coordinator, spiffe://DOMAIN/service/NAME or
 spiffe://DOMAIN/operator/NAME. That of the coordinator is also valid for localhost, for the name of
@@ -112,9 +114,14 @@ func certInit(a *app, cmd *cobra.Command, f *certFlags) error {
 	if err != nil {
 		return err
 	}
-	config := filepath.Join(f.dir, certConfig)
-	if _, err := os.Lstat(config); !errors.Is(err, fs.ErrNotExist) {
-		return existsError(fmt.Errorf("%s %w", config, authority.ErrExists))
+	files, policy := []string{filepath.Join(f.dir, certConfig), filepath.Join(f.dir, certPolicy)}, policyText(f.domain, subjects)
+	for _, file := range files {
+		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
+			return existsError(fmt.Errorf("%s %w", file, authority.ErrExists))
+		}
+	}
+	if _, err := config.ParseAccessPolicy(certPolicy, []byte(policy)); err != nil {
+		return usage(cmd, "--service: %w", err)
 	}
 	ca, err := authority.New(f.dir, f.domain, a.now(), subjects...)
 	if err != nil {
@@ -128,17 +135,20 @@ func certInit(a *app, cmd *cobra.Command, f *certFlags) error {
 		}
 		made = append(made, c)
 	}
-	if err := os.WriteFile(config, []byte(certConfigText), 0o600); err != nil {
-		return err
+	for i, text := range []string{certConfigText, policy} {
+		if err := os.WriteFile(files[i], []byte(text), 0o600); err != nil {
+			return err
+		}
 	}
-	return printMade(a.stdout, f, ca, made, config)
+	return printMade(a.stdout, f, ca, made, files)
 }
 
 // certConfigText is the configuration file that `cert init` writes. Its paths are relative to its
 // folder.
 const certConfigText = `# Written by "meshhealth cert init".
-# Callers may read statuses without a certificate. Everything else needs one that ca.pem has signed.
+# Callers show a certificate that ca.pem has signed, and access.yaml says what they may do.
 tls: {cert: coordinator.pem, key: coordinator-key.pem, client_ca: ca.pem}
+access_policy: access.yaml
 # Instances are dialled by TLS, and must show a certificate that ca.pem has signed.
 dial:
   default:
@@ -187,7 +197,7 @@ func existsError(err error) error {
 		"%w; nothing was written", err)
 }
 
-func printMade(out io.Writer, f *certFlags, ca *authority.Authority, made []*authority.Certificate, config string) error {
+func printMade(out io.Writer, f *certFlags, ca *authority.Authority, made []*authority.Certificate, files []string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Made the authority of %s, valid until %s:\n", ca.Domain(), ca.Certificate().NotAfter.UTC().Format(time.DateOnly))
 	fmt.Fprintf(&b, "  %s: everybody who verifies certificates needs it\n", ca.File())
@@ -196,8 +206,9 @@ func printMade(out io.Writer, f *certFlags, ca *authority.Authority, made []*aut
 	for _, c := range made {
 		fmt.Fprintf(&b, "  %s, %s: %s\n", c.File, filepath.Base(c.KeyFile), identity(c))
 	}
-	fmt.Fprintf(&b, "Made %s: a coordinator that uses them towards callers and instances\n\n", config)
-	fmt.Fprintf(&b, "Next: meshhealth coordinator --config %s\n", shellWord(config))
+	fmt.Fprintf(&b, "Made %s: a coordinator that uses them towards callers and instances\n", files[0])
+	fmt.Fprintf(&b, "Made %s: what operators and services may do\n\n", files[1])
+	fmt.Fprintf(&b, "Next: meshhealth coordinator --config %s\n", shellWord(files[0]))
 	if at := slices.IndexFunc(made, func(c *authority.Certificate) bool { return strings.HasPrefix(filepath.Base(c.File), "operator-") }); at >= 0 {
 		fmt.Fprintf(&b, "Then: meshhealth status --tls-ca %s --tls-cert %s --tls-key %s\n",
 			shellWord(ca.File()), shellWord(made[at].File), shellWord(made[at].KeyFile))
