@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -13,7 +15,19 @@ import (
 // TestAuthorWithoutUser checks the author of an override if $USER is not set, as in cron. It is
 // the name in the user database. Without an entry there, as in containers, it is UID@HOST.
 func TestAuthorWithoutUser(t *testing.T) {
-	_, at, _ := coordinator(t, "--memory")
+	policy := filepath.Join(t.TempDir(), "access.yaml")
+	write(t, policy, fmt.Sprintf(`
+version: 1
+rules:
+  - name: everybody
+    who: [anyone]
+    register: {services: ["*"], addresses: [peer]}
+    read: {services: ["*"], detail: evidence}
+  - name: local
+    who: ["unix:uid=%d", "unix:uid=54321"]
+    override: {services: ["*"]}
+`, os.Getuid()))
+	_, at, _ := coordinator(t, "--memory", "--access-policy", policy)
 	if _, stderr, code := call(t, meshhealth, "register", "pay/a", "--address", "127.0.0.1:1", "--coordinator", at); code != 0 {
 		t.Fatal(stderr)
 	}
@@ -27,6 +41,7 @@ func TestAuthorWithoutUser(t *testing.T) {
 		}
 		return string(out)
 	}
+	// Over TCP nobody has an identity, so the command must find the unix socket.
 	run(nil, "maintenance", "on", "pay", "--reason", "disks")
 	if list := run(nil, "maintenance", "list", "-o", "json"); strings.Contains(list, `"author":""`) || strings.Contains(list, "@") {
 		t.Error(list)
@@ -48,4 +63,10 @@ func TestAuthorWithoutUser(t *testing.T) {
 		t.Error(list)
 	}
 	run(nobody, "override", "clear", "pay/a")
+	other := &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 54322, Gid: 54322}}
+	cmd := exec.Command(meshhealth, "override", "set", "pay/a", "DEGRADED", "--reason", "disks", "--coordinator", at)
+	cmd.SysProcAttr, cmd.Dir = other, "/"
+	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), "unix:uid=54322 may not override pay/a") {
+		t.Errorf("%v: %s", err, out)
+	}
 }
