@@ -7,6 +7,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/coordinator/api"
+	"github.com/meshhealth/meshhealth/internal/fields"
 )
 
 // newAccess returns what decides about access, with the policy in cfg or a built-in one.
@@ -17,7 +18,7 @@ func newAccess(cfg *Config, l *listeners) (*api.Access, error) {
 	case cfg.InsecureOpen:
 		policy = access.Open(openNetworks(cfg, l))
 	case !onLoopback(l.grpc) || !onLoopback(l.http) && cfg.HTTPTLS != nil:
-		return nil, errors.New("Access: is missing, and a listener is not on loopback; allowed: a policy, or InsecureOpen (--insecure-open)")
+		return nil, &fields.Error{Field: "Access", Err: errors.New("is missing, and a listener is not on loopback; allowed: a policy, or InsecureOpen (--insecure-open)")}
 	default:
 		policy = access.OpenLocal(cfg.Allow, users()...)
 	}

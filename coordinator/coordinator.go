@@ -23,6 +23,7 @@ import (
 	"github.com/meshhealth/meshhealth/internal/coordinator/registry"
 	"github.com/meshhealth/meshhealth/internal/coordinator/web"
 	"github.com/meshhealth/meshhealth/internal/coordinator/xds"
+	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/logs"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -290,7 +291,7 @@ func (c *Coordinator) Reload(ctx context.Context, targets []Target, services map
 // only if Config.Access was set.
 func (c *Coordinator) SetAccess(policy *AccessPolicy) (ended int, err error) {
 	if c.cfg.Access == nil {
-		return 0, errors.New("Access: was not set at the start; allowed: a restart with a policy")
+		return 0, &fields.Error{Field: "Access", Err: errors.New("was not set at the start; allowed: a restart with a policy")}
 	}
 	compiled, err := access.Compile(policy)
 	if err != nil {

@@ -58,8 +58,10 @@ func TestFirstSetUp(t *testing.T) {
 	}
 	live.does(0, as("operator-alice", "override", "set", "payments/a", "DEGRADED", "--reason", "a test")...)
 	for _, refused := range []struct{ want, command []string }{
-		{[]string{"a caller without an identity may not register orders/a", "--tls-cert"},
-			[]string{"register", "orders/a", "--address", l.Addr().String(), "--tls-ca", file("ca.pem")}},
+		{
+			[]string{"a caller without an identity may not register orders/a", "--tls-cert"},
+			[]string{"register", "orders/a", "--address", l.Addr().String(), "--tls-ca", file("ca.pem")},
+		},
 		{[]string{"/service/payments may not register orders/a"}, as("service-payments", "register", "orders/a", "--address", l.Addr().String())},
 		{[]string{"/service/orders may not override payments/a"}, as("service-orders", "override", "clear", "payments/a")},
 		{[]string{"10.0.0.7"}, as("service-orders", "register", "orders/a", "--address", "10.0.0.7:1")},
