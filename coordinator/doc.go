@@ -9,6 +9,10 @@
 // The followers ask the instances for their status. The gRPC API, the HTTP pages and the metrics
 // read the registry's feed. The components do not import each other.
 //
+// With the zero Config, the coordinator can be reached from its own machine only. Everybody there may read
+// and register, and overrides need the unix socket. Beyond loopback it needs Credentials and an
+// AccessPolicy.
+//
 // # Concurrency
 //
 // New opens the listeners and the store; if it fails, it closes them. Run returns when all its

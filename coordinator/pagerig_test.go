@@ -18,6 +18,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/credentials/local"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -99,7 +100,13 @@ func newPageRig(t *testing.T, settings string) (*pageRig, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return &pageRig{c: c, registry: pb.NewRegistryServiceClient(conn), admin: pb.NewAdminServiceClient(conn), leases: map[health.ID]uint64{}}, nil
+	// Without an access policy, overrides are allowed over the unix socket only.
+	local, err := grpc.NewClient("unix:"+c.Socket(), grpc.WithTransportCredentials(local.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(func() { _ = local.Close() })
+	return &pageRig{c: c, registry: pb.NewRegistryServiceClient(conn), admin: pb.NewAdminServiceClient(local), leases: map[health.ID]uint64{}}, nil
 }
 
 func (r *pageRig) say(answer any) {

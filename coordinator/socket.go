@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 )
 
 // SocketName is the name of the unix socket in the folder of the store.
@@ -36,6 +37,9 @@ func openSocket(ctx context.Context, cfg *Config) (net.Listener, error) {
 	return nil, nil
 }
 
+// sockets counts the paths that defaultSockets has made, because one process may run several coordinators.
+var sockets atomic.Int64
+
 // defaultSockets returns the paths to try, the best first.
 func defaultSockets(dataDir string) (paths []string) {
 	if dataDir != "" {
@@ -43,7 +47,11 @@ func defaultSockets(dataDir string) (paths []string) {
 			paths = append(paths, filepath.Join(dir, SocketName))
 		}
 	}
-	own := "meshhealth-" + strconv.Itoa(os.Getpid()) + ".sock"
+	own := "meshhealth-" + strconv.Itoa(os.Getpid())
+	if n := sockets.Add(1); n > 1 {
+		own += "-" + strconv.FormatInt(n, 10)
+	}
+	own += ".sock"
 	if dir := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(dir) {
 		paths = append(paths, filepath.Join(dir, own))
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/meshhealth/meshhealth/coordinator/config"
 	"github.com/meshhealth/meshhealth/health"
 )
 
@@ -26,12 +27,13 @@ var blockKinds = map[string]func(t *testing.T, page, text string){
 
 // The first lines of YAML blocks. TestReadme checks the first two with --check-config;
 // TestReadmeProbes of package server asks a server for the probes of the third. TestEnvoyFiles
-// and TestEnvoyProbes check those of Envoy.
+// and TestEnvoyProbes check those of Envoy. TestReadmeBlocks checks access policies.
 const (
 	wholeConfig  = "# meshhealth.yaml\n"
 	partOfConfig = "# a part of meshhealth.yaml\n"
 	podConfig    = "# a container of a pod\n"
 	envoyConfig  = "# envoy.yaml, "
+	accessConfig = "# access.yaml\n"
 )
 
 // pages returns the texts of README.md and of docs/*.md by their paths.
@@ -109,6 +111,12 @@ func checkConsole(t *testing.T, page, text string) {
 }
 
 func checkYAML(t *testing.T, page, text string) {
+	if strings.HasPrefix(text, accessConfig) {
+		if _, err := config.ParseAccessPolicy(page, []byte(text)); err != nil {
+			t.Error(err)
+		}
+		return
+	}
 	known := func(mark string) bool { return strings.HasPrefix(text, mark) }
 	if !slices.ContainsFunc([]string{wholeConfig, partOfConfig, podConfig, envoyConfig}, known) {
 		first, _, _ := strings.Cut(text, "\n")

@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +15,8 @@ import (
 
 // TestGrpcurl calls the methods of a coordinator with grpcurl.
 func TestGrpcurl(t *testing.T) {
-	_, at, _ := coordinator(t, "--memory")
+	socket := filepath.Join(t.TempDir(), "mesh.sock")
+	_, at, _ := coordinator(t, "--memory", "--socket", socket)
 	servers, names := fleet(t, at, 2)
 	s := watch(t, at)
 	s.until(pb.Status_STATUS_SERVING, names...)
@@ -55,15 +58,19 @@ func TestGrpcurl(t *testing.T) {
 		{"history", []string{"-d", `{"name":"legacy/0"}`, "meshhealth.v1.AdminService/ListTransitions"}, 0, []string{"STATUS_NOT_SERVING"}},
 		{"Explain", []string{"-d", `{"name":"legacy"}`, "meshhealth.v1.AdminService/Explain"}, 0, []string{"legacy is DEGRADED for", "NOT_SERVING: legacy/0"}},
 		{"Explain nobody", []string{"-d", `{"name":"nobody"}`, "meshhealth.v1.AdminService/Explain"}, 64 + 5, []string{"NotFound"}},
-		{"override of a zone nobody is in", []string{"-d", `{"name":"zone=eu-9","status":"STATUS_MAINTENANCE","author":"ann","reason":"x"}`, "meshhealth.v1.AdminService/SetOverride"}, 64 + 5, []string{"no registered instance matches"}},
+		{"override over TCP", []string{"-d", `{"name":"legacy","status":"STATUS_MAINTENANCE","author":"ann","reason":"x"}`, "meshhealth.v1.AdminService/SetOverride"}, 64 + 7, []string{"PermissionDenied", "a caller without an identity may not override legacy", socket}},
+		{"override of a zone nobody is in", []string{"-unix", "-d", `{"name":"zone=eu-9","status":"STATUS_MAINTENANCE","author":"ann","reason":"x"}`, "meshhealth.v1.AdminService/SetOverride"}, 64 + 5, []string{"no registered instance matches"}},
 		{"what is forced", []string{"meshhealth.v1.AdminService/ListOverrides"}, 0, []string{"{}"}},
 		{"bad input", []string{"-d", `{"registrations":[{"service":"a b"}]}`, "meshhealth.v1.RegistryService/Register"}, 64 + 3, []string{"InvalidArgument", "registrations[0].service", "allowed"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// The arguments of grpcurl are flags, the address and the method, in this order.
 			last := len(c.args) - 1
-			args := append([]string{"-plaintext"}, c.args[:last]...)
-			out, stderr, code := call(t, grpcurl, append(args, at, c.args[last])...)
+			args, address := append([]string{"-plaintext"}, c.args[:last]...), at
+			if slices.Contains(args, "-unix") {
+				address = socket
+			}
+			out, stderr, code := call(t, grpcurl, append(args, address, c.args[last])...)
 			if code != c.code {
 				t.Errorf("exit %d, want %d", code, c.code)
 			}

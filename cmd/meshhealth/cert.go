@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/meshhealth/meshhealth/coordinator/config"
 	"github.com/meshhealth/meshhealth/internal/authority"
 	"github.com/meshhealth/meshhealth/internal/input"
 )
@@ -20,12 +21,8 @@ import (
 // defaultCertDir is the folder in which the commands below `cert` keep an authority.
 const defaultCertDir = "meshhealth-certs"
 
-// certConfig and certPolicy are the names of the configuration file and of the access policy that
-// `cert init` writes.
-const (
-	certConfig = "meshhealth.yaml"
-	certPolicy = "access.yaml"
-)
+// certConfig is the name of the configuration file that `cert init` writes.
+const certConfig = "meshhealth.yaml"
 
 func certCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -59,7 +56,8 @@ func certInitCommand(a *app) *cobra.Command {
 		Short: "Make a private authority, and certificates for a coordinator, services and operators",
 		Long: `Make a private authority, and certificates for a coordinator, services and operators, with
 their keys. It also writes a configuration file for a coordinator that uses them towards
-callers and instances. It overwrites nothing.
+callers and instances, and its access policy: operators may do everything, and each service
+may register itself. It overwrites nothing.
 
 Each certificate has an identity: spiffe://DOMAIN/coordinator, spiffe://DOMAIN/service/NAME or
 spiffe://DOMAIN/operator/NAME. That of the coordinator is also valid for localhost, for the name of
@@ -116,11 +114,14 @@ func certInit(a *app, cmd *cobra.Command, f *certFlags) error {
 	if err != nil {
 		return err
 	}
-	config, policy := filepath.Join(f.dir, certConfig), filepath.Join(f.dir, certPolicy)
-	for _, file := range []string{config, policy} {
+	files, policy := []string{filepath.Join(f.dir, certConfig), filepath.Join(f.dir, certPolicy)}, policyText(f.domain, subjects)
+	for _, file := range files {
 		if _, err := os.Lstat(file); !errors.Is(err, fs.ErrNotExist) {
 			return existsError(fmt.Errorf("%s %w", file, authority.ErrExists))
 		}
+	}
+	if _, err := config.ParseAccessPolicy(certPolicy, []byte(policy)); err != nil {
+		return usage(cmd, "--service: %w", err)
 	}
 	ca, err := authority.New(f.dir, f.domain, a.now(), subjects...)
 	if err != nil {
@@ -134,48 +135,25 @@ func certInit(a *app, cmd *cobra.Command, f *certFlags) error {
 		}
 		made = append(made, c)
 	}
-	if err := errors.Join(os.WriteFile(config, []byte(certConfigText), 0o600), os.WriteFile(policy, []byte(f.policyText()), 0o600)); err != nil {
-		return err
+	for i, text := range []string{certConfigText, policy} {
+		if err := os.WriteFile(files[i], []byte(text), 0o600); err != nil {
+			return err
+		}
 	}
-	return printMade(a.stdout, f, ca, made, config)
+	return printMade(a.stdout, f, ca, made, files)
 }
 
 // certConfigText is the configuration file that `cert init` writes. Its paths are relative to its
 // folder.
 const certConfigText = `# Written by "meshhealth cert init".
-# Who may do what is in access.yaml. The coordinator reads it again when it changes.
-access_policy: access.yaml
+# Callers show a certificate that ca.pem has signed, and access.yaml says what they may do.
 tls: {cert: coordinator.pem, key: coordinator-key.pem, client_ca: ca.pem}
+access_policy: access.yaml
 # Instances are dialled by TLS, and must show a certificate that ca.pem has signed.
 dial:
   default:
     tls: {cert: coordinator.pem, key: coordinator-key.pem, ca: ca.pem}
 `
-
-// policyText returns the access policy that `cert init` writes. Each service may register itself.
-func (f *certFlags) policyText() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, `# Written by "meshhealth cert init".
-version: 1
-trust_domain: %[1]s
-rules:
-  - name: operators
-    who: ["spiffe://%[1]s/operator/*"]
-    read: {services: ["*"], detail: evidence}
-    route: {services: ["*"]}
-    override: {services: ["*"], max: 24h}
-    admin: true
-  - name: readers
-    who: [authenticated]
-    read: {services: ["*"], detail: reason}
-    route: {services: ["*"]}
-  # Each service registers itself, at the address from which it calls.
-`, f.domain)
-	for _, s := range f.services {
-		fmt.Fprintf(&b, "  - name: service-%[2]s\n    who: [\"spiffe://%[1]s/service/%[2]s\"]\n    register: {services: [%[2]q], addresses: [peer]}\n", f.domain, s)
-	}
-	return b.String()
-}
 
 // check checks all flags of `cert init` before a file is written.
 func (f *certFlags) check(cmd *cobra.Command) ([]*authority.Subject, error) {
@@ -219,7 +197,7 @@ func existsError(err error) error {
 		"%w; nothing was written", err)
 }
 
-func printMade(out io.Writer, f *certFlags, ca *authority.Authority, made []*authority.Certificate, config string) error {
+func printMade(out io.Writer, f *certFlags, ca *authority.Authority, made []*authority.Certificate, files []string) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Made the authority of %s, valid until %s:\n", ca.Domain(), ca.Certificate().NotAfter.UTC().Format(time.DateOnly))
 	fmt.Fprintf(&b, "  %s: everybody who verifies certificates needs it\n", ca.File())
@@ -228,8 +206,9 @@ func printMade(out io.Writer, f *certFlags, ca *authority.Authority, made []*aut
 	for _, c := range made {
 		fmt.Fprintf(&b, "  %s, %s: %s\n", c.File, filepath.Base(c.KeyFile), identity(c))
 	}
-	fmt.Fprintf(&b, "Made %s: a coordinator that uses them towards callers and instances\n\n", config)
-	fmt.Fprintf(&b, "Next: meshhealth coordinator --config %s\n", shellWord(config))
+	fmt.Fprintf(&b, "Made %s: a coordinator that uses them towards callers and instances\n", files[0])
+	fmt.Fprintf(&b, "Made %s: what operators and services may do\n\n", files[1])
+	fmt.Fprintf(&b, "Next: meshhealth coordinator --config %s\n", shellWord(files[0]))
 	if at := slices.IndexFunc(made, func(c *authority.Certificate) bool { return strings.HasPrefix(filepath.Base(c.File), "operator-") }); at >= 0 {
 		fmt.Fprintf(&b, "Then: meshhealth status --tls-ca %s --tls-cert %s --tls-key %s\n",
 			shellWord(ca.File()), shellWord(made[at].File), shellWord(made[at].KeyFile))

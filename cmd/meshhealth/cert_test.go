@@ -14,6 +14,9 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/meshhealth/meshhealth/certs"
+	"github.com/meshhealth/meshhealth/coordinator/config"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 )
 
 // TestFirstSetUp checks that two commands are enough for TLS on both sides: an operator and a service
@@ -53,8 +56,58 @@ func TestFirstSetUp(t *testing.T) {
 	if !strings.Contains(stdout, "this caller may read everything") {
 		t.Errorf("%s", stdout)
 	}
-	if _, stderr := live.does(3, "register", "orders/a", "--address", l.Addr().String(), "--tls-ca", file("ca.pem")); !strings.Contains(stderr, "a caller without an identity may not register orders/a") {
-		t.Errorf("%s", stderr)
+	live.does(0, as("operator-alice", "override", "set", "payments/a", "DEGRADED", "--reason", "a test", "--for", "1h")...)
+	for _, refused := range []struct{ want, command []string }{
+		{
+			[]string{"a caller without an identity may not register orders/a", "--tls-cert"},
+			[]string{"register", "orders/a", "--address", l.Addr().String(), "--tls-ca", file("ca.pem")},
+		},
+		{[]string{"/service/payments may not register orders/a"}, as("service-payments", "register", "orders/a", "--address", l.Addr().String())},
+		{[]string{"/service/orders may not override payments/a"}, as("service-orders", "override", "clear", "payments/a")},
+		{[]string{"10.0.0.7"}, as("service-orders", "register", "orders/a", "--address", "10.0.0.7:1")},
+	} {
+		_, stderr := live.does(3, refused.command...)
+		wantAll(t, stderr, refused.want...)
+	}
+}
+
+// TestCertIssueRule checks that the rule for a new service, which the command prints, belongs into the access policy.
+func TestCertIssueRule(t *testing.T) {
+	dir := t.TempDir()
+	s := shell{now: time.Now}
+	if _, stderr, code := s.run(t.Context(), "cert", "init", "--dir", dir); code != exitOK {
+		t.Fatal(stderr)
+	}
+	stdout, stderr, code := s.run(t.Context(), "cert", "issue", "service", "orders.v1", "--dir", dir)
+	_, rule, found := strings.Cut(stdout, "Then: add a rule to the access policy:\n")
+	if code != exitOK || !found {
+		t.Fatalf("code %d: %s%s", code, stdout, stderr)
+	}
+	file := filepath.Join(dir, certPolicy)
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(before), "orders") {
+		t.Errorf("%s", before)
+	}
+	policy, err := config.ParseAccessPolicy(file, append(before, rule...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	compiled, err := access.Compile(policy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rights := compiled.For("spiffe://meshhealth.internal/service/orders.v1")
+	for service, want := range map[string]bool{"orders.v1": true, "orders": false} {
+		if _, allowed := rights.Allows(access.VerbRegister, access.Of(health.ID{Service: service})); allowed != want {
+			t.Errorf("register %s: %v, want %v", service, allowed, want)
+		}
+	}
+	// A renewed certificate needs no rule, because the policy has one.
+	if stdout, _, _ := s.run(t.Context(), "cert", "issue", "service", "orders.v1", "--dir", dir); strings.Contains(stdout, "add a rule") {
+		t.Errorf("%s", stdout)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -89,8 +90,12 @@ func certIssue(a *app, cmd *cobra.Command, f *certFlags, args []string) error {
 	if before != nil {
 		word = "Renewed"
 	}
-	_, err = fmt.Fprintf(a.stdout, "%s %s, %s, valid until %s\n  %s\n\nNext: meshhealth cert show %s\n",
+	text := fmt.Sprintf("%s %s, %s, valid until %s\n  %s\n\nNext: meshhealth cert show %s\n",
 		word, c.File, c.KeyFile, c.NotAfter.UTC().Format(time.DateOnly), identity(c), shellWord(c.File))
+	if before == nil && s.Role == authority.Service {
+		text += "Then: add a rule to the access policy:\n  - " + serviceRule(ca.Domain(), s.Name) + "\n"
+	}
+	_, err = io.WriteString(a.stdout, text)
 	return err
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// socketFallback repeats a call that the coordinator has refused over loopback. It uses the unix socket that the
-// refusal names. There the kernel tells the coordinator which user calls.
+// socketFallback repeats a call over the unix socket of the coordinator. It does so if the coordinator has refused
+// the call over loopback and has named its socket. There the kernel tells the coordinator which user calls.
 type socketFallback struct {
 	target *target
 	mu     sync.Mutex

@@ -3,10 +3,12 @@
 //
 //	settings, err := config.Load(ctx, "meshhealth.yaml")
 //	...
-//	cfg, closeFiles, err := settings.Open(logger)
+//	cfg, closeFiles, err := settings.Open(ctx, logger)
 //	...
 //	defer closeFiles()
 //	c, err := coordinator.New(ctx, cfg)
+//
+// A configuration can name an access policy, which [LoadAccessPolicy] reads from a file of its own.
 //
 // An error of [Load] lists all faults of the file, each with file, line and key. A program may
 // change the [Settings] before it calls [Settings.Open], for example because of its flags. A

@@ -64,6 +64,7 @@ type coordinator struct {
 	settings settings
 	at       string // HOST:PORT of the gRPC listener
 	web      string // HOST:PORT of the HTTP listener
+	socket   string // path of the unix socket
 	starts   int    // number of times that the process was started
 }
 
@@ -124,9 +125,9 @@ func (r *rig) waitUntilListening(log string) error {
 			return err
 		}
 		for line := range bytes.Lines(text) {
-			var said struct{ Msg, GRPC, HTTP string }
+			var said struct{ Msg, GRPC, HTTP, Socket string }
 			if json.Unmarshal(line, &said) == nil && said.Msg == "listening" {
-				r.coordinator.at, r.coordinator.web = said.GRPC, said.HTTP
+				r.coordinator.at, r.coordinator.web, r.coordinator.socket = said.GRPC, said.HTTP, said.Socket
 				return nil
 			}
 		}

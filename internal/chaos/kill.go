@@ -62,7 +62,10 @@ var undamped = map[string]string{"flap_half_life": "off"}
 func killRound(r *rig, round int, l *load, hosts ...*hostProcess) error {
 	lives := killAfter + time.Duration(r.random.Int64N(int64(killAfter)))
 	r.progress("round %d of %d: killed after %v under load", round+1, r.cfg.Rounds, lives.Round(10*time.Millisecond))
-	stop := l.start(r.ctx)
+	stop, err := l.start(r.ctx)
+	if err != nil {
+		return err
+	}
 	defer stop()
 	done := r.flipTenth(round, lives+regroup, hosts...)
 	if err := r.wait(lives); err != nil {
@@ -108,6 +111,7 @@ func allHeardBy(epoch uint64, ids []health.ID) func(map[health.ID]Seen) bool {
 // requireAcknowledged requires that List of the coordinator shows the effects of all acknowledged
 // registrations, overrides and deregistrations that the load l has made.
 func (r *rig) requireAcknowledged(v *Verdict, l *load) error {
+	v.require(l.refused == nil, "the coordinator has refused a call of the load: %v", l.refused)
 	all, err := list(r.ctx, l.client, nil)
 	if err != nil {
 		return err

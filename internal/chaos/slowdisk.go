@@ -44,7 +44,10 @@ func slowDisk(r *rig, v *Verdict) error {
 		return err
 	}
 	r.progress("%d targets are SERVING; they flip for %v while other targets register", n, slowDiskTime)
-	stop := l.start(r.ctx)
+	stop, err := l.start(r.ctx)
+	if err != nil {
+		return err
+	}
 	defer stop()
 	if err := r.flipAll(Command{Turns: 3, Duration: slowDiskTime}, leased, static); err != nil {
 		return err

@@ -142,7 +142,7 @@ func TestManifests(t *testing.T) {
 			}
 			switch {
 			case o.Text("kind") == "ConfigMap":
-				checkConfig(t, b, o.Text("data", "meshhealth.yaml"))
+				checkConfig(t, b, o)
 			case o.Text("kind") == "Deployment" && o.Text("metadata", "name") == "meshhealth-kube":
 				checkArguments(t, b, o)
 			}
@@ -167,12 +167,18 @@ func files(b *bed.Bed, text string) string {
 		"/data", b.Dir+"/data").Replace(text)
 }
 
-// checkConfig lets the coordinator check the configuration in a ConfigMap.
-func checkConfig(t *testing.T, b *bed.Bed, text string) {
+// checkConfig lets the coordinator check the configuration and the access policy in a ConfigMap.
+func checkConfig(t *testing.T, b *bed.Bed, configMap bed.Object) {
 	t.Helper()
-	path := filepath.Join(b.Dir, "coordinator.yaml")
-	if err := os.WriteFile(path, []byte(files(b, text)), 0o600); err != nil {
-		t.Fatal(err)
+	path := filepath.Join(b.Dir, "meshhealth.yaml")
+	for _, name := range []string{"meshhealth.yaml", "access.yaml"} {
+		text := configMap.Text("data", name)
+		if text == "" {
+			t.Errorf("the ConfigMap has no %s", name)
+		}
+		if err := os.WriteFile(filepath.Join(b.Dir, name), []byte(files(b, text)), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	output, err := exec.Command(program("meshhealth"), "coordinator", "--config", path, "--check-config").CombinedOutput()
 	if err != nil {

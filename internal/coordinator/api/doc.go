@@ -5,7 +5,8 @@
 // A connection is accepted, authenticated and counted (acceptor.go, peers.go), and passed to
 // one of three gRPC servers (server.go). Each call is limited in size and time (bounded.go).
 // Package internal/wire checks every request. Each handler asks the access policy for every
-// name in its request and in its answer (access.go).
+// name in its request and in its answer (access.go). A stream ends when the rights of its caller change
+// (guardedstream.go).
 //
 // # Concurrency
 //

@@ -2,8 +2,9 @@
 // for probes. It also serves the page for people below /ui/, and the methods that read. The path /
 // lists all of them.
 //
-// Each page asks the access policy before it answers, for a caller about whom nothing is known. The
-// methods ask the policy themselves. They know the caller from the context, as over gRPC.
+// The methods ask the access policy. They know the caller from the context, as over gRPC. /metrics asks it
+// on a listener with TLS, because nobody has an identity on another one. A plaintext listener beyond
+// loopback serves only the pages for machines.
 //
 // # The page
 //
