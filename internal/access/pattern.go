@@ -160,7 +160,12 @@ func (p *Policy) checkWho(who string) error {
 	if rest, is := strings.CutPrefix(who, extPrefix); is && rest != "" && !strings.Contains(rest, wildcard) {
 		return nil
 	}
-	return fmt.Errorf("%q is no identity; allowed: %s", who, whoForms)
+	return notOne(who)
+}
+
+// notOne returns the error about a text that is no identity.
+func notOne(text string) error {
+	return fmt.Errorf("%q is no identity; allowed: %s", text, whoForms)
 }
 
 // checkNetwork returns an error if a network is not valid.

@@ -20,7 +20,7 @@ import (
 // example is a small page.
 func example() fstest.MapFS {
 	return fstest.MapFS{
-		indexName:   {Data: []byte("<!doctype html>" + buildPlace + basePlace + strings.Repeat("<p>text</p>", 100))},
+		indexName:   {Data: []byte("<!doctype html>" + rootPlace + buildPlace + basePlace + strings.Repeat("<p>text</p>", 100))},
 		"app.js":    {Data: []byte(strings.Repeat("let x = 1;\n", 200))},
 		"app.css":   {Data: []byte("b{}")},
 		"worker.js": {Data: []byte("1")},
@@ -34,7 +34,7 @@ func served(t *testing.T, prefix string, r *http.Request) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.pages.site, err = newSite(example(), prefix, `v1"<`); err != nil {
+	if s.pages.site, err = newSite(example(), prefix, `v1"<`, false); err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
@@ -51,7 +51,7 @@ func request(method, path string, header ...string) *http.Request {
 }
 
 func TestSite(t *testing.T) {
-	index := string(fillIndex(example()[indexName].Data, "", `v1"<`))
+	index := string(fillIndex(example()[indexName].Data, "", `v1"<`, false))
 	app, css := string(example()["app.js"].Data), string(example()["app.css"].Data)
 	const html, script = "text/html; charset=utf-8", "text/javascript; charset=utf-8"
 	for _, c := range []struct {
