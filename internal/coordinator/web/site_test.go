@@ -173,7 +173,7 @@ func TestEmbeddedPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, place := range []string{basePlace, buildPlace} {
+	for _, place := range []string{rootPlace, basePlace, buildPlace} {
 		if n := strings.Count(string(text), place); n != 1 {
 			t.Errorf("%s has %s %d times, want once", indexName, place, n)
 		}
