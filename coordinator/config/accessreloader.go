@@ -105,7 +105,7 @@ func (r *AccessReloader) Reload(ctx context.Context) error {
 // result is false if the next read must come soon.
 func (r *AccessReloader) poll(ctx context.Context) (stable bool) {
 	info, err := os.Stat(r.File)
-	if err == nil && r.seen == r.used && sameFile(r.info, info) {
+	if err == nil && !r.failed && r.seen == r.used && sameFile(r.info, info) {
 		return true
 	}
 	text, err := r.read(ctx, info, err)
