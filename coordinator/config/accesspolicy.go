@@ -78,9 +78,7 @@ func parseAccess(name string, text []byte) (*accessReader, error) {
 	if !input.YAML(p, text, r.read) {
 		p.Add(0, "", "is empty; allowed: an access policy with version and rules")
 	}
-	if p.Err() == nil {
-		r.check(p)
-	}
+	r.check(p)
 	return r, p.Err()
 }
 
@@ -121,8 +119,17 @@ func (r *accessReader) note(path string, n *yaml.Node) {
 	}
 }
 
-// check adds the faults of the policy as a whole, with their lines.
+// check adds the faults of the policy as a whole, with their lines. Rules that already have a fault get no other
+// one, because it may come from the first. The same holds for all rules if there is a fault outside of them.
 func (r *accessReader) check(p *input.Problems) {
+	faulty := map[string]bool{}
+	for _, one := range p.List {
+		rule, in := ruleOf(one.Path)
+		if !in {
+			return
+		}
+		faulty[rule] = true
+	}
 	_, err := access.Compile(r.policy)
 	if err == nil {
 		return
@@ -133,8 +140,19 @@ func (r *accessReader) check(p *input.Problems) {
 			p.Add(0, "", "%v", fault)
 			continue
 		}
-		p.Add(r.lineOf(e.Field), e.Field, "%v", e.Err)
+		if rule, in := ruleOf(e.Field); !in || !faulty[rule] {
+			p.Add(r.lineOf(e.Field), e.Field, "%v", e.Err)
+		}
 	}
+}
+
+// ruleOf returns the path of the rule in which a path is, such as rules[2]. in is false if it is in none.
+func ruleOf(path string) (rule string, in bool) {
+	end := strings.IndexByte(path, ']')
+	if !strings.HasPrefix(path, "rules[") || end < 0 {
+		return "", false
+	}
+	return path[:end+1], true
 }
 
 // lineOf returns the line of a path. If the file has no such value, it is the line of the value around it.

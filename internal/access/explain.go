@@ -1,6 +1,7 @@
 package access
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -67,12 +68,15 @@ func (r *Rule) includes(identity string) bool {
 
 // CheckIdentity returns an error if no caller can have a text as its identity under this policy.
 func (c *Compiled) CheckIdentity(text string) error {
-	switch {
-	case text == anyone, text == authenticated, strings.Contains(text, wildcard):
-		return notOne(text)
-	case strings.HasPrefix(text, spiffePrefix):
+	if text == anyone || text == authenticated || strings.Contains(text, wildcard) {
+		return fmt.Errorf("%q is no identity; allowed: %s", text, identityForms)
+	}
+	if err := c.policy.checkWho(text); err != nil {
+		return err
+	}
+	if strings.HasPrefix(text, spiffePrefix) {
 		_, err := c.spiffeIdentity(text)
 		return err
 	}
-	return c.policy.checkWho(text)
+	return nil
 }

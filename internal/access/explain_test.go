@@ -83,7 +83,7 @@ func TestCheckIdentity(t *testing.T) {
 	c := compiled(t, example())
 	for text, want := range map[string]string{
 		"spiffe://d/pay": "", "token:ops": "", "unix:uid=7": "", "ext:ann": "",
-		"spiffe://e/pay": "trust domain", "spiffe://d/*": "is no identity", "token:dev": "is not in tokens", "unix:uid=x": "no user number",
+		"spiffe://e/pay": `is of the trust domain "e"`, "spiffe://d/a%": "is no SPIFFE ID", "spiffe://d/*": "is no identity", "token:dev": "is not in tokens", "unix:uid=x": "no user number",
 		"dns:a": "allow_dns_names is false", "authenticated": "is no identity", "anyone": "is no identity", "": "is empty", "ann": "is no identity",
 	} {
 		switch err := c.CheckIdentity(text); {

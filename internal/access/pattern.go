@@ -97,8 +97,11 @@ const (
 	extPrefix    = "ext:"
 )
 
-// whoForms names the forms of an entry of Rule.Who.
-const whoForms = "spiffe://DOMAIN/PATH, dns:NAME, token:NAME, unix:uid=NUMBER, ext:TEXT, authenticated, anyone"
+// identityForms names the forms of an identity, and whoForms those of an entry of Rule.Who.
+const (
+	identityForms = "spiffe://DOMAIN/PATH, dns:NAME, token:NAME, unix:uid=NUMBER, ext:TEXT"
+	whoForms      = identityForms + ", authenticated, anyone"
+)
 
 // includes reports whether an entry of Rule.Who includes an identity.
 func includes(who, identity string) bool {
@@ -160,12 +163,7 @@ func (p *Policy) checkWho(who string) error {
 	if rest, is := strings.CutPrefix(who, extPrefix); is && rest != "" && !strings.Contains(rest, wildcard) {
 		return nil
 	}
-	return notOne(who)
-}
-
-// notOne returns the error about a text that is no identity.
-func notOne(text string) error {
-	return fmt.Errorf("%q is no identity; allowed: %s", text, whoForms)
+	return fmt.Errorf("%q is no identity; allowed: %s", who, whoForms)
 }
 
 // checkNetwork returns an error if a network is not valid.
