@@ -190,6 +190,30 @@ func TestEmbeddedPage(t *testing.T) {
 	}
 }
 
+// TestOpenPage checks that the page of a coordinator at which everybody may change everything says so on each view, and
+// that no other page does.
+func TestOpenPage(t *testing.T) {
+	for _, open := range []bool{true, false} {
+		s, err := New(Config{Feed: feed.New(1, 0), Metrics: prometheus.NewRegistry(), Insecure: open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		get := func(path string) string {
+			w := httptest.NewRecorder()
+			s.Handler(t.Context(), &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}).ServeHTTP(w, request("GET", path))
+			return w.Body.String()
+		}
+		for _, path := range []string{"/ui/", "/ui/s/pay", "/ui/history"} {
+			if strings.Contains(get(path), "<html lang=\"en\" data-open>") != open {
+				t.Errorf("%s, open %v: %.200q", path, open, get(path))
+			}
+		}
+		if css := get("/ui/assets/app.css"); !strings.Contains(css, ":root[data-open] body:before{content:\"Insecure: everybody who reaches this address may change everything\"") {
+			t.Error("app.css has no banner for data-open")
+		}
+	}
+}
+
 // TestPageOff: without the page there is nothing below /ui/, and the list does not name it.
 func TestPageOff(t *testing.T) {
 	s, err := New(Config{Feed: feed.New(1, 0), Metrics: prometheus.NewRegistry(), NoPage: true})
