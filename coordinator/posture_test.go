@@ -48,8 +48,8 @@ func TestInsecureOpenIsLogged(t *testing.T) {
 	}
 }
 
-// TestTwoTroubles checks that the coordinator is DEGRADED because of its store, because of the file of its access
-// policy, or because of both, and that each reason ends by itself.
+// TestTwoTroubles checks that the store and the access policy file make the coordinator DEGRADED, alone and
+// together. Each reason ends by itself.
 func TestTwoTroubles(t *testing.T) {
 	const file, disk = "access_policy: the file cannot be used", "no space left on device"
 	synctest.Test(t, func(t *testing.T) {

@@ -115,13 +115,24 @@ func (a *app) announce(log *slog.Logger, s *config.Settings, cfg *coordinator.Co
 	}
 	log.Info("listening", "grpc", grpcAt, "http", httpAt, "data_dir", cmp.Or(cfg.DataDir, coordinator.Off),
 		"tls", cfg.Credentials != nil, "socket", cmp.Or(c.Socket(), coordinator.Off),
-		"access_policy", cmp.Or(s.AccessPolicy, "none"), "build", cfg.Build)
+		"access_policy", cmp.Or(s.AccessPolicy, "none"), "posture", postureOf(cfg), "build", cfg.Build)
 	if s.InMemory() {
 		log.Warn("nothing is kept on disk: a restart loses everything")
 	}
 	if a.listening != nil {
 		a.listening(grpcAt, httpAt)
 	}
+}
+
+// postureOf returns the name of what everybody may do at a coordinator.
+func postureOf(cfg *coordinator.Config) string {
+	switch {
+	case cfg.Access != nil:
+		return "policy"
+	case cfg.InsecureOpen:
+		return "insecure-open"
+	}
+	return "open-local"
 }
 
 // hangups reads files again after a SIGHUP, and logs the result.

@@ -139,8 +139,8 @@ func TestReloadOfCertificates(t *testing.T) {
 	}
 }
 
-// TestReloadOfTheAccessPolicy checks that SIGHUP reads the access policy at once, without a configuration file, and
-// that a bad one changes nothing and makes the coordinator DEGRADED.
+// TestReloadOfTheAccessPolicy checks that SIGHUP reads the access policy at once, without a configuration file. A bad
+// policy changes nothing and makes the coordinator DEGRADED.
 func TestReloadOfTheAccessPolicy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "policy.yaml")
 	write := func(rules string) {

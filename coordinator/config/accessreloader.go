@@ -60,9 +60,8 @@ func NewAccessReloader(file string, running *coordinator.AccessPolicy, c *coordi
 	}
 }
 
-// Run looks at the file at each interval until ctx ends, and uses changed content. If the file has a fault, is
-// missing or is empty, the policy in use stays in use, and the coordinator is DEGRADED until the file is well
-// again. Run may be called once.
+// Run looks at the file at each interval until ctx ends, and uses changed content. A file that has a
+// fault, is missing or is empty changes no right. The coordinator is DEGRADED until the file is well again. Run may be called once.
 func (r *AccessReloader) Run(ctx context.Context) {
 	defer close(r.ended)
 	every := r.PollEvery

@@ -226,3 +226,38 @@ rules:
 		t.Errorf("a policy differs from itself: %+v", d)
 	}
 }
+
+// TestDocumentedPolicy checks that the policy in docs/security.md has no fault and no warning, and that each key of the
+// format is in the page.
+func TestDocumentedPolicy(t *testing.T) {
+	page, err := os.ReadFile("../../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, found := strings.Cut(string(page), "```yaml\n")
+	text, _, closed := strings.Cut(text, "```")
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil || !found || !closed {
+		t.Fatal("the page has no policy", err)
+	}
+	if _, warnings, err := CheckAccessPolicy(t.Context(), file); err != nil || len(warnings) > 0 {
+		t.Error(err, warnings)
+	}
+	for _, section := range []string{"", "rules: [{NEW}]", "rules: [{register: {NEW}}]", "rules: [{read: {NEW}}]", "rules: [{override: {NEW}}]"} {
+		text := strings.Replace(section, "NEW", "unknown: 1", 1)
+		if section == "" {
+			text = "unknown: 1"
+		}
+		_, err := ParseAccessPolicy("policy.yaml", []byte(text))
+		_, keys, found := strings.Cut(err.Error(), "unknown key; allowed: ")
+		keys, _, _ = strings.Cut(keys, "\n")
+		if !found {
+			t.Fatalf("%s: %v", text, err)
+		}
+		for key := range strings.SplitSeq(keys, ", ") {
+			if !strings.Contains(string(page), key+"`") && !strings.Contains(string(page), "`"+key) {
+				t.Errorf("docs/security.md does not describe %s of %q", key, section)
+			}
+		}
+	}
+}
