@@ -2,6 +2,7 @@ package config
 
 import (
 	"context"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,11 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/meshhealth/meshhealth/coordinator"
@@ -31,6 +37,7 @@ rules:
 type policyRig struct {
 	t        *testing.T
 	file     string
+	listener *bufconn.Listener // of the coordinator
 	reloader *AccessReloader
 	logged   logtest.Record
 	seen     map[string]int // number of lines of the log that were compared, by level
@@ -45,7 +52,8 @@ func inPolicyRig(t *testing.T, f func(*policyRig)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := coordinator.New(t.Context(), coordinator.Config{Listener: bufconn.Listen(1 << 16), HTTP: coordinator.Off, Access: policy})
+		r.listener = bufconn.Listen(1 << 16)
+		c, err := coordinator.New(t.Context(), coordinator.Config{Listener: r.listener, HTTP: coordinator.Off, Access: policy})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -155,6 +163,32 @@ func TestAccessReloader(t *testing.T) {
 		r.rules("ops")
 		r.write("# another comment\n" + goodPolicy)
 		r.after(11*time.Second, "")
+	})
+}
+
+// TestAccessReloaderEndsStreams checks that a changed policy ends the stream of a caller whose rights change.
+func TestAccessReloaderEndsStreams(t *testing.T) {
+	inPolicyRig(t, func(r *policyRig) {
+		conn, err := grpc.NewClient("passthrough:///coordinator", grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return r.listener.DialContext(ctx) }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		stream, err := healthpb.NewHealthClient(conn).Watch(r.t.Context(), &healthpb.HealthCheckRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := stream.Recv(); err != nil {
+			t.Fatal(err)
+		}
+		r.write(strings.Replace(goodPolicy, "admin: true", "route: {services: [x]}", 1))
+		r.after(time.Minute, "INFO", "rules_changed=ops", "streams_ended=0")
+		r.write(morePolicy)
+		r.after(time.Minute, "INFO", "rules_added=everybody", "streams_ended=1")
+		if _, err := stream.Recv(); status.Code(err) != codes.PermissionDenied {
+			t.Errorf("the stream ended with %v", err)
+		}
 	})
 }
 
