@@ -82,7 +82,14 @@ func (f *coordinatorFlags) change(cmd *cobra.Command, s *config.Settings) error 
 	if err := f.faults(cmd, s); err != nil {
 		return err
 	}
-	return f.checkListeners(s)
+	if err := f.checkListeners(s); err != nil || f.accessPolicy == "" {
+		return err
+	}
+	_, err := config.LoadAccessPolicy(cmd.Context(), f.accessPolicy)
+	if err != nil && !config.IsFault(err) {
+		return fmt.Errorf("--access-policy: %w", err)
+	}
+	return err
 }
 
 // checkListeners checks the settings. An error about TLS or plaintext gets a hint for the user.
