@@ -17,7 +17,7 @@ func newAccess(cfg *Config, l *listeners) (*api.Access, error) {
 	case cfg.InsecureOpen:
 		policy = access.Open(openNetworks(cfg, l))
 	case !onLoopback(l.grpc) || !onLoopback(l.http) && cfg.HTTPTLS != nil:
-		return nil, errors.New("Access: is missing, and a listener is not on loopback; allowed: a policy (--access-policy), or InsecureOpen (--insecure-open)")
+		return nil, errors.New("Access: is missing, and a listener is not on loopback; allowed: a policy, or InsecureOpen (--insecure-open)")
 	default:
 		policy = access.OpenLocal(cfg.Allow, users()...)
 	}
