@@ -124,7 +124,7 @@ func (c *Coordinator) wire() (err error) {
 	c.stats = &statsSource{
 		started: c.started, registry: c.registry, configured: c.configured,
 		watcher: c.watcher, xds: c.xds, budgets: c.budgets, logs: c.logs,
-		certificates: c.cfg.Certificates,
+		certificates: c.cfg.Certificates, open: c.cfg.InsecureOpen,
 	}
 	c.api = c.newAPI(targets, inbound)
 	c.stats.api = c.api
@@ -258,6 +258,9 @@ func (c *Coordinator) startOthers(g *group) {
 		return err
 	})
 	g.start("xDS", c.xds.Run)
+	if c.cfg.InsecureOpen {
+		g.start("warning", c.warnOpen)
+	}
 	g.start("watch", c.watcher.Run)
 	g.start("gRPC", func(ctx context.Context) error { return c.api.Serve(ctx, c.apiListeners()...) })
 	if c.listeners.http != nil {

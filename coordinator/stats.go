@@ -3,6 +3,7 @@ package coordinator
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -34,6 +35,8 @@ type statsSource struct {
 	logs       *logs.Logger
 
 	certificates []Certificate
+	open         bool          // Config.InsecureOpen
+	accessFaults atomic.Uint64 // number of times that the file of the access policy could not be used
 }
 
 // metrics returns the present stats of all components. It is called at each scrape of the metrics,
@@ -48,6 +51,7 @@ func (s *statsSource) metrics() metrics.Stats {
 	g := s.registry.Stats()
 	m.Guards, m.Score, m.Overrides = len(g.Guards), g.Score, g.Overrides
 	m.StoreFailing = g.StoreError != ""
+	m.InsecureOpen, m.AccessFaults = s.open, s.accessFaults.Load()
 	m.Coverage, m.Breakers = s.watcher.Coverage(), s.watcher.Breakers()
 	_, m.Flooding = s.budgets.Flooding(time.Now(), 0)
 	m.Dropped = s.budgets.Dropped()

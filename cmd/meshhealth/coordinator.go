@@ -31,8 +31,8 @@ otherwise. It listens on loopback without TLS. There everybody may read and
 register. Overrides need its unix socket, which the command finds by itself. To
 listen on other addresses it requires TLS and an access policy.
 
-Flags override the configuration file. The coordinator reads certificates again
-when their files change, and on SIGHUP. On SIGHUP it reads the file again and applies its
+Flags override the configuration file. The coordinator reads certificates and the access
+policy again when their files change, and on SIGHUP. On SIGHUP it reads the file again and applies its
 services, their rules and their dependencies. If the file has a fault, nothing
 changes. A file that lists no service any more is refused, unless it says
 services: []. Logs go to stderr.`,
@@ -86,6 +86,9 @@ func (a *app) coordinate(ctx context.Context, s *config.Settings, h *hangups) er
 	if h.reloader != nil {
 		h.reloader.Coordinator = c
 	}
+	if cfg.Access != nil {
+		h.access = config.NewAccessReloader(s.AccessPolicy, cfg.Access, c, h.log)
+	}
 	defer h.handle(ctx, a.hangups)()
 	a.announce(h.log, s, &cfg, c)
 	if err := c.Run(ctx); err != nil {
@@ -112,7 +115,7 @@ func (a *app) announce(log *slog.Logger, s *config.Settings, cfg *coordinator.Co
 	}
 	log.Info("listening", "grpc", grpcAt, "http", httpAt, "data_dir", cmp.Or(cfg.DataDir, coordinator.Off),
 		"tls", cfg.Credentials != nil, "socket", cmp.Or(c.Socket(), coordinator.Off),
-		"access_policy", cmp.Or(s.AccessPolicy, "none"), "build", cfg.Build)
+		"access_policy", cmp.Or(s.AccessPolicy, "none"), "posture", postureOf(cfg), "build", cfg.Build)
 	if s.InMemory() {
 		log.Warn("nothing is kept on disk: a restart loses everything")
 	}
@@ -121,18 +124,33 @@ func (a *app) announce(log *slog.Logger, s *config.Settings, cfg *coordinator.Co
 	}
 }
 
-// hangups reads the configuration file again after a SIGHUP, and logs the result.
+// postureOf returns the name of what everybody may do at a coordinator.
+func postureOf(cfg *coordinator.Config) string {
+	switch {
+	case cfg.Access != nil:
+		return "policy"
+	case cfg.InsecureOpen:
+		return "insecure-open"
+	}
+	return "open-local"
+}
+
+// hangups reads files again after a SIGHUP, and logs the result.
 type hangups struct {
-	reloader     *config.Reloader // nil if there is no configuration file
+	reloader     *config.Reloader       // nil if there is no configuration file
+	access       *config.AccessReloader // nil if there is no access policy; it also reads the file when it changes
 	certificates []coordinator.Certificate
 	log          *slog.Logger
 }
 
-// handle starts a goroutine that reloads the configuration after each signal. The returned function
-// ends the goroutine, and waits for a reload in progress.
+// handle starts a goroutine that reloads the configuration after each signal, and one that looks at the access
+// policy. The returned function ends the goroutines, and waits for a reload in progress.
 func (h *hangups) handle(ctx context.Context, signals <-chan os.Signal) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	if h.access != nil {
+		wg.Go(func() { h.access.Run(ctx) })
+	}
 	wg.Go(func() {
 		for {
 			select {
@@ -151,7 +169,10 @@ func (h *hangups) handle(ctx context.Context, signals <-chan os.Signal) (stop fu
 
 func (h *hangups) reload(ctx context.Context) {
 	h.reloadCertificates()
-	if h.reloader == nil && len(h.certificates) > 0 {
+	if h.access != nil && h.access.Reload(ctx) == nil { // it has logged its error
+		h.log.Info("SIGHUP: the access policy in the file is in use", "file", h.access.File)
+	}
+	if h.reloader == nil && (len(h.certificates) > 0 || h.access != nil) {
 		return
 	}
 	if h.reloader == nil {

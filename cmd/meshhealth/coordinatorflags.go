@@ -82,12 +82,19 @@ func (f *coordinatorFlags) change(cmd *cobra.Command, s *config.Settings) error 
 	if err := f.faults(cmd, s); err != nil {
 		return err
 	}
-	return checkListeners(s)
+	if err := f.checkListeners(s); err != nil || f.accessPolicy == "" {
+		return err
+	}
+	_, err := config.LoadAccessPolicy(cmd.Context(), f.accessPolicy)
+	if err != nil && !config.IsFault(err) {
+		return fmt.Errorf("--access-policy: %w", err)
+	}
+	return err
 }
 
 // checkListeners checks the settings. An error about TLS or plaintext gets a hint for the user.
-func checkListeners(s *config.Settings) error {
-	switch err := s.Check(); {
+func (f *coordinatorFlags) checkListeners(s *config.Settings) error {
+	switch err := f.named(s.Check()); {
 	case errors.Is(err, config.ErrInsecure):
 		return hinted("Leave out --insecure-open.", "%w", err)
 	case errors.Is(err, config.ErrNoAccessPolicy):
@@ -99,6 +106,18 @@ func checkListeners(s *config.Settings) error {
 	default:
 		return err
 	}
+}
+
+// named adds to an error about a setting where the setting is: in a flag or in the file.
+func (f *coordinatorFlags) named(err error) error {
+	e, ok := errors.AsType[*fields.Error](err)
+	switch {
+	case !ok:
+		return err
+	case map[string]string{"listen": f.listen, "http": f.http}[e.Field] != "":
+		return fmt.Errorf("--%w", err)
+	}
+	return fmt.Errorf("%s: %w", f.config, err)
 }
 
 func (f *coordinatorFlags) apply(s *config.Settings) {

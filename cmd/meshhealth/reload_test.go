@@ -138,3 +138,52 @@ func TestReloadOfCertificates(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// TestReloadOfTheAccessPolicy checks that SIGHUP reads the access policy at once, without a configuration file. A bad
+// policy changes nothing and makes the coordinator DEGRADED.
+func TestReloadOfTheAccessPolicy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "policy.yaml")
+	write := func(rules string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte("version: 1\nrules:\n"+rules), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const reading = "  - {name: readers, who: [anyone], read: {services: [\"*\"], detail: reason}}\n"
+	write(reading)
+	policy, err := config.LoadAccessPolicy(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, address := stockServer(t)
+	l := newLive(t, coordinator.Config{Access: policy, Static: []coordinator.Target{{Service: "pay", Instance: "a", Address: address}}})
+	l.becomes("pay", pb.Status_STATUS_SERVING)
+	var logged bytes.Buffer
+	log := slog.New(slog.NewTextHandler(&logged, nil))
+	h := &hangups{access: config.NewAccessReloader(file, policy, l.c, log), log: log}
+	signals := make(chan os.Signal)
+	defer h.handle(t.Context(), signals)()
+	again := func(texts ...string) {
+		t.Helper()
+		logged.Reset()
+		h.reload(t.Context())
+		for _, text := range texts {
+			if !strings.Contains(logged.String(), text) {
+				t.Errorf("%s: want %s", logged.String(), text)
+			}
+		}
+	}
+	again("SIGHUP: the access policy in the file is in use")
+	write(reading + "  - {name: more, who: [anyone], register: {services: [\"*\"]}}\n")
+	again("rules_added=more", "streams_ended=", "SIGHUP: the access policy in the file is in use")
+	write("  - {name: more}\n")
+	again("level=ERROR", "policy.yaml:3: rules[0]", "the previous one stays in use")
+	if strings.Contains(logged.String(), "is in use\"") {
+		t.Errorf("a bad file is reported as used: %s", logged.String())
+	}
+	if out, _ := l.does(0, "status"); !strings.Contains(out, "access_policy: the file cannot be used") {
+		t.Errorf("the coordinator is not DEGRADED because of the file: %s", out)
+	}
+	write(reading)
+	again("can be used again", "rules_removed=more")
+}

@@ -54,7 +54,7 @@ Ask it:             meshhealth status`,
 		chaosCommand(a), chaosChildCommand(a), versionCommand(a),
 		probeCommand(a), overrideCommand(a), maintenanceCommand(a), explainCommand(a),
 		routesCommand(a), xdsCommand(a), envoyCommand(a),
-		certCommand(a), auditCommand(a), doctorCommand(a), accessibilityTopic(),
+		certCommand(a), auditCommand(a), policyCommand(a), doctorCommand(a), accessibilityTopic(),
 	)
 	return root
 }

@@ -26,6 +26,31 @@ const accessVersion = "1"
 // LoadAccessPolicy reads and checks the file of an access policy, which has at most 16 MiB. The errors have
 // the same form as those of [Load].
 func LoadAccessPolicy(ctx context.Context, name string) (*coordinator.AccessPolicy, error) {
+	r, err := loadAccess(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return r.policy, nil
+}
+
+// CheckAccessPolicy does the same as LoadAccessPolicy. It also returns what is allowed and probably not meant: one
+// text for each warning, in the form of a fault.
+func CheckAccessPolicy(ctx context.Context, name string) (policy *coordinator.AccessPolicy, warnings []string, err error) {
+	r, err := loadAccess(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &input.Problems{File: name}
+	for _, w := range r.policy.Warnings() {
+		p.Add(r.lineOf(w.Field), w.Field, "%s", w.Text)
+	}
+	if p.Err() != nil {
+		warnings = strings.Split(p.Error(), "\n")
+	}
+	return r.policy, warnings, nil
+}
+
+func loadAccess(ctx context.Context, name string) (*accessReader, error) {
 	if err := input.CheckPath(name); err != nil {
 		return nil, err
 	}
@@ -38,20 +63,23 @@ func LoadAccessPolicy(ctx context.Context, name string) (*coordinator.AccessPoli
 	if err != nil {
 		return nil, err
 	}
-	return ParseAccessPolicy(name, text)
+	return parseAccess(name, text)
 }
 
 // ParseAccessPolicy reads and checks the text of an access policy. Errors show name as the name of the file.
 func ParseAccessPolicy(name string, text []byte) (*coordinator.AccessPolicy, error) {
+	r, err := parseAccess(name, text)
+	return r.policy, err
+}
+
+func parseAccess(name string, text []byte) (*accessReader, error) {
 	p := &input.Problems{File: name}
-	r := accessReader{policy: &access.Policy{}, lines: map[string]int{}}
+	r := &accessReader{policy: &access.Policy{}, lines: map[string]int{}}
 	if !input.YAML(p, text, r.read) {
 		p.Add(0, "", "is empty; allowed: an access policy with version and rules")
 	}
-	if p.Err() == nil {
-		r.check(p)
-	}
-	return r.policy, p.Err()
+	r.check(p)
+	return r, p.Err()
 }
 
 // accessReader reads an access policy.
@@ -91,8 +119,17 @@ func (r *accessReader) note(path string, n *yaml.Node) {
 	}
 }
 
-// check adds the faults of the policy as a whole, with their lines.
+// check adds the faults of the policy as a whole, with their lines. Rules that already have a fault get no other
+// one, because it may come from the first. The same holds for all rules if there is a fault outside of them.
 func (r *accessReader) check(p *input.Problems) {
+	faulty := map[string]bool{}
+	for _, one := range p.List {
+		rule, in := ruleOf(one.Path)
+		if !in {
+			return
+		}
+		faulty[rule] = true
+	}
 	_, err := access.Compile(r.policy)
 	if err == nil {
 		return
@@ -103,8 +140,19 @@ func (r *accessReader) check(p *input.Problems) {
 			p.Add(0, "", "%v", fault)
 			continue
 		}
-		p.Add(r.lineOf(e.Field), e.Field, "%v", e.Err)
+		if rule, in := ruleOf(e.Field); !in || !faulty[rule] {
+			p.Add(r.lineOf(e.Field), e.Field, "%v", e.Err)
+		}
 	}
+}
+
+// ruleOf returns the path of the rule in which a path is, such as rules[2]. in is false if it is in none.
+func ruleOf(path string) (rule string, in bool) {
+	end := strings.IndexByte(path, ']')
+	if !strings.HasPrefix(path, "rules[") || end < 0 {
+		return "", false
+	}
+	return path[:end+1], true
 }
 
 // lineOf returns the line of a path. If the file has no such value, it is the line of the value around it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -82,7 +83,8 @@ var (
 	ErrNoHTTPTLS = errors.New("http_tls is on without tls; allowed: on with tls, off, or no http_tls")
 )
 
-// Check reports settings that contradict each other: one of the errors above.
+// Check reports settings that contradict each other: one of the errors above. An error about an address begins
+// with the name of its setting.
 func (s *Settings) Check() error {
 	switch {
 	case s.Coordinator.InsecureOpen && (s.TLS != nil || s.AccessPolicy != ""):
@@ -94,11 +96,11 @@ func (s *Settings) Check() error {
 	case s.Coordinator.InsecureOpen:
 		return nil
 	case s.TLS == nil && !wire.IsLoopback(s.listen()):
-		return fmt.Errorf("listening on %s %w", s.listen(), ErrPlaintext)
+		return &fields.Error{Field: "listen", Err: fmt.Errorf("%s %w", s.listen(), ErrPlaintext)}
 	}
-	for _, address := range []string{s.listen(), s.listenHTTP()} {
-		if address != "" && s.AccessPolicy == "" && !wire.IsLoopback(address) {
-			return fmt.Errorf("listening on %s %w", address, ErrNoAccessPolicy)
+	for _, l := range []struct{ setting, address string }{{"listen", s.listen()}, {"http", s.listenHTTP()}} {
+		if l.address != "" && s.AccessPolicy == "" && !wire.IsLoopback(l.address) {
+			return &fields.Error{Field: l.setting, Err: fmt.Errorf("%s %w", l.address, ErrNoAccessPolicy)}
 		}
 	}
 	return nil

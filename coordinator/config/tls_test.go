@@ -79,3 +79,27 @@ func TestUnreadableFiles(t *testing.T) {
 		}
 	}
 }
+
+// TestListenersOffLoopback checks that the error about a listener that would admit everybody names the setting.
+func TestListenersOffLoopback(t *testing.T) {
+	const off = "0.0.0.0:7070"
+	for _, c := range []struct {
+		s    Settings
+		err  error
+		text string
+	}{
+		{Settings{Coordinator: coordinator.Config{Listen: off}}, ErrPlaintext, "listen: 0.0.0.0:7070 in plaintext would"},
+		{Settings{Coordinator: coordinator.Config{Listen: off}, AccessPolicy: "p"}, ErrPlaintext, "listen: 0.0.0.0:7070 in plaintext would"},
+		{Settings{Coordinator: coordinator.Config{Listen: off}, TLS: &TLS{}}, ErrNoAccessPolicy, "listen: 0.0.0.0:7070 without an access policy"},
+		{Settings{Coordinator: coordinator.Config{HTTP: off}, TLS: &TLS{}}, ErrNoAccessPolicy, "http: 0.0.0.0:7070 without an access policy"},
+		{Settings{Coordinator: coordinator.Config{HTTP: off}, TLS: &TLS{}, HTTPTLS: coordinator.Off}, nil, ""},
+		{Settings{Coordinator: coordinator.Config{HTTP: off}}, nil, ""},
+		{Settings{Coordinator: coordinator.Config{Listen: off, HTTP: off}, TLS: &TLS{}, AccessPolicy: "p"}, nil, ""},
+		{Settings{Coordinator: coordinator.Config{Listen: off, InsecureOpen: true}}, nil, ""},
+		{Settings{Coordinator: coordinator.Config{Listen: off, InsecureOpen: true}, AccessPolicy: "p"}, ErrInsecure, ""},
+	} {
+		if err := c.s.Check(); !errors.Is(err, c.err) || err != nil && !strings.HasPrefix(err.Error(), c.text) {
+			t.Errorf("%v, want %v with the text %q", err, c.err, c.text)
+		}
+	}
+}

@@ -181,7 +181,7 @@ func (c *Compiled) For(identity string) *Rights {
 	r := &Rights{identity: identity}
 	for i := range c.policy.Rules {
 		rule := &c.policy.Rules[i]
-		if slices.ContainsFunc(rule.Who, func(who string) bool { return includes(who, identity) }) {
+		if rule.includes(identity) {
 			r.add(rule)
 		}
 	}

@@ -97,8 +97,11 @@ const (
 	extPrefix    = "ext:"
 )
 
-// whoForms names the forms of an entry of Rule.Who.
-const whoForms = "spiffe://DOMAIN/PATH, dns:NAME, token:NAME, unix:uid=NUMBER, ext:TEXT, authenticated, anyone"
+// identityForms names the forms of an identity, and whoForms those of an entry of Rule.Who.
+const (
+	identityForms = "spiffe://DOMAIN/PATH, dns:NAME, token:NAME, unix:uid=NUMBER, ext:TEXT"
+	whoForms      = identityForms + ", authenticated, anyone"
+)
 
 // includes reports whether an entry of Rule.Who includes an identity.
 func includes(who, identity string) bool {

@@ -310,13 +310,13 @@ func (r *Rights) Check(verb Verb, name Name) error {
 	if _, ok := r.Allows(verb, name); ok {
 		return nil
 	}
-	return r.refusal(verb.action(name))
+	return r.refusal(verb.Action(name))
 }
 
 // CheckAny returns an error that wraps [domain.ErrNotAllowed] if the verb may not be used on any service.
 func (r *Rights) CheckAny(verb Verb) error {
 	if n := &r.verbs[verb]; n.next == nil && n.rest == nil {
-		return r.refusal(verb.action(Name{Selector: "any service"}))
+		return r.refusal(verb.Action(Name{Selector: "any service"}))
 	}
 	return nil
 }

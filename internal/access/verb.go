@@ -27,15 +27,15 @@ var verbTexts = [...]string{"register", "report", "read", "route", "override", "
 // String returns the word for v in a policy file.
 func (v Verb) String() string { return verbTexts[v] }
 
-// action returns what somebody does who uses the verb on a name, in words.
-func (v Verb) action(name Name) string {
+// Action returns what somebody does who uses the verb on a name, in words.
+func (v Verb) Action(name Name) string {
 	switch v {
 	case VerbReport:
 		return "report the status of " + name.String()
 	case VerbRoute:
 		return "read the routes of " + name.String()
 	case VerbAdmin:
-		return "manage " + name.String()
+		return "manage the coordinator"
 	}
 	return v.String() + " " + name.String()
 }

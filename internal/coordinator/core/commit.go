@@ -55,13 +55,12 @@ type commits struct {
 	triedAt   time.Time   // start of the latest commit
 	aliveAt   time.Time   // end of the latest commit that succeeded
 	failing   bool        // true if the latest commit has failed
-	health    storeHealth // status of the coordinator itself after the latest commit
+	health    storeHealth // health of the store after the latest commit
 	stopping  bool        // true after Stop was called
 	lastBegun bool        // true after the final write has begun; Stop causes the final write
 }
 
-// storeHealth is the status, cause and reason of the coordinator itself. They depend only on how
-// its store works.
+// storeHealth is the status, cause and reason that the coordinator itself has because of its store.
 type storeHealth struct {
 	status health.Status
 	cause  health.Cause
@@ -83,7 +82,7 @@ func (s *commits) report(err error) {
 	}
 }
 
-// healthAt returns the storeHealth to publish at the time now. The reason for a slow commit
+// healthAt returns the storeHealth at the time now. The reason for a slow commit
 // contains the time at which the commit began, and not its duration. So the reason does not change
 // every second.
 func (s *commits) healthAt(now time.Time) storeHealth {

@@ -9,6 +9,7 @@ import (
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/mesh"
+	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
 // Config has the settings of a Core. Every field except Trace is required.
@@ -51,6 +52,7 @@ type Core struct {
 	queue   commandQueue
 	stored
 	commits
+	trouble string // latest Input.Trouble; empty if there is none
 
 	changes []health.Change // changes that the present call of Step returns in its Output
 	replies []func()        // functions that the present call of Step returns in Output.Replies
@@ -58,7 +60,7 @@ type Core struct {
 }
 
 // Input is one thing that has happened. Exactly one of Event, Renewal, Query,
-// Retune, Command and Result is set.
+// Retune, Trouble, Command and Result is set.
 type Input struct {
 	// Event is evidence for the mesh. If its Kind is 0, Event is not set.
 	Event mesh.Event
@@ -71,7 +73,10 @@ type Input struct {
 	// Query is a function that reads the mesh. It must not keep the pointer to the mesh.
 	Query func(*mesh.Mesh)
 	// Retune replaces all service policies. The key of the map is the name of a service.
-	Retune  map[string]health.ServicePolicy
+	Retune map[string]health.ServicePolicy
+	// Trouble is a reason outside the store for which the coordinator itself is DEGRADED. It replaces
+	// the reason of an earlier Trouble. An empty text ends it.
+	Trouble *string
 	Command *Command
 	// Result is the result of the operation that an earlier Step has returned.
 	Result *Result
@@ -263,6 +268,8 @@ func (c *Core) handleInput(now time.Time, in *Input) {
 		from := len(c.changes)
 		c.changes = c.mesh.Retune(c.changes, now, in.Retune)
 		c.trace(nil, from)
+	case in.Trouble != nil:
+		c.trouble = wire.Clean(*in.Trouble) // tick publishes it
 	default:
 		in.Event.Late = max(in.Event.Late, c.clock.Part(in.Since))
 		c.apply(now, &in.Event)
@@ -322,9 +329,23 @@ func (c *Core) tick(now time.Time) {
 
 // publishSelf adds the state of the coordinator itself to the changes of this Step.
 func (c *Core) publishSelf(now time.Time) {
-	from, self := len(c.changes), c.healthAt(now)
+	from, self := len(c.changes), c.selfAt(now)
 	c.changes = c.mesh.PublishSelf(c.changes, self.status, self.cause, self.reason)
 	c.trace(nil, from)
+}
+
+// selfAt returns the health of the coordinator itself. Its reason has that of the store, and the trouble
+// outside the store.
+func (c *Core) selfAt(now time.Time) storeHealth {
+	s := c.healthAt(now)
+	switch {
+	case c.trouble == "":
+		return s
+	case s.reason == "":
+		return storeHealth{health.Degraded, health.CauseFailed, c.trouble}
+	}
+	s.reason = wire.Clean(s.reason + "; " + c.trouble)
+	return s
 }
 
 func (c *Core) trace(ev *mesh.Event, from int) {

@@ -51,6 +51,8 @@ var (
 	storeLost           = desc("store_lost_transitions_total", "Transitions dropped because the store took too long. Statuses are not affected.")
 	storeCommitAge      = desc("store_commit_age_seconds", "For how long the store's commit under way has taken; 0 if no longer than 2 s.")
 	storeFailing        = desc("store_failing", "1 if the store refuses records, or if its commit under way has taken longer than 2 s.")
+	insecureOpen        = desc("insecure_open", "1 if everybody may do everything, because of insecure_open; else 0.")
+	accessFaults        = desc("access_policy_read_failures_total", "Times that the file of the access policy was read again and could not be used. The previous policy stays in use.")
 	lateWakes           = desc("late_wakes_total", "Times the coordinator itself was late and moved all deadlines by as much.")
 	score               = desc("health_score", "How badly the coordinator is itself, from 0 (well) to 7: it was late, or lost sight of unrelated services. Time-outs are longer by as many times.")
 	guards              = desc("tripped_guards", "Mass-failure guards that are tripped: of the mesh, and of zones. What half of it vanishing would lower is held.")
@@ -76,6 +78,7 @@ var constant = []*prometheus.Desc{
 	watchers, followers, storeWaiting, storeLost, storeCommitAge, storeFailing, lateWakes, lastLateWake, guards, score,
 	overrides, coverage, breakers, retries, retriesDenied, flooding, dropped, logDropped,
 	xdsStreams, xdsBehind, xdsResponses, xdsRejections, certificateLeft, certificateFailures,
+	insecureOpen, accessFaults,
 }
 
 func newTransitions() *prometheus.CounterVec {

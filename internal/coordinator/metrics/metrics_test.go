@@ -25,7 +25,7 @@ const golden = "testdata/exposition.txt"
 func someStats() Stats {
 	return Stats{
 		Watchers: 3, Followers: map[string]int{"report": 2, "grpc-poll": 1, "not a mode": 9},
-		QueueWaiting: 4, QueueLost: 5, CommitAge: 3 * time.Second, StoreFailing: true, Guards: 2, Score: 3, Overrides: 7, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
+		QueueWaiting: 4, QueueLost: 5, CommitAge: 3 * time.Second, StoreFailing: true, InsecureOpen: true, AccessFaults: 25, Guards: 2, Score: 3, Overrides: 7, LateWakes: 6, LateAt: time.UnixMilli(1_700_000_000_500),
 		Coverage: 0.75, Breakers: map[string]int{"closed": 11, "open": 12, "not a state": 13}, Retries: 14, RetriesDenied: 15,
 		Flooding: 16, Dropped: 17, LogDropped: 18,
 		XDSStreams: map[string]int{"plain world": 19, "spill-over delta": 20}, XDSBehind: 21, XDSResponses: 22, XDSRejections: 23,

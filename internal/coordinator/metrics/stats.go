@@ -23,6 +23,11 @@ type Stats struct {
 	// StoreFailing reports that the last commit has failed, or that the commit in progress is older
 	// than 2 s.
 	StoreFailing bool
+	// InsecureOpen reports that everybody may do everything.
+	InsecureOpen bool
+	// AccessFaults is the number of times that the file of the access policy was read again and could
+	// not be used.
+	AccessFaults uint64
 	// LateWakes is how often the owner of the mesh was late since the start. LateAt is the time at
 	// which the owner was late last; zero if never.
 	LateWakes uint64
@@ -82,6 +87,8 @@ func (s *Stats) collect(out sink) {
 	out.counter(storeLost, float64(s.QueueLost))
 	out.gauge(storeCommitAge, s.CommitAge.Seconds())
 	out.gauge(storeFailing, number(s.StoreFailing))
+	out.gauge(insecureOpen, number(s.InsecureOpen))
+	out.counter(accessFaults, float64(s.AccessFaults))
 	out.counter(lateWakes, float64(s.LateWakes))
 	out.counter(logDropped, float64(s.LogDropped))
 	out.gauge(guards, float64(s.Guards))

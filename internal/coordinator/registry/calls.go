@@ -123,6 +123,12 @@ func (r *Registry) Retune(ctx context.Context, services map[string]health.Servic
 	return r.ask(ctx, core.Input{Retune: services})
 }
 
+// SetTrouble makes the coordinator itself DEGRADED for a reason outside the store, which replaces an earlier
+// one. An empty reason ends it. SetTrouble returns when the change is published.
+func (r *Registry) SetTrouble(ctx context.Context, reason string) error {
+	return r.ask(ctx, core.Input{Trouble: &reason})
+}
+
 // Renew renews a lease, and returns the new duration of the lease as ttl. unreachable is
 // true if the coordinator cannot reach the instance, so that it should push its status.
 func (r *Registry) Renew(ctx context.Context, id health.ID, lease uint64) (ttl time.Duration, unreachable bool, err error) {

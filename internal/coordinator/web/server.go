@@ -73,7 +73,7 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.pages.site, err = newSite(files, cfg.Prefix, cfg.Build)
+	s.pages.site, err = newSite(files, cfg.Prefix, cfg.Build, cfg.Insecure)
 	return s, err
 }
 

@@ -28,6 +28,7 @@ const indexName = "index.html"
 
 // The texts of indexName that differ between coordinators. Each must be in the file exactly once.
 const (
+	rootPlace  = `<html lang="en">`
 	basePlace  = `<base href="/ui/">`
 	buildPlace = `<meta name="meshhealth-build" content="">`
 )
@@ -52,8 +53,8 @@ type variant struct {
 }
 
 // newSite returns the page of a coordinator with a build. prefix is the path below which a proxy shows
-// the coordinator.
-func newSite(files fs.FS, prefix, build string) (*site, error) {
+// the coordinator. open says that everybody may change everything, which the page then shows.
+func newSite(files fs.FS, prefix, build string, open bool) (*site, error) {
 	s := &site{prefix: prefix, files: map[string]*file{}}
 	entries, err := fs.ReadDir(files, ".")
 	if err != nil {
@@ -65,7 +66,7 @@ func newSite(files fs.FS, prefix, build string) (*site, error) {
 			return nil, err
 		}
 		if e.Name() == indexName {
-			body = fillIndex(body, prefix, build)
+			body = fillIndex(body, prefix, build, open)
 		}
 		s.files[e.Name()] = newFile(e.Name(), body)
 	}
@@ -75,8 +76,16 @@ func newSite(files fs.FS, prefix, build string) (*site, error) {
 	return s, nil
 }
 
-func fillIndex(body []byte, prefix, build string) []byte {
+// openRoot is the text at rootPlace that makes app.css show a banner on each view. It needs no script.
+const openRoot = `<html lang="en" data-open>`
+
+func fillIndex(body []byte, prefix, build string, open bool) []byte {
+	root := rootPlace
+	if open {
+		root = openRoot
+	}
 	return []byte(strings.NewReplacer(
+		rootPlace, root,
 		basePlace, `<base href="`+html.EscapeString(prefix)+`/ui/">`,
 		buildPlace, `<meta name="meshhealth-build" content="`+html.EscapeString(build)+`">`,
 	).Replace(string(body)))

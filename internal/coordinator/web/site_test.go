@@ -20,7 +20,7 @@ import (
 // example is a small page.
 func example() fstest.MapFS {
 	return fstest.MapFS{
-		indexName:   {Data: []byte("<!doctype html>" + buildPlace + basePlace + strings.Repeat("<p>text</p>", 100))},
+		indexName:   {Data: []byte("<!doctype html>" + rootPlace + buildPlace + basePlace + strings.Repeat("<p>text</p>", 100))},
 		"app.js":    {Data: []byte(strings.Repeat("let x = 1;\n", 200))},
 		"app.css":   {Data: []byte("b{}")},
 		"worker.js": {Data: []byte("1")},
@@ -34,7 +34,7 @@ func served(t *testing.T, prefix string, r *http.Request) *http.Response {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.pages.site, err = newSite(example(), prefix, `v1"<`); err != nil {
+	if s.pages.site, err = newSite(example(), prefix, `v1"<`, false); err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
@@ -51,7 +51,7 @@ func request(method, path string, header ...string) *http.Request {
 }
 
 func TestSite(t *testing.T) {
-	index := string(fillIndex(example()[indexName].Data, "", `v1"<`))
+	index := string(fillIndex(example()[indexName].Data, "", `v1"<`, false))
 	app, css := string(example()["app.js"].Data), string(example()["app.css"].Data)
 	const html, script = "text/html; charset=utf-8", "text/javascript; charset=utf-8"
 	for _, c := range []struct {
@@ -173,7 +173,7 @@ func TestEmbeddedPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, place := range []string{basePlace, buildPlace} {
+	for _, place := range []string{rootPlace, basePlace, buildPlace} {
 		if n := strings.Count(string(text), place); n != 1 {
 			t.Errorf("%s has %s %d times, want once", indexName, place, n)
 		}
@@ -186,6 +186,30 @@ func TestEmbeddedPage(t *testing.T) {
 	for _, script := range strings.SplitAfter(string(text), "<script")[1:] {
 		if !strings.Contains(strings.SplitN(script, ">", 2)[0], "src=") {
 			t.Errorf("%s has a script inline, which the Content-Security-Policy forbids", indexName)
+		}
+	}
+}
+
+// TestOpenPage checks that the page of a coordinator at which everybody may change everything says so on each view, and
+// that no other page does.
+func TestOpenPage(t *testing.T) {
+	for _, open := range []bool{true, false} {
+		s, err := New(Config{Feed: feed.New(1, 0), Metrics: prometheus.NewRegistry(), Insecure: open})
+		if err != nil {
+			t.Fatal(err)
+		}
+		get := func(path string) string {
+			w := httptest.NewRecorder()
+			s.Handler(t.Context(), &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}).ServeHTTP(w, request("GET", path))
+			return w.Body.String()
+		}
+		for _, path := range []string{"/ui/", "/ui/s/pay", "/ui/history"} {
+			if strings.Contains(get(path), "<html lang=\"en\" data-open>") != open {
+				t.Errorf("%s, open %v: %.200q", path, open, get(path))
+			}
+		}
+		if css := get("/ui/assets/app.css"); !strings.Contains(css, ":root[data-open] body:before{content:\"Insecure: everybody who reaches this address may change everything\"") {
+			t.Error("app.css has no banner for data-open")
 		}
 	}
 }
