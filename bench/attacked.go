@@ -106,7 +106,7 @@ func serveAttacked(ctx context.Context) error {
 		return err
 	}
 	door := api.New(api.Config{
-		Registry: r, Feed: r.Feed(), Targets: &wire.Targets{}, Access: api.NewAccess(policy, "", nil),
+		Registry: r, Feed: r.Feed(), Targets: &wire.Targets{}, Access: api.NewAccess(policy, "", nil, nil),
 		Peers: api.NewPeers(1024, 0), MaxWatchersPerPeer: 20_000,
 	})
 	fmt.Println(l.Addr())
