@@ -30,6 +30,7 @@ type setup struct {
 	maxInstances int
 	policy       health.MeshPolicy // of the registry
 	access       *access.Policy
+	authenticate Authenticate                     // finds other identities; may be nil
 	creds        credentials.TransportCredentials // of the listener; nil means plaintext
 	socket       string                           // path that the server tells to local callers
 	routing      bool                             // true if the server serves xDS clients
@@ -79,7 +80,7 @@ func newWorld(t *testing.T, edit func(*setup)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Access = NewAccess(policy, s.socket, nil)
+	s.Access = NewAccess(policy, s.socket, s.authenticate)
 	w.startRegistry(&s)
 	s.Registry, s.Feed = w.registry, w.registry.Feed()
 	if s.routing {
