@@ -140,13 +140,11 @@ func TestFilteredWatch(t *testing.T) {
 		pay.Root = ""
 		w.publish(is("hidden", health.NotServing), pay)
 		in.none()
-		pay.Root = "db"
+		pay.Root = "db" // it would not be the root if a hidden service had failed before
 		w.publish(pay)
-		if e = in.one().GetEntries()[0]; e.GetRoot() != "db" {
-			t.Errorf("%v", e)
-		}
+		in.none()
 		l, err := w.mesh.List(t.Context(), &pb.ListRequest{})
-		if err != nil || l.GetRevision() != 0 || len(l.GetEntries()) != 1 || l.GetEntries()[0].GetAffected() != 0 || l.GetEntries()[0].GetRoot() != "db" {
+		if err != nil || l.GetRevision() != 0 || len(l.GetEntries()) != 1 || l.GetEntries()[0].GetAffected() != 0 || l.GetEntries()[0].GetRoot() != "" {
 			t.Errorf("List: %v, %v", l, err)
 		}
 		c, err := w.mesh.Check(t.Context(), &pb.CheckRequest{Service: "pay"})

@@ -129,7 +129,7 @@ func (v *view) changed(e *feed.Entry, shown access.Shown) bool {
 	if !e.ID.Aggregate() {
 		return true
 	}
-	h := entryHealth(e, shown)
+	h := entryHealth(e, e.At, shown)
 	wire.Filter(h, visible(v.rights))
 	h.At, h.Age = nil, nil
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(h)

@@ -161,16 +161,14 @@ func (r *reading) routeWorld(kind string) *recorded {
 	req.Node = &corepbNode
 	go func() {
 		for err == nil {
+			_ = stream.Send(req) // if it fails, Recv returns the reason
 			var m *discoverypb.DiscoveryResponse
-			if err = stream.Send(req); err == nil {
-				m, err = stream.Recv()
-			}
-			if err == nil {
+			if m, err = stream.Recv(); err == nil {
 				to.add(prototext.Format(m), "")
 				req = &discoverypb.DiscoveryRequest{TypeUrl: url, ResourceNames: routed(kind), VersionInfo: m.GetVersionInfo(), ResponseNonce: m.GetNonce()}
 			}
 		}
-		to.add(status.Convert(err).Message(), "")
+		to.add(prototext.Format(status.Convert(err).Proto()), "")
 	}()
 	return to
 }
@@ -183,16 +181,14 @@ func (r *reading) routeDelta(kind string) *recorded {
 	req.Node = &corepbNode
 	go func() {
 		for err == nil {
+			_ = stream.Send(req) // if it fails, Recv returns the reason
 			var m *discoverypb.DeltaDiscoveryResponse
-			if err = stream.Send(req); err == nil {
-				m, err = stream.Recv()
-			}
-			if err == nil {
+			if m, err = stream.Recv(); err == nil {
 				to.add(prototext.Format(m), "")
 				req = &discoverypb.DeltaDiscoveryRequest{TypeUrl: url, ResponseNonce: m.GetNonce()}
 			}
 		}
-		to.add(status.Convert(err).Message(), "")
+		to.add(prototext.Format(status.Convert(err).Proto()), "")
 	}()
 	return to
 }
@@ -218,7 +214,7 @@ func (r *reading) reads() {
 	for _, name := range asked() {
 		var trailers metadata.MD
 		stock, err := r.stock.Check(ctx, &healthpb.HealthCheckRequest{Service: name}, grpc.Trailer(&trailers))
-		r.note(fmt.Sprint("stock Check ", name, trailers), stock, err)
+		r.note(fmt.Sprint("stock Check ", name, map[string][]string(trailers)), stock, err)
 		stock, err = r.at.Check(ctx, &healthpb.HealthCheckRequest{Service: name})
 		r.note("stock Check 1 of "+name, stock, err)
 		check, err := r.mesh.Check(ctx, &pb.CheckRequest{Service: name})
