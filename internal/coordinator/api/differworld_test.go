@@ -169,11 +169,13 @@ func (d *differing) apply(c *mutation) {
 			d.override("zone=eu-2", c)
 		}
 	case changeClear:
-		for _, scope := range []string{id.String(), service, "service=" + service + ",zone=eu-1"} {
-			_, _ = d.root.admin.ClearOverride(d.t.Context(), &pb.ClearOverrideRequest{Name: scope, Author: "ann"})
-		}
+		scopes := []string{id.String(), service, "service=" + service + ",zone=eu-1"}
 		if !c.hidden {
-			_, _ = d.root.admin.ClearOverride(d.t.Context(), &pb.ClearOverrideRequest{Name: "zone=eu-2", Author: "ann"})
+			scopes = append(scopes, "zone=eu-2")
+		}
+		for _, scope := range scopes {
+			_, _ = d.root.admin.ClearOverride(d.t.Context(), &pb.ClearOverrideRequest{Name: scope, Author: "ann"}) // there may be none
+			synctest.Wait()
 		}
 	case changeFigures:
 		d.mu.Lock()
