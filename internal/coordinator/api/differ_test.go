@@ -30,7 +30,9 @@ func TestHiddenNamesChangeNothing(t *testing.T) {
 	}
 	for i := range histories {
 		seed := uint64(time.Now().UnixNano()) + uint64(i)
-		if e := os.Getenv("SEED"); e != "" { fmt.Sscan(e, &seed) } // DEBUG
+		if e := os.Getenv("SEED"); e != "" {
+			fmt.Sscan(e, &seed)
+		} // DEBUG
 		t.Logf("history %d has the seed %d", i, seed)
 		var want string
 		for j, hidden := range hiddenNames {

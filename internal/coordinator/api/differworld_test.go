@@ -109,6 +109,7 @@ func newDiffering(t *testing.T, hidden []string, rights, warm int) *differing {
 	// An override needs an instance that it matches. This one stays.
 	regs := must(wire.Registrations(&pb.RegisterRequest{Registrations: []*pb.Registration{in("ops/9", "eu-2", "core")}}))
 	_ = must(d.registry.Register(d.t.Context(), regs))
+	synctest.Wait()
 	return d
 }
 
