@@ -191,8 +191,8 @@ func (a *Access) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, ha
 	return resp, err
 }
 
-// endsWithin is the time in which a stream must end after its caller has lost rights. Then its connection is
-// closed.
+// endsWithin is the time in which the handler of a stream must return after its caller has lost rights. Then
+// the call is ended without it.
 const endsWithin = 500 * time.Millisecond
 
 // stream refuses a caller whose identity is not accepted. It ends the stream when the rights of the caller
@@ -253,7 +253,7 @@ func (a *Access) Set(policy *access.Compiled) (ended int) {
 				expired = true
 			}
 		}
-		g.close()
+		g.end()
 	}
 	return len(lost)
 }

@@ -107,6 +107,7 @@ type watched struct {
 	began sync.WaitGroup // done when the first message is there
 	seen  chan struct{}  // closed when the last change is there
 	ended chan struct{}
+	got   chan struct{} // has a value after each message; nil for most
 	err   error
 	gap   bool
 	last  uint64 // revision of the last message with entries
@@ -118,10 +119,18 @@ const lastReason = "after the change of the policy"
 func (w *watched) receive(ctx context.Context, c *visitor) {
 	defer close(w.ended)
 	stream, err := c.mesh.Watch(withToken(ctx, w.token), &pb.WatchRequest{Names: []string{"pay/1"}})
+	seen := false
 	for first := true; err == nil; first = false {
 		var m *pb.WatchResponse
 		if m, err = stream.Recv(); err != nil {
 			break
+		}
+		select {
+		case w.got <- struct{}{}:
+		default:
+		}
+		if seen {
+			continue
 		}
 		if first {
 			w.began.Done()
@@ -131,6 +140,7 @@ func (w *watched) receive(ctx context.Context, c *visitor) {
 		for _, e := range m.GetEntries() {
 			w.last = m.GetRevision()
 			if e.GetReason() == lastReason {
+				seen = true
 				close(w.seen)
 			}
 		}
@@ -156,6 +166,9 @@ func TestPolicyChangeEndsStreams(t *testing.T) {
 			token = losers[i/2%len(losers)]
 		}
 		one := &watched{token: token, seen: make(chan struct{}), ended: make(chan struct{})}
+		if i == 1 {
+			one.got = make(chan struct{}, 1)
+		}
 		one.began.Add(1)
 		go one.receive(ctx, visitors[len(visitors)-1])
 		watches = append(watches, one)
@@ -166,7 +179,7 @@ func TestPolicyChangeEndsStreams(t *testing.T) {
 	others := w.openOthers(ctx)
 	stuck := w.openStuck(ctx)
 
-	// Changes are made all the time while the policy changes.
+	// Changes are made all the time while the policy changes, each after a Watch has received the one before.
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -174,7 +187,7 @@ func TestPolicyChangeEndsStreams(t *testing.T) {
 			select {
 			case <-stop:
 				return
-			default:
+			case <-watches[1].got:
 				w.force(fmt.Sprint("change ", n), []health.Status{health.Serving, health.Degraded}[n%2])
 			}
 		}
