@@ -37,8 +37,8 @@ func encodedEntry(e *feed.Entry, format feed.Format, shown access.Shown) []byte 
 }
 
 // filteredEntry returns the same for a caller that may not read every name. Callers share the bytes of
-// instances that name no other service. An aggregate is encoded as it is now, because the time of its last
-// change may be that of a change which the caller cannot see.
+// instances that name no other service. An aggregate is encoded as it is now. The time of its last change may
+// be that of a change which the caller cannot see.
 func filteredEntry(e *feed.Entry, format feed.Format, shown access.Shown, visible func(service string) bool) []byte {
 	at := e.At
 	if e.ID.Aggregate() {

@@ -104,7 +104,7 @@ func (s *sender) sendEntries(step *feed.Step) error {
 }
 
 // inOrder returns the entries of a step. For a caller that may not read every name, changes are ordered by
-// name and not by revision, because a change that it cannot see gives an aggregate a new revision.
+// name. Their revisions also change if the caller cannot see what has changed in an aggregate.
 func (s *sender) inOrder(step *feed.Step) iter.Seq[*feed.Entry] {
 	if !s.view.filtered || step.Snapshot {
 		return step.Entries

@@ -62,7 +62,11 @@ func (a *Access) Rights(ctx context.Context) *access.Rights {
 }
 
 // identify returns the rights of the caller of a call. It returns an error if the caller shows an identity
-// that is not accepted.
+// that is not accepted. Of the metadata, only authorization says who the caller is.
+//
+// The :authority is not compared with the names of the coordinator, not even on loopback. The HTTP server makes
+// this comparison, because a page in a browser can send requests to a name that it has made loopback. A browser
+// cannot send the requests of gRPC. Clients of gRPC may use any :authority, such as the name of a proxy.
 func (a *Access) identify(ctx context.Context) (*access.Rights, error) {
 	rules := a.current.Load()
 	p, ok := peer.FromContext(ctx)

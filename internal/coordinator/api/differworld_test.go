@@ -25,7 +25,7 @@ import (
 // rootHost is the host from which the caller with all rights comes.
 const rootHost = "192.0.2.99"
 
-// shown are the services that the restricted caller may read. The one after them may be read by nobody else but root.
+// shown are the services that the restricted caller may read, or some of which it may read.
 var shown = []string{"pay", "shop", "ops"}
 
 // hiddenNames are the hidden services of three meshes. Some sort before, between and after those that are
