@@ -1,150 +1,93 @@
 package coordinator
 
 import (
-	"context"
-	"fmt"
+	"errors"
+	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"testing"
-	"time"
-
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/durationpb"
-
-	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
-	"github.com/meshhealth/meshhealth/internal/audit"
-	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// adminAt returns a client of a coordinator at a gRPC target, in plaintext.
-func adminAt(t *testing.T, target string) pb.AdminServiceClient {
+// shortDir returns a new folder whose path is short enough for a unix socket.
+func shortDir(t *testing.T) string {
 	t.Helper()
-	conn, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	dir, err := os.MkdirTemp("", "mh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return pb.NewAdminServiceClient(conn)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
-// TestLocalAdministration: without a policy, an override is refused over loopback, and the refusal names the unix
-// socket. Over the socket it is accepted, its author is the user of this process, and the audit log has both.
-func TestLocalAdministration(t *testing.T) {
-	if runtime.GOOS != "linux" && runtime.GOOS != "darwin" {
-		t.Skip("the kernel does not name the user at the other end of a socket")
-	}
-	dir := t.TempDir()
-	ctx, stop := context.WithCancel(t.Context())
-	c, err := New(ctx, Config{Listen: "127.0.0.1:0", HTTP: Off, DataDir: dir, Static: []Target{{Service: "pay", Instance: "a", Address: "127.0.0.1:1"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ran := make(chan error, 1)
-	go func() { ran <- c.Run(ctx) }()
-	if c.Socket() != filepath.Join(dir, SocketName) {
-		t.Errorf("the socket is at %q", c.Socket())
-	}
-	set := &pb.SetOverrideRequest{Name: "pay", Status: pb.Status_STATUS_MAINTENANCE, Author: "eve", Reason: "new disks", Ttl: durationpb.New(time.Hour)}
-	_, err = adminAt(t, c.Addr().String()).SetOverride(ctx, set, grpc.WaitForReady(true))
-	if status.Code(err) != codes.PermissionDenied || wire.SocketOf(err) != c.Socket() {
-		t.Errorf("over loopback: %v, with the socket %q", err, wire.SocketOf(err))
-	}
-	admin := adminAt(t, "unix:"+c.Socket())
-	waitForTarget(t, admin)
-	if _, err := admin.SetOverride(ctx, set); err != nil {
-		t.Errorf("over the socket: %v", err)
-	}
-	list, err := admin.ListOverrides(ctx, &pb.ListOverridesRequest{})
-	me := fmt.Sprintf("unix:uid=%d", os.Getuid())
-	if err != nil || len(list.GetOverrides()) != 1 || !strings.HasPrefix(list.GetOverrides()[0].GetOverride().GetAuthor(), me) {
-		t.Errorf("%v, %v", list, err)
-	}
-	stop()
-	if err := <-ran; err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Lstat(c.Socket()); err == nil {
-		t.Error("the file of the socket is still there")
-	}
-	folder := filepath.Join(dir, audit.Folder)
-	report, err := audit.Verify(folder, audit.Noted{})
-	if err != nil || !report.Sound() {
-		t.Errorf("%+v, %v", report, err)
-	}
-	var lines []string
-	if _, err := audit.Read(folder, func(l *audit.Line) bool {
-		lines = append(lines, fmt.Sprintf("%s %s %s %s by %s", l.Kind, l.Outcome, l.Verb, l.Object, l.Identity))
-		return true
-	}); err != nil {
-		t.Error(err)
-	}
-	for _, want := range []string{"refused denied override pay by ", "write accepted override pay by " + me} {
-		if !slices.Contains(lines, want) {
-			t.Errorf("no %q in %q", want, lines)
-		}
-	}
-}
-
-// waitForTarget waits until the coordinator follows the target of its configuration.
-func waitForTarget(t *testing.T, admin pb.AdminServiceClient) {
-	t.Helper()
-	for {
-		got, err := admin.GetCoordinator(t.Context(), &pb.GetCoordinatorRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.GetInstances() > 0 {
-			return
-		}
-		runtime.Gosched()
-	}
-}
-
-// TestSocketFile: the file of a socket on which nobody listens is replaced, and a socket in use is not. A path that
-// is too long is refused, or another folder is used.
+// TestSocketFile: the file of the unix socket is made, and removed at the end. One that a killed process has
+// left is replaced. One on which a process listens is not, and neither is a file of another kind.
 func TestSocketFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "m.sock")
-	first, err := listenUnix(t.Context(), path)
+	path := filepath.Join(shortDir(t), "s")
+	l, err := listenUnix(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := listenUnix(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another process listens") {
-		t.Errorf("a socket in use: %v", err)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o666 {
+		t.Errorf("%v, %v; every user must be able to connect", info, err)
 	}
-	first.(*net.UnixListener).SetUnlinkOnClose(false) // as after a kill
-	_ = first.Close()
-	second, err := listenUnix(t.Context(), path)
+	if _, err := listenUnix(t.Context(), path); err == nil || !strings.Contains(err.Error(), "another process listens on") {
+		t.Errorf("a second listener: %v", err)
+	}
+	if conn, err := net.Dial("unix", path); err != nil {
+		t.Errorf("after the attempt of another one: %v", err)
+	} else {
+		_ = conn.Close()
+	}
+	_ = l.Close()
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+	stale, err := net.Listen("unix", path)
 	if err != nil {
-		t.Fatalf("after a kill: %v", err)
+		t.Fatal(err)
 	}
-	_ = second.Close()
-	if err := os.WriteFile(path, []byte("data"), 0o600); err != nil {
+	stale.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = stale.Close()
+	if l, err = listenUnix(t.Context(), path); err != nil {
+		t.Fatalf("a file on which nobody listens: %v", err)
+	}
+	_ = l.Close()
+	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := listenUnix(t.Context(), path); err == nil {
-		t.Error("a file with data is replaced")
+		t.Error("the file of somebody was replaced")
 	}
-	long := filepath.Join(t.TempDir(), strings.Repeat("x", 100))
-	if err := os.Mkdir(long, 0o700); err != nil {
-		t.Fatal(err)
+	if text, err := os.ReadFile(path); string(text) != "mine" {
+		t.Errorf("%q, %v", text, err)
 	}
-	if _, err := listenUnix(t.Context(), filepath.Join(long, "m.sock")); err == nil || !strings.Contains(err.Error(), "allowed: at most 103") {
-		t.Errorf("a long path: %v", err)
+}
+
+// TestSocketPath: a default path that is too long is not used, but the next one. A path that was set is used or
+// refused.
+func TestSocketPath(t *testing.T) {
+	dir, long := shortDir(t), filepath.Join(t.TempDir(), strings.Repeat("x", maxSocket))
+	t.Setenv("XDG_RUNTIME_DIR", dir)
+	cfg := &Config{DataDir: long, Logger: slog.New(slog.DiscardHandler)}
+	l, err := openSocket(t.Context(), cfg)
+	if err != nil || l == nil || filepath.Dir(l.Addr().String()) != dir {
+		t.Fatalf("%v, %v; want a socket in %s", l, err, dir)
 	}
-	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
-	c, err := New(t.Context(), Config{Listen: "127.0.0.1:0", HTTP: Off, DataDir: long})
-	if err != nil {
-		t.Fatal(err)
+	_ = l.Close()
+	cfg.DataDir = dir
+	if l, err = openSocket(t.Context(), cfg); err != nil || l.Addr().String() != filepath.Join(dir, SocketName) {
+		t.Fatalf("%v, %v; want a socket in the folder of the store", l, err)
 	}
-	defer c.Close()
-	if at := c.Socket(); at == "" || strings.HasPrefix(at, long) {
-		t.Errorf("the socket of a folder with a long name is at %q", at)
+	_ = l.Close()
+	cfg.Socket = long
+	if _, err = openSocket(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "socket: ") || !strings.Contains(err.Error(), "allowed: at most") {
+		t.Errorf("a path that is too long: %v", err)
+	}
+	cfg.Socket = Off
+	if l, err = openSocket(t.Context(), cfg); l != nil || err != nil {
+		t.Errorf("off: %v, %v", l, err)
 	}
 }

@@ -140,13 +140,11 @@ func TestFilteredWatch(t *testing.T) {
 		pay.Root = ""
 		w.publish(is("hidden", health.NotServing), pay)
 		in.none()
-		pay.Root = "db"
+		pay.Root = "db" // it would not be the root if a hidden service had failed before
 		w.publish(pay)
-		if e = in.one().GetEntries()[0]; e.GetRoot() != "db" {
-			t.Errorf("%v", e)
-		}
+		in.none()
 		l, err := w.mesh.List(t.Context(), &pb.ListRequest{})
-		if err != nil || l.GetRevision() != 0 || len(l.GetEntries()) != 1 || l.GetEntries()[0].GetAffected() != 0 || l.GetEntries()[0].GetRoot() != "db" {
+		if err != nil || l.GetRevision() != 0 || len(l.GetEntries()) != 1 || l.GetEntries()[0].GetAffected() != 0 || l.GetEntries()[0].GetRoot() != "" {
 			t.Errorf("List: %v, %v", l, err)
 		}
 		c, err := w.mesh.Check(t.Context(), &pb.CheckRequest{Service: "pay"})
@@ -156,8 +154,8 @@ func TestFilteredWatch(t *testing.T) {
 	})
 }
 
-// TestFilteredResume: a resume token for a caller that may not read every name hides the revision, does not
-// change with changes of others, and is accepted.
+// TestFilteredResume: a resume token for a caller that may not read every name hides the revision and whether
+// it has changed, and is accepted. After a resume, changes of others decide nothing about what is sent.
 func TestFilteredResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Config{Rights: byName})
@@ -169,13 +167,13 @@ func TestFilteredResume(t *testing.T) {
 		}
 		w.publish(is("hidden", health.Serving))
 		w.feed.Beat()
-		if beat := in.one(); beat.GetResumeToken() != first || beat.GetRevision() != 0 {
-			t.Errorf("a heartbeat tells of the change of another: %v, want the token %q", beat, first)
+		one := in.one().GetResumeToken()
+		w.feed.Beat()
+		if two := in.one(); two.GetResumeToken() == one || one == first || two.GetRevision() != 0 {
+			t.Errorf("two heartbeats without a change between them have equal tokens, or a revision: %v", two)
 		}
 		w.publish(is("pay", health.Degraded))
-		if next := in.one(); next.GetResumeToken() == first {
-			t.Error("a change has the token of before")
-		}
+		in.one()
 		again := w.watch(t, &pb.WatchRequest{ResumeToken: first})
 		if m := again.one(); m.GetSnapshot() || m.GetGap() {
 			t.Errorf("%v, want only the change", m)

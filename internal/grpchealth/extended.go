@@ -180,6 +180,11 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 	defer done()
 	s := x.h.newSender(&w, rights, x.format, timedStream[pb.WatchResponse]{stream, x.h, watcher})
 	reader := x.h.newReader(&w)
+	if w.HasToken {
+		if err := s.resume(); err != nil {
+			return err
+		}
+	}
 	for {
 		step, end, err := nextStep(ctx, reader)
 		if err != nil {

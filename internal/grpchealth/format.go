@@ -32,19 +32,24 @@ func encodingOf(format feed.Format, shown access.Shown) feed.Encoding {
 // with the same format that see the same share the bytes.
 func encodedEntry(e *feed.Entry, format feed.Format, shown access.Shown) []byte {
 	return e.Encoded(encodingOf(format, shown), func(e *feed.Entry) []byte {
-		return encodeHealth(format, entryHealth(e, shown))
+		return encodeHealth(format, entryHealth(e, e.At, shown))
 	})
 }
 
 // filteredEntry returns the same for a caller that may not read every name. Callers share the bytes of
-// entries that name no other service.
+// instances that name no other service. An aggregate is encoded as it is now. The time of its last change may
+// be that of a change which the caller cannot see.
 func filteredEntry(e *feed.Entry, format feed.Format, shown access.Shown, visible func(service string) bool) []byte {
+	at := e.At
+	if e.ID.Aggregate() {
+		at = time.Now()
+	}
 	encode := func(e *feed.Entry) []byte {
-		h := entryHealth(e, shown)
+		h := entryHealth(e, at, shown)
 		wire.Filter(h, visible)
 		return encodeHealth(format, h)
 	}
-	if namesOthers(e) {
+	if e.ID.Aggregate() || namesOthers(e) {
 		return encode(e)
 	}
 	encoding := encodingOf(format, shown)
@@ -55,8 +60,9 @@ func filteredEntry(e *feed.Entry, format feed.Format, shown access.Shown, visibl
 // namesOthers reports whether an entry has the names of other services.
 func namesOthers(e *feed.Entry) bool { return e.Root != "" || len(e.Dependencies) > 0 }
 
-func entryHealth(e *feed.Entry, shown access.Shown) *pb.Health {
-	h := wire.Health(&e.State, e.At, shown)
+// entryHealth returns the message for an entry. Its ages are counted up to the time at.
+func entryHealth(e *feed.Entry, at time.Time, shown access.Shown) *pb.Health {
+	h := wire.Health(&e.State, at, shown)
 	if e.Removed {
 		h.Status = pb.Status_STATUS_SERVICE_UNKNOWN
 	}

@@ -1,6 +1,7 @@
 package grpchealth
 
 import (
+	"iter"
 	"slices"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -21,8 +22,7 @@ type sender struct {
 	view   view
 	first  bool   // true until the first message was sent
 	told   uint64 // number of the collection of figures that was sent last; 0: none
-	// reached is the revision of the last message with entries, for a caller that may not read every name. Such
-	// a caller must not learn how many changes there are that it cannot see.
+	// reached is the revision up to which the client has received all changes.
 	reached uint64
 }
 
@@ -85,7 +85,7 @@ func (s *sender) sendEntries(step *feed.Step) error {
 	if step.Snapshot && len(s.view.ids) > 0 {
 		known = map[health.ID]bool{}
 	}
-	for e := range step.Entries {
+	for e := range s.inOrder(step) {
 		if known != nil {
 			known[e.ID] = true
 		}
@@ -98,6 +98,32 @@ func (s *sender) sendEntries(step *feed.Step) error {
 			if err := c.add(fragment, 0); err != nil {
 				return err
 			}
+		}
+	}
+	return c.sendLast()
+}
+
+// inOrder returns the entries of a step. For a caller that may not read every name, changes are ordered by
+// name. Their revisions also change if the caller cannot see what has changed in an aggregate.
+func (s *sender) inOrder(step *feed.Step) iter.Seq[*feed.Entry] {
+	if !s.view.filtered || step.Snapshot {
+		return step.Entries
+	}
+	return slices.Values(slices.SortedFunc(step.Entries, func(a, b *feed.Entry) int { return a.ID.Compare(b.ID) }))
+}
+
+// resume is called before the first step of a Watch with a resume token. If the caller may not read every
+// name, it sends all aggregates that the caller may read. It is not known what the client has of them, and
+// a change of hidden services must not decide which of them are sent.
+func (s *sender) resume() error {
+	cut := s.h.cfg.Feed.Cut()
+	if !s.view.filtered || s.watch.Token.Epoch != s.h.cfg.Feed.Epoch() || s.watch.Token.Revision > cut.Revision() {
+		return nil // if the token is not valid, a snapshot follows
+	}
+	c := chunker{s: s, step: &feed.Step{Revision: s.watch.Token.Revision}}
+	for e := range s.view.aggregates(cut) {
+		if err := c.add(s.view.fragment(e), e.Revision); err != nil {
+			return err
 		}
 	}
 	return c.sendLast()
@@ -142,8 +168,11 @@ func joined(chunk, fragment []byte) []byte {
 // sendPart sends a chunk that is not the last one of its step.
 func (c *chunker) sendPart() error {
 	reached := c.reached
-	if c.step.Snapshot {
+	switch {
+	case c.step.Snapshot:
 		reached = 0
+	case c.s.view.filtered: // the entries are not in the order of their revisions
+		reached = c.s.reached
 	}
 	m := &pb.WatchResponse{Snapshot: c.step.Snapshot, Gap: c.step.Gap}
 	c.step.Gap = false
@@ -156,6 +185,7 @@ func (c *chunker) sendLast() error {
 	if !c.step.Snapshot && len(c.chunk) == 0 {
 		return nil
 	}
+	c.s.reached = c.step.Revision
 	return c.s.sendMessage(c.chunk, c.step.Revision, &pb.WatchResponse{
 		Snapshot: c.step.Snapshot, SnapshotEnd: c.step.Snapshot, Gap: c.step.Gap,
 	})
@@ -173,7 +203,7 @@ func (s *sender) sendElements(field string, elements []byte, revision uint64, m 
 	m.Epoch, m.Revision, m.At = s.h.cfg.Feed.Epoch(), revision, timestamppb.Now()
 	resumable := revision > 0 || !m.GetSnapshot()
 	if s.view.filtered {
-		revision = s.seen(field, elements, revision, m)
+		m.Revision = 0 // the caller would learn how many changes there are that it cannot see
 	}
 	if resumable {
 		m.ResumeToken = s.encodeToken(wire.Token{Epoch: m.GetEpoch(), Revision: revision, Scope: s.watch.Scope})
@@ -186,16 +216,6 @@ func (s *sender) sendElements(field string, elements []byte, revision uint64, m 
 	}
 	m.ProtoReflect().SetUnknown(elements)
 	return s.stream.Send(m)
-}
-
-// seen removes the revision from a message for a caller that may not read every name. It returns the
-// revision at which this caller resumes: that of the last message with entries.
-func (s *sender) seen(field string, elements []byte, revision uint64, m *pb.WatchResponse) uint64 {
-	m.Revision = 0
-	if revision > 0 && (s.reached == 0 || m.GetSnapshot() || field == entriesName && len(elements) > 0) {
-		s.reached = revision
-	}
-	return s.reached
 }
 
 // encodeToken returns the text of a resume token.

@@ -66,6 +66,25 @@ func (v *view) selects(e *feed.Entry) bool {
 	return len(v.ids) > 0 || v.selector.Matches(&e.State) && !(v.hidesEmpty && e.ID == (health.ID{}))
 }
 
+// aggregates yields the aggregates that the Watch may send.
+func (v *view) aggregates(cut feed.Cut) iter.Seq[*feed.Entry] {
+	return func(yield func(*feed.Entry) bool) {
+		for _, id := range v.ids {
+			if e, ok := cut.Get(id); ok && id.Aggregate() && !yield(e) {
+				return
+			}
+		}
+		if len(v.ids) > 0 {
+			return
+		}
+		for e := range cut.Of(v.selector.Names()...) {
+			if e.ID.Aggregate() && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 // shownOf returns what the caller sees of every entry of a batch. same is false if the caller may not
 // read an entry, or if it sees more of one than of another.
 func (v *view) shownOf(b *feed.Batch) (shown access.Shown, same bool) {
@@ -110,7 +129,7 @@ func (v *view) changed(e *feed.Entry, shown access.Shown) bool {
 	if !e.ID.Aggregate() {
 		return true
 	}
-	h := entryHealth(e, shown)
+	h := entryHealth(e, e.At, shown)
 	wire.Filter(h, visible(v.rights))
 	h.At, h.Age = nil, nil
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(h)

@@ -69,12 +69,11 @@ func PublicCause(c health.Cause) health.Cause {
 }
 
 // Filter removes from h what depends on names that a caller may not read. visible reports whether the
-// caller may read a service. Numbers that count names or changes of others are removed.
+// caller may read a service. Numbers that count names or changes of others are removed. The root is
+// removed too, also if it may be read: which service is the root depends on all dependencies, of which some
+// may be hidden.
 func Filter(h *pb.Health, visible func(service string) bool) {
-	h.Revision, h.Affected = 0, 0
-	if h.GetRoot() != "" && !visible(h.GetRoot()) {
-		h.Root = ""
-	}
+	h.Revision, h.Affected, h.Root = 0, 0, ""
 	h.Dependencies = slices.DeleteFunc(h.GetDependencies(), func(d *pb.Dependency) bool { return !visible(d.GetService()) })
 }
 

@@ -29,9 +29,7 @@ const (
 // Encode returns the token as a text that DecodeToken can parse.
 func (t Token) Encode() string {
 	b := [tokenLen]byte{tokenVersion}
-	binary.BigEndian.PutUint64(b[1:], t.Epoch)
-	binary.BigEndian.PutUint64(b[9:], t.Revision)
-	binary.BigEndian.PutUint64(b[17:], t.Scope)
+	t.put(b[1:])
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
@@ -44,11 +42,23 @@ func DecodeToken(s string) (t Token, ok bool) {
 	if err != nil || len(b) != tokenLen || b[0] != tokenVersion {
 		return Token{}, false
 	}
+	return tokenIn(b[1:]), true
+}
+
+// put writes the fields of the token to b, which has room for them.
+func (t Token) put(b []byte) {
+	binary.BigEndian.PutUint64(b, t.Epoch)
+	binary.BigEndian.PutUint64(b[8:], t.Revision)
+	binary.BigEndian.PutUint64(b[16:], t.Scope)
+}
+
+// tokenIn returns the token whose fields put has written to b.
+func tokenIn(b []byte) Token {
 	return Token{
-		Epoch:    binary.BigEndian.Uint64(b[1:]),
-		Revision: binary.BigEndian.Uint64(b[9:]),
-		Scope:    binary.BigEndian.Uint64(b[17:]),
-	}, true
+		Epoch:    binary.BigEndian.Uint64(b),
+		Revision: binary.BigEndian.Uint64(b[8:]),
+		Scope:    binary.BigEndian.Uint64(b[16:]),
+	}
 }
 
 // Scope returns a digest of the names and the selector in a Watch request.
@@ -62,9 +72,10 @@ func Scope(req *pb.WatchRequest) uint64 {
 	return binary.BigEndian.Uint64(sum[:])
 }
 
-// TokenCipher encrypts resume tokens, so that a client cannot read the revision in them. Equal tokens have
-// equal texts. A TokenCipher is safe for concurrent use.
-type TokenCipher struct{ block cipher.Block }
+// TokenCipher encrypts tokens, so that a client cannot read the numbers in them. Equal tokens have different
+// texts. Otherwise a client could see from two tokens whether something has changed between them. A
+// TokenCipher is safe for concurrent use.
+type TokenCipher struct{ sealer cipher.AEAD }
 
 const sealedVersion = 2
 
@@ -76,33 +87,31 @@ func NewTokenCipher() *TokenCipher {
 	if err != nil {
 		panic(err) // impossible, because the key has 16 bytes
 	}
-	return &TokenCipher{block}
+	sealer, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		panic(err) // impossible, because the blocks of AES have 16 bytes
+	}
+	return &TokenCipher{sealer}
 }
 
 // Encode returns the token as a text that Decode can parse.
 func (c *TokenCipher) Encode(t Token) string {
-	b := [tokenLen]byte{sealedVersion}
-	binary.BigEndian.PutUint64(b[1:], t.Epoch)
-	binary.BigEndian.PutUint64(b[9:], t.Revision)
-	binary.BigEndian.PutUint64(b[17:], t.Scope)
-	c.block.Encrypt(b[1:17], b[1:17])
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	var b [tokenLen - 1]byte
+	t.put(b[:])
+	return base64.RawURLEncoding.EncodeToString(c.sealer.Seal([]byte{sealedVersion}, nil, b[:], nil))
 }
 
-// Decode parses a token. ok is false for a text of another form. A text that Encode did not return has a
-// random Epoch.
+// Decode parses a token. ok is false for any text that Encode of the same cipher did not return.
 func (c *TokenCipher) Decode(s string) (t Token, ok bool) {
 	if len(s) > MaxToken {
 		return Token{}, false
 	}
 	b, err := base64.RawURLEncoding.DecodeString(s)
-	if err != nil || len(b) != tokenLen || b[0] != sealedVersion {
+	if err != nil || len(b) == 0 || b[0] != sealedVersion {
 		return Token{}, false
 	}
-	c.block.Decrypt(b[1:17], b[1:17])
-	return Token{
-		Epoch:    binary.BigEndian.Uint64(b[1:]),
-		Revision: binary.BigEndian.Uint64(b[9:]),
-		Scope:    binary.BigEndian.Uint64(b[17:]),
-	}, true
+	if b, err = c.sealer.Open(nil, nil, b[1:], nil); err != nil || len(b) != tokenLen-1 {
+		return Token{}, false
+	}
+	return tokenIn(b), true
 }

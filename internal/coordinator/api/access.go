@@ -68,7 +68,11 @@ func (a *Access) Rights(ctx context.Context) *access.Rights {
 }
 
 // identify returns the rights of the caller of a call. It returns an error if the caller shows an identity
-// that is not accepted.
+// that is not accepted. Of the metadata, only authorization says who the caller is.
+//
+// The :authority is not compared with the names of the coordinator, not even on loopback. The HTTP server makes
+// this comparison, because a page in a browser can send requests to a name that it has made loopback. A browser
+// cannot send the requests of gRPC. Clients of gRPC may use any :authority, such as the name of a proxy.
 func (a *Access) identify(ctx context.Context) (*access.Rights, error) {
 	rules := a.current.Load()
 	p, ok := peer.FromContext(ctx)
@@ -197,8 +201,8 @@ func (a *Access) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, ha
 	return resp, err
 }
 
-// endsWithin is the time in which a stream must end after its caller has lost rights. Then its connection is
-// closed.
+// endsWithin is the time in which the handler of a stream must return after its caller has lost rights. Then
+// the call is ended without it.
 const endsWithin = 500 * time.Millisecond
 
 // refuseIdentity notes that a caller has shown an identity that is not accepted, and returns the gRPC error.
@@ -270,7 +274,7 @@ func (a *Access) Set(policy *access.Compiled) (ended int) {
 				expired = true
 			}
 		}
-		g.close()
+		g.end()
 	}
 	return len(lost)
 }

@@ -41,9 +41,9 @@ func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.
 	if !ok {
 		return nil, grpchealth.NotFound(req.GetName())
 	}
-	state := e.State
+	state := in.state(e)
 	if inspection != nil {
-		state = inspection.State
+		state = in.filtered(inspection.State)
 	}
 	input := &explain.Input{
 		Now: time.Now(), Policy: a.policies(), Members: in.members(id), Find: in.find, May: in.may, Worst: in.worst, Inspection: inspection,
@@ -128,7 +128,17 @@ func (in inspector) find(id health.ID) (health.State, bool) {
 	if !ok || !in.may(id) {
 		return health.State{}, false
 	}
-	return e.State, true
+	return in.state(e), true
+}
+
+// state returns the state of an entry without what depends on names that the caller may not read.
+func (in inspector) state(e *feed.Entry) health.State { return in.filtered(e.State) }
+
+func (in inspector) filtered(s health.State) health.State {
+	if !in.rights.ReadsAll() {
+		s.Root, s.Affected = "", 0
+	}
+	return s
 }
 
 // worst returns the worst instance of a service, of those that the caller may inspect.
@@ -142,7 +152,7 @@ func (in inspector) worst(service string) (health.State, bool) {
 	if worst == nil {
 		return health.State{}, false
 	}
-	return *worst, true
+	return in.filtered(*worst), true
 }
 
 // members returns those members of an aggregate that the caller may inspect. If id names an
@@ -158,7 +168,7 @@ func (in inspector) members(id health.ID) []health.State {
 	var all []health.State
 	for e := range in.cut.Of(services...) {
 		if isMember(id, &e.State) && in.may(e.ID) {
-			all = append(all, e.State)
+			all = append(all, in.state(e))
 		}
 	}
 	return all

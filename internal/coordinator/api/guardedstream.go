@@ -22,7 +22,8 @@ type guardedStream struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	rights *access.Rights
-	lost   atomic.Bool   // true if the caller no longer has these rights; then nothing more is sent
+	lost   atomic.Bool   // true if the caller no longer has these rights; then no call of SendMsg begins to send
+	sends  atomic.Bool   // true while SendMsg runs
 	ended  chan struct{} // closed when the handler has returned
 }
 
@@ -31,18 +32,26 @@ func (g *guardedStream) Context() context.Context { return g.ctx }
 
 // SendMsg sends a message, unless the rights of the caller have changed.
 func (g *guardedStream) SendMsg(m any) error {
+	g.sends.Store(true) // before lost is read, so that end sees each message that is still sent
+	defer g.sends.Store(false)
 	if g.lost.Load() {
 		return wire.GRPC(errRightsChanged)
 	}
 	return g.ServerStream.SendMsg(m)
 }
 
-// close closes the connection of a stream that did not end, and waits until its handler has returned.
-func (g *guardedStream) close() {
+// end ends the call of a stream whose handler has not returned in time. If the handler waits for a client that
+// does not read, end closes the connection of this client and waits until the handler has returned. Other
+// streams of the connection end too. When end returns, nothing is sent any more.
+func (g *guardedStream) end() {
 	select {
 	case <-g.ended:
 		return
 	default:
+	}
+	if !g.sends.Load() {
+		endCall(grpc.ServerTransportStreamFromContext(g.ServerStream.Context()), errRightsChanged)
+		return
 	}
 	if p, ok := peer.FromContext(g.ServerStream.Context()); ok {
 		if c := connOf(p); c != nil {

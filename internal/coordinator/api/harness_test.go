@@ -33,8 +33,10 @@ type setup struct {
 	maxInstances int
 	policy       health.MeshPolicy // of the registry
 	access       *access.Policy
+	authenticate Authenticate                     // finds other identities; may be nil
 	creds        credentials.TransportCredentials // of the listener; nil means plaintext
 	socket       string                           // path that the server tells to local callers
+	listeners    []Listener                       // more listeners
 	routing      bool                             // true if the server serves xDS clients
 	// client are the credentials of the world's own client.
 	client credentials.TransportCredentials
@@ -44,6 +46,7 @@ type setup struct {
 type world struct {
 	t        *testing.T
 	registry *registry.Registry
+	access   *Access
 	server   *Server
 	listener *listener
 	*visitor
@@ -82,7 +85,8 @@ func newWorld(t *testing.T, edit func(*setup)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Access = NewAccess(policy, s.socket, nil, s.Audit)
+	s.Access = NewAccess(policy, s.socket, s.authenticate, s.Audit)
+	w.access = s.Access
 	w.startRegistry(&s)
 	s.Registry, s.Feed = w.registry, w.registry.Feed()
 	if s.routing {
@@ -91,7 +95,7 @@ func newWorld(t *testing.T, edit func(*setup)) *world {
 	w.server = New(s.Config)
 	var ctx context.Context
 	ctx, w.stop = context.WithCancel(context.Background())
-	go func() { w.served <- w.server.Serve(ctx, Listener{w.listener, s.creds}) }()
+	go func() { w.served <- w.server.Serve(ctx, append([]Listener{{w.listener, s.creds}}, s.listeners...)...) }()
 	t.Cleanup(w.end)
 	w.visitor = w.call(home, s.client)
 	return w

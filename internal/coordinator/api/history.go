@@ -14,12 +14,14 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// maxHistoryReads is how often the journal is read for one page. Each read examines at most 10,000 records.
-const maxHistoryReads = 10
+// maxHistoryReads is how often the journal is read for one page of a caller that may not read every name. Each
+// read returns at most store.MaxPage records, so that the whole journal of the default size is read.
+const maxHistoryReads = 100
 
 // ListTransitions returns a page of the journal. Records that the caller may not read are omitted: the
-// journal is read further until the page is full. After many such records, a page may be short and still
-// have a next page.
+// journal is read further until the page is full and one more record follows. So the records of others decide
+// neither how long a page is, nor whether there is a next one. In a longer journal, a page after very
+// many records of others may be short and have a next page.
 func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitionsRequest) (*pb.ListTransitionsResponse, error) {
 	rights := a.cfg.Access.Rights(ctx)
 	tokens := historyTokens{scope: historyScope(req)}
@@ -33,28 +35,59 @@ func (a adminService) ListTransitions(ctx context.Context, req *pb.ListTransitio
 	if err := a.cfg.checkHistory(ctx, rights, q.ID); err != nil {
 		return nil, err
 	}
-	resp, limit := &pb.ListTransitionsResponse{}, q.Limit
-	for range maxHistoryReads {
-		q.Limit = limit - len(resp.Transitions)
-		page, err := a.cfg.Registry.Transitions(ctx, q)
-		if err != nil {
-			return nil, wire.GRPC(err)
-		}
-		for i := range page.Transitions {
-			if t := &page.Transitions[i]; rights.Detail(nameOf(t)) >= access.Evidence {
-				resp.Transitions = append(resp.Transitions, transitionOf(t))
-			}
-		}
-		if resp.NextPageToken = tokens.make(page.Next); page.Next == 0 || len(resp.Transitions) == limit || rights.ReadsAll() {
-			break
-		}
-		if q.OldestFirst {
-			q.After = page.Next
-		} else {
-			q.Before = page.Next
+	read := a.cfg.Registry.Transitions
+	if !rights.ReadsAll() {
+		read = filteredHistory{read, rights}.page
+	}
+	page, err := read(ctx, q)
+	if err != nil {
+		return nil, wire.GRPC(err)
+	}
+	resp := &pb.ListTransitionsResponse{NextPageToken: tokens.make(page.Next)}
+	for i := range page.Transitions {
+		if t := &page.Transitions[i]; rights.Detail(nameOf(t)) >= access.Evidence {
+			resp.Transitions = append(resp.Transitions, transitionOf(t))
 		}
 	}
 	return resp, nil
+}
+
+// filteredHistory reads the part of the journal that a caller may read.
+type filteredHistory struct {
+	read   func(context.Context, store.Query) (store.Page, error)
+	rights *access.Rights
+}
+
+// page returns a page without the records that the caller may not read.
+func (f filteredHistory) page(ctx context.Context, q store.Query) (page store.Page, err error) {
+	limit := q.Limit
+	q.Limit = store.MaxPage
+	for range maxHistoryReads {
+		part, err := f.read(ctx, q)
+		if err != nil {
+			return store.Page{}, err
+		}
+		for i := range part.Transitions {
+			t := &part.Transitions[i]
+			switch {
+			case f.rights.Detail(nameOf(t)) < access.Evidence:
+			case len(page.Transitions) == limit:
+				page.Next = page.Transitions[limit-1].Seq
+				return page, nil
+			default:
+				page.Transitions = append(page.Transitions, *t)
+			}
+		}
+		if page.Next = part.Next; page.Next == 0 {
+			break
+		}
+		if q.OldestFirst {
+			q.After = part.Next
+		} else {
+			q.Before = part.Next
+		}
+	}
+	return page, nil
 }
 
 // checkHistory returns a gRPC error if the caller may not read the history of a name. Everybody who may read

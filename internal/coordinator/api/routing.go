@@ -44,7 +44,7 @@ func (a adminService) ListRoutes(ctx context.Context, req *pb.ListRoutesRequest)
 			resp.NextPageToken = wire.TextToken(resp.Instances[limit-1].GetHealth().GetInstance(), scope)
 			return resp, nil
 		default:
-			resp.Instances = append(resp.Instances, r.instance(i))
+			resp.Instances = append(resp.Instances, r.instance(i, rights))
 		}
 	}
 	return resp, nil
@@ -117,9 +117,19 @@ func (r *routes) summary() *pb.ListRoutesResponse {
 	return resp
 }
 
-func (r *routes) instance(i int) *pb.RoutedInstance {
-	return &pb.RoutedInstance{
-		Health: wire.Health(r.states[i], r.now, access.EvidenceShown), Spillover: r.spillOver[i], Plain: r.plain[i],
-		Why: wire.Clean(explain.Route(r.states[i])),
+// instance returns an instance for a caller that may see where it receives traffic.
+func (r *routes) instance(i int, rights *access.Rights) *pb.RoutedInstance {
+	s := r.states[i]
+	shown := access.Shown{Detail: max(access.Status, rights.Detail(access.Of(s.ID))), Routes: true}
+	h := wire.Health(s, r.now, shown)
+	if !rights.ReadsAll() {
+		wire.Filter(h, func(service string) bool {
+			return rights.Detail(access.Of(health.ID{Service: service})) > access.Hidden
+		})
 	}
+	told := *s
+	if shown.Detail < access.Evidence {
+		told.Cause = wire.PublicCause(s.Cause)
+	}
+	return &pb.RoutedInstance{Health: h, Spillover: r.spillOver[i], Plain: r.plain[i], Why: wire.Clean(explain.Route(&told))}
 }

@@ -6,12 +6,15 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	corepb "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc/codes"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
+	"github.com/meshhealth/meshhealth/health"
+	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -182,4 +185,36 @@ func TestXDSNeedsTheRight(t *testing.T) {
 		_, err = w.admin.ListRoutes(t.Context(), &pb.ListRoutesRequest{Service: "pay"})
 		wantCode(t, err, codes.PermissionDenied, wire.ReasonNotAllowed)
 	})
+}
+
+// TestRoutesHaveNoEvidence: the right to read routes shows where instances receive traffic, and their status.
+// It shows no more than the detail that the caller may read.
+func TestRoutesHaveNoEvidence(t *testing.T) {
+	for _, detail := range append(access.Details(), access.Hidden) {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, func(s *setup) {
+				s.access = granting([]access.Verb{access.VerbRoute}, "pay")
+				if detail > access.Hidden {
+					s.access.Rules[0].Read = &access.Read{Services: []string{"pay"}, Detail: detail}
+				}
+			})
+			_ = must(w.registry.Register(t.Context(), must(wire.Registrations(&pb.RegisterRequest{Registrations: []*pb.Registration{instance("pay/1")}}))))
+			o := &health.Override{Status: health.Maintenance, Author: "ann", Reason: "new disks", SetAt: time.Now()}
+			if err := w.registry.SetOverride(t.Context(), must(health.ParseScope("pay/1")), o); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			resp, err := w.admin.ListRoutes(t.Context(), &pb.ListRoutesRequest{Service: "pay"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := resp.GetInstances()[0].GetHealth()
+			if h.GetStatus() != pb.Status_STATUS_MAINTENANCE || h.GetTraffic().GetAddress() == "" || h.GetRevision() != 0 {
+				t.Errorf("%v: %v", detail, h)
+			}
+			if (h.GetAddress() != "") != (detail >= access.Evidence) || (h.GetOverride().GetAuthor() != "") != (detail >= access.Reason) {
+				t.Errorf("%v: %v", detail, h)
+			}
+		})
+	}
 }

@@ -108,7 +108,12 @@ func (o *owner) step() (next time.Time) {
 		o.writer.operations <- *out.Operation
 	}
 	o.beat(now)
-	return now.Add(out.Sleep)
+	next = now.Add(out.Sleep)
+	// Heartbeats are not moved by steps between them. Their times would tell when others change something.
+	if beat := o.lastBeat.Add(time.Second); beat.Before(next) {
+		return beat
+	}
+	return next
 }
 
 // collect appends the waiting inputs to o.inputs. It stops after inboxSize inputs, so that the

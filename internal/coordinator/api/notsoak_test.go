@@ -1,0 +1,5 @@
+//go:build !soak
+
+package api
+
+const soak = false
