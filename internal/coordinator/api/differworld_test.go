@@ -158,7 +158,7 @@ func (d *differing) apply(c *mutation) {
 	case changeReport, changeReportMore, changeReportCheck:
 		d.report(id, c)
 	case changeDeregister:
-		_, _ = d.registry.Deregister(d.t.Context(), id, 0, true) // it fails if there is no such instance
+		_, _ = d.registry.Deregister(d.t.Context(), id, 0, true, wire.Registrant{}) // it fails if there is no such instance
 	case changeOverride:
 		d.override(id.String(), c)
 	case changeOverrideService:

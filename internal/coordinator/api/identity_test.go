@@ -189,7 +189,7 @@ func TestHeadersSayNothing(t *testing.T) {
 	}, nil)
 	requests := []any{
 		&pb.GetCoordinatorRequest{}, &pb.CheckRequest{Service: "pay"}, &pb.CheckRequest{Service: "hidden"}, &pb.ListTransitionsRequest{},
-		&pb.RegisterRequest{Registrations: []*pb.Registration{instance("pay/1")}}, forever("pay", pb.Status_STATUS_SERVING),
+		&pb.RegisterRequest{Registrations: []*pb.Registration{instance("pay/1")}}, forAnHour("pay", pb.Status_STATUS_SERVING),
 	}
 	visitors := map[string]func(...grpc.DialOption) *visitor{
 		"plaintext": func(o ...grpc.DialOption) *visitor {
