@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corepb "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -177,7 +178,6 @@ func TestPolicyChangeEndsStreams(t *testing.T) {
 		one.began.Wait()
 	}
 	others := w.openOthers(ctx)
-	stuck := w.openStuck(ctx)
 
 	// Changes are made all the time while the policy changes, each after a Watch has received the one before.
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -199,7 +199,7 @@ func TestPolicyChangeEndsStreams(t *testing.T) {
 	revision := w.registry.Feed().Revision()
 	w.force(lastReason, health.NotServing)
 
-	if want := 500 + len(others) - 1 + 1; ended != want {
+	if want := 500 + len(others) - 1; ended != want {
 		t.Errorf("Set has ended %d streams, want %d", ended, want)
 	}
 	for i, one := range watches {
@@ -228,7 +228,6 @@ func TestPolicyChangeEndsStreams(t *testing.T) {
 		err := <-end
 		wantCode(t, err, codes.PermissionDenied, wire.ReasonNotAllowed)
 	}
-	<-stuck // the connection is closed, although its client does not read
 	cancel()
 	for _, one := range watches {
 		<-one.ended
@@ -298,45 +297,27 @@ func drain[M any](receive func() (M, error), began chan struct{}, end chan<- err
 	}
 }
 
-// openStuck opens a Watch whose client does not read, so that the server must wait for it. The channel is
-// closed when the connection is closed.
-func (w *socketWorld) openStuck(ctx context.Context) <-chan struct{} {
-	full, closed := make(chan struct{}), make(chan struct{})
-	const window = 65535
-	c := w.visit(grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window), grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, "unix", w.path)
-		if err != nil {
-			return nil, err
+// TestPolicyChangeEndsStuckStream: a stream whose client does not read ends too, and its connection is closed.
+func TestPolicyChangeEndsStuckStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		crowd(w, 500)
+		p := newRawPeer(t, w.listener.dialFrom(home))
+		stuck := p.call(pb.HealthService_Watch_FullMethodName, &pb.WatchRequest{})
+		synctest.Wait()
+		if n := w.server.Watchers(); n != 1 {
+			t.Fatalf("%d watchers", n)
 		}
-		return &counted{Conn: conn, left: window, full: full, closed: closed}, nil
-	}))
-	if _, err := c.mesh.Watch(withToken(ctx, "gone"), &pb.WatchRequest{}); err != nil {
-		w.t.Fatal(err)
-	}
-	<-full
-	return closed
-}
-
-// counted is a connection that notes when it has read many bytes, and when it cannot read any more.
-type counted struct {
-	net.Conn
-	left         int
-	full, closed chan struct{}
-}
-
-func (c *counted) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if c.left > 0 && c.left <= n {
-		close(c.full)
-	}
-	c.left -= n
-	if err != nil {
-		select {
-		case <-c.closed:
-		default:
-			close(c.closed)
+		began, before := time.Now(), p.bytes[stuck]
+		if ended := w.access.Set(must(access.Compile(&access.Policy{}))); ended != 1 {
+			t.Errorf("%d streams have ended, want 1", ended)
 		}
-	}
-	return n, err
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		synctest.Wait()
+		if n := w.server.Watchers(); n != 0 || p.bytes[stuck] != before {
+			t.Errorf("%d watchers, and %d bytes after the change", n, p.bytes[stuck]-before)
+		}
+	})
 }
