@@ -39,6 +39,7 @@ type Coordinator struct {
 	listeners listeners
 	access    *api.Access
 	audit     *audit.Log // nil if nothing is kept on disk
+	troubles  troubles
 	store     store.Store
 	peers     *api.Peers    // counts the connections of all listeners
 	budgets   *wire.Budgets // message budget of each instance; nil if there is no limit
@@ -261,6 +262,9 @@ func (c *Coordinator) startOthers(g *group) {
 	if c.cfg.InsecureOpen {
 		g.start("warning", c.warnOpen)
 	}
+	if c.audit != nil {
+		g.start("audit log", c.watchAudit)
+	}
 	g.start("watch", c.watcher.Run)
 	g.start("gRPC", func(ctx context.Context) error { return c.api.Serve(ctx, c.apiListeners()...) })
 	if c.listeners.http != nil {
@@ -308,7 +312,9 @@ func (c *Coordinator) SetAccess(policy *AccessPolicy) (ended int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.access.Set(compiled), nil
+	ended = c.access.Set(compiled)
+	c.auditPolicy(len(policy.Rules), ended)
+	return ended, nil
 }
 
 // Close closes the listeners and the store of a Coordinator that was never run. Run itself closes

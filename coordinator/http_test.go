@@ -24,16 +24,19 @@ func running(t *testing.T, cfg Config) *Coordinator {
 }
 
 // runUntilEnd runs a coordinator until the test ends. The test fails if Run returns an error.
-func runUntilEnd(t *testing.T, c *Coordinator) {
-	ctx, stop := context.WithCancel(t.Context())
+func runUntilEnd(t *testing.T, c *Coordinator) { t.Cleanup(runUntil(t, c)) }
+
+// runUntil runs a coordinator until stop is called. The test fails if Run returns an error.
+func runUntil(t *testing.T, c *Coordinator) (stop func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
+	return func() {
+		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	})
+	}
 }
 
 // page requests a page with a Host header.

@@ -203,6 +203,7 @@ func TestCompileRefuses(t *testing.T) {
 		{who("dns:a"), "allow_dns_names is false"},
 		{who("token:x"), "is not in tokens"},
 		{who("unix:uid=root"), "has no user number"},
+		{who("unix:uid=007"), "has no user number"},
 		{who("ext:"), "is no identity"},
 		{who("any one"), "printable characters without spaces"},
 		{&Policy{TrustDomain: "d", Rules: []Rule{{Name: "r", Who: []string{"spiffe://e/x"}, Admin: true}}}, "is of the trust domain \"e\"; allowed: d"},

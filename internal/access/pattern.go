@@ -155,7 +155,7 @@ func (p *Policy) checkWho(who string) error {
 		return nil
 	}
 	if id, is := strings.CutPrefix(who, unixPrefix); is {
-		if _, err := strconv.ParseUint(id, 10, 32); err != nil {
+		if n, err := strconv.ParseUint(id, 10, 32); err != nil || strconv.FormatUint(n, 10) != id {
 			return fmt.Errorf("%q has no user number; allowed: unix:uid=0 to unix:uid=4294967295", who)
 		}
 		return nil
