@@ -32,7 +32,6 @@ type reading struct {
 	at      healthpb.HealthClient // its calls have the :authority of an instance
 	browser *browser
 
-	mu     sync.Mutex
 	text   strings.Builder
 	sealed map[string]int // how often each sealed token has come
 
