@@ -58,8 +58,8 @@ func TestGrpcurl(t *testing.T) {
 		{"history", []string{"-d", `{"name":"legacy/0"}`, "meshhealth.v1.AdminService/ListTransitions"}, 0, []string{"STATUS_NOT_SERVING"}},
 		{"Explain", []string{"-d", `{"name":"legacy"}`, "meshhealth.v1.AdminService/Explain"}, 0, []string{"legacy is DEGRADED for", "NOT_SERVING: legacy/0"}},
 		{"Explain nobody", []string{"-d", `{"name":"nobody"}`, "meshhealth.v1.AdminService/Explain"}, 64 + 5, []string{"NotFound"}},
-		{"override over TCP", []string{"-d", `{"name":"legacy","status":"STATUS_MAINTENANCE","author":"ann","reason":"x"}`, "meshhealth.v1.AdminService/SetOverride"}, 64 + 7, []string{"PermissionDenied", "a caller without an identity may not override legacy", socket}},
-		{"override of a zone nobody is in", []string{"-unix", "-d", `{"name":"zone=eu-9","status":"STATUS_MAINTENANCE","author":"ann","reason":"x"}`, "meshhealth.v1.AdminService/SetOverride"}, 64 + 5, []string{"no registered instance matches"}},
+		{"override over TCP", []string{"-d", `{"name":"legacy","status":"STATUS_MAINTENANCE","reason":"x","ttl":"3600s"}`, "meshhealth.v1.AdminService/SetOverride"}, 64 + 7, []string{"PermissionDenied", "a caller without an identity may not override legacy", socket}},
+		{"override of a zone nobody is in", []string{"-unix", "-d", `{"name":"zone=eu-9","status":"STATUS_MAINTENANCE","reason":"x","ttl":"3600s"}`, "meshhealth.v1.AdminService/SetOverride"}, 64 + 5, []string{"no registered instance matches"}},
 		{"what is forced", []string{"meshhealth.v1.AdminService/ListOverrides"}, 0, []string{"{}"}},
 		{"bad input", []string{"-d", `{"registrations":[{"service":"a b"}]}`, "meshhealth.v1.RegistryService/Register"}, 64 + 3, []string{"InvalidArgument", "registrations[0].service", "allowed"}},
 	} {

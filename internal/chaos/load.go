@@ -58,11 +58,11 @@ func (l *load) start(ctx context.Context) (stop func(), err error) {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		defer local.Close() //nolint:errcheck // nothing is lost: all calls have ended
-		admin := pb.NewAdminServiceClient(local)
+		admin, registry := pb.NewAdminServiceClient(local), pb.NewRegistryServiceClient(local)
 		for sleep(ctx, 5*time.Millisecond) {
 			l.registerNext(ctx, admin)
 			if len(l.registered) > maxLoad {
-				l.deregisterOldest(ctx)
+				l.deregisterOldest(ctx, registry)
 			}
 		}
 	})
@@ -92,15 +92,13 @@ func (l *load) registerNext(ctx context.Context, admin pb.AdminServiceClient) {
 	}
 }
 
-// deregisterOldest deregisters the target that was registered first. If the call fails, the
-// load forgets the target, since the target may be registered or not.
-func (l *load) deregisterOldest(ctx context.Context) {
+// deregisterOldest deregisters the target that was registered first, over the unix socket. If the call fails,
+// the load forgets the target, since the target may be registered or not.
+func (l *load) deregisterOldest(ctx context.Context, registry pb.RegistryServiceClient) {
 	id := l.registered[0]
 	l.registered = l.registered[1:]
 	l.overridden = slices.DeleteFunc(l.overridden, func(one health.ID) bool { return one == id })
-	_, err := pb.NewRegistryServiceClient(l.client.Conn()).Deregister(ctx, &pb.DeregisterRequest{
-		Service: id.Service, Instance: id.Instance,
-	})
+	_, err := registry.Deregister(ctx, &pb.DeregisterRequest{Service: id.Service, Instance: id.Instance})
 	if l.note(err); err == nil {
 		l.deregistered = append(l.deregistered, id)
 	}
