@@ -105,7 +105,8 @@ func (kept) Close() error { return nil }
 func (w *world) startMesh() {
 	w.t.Helper()
 	c, err := coordinator.New(context.Background(), coordinator.Config{
-		Listener: w.net.Listen(meshAddress), HTTP: coordinator.Off, Store: kept{w.store},
+		InsecureOpen: true, // the writer has no identity here, and removes what it has registered
+		Listener:     w.net.Listen(meshAddress), HTTP: coordinator.Off, Store: kept{w.store},
 		Dial: coordinator.Dial{Context: w.net.Dial}, Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
