@@ -46,6 +46,7 @@ func start(t *testing.T, o bed.Options) *rig {
 listen: %s
 http: %s
 data_dir: %s
+insecure_open: true
 targets: {allow: [127.0.0.0/8, 10.2.0.0/16]}
 policy: {flap_half_life: off, unreachable_after: 3s, amnesty: 5s}
 `, r.mesh, r.meshHTTP, filepath.Join(r.Dir, "mesh-data"))
