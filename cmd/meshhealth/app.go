@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -76,34 +77,17 @@ func hinted(hint, format string, args ...any) error {
 // hintedAll adds the same hint to each error that errors.Join has joined in err.
 func hintedAll(err error, hint string) error {
 	var all []error
-	for _, one := range flatten(err) {
+	for _, one := range fields.Flatten(err) {
 		all = append(all, &hintedError{one, hint})
 	}
 	return errors.Join(all...)
-}
-
-// flatten returns the errors that errors.Join has joined in err. If err is nil, the result is
-// empty.
-func flatten(err error) []error {
-	if err == nil {
-		return nil
-	}
-	several, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, one := range several.Unwrap() {
-		all = append(all, flatten(one)...)
-	}
-	return all
 }
 
 // printError prints err to stderr. If errors.Join has made err, each joined error gets its own
 // line. Hints are printed below the errors, and equal hints only once.
 func (a *app) printError(err error) {
 	var hints []string
-	for _, one := range flatten(err) {
+	for _, one := range fields.Flatten(err) {
 		a.say("meshhealth: %v", one)
 		if e, ok := errors.AsType[*hintedError](one); ok && !slices.Contains(hints, e.hint) {
 			hints = append(hints, e.hint)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/meshhealth/meshhealth/internal/chaos"
+	"github.com/meshhealth/meshhealth/internal/fields"
 )
 
 // chaosFlags are the flags of the chaos command.
@@ -101,7 +102,7 @@ func (f *chaosFlags) check(cmd *cobra.Command) error {
 	errs := []error{f.output.check(cmd)}
 	cfg := chaos.Config{Only: f.only, Instances: f.instances, Rounds: f.rounds, Wait: f.wait}
 	if err := cfg.Validate(); err != nil {
-		for _, one := range flatten(err) {
+		for _, one := range fields.Flatten(err) {
 			errs = append(errs, usage(cmd, "%w", one))
 		}
 	}

@@ -187,7 +187,7 @@ func (f *coordinatorFlags) addTLSFaults(errs *fields.Errors, t *config.TLS) {
 		return
 	}
 	flag := map[string]string{"ca": "--tls-client-ca", "cert": "--tls-cert", "key": "--tls-key"}
-	for _, one := range flatten(t.Check()) {
+	for _, one := range fields.Flatten(t.Check()) {
 		if e, ok := errors.AsType[*fields.Error](one); ok {
 			errs.Add(flag[e.Field], e.Err)
 		}

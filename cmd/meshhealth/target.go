@@ -19,6 +19,7 @@ import (
 	"github.com/meshhealth/meshhealth/client"
 	"github.com/meshhealth/meshhealth/coordinator"
 	"github.com/meshhealth/meshhealth/coordinator/config"
+	"github.com/meshhealth/meshhealth/internal/fields"
 	"github.com/meshhealth/meshhealth/internal/input"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
@@ -84,7 +85,7 @@ func (t *target) complete(cmd *cobra.Command, getenv func(string) string) error 
 	if t.insecure && t.tls != (config.TLS{}) {
 		errs = append(errs, usage(cmd, "--insecure is given beside TLS flags; allowed: one of them"))
 	}
-	for _, err := range flatten(t.tls.Check()) {
+	for _, err := range fields.Flatten(t.tls.Check()) {
 		errs = append(errs, usage(cmd, "--tls-%w", err))
 	}
 	return errors.Join(errs...)

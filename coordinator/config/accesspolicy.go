@@ -134,7 +134,7 @@ func (r *accessReader) check(p *input.Problems) {
 	if err == nil {
 		return
 	}
-	for _, fault := range flatten(err) {
+	for _, fault := range fields.Flatten(err) {
 		e, ok := errors.AsType[*fields.Error](fault)
 		if !ok {
 			p.Add(0, "", "%v", fault)

@@ -68,25 +68,12 @@ func (t *TLS) faults() fields.Errors {
 	if len(errs) > 0 {
 		return errs
 	}
-	for _, fault := range flatten(t.names().Check()) {
+	for _, fault := range fields.Flatten(t.names().Check()) {
 		if e, ok := errors.AsType[*fields.Error](fault); ok {
 			errs.Add(keyOf[e.Field], e.Err)
 		}
 	}
 	return errs
-}
-
-// flatten returns the errors that errors.Join has joined in err.
-func flatten(err error) []error {
-	several, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, one := range several.Unwrap() {
-		all = append(all, flatten(one)...)
-	}
-	return all
 }
 
 // checkFiles adds the faults of the certificate files to p.

@@ -191,23 +191,11 @@ func (c *Compiled) For(identity string) *Rights {
 // add adds what a rule allows.
 func (r *Rights) add(rule *Rule) {
 	r.rules = append(r.rules, rule)
+	for _, g := range rule.grants() {
+		r.verbs[g.verb].add(g.services, grant{rule: rule, detail: g.detail, longest: g.longest, register: g.register})
+	}
 	if g := rule.Register; g != nil {
-		r.verbs[VerbRegister].add(g.Services, grant{rule: rule, register: g})
-		r.verbs[VerbReport].add(g.Services, grant{rule: rule})
 		r.instances = max(r.instances, cmp.Or(g.Instances, DefaultInstances))
-	}
-	if g := rule.Report; g != nil {
-		r.verbs[VerbReport].add(g.Services, grant{rule: rule})
-	}
-	if g := rule.Read; g != nil {
-		r.verbs[VerbRead].add(g.Services, grant{rule: rule, detail: max(Status, g.Detail)})
-	}
-	if g := rule.Route; g != nil {
-		r.verbs[VerbRoute].add(g.Services, grant{rule: rule})
-		r.verbs[VerbRead].add(g.Services, grant{rule: rule, detail: Status})
-	}
-	if g := rule.Override; g != nil {
-		r.verbs[VerbOverride].add(g.Services, grant{rule: rule, longest: cmp.Or(g.Longest, LongestOverride)})
 	}
 	if rule.Admin && r.admin == nil {
 		r.admin = rule

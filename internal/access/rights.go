@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/domain"
 )
 
@@ -193,6 +194,11 @@ func (r *Rights) Shows(name Name) Shown {
 
 // ReadsAll reports whether every name may be read, whatever it is.
 func (r *Rights) ReadsAll() bool { return r.Detail(Everything) > Hidden }
+
+// Reads reports whether the identity may read the state of a service.
+func (r *Rights) Reads(service string) bool {
+	return r.Detail(Of(health.ID{Service: service})) > Hidden
+}
 
 // HasEvidence reports whether the evidence of any service may be read.
 func (r *Rights) HasEvidence() bool {

@@ -69,7 +69,8 @@ type verbGrant struct {
 	register *Register
 }
 
-// grants returns what a rule allows on services. One verb can include another, as Rights.add says.
+// grants returns what a rule allows on services. The verb register includes report, and route includes
+// read with the detail status.
 func (r *Rule) grants() (all []verbGrant) {
 	if g := r.Register; g != nil {
 		all = append(all, verbGrant{verb: VerbRegister, services: g.Services, register: g}, verbGrant{verb: VerbReport, services: g.Services})

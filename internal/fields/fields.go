@@ -36,3 +36,20 @@ func (e *Errors) Addf(field, format string, args ...any) {
 // Join returns one error whose text has one line for each fault. It returns nil if there are no
 // faults.
 func (e Errors) Join() error { return errors.Join(e...) }
+
+// Flatten returns the errors that errors.Join has joined in err, at every depth. If err is nil, the
+// result is empty.
+func Flatten(err error) []error {
+	if err == nil {
+		return nil
+	}
+	several, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, one := range several.Unwrap() {
+		all = append(all, Flatten(one)...)
+	}
+	return all
+}

@@ -73,7 +73,7 @@ func (h *Handlers) currentHealth(e *feed.Entry, now time.Time, shown access.Show
 	}
 	m := wire.Health(&s, now, shown)
 	if !rights.ReadsAll() {
-		wire.Filter(m, visible(rights))
+		wire.Filter(m, rights.Reads)
 	}
 	return m
 }

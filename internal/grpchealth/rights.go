@@ -19,13 +19,6 @@ func mayRead(rights *access.Rights, id health.ID, asked string) (access.Shown, e
 	return access.Shown{}, NotFound(asked)
 }
 
-// visible returns a function that reports whether a caller may read a service.
-func visible(rights *access.Rights) func(service string) bool {
-	return func(service string) bool {
-		return rights.Detail(access.Of(health.ID{Service: service})) > access.Hidden
-	}
-}
-
 // revisionFor returns the revision of a cut, or 0 for a caller that may not read every name. It would
 // learn how many changes there are that it cannot see.
 func revisionFor(rights *access.Rights, cut feed.Cut) uint64 {

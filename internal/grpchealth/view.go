@@ -110,7 +110,7 @@ func (v *view) fragment(e *feed.Entry) []byte {
 		if !v.changed(e, shown) {
 			return nil
 		}
-		return filteredEntry(e, v.format, shown, visible(v.rights))
+		return filteredEntry(e, v.format, shown, v.rights.Reads)
 	}
 	if v.sent == nil || e.ID.Aggregate() || !(v.sent[e.ID] || v.resumed && shown.Detail > access.Hidden) {
 		return nil
@@ -130,7 +130,7 @@ func (v *view) changed(e *feed.Entry, shown access.Shown) bool {
 		return true
 	}
 	h := entryHealth(e, e.At, shown)
-	wire.Filter(h, visible(v.rights))
+	wire.Filter(h, v.rights.Reads)
 	h.At, h.Age = nil, nil
 	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(h)
 	if err != nil {

@@ -51,9 +51,7 @@ func (a adminService) Explain(ctx context.Context, req *pb.ExplainRequest) (*pb.
 	explained := explain.Explain(&state, input)
 	resp := explainResponse(&state, input.Now, &explained)
 	if !in.rights.ReadsAll() {
-		wire.Filter(resp.GetHealth(), func(service string) bool {
-			return in.rights.Detail(access.Of(health.ID{Service: service})) > access.Hidden
-		})
+		wire.Filter(resp.GetHealth(), in.rights.Reads)
 	}
 	return resp, nil
 }

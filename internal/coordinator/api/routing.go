@@ -123,9 +123,7 @@ func (r *routes) instance(i int, rights *access.Rights) *pb.RoutedInstance {
 	shown := access.Shown{Detail: max(access.Status, rights.Detail(access.Of(s.ID))), Routes: true}
 	h := wire.Health(s, r.now, shown)
 	if !rights.ReadsAll() {
-		wire.Filter(h, func(service string) bool {
-			return rights.Detail(access.Of(health.ID{Service: service})) > access.Hidden
-		})
+		wire.Filter(h, rights.Reads)
 	}
 	told := *s
 	if shown.Detail < access.Evidence {
