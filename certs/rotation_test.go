@@ -56,8 +56,8 @@ func (r *rotator) half(g generation) {
 		r.rename(r.files.Cert, g.cert[:rand.IntN(len(g.cert)-1)])
 	case 2:
 		r.rename(r.files.Key, g.key[:rand.IntN(len(g.key)-30)])
-	default:
-		r.rename(r.files.Roots, g.roots[:len(g.roots)-1-rand.IntN(len(g.roots)/3)])
+	default: // at least the newline and the character before it are missing
+		r.rename(r.files.Roots, g.roots[:len(g.roots)-2-rand.IntN(len(g.roots)/3)])
 	}
 	if err := r.source.Reload(); err == nil {
 		r.t.Error("half-written files are used")
