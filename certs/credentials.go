@@ -29,6 +29,7 @@ type Dial struct {
 type Credentials struct {
 	source *Source
 	dial   Dial
+	uri    string // URI that the certificate of a server may have in place of its name; empty: none
 	last   atomic.Pointer[Failure]
 }
 
@@ -36,6 +37,12 @@ var _ credentials.TransportCredentials = (*Credentials)(nil)
 
 // Client returns credentials for outgoing connections.
 func (s *Source) Client(d Dial) *Credentials { return &Credentials{source: s, dial: d} }
+
+// Expecting returns credentials for outgoing connections to one server. Its certificate may have a URI, such as a
+// SPIFFE ID, in place of the name that is dialled. The URI must be its only one. In all else they are like c.
+func (c *Credentials) Expecting(uri string) credentials.TransportCredentials {
+	return &Credentials{source: c.source, dial: c.dial, uri: uri}
+}
 
 // Server returns credentials for incoming connections. They accept a client without a certificate,
 // because a server can refuse single calls of such a client. A certificate that is shown must be
@@ -54,12 +61,48 @@ func (c *Credentials) ClientHandshake(ctx context.Context, authority string, raw
 	}
 	// gRPC verifies the name that is passed here, and ignores the field ServerName of a tls.Config.
 	name := cmp.Or(c.dial.ServerName, authority)
-	secured, info, err := credentials.NewTLS(c.dial.config(m)).ClientHandshake(ctx, name, raw)
+	cfg := c.dial.config(m)
+	var chains [][]*x509.Certificate
+	if c.uri != "" {
+		cfg.InsecureSkipVerify = true // #nosec G402 -- VerifyConnection verifies, because crypto/tls knows no URIs
+		cfg.VerifyConnection = func(state tls.ConnectionState) (err error) {
+			if chains, err = verifyURI(&state, m, c.uri, name); err != nil {
+				return err
+			}
+			return verifyServer(state)
+		}
+	}
+	secured, info, err := credentials.NewTLS(cfg).ClientHandshake(ctx, name, raw)
 	if err != nil {
 		return nil, nil, c.explained(err, "server")
 	}
 	c.last.Store(nil)
+	if t, ok := info.(credentials.TLSInfo); ok && chains != nil {
+		t.State.VerifiedChains = chains
+		info = t
+	}
 	return c.admit(raw, secured, info, m, x509.ExtKeyUsageServerAuth)
+}
+
+// verifyURI verifies the certificate of a server as crypto/tls does. If uri is its only URI, its names do not
+// matter. Otherwise it must be for the name that is dialled.
+func verifyURI(state *tls.ConnectionState, m *material, uri, name string) ([][]*x509.Certificate, error) {
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	shown := state.PeerCertificates
+	if len(shown[0].URIs) == 1 && shown[0].URIs[0].String() == uri {
+		name = ""
+	}
+	o := x509.VerifyOptions{Roots: m.roots, DNSName: name, Intermediates: x509.NewCertPool()}
+	for _, c := range shown[1:] {
+		o.Intermediates.AddCert(c)
+	}
+	chains, err := shown[0].Verify(o)
+	if err != nil {
+		return nil, &tls.CertificateVerificationError{UnverifiedCertificates: shown, Err: err}
+	}
+	return chains, nil
 }
 
 // config returns the settings of one handshake with a server.

@@ -118,7 +118,7 @@ func (c *Coordinator) wire() (err error) {
 	registerer.MustRegister(inbound, outbound, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	targets := c.listeners.targets(c.access)
-	c.watcher = c.newWatcher(targets, outbound)
+	c.watcher = c.newWatcher(c.access, targets, outbound)
 	c.xds = c.newXDS()
 	// The API needs the stats and the stats need the API. So the API gets the method describe,
 	// which it calls only after both exist.
@@ -145,10 +145,10 @@ func (c *Coordinator) wire() (err error) {
 	return registerer.Register(c.metrics)
 }
 
-func (c *Coordinator) newWatcher(targets *wire.Targets, calls *metrics.ClientCalls) *follow.Manager {
+func (c *Coordinator) newWatcher(a *api.Access, targets *wire.Targets, calls *metrics.ClientCalls) *follow.Manager {
 	policy := c.cfg.Policy.WithDefaults()
 	return follow.New(follow.Config{
-		Feed: c.registry.Feed(), Observe: c.registry.Observe, Dial: c.cfg.Dial, Targets: targets,
+		Feed: c.registry.Feed(), Observe: c.registry.Observe, Dial: c.cfg.Dial, Targets: targets, Identity: a.IdentityOf, Placed: a.Placed,
 		Score: c.registry.Score, UnreachableAfter: policy.UnreachableAfter, RecoverAfter: policy.RecoverAfter,
 		PollEvery: c.cfg.PollEvery, Retry: c.cfg.Retry, Budgets: c.budgets, Logger: c.cfg.Logger,
 		Protocol: func(service string) health.Protocol { return c.configured.servicePolicies()[service].Protocol },

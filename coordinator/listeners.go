@@ -69,7 +69,7 @@ func (l listeners) socketPath() string {
 
 // targets returns the rules for the addresses that the coordinator may dial.
 func (l listeners) targets(a *api.Access) *wire.Targets {
-	return &wire.Targets{Own: l.own(), Loopback: onLoopback(l.grpc), Names: func(ip netip.Addr) bool { return a.Policy().MayName(ip) }}
+	return &wire.Targets{Own: l.own(), Loopback: onLoopback(l.grpc), Names: func(registrant string, ip netip.Addr) bool { return a.RightsOf(registrant).MayName(ip) }}
 }
 
 // own returns all addresses at which clients can reach the listeners of the coordinator. A listener

@@ -53,7 +53,7 @@ func parseTargets(targets []Target) (all []wire.Registration, err error) {
 		}
 		reg.Spec.Traffic.Address = wire.TrafficAddress(reg.Spec.Traffic.Address, reg.Spec.Address)
 		seen[reg.ID] = i
-		reg.Spec.Configured = true
+		reg.Spec.Configured, reg.Spec.Proof = true, health.ProofConfigured
 		all = append(all, reg)
 	}
 	return all, errors.Join(errs...)

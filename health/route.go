@@ -21,6 +21,9 @@ const (
 	// RouteDuplicate means that routing clients do not learn of the instance, because another
 	// instance of its service has the same endpoint.
 	RouteDuplicate
+	// RouteUnproven means that routing clients do not learn of the instance, because nothing proves that its
+	// endpoint belongs to whoever has registered it (see EndpointProof).
+	RouteUnproven
 	// NumRoutes is the number of routes.
 	NumRoutes
 )
@@ -29,6 +32,7 @@ const (
 var routeNames = [NumRoutes]string{
 	RouteNone: "NONE", RouteHealthy: "HEALTHY", RouteDegraded: "DEGRADED",
 	RouteUnhealthy: "UNHEALTHY", RouteDraining: "DRAINING", RouteDuplicate: "DUPLICATE",
+	RouteUnproven: "UNPROVEN",
 }
 
 // String returns the name of the route, such as "HEALTHY".

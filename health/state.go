@@ -77,8 +77,11 @@ type State struct {
 	Route     Route
 	RouteKept bool
 	// Endpoint is the IP address and port of the instance for routing clients. It is not valid
-	// if the coordinator has not resolved the host name of the instance yet.
+	// if the coordinator has not resolved the host name of the instance yet, or if a proof is missing.
 	Endpoint netip.AddrPort
+	// Proof says on what grounds the instance may receive traffic at its endpoint. It is the best proof so far: that
+	// of the registration, or that of a dial since then.
+	Proof EndpointProof
 	// Removed reports that the instance or the aggregate was removed.
 	Removed bool
 	// Revision is the number of the last change of this state. Each change of any state has a
@@ -137,6 +140,8 @@ type Spec struct {
 	// the caller had none, and for a configured instance. Peer is the address from which it called.
 	Registrant string
 	Peer       netip.Addr
+	// Proof is the proof that came with the registration: ProofMissing if only a dial can prove the endpoint.
+	Proof EndpointProof
 	// Lease is the number of this registration. The coordinator drops evidence that was collected
 	// under the number of another registration of the same instance.
 	Lease        uint64

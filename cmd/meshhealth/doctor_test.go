@@ -247,7 +247,7 @@ func topicsInCode(t *testing.T) map[string]bool {
 	for _, a := range causeAilments {
 		topics[a.topic] = true
 	}
-	for _, a := range []ailment{unheard, stranger, unproved, pushes, followed, silent, reportsBad} {
+	for _, a := range []ailment{unheard, stranger, unproved, unproven, pushes, followed, silent, reportsBad} {
 		topics[a.topic] = true
 	}
 	for _, file := range []string{"doctorsteps.go", "doctorown.go"} {
@@ -279,6 +279,11 @@ func topicsInCode(t *testing.T) map[string]bool {
 
 // TestAilments checks which fault the doctor finds in how an instance is followed.
 func TestAilments(t *testing.T) {
+	without := in("pay/a", "", "", pb.Status_STATUS_SERVING, pb.Cause_CAUSE_OK)
+	without.Route = pb.Route_ROUTE_UNPROVEN
+	if got, _ := ailmentOf(without, &pb.ExplainResponse{Following: &pb.Following{Protocol: "grpc-watch"}}); got != &unproven {
+		t.Errorf("an instance without a proof of its endpoint has the fault %+v", got)
+	}
 	for want, f := range map[*ailment]*pb.Following{
 		&unheard:  {Unheard: true, Stranger: true},
 		&stranger: {Stranger: true, Protocol: "meshhealth-watch"},

@@ -35,6 +35,7 @@ var (
 	unheard    = ailment{"unheard", levelFailed, "nothing was heard since the registration", "Correct the address, or start the process: meshhealth explain %s"}
 	stranger   = ailment{"stranger", levelFailed, "another process answers at the address", "Stop the other process, or register %s with its own address."}
 	unproved   = ailment{"unproved", levelWarning, "the answers do not prove to be of the registered process", "Let proxies pass the header meshhealth-proof-bin of %s, and give client.Instance the Feed of its server."}
+	unproven   = ailment{"unproven", levelWarning, "no traffic, because nothing proves the endpoint", "Let the coordinator connect to %s, or add its network to register.addresses of a rule."}
 	pushes     = ailment{"pushes", levelWarning, "the status is pushed, because the coordinator cannot reach the address", "Open the way from the coordinator to the address of %s."}
 	followed   = ailment{"protocol", levelWarning, "the best protocol is not in use", "Repair the Watch of %s, or choose another protocol with `register --protocol`."}
 	silent     = ailment{"unconfirmed", levelWarning, "the status cannot be confirmed now", "Ask what comes next: meshhealth explain %s"}
@@ -103,6 +104,8 @@ func ailmentOf(h *pb.Health, e *pb.ExplainResponse) (a *ailment, reason string) 
 		return &stranger, ""
 	case f.GetUnproved():
 		return &unproved, ""
+	case h.GetRoute() == pb.Route_ROUTE_UNPROVEN:
+		return &unproven, ""
 	case f.GetPushed(), f.GetUnreachable():
 		return &pushes, ""
 	case f.GetVia() != "":

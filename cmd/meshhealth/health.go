@@ -63,11 +63,13 @@ func whyOf(h *pb.Health) string {
 	if n := h.GetAffected(); n > 0 {
 		root = "root of " + plural(int(n), "service")
 	}
-	return joinFacts(overrideOf(h), because, root, reasonOf(h), nextOf(h))
+	return joinFacts(overrideOf(h), because, root, reasonOf(h), unprovenOf(h), nextOf(h))
 }
 
 // whyBesideRoot returns the facts of whyOf without those about the root of a failure.
-func whyBesideRoot(h *pb.Health) string { return joinFacts(overrideOf(h), reasonOf(h), nextOf(h)) }
+func whyBesideRoot(h *pb.Health) string {
+	return joinFacts(overrideOf(h), reasonOf(h), unprovenOf(h), nextOf(h))
+}
 
 // joinFacts joins the texts that are not empty.
 func joinFacts(facts ...string) string {
@@ -80,6 +82,14 @@ func reasonOf(h *pb.Health) string {
 		return ""
 	}
 	return h.GetReason()
+}
+
+// unprovenOf says that an instance receives no traffic because nothing proves its endpoint.
+func unprovenOf(h *pb.Health) string {
+	if h.GetRoute() != pb.Route_ROUTE_UNPROVEN {
+		return ""
+	}
+	return "no traffic, because nothing proves its endpoint"
 }
 
 func overrideOf(h *pb.Health) string {

@@ -255,6 +255,15 @@ func readRegister(dst **access.Register) input.Reader {
 		r := &access.Register{}
 		*dst = r
 		given := false
+		networks := func(dst *[]netip.Prefix) input.Reader {
+			return input.List(func(int) input.Reader {
+				return func(p *input.Problems, path string, n *yaml.Node) {
+					var one netip.Prefix
+					readNetwork(&one)(p, path, n)
+					*dst = append(*dst, one)
+				}
+			})
+		}
 		addresses := input.List(func(int) input.Reader {
 			return func(p *input.Problems, path string, n *yaml.Node) {
 				if n.Value == "peer" {
@@ -272,8 +281,9 @@ func readRegister(dst **access.Register) input.Reader {
 				given = true
 				addresses(p, path, n)
 			},
-			"ports":     input.List(func(int) input.Reader { return readPorts(&r.Ports) }),
-			"instances": input.Count(&r.Instances, access.MaxInstances, false),
+			"proven_addresses": networks(&r.ProvenAddresses),
+			"ports":            input.List(func(int) input.Reader { return readPorts(&r.Ports) }),
+			"instances":        input.Count(&r.Instances, access.MaxInstances, false),
 		})(p, path, n)
 		if !given {
 			r.Peer = true

@@ -73,7 +73,8 @@ func TestDeployedConfig(t *testing.T) {
 		{"", "payments", access.Hidden, peer, false, false, false},
 	} {
 		rights, name := compiled.For(c.who), access.Of(health.ID{Service: c.service, Instance: "a"})
-		_, register := rights.MayRegister(name, access.Endpoint{IP: c.at, Port: 8081, Peer: peer})
+		_, placed := rights.MayRegister(name, access.Endpoint{IP: c.at, Port: 8081, Peer: peer})
+		register := placed > access.PlacedIfProven
 		_, route := rights.Allows(access.VerbRoute, name)
 		_, overrides := rights.Allows(access.VerbOverride, name)
 		if d := rights.Detail(name); d != c.read || register != c.register || route != c.route || overrides != c.overrides {

@@ -93,6 +93,7 @@ type Registration struct {
 	Region      string            `json:"region,omitempty"`
 	Registrant  string            `json:"registrant,omitempty"` // identity that has registered the instance; empty: none
 	Peer        netip.Addr        `json:"peer,omitzero"`        // address from which it called; not valid: unknown
+	Proof       string            `json:"proof,omitempty"`      // name of the proof of the endpoint that came with the registration; empty: none was required
 	Source      string            `json:"source,omitempty"`     // program that maintains a static registration; empty: none
 	Protocol    string            `json:"protocol,omitempty"`   // name of the protocol by which the instance is followed; empty: the best one that works
 	// Lease is the number of the current lease. A registration by another process gets another
@@ -131,6 +132,15 @@ type Override struct {
 	GoneAt time.Time `json:"gone_at,omitzero"`
 }
 
+// ShownProof is a proof of an instance's endpoint that was found after its registration. It counts only for the
+// registration with the same lease, address and registrant.
+type ShownProof struct {
+	Proof      string `json:"proof"` // name of the proof
+	Lease      uint64 `json:"lease"`
+	Address    string `json:"address"`
+	Registrant string `json:"registrant,omitempty"`
+}
+
 // Status is the last published status of an instance. It is the status that the instance
 // would have without an override.
 type Status struct {
@@ -153,6 +163,8 @@ type Status struct {
 	// every restart, so that a restart takes no instance out of traffic.
 	Route    string         `json:"route,omitempty"`
 	Endpoint netip.AddrPort `json:"endpoint,omitzero"`
+	// Shown is a proof of the endpoint that a dial or a push has shown; nil: none.
+	Shown *ShownProof `json:"shown,omitempty"`
 }
 
 const (

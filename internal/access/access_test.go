@@ -116,31 +116,39 @@ func TestMayRegister(t *testing.T) {
 	r := compiled(t, &Policy{Rules: []Rule{
 		{Name: "peer", Who: []string{"anyone"}, Register: &Register{Services: []string{"pay"}, Peer: true, Ports: []Ports{{7000, 7999}, {80, 80}}}},
 		{Name: "import", Who: []string{"anyone"}, Register: &Register{Services: []string{"*"}, Addresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}, Ports: []Ports{{443, 443}}, Instances: 5}},
+		{Name: "mesh", Who: []string{"anyone"}, Register: &Register{Services: []string{"mesh"}, Peer: true, ProvenAddresses: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("192.0.2.0/24")}}},
 	}}).For("")
 	peer := netip.MustParseAddr("192.0.2.1")
 	for _, c := range []struct {
 		service, ip string
 		port        uint16
 		rule        string
+		placed      Placement
 	}{
-		{"pay", "192.0.2.1", 7000, "peer"},
-		{"pay", "::ffff:192.0.2.1", 7999, "peer"},
-		{"pay", "192.0.2.1", 80, "peer"},
-		{"pay", "192.0.2.1", 8000, ""},
-		{"pay", "192.0.2.2", 7000, ""},
-		{"pay", "10.1.2.3", 443, "import"},
-		{"pay", "10.1.2.3", 7000, ""},
-		{"other", "fd00::1", 443, "import"},
-		{"other", "192.0.2.1", 7000, ""},
-		{"pay", "", 443, "import"},
-		{"pay", "", 7000, ""},
+		{"pay", "192.0.2.1", 7000, "peer", PlacedAtPeer},
+		{"pay", "::ffff:192.0.2.1", 7999, "peer", PlacedAtPeer},
+		{"pay", "192.0.2.1", 80, "peer", PlacedAtPeer},
+		{"pay", "192.0.2.1", 8000, "", NotPlaced},
+		{"pay", "192.0.2.2", 7000, "", NotPlaced},
+		{"pay", "10.1.2.3", 443, "import", PlacedInNetwork},
+		{"pay", "10.1.2.3", 7000, "", NotPlaced},
+		{"other", "fd00::1", 443, "import", PlacedInNetwork},
+		{"other", "192.0.2.1", 7000, "", NotPlaced},
+		{"pay", "", 443, "import", PlacedIfProven},
+		{"pay", "", 7000, "", NotPlaced},
+		{"mesh", "192.0.2.1", 1, "mesh", PlacedAtPeer},
+		{"mesh", "192.0.2.2", 1, "mesh", PlacedIfProven},
+		{"mesh", "10.1.2.3", 1, "mesh", PlacedIfProven},
+		{"mesh", "10.1.2.3", 443, "import", PlacedInNetwork},
+		{"mesh", "198.51.100.1", 1, "", NotPlaced},
+		{"mesh", "", 1, "mesh", PlacedIfProven},
 	} {
 		var ip netip.Addr
 		if c.ip != "" {
 			ip = netip.MustParseAddr(c.ip)
 		}
-		if rule, ok := r.MayRegister(service(c.service), Endpoint{IP: ip, Port: c.port, Peer: peer}); rule != c.rule || ok != (c.rule != "") {
-			t.Errorf("%s at %s:%d: %q, want %q", c.service, c.ip, c.port, rule, c.rule)
+		if rule, placed := r.MayRegister(service(c.service), Endpoint{IP: ip, Port: c.port, Peer: peer}); rule != c.rule || placed != c.placed {
+			t.Errorf("%s at %s:%d: %q, %d, want %q, %d", c.service, c.ip, c.port, rule, placed, c.rule, c.placed)
 		}
 	}
 	if r.Instances() != DefaultInstances {
@@ -251,11 +259,11 @@ func TestBuiltIn(t *testing.T) {
 		_, admin := c.rights.Allows(VerbAdmin, Name{})
 		_, route := c.rights.Allows(VerbRoute, service("a"))
 		_, register := c.rights.MayRegister(service("a"), at)
-		if override != c.override || admin != c.admin || !route || !register || c.rights.Detail(Everything) != Evidence {
+		if override != c.override || admin != c.admin || !route || register == NotPlaced || c.rights.Detail(Everything) != Evidence {
 			t.Errorf("%q: override %v, admin %v, route %v, register %v", c.rights.Identity(), override, admin, route, register)
 		}
 	}
-	if _, far := local.For("").MayRegister(service("a"), Endpoint{IP: netip.MustParseAddr("10.0.0.1"), Port: 1}); far {
+	if _, far := local.For("").MayRegister(service("a"), Endpoint{IP: netip.MustParseAddr("10.0.0.1"), Port: 1}); far != NotPlaced {
 		t.Error("open-local allows addresses beyond loopback")
 	}
 	if ReadStatus.Detail(Everything) != Status || ReadEvidence.Detail(service("a")) != Evidence {
@@ -322,7 +330,7 @@ func BenchmarkDecide(b *testing.B) {
 	b.Run("register", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, ok := r.MayRegister(name, at); !ok {
+			if _, placed := r.MayRegister(name, at); placed == NotPlaced {
 				b.Fatal("refused")
 			}
 		}

@@ -123,15 +123,11 @@ func (p *Policy) checkRule(errs *fields.Errors, at string, r *Rule) {
 
 func (r *Register) check(errs *fields.Errors, at string) {
 	checkList(errs, at+".services", r.Services, checkServicePattern)
-	if len(r.Addresses) == 0 && !r.Peer {
+	if len(r.Addresses) == 0 && len(r.ProvenAddresses) == 0 && !r.Peer {
 		errs.Addf(at+".addresses", "is empty; allowed: peer, and networks such as 10.0.0.0/8")
 	}
-	if len(r.Addresses) > MaxPatterns {
-		errs.Addf(at+".addresses", "has %d networks; allowed: at most %d", len(r.Addresses), MaxPatterns)
-	}
-	for i, n := range r.Addresses {
-		errs.Add(fmt.Sprintf("%s.addresses[%d]", at, i), checkNetwork(n))
-	}
+	checkNetworks(errs, at+".addresses", r.Addresses)
+	checkNetworks(errs, at+".proven_addresses", r.ProvenAddresses)
 	if len(r.Ports) > MaxPatterns {
 		errs.Addf(at+".ports", "has %d ranges; allowed: at most %d", len(r.Ports), MaxPatterns)
 	}
@@ -142,6 +138,15 @@ func (r *Register) check(errs *fields.Errors, at string) {
 	}
 	if r.Instances < 0 || r.Instances > MaxInstances {
 		errs.Addf(at+".instances", "is %d; allowed: 1 to %d", r.Instances, MaxInstances)
+	}
+}
+
+func checkNetworks(errs *fields.Errors, at string, networks []netip.Prefix) {
+	if len(networks) > MaxPatterns {
+		errs.Addf(at, "has %d networks; allowed: at most %d", len(networks), MaxPatterns)
+	}
+	for i, n := range networks {
+		errs.Add(fmt.Sprintf("%s[%d]", at, i), checkNetwork(n))
 	}
 }
 
@@ -156,23 +161,6 @@ func checkList(errs *fields.Errors, at string, list []string, check func(string)
 	for i, text := range list {
 		errs.Add(fmt.Sprintf("%s[%d]", at, i), check(text))
 	}
-}
-
-// MayName reports whether the name of a host may have an address: whether a rule for registrations has a network
-// with it. A loopback address must be in a network that has only such addresses.
-func (c *Compiled) MayName(ip netip.Addr) bool {
-	for i := range c.policy.Rules {
-		r := c.policy.Rules[i].Register
-		if r == nil {
-			continue
-		}
-		for _, n := range r.Addresses {
-			if n.Contains(ip) && (!ip.IsLoopback() || n.Addr().IsLoopback()) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // For returns the rights of an identity; empty means a caller without one. The time grows with the size

@@ -56,21 +56,34 @@ func (o *oracle) rules(identity string, yield func(*Rule)) {
 	}
 }
 
-func (o *oracle) decide(identity, service string, e Endpoint) (d Detail, allowed [numVerbs]bool, longest time.Duration) {
+func (o *oracle) decide(identity, service string, e Endpoint) (d Detail, allowed [numVerbs]bool, longest time.Duration, placed Placement) {
 	o.rules(identity, func(r *Rule) {
 		if r.Read != nil && o.any(r.Read.Services, service) {
 			d = max(d, Status, r.Read.Detail)
 		}
 		if g := r.Register; g != nil && o.any(g.Services, service) {
 			allowed[VerbReport] = true
-			address, port := g.Peer && e.IP == e.Peer, len(g.Ports) == 0
+			here, port := NotPlaced, len(g.Ports) == 0
+			for _, n := range g.ProvenAddresses {
+				if n.Contains(e.IP) {
+					here = max(here, PlacedIfProven)
+				}
+			}
 			for _, n := range g.Addresses {
-				address = address || n.Contains(e.IP)
+				if n.Contains(e.IP) {
+					here = max(here, PlacedInNetwork)
+				}
+			}
+			if g.Peer && e.IP == e.Peer {
+				here = PlacedAtPeer
 			}
 			for _, p := range g.Ports {
 				port = port || p.First <= e.Port && e.Port <= p.Last
 			}
-			allowed[VerbRegister] = allowed[VerbRegister] || address && port
+			if port {
+				placed = max(placed, here)
+			}
+			allowed[VerbRegister] = placed > NotPlaced
 		}
 		allowed[VerbReport] = allowed[VerbReport] || r.Report != nil && o.any(r.Report.Services, service)
 		if r.Route != nil && o.any(r.Route.Services, service) {
@@ -88,7 +101,7 @@ func (o *oracle) decide(identity, service string, e Endpoint) (d Detail, allowed
 			}
 		}
 	})
-	return d, allowed, longest
+	return d, allowed, longest, placed
 }
 
 // source makes random policies and questions from few segments, so that many of them match.
@@ -152,6 +165,9 @@ func (s source) rule(name string) Rule {
 			r.Register.Addresses = []netip.Prefix{netip.PrefixFrom(s.addr(), 31).Masked()}
 		}
 		if s.IntN(2) == 0 {
+			r.Register.ProvenAddresses = []netip.Prefix{netip.PrefixFrom(s.addr(), 31).Masked()}
+		}
+		if s.IntN(2) == 0 {
 			r.Register.Ports = []Ports{{uint16(1 + s.IntN(2)), uint16(2 + s.IntN(2))}}
 		}
 	}
@@ -205,7 +221,7 @@ func TestDecideIsOracle(t *testing.T) {
 				done++
 				service := s.one(s.service(), s.service(), s.service(), "*")
 				e := Endpoint{IP: s.addr(), Peer: s.addr(), Port: uint16(1 + s.IntN(4))}
-				detail, allowed, longest := o.decide(identity, service, e)
+				detail, allowed, longest, placed := o.decide(identity, service, e)
 				name := Of(health.ID{Service: service})
 				if service != "*" && s.IntN(2) == 0 {
 					name.ID.Instance = s.one("1", "@eu")
@@ -221,8 +237,8 @@ func TestDecideIsOracle(t *testing.T) {
 						t.Fatalf("%+v: %q, %v of %v: %v, want %v", p, identity, verb, name, got, allowed[verb])
 					}
 				}
-				if _, got := rights.MayRegister(name, e); got != allowed[VerbRegister] {
-					t.Fatalf("%+v: %q registers %v at %+v: %v, want %v", p, identity, name, e, got, allowed[VerbRegister])
+				if _, got := rights.MayRegister(name, e); got != placed {
+					t.Fatalf("%+v: %q registers %v at %+v: %v, want %v", p, identity, name, e, got, placed)
 				}
 				for verb, yes := range allowed {
 					if yes {

@@ -76,6 +76,9 @@ type Register struct {
 	Services []string
 	// Addresses are the networks in which the addresses of the instances may be.
 	Addresses []netip.Prefix
+	// ProvenAddresses are further networks. An instance there receives traffic only after a dial of the
+	// coordinator has shown that the identity or the process that registered it answers.
+	ProvenAddresses []netip.Prefix
 	// Peer allows the IP address from which the caller registers.
 	Peer bool
 	// Ports are the ports of the instances. Empty means all.

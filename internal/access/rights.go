@@ -2,11 +2,8 @@ package access
 
 import (
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -35,6 +32,7 @@ type grant struct {
 	detail   Detail        // for VerbRead
 	longest  time.Duration // for VerbOverride
 	register *Register     // for VerbRegister
+	placed   Placement     // for VerbRegister: what register says about the endpoint in question
 }
 
 func (n *node) add(patterns []string, g grant) {
@@ -108,16 +106,22 @@ func (f *finder) take(grants []grant) bool {
 		switch {
 		case f.describe != nil:
 			f.describe.add(g.register)
-		case f.register != nil && !g.register.covers(f.register):
+		case f.register != nil:
+			if placed := g.register.place(f.register); placed > f.best.placed {
+				f.best = *g
+				f.best.placed = placed
+			}
 		case f.best.rule == nil || g.detail > f.best.detail || g.longest > f.best.longest:
 			f.best = *g
 		}
 	}
-	switch f.verb {
-	case VerbRead:
+	switch {
+	case f.verb == VerbRead:
 		return f.best.detail < Evidence
-	case VerbOverride:
+	case f.verb == VerbOverride:
 		return true
+	case f.register != nil:
+		return f.best.placed < PlacedAtPeer
 	}
 	return f.best.rule == nil
 }
@@ -227,87 +231,6 @@ func (r *Rights) LongestOverride(name Name) time.Duration {
 	f := finder{verb: VerbOverride}
 	r.find(&f, name)
 	return f.best.longest
-}
-
-// Endpoint is an address that an identity wants to register.
-type Endpoint struct {
-	IP   netip.Addr // address of the instance; not valid for the name of a host
-	Port uint16
-	Peer netip.Addr // address from which the caller registers; not valid if it is not an IP address
-}
-
-// MayRegister returns the name of a rule that allows to register an instance of a service at an endpoint.
-// The name of a host is allowed if a rule has networks. Its addresses must be checked at each dial.
-func (r *Rights) MayRegister(name Name, e Endpoint) (rule string, allowed bool) {
-	e.IP, e.Peer = e.IP.Unmap(), e.Peer.Unmap()
-	f := finder{verb: VerbRegister, register: &e}
-	r.find(&f, name)
-	if f.best.rule == nil {
-		return "", false
-	}
-	return f.best.rule.Name, true
-}
-
-// Endpoints describes the endpoints at which instances of a service may be registered, for an error text.
-// peer is the address of the caller.
-func (r *Rights) Endpoints(name Name, peer netip.Addr) string {
-	f := finder{verb: VerbRegister, register: &Endpoint{}, describe: &describer{peer: peer}}
-	r.find(&f, name)
-	return strings.Join(f.describe.texts, "; or ")
-}
-
-// describer collects the texts of rules.
-type describer struct {
-	peer  netip.Addr
-	texts []string
-}
-
-// maxDescribed is the number of rules, and of networks of a rule, that an error text describes.
-const maxDescribed = 5
-
-func (d *describer) add(r *Register) {
-	if len(d.texts) == maxDescribed {
-		return
-	}
-	var places []string
-	if r.Peer {
-		place := "the address that you call from"
-		if d.peer.IsValid() {
-			place += " (" + d.peer.String() + ")"
-		}
-		places = append(places, place)
-	}
-	for i, n := range r.Addresses {
-		if i == maxDescribed {
-			places = append(places, "…")
-			break
-		}
-		places = append(places, n.String())
-	}
-	text := strings.Join(places, ", ")
-	if len(r.Ports) > 0 {
-		text += ", with the ports "
-		for i, p := range r.Ports {
-			if i > 0 {
-				text += ", "
-			}
-			if text += strconv.Itoa(int(p.First)); p.Last != p.First {
-				text += "-" + strconv.Itoa(int(p.Last))
-			}
-		}
-	}
-	d.texts = append(d.texts, text)
-}
-
-// covers reports whether the addresses and the ports of a rule include an endpoint.
-func (r *Register) covers(e *Endpoint) bool {
-	if len(r.Ports) > 0 && !slices.ContainsFunc(r.Ports, func(p Ports) bool { return p.First <= e.Port && e.Port <= p.Last }) {
-		return false
-	}
-	if !e.IP.IsValid() {
-		return len(r.Addresses) > 0
-	}
-	return r.Peer && e.IP == e.Peer || slices.ContainsFunc(r.Addresses, func(n netip.Prefix) bool { return n.Contains(e.IP) })
 }
 
 // Check returns an error that wraps [domain.ErrNotAllowed] if the verb may not be used on the name. The

@@ -81,7 +81,7 @@ func (c *comparison) covering(rules []Rule, i int) int {
 
 // covers reports whether rule a allows everything that rule b allows.
 func (c *comparison) covers(a, b *Rule) bool {
-	if b.Admin && !a.Admin || !c.all(a.Who, b.Who, coversWho) {
+	if b.Admin && !a.Admin || !all(c, a.Who, b.Who, coversWho) {
 		return false
 	}
 	has := a.grants()
@@ -96,13 +96,13 @@ func (c *comparison) covers(a, b *Rule) bool {
 func (c *comparison) coversGrant(a, b *verbGrant) bool {
 	return a.verb == b.verb && a.detail >= b.detail && a.longest >= b.longest &&
 		(b.register == nil || c.coversRegister(a.register, b.register)) &&
-		c.all(a.services, b.services, func(x, y string) bool { return matches(x, y, '.') })
+		all(c, a.services, b.services, func(x, y string) bool { return matches(x, y, '.') })
 }
 
 // all reports whether each entry of b is covered by an entry of a.
-func (c *comparison) all(a, b []string, covers func(x, y string) bool) bool {
+func all[E any](c *comparison, a, b []E, covers func(x, y E) bool) bool {
 	for _, y := range b {
-		if !slices.ContainsFunc(a, func(x string) bool { c.left--; return covers(x, y) }) {
+		if !slices.ContainsFunc(a, func(x E) bool { c.left--; return covers(x, y) }) {
 			return false
 		}
 	}
@@ -113,10 +113,10 @@ func (c *comparison) coversRegister(a, b *Register) bool {
 	if b.Peer && !a.Peer || cmp.Or(a.Instances, DefaultInstances) < cmp.Or(b.Instances, DefaultInstances) {
 		return false
 	}
-	for _, n := range b.Addresses {
-		if !slices.ContainsFunc(a.Addresses, func(m netip.Prefix) bool { c.left--; return m.Bits() <= n.Bits() && m.Contains(n.Addr()) }) {
-			return false
-		}
+	contains := func(m, n netip.Prefix) bool { return m.Bits() <= n.Bits() && m.Contains(n.Addr()) }
+	if !all(c, a.Addresses, b.Addresses, contains) ||
+		!all(c, append(slices.Clip(a.Addresses), a.ProvenAddresses...), b.ProvenAddresses, contains) {
+		return false
 	}
 	if len(a.Ports) == 0 {
 		return true

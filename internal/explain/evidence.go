@@ -18,6 +18,7 @@ func (b *explainer) instance() {
 	b.received()
 	b.lease()
 	b.route()
+	b.endpoint()
 }
 
 // checks adds the checks that are not SERVING, the latest run first.
@@ -162,6 +163,42 @@ func (b *explainer) route() {
 	}
 }
 
+// endpoint adds evidence about whose the endpoint of the instance is.
+func (b *explainer) endpoint() {
+	s := b.s
+	switch s.Proof {
+	case health.ProofNotRequired:
+	case health.ProofMissing:
+		b.say("endpoint", "%s", unproven(s))
+	default:
+		b.say("endpoint", "its endpoint is proven (%s): %s", s.Proof, proven(s))
+	}
+}
+
+// unproven returns in words what proof the endpoint of an instance lacks.
+func unproven(s *health.State) string {
+	text := "nothing proves its endpoint, so it receives no traffic; a proof is an answer of the registered process at " + s.Spec.Address
+	if s.Spec.Registrant != "" {
+		text += ", or a certificate there of " + s.Spec.Registrant
+	}
+	return text
+}
+
+// proven returns in words what proves the endpoint of an instance.
+func proven(s *health.State) string {
+	switch s.Proof {
+	case health.ProofRule:
+		return "a rule of the access policy allows the address to whoever registered it"
+	case health.ProofConfigured:
+		return "the configuration of the coordinator names it"
+	case health.ProofPeer:
+		return "it registered from its own address, or pushes its status from there"
+	case health.ProofProcess:
+		return "the registered process has answered at this address"
+	}
+	return "the certificate at this address is of " + s.Spec.Registrant
+}
+
 // Route returns in words why routing clients see the instance with the state s as they do, such as
 // "it is SERVING".
 func Route(s *health.State) string {
@@ -170,6 +207,8 @@ func Route(s *health.State) string {
 		text += " (" + s.Cause.String() + ")"
 	}
 	switch {
+	case s.Route == health.RouteUnproven:
+		return "nothing proves its endpoint"
 	case s.Route == health.RouteDuplicate:
 		return fmt.Sprintf("another instance of its service has the endpoint %s", s.Endpoint)
 	case s.Route == health.RouteNone:

@@ -56,7 +56,7 @@ const (
 	// EventConfig uses the fields Cause and Reason.
 	EventConfig
 	// EventPushed reports that the instance has opened or closed a stream on which it pushes
-	// its status. EventPushed uses the field On.
+	// its status. EventPushed uses the fields On and Peer.
 	EventPushed
 	// EventOverride sets an override for all instances that a scope matches, also for instances
 	// that register later. If the field Override is nil, EventOverride clears the override of the
@@ -71,8 +71,8 @@ const (
 	// not become worse. EventNotAsked uses the field Reason.
 	EventNotAsked
 	// EventConnected means that the coordinator has connected to the address of the instance. It
-	// says nothing about the health. EventConnected uses the fields Peer and Spec, the registration
-	// whose address was dialled.
+	// says nothing about the health. EventConnected uses the fields Peer, Proof and Spec, the
+	// registration whose address was dialled.
 	EventConnected
 )
 
@@ -99,8 +99,10 @@ type Event struct {
 	Late time.Duration
 	// On is true if a stream of pushes has begun, and false if it has ended.
 	On bool
-	// Peer is the IP address to which the name of the instance's host was resolved.
-	Peer     netip.Addr
+	// Peer is the IP address to which the coordinator has connected, or from which the instance pushes.
+	Peer netip.Addr
+	// Proof is what the connection proves about the endpoint; ProofNotRequired means nothing.
+	Proof    health.EndpointProof
 	Scope    health.Scope
 	Override *health.Override
 }
@@ -142,6 +144,8 @@ type Loaded struct {
 	// Endpoint is not valid if it was never known.
 	Route    health.Route
 	Endpoint netip.AddrPort
+	// Proof is the best proof of the endpoint that came after the registration.
+	Proof health.EndpointProof
 	// Trusted reports that Status is recent enough to be used until there is new evidence.
 	Trusted bool
 }

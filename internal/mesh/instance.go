@@ -90,7 +90,8 @@ func (in *instance) differs(v verdict, judged health.Status) bool {
 
 func (in *instance) routeDiffers() bool {
 	route, kept := in.route.published()
-	return in.state.Route != route || in.state.RouteKept != kept || in.state.Endpoint != in.route.endpoint
+	return in.state.Route != route || in.state.RouteKept != kept || in.state.Endpoint != in.route.endpoint ||
+		in.state.Proof != in.route.proof
 }
 
 // setState copies the verdict v and values of the layers into the state of the instance. judged is
@@ -107,7 +108,7 @@ func (in *instance) setState(c *clock, v verdict, judged health.Status) {
 	s.Expired, s.Named, s.Via, s.Stranger = in.reach.expired(in.guard.held), in.report.named, in.report.via, identity.stranger
 	s.Unheard, s.Unproved = in.report.unheard, identity.unproved
 	s.Route, s.RouteKept = in.route.published()
-	s.Endpoint = in.route.endpoint
+	s.Endpoint, s.Proof = in.route.endpoint, in.route.proof
 	s.Checks, s.Metrics = in.report.checks, in.report.metrics
 	s.NextAt, s.NextCause = time.Time{}, v.nextCause
 	if v.nextAt != 0 {

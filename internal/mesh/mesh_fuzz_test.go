@@ -3,6 +3,7 @@ package mesh
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 	"testing"
@@ -91,6 +92,7 @@ func decodeEvent(now time.Time, leases map[health.ID]uint64, who, kind, arg byte
 		if arg%5 == 0 {
 			ev.Spec.Judge = &health.ServicePolicy{Rule: []health.Rule{{}, health.Worst, health.AtLeast(1), health.AtLeast(2)}[arg/5%4], MinAvailable: int(arg % 3 * 40), Optional: arg%4 == 0, Critical: arg%4 == 1}
 		}
+		ev.Spec.Proof = []health.EndpointProof{0, 0, health.ProofMissing, health.ProofPeer}[arg/4%4]
 		if ev.Spec.Static {
 			ev.Spec.TTL = 0
 		}
@@ -105,7 +107,7 @@ func decodeEvent(now time.Time, leases map[health.ID]uint64, who, kind, arg byte
 	case EventConfig, EventMalformed:
 		ev.Cause = []health.Cause{health.CauseTLS, health.CauseUnauthenticated}[arg%2]
 	case EventPushed:
-		ev.On = arg%2 == 0
+		ev.On, ev.Peer = arg%2 == 0, netip.MustParseAddr(fmt.Sprintf("10.0.0.%d", arg/2%4))
 	case EventOverride:
 		ev.Scope = []health.Scope{health.ScopeOf(id), health.ScopeOf(id), {Service: id.Service}, {Zone: "z" + id.Instance}, {Service: id.Service, Zone: "z1"}}[arg%5]
 		if n := arg / 7 % 4; n > 0 {

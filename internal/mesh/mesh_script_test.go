@@ -153,6 +153,9 @@ func (s *meshScript) routes(service string) string {
 		if st.Endpoint.IsValid() {
 			line += " " + st.Endpoint.String()
 		}
+		if st.Proof != health.ProofNotRequired {
+			line += " proof=" + st.Proof.String()
+		}
 		lines = append(lines, line+"\n")
 	}
 	slices.Sort(lines)
@@ -195,8 +198,12 @@ func (s *meshScript) event(l *transcript.Line) *Event {
 		if v, ok := l.Opt("address"); ok {
 			ev.Spec = &health.Spec{Address: v}
 		}
+		ev.Proof = proofOpt(l)
 	case EventPushed:
 		ev.On = !l.Has("off")
+		if v, ok := l.Opt("peer"); ok {
+			ev.Peer = netip.MustParseAddr(v)
+		}
 	case 0:
 		panic("no such command")
 	}
@@ -210,6 +217,8 @@ func (s *meshScript) spec(l *transcript.Line, lease uint64) *health.Spec {
 		spec.Address = v
 	}
 	spec.Traffic.Address, _ = l.Opt("traffic")
+	spec.Registrant, _ = l.Opt("by")
+	spec.Proof = proofOpt(l)
 	if v, ok := l.Opt("registered"); ok {
 		age, _ := time.ParseDuration(v)
 		spec.RegisteredAt = transcript.At(age)
@@ -226,6 +235,18 @@ func (s *meshScript) spec(l *transcript.Line, lease uint64) *health.Spec {
 		spec.TTL = 0
 	}
 	return spec
+}
+
+func proofOpt(l *transcript.Line) health.EndpointProof {
+	name, ok := l.Opt("proof")
+	if !ok {
+		return health.ProofNotRequired
+	}
+	p, err := health.ParseEndpointProof(name)
+	if err != nil {
+		panic(err)
+	}
+	return p
 }
 
 // addressOf returns the address of a registration. It is different for each lease.
@@ -248,6 +269,9 @@ func (s *meshScript) loaded(l *transcript.Line) *Loaded {
 	}
 	if v, ok := l.Opt("endpoint"); ok {
 		ld.Endpoint = netip.MustParseAddrPort(v)
+	}
+	if v, ok := l.Opt("shown"); ok {
+		ld.Proof, _ = health.ParseEndpointProof(v)
 	}
 	return ld
 }

@@ -37,9 +37,15 @@ func (m *Mesh) observe(in *instance, ev *Event) {
 	in.notes.noteEvent(t.now, ev, found)
 	if answer := ev.Kind == EventReport || ev.Kind == EventAlive; answer && ev.Proven {
 		in.route.provenAt = t.now
+		if ev.Report.Source != health.SourcePush {
+			in.route.show(health.ProofProcess, in.route.peer)
+		}
 	}
-	if ev.Kind == EventConnected && sameHost(ev.Spec, in.spec) {
-		in.route.peer = ev.Peer.Unmap()
+	switch {
+	case ev.Kind == EventConnected && sameTarget(ev.Spec, in.spec):
+		in.route.connected(ev)
+	case ev.Kind == EventPushed && ev.On:
+		in.route.show(health.ProofPeer, ev.Peer.Unmap())
 	}
 	m.conclude(in, t, ev, found)
 }

@@ -3,20 +3,19 @@ package mesh
 import (
 	"net/netip"
 	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/meshhealth/meshhealth/health"
 )
 
 // This file decides the route of each instance: what routing clients learn of it. The route
-// follows from the published status, with three exceptions:
+// follows from the published status, with these exceptions:
 //
 //   - While the status is UNKNOWN, the route stays as it was.
 //   - In the amnesty, an instance that was not heard yet has no route.
 //   - An instance that is NOT_SERVING because of silence keeps its route if less than half of the
 //     endpoints of its service would remain. This limit is the panic threshold.
 //   - Of several instances of a service with one endpoint, only one has a route of its own.
+//   - An instance without a proof of its endpoint has no route (see health.EndpointProof).
 //
 // So neither a restart of the coordinator nor a broken network takes all endpoints of a service out
 // of traffic.
@@ -51,12 +50,15 @@ type route struct {
 	// While flap damping holds the status, silent says why it was NOT_SERVING.
 	silent bool
 	adds   routeCounts
-	// endpoint is the address for traffic. It is not valid while peer is needed and not known.
+	// endpoint is the address for traffic. It is not valid while peer is needed and not known, and
+	// while the instance is unproven.
 	endpoint netip.AddrPort
 	peer     netip.Addr // IP address of the host, if the host is a name
-	// placedSpec and placedPeer are the values from which endpoint was computed.
-	placedSpec *health.Spec
-	placedPeer netip.Addr
+	// placed has the values from which endpoint and proof were computed.
+	placed placement
+	// proof is the best proof of the endpoint: that of the registration, or shown.
+	proof health.EndpointProof
+	shown shownProof
 	// hiddenBefore is true if routing clients did not see the instance before the coordinator started,
 	// because another instance was at its endpoint.
 	hiddenBefore bool
@@ -90,11 +92,19 @@ func (r *routing) mayLeave(adds routeCounts) bool {
 
 // published returns the route in the state of the instance.
 func (r *route) published() (_ health.Route, kept bool) {
-	if r.hidden {
+	switch {
+	case r.unproven():
+		return health.RouteUnproven, false
+	case r.hidden:
 		return health.RouteDuplicate, false
 	}
 	return r.last, r.kept
 }
+
+// absent reports whether routing clients do not see the instance, whatever its status is.
+func (r *route) absent() bool { return r.hidden || r.unproven() }
+
+func (r *route) unproven() bool { return r.proof == health.ProofMissing }
 
 // noteVerdict notes why the instance is NOT_SERVING. v is the verdict before flap damping.
 func (in *instance) noteVerdict(v verdict) {
@@ -120,8 +130,8 @@ func (in *instance) decideRoute(now starting, status health.Status) (review bool
 	if held != r.held {
 		s.hold(in, held)
 	}
-	adds := routeCounts{routable: !r.hidden && r.last.Routable()}
-	adds.counted = adds.routable || !r.hidden && status == health.NotServing
+	adds := routeCounts{routable: !r.absent() && r.last.Routable()}
+	adds.counted = adds.routable || !r.absent() && status == health.NotServing
 	if adds == r.adds {
 		return false
 	}
@@ -149,7 +159,7 @@ func (in *instance) nextRoute(now starting, status health.Status) (_ health.Rout
 			return last, false, false
 		}
 	case health.NotServing:
-		bySilence := in.route.silent && in.override.forced == nil && !in.route.hidden
+		bySilence := in.route.silent && in.override.forced == nil && !in.route.absent()
 		if bySilence && last.Routable() && (now.loading || !in.service.routing.mayLeave(in.route.adds)) {
 			return last, true, true
 		}
@@ -199,56 +209,16 @@ func (m *Mesh) setStarting(now starting) {
 	}
 }
 
-// sameHost reports whether two registrations have the same host for health calls.
-func sameHost(a, b *health.Spec) bool { return hostOf(a) == hostOf(b) }
-
-func hostOf(spec *health.Spec) string {
-	return spec.Address[:max(0, strings.LastIndexByte(spec.Address, ':'))]
-}
-
-// endpointOf returns the endpoint of an instance. peer is the IP address of its host. The result is
-// not valid if the host is a name and peer is not valid.
-func endpointOf(spec *health.Spec, peer netip.Addr) netip.AddrPort {
-	address := spec.Traffic.Address
-	if address == "" {
-		address = spec.Address
-	}
-	if literal, err := netip.ParseAddrPort(address); err == nil {
-		return netip.AddrPortFrom(literal.Addr().Unmap(), literal.Port())
-	}
-	port, err := strconv.ParseUint(address[strings.LastIndexByte(address, ':')+1:], 10, 16)
-	if err != nil || !peer.IsValid() {
-		return netip.AddrPort{}
-	}
-	return netip.AddrPortFrom(peer, uint16(port))
-}
-
-// place moves an instance to its endpoint, if this has changed. If another instance is shown because
-// of this, place returns it.
-func (r *routing) place(in *instance) (shown *instance) {
-	if in.route.placedSpec == in.spec && in.route.placedPeer == in.route.peer {
-		return nil
-	}
-	if before := in.route.placedSpec; before != nil && !sameHost(before, in.spec) {
-		in.route.peer = netip.Addr{}
-	}
-	in.route.placedSpec, in.route.placedPeer = in.spec, in.route.peer
-	if next := endpointOf(in.spec, in.route.peer); next != in.route.endpoint {
-		shown = r.leave(in)
-		in.route.endpoint = next
-		r.enter(in)
-	}
-	return shown
-}
-
 // restoreRoute sets the route that was loaded from the store.
 func (in *instance) restoreRoute(l *Loaded) {
-	in.route.peer = l.Endpoint.Addr()
-	if l.Route == health.RouteDuplicate {
+	in.route.peer, in.route.shown = l.Endpoint.Addr(), shownProof{l.Proof, l.Endpoint.Addr()}
+	switch l.Route {
+	case health.RouteDuplicate:
 		in.route.hiddenBefore = true
-		return
+	case health.RouteUnproven:
+	default:
+		in.route.last = l.Route
 	}
-	in.route.last = l.Route
 }
 
 // leaveRouting removes an instance from the routing of its service. Another instance may then be
@@ -264,123 +234,4 @@ func (m *Mesh) leaveRouting(in *instance) {
 		m.updateState(shown)
 	}
 	m.reviewHeld(in.service)
-}
-
-// enter adds an instance at its endpoint. It is hidden if another instance is there.
-func (r *routing) enter(in *instance) {
-	at := in.route.endpoint
-	in.route.hidden = false
-	if !at.IsValid() {
-		return
-	}
-	if r.shown == nil {
-		r.shown = map[netip.AddrPort]*instance{}
-	}
-	if r.shown[at] == nil {
-		r.shown[at] = in
-		return
-	}
-	if r.hidden == nil {
-		r.hidden = map[netip.AddrPort][]*instance{}
-	}
-	in.route.hidden = true
-	r.hidden[at] = append(r.hidden[at], in)
-}
-
-// leave removes an instance from its endpoint. If the instance was shown and others are there, it
-// returns the one that is shown now.
-func (r *routing) leave(in *instance) (shown *instance) {
-	at := in.route.endpoint
-	switch {
-	case !at.IsValid():
-		return nil
-	case in.route.hidden:
-		r.unhide(in)
-		return nil
-	case r.shown[at] != in:
-		return nil
-	}
-	delete(r.shown, at)
-	for _, other := range r.hidden[at] {
-		if shown == nil || goesBefore(other, shown) {
-			shown = other
-		}
-	}
-	if shown != nil {
-		r.unhide(shown)
-		r.shown[at] = shown
-	}
-	return shown
-}
-
-func (r *routing) unhide(in *instance) {
-	at := in.route.endpoint
-	in.route.hidden = false
-	others := slices.DeleteFunc(r.hidden[at], func(other *instance) bool { return other == in })
-	if r.hidden[at] = others; len(others) == 0 {
-		delete(r.hidden, at)
-	}
-}
-
-// review decides again which instance is shown at the endpoint of in, after in has changed. If this
-// is another one than before, review returns it and the one that is hidden now.
-func (r *routing) review(in *instance) (shown, hidden *instance) {
-	at, proves := in.route.endpoint, in.provesNow()
-	fell := in.route.proved && !proves
-	in.route.proved = proves
-	if len(r.hidden[at]) == 0 {
-		return nil, nil
-	}
-	before := r.shown[at]
-	best := before
-	switch {
-	case in != before:
-		best = first(in, before)
-	case fell:
-		for _, other := range r.hidden[at] {
-			best = first(other, best)
-		}
-	}
-	if best == before {
-		return nil, nil
-	}
-	r.unhide(best)
-	r.shown[at] = best
-	before.route.hidden = true
-	r.hidden[at] = append(r.hidden[at], before)
-	return best, before
-}
-
-func first(a, b *instance) *instance {
-	if goesBefore(a, b) {
-		return a
-	}
-	return b
-}
-
-// goesBefore reports whether routing clients see a and not b, if both have one endpoint. An instance
-// that proves its answers now goes first, and stays as long as it does so. Of the others, the one
-// that was proven last goes first. Then follow one that was seen before a restart of the
-// coordinator, and the one that was registered last.
-func goesBefore(a, b *instance) bool {
-	if p, q := a.provesNow(), b.provesNow(); p || q {
-		return p && !q
-	}
-	if a.route.provenAt != b.route.provenAt {
-		return a.route.provenAt > b.route.provenAt
-	}
-	if a.route.hiddenBefore != b.route.hiddenBefore {
-		return b.route.hiddenBefore
-	}
-	if !a.spec.RegisteredAt.Equal(b.spec.RegisteredAt) {
-		return a.spec.RegisteredAt.After(b.spec.RegisteredAt)
-	}
-	return compareInstances(a, b) > 0
-}
-
-// provesNow reports whether the registered process has proven its last answer, and nothing since
-// then makes the instance suspect.
-func (in *instance) provesNow() bool {
-	id := &in.reach.lease.identity
-	return in.route.provenAt != 0 && !id.stranger && !id.unproved && !in.reach.state.suspect() && !in.reach.state.lost()
 }

@@ -21,9 +21,12 @@ func checkRoutes(m *Mesh, before map[health.ID]health.State, changes []health.Ch
 		if err := checkRoute(m, s); err != nil {
 			return fmt.Errorf("%s is %s %s, forced: %t, with the route %s (kept: %t): %w", id, s.Status, s.Cause, s.Override != nil, s.Route, s.RouteKept, err)
 		}
+		if unproven := s.Proof == health.ProofMissing; unproven != (s.Route == health.RouteUnproven) || unproven && s.Endpoint.IsValid() {
+			return fmt.Errorf("%s has the proof %s, the route %s and the endpoint %s", id, s.Proof, s.Route, s.Endpoint)
+		}
 		at := place{id.Service, s.Endpoint}
 		present[at] = true
-		if s.Route == health.RouteDuplicate {
+		if s.Route == health.RouteDuplicate || s.Route == health.RouteUnproven {
 			continue
 		}
 		shown[at]++
@@ -60,7 +63,7 @@ func checkRoute(m *Mesh, s *health.State) error {
 		health.Starting: health.RouteUnhealthy, health.Draining: health.RouteDraining, health.Maintenance: health.RouteDraining,
 	}
 	switch {
-	case s.Route == health.RouteDuplicate, s.Status != health.Unknown && s.Route == want[s.Status] && !s.RouteKept:
+	case s.Route == health.RouteDuplicate, s.Route == health.RouteUnproven, s.Status != health.Unknown && s.Route == want[s.Status] && !s.RouteKept:
 		return nil
 	case s.Status == health.Unknown && s.RouteKept == (s.Route != health.RouteNone):
 		return nil

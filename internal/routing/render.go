@@ -15,8 +15,8 @@ func Both(endpoints []Endpoint) (spillOver, plain []Locality) {
 }
 
 // SpillOver returns the rendering for clients that know degraded endpoints, and give them the traffic
-// that the healthy endpoints cannot take. It contains every endpoint except those with RouteNone and
-// RouteDuplicate. Clients get the route of each endpoint as its health. There is one locality for each
+// that the healthy endpoints cannot take. It contains every endpoint except those with RouteNone,
+// RouteDuplicate and RouteUnproven. Clients get the route of each endpoint as its health. There is one locality for each
 // region and zone, and all have priority 0.
 func SpillOver(endpoints []Endpoint) []Locality {
 	return spillOverOf(endpoints, selected(endpoints, spillOverRoutes))

@@ -29,7 +29,8 @@ func Health(s *health.State, at time.Time, shown access.Shown) *pb.Health {
 		Unconfirmed: s.Unconfirmed, Root: s.Root, NextCause: pb.Cause(s.NextCause),
 		Removed: s.Removed, Revision: s.Revision,
 		Route: pb.Route(s.Route.Wire()), RouteKept: s.RouteKept, Endpoint: endpointText(s.Endpoint),
-		Since: stamp(s.Since), Age: age(at, s.Since), At: stamp(at),
+		EndpointProof: pb.EndpointProof(s.Proof.Wire()),
+		Since:         stamp(s.Since), Age: age(at, s.Since), At: stamp(at),
 		NextAt: stamp(s.NextAt), FirstFailure: stamp(s.FirstFailure),
 		Counts: counts(s.Counts), Metrics: Metrics(s.Metrics),
 		Checks: checks(s.Checks, at, reasons), Override: Override(s.Override, reasons),
@@ -37,7 +38,7 @@ func Health(s *health.State, at time.Time, shown access.Shown) *pb.Health {
 	}
 	spec(h, s.Spec)
 	if !shown.Routes {
-		h.Endpoint = ""
+		h.Endpoint, h.EndpointProof = "", 0
 		if h.Traffic != nil {
 			h.Traffic.Address = ""
 		}

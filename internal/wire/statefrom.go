@@ -24,6 +24,7 @@ func StateFromHealth(h *pb.Health) (s health.State, registered bool) {
 		Checks: checksFrom(h.GetChecks(), timeFrom(h.GetAt())), Metrics: MetricsFrom(h.GetMetrics()),
 		Counts: countsFrom(h.GetCounts()), Removed: h.GetRemoved(), Revision: h.GetRevision(),
 		Route: health.RouteFromWire(int32(h.GetRoute())), RouteKept: h.GetRouteKept(), Endpoint: endpointFrom(h.GetEndpoint()),
+		Proof:        health.EndpointProofFromWire(int32(h.GetEndpointProof())),
 		Dependencies: dependenciesFrom(h.GetDependencies()),
 	}
 	return s, registered

@@ -17,9 +17,19 @@ type Targets struct {
 	// Loopback means that only this machine can reach the coordinator. If it is false, only a caller on
 	// this machine may register a loopback address.
 	Loopback bool
-	// Names reports whether the name of a host may have an address. It is asked at every dial, because
-	// the address of a name may change at any time. nil means that no name may be dialled.
-	Names func(netip.Addr) bool
+	// Names reports whether the name of a host may have an address, if an identity has registered it. It is
+	// asked at every dial, because the address of a name may change at any time. nil means that only names
+	// in the configuration may be dialled.
+	Names func(registrant string, ip netip.Addr) bool
+}
+
+// Dialled is a host that the coordinator dials.
+type Dialled struct {
+	Host string
+	// Registrant is the identity that has registered the host. It is empty for a caller without one.
+	Registrant string
+	// Configured means that the configuration of the coordinator names the host.
+	Configured bool
 }
 
 // Resolve returns the address to dial for the address in a registration. If the host is missing or
@@ -54,17 +64,17 @@ func (t *Targets) Resolve(address string, caller netip.Addr) (resolved string, e
 	return address, endpoint, t.Check(endpoint)
 }
 
-// CheckDial returns an error if an address may not be dialled. host is the host for which it was looked up.
-func (t *Targets) CheckDial(host string, to netip.AddrPort) error {
+// CheckDial returns an error if an address may not be dialled, which was looked up for the host in d.
+func (t *Targets) CheckDial(d Dialled, to netip.AddrPort) error {
 	if err := t.Check(to); err != nil {
 		return err
 	}
 	ip := plainIP(to.Addr())
-	if _, err := netip.ParseAddr(host); err == nil {
-		return nil // it was checked when it was registered
+	if _, err := netip.ParseAddr(d.Host); err == nil || d.Configured {
+		return nil // it was checked when it was registered, or needs no rule
 	}
-	if t.Names == nil || !t.Names(ip) {
-		return fmt.Errorf("%w: %s is the address of %s, and it is outside the networks that the access policy allows", ErrTarget, ip, host)
+	if t.Names == nil || !t.Names(d.Registrant, ip) {
+		return fmt.Errorf("%w: %s is the address of %s, and it is outside the networks that the access policy allows", ErrTarget, ip, d.Host)
 	}
 	return nil
 }

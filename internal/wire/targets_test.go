@@ -60,7 +60,7 @@ func TestTargetsResolve(t *testing.T) {
 // TestTargetsCheckDial: the address that the name of a host has now is checked at every dial.
 func TestTargetsCheckDial(t *testing.T) {
 	network := netip.MustParsePrefix("10.0.0.0/8")
-	targets := Targets{Names: network.Contains}
+	targets := Targets{Names: func(registrant string, ip netip.Addr) bool { return registrant == "a" && network.Contains(ip) }}
 	for _, c := range []struct {
 		host, address string
 		want          bool
@@ -76,11 +76,18 @@ func TestTargetsCheckDial(t *testing.T) {
 		{"127.0.0.1", "127.0.0.1:80", true},
 		{"169.254.0.1", "169.254.0.1:80", false},
 	} {
-		if err := targets.CheckDial(c.host, netip.MustParseAddrPort(c.address)); (err == nil) != c.want {
+		to := netip.MustParseAddrPort(c.address)
+		if err := targets.CheckDial(Dialled{Host: c.host, Registrant: "a"}, to); (err == nil) != c.want {
 			t.Errorf("%s at %s: %v", c.host, c.address, err)
 		}
+		if err := targets.CheckDial(Dialled{Host: c.host, Registrant: "b"}, to); c.host == "name" && err == nil {
+			t.Errorf("%s at %s is dialled for another identity", c.host, c.address)
+		}
+		if err := targets.CheckDial(Dialled{Host: c.host, Configured: true}, to); (err == nil) != (targets.Check(to) == nil) {
+			t.Errorf("%s at %s in the configuration: %v", c.host, c.address, err)
+		}
 	}
-	if none := (&Targets{}).CheckDial("name", netip.MustParseAddrPort("10.0.0.1:80")); none == nil {
+	if none := (&Targets{}).CheckDial(Dialled{Host: "name"}, netip.MustParseAddrPort("10.0.0.1:80")); none == nil {
 		t.Error("a name may be dialled although no network is allowed")
 	}
 }

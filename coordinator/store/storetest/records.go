@@ -26,7 +26,7 @@ func full() *store.Batch {
 		PutRegistrations: []store.Registration{{
 			ID: pay1, Address: "[2001:db8::1]:443", HealthName: "pay.v1", Incarnation: "f00", Zone: "z", Version: "v1.2.3",
 			Labels: map[string]string{"tier": "gold", "": "empty", "<&>": "\u2028ü\x01"}, ServerName: "pay.example",
-			Static: true, TTL: 30*time.Second + 1, Region: "r", Source: "kube", Registrant: "spiffe://d/x", Peer: netip.MustParseAddr("192.0.2.1"),
+			Static: true, TTL: 30*time.Second + 1, Region: "r", Source: "kube", Registrant: "spiffe://d/x", Peer: netip.MustParseAddr("192.0.2.1"), Proof: "missing",
 			Traffic: &store.Traffic{Address: "pay.example:80", Weight: 128, TLSNames: []string{"a.example", "spiffe://x/y"}},
 			Judge:   &store.Judge{Rule: "at-least-2", MinAvailable: 3, Optional: true, Critical: true},
 			Key:     []byte("\x00secret\xff"), Proves: true, Protocol: "check", Lease: ^uint64(0), RegisteredAt: at(1),
@@ -37,6 +37,7 @@ func full() *store.Batch {
 		PutStatuses: []store.Status{{
 			ID: pay1, Status: health.Maintenance, Cause: health.CauseStarting, Reason: "r", Since: at(4), Proven: true, Named: true, Unheard: true,
 			Route: "DEGRADED", Endpoint: netip.MustParseAddrPort("[2001:db8::1]:80"),
+			Shown: &store.ShownProof{Proof: "identity", Lease: ^uint64(0), Address: "[2001:db8::1]:443", Registrant: "spiffe://d/x"},
 		}},
 		Transitions: []store.Transition{{
 			ID: pay1, From: health.Maintenance, To: health.NotServing, At: at(5), Cause: health.CauseStale, Reason: "why",

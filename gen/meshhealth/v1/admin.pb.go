@@ -1439,7 +1439,7 @@ func (x *Layer) GetDetail() string {
 // Evidence is one fact on which a status is based.
 type Evidence struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `rule`,
+	// Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `endpoint`, `rule`,
 	// `dependency NAME`, or the name of a member.
 	Source string `protobuf:"bytes,1,opt,name=source,proto3" json:"source,omitempty"`
 	// The status that it stands for. STATUS_UNKNOWN without a cause means that it says nothing about

@@ -710,8 +710,8 @@ type Health struct {
 	// The route is kept from before, although the status says something else: the status is
 	// UNKNOWN, or too many instances of the service cannot be reached.
 	RouteKept bool `protobuf:"varint,28,opt,name=route_kept,json=routeKept,proto3" json:"route_kept,omitempty"`
-	// The IP address and port that routing clients use. Empty if it is not known yet, or
-	// unless the caller may see addresses.
+	// The IP address and port that routing clients use. Empty if it is not known yet, if a proof
+	// is missing, or unless the caller may see addresses.
 	Endpoint string `protobuf:"bytes,29,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
 	// Where the instance receives traffic, as it was registered. The address is empty unless
 	// the caller may see addresses.
@@ -721,7 +721,9 @@ type Health struct {
 	// Who maintains the static registration.
 	Source string `protobuf:"bytes,32,opt,name=source,proto3" json:"source,omitempty"`
 	// The services that a service needs, for the aggregate of a service.
-	Dependencies  []*Dependency `protobuf:"bytes,33,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
+	Dependencies []*Dependency `protobuf:"bytes,33,rep,name=dependencies,proto3" json:"dependencies,omitempty"`
+	// On what grounds an instance may receive traffic. Not set unless the caller may see addresses.
+	EndpointProof EndpointProof `protobuf:"varint,34,opt,name=endpoint_proof,json=endpointProof,proto3,enum=meshhealth.v1.EndpointProof" json:"endpoint_proof,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -985,6 +987,13 @@ func (x *Health) GetDependencies() []*Dependency {
 		return x.Dependencies
 	}
 	return nil
+}
+
+func (x *Health) GetEndpointProof() EndpointProof {
+	if x != nil {
+		return x.EndpointProof
+	}
+	return EndpointProof_ENDPOINT_PROOF_NOT_REQUIRED
 }
 
 // Dependency is a service that another service needs.
@@ -1660,7 +1669,7 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\x05build\x18\b \x01(\tR\x05build\x120\n" +
 	"\afigures\x18\t \x03(\v2\x16.meshhealth.v1.FiguresR\afigures\x12*\n" +
 	"\x02at\x18\n" +
-	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xb9\n" +
+	" \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xfe\n" +
 	"\n" +
 	"\x06Health\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1a\n" +
@@ -1698,7 +1707,8 @@ const file_meshhealth_v1_health_proto_rawDesc = "" +
 	"\atraffic\x18\x1e \x01(\v2\x16.meshhealth.v1.TrafficR\atraffic\x12\x16\n" +
 	"\x06region\x18\x1f \x01(\tR\x06region\x12\x16\n" +
 	"\x06source\x18  \x01(\tR\x06source\x12=\n" +
-	"\fdependencies\x18! \x03(\v2\x19.meshhealth.v1.DependencyR\fdependencies\x1a9\n" +
+	"\fdependencies\x18! \x03(\v2\x19.meshhealth.v1.DependencyR\fdependencies\x12C\n" +
+	"\x0eendpoint_proof\x18\" \x01(\x0e2\x1c.meshhealth.v1.EndpointProofR\rendpointProof\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\":\n" +
@@ -1801,6 +1811,7 @@ var file_meshhealth_v1_health_proto_goTypes = []any{
 	(*timestamppb.Timestamp)(nil), // 21: google.protobuf.Timestamp
 	(Cause)(0),                    // 22: meshhealth.v1.Cause
 	(Route)(0),                    // 23: meshhealth.v1.Route
+	(EndpointProof)(0),            // 24: meshhealth.v1.EndpointProof
 }
 var file_meshhealth_v1_health_proto_depIdxs = []int32{
 	19, // 0: meshhealth.v1.CheckResponse.status:type_name -> meshhealth.v1.Status
@@ -1833,28 +1844,29 @@ var file_meshhealth_v1_health_proto_depIdxs = []int32{
 	23, // 27: meshhealth.v1.Health.route:type_name -> meshhealth.v1.Route
 	10, // 28: meshhealth.v1.Health.traffic:type_name -> meshhealth.v1.Traffic
 	9,  // 29: meshhealth.v1.Health.dependencies:type_name -> meshhealth.v1.Dependency
-	19, // 30: meshhealth.v1.CheckHealth.status:type_name -> meshhealth.v1.Status
-	22, // 31: meshhealth.v1.CheckHealth.cause:type_name -> meshhealth.v1.Cause
-	20, // 32: meshhealth.v1.CheckHealth.last_run_age:type_name -> google.protobuf.Duration
-	20, // 33: meshhealth.v1.CheckHealth.response_time:type_name -> google.protobuf.Duration
-	14, // 34: meshhealth.v1.Figures.metrics:type_name -> meshhealth.v1.Metrics
-	20, // 35: meshhealth.v1.Metrics.response_time_p50:type_name -> google.protobuf.Duration
-	20, // 36: meshhealth.v1.Metrics.response_time_p99:type_name -> google.protobuf.Duration
-	18, // 37: meshhealth.v1.Metrics.gauges:type_name -> meshhealth.v1.Metrics.GaugesEntry
-	19, // 38: meshhealth.v1.Override.status:type_name -> meshhealth.v1.Status
-	21, // 39: meshhealth.v1.Override.set_at:type_name -> google.protobuf.Timestamp
-	21, // 40: meshhealth.v1.Override.expires_at:type_name -> google.protobuf.Timestamp
-	0,  // 41: meshhealth.v1.HealthService.Check:input_type -> meshhealth.v1.CheckRequest
-	3,  // 42: meshhealth.v1.HealthService.List:input_type -> meshhealth.v1.ListRequest
-	6,  // 43: meshhealth.v1.HealthService.Watch:input_type -> meshhealth.v1.WatchRequest
-	1,  // 44: meshhealth.v1.HealthService.Check:output_type -> meshhealth.v1.CheckResponse
-	4,  // 45: meshhealth.v1.HealthService.List:output_type -> meshhealth.v1.ListResponse
-	7,  // 46: meshhealth.v1.HealthService.Watch:output_type -> meshhealth.v1.WatchResponse
-	44, // [44:47] is the sub-list for method output_type
-	41, // [41:44] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	24, // 30: meshhealth.v1.Health.endpoint_proof:type_name -> meshhealth.v1.EndpointProof
+	19, // 31: meshhealth.v1.CheckHealth.status:type_name -> meshhealth.v1.Status
+	22, // 32: meshhealth.v1.CheckHealth.cause:type_name -> meshhealth.v1.Cause
+	20, // 33: meshhealth.v1.CheckHealth.last_run_age:type_name -> google.protobuf.Duration
+	20, // 34: meshhealth.v1.CheckHealth.response_time:type_name -> google.protobuf.Duration
+	14, // 35: meshhealth.v1.Figures.metrics:type_name -> meshhealth.v1.Metrics
+	20, // 36: meshhealth.v1.Metrics.response_time_p50:type_name -> google.protobuf.Duration
+	20, // 37: meshhealth.v1.Metrics.response_time_p99:type_name -> google.protobuf.Duration
+	18, // 38: meshhealth.v1.Metrics.gauges:type_name -> meshhealth.v1.Metrics.GaugesEntry
+	19, // 39: meshhealth.v1.Override.status:type_name -> meshhealth.v1.Status
+	21, // 40: meshhealth.v1.Override.set_at:type_name -> google.protobuf.Timestamp
+	21, // 41: meshhealth.v1.Override.expires_at:type_name -> google.protobuf.Timestamp
+	0,  // 42: meshhealth.v1.HealthService.Check:input_type -> meshhealth.v1.CheckRequest
+	3,  // 43: meshhealth.v1.HealthService.List:input_type -> meshhealth.v1.ListRequest
+	6,  // 44: meshhealth.v1.HealthService.Watch:input_type -> meshhealth.v1.WatchRequest
+	1,  // 45: meshhealth.v1.HealthService.Check:output_type -> meshhealth.v1.CheckResponse
+	4,  // 46: meshhealth.v1.HealthService.List:output_type -> meshhealth.v1.ListResponse
+	7,  // 47: meshhealth.v1.HealthService.Watch:output_type -> meshhealth.v1.WatchResponse
+	45, // [45:48] is the sub-list for method output_type
+	42, // [42:45] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_health_proto_init() }

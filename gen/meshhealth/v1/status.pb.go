@@ -251,6 +251,8 @@ const (
 	Route_ROUTE_DRAINING Route = 4
 	// Nothing, because another instance of the service has the same endpoint.
 	Route_ROUTE_DUPLICATE Route = 5
+	// Nothing, because nothing proves that the endpoint belongs to whoever has registered the instance.
+	Route_ROUTE_UNPROVEN Route = 6
 )
 
 // Enum value maps for Route.
@@ -262,6 +264,7 @@ var (
 		3: "ROUTE_UNHEALTHY",
 		4: "ROUTE_DRAINING",
 		5: "ROUTE_DUPLICATE",
+		6: "ROUTE_UNPROVEN",
 	}
 	Route_value = map[string]int32{
 		"ROUTE_NONE":      0,
@@ -270,6 +273,7 @@ var (
 		"ROUTE_UNHEALTHY": 3,
 		"ROUTE_DRAINING":  4,
 		"ROUTE_DUPLICATE": 5,
+		"ROUTE_UNPROVEN":  6,
 	}
 )
 
@@ -298,6 +302,78 @@ func (x Route) Number() protoreflect.EnumNumber {
 // Deprecated: Use Route.Descriptor instead.
 func (Route) EnumDescriptor() ([]byte, []int) {
 	return file_meshhealth_v1_status_proto_rawDescGZIP(), []int{2}
+}
+
+// EndpointProof says on what grounds the endpoint of an instance may receive traffic. An instance
+// without a proof receives none.
+type EndpointProof int32
+
+const (
+	// buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX
+	// None is required: the registration is from an earlier version, or this is no instance.
+	EndpointProof_ENDPOINT_PROOF_NOT_REQUIRED EndpointProof = 0
+	// A proof is required, and none is known.
+	EndpointProof_ENDPOINT_PROOF_MISSING EndpointProof = 1
+	// The access policy allows the caller to register this address.
+	EndpointProof_ENDPOINT_PROOF_RULE EndpointProof = 2
+	// The configuration of the coordinator names the instance.
+	EndpointProof_ENDPOINT_PROOF_CONFIGURED EndpointProof = 3
+	// The instance was registered from its own address.
+	EndpointProof_ENDPOINT_PROOF_PEER EndpointProof = 4
+	// The coordinator has dialled the address, and the registered process has answered.
+	EndpointProof_ENDPOINT_PROOF_PROCESS EndpointProof = 5
+	// The coordinator has dialled the address, and the certificate there has the identity that has
+	// registered the instance.
+	EndpointProof_ENDPOINT_PROOF_IDENTITY EndpointProof = 6
+)
+
+// Enum value maps for EndpointProof.
+var (
+	EndpointProof_name = map[int32]string{
+		0: "ENDPOINT_PROOF_NOT_REQUIRED",
+		1: "ENDPOINT_PROOF_MISSING",
+		2: "ENDPOINT_PROOF_RULE",
+		3: "ENDPOINT_PROOF_CONFIGURED",
+		4: "ENDPOINT_PROOF_PEER",
+		5: "ENDPOINT_PROOF_PROCESS",
+		6: "ENDPOINT_PROOF_IDENTITY",
+	}
+	EndpointProof_value = map[string]int32{
+		"ENDPOINT_PROOF_NOT_REQUIRED": 0,
+		"ENDPOINT_PROOF_MISSING":      1,
+		"ENDPOINT_PROOF_RULE":         2,
+		"ENDPOINT_PROOF_CONFIGURED":   3,
+		"ENDPOINT_PROOF_PEER":         4,
+		"ENDPOINT_PROOF_PROCESS":      5,
+		"ENDPOINT_PROOF_IDENTITY":     6,
+	}
+)
+
+func (x EndpointProof) Enum() *EndpointProof {
+	p := new(EndpointProof)
+	*p = x
+	return p
+}
+
+func (x EndpointProof) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (EndpointProof) Descriptor() protoreflect.EnumDescriptor {
+	return file_meshhealth_v1_status_proto_enumTypes[3].Descriptor()
+}
+
+func (EndpointProof) Type() protoreflect.EnumType {
+	return &file_meshhealth_v1_status_proto_enumTypes[3]
+}
+
+func (x EndpointProof) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use EndpointProof.Descriptor instead.
+func (EndpointProof) EnumDescriptor() ([]byte, []int) {
+	return file_meshhealth_v1_status_proto_rawDescGZIP(), []int{3}
 }
 
 var File_meshhealth_v1_status_proto protoreflect.FileDescriptor
@@ -339,7 +415,7 @@ const file_meshhealth_v1_status_proto_rawDesc = "" +
 	"\x11CAUSE_UNCONFIRMED\x10\x14\x12\x12\n" +
 	"\x0eCAUSE_STARTING\x10\x15\x12\x0f\n" +
 	"\vCAUSE_QUOTA\x10\x16\x12\x13\n" +
-	"\x0fCAUSE_MALFORMED\x10\x17*|\n" +
+	"\x0fCAUSE_MALFORMED\x10\x17*\x90\x01\n" +
 	"\x05Route\x12\x0e\n" +
 	"\n" +
 	"ROUTE_NONE\x10\x00\x12\x11\n" +
@@ -347,7 +423,16 @@ const file_meshhealth_v1_status_proto_rawDesc = "" +
 	"\x0eROUTE_DEGRADED\x10\x02\x12\x13\n" +
 	"\x0fROUTE_UNHEALTHY\x10\x03\x12\x12\n" +
 	"\x0eROUTE_DRAINING\x10\x04\x12\x13\n" +
-	"\x0fROUTE_DUPLICATE\x10\x05BAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
+	"\x0fROUTE_DUPLICATE\x10\x05\x12\x12\n" +
+	"\x0eROUTE_UNPROVEN\x10\x06*\xd6\x01\n" +
+	"\rEndpointProof\x12\x1f\n" +
+	"\x1bENDPOINT_PROOF_NOT_REQUIRED\x10\x00\x12\x1a\n" +
+	"\x16ENDPOINT_PROOF_MISSING\x10\x01\x12\x17\n" +
+	"\x13ENDPOINT_PROOF_RULE\x10\x02\x12\x1d\n" +
+	"\x19ENDPOINT_PROOF_CONFIGURED\x10\x03\x12\x17\n" +
+	"\x13ENDPOINT_PROOF_PEER\x10\x04\x12\x1a\n" +
+	"\x16ENDPOINT_PROOF_PROCESS\x10\x05\x12\x1b\n" +
+	"\x17ENDPOINT_PROOF_IDENTITY\x10\x06BAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
 
 var (
 	file_meshhealth_v1_status_proto_rawDescOnce sync.Once
@@ -361,11 +446,12 @@ func file_meshhealth_v1_status_proto_rawDescGZIP() []byte {
 	return file_meshhealth_v1_status_proto_rawDescData
 }
 
-var file_meshhealth_v1_status_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_meshhealth_v1_status_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
 var file_meshhealth_v1_status_proto_goTypes = []any{
-	(Status)(0), // 0: meshhealth.v1.Status
-	(Cause)(0),  // 1: meshhealth.v1.Cause
-	(Route)(0),  // 2: meshhealth.v1.Route
+	(Status)(0),        // 0: meshhealth.v1.Status
+	(Cause)(0),         // 1: meshhealth.v1.Cause
+	(Route)(0),         // 2: meshhealth.v1.Route
+	(EndpointProof)(0), // 3: meshhealth.v1.EndpointProof
 }
 var file_meshhealth_v1_status_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -385,7 +471,7 @@ func file_meshhealth_v1_status_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_status_proto_rawDesc), len(file_meshhealth_v1_status_proto_rawDesc)),
-			NumEnums:      3,
+			NumEnums:      4,
 			NumMessages:   0,
 			NumExtensions: 0,
 			NumServices:   0,

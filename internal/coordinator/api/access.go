@@ -1,22 +1,27 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 
+	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
 	"github.com/meshhealth/meshhealth/internal/audit"
 	"github.com/meshhealth/meshhealth/internal/domain"
@@ -56,6 +61,35 @@ func (a *Access) Policy() *access.Compiled { return a.current.Load().Compiled }
 
 // Anonymous returns the rights of a caller without an identity.
 func (a *Access) Anonymous() *access.Rights { return a.current.Load().anonymous }
+
+// RightsOf returns the rights of an identity; empty means a caller without one.
+func (a *Access) RightsOf(identity string) *access.Rights { return a.current.Load().rights(identity) }
+
+// IdentityOf returns the identity in the verified certificate of a peer. It returns "" if there is none.
+func (a *Access) IdentityOf(info credentials.AuthInfo) string {
+	chains := verifiedChains(info)
+	if chains == nil {
+		return ""
+	}
+	uris, dnsNames := namesOf(chains[0][0])
+	identity, err := a.Policy().CertificateIdentity(uris, dnsNames)
+	if err != nil {
+		return ""
+	}
+	return identity
+}
+
+// Placed returns the proof of the endpoint that the access policy gives to a registered instance whose host name has
+// the address ip.
+func (a *Access) Placed(id health.ID, spec *health.Spec, ip netip.Addr) health.EndpointProof {
+	_, port, _ := net.SplitHostPort(cmp.Or(spec.Traffic.Address, spec.Address))
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return health.ProofMissing
+	}
+	_, placed := a.RightsOf(spec.Registrant).MayRegister(access.Of(id), access.Endpoint{IP: ip, Port: uint16(number), Peer: spec.Peer})
+	return placed.Proof()
+}
 
 // Rights returns the rights of the caller of a call. A caller whose identity is not accepted has none;
 // the interceptors have refused its call before.

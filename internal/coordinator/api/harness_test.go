@@ -75,7 +75,7 @@ func newWorld(t *testing.T, edit func(*setup)) *world {
 	t.Helper()
 	s := setup{epoch: 77, store: store.NewMemory(0), client: insecure.NewCredentials()}
 	s.access, s.Build = everybody(), "v9"
-	s.Targets = &wire.Targets{Names: func(netip.Addr) bool { return true }}
+	s.Targets = &wire.Targets{Names: func(string, netip.Addr) bool { return true }}
 	s.Stats = func(*pb.GetCoordinatorResponse) {}
 	if edit != nil {
 		edit(&s)

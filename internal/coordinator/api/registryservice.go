@@ -56,28 +56,30 @@ func (r registryService) resolveAddresses(ctx context.Context, regs []wire.Regis
 		}
 		regs[i].By = registrantOf(rights, peer)
 		spec := &regs[i].Spec
-		address, err := r.resolve(rights, name, spec.Address, peer)
+		var err error
+		spec.Address, spec.Proof, err = r.resolve(rights, name, spec.Address, peer)
 		v.Check(fmt.Sprintf("registrations[%d].address", i), err)
-		spec.Address = address
-		if spec.Traffic.Address = wire.TrafficAddress(spec.Traffic.Address, address); err == nil && spec.Traffic.Address != "" {
-			_, err = r.resolve(rights, name, spec.Traffic.Address, peer)
+		if spec.Traffic.Address = wire.TrafficAddress(spec.Traffic.Address, spec.Address); err == nil && spec.Traffic.Address != "" {
+			_, spec.Proof, err = r.resolve(rights, name, spec.Traffic.Address, peer)
 			v.Check(fmt.Sprintf("registrations[%d].traffic.address", i), err)
 		}
 	}
 	return v.Err()
 }
 
-// resolve returns the address to use for an address in a registration, or an error if the caller may not
-// register it.
-func (r registryService) resolve(rights *access.Rights, name access.Name, address string, peer netip.Addr) (string, error) {
+// resolve returns the address to use for an address in a registration, and the proof that the caller may receive
+// traffic there. It returns an error if the caller may not register the address.
+func (r registryService) resolve(rights *access.Rights, name access.Name, address string, peer netip.Addr) (string, health.EndpointProof, error) {
 	resolved, at, err := r.cfg.Targets.Resolve(address, peer)
 	if err != nil {
-		return "", err
+		return "", health.ProofMissing, err
 	}
-	if _, allowed := rights.MayRegister(name, access.Endpoint{IP: at.Addr(), Port: at.Port(), Peer: peer}); !allowed {
-		return "", fmt.Errorf("%w: %s is not one that the access policy allows you for %s; allowed: %s", wire.ErrTarget, resolved, name, rights.Endpoints(name, peer))
+	_, placed := rights.MayRegister(name, access.Endpoint{IP: at.Addr(), Port: at.Port(), Peer: peer})
+	if placed == access.NotPlaced {
+		return "", health.ProofMissing, fmt.Errorf("%w: %s is not one that the access policy allows you for %s; allowed: %s",
+			wire.ErrTarget, resolved, name, rights.Endpoints(name, peer))
 	}
-	return resolved, nil
+	return resolved, placed.Proof(), nil
 }
 
 func leaseOf(id health.ID, s *health.Spec) *pb.Lease {

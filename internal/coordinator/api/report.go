@@ -242,7 +242,7 @@ func (s *reportStream) observe(ctx context.Context, ev mesh.Event) error {
 // stopFollowing tells the registry that the instance now pushes its status. The coordinator then
 // stops calling the instance.
 func (s *reportStream) stopFollowing(ctx context.Context) error {
-	return s.observe(ctx, mesh.Event{Kind: mesh.EventPushed, On: true})
+	return s.observe(ctx, mesh.Event{Kind: mesh.EventPushed, On: true, Peer: callerAddr(ctx)})
 }
 
 // resumeFollowing tells the registry that the stream has ended with err. The coordinator then calls

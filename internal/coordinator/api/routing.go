@@ -106,7 +106,8 @@ func (r *routes) summary() *pb.ListRoutesResponse {
 		if s.Route.Routable() {
 			resp.Routable++
 		}
-		if s.Route.Routable() || s.Route != health.RouteDuplicate && s.Status == health.NotServing {
+		absent := s.Route == health.RouteDuplicate || s.Route == health.RouteUnproven
+		if s.Route.Routable() || !absent && s.Status == health.NotServing {
 			resp.Counted++
 		}
 		if s.RouteKept && s.Status == health.NotServing {

@@ -172,7 +172,7 @@ func (c *Core) Load(now time.Time, state *store.State) (changes []health.Change,
 		c.setRegistration(reg.ID, reg)
 		c.apply(now, &mesh.Event{
 			Kind: mesh.EventLoad, ID: reg.ID, Lease: reg.Lease, Spec: specOf(reg),
-			Loaded: loadedStatus(statuses[reg.ID], now, trusted),
+			Loaded: loadedStatus(statuses[reg.ID], reg, now, trusted),
 		})
 	}
 	if !trusted {

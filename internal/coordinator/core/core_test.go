@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -195,5 +196,47 @@ func TestHangingStoreIsShown(t *testing.T) {
 	}
 	if hangs := r.now.Sub(time.Unix(1_000_000, 0)); hangs <= SlowCommit || hangs > SlowCommit+MaxSleep {
 		t.Errorf("it is shown after %v, want %v", hangs, SlowCommit)
+	}
+}
+
+// TestStoredProof: a proof that was stored counts only for the registration for which it was found. A registration
+// may be newer than the stored status.
+func TestStoredProof(t *testing.T) {
+	id := health.ParseID("pay/a")
+	now := time.Unix(1_000_000, 0)
+	reg := store.Registration{ID: id, Address: "192.0.2.1:1", Static: true, Registrant: "spiffe://d/x", Proof: "missing", Lease: 7}
+	for name, c := range map[string]struct {
+		change func(r *store.Registration, s *store.Status)
+		proof  health.EndpointProof
+		route  health.Route
+	}{
+		"the same":             {func(*store.Registration, *store.Status) {}, health.ProofIdentity, health.RouteHealthy},
+		"another lease":        {func(r *store.Registration, _ *store.Status) { r.Lease++ }, health.ProofMissing, health.RouteUnproven},
+		"another address":      {func(r *store.Registration, _ *store.Status) { r.Address = "192.0.2.1:2" }, health.ProofMissing, health.RouteUnproven},
+		"another registrant":   {func(r *store.Registration, _ *store.Status) { r.Registrant = "" }, health.ProofMissing, health.RouteUnproven},
+		"no proof":             {func(_ *store.Registration, s *store.Status) { s.Shown = nil }, health.ProofMissing, health.RouteUnproven},
+		"an unknown proof":     {func(_ *store.Registration, s *store.Status) { s.Shown.Proof = "sworn" }, health.ProofMissing, health.RouteUnproven},
+		"an unknown placement": {func(r *store.Registration, s *store.Status) { r.Proof, s.Shown = "sworn", nil }, health.ProofMissing, health.RouteUnproven},
+		"an earlier version":   {func(r *store.Registration, s *store.Status) { r.Proof, s.Shown = "", nil }, health.ProofNotRequired, health.RouteHealthy},
+	} {
+		r, s := reg, store.Status{
+			ID: id, Status: health.Serving, Route: "HEALTHY", Endpoint: netip.MustParseAddrPort("192.0.2.1:1"),
+			Shown: &store.ShownProof{Proof: "identity", Lease: 7, Address: reg.Address, Registrant: reg.Registrant},
+		}
+		c.change(&r, &s)
+		core := New(Config{StoreTrust: time.Minute, MaxInstances: 10, QueueBytes: 1 << 20, NewLease: func() uint64 { return 1 }}, now)
+		changes, _ := core.Load(now, &store.State{AliveAt: now, Registrations: []store.Registration{r}, Statuses: []store.Status{s}})
+		found := false
+		for i := range changes {
+			if changes[i].ID == id {
+				found = true
+				if changes[i].Proof != c.proof || changes[i].Route != c.route {
+					t.Errorf("%s: the proof is %v and the route %v, want %v and %v", name, changes[i].Proof, changes[i].Route, c.proof, c.route)
+				}
+			}
+		}
+		if !found {
+			t.Errorf("%s: the instance is not published", name)
+		}
 	}
 }

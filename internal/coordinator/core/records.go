@@ -17,7 +17,7 @@ func specOf(r *store.Registration) *health.Spec {
 		Zone: r.Zone, Version: r.Version, ServerName: r.ServerName, Static: r.Static, Configured: r.Configured,
 		TTL: r.TTL, Judge: judgeOf(r.Judge), Key: keyOf(r), Proves: r.Proves, Protocol: protocolOf(r.Protocol),
 		Traffic: trafficOf(r.Traffic), Region: r.Region, Source: r.Source, Registrant: r.Registrant, Peer: r.Peer,
-		Lease: r.Lease, RegisteredAt: r.RegisteredAt,
+		Proof: proofOf(r.Proof), Lease: r.Lease, RegisteredAt: r.RegisteredAt,
 	}
 }
 
@@ -27,7 +27,7 @@ func registrationRecord(id health.ID, s *health.Spec) store.Registration {
 		Zone: s.Zone, Version: s.Version, ServerName: s.ServerName, Static: s.Static, Configured: s.Configured,
 		TTL: s.TTL, Judge: judgeRecord(s.Judge), Key: s.Key.Bytes(), Proves: s.Proves, Protocol: protocolRecord(s.Protocol),
 		Traffic: trafficRecord(&s.Traffic), Region: s.Region, Source: s.Source, Registrant: s.Registrant, Peer: s.Peer,
-		Lease: s.Lease, RegisteredAt: s.RegisteredAt,
+		Proof: proofRecord(s.Proof), Lease: s.Lease, RegisteredAt: s.RegisteredAt,
 	}
 }
 
@@ -61,6 +61,26 @@ func protocolOf(name string) health.Protocol {
 
 func protocolRecord(p health.Protocol) string {
 	if p == health.ProtocolAuto {
+		return ""
+	}
+	return p.String()
+}
+
+// proofOf translates the stored name of a proof. A registration of a version without proofs has none, and needs
+// none. A name that this version of the program does not know is no proof.
+func proofOf(name string) health.EndpointProof {
+	if name == "" {
+		return health.ProofNotRequired
+	}
+	p, err := health.ParseEndpointProof(name)
+	if err != nil {
+		return health.ProofMissing
+	}
+	return p
+}
+
+func proofRecord(p health.EndpointProof) string {
+	if p == health.ProofNotRequired {
 		return ""
 	}
 	return p.String()
@@ -112,20 +132,34 @@ func statusRecord(c *health.Change) store.Status {
 	if c.Override == nil {
 		st.Cause, st.Reason = c.Cause, c.Reason
 	}
+	if c.Spec != nil && c.Proof > c.Spec.Proof {
+		st.Shown = &store.ShownProof{Proof: c.Proof.String(), Lease: c.Spec.Lease, Address: c.Spec.Address, Registrant: c.Spec.Registrant}
+	}
 	return st
 }
 
 // loadedStatus returns the status that the mesh gets for an instance from the store. s is nil
 // if the store has no status of the instance. trusted says whether the mesh may trust the
 // status.
-func loadedStatus(s *store.Status, now time.Time, trusted bool) *mesh.Loaded {
+func loadedStatus(s *store.Status, reg *store.Registration, now time.Time, trusted bool) *mesh.Loaded {
 	l := &mesh.Loaded{Status: health.Starting, Since: now, Trusted: trusted}
 	if s != nil {
 		l.Status, l.Cause, l.Reason, l.Since = s.Status, s.Cause, s.Reason, s.Since
 		l.Proven, l.Unheard, l.Named = s.Proven, s.Unheard, s.Named
-		l.Route, l.Endpoint = loadedRoute(s), s.Endpoint
+		l.Route, l.Endpoint, l.Proof = loadedRoute(s), s.Endpoint, loadedProof(s, reg)
 	}
 	return l
+}
+
+// loadedProof returns the proof that was stored with a status. It counts only for the registration for which it was
+// found: a newer one may have been stored, and its status not yet.
+func loadedProof(s *store.Status, reg *store.Registration) health.EndpointProof {
+	p := s.Shown
+	if p == nil || p.Lease != reg.Lease || p.Address != reg.Address || p.Registrant != reg.Registrant {
+		return health.ProofNotRequired
+	}
+	proof, _ := health.ParseEndpointProof(p.Proof)
+	return proof
 }
 
 // loadedRoute returns the route of a stored status. A version of the program without routes has stored

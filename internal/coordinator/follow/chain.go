@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
-	"net/netip"
 	"time"
 
 	"github.com/meshhealth/meshhealth/health"
@@ -38,7 +37,7 @@ func (f *follower) run(ctx context.Context) {
 		began := time.Now()
 		if f.gone != made.gone {
 			f.gone, f.learnt.leaving = made.gone, false
-			f.reportPeer(ctx, made.peer)
+			f.reportConnected(ctx, &made)
 		}
 		f.followOn(ctx, made.conn)
 		shortStreams = inRow(shortStreams, time.Since(began) < shortLived)
@@ -46,11 +45,20 @@ func (f *follower) run(ctx context.Context) {
 	}
 }
 
-// reportPeer tells the registry to which IP address the host of the instance was resolved.
-func (f *follower) reportPeer(ctx context.Context, peer netip.Addr) {
-	if peer.IsValid() {
-		f.observe(ctx, mesh.Event{Kind: mesh.EventConnected, Peer: peer, Spec: f.spec}, time.Time{})
+// reportConnected tells the registry to which IP address the coordinator has connected, and what the connection
+// proves about the endpoint of the instance.
+func (f *follower) reportConnected(ctx context.Context, made *attempt) {
+	if !made.peer.IsValid() {
+		return
 	}
+	ev := mesh.Event{Kind: mesh.EventConnected, Peer: made.peer, Spec: f.spec}
+	switch {
+	case made.identity != "" && made.identity == f.spec.Registrant:
+		ev.Proof = health.ProofIdentity
+	case f.spec.Proof == health.ProofMissing && f.cfg.Placed != nil:
+		ev.Proof = f.cfg.Placed(f.id, f.spec, made.peer)
+	}
+	f.observe(ctx, ev, time.Time{})
 }
 
 // pauseAfterStream waits for d before the next stream. It returns early if the connection

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/meshhealth/meshhealth/internal/mesh"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/health/feed"
@@ -36,6 +38,12 @@ type Config struct {
 	Dial DialPolicy
 	// Targets is the list of allowed addresses. It must be set if Dial.Context is nil.
 	Targets *wire.Targets
+	// Identity returns the identity in the certificate of a target, as in the access policy. It returns "" if there is
+	// none. Nil means that targets have none.
+	Identity func(credentials.AuthInfo) string
+	// Placed returns the proof that the access policy gives an instance because its host name has the address ip. Nil
+	// means none.
+	Placed func(id health.ID, spec *health.Spec, ip netip.Addr) health.EndpointProof
 	// DialOptions are added to each connection, for example interceptors.
 	DialOptions []grpc.DialOption
 	// UnreachableAfter has the value of health.MeshPolicy.UnreachableAfter: the time without an
@@ -71,6 +79,9 @@ type Config struct {
 func (c *Config) setDefaults() {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Identity == nil {
+		c.Identity = func(credentials.AuthInfo) string { return "" }
 	}
 	c.UnreachableAfter = cmp.Or(c.UnreachableAfter, health.DefaultUnreachableAfter)
 	c.PollEvery = cmp.Or(c.PollEvery, DefaultPollEvery)

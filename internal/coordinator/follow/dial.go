@@ -19,14 +19,19 @@ import (
 type linkKey struct {
 	address, serverName string
 	credentials         string // name of the service, if this service has its own credentials; else empty
-	conn                string // empty for the first connection to an address; for each further connection a different name
+	// registrant is the identity that has registered the instances. It is empty if it does not matter: over
+	// plaintext to an IP address. configured means that the configuration names the instances.
+	registrant string
+	configured bool
+	conn       string // empty for the first connection to an address; for each further connection a different name
 }
 
 // dialer makes gRPC connections. All links of a Manager use the same dialer.
 type dialer struct {
 	policy   DialPolicy
-	network  func(ctx context.Context, address string) (net.Conn, error)
+	network  func(ctx context.Context, key *linkKey) (net.Conn, error)
 	options  []grpc.DialOption
+	identity func(credentials.AuthInfo) string // Config.Identity
 	patience func(time.Duration) time.Duration // Config.patience, which multiplies a timeout by the health score of the coordinator plus 1
 	slots    dialSlots
 	// longest is the longest wait for a dial slot (a permit to dial), and the longest wait
@@ -34,30 +39,39 @@ type dialer struct {
 	longest time.Duration
 }
 
-// dial makes one connection. It returns the IP address to which it has connected, and a Go channel
-// that is closed when the connection breaks. It makes a new grpc.ClientConn for each attempt, so that the backoff of gRPC has
-// no effect and only the breaker decides when to dial. lastErr is the error of the last
+// dialled is a connection that was made.
+type dialled struct {
+	conn *grpc.ClientConn
+	gone <-chan struct{} // closed when conn has broken
+	peer netip.Addr      // IP address to which conn is connected; not valid if it is unknown
+	// identity is the identity in the certificate of the target, as in the access policy. It is empty if there
+	// is none.
+	identity string
+}
+
+// dial makes one connection. It makes a new grpc.ClientConn for each attempt, so that the backoff of
+// gRPC has no effect and only the breaker decides when to dial. lastErr is the error of the last
 // attempt at the same link, or nil.
-func (d *dialer) dial(ctx context.Context, key linkKey, lastErr error) (*grpc.ClientConn, netip.Addr, <-chan struct{}, error) {
+func (d *dialer) dial(ctx context.Context, key linkKey, lastErr error) (dialled, error) {
 	ctx, cancel := context.WithTimeout(ctx, d.patience(dialTimeout))
 	defer cancel()
-	c := d.policy.credentials(key.credentials)
+	c := d.policy.credentials(key.credentials, key.registrant)
 	seen := dialRecorder{plain: c.Info().SecurityProtocol == "insecure"}
 	replies := &replyRecorder{}
 	conn, err := grpc.NewClient("passthrough:///"+key.address, d.dialOptions(key, c, &seen, replies)...)
 	if err != nil {
-		return nil, netip.Addr{}, nil, err
+		return dialled{}, err
 	}
 	replies.conn = conn
 	if err := waitUntilReady(ctx, conn); err != nil {
 		_ = conn.Close()
 		if d.plaintextToTLS(ctx, key, &seen) {
-			return nil, netip.Addr{}, nil, errSpeaksTLS
+			return dialled{}, errSpeaksTLS
 		}
-		return nil, netip.Addr{}, nil, keepMismatch(&seen, seen.errorOr(err), lastErr)
+		return dialled{}, keepMismatch(&seen, seen.errorOr(err), lastErr)
 	}
 	made := seen.lastConn()
-	return conn, peerOf(made), made.closed, nil
+	return dialled{conn: conn, gone: made.closed, peer: peerOf(made), identity: d.identity(seen.lastInfo())}, nil
 }
 
 // peerOf returns the IP address of the other end of a connection. The result is not valid if the
@@ -85,8 +99,8 @@ func (d *dialer) dialOptions(key linkKey, c credentials.TransportCredentials, se
 	options := append(wire.DialOptions(wire.MaxHealthReply),
 		grpc.WithStatsHandler(replies),
 		grpc.WithTransportCredentials(recordingCredentials{c, seen}),
-		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
-			conn, err := d.network(ctx, address)
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			conn, err := d.network(ctx, &key)
 			return seen.dialled(conn, err)
 		}))
 	options = append(options, d.options...)
@@ -144,7 +158,7 @@ func (d *dialer) plaintextToTLS(ctx context.Context, key linkKey, seen *dialReco
 func (d *dialer) answersTLS(ctx context.Context, key linkKey) bool {
 	ctx, cancel := context.WithTimeout(ctx, d.patience(helloTimeout))
 	defer cancel()
-	conn, err := d.network(ctx, key.address)
+	conn, err := d.network(ctx, &key)
 	if err != nil {
 		return false
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"time"
 
@@ -28,9 +29,15 @@ type DialPolicy struct {
 	Context func(ctx context.Context, address string) (net.Conn, error)
 }
 
+// expecting is implemented by credentials that accept the identity of a target in place of its name.
+type expecting interface {
+	Expecting(uri string) credentials.TransportCredentials
+}
+
 // credentials returns the credentials for a service. service is empty for all services
-// that DialPolicy.Services does not contain.
-func (p *DialPolicy) credentials(service string) credentials.TransportCredentials {
+// that DialPolicy.Services does not contain. The target may show the identity registrant in place of
+// its name.
+func (p *DialPolicy) credentials(service, registrant string) credentials.TransportCredentials {
 	c := p.Credentials
 	if service != "" {
 		c = p.Services[service]
@@ -38,7 +45,15 @@ func (p *DialPolicy) credentials(service string) credentials.TransportCredential
 	if c == nil {
 		return insecure.NewCredentials()
 	}
+	if e, ok := c.(expecting); ok && strings.Contains(registrant, "://") {
+		return e.Expecting(registrant)
+	}
 	return c
+}
+
+// plaintext reports whether connections for a service have no TLS.
+func (p *DialPolicy) plaintext(service string) bool {
+	return p.credentials(service, "").Info().SecurityProtocol == "insecure"
 }
 
 // dialTimeout is the timeout of one attempt to connect, while the health score of the
@@ -49,12 +64,12 @@ const dialTimeout = 5 * time.Second
 // dialFunc returns the function that opens network connections. A TCP connection never goes
 // through a proxy. Each address that a name resolves to is checked when it is dialled, so that
 // a second lookup with another result cannot bypass the check.
-func (p *DialPolicy) dialFunc(targets *wire.Targets) func(ctx context.Context, address string) (net.Conn, error) {
+func (p *DialPolicy) dialFunc(targets *wire.Targets) func(ctx context.Context, key *linkKey) (net.Conn, error) {
 	if p.Context != nil {
-		return p.Context
+		return func(ctx context.Context, key *linkKey) (net.Conn, error) { return p.Context(ctx, key.address) }
 	}
-	return func(ctx context.Context, address string) (net.Conn, error) {
-		host, _, err := net.SplitHostPort(address)
+	return func(ctx context.Context, key *linkKey) (net.Conn, error) {
+		host, _, err := net.SplitHostPort(key.address)
 		if err != nil {
 			return nil, err
 		}
@@ -67,10 +82,10 @@ func (p *DialPolicy) dialFunc(targets *wire.Targets) func(ctx context.Context, a
 				if err != nil {
 					return err
 				}
-				return targets.CheckDial(host, to)
+				return targets.CheckDial(wire.Dialled{Host: host, Registrant: key.registrant, Configured: key.configured}, to)
 			},
 		}
-		return d.DialContext(ctx, "tcp", address)
+		return d.DialContext(ctx, "tcp", key.address)
 	}
 }
 

@@ -21,6 +21,7 @@ type dialRecorder struct {
 	mu   sync.Mutex
 	err  error
 	conn *trackedConn
+	info credentials.AuthInfo // of the last handshake; nil if there was none
 }
 
 // dialled records the result of a network dial, and returns it. A connection is returned as a
@@ -41,6 +42,19 @@ func (c *dialRecorder) lastConn() *trackedConn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.conn
+}
+
+// lastInfo returns what the last handshake has found, or nil.
+func (c *dialRecorder) lastInfo() credentials.AuthInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.info
+}
+
+func (c *dialRecorder) setInfo(info credentials.AuthInfo) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.info = info
 }
 
 func (c *dialRecorder) setError(err error) {
@@ -126,6 +140,7 @@ type recordingCredentials struct {
 func (c recordingCredentials) ClientHandshake(ctx context.Context, authority string, conn net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := c.TransportCredentials.ClientHandshake(ctx, authority, conn)
 	c.recorder.setError(err)
+	c.recorder.setInfo(info)
 	if err != nil || c.recorder.plain {
 		return conn, info, err
 	}

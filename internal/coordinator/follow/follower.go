@@ -80,7 +80,7 @@ func newFollower(s *shared, id health.ID, spec *health.Spec, named bool, old *fo
 func (f *follower) isFor(spec *health.Spec) bool {
 	return f.spec.Lease == spec.Lease && f.spec.Address == spec.Address &&
 		f.spec.HealthName == spec.HealthName && f.spec.ServerName == spec.ServerName &&
-		f.spec.Protocol == spec.Protocol
+		f.spec.Protocol == spec.Protocol && f.spec.Registrant == spec.Registrant && f.spec.Configured == spec.Configured
 }
 
 // linkKey returns the key of the connection on which the target is followed.
@@ -99,7 +99,7 @@ func (f *follower) linkKey() linkKey {
 // ClientConn alone. When a connection breaks, gRPC first ends the calls, and changes that state
 // later. A new call between these two steps would make gRPC dial.
 func (f *follower) connBroken(conn *grpc.ClientConn) bool {
-	at := attempt{conn: conn, gone: f.gone}
+	at := attempt{dialled: dialled{conn: conn, gone: f.gone}}
 	return at.broken()
 }
 

@@ -3,7 +3,6 @@ package follow
 import (
 	"context"
 	"math/rand/v2"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,9 +35,7 @@ type link struct {
 // attempt is the outcome of one attempt to connect: a ready connection, or an error. The
 // error comes from the network or from the handshake, so that its type can be examined.
 type attempt struct {
-	conn  *grpc.ClientConn
-	gone  <-chan struct{} // closed when conn has broken
-	peer  netip.Addr      // IP address to which conn is connected; not valid if it is unknown
+	dialled
 	err   error
 	began time.Time // time at which the dial began; zero if the address was not dialled
 	// number is 1 for the first attempt of the link, 2 for the second, and so on. It is
@@ -111,7 +108,7 @@ func (e *link) redial(ctx context.Context) attempt {
 		return e.recordOutcome(ctx, attempt{err: err})
 	}
 	made := attempt{began: time.Now()}
-	made.conn, made.peer, made.gone, made.err = e.dialer.dial(ctx, e.key, e.last.err)
+	made.dialled, made.err = e.dialer.dial(ctx, e.key, e.last.err)
 	free()
 	return e.recordOutcome(ctx, made)
 }

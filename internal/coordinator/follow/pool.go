@@ -1,6 +1,8 @@
 package follow
 
 import (
+	"net"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -19,7 +21,7 @@ type pool struct {
 func newPool(cfg *Config) *pool {
 	return &pool{
 		dialer: dialer{
-			policy: cfg.Dial, network: cfg.Dial.dialFunc(cfg.Targets), options: cfg.DialOptions,
+			policy: cfg.Dial, network: cfg.Dial.dialFunc(cfg.Targets), options: cfg.DialOptions, identity: cfg.Identity,
 			patience: cfg.patience, slots: newDialSlots(), longest: longestWaitFor(cfg.UnreachableAfter),
 		},
 		links: map[linkKey]*link{},
@@ -27,11 +29,16 @@ func newPool(cfg *Config) *pool {
 }
 
 // keyOf returns the key of the connection for an instance. All instances with the same
-// address, server name and credentials share this connection.
+// address, server name and credentials share this connection. If the identity of the registrant matters, it
+// must be the same too.
 func (p *pool) keyOf(id health.ID, spec *health.Spec) linkKey {
 	key := linkKey{address: spec.Address, serverName: spec.ServerName}
 	if _, own := p.dialer.policy.Services[id.Service]; own {
 		key.credentials = id.Service
+	}
+	host, _, _ := net.SplitHostPort(spec.Address)
+	if _, err := netip.ParseAddr(host); err != nil || !p.dialer.policy.plaintext(key.credentials) {
+		key.registrant, key.configured = spec.Registrant, spec.Configured
 	}
 	return key
 }

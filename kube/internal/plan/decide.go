@@ -21,8 +21,10 @@ var ranks = [health.NumRoutes]struct {
 }{
 	// Another instance has the endpoint, and decides.
 	health.RouteDuplicate: {},
-	health.RouteHealthy:   {1, "Serving", True},
-	health.RouteDegraded:  {2, "Degraded", True},
+	// Nothing proves that the endpoint is of the object, so the instance says nothing about it.
+	health.RouteUnproven: {},
+	health.RouteHealthy:  {1, "Serving", True},
+	health.RouteDegraded: {2, "Degraded", True},
 	// An instance that was never known: the object cannot be routable yet, and need not leave.
 	health.RouteNone:      {3, "", ""},
 	health.RouteDraining:  {4, "Draining", False},

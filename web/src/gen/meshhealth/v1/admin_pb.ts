@@ -1463,7 +1463,7 @@ export const LayerSchema: GenMessage<Layer, {jsonType: LayerJson}> = /*@__PURE__
  */
 export type Evidence = Message<"meshhealth.v1.Evidence"> & {
   /**
-   * Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `rule`,
+   * Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `endpoint`, `rule`,
    * `dependency NAME`, or the name of a member.
    *
    * @generated from field: string source = 1;
@@ -1522,7 +1522,7 @@ export type Evidence = Message<"meshhealth.v1.Evidence"> & {
  */
 export type EvidenceJson = {
   /**
-   * Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `rule`,
+   * Who or what gave it: `check NAME`, `reported`, `reach`, `lease`, `route`, `endpoint`, `rule`,
    * `dependency NAME`, or the name of a member.
    *
    * @generated from field: string source = 1;

@@ -9,7 +9,7 @@ import { enumDesc, fileDesc } from "@bufbuild/protobuf/codegenv2";
  * Describes the file meshhealth/v1/status.proto.
  */
 export const file_meshhealth_v1_status: GenFile = /*@__PURE__*/
-  fileDesc("ChptZXNoaGVhbHRoL3YxL3N0YXR1cy5wcm90bxINbWVzaGhlYWx0aC52MSq7AQoGU3RhdHVzEhIKDlNUQVRVU19VTktOT1dOEAASEgoOU1RBVFVTX1NFUlZJTkcQARIWChJTVEFUVVNfTk9UX1NFUlZJTkcQAhIaChZTVEFUVVNfU0VSVklDRV9VTktOT1dOEAMSEwoPU1RBVFVTX0RFR1JBREVEEAQSEwoPU1RBVFVTX1NUQVJUSU5HEAUSEwoPU1RBVFVTX0RSQUlOSU5HEAYSFgoSU1RBVFVTX01BSU5URU5BTkNFEAcq5wMKBUNhdXNlEhEKDUNBVVNFX1VOS05PV04QABIMCghDQVVTRV9PSxABEhAKDENBVVNFX1dBUk5FRBACEhAKDENBVVNFX0ZBSUxFRBADEhEKDUNBVVNFX1RJTUVPVVQQBBIPCgtDQVVTRV9QQU5JQxAFEg8KC0NBVVNFX1NUQUxFEAYSEQoNQ0FVU0VfQkxPQ0tFRBAHEhEKDUNBVVNFX1JFRlVTRUQQCBIVChFDQVVTRV9VTlJFQUNIQUJMRRAJEg0KCUNBVVNFX1RMUxAKEhkKFUNBVVNFX1VOQVVUSEVOVElDQVRFRBALEhcKE0NBVVNFX1VOSU1QTEVNRU5URUQQDBIWChJDQVVTRV9VTktOT1dOX05BTUUQDRIXChNDQVVTRV9MRUFTRV9FWFBJUkVEEA4SEgoOQ0FVU0VfRFJBSU5JTkcQDxIVChFDQVVTRV9NQUlOVEVOQU5DRRAQEhAKDENBVVNFX0ZPUkNFRBAREhIKDkNBVVNFX0ZMQVBQSU5HEBISEQoNQ0FVU0VfR1VBUkRFRBATEhUKEUNBVVNFX1VOQ09ORklSTUVEEBQSEgoOQ0FVU0VfU1RBUlRJTkcQFRIPCgtDQVVTRV9RVU9UQRAWEhMKD0NBVVNFX01BTEZPUk1FRBAXKnwKBVJvdXRlEg4KClJPVVRFX05PTkUQABIRCg1ST1VURV9IRUFMVEhZEAESEgoOUk9VVEVfREVHUkFERUQQAhITCg9ST1VURV9VTkhFQUxUSFkQAxISCg5ST1VURV9EUkFJTklORxAEEhMKD1JPVVRFX0RVUExJQ0FURRAFQkFaP2dpdGh1Yi5jb20vbWVzaGhlYWx0aC9tZXNoaGVhbHRoL2dlbi9tZXNoaGVhbHRoL3YxO21lc2hoZWFsdGh2MWIGcHJvdG8z");
+  fileDesc("ChptZXNoaGVhbHRoL3YxL3N0YXR1cy5wcm90bxINbWVzaGhlYWx0aC52MSq7AQoGU3RhdHVzEhIKDlNUQVRVU19VTktOT1dOEAASEgoOU1RBVFVTX1NFUlZJTkcQARIWChJTVEFUVVNfTk9UX1NFUlZJTkcQAhIaChZTVEFUVVNfU0VSVklDRV9VTktOT1dOEAMSEwoPU1RBVFVTX0RFR1JBREVEEAQSEwoPU1RBVFVTX1NUQVJUSU5HEAUSEwoPU1RBVFVTX0RSQUlOSU5HEAYSFgoSU1RBVFVTX01BSU5URU5BTkNFEAcq5wMKBUNhdXNlEhEKDUNBVVNFX1VOS05PV04QABIMCghDQVVTRV9PSxABEhAKDENBVVNFX1dBUk5FRBACEhAKDENBVVNFX0ZBSUxFRBADEhEKDUNBVVNFX1RJTUVPVVQQBBIPCgtDQVVTRV9QQU5JQxAFEg8KC0NBVVNFX1NUQUxFEAYSEQoNQ0FVU0VfQkxPQ0tFRBAHEhEKDUNBVVNFX1JFRlVTRUQQCBIVChFDQVVTRV9VTlJFQUNIQUJMRRAJEg0KCUNBVVNFX1RMUxAKEhkKFUNBVVNFX1VOQVVUSEVOVElDQVRFRBALEhcKE0NBVVNFX1VOSU1QTEVNRU5URUQQDBIWChJDQVVTRV9VTktOT1dOX05BTUUQDRIXChNDQVVTRV9MRUFTRV9FWFBJUkVEEA4SEgoOQ0FVU0VfRFJBSU5JTkcQDxIVChFDQVVTRV9NQUlOVEVOQU5DRRAQEhAKDENBVVNFX0ZPUkNFRBAREhIKDkNBVVNFX0ZMQVBQSU5HEBISEQoNQ0FVU0VfR1VBUkRFRBATEhUKEUNBVVNFX1VOQ09ORklSTUVEEBQSEgoOQ0FVU0VfU1RBUlRJTkcQFRIPCgtDQVVTRV9RVU9UQRAWEhMKD0NBVVNFX01BTEZPUk1FRBAXKpABCgVSb3V0ZRIOCgpST1VURV9OT05FEAASEQoNUk9VVEVfSEVBTFRIWRABEhIKDlJPVVRFX0RFR1JBREVEEAISEwoPUk9VVEVfVU5IRUFMVEhZEAMSEgoOUk9VVEVfRFJBSU5JTkcQBBITCg9ST1VURV9EVVBMSUNBVEUQBRISCg5ST1VURV9VTlBST1ZFThAGKtYBCg1FbmRwb2ludFByb29mEh8KG0VORFBPSU5UX1BST09GX05PVF9SRVFVSVJFRBAAEhoKFkVORFBPSU5UX1BST09GX01JU1NJTkcQARIXChNFTkRQT0lOVF9QUk9PRl9SVUxFEAISHQoZRU5EUE9JTlRfUFJPT0ZfQ09ORklHVVJFRBADEhcKE0VORFBPSU5UX1BST09GX1BFRVIQBBIaChZFTkRQT0lOVF9QUk9PRl9QUk9DRVNTEAUSGwoXRU5EUE9JTlRfUFJPT0ZfSURFTlRJVFkQBkJBWj9naXRodWIuY29tL21lc2hoZWFsdGgvbWVzaGhlYWx0aC9nZW4vbWVzaGhlYWx0aC92MTttZXNoaGVhbHRodjFiBnByb3RvMw");
 
 /**
  * Status is a numeric superset of grpc.health.v1.HealthCheckResponse.ServingStatus:
@@ -327,6 +327,13 @@ export enum Route {
    * @generated from enum value: ROUTE_DUPLICATE = 5;
    */
   DUPLICATE = 5,
+
+  /**
+   * Nothing, because nothing proves that the endpoint belongs to whoever has registered the instance.
+   *
+   * @generated from enum value: ROUTE_UNPROVEN = 6;
+   */
+  UNPROVEN = 6,
 }
 
 /**
@@ -335,11 +342,84 @@ export enum Route {
  *
  * @generated from enum meshhealth.v1.Route
  */
-export type RouteJson = "ROUTE_NONE" | "ROUTE_HEALTHY" | "ROUTE_DEGRADED" | "ROUTE_UNHEALTHY" | "ROUTE_DRAINING" | "ROUTE_DUPLICATE";
+export type RouteJson = "ROUTE_NONE" | "ROUTE_HEALTHY" | "ROUTE_DEGRADED" | "ROUTE_UNHEALTHY" | "ROUTE_DRAINING" | "ROUTE_DUPLICATE" | "ROUTE_UNPROVEN";
 
 /**
  * Describes the enum meshhealth.v1.Route.
  */
 export const RouteSchema: GenEnum<Route, RouteJson> = /*@__PURE__*/
   enumDesc(file_meshhealth_v1_status, 2);
+
+/**
+ * EndpointProof says on what grounds the endpoint of an instance may receive traffic. An instance
+ * without a proof receives none.
+ *
+ * @generated from enum meshhealth.v1.EndpointProof
+ */
+export enum EndpointProof {
+  /**
+   * buf:lint:ignore ENUM_ZERO_VALUE_SUFFIX
+   * None is required: the registration is from an earlier version, or this is no instance.
+   *
+   * @generated from enum value: ENDPOINT_PROOF_NOT_REQUIRED = 0;
+   */
+  NOT_REQUIRED = 0,
+
+  /**
+   * A proof is required, and none is known.
+   *
+   * @generated from enum value: ENDPOINT_PROOF_MISSING = 1;
+   */
+  MISSING = 1,
+
+  /**
+   * The access policy allows the caller to register this address.
+   *
+   * @generated from enum value: ENDPOINT_PROOF_RULE = 2;
+   */
+  RULE = 2,
+
+  /**
+   * The configuration of the coordinator names the instance.
+   *
+   * @generated from enum value: ENDPOINT_PROOF_CONFIGURED = 3;
+   */
+  CONFIGURED = 3,
+
+  /**
+   * The instance was registered from its own address.
+   *
+   * @generated from enum value: ENDPOINT_PROOF_PEER = 4;
+   */
+  PEER = 4,
+
+  /**
+   * The coordinator has dialled the address, and the registered process has answered.
+   *
+   * @generated from enum value: ENDPOINT_PROOF_PROCESS = 5;
+   */
+  PROCESS = 5,
+
+  /**
+   * The coordinator has dialled the address, and the certificate there has the identity that has
+   * registered the instance.
+   *
+   * @generated from enum value: ENDPOINT_PROOF_IDENTITY = 6;
+   */
+  IDENTITY = 6,
+}
+
+/**
+ * EndpointProof says on what grounds the endpoint of an instance may receive traffic. An instance
+ * without a proof receives none.
+ *
+ * @generated from enum meshhealth.v1.EndpointProof
+ */
+export type EndpointProofJson = "ENDPOINT_PROOF_NOT_REQUIRED" | "ENDPOINT_PROOF_MISSING" | "ENDPOINT_PROOF_RULE" | "ENDPOINT_PROOF_CONFIGURED" | "ENDPOINT_PROOF_PEER" | "ENDPOINT_PROOF_PROCESS" | "ENDPOINT_PROOF_IDENTITY";
+
+/**
+ * Describes the enum meshhealth.v1.EndpointProof.
+ */
+export const EndpointProofSchema: GenEnum<EndpointProof, EndpointProofJson> = /*@__PURE__*/
+  enumDesc(file_meshhealth_v1_status, 3);
 
