@@ -91,9 +91,16 @@ func (a *Access) Placed(id health.ID, spec *health.Spec, ip netip.Addr) health.E
 	return placed.Proof()
 }
 
+// rightsKey is the key of the rights in the context of a call whose header says who the caller is. The interceptors put
+// them there, so that a token is hashed once for each call. Other callers are known by their connection.
+type rightsKey struct{}
+
 // Rights returns the rights of the caller of a call. A caller whose identity is not accepted has none;
 // the interceptors have refused its call before.
 func (a *Access) Rights(ctx context.Context) *access.Rights {
+	if r, ok := ctx.Value(rightsKey{}).(*access.Rights); ok {
+		return r
+	}
 	r, err := a.identify(ctx)
 	if err != nil {
 		return &access.Rights{}
@@ -225,14 +232,23 @@ func isLocal(ctx context.Context) bool {
 
 // unary refuses a caller whose identity is not accepted. It tells local callers where the unix socket is.
 func (a *Access) unary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if _, err := a.identify(ctx); err != nil {
+	rights, err := a.identify(ctx)
+	if err != nil {
 		return nil, a.refuseIdentity(ctx, err)
 	}
-	resp, err := handler(ctx, req)
+	resp, err := handler(withRights(ctx, rights), req)
 	if err != nil && a.socket != "" && isLocal(ctx) {
 		err = wire.WithSocket(err, a.socket)
 	}
 	return resp, err
+}
+
+// withRights returns a context with the rights of a caller, if its header says who it is.
+func withRights(ctx context.Context, rights *access.Rights) context.Context {
+	if len(metadata.ValueFromIncomingContext(ctx, "authorization")) == 0 {
+		return ctx
+	}
+	return context.WithValue(ctx, rightsKey{}, rights)
 }
 
 // endsWithin is the time in which the handler of a stream must return after its caller has lost rights. Then
@@ -258,7 +274,7 @@ func (a *Access) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo,
 		return a.refuseIdentity(ss.Context(), err)
 	}
 	g := &guardedStream{ServerStream: ss, rights: rights, ended: make(chan struct{})}
-	g.ctx, g.cancel = context.WithCancel(ss.Context())
+	g.ctx, g.cancel = context.WithCancel(withRights(ss.Context(), rights))
 	defer g.cancel()
 	a.mu.Lock()
 	a.streams[g] = struct{}{}

@@ -207,6 +207,7 @@ func newWalkedWorld(t *testing.T, policy *access.Policy) (w *world, pay, hidden 
 
 // subscribe opens the stream of an xDS client that asks for all clusters.
 func (w *world) subscribe(node string) {
+	synctest.Wait() // until the xDS server knows what is registered
 	stream, err := discoverypb.NewAggregatedDiscoveryServiceClient(w.conn).DeltaAggregatedResources(w.t.Context())
 	if err == nil {
 		err = stream.Send(&discoverypb.DeltaDiscoveryRequest{Node: &corepb.Node{Id: node}, TypeUrl: clusterURL})
