@@ -128,13 +128,18 @@ func (r *rig) timeFlip(f *flipped, i int) (time.Duration, error) {
 	return at.Sub(began), err
 }
 
-// twoHops starts a service, a coordinator that follows the service, and a client that watches
-// the coordinator.
+// twoHops starts a coordinator, and the rest of twoHopsAt.
 func (r *rig) twoHops() (*flipped, error) {
 	at, err := r.coordinator()
 	if err != nil {
 		return nil, err
 	}
+	return r.twoHopsAt(at)
+}
+
+// twoHopsAt starts a service that the coordinator at an address follows, and a client that watches the
+// coordinator.
+func (r *rig) twoHopsAt(at string) (*flipped, error) {
 	srv, err := r.service(at, "payments", "a")
 	if err != nil {
 		return nil, err

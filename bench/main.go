@@ -36,6 +36,7 @@ var benches = []struct {
 	{"flip", benchFlip},
 	{"watchers", benchWatchers},
 	{"pagewatchers", benchPageWatchers},
+	{"policy", benchPolicy},
 	{"mass", benchMass},
 	{"apply", benchApply},
 	{"memory", benchMemory},

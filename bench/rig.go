@@ -82,8 +82,13 @@ func (r *rig) peer() (*stock.Server, string, error) {
 var undamped = health.MeshPolicy{FlapHalfLife: -1}
 
 // coordinator runs a coordinator in this process, and returns its address.
-func (r *rig) coordinator() (address string, err error) {
-	c, err := coordinator.New(r.ctx, coordinator.Config{Listen: "127.0.0.1:0", HTTP: coordinator.Off, TargetBudget: coordinator.Off, Policy: undamped})
+func (r *rig) coordinator() (address string, err error) { return r.coordinatorWith(nil) }
+
+// coordinatorWith runs a coordinator with an access policy; nil means none.
+func (r *rig) coordinatorWith(policy *coordinator.AccessPolicy) (address string, err error) {
+	c, err := coordinator.New(r.ctx, coordinator.Config{
+		Listen: "127.0.0.1:0", HTTP: coordinator.Off, TargetBudget: coordinator.Off, Policy: undamped, Access: policy, Socket: coordinator.Off,
+	})
 	if err != nil {
 		return "", err
 	}
