@@ -34,6 +34,7 @@ type provenMesh struct {
 	source *certs.Source
 	policy *coordinator.AccessPolicy
 	data   string
+	logger *slog.Logger
 	static []coordinator.Target
 	at     string // address of the running coordinator
 	stop   func()
@@ -41,7 +42,7 @@ type provenMesh struct {
 
 func newProvenMesh(t *testing.T) *provenMesh {
 	t.Helper()
-	m := &provenMesh{t: t, ca: nettest.NewAuthority(t), data: t.TempDir()}
+	m := &provenMesh{t: t, ca: nettest.NewAuthority(t), data: t.TempDir(), logger: slog.New(slog.DiscardHandler)}
 	local := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}
 	register := func(name string, r access.Register) access.Rule {
 		r.Services = []string{"*"}
@@ -77,7 +78,7 @@ func (m *provenMesh) start() {
 	m.t.Helper()
 	cfg := coordinator.Config{
 		Listen: "127.0.0.1:0", HTTP: coordinator.Off, DataDir: m.data, Socket: coordinator.Off,
-		Credentials: m.source.Server(), Access: m.policy, Static: m.static, Logger: slog.New(slog.DiscardHandler),
+		Credentials: m.source.Server(), Access: m.policy, Static: m.static, Logger: m.logger,
 	}
 	cfg.Dial.Credentials = m.source.Client(certs.Dial{})
 	c, err := coordinator.New(m.t.Context(), cfg)
