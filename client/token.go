@@ -9,6 +9,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"google.golang.org/grpc/credentials"
 )
@@ -42,7 +43,7 @@ func (t tokenFile) GetRequestMetadata(context.Context, ...string) (map[string]st
 func (tokenFile) RequireTransportSecurity() bool { return true }
 
 func (t tokenFile) read() (string, error) {
-	f, err := os.Open(string(t))
+	f, err := os.OpenFile(string(t), os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a pipe would block for ever otherwise
 	if err != nil {
 		return "", fmt.Errorf("the file of the token cannot be read: %w", err)
 	}

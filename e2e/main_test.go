@@ -31,7 +31,7 @@ func run(m *testing.M) (code int, err error) {
 	meshhealth, grpcurl = filepath.Join(bin, "meshhealth"), filepath.Join(bin, "grpcurl")
 	for to, pkg := range map[string]string{
 		meshhealth: "../cmd/meshhealth", filepath.Join(bin, "service"): "./testdata/service", filepath.Join(bin, "small"): "./testdata/small",
-		filepath.Join(bin, "xdsclient"): "./testdata/xdsclient",
+		filepath.Join(bin, "xdsclient"): "./testdata/xdsclient", filepath.Join(bin, "secure"): "./testdata/secure",
 	} {
 		if out, err := exec.Command("go", "build", "-o", to, pkg).CombinedOutput(); err != nil {
 			return 1, fmt.Errorf("building %s: %w\n%s", pkg, err, out)
