@@ -134,7 +134,7 @@ func unescaped(content []byte) []byte {
 // read parses one registration, and adds it to r.all or its faults to p.
 func (r *registrationReader) read(p *input.Problems, path string, n *yaml.Node) {
 	reg, percent := &pb.Registration{Static: true, Traffic: &pb.Traffic{}}, 0
-	before := len(p.List)
+	before := p.Count()
 	input.Object(input.Fields{
 		"service":       input.Text(&reg.Service, wire.CheckService),
 		"instance":      input.Text(&reg.Instance, wire.CheckInstance),
@@ -153,7 +153,7 @@ func (r *registrationReader) read(p *input.Problems, path string, n *yaml.Node) 
 		"source":        input.Text(&reg.Source, wire.CheckSource),
 		"traffic":       input.Traffic(&reg.Traffic.Address, &reg.Traffic.Weight, &reg.Traffic.TlsNames),
 	})(p, path, n)
-	if len(p.List) > before {
+	if p.Count() > before {
 		return
 	}
 	line := n.Line

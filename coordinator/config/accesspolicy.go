@@ -74,7 +74,7 @@ func ParseAccessPolicy(name string, text []byte) (*coordinator.AccessPolicy, err
 
 func parseAccess(name string, text []byte) (*accessReader, error) {
 	p := &input.Problems{File: name}
-	r := &accessReader{policy: &access.Policy{}, lines: map[string]int{}}
+	r := &accessReader{policy: &access.Policy{}, values: map[*yaml.Node]map[string]*yaml.Node{}}
 	if !input.YAML(p, text, r.read) {
 		p.Add(0, "", "is empty; allowed: an access policy with version and rules")
 	}
@@ -86,11 +86,13 @@ func parseAccess(name string, text []byte) (*accessReader, error) {
 type accessReader struct {
 	policy  *access.Policy
 	version string
-	lines   map[string]int // line of each value, by its path
+	root    *yaml.Node
+	// values has the values of those mappings that lineOf has read, by key.
+	values map[*yaml.Node]map[string]*yaml.Node
 }
 
 func (r *accessReader) read(p *input.Problems, path string, n *yaml.Node) {
-	r.note(path, n)
+	r.root = n
 	a := r.policy
 	input.Object(input.Fields{
 		"version":         input.Choice(func(word string) { r.version = word }, accessVersion),
@@ -99,23 +101,8 @@ func (r *accessReader) read(p *input.Problems, path string, n *yaml.Node) {
 		"tokens":          r.readTokens(),
 		"rules":           r.readRules(),
 	})(p, path, n)
-	if r.version == "" && len(p.List) == 0 {
+	if r.version == "" && p.Count() == 0 {
 		p.Add(n.Line, "version", "is missing; allowed: %s", accessVersion)
-	}
-}
-
-// note notes the lines of a value and of all values in it.
-func (r *accessReader) note(path string, n *yaml.Node) {
-	r.lines[path] = n.Line
-	switch n.Kind {
-	case yaml.MappingNode:
-		for i := 0; i+1 < len(n.Content); i += 2 {
-			r.note(input.Join(path, n.Content[i].Value), n.Content[i+1])
-		}
-	case yaml.SequenceNode:
-		for i, v := range n.Content {
-			r.note(fmt.Sprintf("%s[%d]", path, i), v)
-		}
 	}
 }
 
@@ -156,22 +143,50 @@ func ruleOf(path string) (rule string, in bool) {
 }
 
 // lineOf returns the line of a path. If the file has no such value, it is the line of the value around it.
-func (r *accessReader) lineOf(path string) int {
-	for {
-		if line, ok := r.lines[path]; ok {
-			return line
-		}
-		end := strings.LastIndexAny(path, ".[")
-		if end < 0 {
-			return 0
-		}
-		path = path[:end]
+//
+// The lines of all paths are not kept, because the paths of a file with deep or many values need thousands of
+// times its size.
+func (r *accessReader) lineOf(path string) (line int) {
+	for n := r.root; n != nil; n, path = r.child(n, path) {
+		line = n.Line
 	}
+	return line
+}
+
+// child returns the value in n to which a path leads first, and the rest of the path. It returns nil if n has no
+// such value.
+func (r *accessReader) child(n *yaml.Node, path string) (value *yaml.Node, rest string) {
+	if n.Kind == yaml.SequenceNode {
+		index, rest, _ := strings.Cut(strings.TrimPrefix(path, "["), "]")
+		if i, err := strconv.Atoi(index); err == nil && i >= 0 && i < len(n.Content) {
+			return n.Content[i], strings.TrimPrefix(rest, ".")
+		}
+		return nil, ""
+	}
+	if n.Kind != yaml.MappingNode || path == "" {
+		return nil, ""
+	}
+	byKey := r.values[n]
+	if byKey == nil {
+		byKey = map[string]*yaml.Node{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			byKey[n.Content[i].Value] = n.Content[i+1]
+		}
+		r.values[n] = byKey
+	}
+	if value := byKey[path]; value != nil { // the name of a token may have dots and brackets in it
+		return value, ""
+	}
+	end := strings.IndexAny(path, ".[")
+	if end < 0 {
+		return nil, ""
+	}
+	return byKey[path[:end]], strings.TrimPrefix(path[end:], ".")
 }
 
 func (r *accessReader) readTokens() input.Reader {
 	return input.ByName(input.AnyText, func(name string) input.Reader {
-		return input.List(func(int) input.Reader {
+		return input.AtMost(access.MaxPatterns, "values", input.List(func(int) input.Reader {
 			return input.Scalar("sha256: and the SHA-256 of the token in 64 hexadecimal digits", func(text string, _ *yaml.Node) error {
 				digits, is := strings.CutPrefix(text, "sha256:")
 				sum, err := hex.DecodeString(digits)
@@ -181,12 +196,12 @@ func (r *accessReader) readTokens() input.Reader {
 				r.policy.Tokens = with(r.policy.Tokens, name, append(r.policy.Tokens[name], access.TokenHash(sum)))
 				return nil
 			})
-		})
+		}))
 	})
 }
 
 func (r *accessReader) readRules() input.Reader {
-	return input.List(func(int) input.Reader {
+	return input.AtMost(access.MaxRules, "rules", input.List(func(int) input.Reader {
 		return func(p *input.Problems, path string, n *yaml.Node) {
 			var rule access.Rule
 			input.Object(input.Fields{
@@ -201,17 +216,17 @@ func (r *accessReader) readRules() input.Reader {
 			})(p, path, n)
 			r.policy.Rules = append(r.policy.Rules, rule)
 		}
-	})
+	}))
 }
 
 func readTexts(dst *[]string) input.Reader {
-	return input.List(func(int) input.Reader {
+	return input.AtMost(access.MaxPatterns, "entries", input.List(func(int) input.Reader {
 		return func(p *input.Problems, path string, n *yaml.Node) {
 			var text string
 			input.Text(&text, input.AnyText)(p, path, n)
 			*dst = append(*dst, text)
 		}
-	})
+	}))
 }
 
 func readServices(dst **access.Services) input.Reader {
@@ -255,16 +270,7 @@ func readRegister(dst **access.Register) input.Reader {
 		r := &access.Register{}
 		*dst = r
 		given := false
-		networks := func(dst *[]netip.Prefix) input.Reader {
-			return input.List(func(int) input.Reader {
-				return func(p *input.Problems, path string, n *yaml.Node) {
-					var one netip.Prefix
-					readNetwork(&one)(p, path, n)
-					*dst = append(*dst, one)
-				}
-			})
-		}
-		addresses := input.List(func(int) input.Reader {
+		addresses := input.AtMost(access.MaxPatterns, "entries", input.List(func(int) input.Reader {
 			return func(p *input.Problems, path string, n *yaml.Node) {
 				if n.Value == "peer" {
 					r.Peer = true
@@ -274,15 +280,15 @@ func readRegister(dst **access.Register) input.Reader {
 				readNetwork(&one)(p, path, n)
 				r.Addresses = append(r.Addresses, one)
 			}
-		})
+		}))
 		input.Object(input.Fields{
 			"services": readTexts(&r.Services),
 			"addresses": func(p *input.Problems, path string, n *yaml.Node) {
 				given = true
 				addresses(p, path, n)
 			},
-			"proven_addresses": networks(&r.ProvenAddresses),
-			"ports":            input.List(func(int) input.Reader { return readPorts(&r.Ports) }),
+			"proven_addresses": input.AtMost(access.MaxPatterns, "networks", readNetworks(&r.ProvenAddresses)),
+			"ports":            input.AtMost(access.MaxPatterns, "ranges", input.List(func(int) input.Reader { return readPorts(&r.Ports) })),
 			"instances":        input.Count(&r.Instances, access.MaxInstances, false),
 		})(p, path, n)
 		if !given {

@@ -37,7 +37,7 @@ func read(p *input.Problems, text []byte, dir string) *Settings {
 		"socket":        readSocket(&c.Socket, dir),
 		"tls":           s.readTLS(dir),
 		"dial":          s.Dial.read(dir),
-		"targets":       input.Object(input.Fields{"allow": readAllow(&c.Allow)}),
+		"targets":       input.Object(input.Fields{"allow": readNetworks(&c.Allow)}),
 		"services":      s.readTargets(),
 		"policy":        readPolicy(&c.Policy),
 		"store_trust":   input.Duration(&c.StoreTrust, time.Second, false),
@@ -60,19 +60,13 @@ func read(p *input.Problems, text []byte, dir string) *Settings {
 
 // readHosts reads a list of host names.
 func readHosts(dst *[]string) input.Reader {
-	return func(p *input.Problems, path string, n *yaml.Node) {
-		if n.Kind == yaml.SequenceNode && len(n.Content) > wire.MaxHTTPHosts {
-			p.Add(n.Line, path, "has %d names; allowed: at most %d", len(n.Content), wire.MaxHTTPHosts)
-			return
+	return input.AtMost(wire.MaxHTTPHosts, "names", input.List(func(int) input.Reader {
+		return func(p *input.Problems, path string, n *yaml.Node) {
+			var name string
+			input.Text(&name, wire.CheckHTTPHost)(p, path, n)
+			*dst = append(*dst, name)
 		}
-		input.List(func(int) input.Reader {
-			return func(p *input.Problems, path string, n *yaml.Node) {
-				var name string
-				input.Text(&name, wire.CheckHTTPHost)(p, path, n)
-				*dst = append(*dst, name)
-			}
-		})(p, path, n)
-	}
+	}))
 }
 
 // readDataDir reads the path of a folder, or the word "off".
@@ -84,8 +78,8 @@ func (s *Settings) readDataDir(dir string) input.Reader {
 			*dst = coordinator.Off
 			return
 		}
-		before := len(p.List)
-		if input.Path(dst, dir)(p, path, n); len(p.List) > before {
+		before := p.Count()
+		if input.Path(dst, dir)(p, path, n); p.Count() > before {
 			*dst = "" // checkFiles must not check a path that already has a fault
 		}
 	}
@@ -105,14 +99,14 @@ func readSocket(dst *string, dir string) input.Reader {
 // readTLS reads the section with the certificates of the listener.
 func (s *Settings) readTLS(dir string) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
-		t, before := &TLS{place: place{n.Line, path}}, len(p.List)
+		t, before := &TLS{place: place{n.Line, path}}, p.Count()
 		input.Object(input.Fields{
 			"cert": input.Path(&t.Cert, dir), "key": input.Path(&t.Key, dir), "client_ca": input.Path(&t.CA, dir),
 		})(p, path, n)
 		switch {
 		case t.Cert == "" && !input.IsNull(n):
 			p.Add(n.Line, path, "has no cert; allowed: cert and key, client_ca if you like")
-		case t.Cert != "" && len(p.List) == before: // a section with faults is omitted, so that checkFiles does not read its files
+		case t.Cert != "" && p.Count() == before: // a section with faults is omitted, so that checkFiles does not read its files
 			s.TLS = t
 		}
 	}
@@ -148,19 +142,20 @@ func readDial(dst **TLS, dir string) input.Reader {
 
 func readDialTLS(dst **TLS, dir string) input.Reader {
 	return func(p *input.Problems, path string, n *yaml.Node) {
-		t, before := &TLS{place: place{n.Line, path}}, len(p.List)
+		t, before := &TLS{place: place{n.Line, path}}, p.Count()
 		input.Object(input.Fields{
 			"ca": input.Path(&t.CA, dir), "cert": input.Path(&t.Cert, dir), "key": input.Path(&t.Key, dir),
 			"server_name": input.Text(&t.ServerName, input.CheckLength(wire.MaxServerName)),
 			"min_version": input.Choice(func(word string) { t.TLS12 = word == "1.2" }, "1.2", "1.3"),
 		})(p, path, n)
-		if len(p.List) == before { // a section with faults is omitted, so that checkFiles does not read its files
+		if p.Count() == before { // a section with faults is omitted, so that checkFiles does not read its files
 			*dst = t
 		}
 	}
 }
 
-func readAllow(dst *[]netip.Prefix) input.Reader {
+// readNetworks reads a list of networks.
+func readNetworks(dst *[]netip.Prefix) input.Reader {
 	return input.List(func(int) input.Reader {
 		return func(p *input.Problems, path string, n *yaml.Node) {
 			var one netip.Prefix
@@ -190,8 +185,8 @@ func (s *Settings) readTargets() input.Reader {
 	firstLines := map[health.ID]int{} // line in the file at which each instance occurs first
 	targets := input.List(func(int) input.Reader {
 		return func(p *input.Problems, path string, n *yaml.Node) {
-			t, before := coordinator.Target{}, len(p.List)
-			if input.Object(targetFields(&t))(p, path, n); len(p.List) > before {
+			t, before := coordinator.Target{}, p.Count()
+			if input.Object(targetFields(&t))(p, path, n); p.Count() > before {
 				return
 			}
 			if err := checkTarget(&t, firstLines, n.Line); err != nil {

@@ -17,8 +17,12 @@ type Compiled struct {
 	tokens map[TokenHash]string // identity by the hash of a token
 }
 
-// Compile checks a policy. It returns all faults, by field, such as `rules[2].read.services[0]`. The
-// policy must not be modified later.
+// maxFaults is the number of faults after which no further rule is checked. A policy of 16 MiB can have
+// millions of them.
+const maxFaults = 1000
+
+// Compile checks a policy. It returns its faults, by field, such as `rules[2].read.services[0]`: all of them, or
+// at least 1000. The policy must not be modified later.
 func Compile(p *Policy) (*Compiled, error) {
 	if err := p.check(); err != nil {
 		return nil, err
@@ -53,6 +57,9 @@ func (p *Policy) check() error {
 	}
 	first := map[string]int{}
 	for i := range p.Rules {
+		if len(errs) > maxFaults {
+			break
+		}
 		r := &p.Rules[i]
 		at := fmt.Sprintf("rules[%d]", i)
 		if err := checkText(r.Name); err != nil {

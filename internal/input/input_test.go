@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 )
 
@@ -17,4 +18,15 @@ func TestInputEndsWithItsContext(t *testing.T) {
 		t.Error(err)
 	}
 	w.Close()
+}
+
+// TestTooManyFaults checks that an error with very many faults says how many there are.
+func TestTooManyFaults(t *testing.T) {
+	p := &Problems{File: "x"}
+	for range 5000 {
+		p.Add(1, "", "is wrong")
+	}
+	if p.Count() != 5000 || len(p.List) != 1000 || !strings.HasSuffix(p.Error(), "x: and 4950 more") {
+		t.Errorf("%d faults, %d kept: %.100s", p.Count(), len(p.List), p.Error())
+	}
 }

@@ -10,8 +10,12 @@ import (
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
-// maxShown is the largest number of problems in the text of one error.
-const maxShown = 50
+const (
+	// maxShown is the largest number of problems in the text of one error.
+	maxShown = 50
+	// maxKept is the largest number of problems in a list. A file of 16 MiB can have millions of them.
+	maxKept = 1000
+)
 
 // Problem is one fault in a file.
 type Problem struct {
@@ -22,12 +26,20 @@ type Problem struct {
 
 // Problems is an error with all faults of one file.
 type Problems struct {
-	File string // name of the file, as errors show it
-	List []Problem
+	File    string // name of the file, as errors show it
+	List    []Problem
+	Dropped int // number of faults that were found when List already had 1000
 }
+
+// Count returns the number of faults.
+func (p *Problems) Count() int { return len(p.List) + p.Dropped }
 
 // Add appends a fault. Line 0 means the file as a whole.
 func (p *Problems) Add(line int, path, format string, args ...any) {
+	if len(p.List) == maxKept {
+		p.Dropped++
+		return
+	}
 	p.List = append(p.List, Problem{line, path, fmt.Sprintf(format, args...)})
 }
 
@@ -48,7 +60,7 @@ func (p *Problems) Error() string {
 	var lines []string
 	for i, one := range p.List {
 		if i == maxShown {
-			lines = append(lines, fmt.Sprintf("%s: and %d more", p.File, len(p.List)-i))
+			lines = append(lines, fmt.Sprintf("%s: and %d more", p.File, p.Count()-i))
 			break
 		}
 		lines = append(lines, p.line(one))

@@ -149,6 +149,18 @@ func List(item func(i int) Reader) Reader {
 	}
 }
 
+// AtMost returns a Reader of a sequence that read reads. If the sequence has more than limit items, this is one
+// fault, and no item is read. noun is the word for several items.
+func AtMost(limit int, noun string, read Reader) Reader {
+	return func(p *Problems, path string, n *yaml.Node) {
+		if n.Kind == yaml.SequenceNode && len(n.Content) > limit {
+			p.Add(n.Line, path, "has %d %s; allowed: at most %d", len(n.Content), noun, limit)
+			return
+		}
+		read(p, path, n)
+	}
+}
+
 // Join returns the path of a key in the mapping at path.
 func Join(path, key string) string {
 	key = wire.CleanTo(key, wire.MaxName)
