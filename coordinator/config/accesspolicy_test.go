@@ -3,8 +3,10 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +78,8 @@ func parseAccessWithin(t *testing.T, text string) (*access.Policy, error) {
 }
 
 // FuzzAccessPolicy checks that no file causes a panic or needs memory out of proportion, and that each fault of a
-// refused file has the form FILE:LINE: KEY: TEXT.
+// refused file has the form FILE:LINE: KEY: TEXT. An accepted file is the same policy after it was written and read
+// again.
 func FuzzAccessPolicy(f *testing.F) {
 	for _, text := range policiesOf(f) {
 		f.Add(text)
@@ -91,7 +94,41 @@ func FuzzAccessPolicy(f *testing.F) {
 			t.Errorf("a policy that was accepted does not compile: %v", err)
 		}
 		p.Warnings()
+		checkWritten(t, p)
 	})
+}
+
+// checkWritten writes a policy, reads it again, and compares both.
+func checkWritten(t *testing.T, p *access.Policy) {
+	t.Helper()
+	const head, about = "first: 1\n\n# second", "rule\n- {}"
+	text, err := FormatAccessPolicy(p, head, func(int) string { return about })
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := ParseAccessPolicy("x.yaml", text)
+	if err != nil {
+		t.Fatalf("%v, written:\n%s", err, text)
+	}
+	if p, again := inFull(p), inFull(again); !reflect.DeepEqual(p, again) {
+		t.Errorf("%+v was written as\n%s\nand read as %+v", p, text, again)
+	}
+	once, err := FormatAccessPolicy(again, head, func(int) string { return about })
+	if err != nil || string(once) != string(text) {
+		t.Errorf("%v, written:\n%s\nthen:\n%s", err, text, once)
+	}
+}
+
+// inFull returns a copy of a policy whose rules have no defaults.
+func inFull(p *access.Policy) *access.Policy {
+	full := *p
+	full.Rules = slices.Clone(p.Rules)
+	for i := range full.Rules {
+		if g := full.Rules[i].Read; g != nil {
+			full.Rules[i].Read = &access.Read{Services: g.Services, Detail: max(access.Status, g.Detail)}
+		}
+	}
+	return &full
 }
 
 // checkFaults checks the form of the error of a refused policy.

@@ -137,6 +137,330 @@ func (Action) EnumDescriptor() ([]byte, []int) {
 	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{1}
 }
 
+// LearnAccessRequest says how to observe.
+type LearnAccessRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// After which time the stream ends: 1 s to 24 h. Required.
+	Lasting *durationpb.Duration `protobuf:"bytes,1,opt,name=lasting,proto3" json:"lasting,omitempty"`
+	// Networks such as 10.0.0.0/8, at most 1000. An address in one of them is reported as this
+	// network.
+	Networks      []string `protobuf:"bytes,2,rep,name=networks,proto3" json:"networks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LearnAccessRequest) Reset() {
+	*x = LearnAccessRequest{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LearnAccessRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LearnAccessRequest) ProtoMessage() {}
+
+func (x *LearnAccessRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LearnAccessRequest.ProtoReflect.Descriptor instead.
+func (*LearnAccessRequest) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *LearnAccessRequest) GetLasting() *durationpb.Duration {
+	if x != nil {
+		return x.Lasting
+	}
+	return nil
+}
+
+func (x *LearnAccessRequest) GetNetworks() []string {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
+// LearnAccessResponse has what was observed since the message before. The first message comes at
+// once.
+type LearnAccessResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The trust_domain of the access policy in use. Only in the first message.
+	TrustDomain string `protobuf:"bytes,1,opt,name=trust_domain,json=trustDomain,proto3" json:"trust_domain,omitempty"`
+	// The allow_dns_names of the access policy in use. Only in the first message.
+	AllowDnsNames bool `protobuf:"varint,2,opt,name=allow_dns_names,json=allowDnsNames,proto3" json:"allow_dns_names,omitempty"`
+	// What was not observed before, or with less detail or a shorter override.
+	Uses []*AccessUse `protobuf:"bytes,3,rep,name=uses,proto3" json:"uses,omitempty"`
+	// Callers that are new, or that have more instances than before.
+	Callers []*AccessCaller `protobuf:"bytes,4,rep,name=callers,proto3" json:"callers,omitempty"`
+	// How often something was not reported since the start of the stream, because too much was
+	// observed.
+	Dropped       uint64 `protobuf:"varint,5,opt,name=dropped,proto3" json:"dropped,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LearnAccessResponse) Reset() {
+	*x = LearnAccessResponse{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LearnAccessResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LearnAccessResponse) ProtoMessage() {}
+
+func (x *LearnAccessResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LearnAccessResponse.ProtoReflect.Descriptor instead.
+func (*LearnAccessResponse) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LearnAccessResponse) GetTrustDomain() string {
+	if x != nil {
+		return x.TrustDomain
+	}
+	return ""
+}
+
+func (x *LearnAccessResponse) GetAllowDnsNames() bool {
+	if x != nil {
+		return x.AllowDnsNames
+	}
+	return false
+}
+
+func (x *LearnAccessResponse) GetUses() []*AccessUse {
+	if x != nil {
+		return x.Uses
+	}
+	return nil
+}
+
+func (x *LearnAccessResponse) GetCallers() []*AccessCaller {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+func (x *LearnAccessResponse) GetDropped() uint64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return 0
+}
+
+// AccessUse is an action that the coordinator has allowed to a caller, without its time.
+type AccessUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The identity of the caller. Empty if it has none.
+	Identity string `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	// The verb of the access policy, such as register.
+	Verb string `protobuf:"bytes,2,opt,name=verb,proto3" json:"verb,omitempty"`
+	// The service. * for what only a right on all services allows; empty for the verb admin.
+	Service string `protobuf:"bytes,3,opt,name=service,proto3" json:"service,omitempty"`
+	// For the verb read, the lowest detail that is enough, such as status.
+	Detail string `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	// For the verb override, the longest time for which an override was set. Absent if one was
+	// cleared.
+	Longest *durationpb.Duration `protobuf:"bytes,5,opt,name=longest,proto3" json:"longest,omitempty"`
+	// For the verb register: the address is the one from which the caller has called.
+	Peer bool `protobuf:"varint,6,opt,name=peer,proto3" json:"peer,omitempty"`
+	// For the verb register, if peer is false: the network with the address. Empty if the
+	// address of the host is not known yet.
+	Network string `protobuf:"bytes,7,opt,name=network,proto3" json:"network,omitempty"`
+	// For the verb register: the name of the host. Empty for an IP address.
+	Host string `protobuf:"bytes,8,opt,name=host,proto3" json:"host,omitempty"`
+	// For the verb register: the port.
+	Port          uint32 `protobuf:"varint,9,opt,name=port,proto3" json:"port,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessUse) Reset() {
+	*x = AccessUse{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessUse) ProtoMessage() {}
+
+func (x *AccessUse) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessUse.ProtoReflect.Descriptor instead.
+func (*AccessUse) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AccessUse) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *AccessUse) GetVerb() string {
+	if x != nil {
+		return x.Verb
+	}
+	return ""
+}
+
+func (x *AccessUse) GetService() string {
+	if x != nil {
+		return x.Service
+	}
+	return ""
+}
+
+func (x *AccessUse) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
+func (x *AccessUse) GetLongest() *durationpb.Duration {
+	if x != nil {
+		return x.Longest
+	}
+	return nil
+}
+
+func (x *AccessUse) GetPeer() bool {
+	if x != nil {
+		return x.Peer
+	}
+	return false
+}
+
+func (x *AccessUse) GetNetwork() string {
+	if x != nil {
+		return x.Network
+	}
+	return ""
+}
+
+func (x *AccessUse) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *AccessUse) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+// AccessCaller is a caller that was observed.
+type AccessCaller struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its identity. Empty for all callers without one.
+	Identity string `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	// The largest number of instances that it had registered at the same time.
+	Instances uint32 `protobuf:"varint,2,opt,name=instances,proto3" json:"instances,omitempty"`
+	// The SHA-256 of the values of its token, as in the access policy. Empty if it has no token.
+	TokenHashes   [][]byte `protobuf:"bytes,3,rep,name=token_hashes,json=tokenHashes,proto3" json:"token_hashes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessCaller) Reset() {
+	*x = AccessCaller{}
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessCaller) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessCaller) ProtoMessage() {}
+
+func (x *AccessCaller) ProtoReflect() protoreflect.Message {
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessCaller.ProtoReflect.Descriptor instead.
+func (*AccessCaller) Descriptor() ([]byte, []int) {
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AccessCaller) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *AccessCaller) GetInstances() uint32 {
+	if x != nil {
+		return x.Instances
+	}
+	return 0
+}
+
+func (x *AccessCaller) GetTokenHashes() [][]byte {
+	if x != nil {
+		return x.TokenHashes
+	}
+	return nil
+}
+
 // ListRoutesRequest names a service.
 type ListRoutesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -152,7 +476,7 @@ type ListRoutesRequest struct {
 
 func (x *ListRoutesRequest) Reset() {
 	*x = ListRoutesRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[0]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -164,7 +488,7 @@ func (x *ListRoutesRequest) String() string {
 func (*ListRoutesRequest) ProtoMessage() {}
 
 func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[0]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -177,7 +501,7 @@ func (x *ListRoutesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesRequest.ProtoReflect.Descriptor instead.
 func (*ListRoutesRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{0}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ListRoutesRequest) GetService() string {
@@ -222,7 +546,7 @@ type ListRoutesResponse struct {
 
 func (x *ListRoutesResponse) Reset() {
 	*x = ListRoutesResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[1]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -234,7 +558,7 @@ func (x *ListRoutesResponse) String() string {
 func (*ListRoutesResponse) ProtoMessage() {}
 
 func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[1]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -247,7 +571,7 @@ func (x *ListRoutesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRoutesResponse.ProtoReflect.Descriptor instead.
 func (*ListRoutesResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{1}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *ListRoutesResponse) GetInstances() []*RoutedInstance {
@@ -309,7 +633,7 @@ type RoutedInstance struct {
 
 func (x *RoutedInstance) Reset() {
 	*x = RoutedInstance{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[2]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -321,7 +645,7 @@ func (x *RoutedInstance) String() string {
 func (*RoutedInstance) ProtoMessage() {}
 
 func (x *RoutedInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[2]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -334,7 +658,7 @@ func (x *RoutedInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutedInstance.ProtoReflect.Descriptor instead.
 func (*RoutedInstance) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{2}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RoutedInstance) GetHealth() *Health {
@@ -384,7 +708,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[3]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -396,7 +720,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[3]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -409,7 +733,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{3}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Placement) GetPresent() bool {
@@ -460,7 +784,7 @@ type ListXDSClientsRequest struct {
 
 func (x *ListXDSClientsRequest) Reset() {
 	*x = ListXDSClientsRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[4]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -472,7 +796,7 @@ func (x *ListXDSClientsRequest) String() string {
 func (*ListXDSClientsRequest) ProtoMessage() {}
 
 func (x *ListXDSClientsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[4]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -485,7 +809,7 @@ func (x *ListXDSClientsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListXDSClientsRequest.ProtoReflect.Descriptor instead.
 func (*ListXDSClientsRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{4}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListXDSClientsRequest) GetPageSize() int32 {
@@ -515,7 +839,7 @@ type ListXDSClientsResponse struct {
 
 func (x *ListXDSClientsResponse) Reset() {
 	*x = ListXDSClientsResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[5]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -527,7 +851,7 @@ func (x *ListXDSClientsResponse) String() string {
 func (*ListXDSClientsResponse) ProtoMessage() {}
 
 func (x *ListXDSClientsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[5]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -540,7 +864,7 @@ func (x *ListXDSClientsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListXDSClientsResponse.ProtoReflect.Descriptor instead.
 func (*ListXDSClientsResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{5}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListXDSClientsResponse) GetClients() []*XDSClient {
@@ -586,7 +910,7 @@ type XDSClient struct {
 
 func (x *XDSClient) Reset() {
 	*x = XDSClient{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[6]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +922,7 @@ func (x *XDSClient) String() string {
 func (*XDSClient) ProtoMessage() {}
 
 func (x *XDSClient) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[6]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +935,7 @@ func (x *XDSClient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XDSClient.ProtoReflect.Descriptor instead.
 func (*XDSClient) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{6}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *XDSClient) GetStream() uint64 {
@@ -705,7 +1029,7 @@ type XDSSubscription struct {
 
 func (x *XDSSubscription) Reset() {
 	*x = XDSSubscription{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[7]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -717,7 +1041,7 @@ func (x *XDSSubscription) String() string {
 func (*XDSSubscription) ProtoMessage() {}
 
 func (x *XDSSubscription) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[7]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -730,7 +1054,7 @@ func (x *XDSSubscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XDSSubscription.ProtoReflect.Descriptor instead.
 func (*XDSSubscription) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{7}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *XDSSubscription) GetTypeUrl() string {
@@ -794,7 +1118,7 @@ type XDSRejection struct {
 
 func (x *XDSRejection) Reset() {
 	*x = XDSRejection{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[8]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -806,7 +1130,7 @@ func (x *XDSRejection) String() string {
 func (*XDSRejection) ProtoMessage() {}
 
 func (x *XDSRejection) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[8]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -819,7 +1143,7 @@ func (x *XDSRejection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XDSRejection.ProtoReflect.Descriptor instead.
 func (*XDSRejection) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{8}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *XDSRejection) GetTypeUrl() string {
@@ -874,7 +1198,7 @@ type ListXDSResourcesRequest struct {
 
 func (x *ListXDSResourcesRequest) Reset() {
 	*x = ListXDSResourcesRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -886,7 +1210,7 @@ func (x *ListXDSResourcesRequest) String() string {
 func (*ListXDSResourcesRequest) ProtoMessage() {}
 
 func (x *ListXDSResourcesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[9]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -899,7 +1223,7 @@ func (x *ListXDSResourcesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListXDSResourcesRequest.ProtoReflect.Descriptor instead.
 func (*ListXDSResourcesRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{9}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListXDSResourcesRequest) GetNode() string {
@@ -943,7 +1267,7 @@ type ListXDSResourcesResponse struct {
 
 func (x *ListXDSResourcesResponse) Reset() {
 	*x = ListXDSResourcesResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -955,7 +1279,7 @@ func (x *ListXDSResourcesResponse) String() string {
 func (*ListXDSResourcesResponse) ProtoMessage() {}
 
 func (x *ListXDSResourcesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[10]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -968,7 +1292,7 @@ func (x *ListXDSResourcesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListXDSResourcesResponse.ProtoReflect.Descriptor instead.
 func (*ListXDSResourcesResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{10}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ListXDSResourcesResponse) GetResources() []*XDSResource {
@@ -1006,7 +1330,7 @@ type XDSResource struct {
 
 func (x *XDSResource) Reset() {
 	*x = XDSResource{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1018,7 +1342,7 @@ func (x *XDSResource) String() string {
 func (*XDSResource) ProtoMessage() {}
 
 func (x *XDSResource) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[11]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1031,7 +1355,7 @@ func (x *XDSResource) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use XDSResource.ProtoReflect.Descriptor instead.
 func (*XDSResource) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{11}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *XDSResource) GetTypeUrl() string {
@@ -1087,7 +1411,7 @@ type ExplainRequest struct {
 
 func (x *ExplainRequest) Reset() {
 	*x = ExplainRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1099,7 +1423,7 @@ func (x *ExplainRequest) String() string {
 func (*ExplainRequest) ProtoMessage() {}
 
 func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[12]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1112,7 +1436,7 @@ func (x *ExplainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainRequest.ProtoReflect.Descriptor instead.
 func (*ExplainRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{12}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ExplainRequest) GetName() string {
@@ -1151,7 +1475,7 @@ type ExplainResponse struct {
 
 func (x *ExplainResponse) Reset() {
 	*x = ExplainResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1163,7 +1487,7 @@ func (x *ExplainResponse) String() string {
 func (*ExplainResponse) ProtoMessage() {}
 
 func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[13]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1176,7 +1500,7 @@ func (x *ExplainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainResponse.ProtoReflect.Descriptor instead.
 func (*ExplainResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{13}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ExplainResponse) GetHealth() *Health {
@@ -1259,7 +1583,7 @@ type Following struct {
 
 func (x *Following) Reset() {
 	*x = Following{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1271,7 +1595,7 @@ func (x *Following) String() string {
 func (*Following) ProtoMessage() {}
 
 func (x *Following) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[14]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1284,7 +1608,7 @@ func (x *Following) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Following.ProtoReflect.Descriptor instead.
 func (*Following) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{14}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Following) GetProtocol() string {
@@ -1359,7 +1683,7 @@ type Layer struct {
 
 func (x *Layer) Reset() {
 	*x = Layer{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1695,7 @@ func (x *Layer) String() string {
 func (*Layer) ProtoMessage() {}
 
 func (x *Layer) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[15]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1708,7 @@ func (x *Layer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Layer.ProtoReflect.Descriptor instead.
 func (*Layer) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{15}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Layer) GetName() string {
@@ -1462,7 +1786,7 @@ type Evidence struct {
 
 func (x *Evidence) Reset() {
 	*x = Evidence{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1474,7 +1798,7 @@ func (x *Evidence) String() string {
 func (*Evidence) ProtoMessage() {}
 
 func (x *Evidence) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[16]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1487,7 +1811,7 @@ func (x *Evidence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Evidence.ProtoReflect.Descriptor instead.
 func (*Evidence) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{16}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Evidence) GetSource() string {
@@ -1563,7 +1887,7 @@ type ChainLink struct {
 
 func (x *ChainLink) Reset() {
 	*x = ChainLink{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1575,7 +1899,7 @@ func (x *ChainLink) String() string {
 func (*ChainLink) ProtoMessage() {}
 
 func (x *ChainLink) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[17]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1588,7 +1912,7 @@ func (x *ChainLink) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainLink.ProtoReflect.Descriptor instead.
 func (*ChainLink) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{17}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ChainLink) GetName() string {
@@ -1665,7 +1989,7 @@ type NextChange struct {
 
 func (x *NextChange) Reset() {
 	*x = NextChange{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1677,7 +2001,7 @@ func (x *NextChange) String() string {
 func (*NextChange) ProtoMessage() {}
 
 func (x *NextChange) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[18]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1690,7 +2014,7 @@ func (x *NextChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextChange.ProtoReflect.Descriptor instead.
 func (*NextChange) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{18}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NextChange) GetTo() Status {
@@ -1771,7 +2095,7 @@ type ListTransitionsRequest struct {
 
 func (x *ListTransitionsRequest) Reset() {
 	*x = ListTransitionsRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +2107,7 @@ func (x *ListTransitionsRequest) String() string {
 func (*ListTransitionsRequest) ProtoMessage() {}
 
 func (x *ListTransitionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[19]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +2120,7 @@ func (x *ListTransitionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransitionsRequest.ProtoReflect.Descriptor instead.
 func (*ListTransitionsRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{19}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ListTransitionsRequest) GetName() string {
@@ -1854,7 +2178,7 @@ type ListTransitionsResponse struct {
 
 func (x *ListTransitionsResponse) Reset() {
 	*x = ListTransitionsResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1866,7 +2190,7 @@ func (x *ListTransitionsResponse) String() string {
 func (*ListTransitionsResponse) ProtoMessage() {}
 
 func (x *ListTransitionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[20]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1879,7 +2203,7 @@ func (x *ListTransitionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListTransitionsResponse.ProtoReflect.Descriptor instead.
 func (*ListTransitionsResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{20}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListTransitionsResponse) GetTransitions() []*Transition {
@@ -1934,7 +2258,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1946,7 +2270,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[21]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1959,7 +2283,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{21}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Transition) GetService() string {
@@ -2075,7 +2399,7 @@ type SetOverrideRequest struct {
 
 func (x *SetOverrideRequest) Reset() {
 	*x = SetOverrideRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2411,7 @@ func (x *SetOverrideRequest) String() string {
 func (*SetOverrideRequest) ProtoMessage() {}
 
 func (x *SetOverrideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[22]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2424,7 @@ func (x *SetOverrideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOverrideRequest.ProtoReflect.Descriptor instead.
 func (*SetOverrideRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{22}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *SetOverrideRequest) GetName() string {
@@ -2147,7 +2471,7 @@ type SetOverrideResponse struct {
 
 func (x *SetOverrideResponse) Reset() {
 	*x = SetOverrideResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2159,7 +2483,7 @@ func (x *SetOverrideResponse) String() string {
 func (*SetOverrideResponse) ProtoMessage() {}
 
 func (x *SetOverrideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[23]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2172,7 +2496,7 @@ func (x *SetOverrideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetOverrideResponse.ProtoReflect.Descriptor instead.
 func (*SetOverrideResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{23}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{27}
 }
 
 // ClearOverrideRequest names an override.
@@ -2190,7 +2514,7 @@ type ClearOverrideRequest struct {
 
 func (x *ClearOverrideRequest) Reset() {
 	*x = ClearOverrideRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2202,7 +2526,7 @@ func (x *ClearOverrideRequest) String() string {
 func (*ClearOverrideRequest) ProtoMessage() {}
 
 func (x *ClearOverrideRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[24]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2215,7 +2539,7 @@ func (x *ClearOverrideRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearOverrideRequest.ProtoReflect.Descriptor instead.
 func (*ClearOverrideRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{24}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ClearOverrideRequest) GetName() string {
@@ -2248,7 +2572,7 @@ type ClearOverrideResponse struct {
 
 func (x *ClearOverrideResponse) Reset() {
 	*x = ClearOverrideResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +2584,7 @@ func (x *ClearOverrideResponse) String() string {
 func (*ClearOverrideResponse) ProtoMessage() {}
 
 func (x *ClearOverrideResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[25]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +2597,7 @@ func (x *ClearOverrideResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClearOverrideResponse.ProtoReflect.Descriptor instead.
 func (*ClearOverrideResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{25}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{29}
 }
 
 // ListOverridesRequest is empty.
@@ -2285,7 +2609,7 @@ type ListOverridesRequest struct {
 
 func (x *ListOverridesRequest) Reset() {
 	*x = ListOverridesRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2621,7 @@ func (x *ListOverridesRequest) String() string {
 func (*ListOverridesRequest) ProtoMessage() {}
 
 func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[26]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2634,7 @@ func (x *ListOverridesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverridesRequest.ProtoReflect.Descriptor instead.
 func (*ListOverridesRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{26}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{30}
 }
 
 // ListOverridesResponse has all overrides.
@@ -2324,7 +2648,7 @@ type ListOverridesResponse struct {
 
 func (x *ListOverridesResponse) Reset() {
 	*x = ListOverridesResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +2660,7 @@ func (x *ListOverridesResponse) String() string {
 func (*ListOverridesResponse) ProtoMessage() {}
 
 func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[27]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +2673,7 @@ func (x *ListOverridesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListOverridesResponse.ProtoReflect.Descriptor instead.
 func (*ListOverridesResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{27}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ListOverridesResponse) GetOverrides() []*ForcedScope {
@@ -2373,7 +2697,7 @@ type ForcedScope struct {
 
 func (x *ForcedScope) Reset() {
 	*x = ForcedScope{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +2709,7 @@ func (x *ForcedScope) String() string {
 func (*ForcedScope) ProtoMessage() {}
 
 func (x *ForcedScope) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[28]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +2722,7 @@ func (x *ForcedScope) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForcedScope.ProtoReflect.Descriptor instead.
 func (*ForcedScope) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{28}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ForcedScope) GetOverride() *Override {
@@ -2424,7 +2748,7 @@ type GetCoordinatorRequest struct {
 
 func (x *GetCoordinatorRequest) Reset() {
 	*x = GetCoordinatorRequest{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2436,7 +2760,7 @@ func (x *GetCoordinatorRequest) String() string {
 func (*GetCoordinatorRequest) ProtoMessage() {}
 
 func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[29]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2449,7 +2773,7 @@ func (x *GetCoordinatorRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorRequest.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorRequest) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{29}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{33}
 }
 
 // GetCoordinatorResponse is the state of the coordinator itself.
@@ -2525,7 +2849,7 @@ type GetCoordinatorResponse struct {
 
 func (x *GetCoordinatorResponse) Reset() {
 	*x = GetCoordinatorResponse{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2537,7 +2861,7 @@ func (x *GetCoordinatorResponse) String() string {
 func (*GetCoordinatorResponse) ProtoMessage() {}
 
 func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[30]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2550,7 +2874,7 @@ func (x *GetCoordinatorResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetCoordinatorResponse.ProtoReflect.Descriptor instead.
 func (*GetCoordinatorResponse) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{30}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetCoordinatorResponse) GetBuild() string {
@@ -2775,7 +3099,7 @@ type Guard struct {
 
 func (x *Guard) Reset() {
 	*x = Guard{}
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[31]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2787,7 +3111,7 @@ func (x *Guard) String() string {
 func (*Guard) ProtoMessage() {}
 
 func (x *Guard) ProtoReflect() protoreflect.Message {
-	mi := &file_meshhealth_v1_admin_proto_msgTypes[31]
+	mi := &file_meshhealth_v1_admin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2800,7 +3124,7 @@ func (x *Guard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Guard.ProtoReflect.Descriptor instead.
 func (*Guard) Descriptor() ([]byte, []int) {
-	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{31}
+	return file_meshhealth_v1_admin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Guard) GetZone() string {
@@ -2842,7 +3166,30 @@ var File_meshhealth_v1_admin_proto protoreflect.FileDescriptor
 
 const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\n" +
-	"\x19meshhealth/v1/admin.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"i\n" +
+	"\x19meshhealth/v1/admin.proto\x12\rmeshhealth.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ameshhealth/v1/health.proto\x1a\x1ameshhealth/v1/status.proto\"e\n" +
+	"\x12LearnAccessRequest\x123\n" +
+	"\alasting\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\alasting\x12\x1a\n" +
+	"\bnetworks\x18\x02 \x03(\tR\bnetworks\"\xdf\x01\n" +
+	"\x13LearnAccessResponse\x12!\n" +
+	"\ftrust_domain\x18\x01 \x01(\tR\vtrustDomain\x12&\n" +
+	"\x0fallow_dns_names\x18\x02 \x01(\bR\rallowDnsNames\x12,\n" +
+	"\x04uses\x18\x03 \x03(\v2\x18.meshhealth.v1.AccessUseR\x04uses\x125\n" +
+	"\acallers\x18\x04 \x03(\v2\x1b.meshhealth.v1.AccessCallerR\acallers\x12\x18\n" +
+	"\adropped\x18\x05 \x01(\x04R\adropped\"\xf8\x01\n" +
+	"\tAccessUse\x12\x1a\n" +
+	"\bidentity\x18\x01 \x01(\tR\bidentity\x12\x12\n" +
+	"\x04verb\x18\x02 \x01(\tR\x04verb\x12\x18\n" +
+	"\aservice\x18\x03 \x01(\tR\aservice\x12\x16\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x123\n" +
+	"\alongest\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\alongest\x12\x12\n" +
+	"\x04peer\x18\x06 \x01(\bR\x04peer\x12\x18\n" +
+	"\anetwork\x18\a \x01(\tR\anetwork\x12\x12\n" +
+	"\x04host\x18\b \x01(\tR\x04host\x12\x12\n" +
+	"\x04port\x18\t \x01(\rR\x04port\"k\n" +
+	"\fAccessCaller\x12\x1a\n" +
+	"\bidentity\x18\x01 \x01(\tR\bidentity\x12\x1c\n" +
+	"\tinstances\x18\x02 \x01(\rR\tinstances\x12!\n" +
+	"\ftoken_hashes\x18\x03 \x03(\fR\vtokenHashes\"i\n" +
 	"\x11ListRoutesRequest\x12\x18\n" +
 	"\aservice\x18\x01 \x01(\tR\aservice\x12\x1b\n" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
@@ -3077,7 +3424,7 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\x0eACTION_UNKNOWN\x10\x00\x12\x17\n" +
 	"\x13ACTION_OVERRIDE_SET\x10\x01\x12\x1b\n" +
 	"\x17ACTION_OVERRIDE_CLEARED\x10\x02\x12\x19\n" +
-	"\x15ACTION_OVERRIDE_ENDED\x10\x032\xbe\x06\n" +
+	"\x15ACTION_OVERRIDE_ENDED\x10\x032\x96\a\n" +
 	"\fAdminService\x12H\n" +
 	"\aExplain\x12\x1d.meshhealth.v1.ExplainRequest\x1a\x1e.meshhealth.v1.ExplainResponse\x12`\n" +
 	"\x0fListTransitions\x12%.meshhealth.v1.ListTransitionsRequest\x1a&.meshhealth.v1.ListTransitionsResponse\x12T\n" +
@@ -3088,7 +3435,8 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\n" +
 	"ListRoutes\x12 .meshhealth.v1.ListRoutesRequest\x1a!.meshhealth.v1.ListRoutesResponse\x12]\n" +
 	"\x0eListXDSClients\x12$.meshhealth.v1.ListXDSClientsRequest\x1a%.meshhealth.v1.ListXDSClientsResponse\x12c\n" +
-	"\x10ListXDSResources\x12&.meshhealth.v1.ListXDSResourcesRequest\x1a'.meshhealth.v1.ListXDSResourcesResponseBAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
+	"\x10ListXDSResources\x12&.meshhealth.v1.ListXDSResourcesRequest\x1a'.meshhealth.v1.ListXDSResourcesResponse\x12V\n" +
+	"\vLearnAccess\x12!.meshhealth.v1.LearnAccessRequest\x1a\".meshhealth.v1.LearnAccessResponse0\x01BAZ?github.com/meshhealth/meshhealth/gen/meshhealth/v1;meshhealthv1b\x06proto3"
 
 var (
 	file_meshhealth_v1_admin_proto_rawDescOnce sync.Once
@@ -3103,132 +3451,142 @@ func file_meshhealth_v1_admin_proto_rawDescGZIP() []byte {
 }
 
 var file_meshhealth_v1_admin_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 34)
+var file_meshhealth_v1_admin_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_meshhealth_v1_admin_proto_goTypes = []any{
 	(Edge)(0),                        // 0: meshhealth.v1.Edge
 	(Action)(0),                      // 1: meshhealth.v1.Action
-	(*ListRoutesRequest)(nil),        // 2: meshhealth.v1.ListRoutesRequest
-	(*ListRoutesResponse)(nil),       // 3: meshhealth.v1.ListRoutesResponse
-	(*RoutedInstance)(nil),           // 4: meshhealth.v1.RoutedInstance
-	(*Placement)(nil),                // 5: meshhealth.v1.Placement
-	(*ListXDSClientsRequest)(nil),    // 6: meshhealth.v1.ListXDSClientsRequest
-	(*ListXDSClientsResponse)(nil),   // 7: meshhealth.v1.ListXDSClientsResponse
-	(*XDSClient)(nil),                // 8: meshhealth.v1.XDSClient
-	(*XDSSubscription)(nil),          // 9: meshhealth.v1.XDSSubscription
-	(*XDSRejection)(nil),             // 10: meshhealth.v1.XDSRejection
-	(*ListXDSResourcesRequest)(nil),  // 11: meshhealth.v1.ListXDSResourcesRequest
-	(*ListXDSResourcesResponse)(nil), // 12: meshhealth.v1.ListXDSResourcesResponse
-	(*XDSResource)(nil),              // 13: meshhealth.v1.XDSResource
-	(*ExplainRequest)(nil),           // 14: meshhealth.v1.ExplainRequest
-	(*ExplainResponse)(nil),          // 15: meshhealth.v1.ExplainResponse
-	(*Following)(nil),                // 16: meshhealth.v1.Following
-	(*Layer)(nil),                    // 17: meshhealth.v1.Layer
-	(*Evidence)(nil),                 // 18: meshhealth.v1.Evidence
-	(*ChainLink)(nil),                // 19: meshhealth.v1.ChainLink
-	(*NextChange)(nil),               // 20: meshhealth.v1.NextChange
-	(*ListTransitionsRequest)(nil),   // 21: meshhealth.v1.ListTransitionsRequest
-	(*ListTransitionsResponse)(nil),  // 22: meshhealth.v1.ListTransitionsResponse
-	(*Transition)(nil),               // 23: meshhealth.v1.Transition
-	(*SetOverrideRequest)(nil),       // 24: meshhealth.v1.SetOverrideRequest
-	(*SetOverrideResponse)(nil),      // 25: meshhealth.v1.SetOverrideResponse
-	(*ClearOverrideRequest)(nil),     // 26: meshhealth.v1.ClearOverrideRequest
-	(*ClearOverrideResponse)(nil),    // 27: meshhealth.v1.ClearOverrideResponse
-	(*ListOverridesRequest)(nil),     // 28: meshhealth.v1.ListOverridesRequest
-	(*ListOverridesResponse)(nil),    // 29: meshhealth.v1.ListOverridesResponse
-	(*ForcedScope)(nil),              // 30: meshhealth.v1.ForcedScope
-	(*GetCoordinatorRequest)(nil),    // 31: meshhealth.v1.GetCoordinatorRequest
-	(*GetCoordinatorResponse)(nil),   // 32: meshhealth.v1.GetCoordinatorResponse
-	(*Guard)(nil),                    // 33: meshhealth.v1.Guard
-	nil,                              // 34: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	nil,                              // 35: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	(*Health)(nil),                   // 36: meshhealth.v1.Health
-	(*timestamppb.Timestamp)(nil),    // 37: google.protobuf.Timestamp
-	(Status)(0),                      // 38: meshhealth.v1.Status
-	(Cause)(0),                       // 39: meshhealth.v1.Cause
+	(*LearnAccessRequest)(nil),       // 2: meshhealth.v1.LearnAccessRequest
+	(*LearnAccessResponse)(nil),      // 3: meshhealth.v1.LearnAccessResponse
+	(*AccessUse)(nil),                // 4: meshhealth.v1.AccessUse
+	(*AccessCaller)(nil),             // 5: meshhealth.v1.AccessCaller
+	(*ListRoutesRequest)(nil),        // 6: meshhealth.v1.ListRoutesRequest
+	(*ListRoutesResponse)(nil),       // 7: meshhealth.v1.ListRoutesResponse
+	(*RoutedInstance)(nil),           // 8: meshhealth.v1.RoutedInstance
+	(*Placement)(nil),                // 9: meshhealth.v1.Placement
+	(*ListXDSClientsRequest)(nil),    // 10: meshhealth.v1.ListXDSClientsRequest
+	(*ListXDSClientsResponse)(nil),   // 11: meshhealth.v1.ListXDSClientsResponse
+	(*XDSClient)(nil),                // 12: meshhealth.v1.XDSClient
+	(*XDSSubscription)(nil),          // 13: meshhealth.v1.XDSSubscription
+	(*XDSRejection)(nil),             // 14: meshhealth.v1.XDSRejection
+	(*ListXDSResourcesRequest)(nil),  // 15: meshhealth.v1.ListXDSResourcesRequest
+	(*ListXDSResourcesResponse)(nil), // 16: meshhealth.v1.ListXDSResourcesResponse
+	(*XDSResource)(nil),              // 17: meshhealth.v1.XDSResource
+	(*ExplainRequest)(nil),           // 18: meshhealth.v1.ExplainRequest
+	(*ExplainResponse)(nil),          // 19: meshhealth.v1.ExplainResponse
+	(*Following)(nil),                // 20: meshhealth.v1.Following
+	(*Layer)(nil),                    // 21: meshhealth.v1.Layer
+	(*Evidence)(nil),                 // 22: meshhealth.v1.Evidence
+	(*ChainLink)(nil),                // 23: meshhealth.v1.ChainLink
+	(*NextChange)(nil),               // 24: meshhealth.v1.NextChange
+	(*ListTransitionsRequest)(nil),   // 25: meshhealth.v1.ListTransitionsRequest
+	(*ListTransitionsResponse)(nil),  // 26: meshhealth.v1.ListTransitionsResponse
+	(*Transition)(nil),               // 27: meshhealth.v1.Transition
+	(*SetOverrideRequest)(nil),       // 28: meshhealth.v1.SetOverrideRequest
+	(*SetOverrideResponse)(nil),      // 29: meshhealth.v1.SetOverrideResponse
+	(*ClearOverrideRequest)(nil),     // 30: meshhealth.v1.ClearOverrideRequest
+	(*ClearOverrideResponse)(nil),    // 31: meshhealth.v1.ClearOverrideResponse
+	(*ListOverridesRequest)(nil),     // 32: meshhealth.v1.ListOverridesRequest
+	(*ListOverridesResponse)(nil),    // 33: meshhealth.v1.ListOverridesResponse
+	(*ForcedScope)(nil),              // 34: meshhealth.v1.ForcedScope
+	(*GetCoordinatorRequest)(nil),    // 35: meshhealth.v1.GetCoordinatorRequest
+	(*GetCoordinatorResponse)(nil),   // 36: meshhealth.v1.GetCoordinatorResponse
+	(*Guard)(nil),                    // 37: meshhealth.v1.Guard
+	nil,                              // 38: meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	nil,                              // 39: meshhealth.v1.GetCoordinatorResponse.BreakersEntry
 	(*durationpb.Duration)(nil),      // 40: google.protobuf.Duration
-	(*Override)(nil),                 // 41: meshhealth.v1.Override
+	(*Health)(nil),                   // 41: meshhealth.v1.Health
+	(*timestamppb.Timestamp)(nil),    // 42: google.protobuf.Timestamp
+	(Status)(0),                      // 43: meshhealth.v1.Status
+	(Cause)(0),                       // 44: meshhealth.v1.Cause
+	(*Override)(nil),                 // 45: meshhealth.v1.Override
 }
 var file_meshhealth_v1_admin_proto_depIdxs = []int32{
-	4,  // 0: meshhealth.v1.ListRoutesResponse.instances:type_name -> meshhealth.v1.RoutedInstance
-	36, // 1: meshhealth.v1.RoutedInstance.health:type_name -> meshhealth.v1.Health
-	5,  // 2: meshhealth.v1.RoutedInstance.spillover:type_name -> meshhealth.v1.Placement
-	5,  // 3: meshhealth.v1.RoutedInstance.plain:type_name -> meshhealth.v1.Placement
-	8,  // 4: meshhealth.v1.ListXDSClientsResponse.clients:type_name -> meshhealth.v1.XDSClient
-	37, // 5: meshhealth.v1.XDSClient.since:type_name -> google.protobuf.Timestamp
-	9,  // 6: meshhealth.v1.XDSClient.subscriptions:type_name -> meshhealth.v1.XDSSubscription
-	10, // 7: meshhealth.v1.XDSClient.rejections:type_name -> meshhealth.v1.XDSRejection
-	37, // 8: meshhealth.v1.XDSRejection.at:type_name -> google.protobuf.Timestamp
-	13, // 9: meshhealth.v1.ListXDSResourcesResponse.resources:type_name -> meshhealth.v1.XDSResource
-	36, // 10: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
-	17, // 11: meshhealth.v1.ExplainResponse.layers:type_name -> meshhealth.v1.Layer
-	18, // 12: meshhealth.v1.ExplainResponse.evidence:type_name -> meshhealth.v1.Evidence
-	19, // 13: meshhealth.v1.ExplainResponse.chain:type_name -> meshhealth.v1.ChainLink
-	20, // 14: meshhealth.v1.ExplainResponse.next:type_name -> meshhealth.v1.NextChange
-	38, // 15: meshhealth.v1.ExplainResponse.judged:type_name -> meshhealth.v1.Status
-	16, // 16: meshhealth.v1.ExplainResponse.following:type_name -> meshhealth.v1.Following
-	38, // 17: meshhealth.v1.Layer.in:type_name -> meshhealth.v1.Status
-	38, // 18: meshhealth.v1.Layer.out:type_name -> meshhealth.v1.Status
-	39, // 19: meshhealth.v1.Layer.cause:type_name -> meshhealth.v1.Cause
-	37, // 20: meshhealth.v1.Layer.since:type_name -> google.protobuf.Timestamp
-	38, // 21: meshhealth.v1.Evidence.status:type_name -> meshhealth.v1.Status
-	39, // 22: meshhealth.v1.Evidence.cause:type_name -> meshhealth.v1.Cause
-	37, // 23: meshhealth.v1.Evidence.at:type_name -> google.protobuf.Timestamp
-	40, // 24: meshhealth.v1.Evidence.age:type_name -> google.protobuf.Duration
-	38, // 25: meshhealth.v1.ChainLink.status:type_name -> meshhealth.v1.Status
-	39, // 26: meshhealth.v1.ChainLink.cause:type_name -> meshhealth.v1.Cause
-	37, // 27: meshhealth.v1.ChainLink.since:type_name -> google.protobuf.Timestamp
-	37, // 28: meshhealth.v1.ChainLink.first_failure:type_name -> google.protobuf.Timestamp
-	0,  // 29: meshhealth.v1.ChainLink.edge:type_name -> meshhealth.v1.Edge
-	38, // 30: meshhealth.v1.NextChange.to:type_name -> meshhealth.v1.Status
-	39, // 31: meshhealth.v1.NextChange.cause:type_name -> meshhealth.v1.Cause
-	37, // 32: meshhealth.v1.NextChange.at:type_name -> google.protobuf.Timestamp
-	40, // 33: meshhealth.v1.NextChange.in:type_name -> google.protobuf.Duration
-	37, // 34: meshhealth.v1.ListTransitionsRequest.from:type_name -> google.protobuf.Timestamp
-	37, // 35: meshhealth.v1.ListTransitionsRequest.to:type_name -> google.protobuf.Timestamp
-	23, // 36: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
-	38, // 37: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
-	38, // 38: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
-	37, // 39: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
-	39, // 40: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
-	37, // 41: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
-	1,  // 42: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
-	38, // 43: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
-	40, // 44: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
-	30, // 45: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
-	41, // 46: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
-	40, // 47: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
-	38, // 48: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
-	34, // 49: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
-	40, // 50: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
-	33, // 51: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
-	35, // 52: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
-	40, // 53: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
-	10, // 54: meshhealth.v1.GetCoordinatorResponse.xds_rejections:type_name -> meshhealth.v1.XDSRejection
-	37, // 55: meshhealth.v1.GetCoordinatorResponse.amnesty_until:type_name -> google.protobuf.Timestamp
-	37, // 56: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
-	14, // 57: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
-	21, // 58: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
-	24, // 59: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
-	26, // 60: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
-	28, // 61: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
-	31, // 62: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
-	2,  // 63: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
-	6,  // 64: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
-	11, // 65: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
-	15, // 66: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
-	22, // 67: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
-	25, // 68: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
-	27, // 69: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
-	29, // 70: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
-	32, // 71: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
-	3,  // 72: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
-	7,  // 73: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
-	12, // 74: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
-	66, // [66:75] is the sub-list for method output_type
-	57, // [57:66] is the sub-list for method input_type
-	57, // [57:57] is the sub-list for extension type_name
-	57, // [57:57] is the sub-list for extension extendee
-	0,  // [0:57] is the sub-list for field type_name
+	40, // 0: meshhealth.v1.LearnAccessRequest.lasting:type_name -> google.protobuf.Duration
+	4,  // 1: meshhealth.v1.LearnAccessResponse.uses:type_name -> meshhealth.v1.AccessUse
+	5,  // 2: meshhealth.v1.LearnAccessResponse.callers:type_name -> meshhealth.v1.AccessCaller
+	40, // 3: meshhealth.v1.AccessUse.longest:type_name -> google.protobuf.Duration
+	8,  // 4: meshhealth.v1.ListRoutesResponse.instances:type_name -> meshhealth.v1.RoutedInstance
+	41, // 5: meshhealth.v1.RoutedInstance.health:type_name -> meshhealth.v1.Health
+	9,  // 6: meshhealth.v1.RoutedInstance.spillover:type_name -> meshhealth.v1.Placement
+	9,  // 7: meshhealth.v1.RoutedInstance.plain:type_name -> meshhealth.v1.Placement
+	12, // 8: meshhealth.v1.ListXDSClientsResponse.clients:type_name -> meshhealth.v1.XDSClient
+	42, // 9: meshhealth.v1.XDSClient.since:type_name -> google.protobuf.Timestamp
+	13, // 10: meshhealth.v1.XDSClient.subscriptions:type_name -> meshhealth.v1.XDSSubscription
+	14, // 11: meshhealth.v1.XDSClient.rejections:type_name -> meshhealth.v1.XDSRejection
+	42, // 12: meshhealth.v1.XDSRejection.at:type_name -> google.protobuf.Timestamp
+	17, // 13: meshhealth.v1.ListXDSResourcesResponse.resources:type_name -> meshhealth.v1.XDSResource
+	41, // 14: meshhealth.v1.ExplainResponse.health:type_name -> meshhealth.v1.Health
+	21, // 15: meshhealth.v1.ExplainResponse.layers:type_name -> meshhealth.v1.Layer
+	22, // 16: meshhealth.v1.ExplainResponse.evidence:type_name -> meshhealth.v1.Evidence
+	23, // 17: meshhealth.v1.ExplainResponse.chain:type_name -> meshhealth.v1.ChainLink
+	24, // 18: meshhealth.v1.ExplainResponse.next:type_name -> meshhealth.v1.NextChange
+	43, // 19: meshhealth.v1.ExplainResponse.judged:type_name -> meshhealth.v1.Status
+	20, // 20: meshhealth.v1.ExplainResponse.following:type_name -> meshhealth.v1.Following
+	43, // 21: meshhealth.v1.Layer.in:type_name -> meshhealth.v1.Status
+	43, // 22: meshhealth.v1.Layer.out:type_name -> meshhealth.v1.Status
+	44, // 23: meshhealth.v1.Layer.cause:type_name -> meshhealth.v1.Cause
+	42, // 24: meshhealth.v1.Layer.since:type_name -> google.protobuf.Timestamp
+	43, // 25: meshhealth.v1.Evidence.status:type_name -> meshhealth.v1.Status
+	44, // 26: meshhealth.v1.Evidence.cause:type_name -> meshhealth.v1.Cause
+	42, // 27: meshhealth.v1.Evidence.at:type_name -> google.protobuf.Timestamp
+	40, // 28: meshhealth.v1.Evidence.age:type_name -> google.protobuf.Duration
+	43, // 29: meshhealth.v1.ChainLink.status:type_name -> meshhealth.v1.Status
+	44, // 30: meshhealth.v1.ChainLink.cause:type_name -> meshhealth.v1.Cause
+	42, // 31: meshhealth.v1.ChainLink.since:type_name -> google.protobuf.Timestamp
+	42, // 32: meshhealth.v1.ChainLink.first_failure:type_name -> google.protobuf.Timestamp
+	0,  // 33: meshhealth.v1.ChainLink.edge:type_name -> meshhealth.v1.Edge
+	43, // 34: meshhealth.v1.NextChange.to:type_name -> meshhealth.v1.Status
+	44, // 35: meshhealth.v1.NextChange.cause:type_name -> meshhealth.v1.Cause
+	42, // 36: meshhealth.v1.NextChange.at:type_name -> google.protobuf.Timestamp
+	40, // 37: meshhealth.v1.NextChange.in:type_name -> google.protobuf.Duration
+	42, // 38: meshhealth.v1.ListTransitionsRequest.from:type_name -> google.protobuf.Timestamp
+	42, // 39: meshhealth.v1.ListTransitionsRequest.to:type_name -> google.protobuf.Timestamp
+	27, // 40: meshhealth.v1.ListTransitionsResponse.transitions:type_name -> meshhealth.v1.Transition
+	43, // 41: meshhealth.v1.Transition.from:type_name -> meshhealth.v1.Status
+	43, // 42: meshhealth.v1.Transition.to:type_name -> meshhealth.v1.Status
+	42, // 43: meshhealth.v1.Transition.at:type_name -> google.protobuf.Timestamp
+	44, // 44: meshhealth.v1.Transition.cause:type_name -> meshhealth.v1.Cause
+	42, // 45: meshhealth.v1.Transition.first_failure:type_name -> google.protobuf.Timestamp
+	1,  // 46: meshhealth.v1.Transition.action:type_name -> meshhealth.v1.Action
+	43, // 47: meshhealth.v1.SetOverrideRequest.status:type_name -> meshhealth.v1.Status
+	40, // 48: meshhealth.v1.SetOverrideRequest.ttl:type_name -> google.protobuf.Duration
+	34, // 49: meshhealth.v1.ListOverridesResponse.overrides:type_name -> meshhealth.v1.ForcedScope
+	45, // 50: meshhealth.v1.ForcedScope.override:type_name -> meshhealth.v1.Override
+	40, // 51: meshhealth.v1.GetCoordinatorResponse.uptime:type_name -> google.protobuf.Duration
+	43, // 52: meshhealth.v1.GetCoordinatorResponse.status:type_name -> meshhealth.v1.Status
+	38, // 53: meshhealth.v1.GetCoordinatorResponse.followers:type_name -> meshhealth.v1.GetCoordinatorResponse.FollowersEntry
+	40, // 54: meshhealth.v1.GetCoordinatorResponse.forgiven_age:type_name -> google.protobuf.Duration
+	37, // 55: meshhealth.v1.GetCoordinatorResponse.guards:type_name -> meshhealth.v1.Guard
+	39, // 56: meshhealth.v1.GetCoordinatorResponse.breakers:type_name -> meshhealth.v1.GetCoordinatorResponse.BreakersEntry
+	40, // 57: meshhealth.v1.GetCoordinatorResponse.store_commit_age:type_name -> google.protobuf.Duration
+	14, // 58: meshhealth.v1.GetCoordinatorResponse.xds_rejections:type_name -> meshhealth.v1.XDSRejection
+	42, // 59: meshhealth.v1.GetCoordinatorResponse.amnesty_until:type_name -> google.protobuf.Timestamp
+	42, // 60: meshhealth.v1.Guard.since:type_name -> google.protobuf.Timestamp
+	18, // 61: meshhealth.v1.AdminService.Explain:input_type -> meshhealth.v1.ExplainRequest
+	25, // 62: meshhealth.v1.AdminService.ListTransitions:input_type -> meshhealth.v1.ListTransitionsRequest
+	28, // 63: meshhealth.v1.AdminService.SetOverride:input_type -> meshhealth.v1.SetOverrideRequest
+	30, // 64: meshhealth.v1.AdminService.ClearOverride:input_type -> meshhealth.v1.ClearOverrideRequest
+	32, // 65: meshhealth.v1.AdminService.ListOverrides:input_type -> meshhealth.v1.ListOverridesRequest
+	35, // 66: meshhealth.v1.AdminService.GetCoordinator:input_type -> meshhealth.v1.GetCoordinatorRequest
+	6,  // 67: meshhealth.v1.AdminService.ListRoutes:input_type -> meshhealth.v1.ListRoutesRequest
+	10, // 68: meshhealth.v1.AdminService.ListXDSClients:input_type -> meshhealth.v1.ListXDSClientsRequest
+	15, // 69: meshhealth.v1.AdminService.ListXDSResources:input_type -> meshhealth.v1.ListXDSResourcesRequest
+	2,  // 70: meshhealth.v1.AdminService.LearnAccess:input_type -> meshhealth.v1.LearnAccessRequest
+	19, // 71: meshhealth.v1.AdminService.Explain:output_type -> meshhealth.v1.ExplainResponse
+	26, // 72: meshhealth.v1.AdminService.ListTransitions:output_type -> meshhealth.v1.ListTransitionsResponse
+	29, // 73: meshhealth.v1.AdminService.SetOverride:output_type -> meshhealth.v1.SetOverrideResponse
+	31, // 74: meshhealth.v1.AdminService.ClearOverride:output_type -> meshhealth.v1.ClearOverrideResponse
+	33, // 75: meshhealth.v1.AdminService.ListOverrides:output_type -> meshhealth.v1.ListOverridesResponse
+	36, // 76: meshhealth.v1.AdminService.GetCoordinator:output_type -> meshhealth.v1.GetCoordinatorResponse
+	7,  // 77: meshhealth.v1.AdminService.ListRoutes:output_type -> meshhealth.v1.ListRoutesResponse
+	11, // 78: meshhealth.v1.AdminService.ListXDSClients:output_type -> meshhealth.v1.ListXDSClientsResponse
+	16, // 79: meshhealth.v1.AdminService.ListXDSResources:output_type -> meshhealth.v1.ListXDSResourcesResponse
+	3,  // 80: meshhealth.v1.AdminService.LearnAccess:output_type -> meshhealth.v1.LearnAccessResponse
+	71, // [71:81] is the sub-list for method output_type
+	61, // [61:71] is the sub-list for method input_type
+	61, // [61:61] is the sub-list for extension type_name
+	61, // [61:61] is the sub-list for extension extendee
+	0,  // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_meshhealth_v1_admin_proto_init() }
@@ -3244,7 +3602,7 @@ func file_meshhealth_v1_admin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meshhealth_v1_admin_proto_rawDesc), len(file_meshhealth_v1_admin_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   34,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

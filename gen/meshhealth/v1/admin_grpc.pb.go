@@ -28,6 +28,7 @@ const (
 	AdminService_ListRoutes_FullMethodName       = "/meshhealth.v1.AdminService/ListRoutes"
 	AdminService_ListXDSClients_FullMethodName   = "/meshhealth.v1.AdminService/ListXDSClients"
 	AdminService_ListXDSResources_FullMethodName = "/meshhealth.v1.AdminService/ListXDSResources"
+	AdminService_LearnAccess_FullMethodName      = "/meshhealth.v1.AdminService/LearnAccess"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -55,6 +56,10 @@ type AdminServiceClient interface {
 	ListXDSClients(ctx context.Context, in *ListXDSClientsRequest, opts ...grpc.CallOption) (*ListXDSClientsResponse, error)
 	// ListXDSResources returns one page of the resources to which an xDS client subscribes.
 	ListXDSResources(ctx context.Context, in *ListXDSResourcesRequest, opts ...grpc.CallOption) (*ListXDSResourcesResponse, error)
+	// LearnAccess reports what callers do, so that an access policy can be made from it. The
+	// coordinator observes only while a stream is open, and only one stream may be open. It reports
+	// only what the access policy allows. The stream itself is not reported.
+	LearnAccess(ctx context.Context, in *LearnAccessRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LearnAccessResponse], error)
 }
 
 type adminServiceClient struct {
@@ -155,6 +160,25 @@ func (c *adminServiceClient) ListXDSResources(ctx context.Context, in *ListXDSRe
 	return out, nil
 }
 
+func (c *adminServiceClient) LearnAccess(ctx context.Context, in *LearnAccessRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LearnAccessResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[0], AdminService_LearnAccess_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[LearnAccessRequest, LearnAccessResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_LearnAccessClient = grpc.ServerStreamingClient[LearnAccessResponse]
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -180,6 +204,10 @@ type AdminServiceServer interface {
 	ListXDSClients(context.Context, *ListXDSClientsRequest) (*ListXDSClientsResponse, error)
 	// ListXDSResources returns one page of the resources to which an xDS client subscribes.
 	ListXDSResources(context.Context, *ListXDSResourcesRequest) (*ListXDSResourcesResponse, error)
+	// LearnAccess reports what callers do, so that an access policy can be made from it. The
+	// coordinator observes only while a stream is open, and only one stream may be open. It reports
+	// only what the access policy allows. The stream itself is not reported.
+	LearnAccess(*LearnAccessRequest, grpc.ServerStreamingServer[LearnAccessResponse]) error
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -216,6 +244,9 @@ func (UnimplementedAdminServiceServer) ListXDSClients(context.Context, *ListXDSC
 }
 func (UnimplementedAdminServiceServer) ListXDSResources(context.Context, *ListXDSResourcesRequest) (*ListXDSResourcesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListXDSResources not implemented")
+}
+func (UnimplementedAdminServiceServer) LearnAccess(*LearnAccessRequest, grpc.ServerStreamingServer[LearnAccessResponse]) error {
+	return status.Error(codes.Unimplemented, "method LearnAccess not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -400,6 +431,17 @@ func _AdminService_ListXDSResources_Handler(srv interface{}, ctx context.Context
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_LearnAccess_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(LearnAccessRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).LearnAccess(m, &grpc.GenericServerStream[LearnAccessRequest, LearnAccessResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_LearnAccessServer = grpc.ServerStreamingServer[LearnAccessResponse]
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -444,6 +486,12 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_ListXDSResources_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "LearnAccess",
+			Handler:       _AdminService_LearnAccess_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "meshhealth/v1/admin.proto",
 }

@@ -16,7 +16,367 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file meshhealth/v1/admin.proto.
  */
 export const file_meshhealth_v1_admin: GenFile = /*@__PURE__*/
-  fileDesc("ChltZXNoaGVhbHRoL3YxL2FkbWluLnByb3RvEg1tZXNoaGVhbHRoLnYxIksKEUxpc3RSb3V0ZXNSZXF1ZXN0Eg8KB3NlcnZpY2UYASABKAkSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiqQEKEkxpc3RSb3V0ZXNSZXNwb25zZRIwCglpbnN0YW5jZXMYASADKAsyHS5tZXNoaGVhbHRoLnYxLlJvdXRlZEluc3RhbmNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCRIXCg9oZWFsdGh5X3BlcmNlbnQYAyABKA0SDwoHY291bnRlZBgEIAEoDRIQCghyb3V0YWJsZRgFIAEoDRIMCgRoZWxkGAYgASgNIpoBCg5Sb3V0ZWRJbnN0YW5jZRIlCgZoZWFsdGgYASABKAsyFS5tZXNoaGVhbHRoLnYxLkhlYWx0aBIrCglzcGlsbG92ZXIYAiABKAsyGC5tZXNoaGVhbHRoLnYxLlBsYWNlbWVudBInCgVwbGFpbhgDIAEoCzIYLm1lc2hoZWFsdGgudjEuUGxhY2VtZW50EgsKA3doeRgEIAEoCSJpCglQbGFjZW1lbnQSDwoHcHJlc2VudBgBIAEoCBIOCgZoZWFsdGgYAiABKAkSEAoIcHJpb3JpdHkYAyABKA0SEAoIc3ViX3pvbmUYBCABKAkSFwoPbG9jYWxpdHlfd2VpZ2h0GAUgASgNIj4KFUxpc3RYRFNDbGllbnRzUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCSJcChZMaXN0WERTQ2xpZW50c1Jlc3BvbnNlEikKB2NsaWVudHMYASADKAsyGC5tZXNoaGVhbHRoLnYxLlhEU0NsaWVudBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkijQIKCVhEU0NsaWVudBIOCgZzdHJlYW0YASABKAQSDAoEbm9kZRgCIAEoCRIPCgdjbHVzdGVyGAMgASgJEhIKCnVzZXJfYWdlbnQYBCABKAkSDAoEcGVlchgFIAEoCRINCgVwbGFpbhgGIAEoCBINCgVkZWx0YRgHIAEoCBIpCgVzaW5jZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASNQoNc3Vic2NyaXB0aW9ucxgJIAMoCzIeLm1lc2hoZWFsdGgudjEuWERTU3Vic2NyaXB0aW9uEi8KCnJlamVjdGlvbnMYCiADKAsyGy5tZXNoaGVhbHRoLnYxLlhEU1JlamVjdGlvbiKBAQoPWERTU3Vic2NyaXB0aW9uEhAKCHR5cGVfdXJsGAEgASgJEhIKCnN1YnNjcmliZWQYAiABKA0SEAoId2lsZGNhcmQYAyABKAgSDgoGYmVoaW5kGAQgASgNEhQKDGFja25vd2xlZGdlZBgFIAEoBBIQCghyZWplY3RlZBgGIAEoBCJ1CgxYRFNSZWplY3Rpb24SEAoIdHlwZV91cmwYASABKAkSDQoFbmFtZXMYAiADKAkSDgoGcmVhc29uGAMgASgJEiYKAmF0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIMCgRub2RlGAUgASgJImMKF0xpc3RYRFNSZXNvdXJjZXNSZXF1ZXN0EgwKBG5vZGUYASABKAkSEwoLYmVoaW5kX29ubHkYAiABKAgSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiYgoYTGlzdFhEU1Jlc291cmNlc1Jlc3BvbnNlEi0KCXJlc291cmNlcxgBIAMoCzIaLm1lc2hoZWFsdGgudjEuWERTUmVzb3VyY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJInQKC1hEU1Jlc291cmNlEhAKCHR5cGVfdXJsGAEgASgJEgwKBG5hbWUYAiABKAkSDwoHY3VycmVudBgDIAEoCRIMCgRzZW50GAQgASgJEhQKDGFja25vd2xlZGdlZBgFIAEoCRIQCghyZWplY3RlZBgGIAEoCSIeCg5FeHBsYWluUmVxdWVzdBIMCgRuYW1lGAEgASgJIsICCg9FeHBsYWluUmVzcG9uc2USJQoGaGVhbHRoGAEgASgLMhUubWVzaGhlYWx0aC52MS5IZWFsdGgSEQoJc2VudGVuY2VzGAIgAygJEiQKBmxheWVycxgDIAMoCzIULm1lc2hoZWFsdGgudjEuTGF5ZXISKQoIZXZpZGVuY2UYBCADKAsyFy5tZXNoaGVhbHRoLnYxLkV2aWRlbmNlEicKBWNoYWluGAUgAygLMhgubWVzaGhlYWx0aC52MS5DaGFpbkxpbmsSJwoEbmV4dBgGIAMoCzIZLm1lc2hoZWFsdGgudjEuTmV4dENoYW5nZRIlCgZqdWRnZWQYByABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIrCglmb2xsb3dpbmcYCCABKAsyGC5tZXNoaGVhbHRoLnYxLkZvbGxvd2luZyKEAQoJRm9sbG93aW5nEhAKCHByb3RvY29sGAEgASgJEgsKA3ZpYRgCIAEoCRIOCgZwdXNoZWQYAyABKAgSEwoLdW5yZWFjaGFibGUYBCABKAgSDwoHdW5oZWFyZBgFIAEoCBIQCghzdHJhbmdlchgGIAEoCBIQCgh1bnByb3ZlZBgHIAEoCCLRAQoFTGF5ZXISDAoEbmFtZRgBIAEoCRIhCgJpbhgCIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiIKA291dBgDIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiMKBWNhdXNlGAQgASgOMhQubWVzaGhlYWx0aC52MS5DYXVzZRITCgt1bmNvbmZpcm1lZBgFIAEoCBIpCgVzaW5jZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZGV0YWlsGAcgASgJItMBCghFdmlkZW5jZRIOCgZzb3VyY2UYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIwoFY2F1c2UYAyABKA4yFC5tZXNoaGVhbHRoLnYxLkNhdXNlEgwKBHRleHQYBCABKAkSJgoCYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKA2FnZRgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVjb3VudBgHIAEoDSL2AQoJQ2hhaW5MaW5rEgwKBG5hbWUYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIwoFY2F1c2UYAyABKA4yFC5tZXNoaGVhbHRoLnYxLkNhdXNlEg4KBnJlYXNvbhgEIAEoCRIpCgVzaW5jZRgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMQoNZmlyc3RfZmFpbHVyZRgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASIQoEZWRnZRgHIAEoDjITLm1lc2hoZWFsdGgudjEuRWRnZSLlAQoKTmV4dENoYW5nZRIhCgJ0bxgBIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiMKBWNhdXNlGAIgASgOMhQubWVzaGhlYWx0aC52MS5DYXVzZRImCgJhdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJQoCaW4YBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SCgoCaWYYBSABKAkSDgoGdW5sZXNzGAYgASgJEg8KB3JlbW92ZWQYByABKAgSEwoLdW5jb25maXJtZWQYCCABKAgitQEKFkxpc3RUcmFuc2l0aW9uc1JlcXVlc3QSDAoEbmFtZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCRIoCgRmcm9tGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBImCgJ0bxgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFAoMb2xkZXN0X2ZpcnN0GAYgASgIImIKF0xpc3RUcmFuc2l0aW9uc1Jlc3BvbnNlEi4KC3RyYW5zaXRpb25zGAEgAygLMhkubWVzaGhlYWx0aC52MS5UcmFuc2l0aW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSLoAgoKVHJhbnNpdGlvbhIPCgdzZXJ2aWNlGAEgASgJEhAKCGluc3RhbmNlGAIgASgJEiMKBGZyb20YAyABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIhCgJ0bxgEIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiYKAmF0GAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgVjYXVzZRgGIAEoDjIULm1lc2hoZWFsdGgudjEuQ2F1c2USDgoGcmVhc29uGAcgASgJEjEKDWZpcnN0X2ZhaWx1cmUYCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBGxvc3QYCSABKAQSDwoHcmVtb3ZlZBgKIAEoCBIlCgZhY3Rpb24YCyABKA4yFS5tZXNoaGVhbHRoLnYxLkFjdGlvbhIKCgJieRgMIAEoCRINCgVzY29wZRgNIAEoCSKRAQoSU2V0T3ZlcnJpZGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSJQoGc3RhdHVzGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSDgoGYXV0aG9yGAMgASgJEg4KBnJlYXNvbhgEIAEoCRImCgN0dGwYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iFQoTU2V0T3ZlcnJpZGVSZXNwb25zZSJEChRDbGVhck92ZXJyaWRlUmVxdWVzdBIMCgRuYW1lGAEgASgJEg4KBmF1dGhvchgCIAEoCRIOCgZyZWFzb24YAyABKAkiFwoVQ2xlYXJPdmVycmlkZVJlc3BvbnNlIhYKFExpc3RPdmVycmlkZXNSZXF1ZXN0IkYKFUxpc3RPdmVycmlkZXNSZXNwb25zZRItCglvdmVycmlkZXMYASADKAsyGi5tZXNoaGVhbHRoLnYxLkZvcmNlZFNjb3BlIksKC0ZvcmNlZFNjb3BlEikKCG92ZXJyaWRlGAEgASgLMhcubWVzaGhlYWx0aC52MS5PdmVycmlkZRIRCglpbnN0YW5jZXMYAiABKA0iFwoVR2V0Q29vcmRpbmF0b3JSZXF1ZXN0It8HChZHZXRDb29yZGluYXRvclJlc3BvbnNlEg0KBWJ1aWxkGAEgASgJEg0KBWVwb2NoGAIgASgEEhAKCHJldmlzaW9uGAMgASgEEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIlCgZzdGF0dXMYBSABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIOCgZyZWFzb24YBiABKAkSEAoIc2VydmljZXMYByABKA0SEQoJaW5zdGFuY2VzGAggASgNEhAKCHdhdGNoZXJzGAkgASgNEkcKCWZvbGxvd2VycxgKIAMoCzI0Lm1lc2hoZWFsdGgudjEuR2V0Q29vcmRpbmF0b3JSZXNwb25zZS5Gb2xsb3dlcnNFbnRyeRITCgtzdG9yZV9xdWV1ZRgLIAEoDRISCgpzdG9yZV9sb3N0GAwgASgEEi8KDGZvcmdpdmVuX2FnZRgNIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhINCgVzY29yZRgOIAEoDRIkCgZndWFyZHMYDyADKAsyFC5tZXNoaGVhbHRoLnYxLkd1YXJkEhUKDXBvbGxfY292ZXJhZ2UYECABKAESRQoIYnJlYWtlcnMYESADKAsyMy5tZXNoaGVhbHRoLnYxLkdldENvb3JkaW5hdG9yUmVzcG9uc2UuQnJlYWtlcnNFbnRyeRIUCgxvcGVuX3RhcmdldHMYEiADKAkSEwoLc3RvcmVfZXJyb3IYEyABKAkSEQoJb3ZlcnJpZGVzGBQgASgNEhgKEHVua25vd25fc2VydmljZXMYFSADKAkSGgoSZmxvb2RpbmdfaW5zdGFuY2VzGBYgAygJEjMKEHN0b3JlX2NvbW1pdF9hZ2UYFyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SEwoLeGRzX3N0cmVhbXMYGCABKA0SEgoKeGRzX2JlaGluZBgZIAEoDRIUCgx4ZHNfcmVqZWN0ZWQYGiABKAQSMwoOeGRzX3JlamVjdGlvbnMYGyADKAsyGy5tZXNoaGVhbHRoLnYxLlhEU1JlamVjdGlvbhIxCg1hbW5lc3R5X3VudGlsGBwgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBITCgt1bmNvbmZpcm1lZBgdIAEoDRowCg5Gb2xsb3dlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBGi8KDUJyZWFrZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgNOgI4ASJvCgVHdWFyZBIMCgR6b25lGAEgASgJEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBINCgVrbm93bhgDIAEoDRIPCgdkb3VidGVkGAQgASgNEg0KBWZhZGVkGAUgASgIKkcKBEVkZ2USEAoMRURHRV9VTktOT1dOEAASDQoJRURHRV9IQVJEEAESDQoJRURHRV9TT0ZUEAISDwoLRURHRV9NRU1CRVIQAyptCgZBY3Rpb24SEgoOQUNUSU9OX1VOS05PV04QABIXChNBQ1RJT05fT1ZFUlJJREVfU0VUEAESGwoXQUNUSU9OX09WRVJSSURFX0NMRUFSRUQQAhIZChVBQ1RJT05fT1ZFUlJJREVfRU5ERUQQAzK+BgoMQWRtaW5TZXJ2aWNlEkgKB0V4cGxhaW4SHS5tZXNoaGVhbHRoLnYxLkV4cGxhaW5SZXF1ZXN0Gh4ubWVzaGhlYWx0aC52MS5FeHBsYWluUmVzcG9uc2USYAoPTGlzdFRyYW5zaXRpb25zEiUubWVzaGhlYWx0aC52MS5MaXN0VHJhbnNpdGlvbnNSZXF1ZXN0GiYubWVzaGhlYWx0aC52MS5MaXN0VHJhbnNpdGlvbnNSZXNwb25zZRJUCgtTZXRPdmVycmlkZRIhLm1lc2hoZWFsdGgudjEuU2V0T3ZlcnJpZGVSZXF1ZXN0GiIubWVzaGhlYWx0aC52MS5TZXRPdmVycmlkZVJlc3BvbnNlEloKDUNsZWFyT3ZlcnJpZGUSIy5tZXNoaGVhbHRoLnYxLkNsZWFyT3ZlcnJpZGVSZXF1ZXN0GiQubWVzaGhlYWx0aC52MS5DbGVhck92ZXJyaWRlUmVzcG9uc2USWgoNTGlzdE92ZXJyaWRlcxIjLm1lc2hoZWFsdGgudjEuTGlzdE92ZXJyaWRlc1JlcXVlc3QaJC5tZXNoaGVhbHRoLnYxLkxpc3RPdmVycmlkZXNSZXNwb25zZRJdCg5HZXRDb29yZGluYXRvchIkLm1lc2hoZWFsdGgudjEuR2V0Q29vcmRpbmF0b3JSZXF1ZXN0GiUubWVzaGhlYWx0aC52MS5HZXRDb29yZGluYXRvclJlc3BvbnNlElEKCkxpc3RSb3V0ZXMSIC5tZXNoaGVhbHRoLnYxLkxpc3RSb3V0ZXNSZXF1ZXN0GiEubWVzaGhlYWx0aC52MS5MaXN0Um91dGVzUmVzcG9uc2USXQoOTGlzdFhEU0NsaWVudHMSJC5tZXNoaGVhbHRoLnYxLkxpc3RYRFNDbGllbnRzUmVxdWVzdBolLm1lc2hoZWFsdGgudjEuTGlzdFhEU0NsaWVudHNSZXNwb25zZRJjChBMaXN0WERTUmVzb3VyY2VzEiYubWVzaGhlYWx0aC52MS5MaXN0WERTUmVzb3VyY2VzUmVxdWVzdBonLm1lc2hoZWFsdGgudjEuTGlzdFhEU1Jlc291cmNlc1Jlc3BvbnNlQkFaP2dpdGh1Yi5jb20vbWVzaGhlYWx0aC9tZXNoaGVhbHRoL2dlbi9tZXNoaGVhbHRoL3YxO21lc2hoZWFsdGh2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_meshhealth_v1_health, file_meshhealth_v1_status]);
+  fileDesc("ChltZXNoaGVhbHRoL3YxL2FkbWluLnByb3RvEg1tZXNoaGVhbHRoLnYxIlIKEkxlYXJuQWNjZXNzUmVxdWVzdBIqCgdsYXN0aW5nGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhAKCG5ldHdvcmtzGAIgAygJIqsBChNMZWFybkFjY2Vzc1Jlc3BvbnNlEhQKDHRydXN0X2RvbWFpbhgBIAEoCRIXCg9hbGxvd19kbnNfbmFtZXMYAiABKAgSJgoEdXNlcxgDIAMoCzIYLm1lc2hoZWFsdGgudjEuQWNjZXNzVXNlEiwKB2NhbGxlcnMYBCADKAsyGy5tZXNoaGVhbHRoLnYxLkFjY2Vzc0NhbGxlchIPCgdkcm9wcGVkGAUgASgEIrMBCglBY2Nlc3NVc2USEAoIaWRlbnRpdHkYASABKAkSDAoEdmVyYhgCIAEoCRIPCgdzZXJ2aWNlGAMgASgJEg4KBmRldGFpbBgEIAEoCRIqCgdsb25nZXN0GAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEgwKBHBlZXIYBiABKAgSDwoHbmV0d29yaxgHIAEoCRIMCgRob3N0GAggASgJEgwKBHBvcnQYCSABKA0iSQoMQWNjZXNzQ2FsbGVyEhAKCGlkZW50aXR5GAEgASgJEhEKCWluc3RhbmNlcxgCIAEoDRIUCgx0b2tlbl9oYXNoZXMYAyADKAwiSwoRTGlzdFJvdXRlc1JlcXVlc3QSDwoHc2VydmljZRgBIAEoCRIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSKpAQoSTGlzdFJvdXRlc1Jlc3BvbnNlEjAKCWluc3RhbmNlcxgBIAMoCzIdLm1lc2hoZWFsdGgudjEuUm91dGVkSW5zdGFuY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJEhcKD2hlYWx0aHlfcGVyY2VudBgDIAEoDRIPCgdjb3VudGVkGAQgASgNEhAKCHJvdXRhYmxlGAUgASgNEgwKBGhlbGQYBiABKA0imgEKDlJvdXRlZEluc3RhbmNlEiUKBmhlYWx0aBgBIAEoCzIVLm1lc2hoZWFsdGgudjEuSGVhbHRoEisKCXNwaWxsb3ZlchgCIAEoCzIYLm1lc2hoZWFsdGgudjEuUGxhY2VtZW50EicKBXBsYWluGAMgASgLMhgubWVzaGhlYWx0aC52MS5QbGFjZW1lbnQSCwoDd2h5GAQgASgJImkKCVBsYWNlbWVudBIPCgdwcmVzZW50GAEgASgIEg4KBmhlYWx0aBgCIAEoCRIQCghwcmlvcml0eRgDIAEoDRIQCghzdWJfem9uZRgEIAEoCRIXCg9sb2NhbGl0eV93ZWlnaHQYBSABKA0iPgoVTGlzdFhEU0NsaWVudHNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJIlwKFkxpc3RYRFNDbGllbnRzUmVzcG9uc2USKQoHY2xpZW50cxgBIAMoCzIYLm1lc2hoZWFsdGgudjEuWERTQ2xpZW50EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSKNAgoJWERTQ2xpZW50Eg4KBnN0cmVhbRgBIAEoBBIMCgRub2RlGAIgASgJEg8KB2NsdXN0ZXIYAyABKAkSEgoKdXNlcl9hZ2VudBgEIAEoCRIMCgRwZWVyGAUgASgJEg0KBXBsYWluGAYgASgIEg0KBWRlbHRhGAcgASgIEikKBXNpbmNlGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBI1Cg1zdWJzY3JpcHRpb25zGAkgAygLMh4ubWVzaGhlYWx0aC52MS5YRFNTdWJzY3JpcHRpb24SLwoKcmVqZWN0aW9ucxgKIAMoCzIbLm1lc2hoZWFsdGgudjEuWERTUmVqZWN0aW9uIoEBCg9YRFNTdWJzY3JpcHRpb24SEAoIdHlwZV91cmwYASABKAkSEgoKc3Vic2NyaWJlZBgCIAEoDRIQCgh3aWxkY2FyZBgDIAEoCBIOCgZiZWhpbmQYBCABKA0SFAoMYWNrbm93bGVkZ2VkGAUgASgEEhAKCHJlamVjdGVkGAYgASgEInUKDFhEU1JlamVjdGlvbhIQCgh0eXBlX3VybBgBIAEoCRINCgVuYW1lcxgCIAMoCRIOCgZyZWFzb24YAyABKAkSJgoCYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEgwKBG5vZGUYBSABKAkiYwoXTGlzdFhEU1Jlc291cmNlc1JlcXVlc3QSDAoEbm9kZRgBIAEoCRITCgtiZWhpbmRfb25seRgCIAEoCBIRCglwYWdlX3NpemUYAyABKAUSEgoKcGFnZV90b2tlbhgEIAEoCSJiChhMaXN0WERTUmVzb3VyY2VzUmVzcG9uc2USLQoJcmVzb3VyY2VzGAEgAygLMhoubWVzaGhlYWx0aC52MS5YRFNSZXNvdXJjZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkidAoLWERTUmVzb3VyY2USEAoIdHlwZV91cmwYASABKAkSDAoEbmFtZRgCIAEoCRIPCgdjdXJyZW50GAMgASgJEgwKBHNlbnQYBCABKAkSFAoMYWNrbm93bGVkZ2VkGAUgASgJEhAKCHJlamVjdGVkGAYgASgJIh4KDkV4cGxhaW5SZXF1ZXN0EgwKBG5hbWUYASABKAkiwgIKD0V4cGxhaW5SZXNwb25zZRIlCgZoZWFsdGgYASABKAsyFS5tZXNoaGVhbHRoLnYxLkhlYWx0aBIRCglzZW50ZW5jZXMYAiADKAkSJAoGbGF5ZXJzGAMgAygLMhQubWVzaGhlYWx0aC52MS5MYXllchIpCghldmlkZW5jZRgEIAMoCzIXLm1lc2hoZWFsdGgudjEuRXZpZGVuY2USJwoFY2hhaW4YBSADKAsyGC5tZXNoaGVhbHRoLnYxLkNoYWluTGluaxInCgRuZXh0GAYgAygLMhkubWVzaGhlYWx0aC52MS5OZXh0Q2hhbmdlEiUKBmp1ZGdlZBgHIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEisKCWZvbGxvd2luZxgIIAEoCzIYLm1lc2hoZWFsdGgudjEuRm9sbG93aW5nIoQBCglGb2xsb3dpbmcSEAoIcHJvdG9jb2wYASABKAkSCwoDdmlhGAIgASgJEg4KBnB1c2hlZBgDIAEoCBITCgt1bnJlYWNoYWJsZRgEIAEoCBIPCgd1bmhlYXJkGAUgASgIEhAKCHN0cmFuZ2VyGAYgASgIEhAKCHVucHJvdmVkGAcgASgIItEBCgVMYXllchIMCgRuYW1lGAEgASgJEiEKAmluGAIgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIgoDb3V0GAMgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIwoFY2F1c2UYBCABKA4yFC5tZXNoaGVhbHRoLnYxLkNhdXNlEhMKC3VuY29uZmlybWVkGAUgASgIEikKBXNpbmNlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIOCgZkZXRhaWwYByABKAki0wEKCEV2aWRlbmNlEg4KBnNvdXJjZRgBIAEoCRIlCgZzdGF0dXMYAiABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIjCgVjYXVzZRgDIAEoDjIULm1lc2hoZWFsdGgudjEuQ2F1c2USDAoEdGV4dBgEIAEoCRImCgJhdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJgoDYWdlGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBWNvdW50GAcgASgNIvYBCglDaGFpbkxpbmsSDAoEbmFtZRgBIAEoCRIlCgZzdGF0dXMYAiABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIjCgVjYXVzZRgDIAEoDjIULm1lc2hoZWFsdGgudjEuQ2F1c2USDgoGcmVhc29uGAQgASgJEikKBXNpbmNlGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIxCg1maXJzdF9mYWlsdXJlGAYgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIhCgRlZGdlGAcgASgOMhMubWVzaGhlYWx0aC52MS5FZGdlIuUBCgpOZXh0Q2hhbmdlEiEKAnRvGAEgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSIwoFY2F1c2UYAiABKA4yFC5tZXNoaGVhbHRoLnYxLkNhdXNlEiYKAmF0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIlCgJpbhgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIKCgJpZhgFIAEoCRIOCgZ1bmxlc3MYBiABKAkSDwoHcmVtb3ZlZBgHIAEoCBITCgt1bmNvbmZpcm1lZBgIIAEoCCK1AQoWTGlzdFRyYW5zaXRpb25zUmVxdWVzdBIMCgRuYW1lGAEgASgJEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEigKBGZyb20YBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiYKAnRvGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIUCgxvbGRlc3RfZmlyc3QYBiABKAgiYgoXTGlzdFRyYW5zaXRpb25zUmVzcG9uc2USLgoLdHJhbnNpdGlvbnMYASADKAsyGS5tZXNoaGVhbHRoLnYxLlRyYW5zaXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIugCCgpUcmFuc2l0aW9uEg8KB3NlcnZpY2UYASABKAkSEAoIaW5zdGFuY2UYAiABKAkSIwoEZnJvbRgDIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEiEKAnRvGAQgASgOMhUubWVzaGhlYWx0aC52MS5TdGF0dXMSJgoCYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiMKBWNhdXNlGAYgASgOMhQubWVzaGhlYWx0aC52MS5DYXVzZRIOCgZyZWFzb24YByABKAkSMQoNZmlyc3RfZmFpbHVyZRgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDAoEbG9zdBgJIAEoBBIPCgdyZW1vdmVkGAogASgIEiUKBmFjdGlvbhgLIAEoDjIVLm1lc2hoZWFsdGgudjEuQWN0aW9uEgoKAmJ5GAwgASgJEg0KBXNjb3BlGA0gASgJIpEBChJTZXRPdmVycmlkZVJlcXVlc3QSDAoEbmFtZRgBIAEoCRIlCgZzdGF0dXMYAiABKA4yFS5tZXNoaGVhbHRoLnYxLlN0YXR1cxIOCgZhdXRob3IYAyABKAkSDgoGcmVhc29uGAQgASgJEiYKA3R0bBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiIVChNTZXRPdmVycmlkZVJlc3BvbnNlIkQKFENsZWFyT3ZlcnJpZGVSZXF1ZXN0EgwKBG5hbWUYASABKAkSDgoGYXV0aG9yGAIgASgJEg4KBnJlYXNvbhgDIAEoCSIXChVDbGVhck92ZXJyaWRlUmVzcG9uc2UiFgoUTGlzdE92ZXJyaWRlc1JlcXVlc3QiRgoVTGlzdE92ZXJyaWRlc1Jlc3BvbnNlEi0KCW92ZXJyaWRlcxgBIAMoCzIaLm1lc2hoZWFsdGgudjEuRm9yY2VkU2NvcGUiSwoLRm9yY2VkU2NvcGUSKQoIb3ZlcnJpZGUYASABKAsyFy5tZXNoaGVhbHRoLnYxLk92ZXJyaWRlEhEKCWluc3RhbmNlcxgCIAEoDSIXChVHZXRDb29yZGluYXRvclJlcXVlc3Qi3wcKFkdldENvb3JkaW5hdG9yUmVzcG9uc2USDQoFYnVpbGQYASABKAkSDQoFZXBvY2gYAiABKAQSEAoIcmV2aXNpb24YAyABKAQSKQoGdXB0aW1lGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiUKBnN0YXR1cxgFIAEoDjIVLm1lc2hoZWFsdGgudjEuU3RhdHVzEg4KBnJlYXNvbhgGIAEoCRIQCghzZXJ2aWNlcxgHIAEoDRIRCglpbnN0YW5jZXMYCCABKA0SEAoId2F0Y2hlcnMYCSABKA0SRwoJZm9sbG93ZXJzGAogAygLMjQubWVzaGhlYWx0aC52MS5HZXRDb29yZGluYXRvclJlc3BvbnNlLkZvbGxvd2Vyc0VudHJ5EhMKC3N0b3JlX3F1ZXVlGAsgASgNEhIKCnN0b3JlX2xvc3QYDCABKAQSLwoMZm9yZ2l2ZW5fYWdlGA0gASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg0KBXNjb3JlGA4gASgNEiQKBmd1YXJkcxgPIAMoCzIULm1lc2hoZWFsdGgudjEuR3VhcmQSFQoNcG9sbF9jb3ZlcmFnZRgQIAEoARJFCghicmVha2VycxgRIAMoCzIzLm1lc2hoZWFsdGgudjEuR2V0Q29vcmRpbmF0b3JSZXNwb25zZS5CcmVha2Vyc0VudHJ5EhQKDG9wZW5fdGFyZ2V0cxgSIAMoCRITCgtzdG9yZV9lcnJvchgTIAEoCRIRCglvdmVycmlkZXMYFCABKA0SGAoQdW5rbm93bl9zZXJ2aWNlcxgVIAMoCRIaChJmbG9vZGluZ19pbnN0YW5jZXMYFiADKAkSMwoQc3RvcmVfY29tbWl0X2FnZRgXIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgt4ZHNfc3RyZWFtcxgYIAEoDRISCgp4ZHNfYmVoaW5kGBkgASgNEhQKDHhkc19yZWplY3RlZBgaIAEoBBIzCg54ZHNfcmVqZWN0aW9ucxgbIAMoCzIbLm1lc2hoZWFsdGgudjEuWERTUmVqZWN0aW9uEjEKDWFtbmVzdHlfdW50aWwYHCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhMKC3VuY29uZmlybWVkGB0gASgNGjAKDkZvbGxvd2Vyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoDToCOAEaLwoNQnJlYWtlcnNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKA06AjgBIm8KBUd1YXJkEgwKBHpvbmUYASABKAkSKQoFc2luY2UYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEg0KBWtub3duGAMgASgNEg8KB2RvdWJ0ZWQYBCABKA0SDQoFZmFkZWQYBSABKAgqRwoERWRnZRIQCgxFREdFX1VOS05PV04QABINCglFREdFX0hBUkQQARINCglFREdFX1NPRlQQAhIPCgtFREdFX01FTUJFUhADKm0KBkFjdGlvbhISCg5BQ1RJT05fVU5LTk9XThAAEhcKE0FDVElPTl9PVkVSUklERV9TRVQQARIbChdBQ1RJT05fT1ZFUlJJREVfQ0xFQVJFRBACEhkKFUFDVElPTl9PVkVSUklERV9FTkRFRBADMpYHCgxBZG1pblNlcnZpY2USSAoHRXhwbGFpbhIdLm1lc2hoZWFsdGgudjEuRXhwbGFpblJlcXVlc3QaHi5tZXNoaGVhbHRoLnYxLkV4cGxhaW5SZXNwb25zZRJgCg9MaXN0VHJhbnNpdGlvbnMSJS5tZXNoaGVhbHRoLnYxLkxpc3RUcmFuc2l0aW9uc1JlcXVlc3QaJi5tZXNoaGVhbHRoLnYxLkxpc3RUcmFuc2l0aW9uc1Jlc3BvbnNlElQKC1NldE92ZXJyaWRlEiEubWVzaGhlYWx0aC52MS5TZXRPdmVycmlkZVJlcXVlc3QaIi5tZXNoaGVhbHRoLnYxLlNldE92ZXJyaWRlUmVzcG9uc2USWgoNQ2xlYXJPdmVycmlkZRIjLm1lc2hoZWFsdGgudjEuQ2xlYXJPdmVycmlkZVJlcXVlc3QaJC5tZXNoaGVhbHRoLnYxLkNsZWFyT3ZlcnJpZGVSZXNwb25zZRJaCg1MaXN0T3ZlcnJpZGVzEiMubWVzaGhlYWx0aC52MS5MaXN0T3ZlcnJpZGVzUmVxdWVzdBokLm1lc2hoZWFsdGgudjEuTGlzdE92ZXJyaWRlc1Jlc3BvbnNlEl0KDkdldENvb3JkaW5hdG9yEiQubWVzaGhlYWx0aC52MS5HZXRDb29yZGluYXRvclJlcXVlc3QaJS5tZXNoaGVhbHRoLnYxLkdldENvb3JkaW5hdG9yUmVzcG9uc2USUQoKTGlzdFJvdXRlcxIgLm1lc2hoZWFsdGgudjEuTGlzdFJvdXRlc1JlcXVlc3QaIS5tZXNoaGVhbHRoLnYxLkxpc3RSb3V0ZXNSZXNwb25zZRJdCg5MaXN0WERTQ2xpZW50cxIkLm1lc2hoZWFsdGgudjEuTGlzdFhEU0NsaWVudHNSZXF1ZXN0GiUubWVzaGhlYWx0aC52MS5MaXN0WERTQ2xpZW50c1Jlc3BvbnNlEmMKEExpc3RYRFNSZXNvdXJjZXMSJi5tZXNoaGVhbHRoLnYxLkxpc3RYRFNSZXNvdXJjZXNSZXF1ZXN0GicubWVzaGhlYWx0aC52MS5MaXN0WERTUmVzb3VyY2VzUmVzcG9uc2USVgoLTGVhcm5BY2Nlc3MSIS5tZXNoaGVhbHRoLnYxLkxlYXJuQWNjZXNzUmVxdWVzdBoiLm1lc2hoZWFsdGgudjEuTGVhcm5BY2Nlc3NSZXNwb25zZTABQkFaP2dpdGh1Yi5jb20vbWVzaGhlYWx0aC9tZXNoaGVhbHRoL2dlbi9tZXNoaGVhbHRoL3YxO21lc2hoZWFsdGh2MWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_meshhealth_v1_health, file_meshhealth_v1_status]);
+
+/**
+ * LearnAccessRequest says how to observe.
+ *
+ * @generated from message meshhealth.v1.LearnAccessRequest
+ */
+export type LearnAccessRequest = Message<"meshhealth.v1.LearnAccessRequest"> & {
+  /**
+   * After which time the stream ends: 1 s to 24 h. Required.
+   *
+   * @generated from field: google.protobuf.Duration lasting = 1;
+   */
+  lasting?: Duration | undefined;
+
+  /**
+   * Networks such as 10.0.0.0/8, at most 1000. An address in one of them is reported as this
+   * network.
+   *
+   * @generated from field: repeated string networks = 2;
+   */
+  networks: string[];
+};
+
+/**
+ * LearnAccessRequest says how to observe.
+ *
+ * @generated from message meshhealth.v1.LearnAccessRequest
+ */
+export type LearnAccessRequestJson = {
+  /**
+   * After which time the stream ends: 1 s to 24 h. Required.
+   *
+   * @generated from field: google.protobuf.Duration lasting = 1;
+   */
+  lasting?: DurationJson;
+
+  /**
+   * Networks such as 10.0.0.0/8, at most 1000. An address in one of them is reported as this
+   * network.
+   *
+   * @generated from field: repeated string networks = 2;
+   */
+  networks?: string[];
+};
+
+/**
+ * Describes the message meshhealth.v1.LearnAccessRequest.
+ * Use `create(LearnAccessRequestSchema)` to create a new message.
+ */
+export const LearnAccessRequestSchema: GenMessage<LearnAccessRequest, {jsonType: LearnAccessRequestJson}> = /*@__PURE__*/
+  messageDesc(file_meshhealth_v1_admin, 0);
+
+/**
+ * LearnAccessResponse has what was observed since the message before. The first message comes at
+ * once.
+ *
+ * @generated from message meshhealth.v1.LearnAccessResponse
+ */
+export type LearnAccessResponse = Message<"meshhealth.v1.LearnAccessResponse"> & {
+  /**
+   * The trust_domain of the access policy in use. Only in the first message.
+   *
+   * @generated from field: string trust_domain = 1;
+   */
+  trustDomain: string;
+
+  /**
+   * The allow_dns_names of the access policy in use. Only in the first message.
+   *
+   * @generated from field: bool allow_dns_names = 2;
+   */
+  allowDnsNames: boolean;
+
+  /**
+   * What was not observed before, or with less detail or a shorter override.
+   *
+   * @generated from field: repeated meshhealth.v1.AccessUse uses = 3;
+   */
+  uses: AccessUse[];
+
+  /**
+   * Callers that are new, or that have more instances than before.
+   *
+   * @generated from field: repeated meshhealth.v1.AccessCaller callers = 4;
+   */
+  callers: AccessCaller[];
+
+  /**
+   * How often something was not reported since the start of the stream, because too much was
+   * observed.
+   *
+   * @generated from field: uint64 dropped = 5;
+   */
+  dropped: bigint;
+};
+
+/**
+ * LearnAccessResponse has what was observed since the message before. The first message comes at
+ * once.
+ *
+ * @generated from message meshhealth.v1.LearnAccessResponse
+ */
+export type LearnAccessResponseJson = {
+  /**
+   * The trust_domain of the access policy in use. Only in the first message.
+   *
+   * @generated from field: string trust_domain = 1;
+   */
+  trustDomain?: string;
+
+  /**
+   * The allow_dns_names of the access policy in use. Only in the first message.
+   *
+   * @generated from field: bool allow_dns_names = 2;
+   */
+  allowDnsNames?: boolean;
+
+  /**
+   * What was not observed before, or with less detail or a shorter override.
+   *
+   * @generated from field: repeated meshhealth.v1.AccessUse uses = 3;
+   */
+  uses?: AccessUseJson[];
+
+  /**
+   * Callers that are new, or that have more instances than before.
+   *
+   * @generated from field: repeated meshhealth.v1.AccessCaller callers = 4;
+   */
+  callers?: AccessCallerJson[];
+
+  /**
+   * How often something was not reported since the start of the stream, because too much was
+   * observed.
+   *
+   * @generated from field: uint64 dropped = 5;
+   */
+  dropped?: string;
+};
+
+/**
+ * Describes the message meshhealth.v1.LearnAccessResponse.
+ * Use `create(LearnAccessResponseSchema)` to create a new message.
+ */
+export const LearnAccessResponseSchema: GenMessage<LearnAccessResponse, {jsonType: LearnAccessResponseJson}> = /*@__PURE__*/
+  messageDesc(file_meshhealth_v1_admin, 1);
+
+/**
+ * AccessUse is an action that the coordinator has allowed to a caller, without its time.
+ *
+ * @generated from message meshhealth.v1.AccessUse
+ */
+export type AccessUse = Message<"meshhealth.v1.AccessUse"> & {
+  /**
+   * The identity of the caller. Empty if it has none.
+   *
+   * @generated from field: string identity = 1;
+   */
+  identity: string;
+
+  /**
+   * The verb of the access policy, such as register.
+   *
+   * @generated from field: string verb = 2;
+   */
+  verb: string;
+
+  /**
+   * The service. * for what only a right on all services allows; empty for the verb admin.
+   *
+   * @generated from field: string service = 3;
+   */
+  service: string;
+
+  /**
+   * For the verb read, the lowest detail that is enough, such as status.
+   *
+   * @generated from field: string detail = 4;
+   */
+  detail: string;
+
+  /**
+   * For the verb override, the longest time for which an override was set. Absent if one was
+   * cleared.
+   *
+   * @generated from field: google.protobuf.Duration longest = 5;
+   */
+  longest?: Duration | undefined;
+
+  /**
+   * For the verb register: the address is the one from which the caller has called.
+   *
+   * @generated from field: bool peer = 6;
+   */
+  peer: boolean;
+
+  /**
+   * For the verb register, if peer is false: the network with the address. Empty if the
+   * address of the host is not known yet.
+   *
+   * @generated from field: string network = 7;
+   */
+  network: string;
+
+  /**
+   * For the verb register: the name of the host. Empty for an IP address.
+   *
+   * @generated from field: string host = 8;
+   */
+  host: string;
+
+  /**
+   * For the verb register: the port.
+   *
+   * @generated from field: uint32 port = 9;
+   */
+  port: number;
+};
+
+/**
+ * AccessUse is an action that the coordinator has allowed to a caller, without its time.
+ *
+ * @generated from message meshhealth.v1.AccessUse
+ */
+export type AccessUseJson = {
+  /**
+   * The identity of the caller. Empty if it has none.
+   *
+   * @generated from field: string identity = 1;
+   */
+  identity?: string;
+
+  /**
+   * The verb of the access policy, such as register.
+   *
+   * @generated from field: string verb = 2;
+   */
+  verb?: string;
+
+  /**
+   * The service. * for what only a right on all services allows; empty for the verb admin.
+   *
+   * @generated from field: string service = 3;
+   */
+  service?: string;
+
+  /**
+   * For the verb read, the lowest detail that is enough, such as status.
+   *
+   * @generated from field: string detail = 4;
+   */
+  detail?: string;
+
+  /**
+   * For the verb override, the longest time for which an override was set. Absent if one was
+   * cleared.
+   *
+   * @generated from field: google.protobuf.Duration longest = 5;
+   */
+  longest?: DurationJson;
+
+  /**
+   * For the verb register: the address is the one from which the caller has called.
+   *
+   * @generated from field: bool peer = 6;
+   */
+  peer?: boolean;
+
+  /**
+   * For the verb register, if peer is false: the network with the address. Empty if the
+   * address of the host is not known yet.
+   *
+   * @generated from field: string network = 7;
+   */
+  network?: string;
+
+  /**
+   * For the verb register: the name of the host. Empty for an IP address.
+   *
+   * @generated from field: string host = 8;
+   */
+  host?: string;
+
+  /**
+   * For the verb register: the port.
+   *
+   * @generated from field: uint32 port = 9;
+   */
+  port?: number;
+};
+
+/**
+ * Describes the message meshhealth.v1.AccessUse.
+ * Use `create(AccessUseSchema)` to create a new message.
+ */
+export const AccessUseSchema: GenMessage<AccessUse, {jsonType: AccessUseJson}> = /*@__PURE__*/
+  messageDesc(file_meshhealth_v1_admin, 2);
+
+/**
+ * AccessCaller is a caller that was observed.
+ *
+ * @generated from message meshhealth.v1.AccessCaller
+ */
+export type AccessCaller = Message<"meshhealth.v1.AccessCaller"> & {
+  /**
+   * Its identity. Empty for all callers without one.
+   *
+   * @generated from field: string identity = 1;
+   */
+  identity: string;
+
+  /**
+   * The largest number of instances that it had registered at the same time.
+   *
+   * @generated from field: uint32 instances = 2;
+   */
+  instances: number;
+
+  /**
+   * The SHA-256 of the values of its token, as in the access policy. Empty if it has no token.
+   *
+   * @generated from field: repeated bytes token_hashes = 3;
+   */
+  tokenHashes: Uint8Array[];
+};
+
+/**
+ * AccessCaller is a caller that was observed.
+ *
+ * @generated from message meshhealth.v1.AccessCaller
+ */
+export type AccessCallerJson = {
+  /**
+   * Its identity. Empty for all callers without one.
+   *
+   * @generated from field: string identity = 1;
+   */
+  identity?: string;
+
+  /**
+   * The largest number of instances that it had registered at the same time.
+   *
+   * @generated from field: uint32 instances = 2;
+   */
+  instances?: number;
+
+  /**
+   * The SHA-256 of the values of its token, as in the access policy. Empty if it has no token.
+   *
+   * @generated from field: repeated bytes token_hashes = 3;
+   */
+  tokenHashes?: string[];
+};
+
+/**
+ * Describes the message meshhealth.v1.AccessCaller.
+ * Use `create(AccessCallerSchema)` to create a new message.
+ */
+export const AccessCallerSchema: GenMessage<AccessCaller, {jsonType: AccessCallerJson}> = /*@__PURE__*/
+  messageDesc(file_meshhealth_v1_admin, 3);
 
 /**
  * ListRoutesRequest names a service.
@@ -79,7 +439,7 @@ export type ListRoutesRequestJson = {
  * Use `create(ListRoutesRequestSchema)` to create a new message.
  */
 export const ListRoutesRequestSchema: GenMessage<ListRoutesRequest, {jsonType: ListRoutesRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 0);
+  messageDesc(file_meshhealth_v1_admin, 4);
 
 /**
  * ListRoutesResponse is one page, ordered by instance.
@@ -184,7 +544,7 @@ export type ListRoutesResponseJson = {
  * Use `create(ListRoutesResponseSchema)` to create a new message.
  */
 export const ListRoutesResponseSchema: GenMessage<ListRoutesResponse, {jsonType: ListRoutesResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 1);
+  messageDesc(file_meshhealth_v1_admin, 5);
 
 /**
  * RoutedInstance is one instance with its place in both renderings.
@@ -261,7 +621,7 @@ export type RoutedInstanceJson = {
  * Use `create(RoutedInstanceSchema)` to create a new message.
  */
 export const RoutedInstanceSchema: GenMessage<RoutedInstance, {jsonType: RoutedInstanceJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 2);
+  messageDesc(file_meshhealth_v1_admin, 6);
 
 /**
  * Placement is the place of an endpoint in a rendering.
@@ -352,7 +712,7 @@ export type PlacementJson = {
  * Use `create(PlacementSchema)` to create a new message.
  */
 export const PlacementSchema: GenMessage<Placement, {jsonType: PlacementJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 3);
+  messageDesc(file_meshhealth_v1_admin, 7);
 
 /**
  * ListXDSClientsRequest asks for a page of xDS clients.
@@ -401,7 +761,7 @@ export type ListXDSClientsRequestJson = {
  * Use `create(ListXDSClientsRequestSchema)` to create a new message.
  */
 export const ListXDSClientsRequestSchema: GenMessage<ListXDSClientsRequest, {jsonType: ListXDSClientsRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 4);
+  messageDesc(file_meshhealth_v1_admin, 8);
 
 /**
  * ListXDSClientsResponse is one page, ordered by the time of connection.
@@ -450,7 +810,7 @@ export type ListXDSClientsResponseJson = {
  * Use `create(ListXDSClientsResponseSchema)` to create a new message.
  */
 export const ListXDSClientsResponseSchema: GenMessage<ListXDSClientsResponse, {jsonType: ListXDSClientsResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 5);
+  messageDesc(file_meshhealth_v1_admin, 9);
 
 /**
  * XDSClient is one stream of an xDS client.
@@ -611,7 +971,7 @@ export type XDSClientJson = {
  * Use `create(XDSClientSchema)` to create a new message.
  */
 export const XDSClientSchema: GenMessage<XDSClient, {jsonType: XDSClientJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 6);
+  messageDesc(file_meshhealth_v1_admin, 10);
 
 /**
  * XDSSubscription says how far a client is with the resources of one type.
@@ -716,7 +1076,7 @@ export type XDSSubscriptionJson = {
  * Use `create(XDSSubscriptionSchema)` to create a new message.
  */
 export const XDSSubscriptionSchema: GenMessage<XDSSubscription, {jsonType: XDSSubscriptionJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 7);
+  messageDesc(file_meshhealth_v1_admin, 11);
 
 /**
  * XDSRejection is one response that a client rejected.
@@ -807,7 +1167,7 @@ export type XDSRejectionJson = {
  * Use `create(XDSRejectionSchema)` to create a new message.
  */
 export const XDSRejectionSchema: GenMessage<XDSRejection, {jsonType: XDSRejectionJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 8);
+  messageDesc(file_meshhealth_v1_admin, 12);
 
 /**
  * ListXDSResourcesRequest names an xDS client.
@@ -884,7 +1244,7 @@ export type ListXDSResourcesRequestJson = {
  * Use `create(ListXDSResourcesRequestSchema)` to create a new message.
  */
 export const ListXDSResourcesRequestSchema: GenMessage<ListXDSResourcesRequest, {jsonType: ListXDSResourcesRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 9);
+  messageDesc(file_meshhealth_v1_admin, 13);
 
 /**
  * ListXDSResourcesResponse is one page, ordered by type and name.
@@ -933,7 +1293,7 @@ export type ListXDSResourcesResponseJson = {
  * Use `create(ListXDSResourcesResponseSchema)` to create a new message.
  */
 export const ListXDSResourcesResponseSchema: GenMessage<ListXDSResourcesResponse, {jsonType: ListXDSResourcesResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 10);
+  messageDesc(file_meshhealth_v1_admin, 14);
 
 /**
  * XDSResource is one resource as a client has it.
@@ -1038,7 +1398,7 @@ export type XDSResourceJson = {
  * Use `create(XDSResourceSchema)` to create a new message.
  */
 export const XDSResourceSchema: GenMessage<XDSResource, {jsonType: XDSResourceJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 11);
+  messageDesc(file_meshhealth_v1_admin, 15);
 
 /**
  * ExplainRequest names an instance or an aggregate.
@@ -1073,7 +1433,7 @@ export type ExplainRequestJson = {
  * Use `create(ExplainRequestSchema)` to create a new message.
  */
 export const ExplainRequestSchema: GenMessage<ExplainRequest, {jsonType: ExplainRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 12);
+  messageDesc(file_meshhealth_v1_admin, 16);
 
 /**
  * ExplainResponse is an explanation.
@@ -1214,7 +1574,7 @@ export type ExplainResponseJson = {
  * Use `create(ExplainResponseSchema)` to create a new message.
  */
 export const ExplainResponseSchema: GenMessage<ExplainResponse, {jsonType: ExplainResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 13);
+  messageDesc(file_meshhealth_v1_admin, 17);
 
 /**
  * Following says how the coordinator gets the status of an instance.
@@ -1335,7 +1695,7 @@ export type FollowingJson = {
  * Use `create(FollowingSchema)` to create a new message.
  */
 export const FollowingSchema: GenMessage<Following, {jsonType: FollowingJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 14);
+  messageDesc(file_meshhealth_v1_admin, 18);
 
 /**
  * Layer is one step in the computation of an instance's status.
@@ -1454,7 +1814,7 @@ export type LayerJson = {
  * Use `create(LayerSchema)` to create a new message.
  */
 export const LayerSchema: GenMessage<Layer, {jsonType: LayerJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 15);
+  messageDesc(file_meshhealth_v1_admin, 19);
 
 /**
  * Evidence is one fact on which a status is based.
@@ -1579,7 +1939,7 @@ export type EvidenceJson = {
  * Use `create(EvidenceSchema)` to create a new message.
  */
 export const EvidenceSchema: GenMessage<Evidence, {jsonType: EvidenceJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 16);
+  messageDesc(file_meshhealth_v1_admin, 20);
 
 /**
  * ChainLink is one name on the way from the root of a failure to an explained name.
@@ -1700,7 +2060,7 @@ export type ChainLinkJson = {
  * Use `create(ChainLinkSchema)` to create a new message.
  */
 export const ChainLinkSchema: GenMessage<ChainLink, {jsonType: ChainLinkJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 17);
+  messageDesc(file_meshhealth_v1_admin, 21);
 
 /**
  * NextChange is one way in which a status may change.
@@ -1833,7 +2193,7 @@ export type NextChangeJson = {
  * Use `create(NextChangeSchema)` to create a new message.
  */
 export const NextChangeSchema: GenMessage<NextChange, {jsonType: NextChangeJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 18);
+  messageDesc(file_meshhealth_v1_admin, 22);
 
 /**
  * ListTransitionsRequest asks for a page of history.
@@ -1940,7 +2300,7 @@ export type ListTransitionsRequestJson = {
  * Use `create(ListTransitionsRequestSchema)` to create a new message.
  */
 export const ListTransitionsRequestSchema: GenMessage<ListTransitionsRequest, {jsonType: ListTransitionsRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 19);
+  messageDesc(file_meshhealth_v1_admin, 23);
 
 /**
  * ListTransitionsResponse is one page.
@@ -1989,7 +2349,7 @@ export type ListTransitionsResponseJson = {
  * Use `create(ListTransitionsResponseSchema)` to create a new message.
  */
 export const ListTransitionsResponseSchema: GenMessage<ListTransitionsResponse, {jsonType: ListTransitionsResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 20);
+  messageDesc(file_meshhealth_v1_admin, 24);
 
 /**
  * Transition is one stored change of a published status, or an action on an override.
@@ -2198,7 +2558,7 @@ export type TransitionJson = {
  * Use `create(TransitionSchema)` to create a new message.
  */
 export const TransitionSchema: GenMessage<Transition, {jsonType: TransitionJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 21);
+  messageDesc(file_meshhealth_v1_admin, 25);
 
 /**
  * SetOverrideRequest forces the status of all instances that a scope matches. If several
@@ -2295,7 +2655,7 @@ export type SetOverrideRequestJson = {
  * Use `create(SetOverrideRequestSchema)` to create a new message.
  */
 export const SetOverrideRequestSchema: GenMessage<SetOverrideRequest, {jsonType: SetOverrideRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 22);
+  messageDesc(file_meshhealth_v1_admin, 26);
 
 /**
  * SetOverrideResponse is empty.
@@ -2318,7 +2678,7 @@ export type SetOverrideResponseJson = {
  * Use `create(SetOverrideResponseSchema)` to create a new message.
  */
 export const SetOverrideResponseSchema: GenMessage<SetOverrideResponse, {jsonType: SetOverrideResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 23);
+  messageDesc(file_meshhealth_v1_admin, 27);
 
 /**
  * ClearOverrideRequest names an override.
@@ -2381,7 +2741,7 @@ export type ClearOverrideRequestJson = {
  * Use `create(ClearOverrideRequestSchema)` to create a new message.
  */
 export const ClearOverrideRequestSchema: GenMessage<ClearOverrideRequest, {jsonType: ClearOverrideRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 24);
+  messageDesc(file_meshhealth_v1_admin, 28);
 
 /**
  * ClearOverrideResponse is empty.
@@ -2404,7 +2764,7 @@ export type ClearOverrideResponseJson = {
  * Use `create(ClearOverrideResponseSchema)` to create a new message.
  */
 export const ClearOverrideResponseSchema: GenMessage<ClearOverrideResponse, {jsonType: ClearOverrideResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 25);
+  messageDesc(file_meshhealth_v1_admin, 29);
 
 /**
  * ListOverridesRequest is empty.
@@ -2427,7 +2787,7 @@ export type ListOverridesRequestJson = {
  * Use `create(ListOverridesRequestSchema)` to create a new message.
  */
 export const ListOverridesRequestSchema: GenMessage<ListOverridesRequest, {jsonType: ListOverridesRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 26);
+  messageDesc(file_meshhealth_v1_admin, 30);
 
 /**
  * ListOverridesResponse has all overrides.
@@ -2462,7 +2822,7 @@ export type ListOverridesResponseJson = {
  * Use `create(ListOverridesResponseSchema)` to create a new message.
  */
 export const ListOverridesResponseSchema: GenMessage<ListOverridesResponse, {jsonType: ListOverridesResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 27);
+  messageDesc(file_meshhealth_v1_admin, 31);
 
 /**
  * ForcedScope is one override with the number of instances that it forces.
@@ -2513,7 +2873,7 @@ export type ForcedScopeJson = {
  * Use `create(ForcedScopeSchema)` to create a new message.
  */
 export const ForcedScopeSchema: GenMessage<ForcedScope, {jsonType: ForcedScopeJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 28);
+  messageDesc(file_meshhealth_v1_admin, 32);
 
 /**
  * GetCoordinatorRequest is empty.
@@ -2536,7 +2896,7 @@ export type GetCoordinatorRequestJson = {
  * Use `create(GetCoordinatorRequestSchema)` to create a new message.
  */
 export const GetCoordinatorRequestSchema: GenMessage<GetCoordinatorRequest, {jsonType: GetCoordinatorRequestJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 29);
+  messageDesc(file_meshhealth_v1_admin, 33);
 
 /**
  * GetCoordinatorResponse is the state of the coordinator itself.
@@ -2975,7 +3335,7 @@ export type GetCoordinatorResponseJson = {
  * Use `create(GetCoordinatorResponseSchema)` to create a new message.
  */
 export const GetCoordinatorResponseSchema: GenMessage<GetCoordinatorResponse, {jsonType: GetCoordinatorResponseJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 30);
+  messageDesc(file_meshhealth_v1_admin, 34);
 
 /**
  * Guard is a mass-failure guard that is tripped.
@@ -3066,7 +3426,7 @@ export type GuardJson = {
  * Use `create(GuardSchema)` to create a new message.
  */
 export const GuardSchema: GenMessage<Guard, {jsonType: GuardJson}> = /*@__PURE__*/
-  messageDesc(file_meshhealth_v1_admin, 31);
+  messageDesc(file_meshhealth_v1_admin, 35);
 
 /**
  * Edge says how a name is connected with the name that affects it.
@@ -3260,6 +3620,18 @@ export const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListXDSResourcesRequestSchema;
     output: typeof ListXDSResourcesResponseSchema;
+  },
+  /**
+   * LearnAccess reports what callers do, so that an access policy can be made from it. The
+   * coordinator observes only while a stream is open, and only one stream may be open. It reports
+   * only what the access policy allows. The stream itself is not reported.
+   *
+   * @generated from rpc meshhealth.v1.AdminService.LearnAccess
+   */
+  learnAccess: {
+    methodKind: "server_streaming";
+    input: typeof LearnAccessRequestSchema;
+    output: typeof LearnAccessResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_meshhealth_v1_admin, 0);
