@@ -45,6 +45,15 @@ func (c *Compiled) TokenIdentity(h TokenHash) (identity string, ok bool) {
 	return identity, ok
 }
 
+// TokenValues returns the hashes of a token, by its identity. It returns none for another kind of identity.
+func (c *Compiled) TokenValues(identity string) []TokenHash {
+	name, is := strings.CutPrefix(identity, tokenPrefix)
+	if !is {
+		return nil
+	}
+	return c.policy.Tokens[name]
+}
+
 func (p *Policy) check() error {
 	var errs fields.Errors
 	if strings.ContainsAny(p.TrustDomain, "/*") || len(p.TrustDomain) > MaxPattern {

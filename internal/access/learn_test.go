@@ -214,8 +214,33 @@ func TestLearnLimits(t *testing.T) {
 		t.Errorf("%d instances", r.Instances())
 	}
 	var none Observations
-	if _, changed := none.Add(Observation{}); changed || none.AddInstances("a", 1) || none.Dropped != 2 {
+	none.Add(Observation{})
+	none.AddInstances("a", 1)
+	if all, instances := none.Take(); none.Dropped != 2 || len(all)+len(instances) > 0 {
 		t.Errorf("the zero value has room: %+v", none)
+	}
+}
+
+// TestTakeObservations checks that Take returns what has changed, once.
+func TestTakeObservations(t *testing.T) {
+	set := Observations{Limit: 10}
+	read := Observation{Verb: VerbRead, Service: "pay", Detail: Reason}
+	for _, step := range []struct {
+		add   Observation
+		count int
+		want  []Observation
+		most  map[string]int
+	}{
+		{read, 1, []Observation{read}, map[string]int{"": 1}},
+		{read, 1, []Observation{}, map[string]int{}},
+		{Observation{Verb: VerbRead, Service: "pay", Detail: Status}, 0, []Observation{}, map[string]int{}},
+		{Observation{Verb: VerbRead, Service: "pay", Detail: Evidence}, 3, []Observation{{Verb: VerbRead, Service: "pay", Detail: Evidence}}, map[string]int{"": 3}},
+	} {
+		set.Add(step.add)
+		set.AddInstances("", step.count)
+		if all, instances := set.Take(); !reflect.DeepEqual(all, step.want) || !reflect.DeepEqual(instances, step.most) {
+			t.Errorf("%+v: %+v, %v", step, all, instances)
+		}
 	}
 }
 

@@ -38,6 +38,8 @@ type Observations struct {
 
 	all       map[Observation]Observation // by key
 	instances map[string]int
+	fresh     map[Observation]bool // keys that have changed since the last call of Take
+	callers   map[string]bool      // identities that have changed since then
 }
 
 // key returns o without the fields of which the set keeps the highest value.
@@ -46,38 +48,54 @@ func (o Observation) key() Observation {
 	return o
 }
 
-// Add adds an observation. It returns what the set now has for the key, and whether this has changed.
-func (s *Observations) Add(o Observation) (now Observation, changed bool) {
-	before, has := s.all[o.key()]
+// Add adds an observation.
+func (s *Observations) Add(o Observation) {
+	key := o.key()
+	before, has := s.all[key]
 	switch {
 	case has:
 		o.Detail, o.Longest = max(o.Detail, before.Detail), max(o.Longest, before.Longest)
+		if o == before {
+			return
+		}
 	case len(s.all) >= s.Limit:
 		s.Dropped++
-		return o, false
+		return
 	case s.all == nil:
-		s.all = map[Observation]Observation{}
+		s.all, s.fresh = map[Observation]Observation{}, map[Observation]bool{}
 	}
-	s.all[o.key()] = o
-	return o, !has || o != before
+	s.all[key], s.fresh[key] = o, true
 }
 
-// AddInstances notes how many instances an identity had registered at the same time. It returns true if it never
-// had more before.
-func (s *Observations) AddInstances(identity string, n int) (changed bool) {
+// AddInstances notes how many instances an identity had registered at the same time. The set keeps the highest
+// number.
+func (s *Observations) AddInstances(identity string, n int) {
 	before, has := s.instances[identity]
 	switch {
-	case n <= before:
-		return false
+	case has && n <= before:
+		return
 	case !has && len(s.instances) >= s.Limit:
 		s.Dropped++
-		return false
+		return
 	case s.instances == nil:
-		s.instances = map[string]int{}
+		s.instances, s.callers = map[string]int{}, map[string]bool{}
 	}
-	s.instances[identity] = n
-	return true
+	s.instances[identity], s.callers[identity] = n, true
 }
 
 // Count returns the number of observations.
 func (s *Observations) Count() int { return len(s.all) }
+
+// Take returns the observations, and the numbers of instances by identity, that have changed since the last call.
+func (s *Observations) Take() (all []Observation, instances map[string]int) {
+	all, instances = make([]Observation, 0, len(s.fresh)), make(map[string]int, len(s.callers))
+	for key := range s.fresh {
+		all = append(all, s.all[key])
+	}
+	for identity := range s.callers {
+		instances[identity] = s.instances[identity]
+	}
+	clear(s.fresh)
+	clear(s.callers)
+	return all, instances
+}

@@ -81,6 +81,14 @@ func (n Name) String() string {
 	return n.ID.String()
 }
 
+// Service returns the service that decides about the name: [health.MeshName] if only a right for all services does.
+func (n Name) Service() string {
+	if service, all := n.service(); !all {
+		return service
+	}
+	return health.MeshName
+}
+
 // service returns the service that decides about the name. all is true if only a right for all services
 // decides: for the coordinator, the mesh, a zone, and a scope without a service.
 func (n Name) service() (service string, all bool) {

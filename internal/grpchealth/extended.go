@@ -58,6 +58,7 @@ func (x extended) Check(ctx context.Context, req *pb.CheckRequest) (*pb.CheckRes
 	if !ok {
 		return nil, NotFound(req.GetService())
 	}
+	x.h.noteOne(ctx, id, false)
 	h := x.h.currentHealth(e, time.Now(), shown, rights)
 	return &pb.CheckResponse{Status: h.GetStatus(), Health: h}, nil
 }
@@ -89,6 +90,7 @@ func (x extended) List(ctx context.Context, req *pb.ListRequest) (*pb.ListRespon
 	}
 	x.h.resolveSelector(&l.Selector)
 	cut, rights := x.h.cfg.Feed.Cut(), x.h.cfg.Rights(ctx)
+	x.h.noteRead(ctx, Reading{Services: l.Selector.Names()})
 	if !l.GroupBy.IsZero() {
 		return pageOfGroups(cut, &l, rights), nil
 	}
@@ -178,6 +180,7 @@ func (x extended) Watch(req *pb.WatchRequest, stream grpc.ServerStreamingServer[
 		return wire.GRPC(err)
 	}
 	defer done()
+	x.h.noteRead(ctx, Reading{Names: w.IDs, Services: w.Selector.Names(), Stays: true, Addresses: true})
 	s := x.h.newSender(&w, rights, x.format, timedStream[pb.WatchResponse]{stream, x.h, watcher})
 	reader := x.h.newReader(&w)
 	if w.HasToken {

@@ -39,6 +39,9 @@ type Config struct {
 	// Asked is called at the beginning of each call, before the request is checked. nil means
 	// that no function is called.
 	Asked func()
+	// Read is called for each call that was answered, and for each Watch at its beginning. It says what the
+	// call reads. nil means that no function is called.
+	Read func(context.Context, Reading)
 	// Metrics returns the current checks and metrics of an entry, which may be newer than those
 	// in Feed. Check and List of meshhealth.v1.HealthService send its results. nil means that
 	// Check and List send the checks and metrics in Feed.
@@ -61,6 +64,17 @@ type Config struct {
 	// largest number for one peer. 0 selects DefaultMaxWatchers and
 	// DefaultMaxWatchersPerPeer.
 	MaxWatchers, MaxWatchersPerPeer int
+}
+
+// Reading is what a call reads: one name, or several names, or services with their instances. If it has none of
+// them, the call reads everything that its caller may read.
+type Reading struct {
+	One      health.ID
+	Names    []health.ID
+	Services []string
+	// Stays means that the call is a Watch, which reads until it ends. Addresses means that it is one of
+	// meshhealth.v1.HealthService, from which a resolver takes addresses.
+	Stays, Addresses bool
 }
 
 // Handlers serves grpc.health.v1 and meshhealth.v1.HealthService.
@@ -109,6 +123,19 @@ func (h *Handlers) Watchers() int { return h.limiter.Count() }
 func (h *Handlers) noteCall() {
 	if h.cfg.Asked != nil {
 		h.cfg.Asked()
+	}
+}
+
+func (h *Handlers) noteRead(ctx context.Context, r Reading) {
+	if h.cfg.Read != nil {
+		h.cfg.Read(ctx, r)
+	}
+}
+
+// noteOne notes that a call reads one name. The coordinator itself, whose name is empty, may be read by everybody.
+func (h *Handlers) noteOne(ctx context.Context, id health.ID, stays bool) {
+	if id != (health.ID{}) {
+		h.noteRead(ctx, Reading{One: id, Stays: stays})
 	}
 }
 

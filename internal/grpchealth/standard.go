@@ -3,6 +3,8 @@ package grpchealth
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -45,6 +47,7 @@ func (s standard) Check(ctx context.Context, req *healthpb.HealthCheckRequest) (
 	if !ok {
 		return nil, NotFound(about.name(req))
 	}
+	s.h.noteOne(ctx, about.id, false)
 	if needsTrailers(&e.State) {
 		if err := grpc.SetTrailer(ctx, trailers(&e.State, shown.Detail)); err != nil {
 			return nil, wire.GRPC(err)
@@ -66,6 +69,9 @@ func (s standard) List(ctx context.Context, _ *healthpb.HealthListRequest) (*hea
 	}
 	if probed {
 		statuses, err := s.h.listInstances(rights, instance)
+		if len(statuses) > 0 {
+			s.h.noteRead(ctx, Reading{Services: slices.Collect(maps.Keys(statuses))})
+		}
 		return &healthpb.HealthListResponse{Statuses: statuses}, err
 	}
 	statuses, self := map[string]*healthpb.HealthCheckResponse{}, s.h.resolve(health.ID{})
@@ -82,6 +88,7 @@ func (s standard) List(ctx context.Context, _ *healthpb.HealthListRequest) (*hea
 			return nil, wire.GRPC(fmt.Errorf("%w: more than %d services, the most this List may return; use meshhealth.v1.HealthService/List", domain.ErrLimit, maxStandardList))
 		}
 	}
+	s.h.noteRead(ctx, Reading{})
 	return &healthpb.HealthListResponse{Statuses: statuses}, nil
 }
 
@@ -102,6 +109,7 @@ func (s standard) Watch(req *healthpb.HealthCheckRequest, stream grpc.ServerStre
 		return wire.GRPC(err)
 	}
 	defer done()
+	s.h.noteOne(ctx, about.id, true)
 	n := numberSender{
 		h: s.h, about: about, shown: shown, sent: -1,
 		stream: timedStream[healthpb.HealthCheckResponse]{stream, s.h, watcher},

@@ -40,6 +40,7 @@ type Access struct {
 	socket       string       // path of the unix socket, which local callers may learn; empty if there is none
 	audit        Auditor
 	current      atomic.Pointer[ruleset]
+	learner      atomic.Pointer[learner] // nil if nobody learns
 
 	mu      sync.Mutex
 	streams map[*guardedStream]struct{} // open streams
@@ -274,7 +275,7 @@ func (a *Access) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo,
 		return a.refuseIdentity(ss.Context(), err)
 	}
 	g := &guardedStream{ServerStream: ss, rights: rights, ended: make(chan struct{})}
-	g.ctx, g.cancel = context.WithCancel(withRights(ss.Context(), rights))
+	g.ctx, g.cancel = context.WithCancel(context.WithValue(withRights(ss.Context(), rights), streamKey{}, g))
 	defer g.cancel()
 	a.mu.Lock()
 	a.streams[g] = struct{}{}
@@ -302,10 +303,7 @@ func (a *Access) stream(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo,
 // many. When it returns, no message is sent on them any more.
 func (a *Access) Set(policy *access.Compiled) (ended int) {
 	a.current.Store(newRuleset(policy))
-	a.mu.Lock()
-	open := slices.Collect(maps.Keys(a.streams))
-	a.mu.Unlock()
-	lost := slices.DeleteFunc(open, func(g *guardedStream) bool {
+	lost := slices.DeleteFunc(a.open(), func(g *guardedStream) bool {
 		return a.Rights(g.ServerStream.Context()).Equal(g.rights)
 	})
 	for _, g := range lost {
@@ -329,12 +327,22 @@ func (a *Access) Set(policy *access.Compiled) (ended int) {
 	return len(lost)
 }
 
+// open returns the open streams.
+func (a *Access) open() []*guardedStream {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Collect(maps.Keys(a.streams))
+}
+
 // MayScrape returns an error if the caller in ctx may not read the metrics, which have the names of all
 // services and instances.
 func (a *Access) MayScrape(ctx context.Context) error {
 	rights, err := a.identify(ctx)
 	if err != nil {
 		return err
+	}
+	if l := a.learning(); l != nil {
+		l.read(rights, access.Everything, access.Status)
 	}
 	return rights.CheckDetail(access.Everything, access.Status)
 }

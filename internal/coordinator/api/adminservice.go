@@ -15,6 +15,7 @@ type adminService struct {
 	cfg      *Config
 	watchers func() int // returns the number of open Watch streams
 	tokens   *wire.TokenCipher
+	stopping <-chan struct{} // closed when the server begins to stop
 }
 
 // GetCoordinator returns the state of the coordinator itself.

@@ -37,6 +37,7 @@ type XDS interface {
 	Codec() encoding.CodecV2
 	Clients(after uint64, limit int) []*pb.XDSClient
 	Resources(client string, behindOnly bool, afterType, afterName string, limit int) ([]*pb.XDSResource, error)
+	AskAgain()
 }
 
 // Config has the settings of a Server.
@@ -107,5 +108,8 @@ func (c *Config) check(ctx context.Context, verb access.Verb, name access.Name) 
 // caller may not read at all, it is the error for an unknown name.
 func (c *Config) checkEvidence(ctx context.Context, name access.Name) error {
 	rights := c.Access.Rights(ctx)
+	if l := c.Access.learning(); l != nil {
+		l.read(rights, name, access.Evidence)
+	}
 	return wire.GRPC(c.refuse(ctx, rights, readEvidence, name, rights.CheckDetail(name, access.Evidence)))
 }

@@ -25,6 +25,8 @@ type guardedStream struct {
 	lost   atomic.Bool   // true if the caller no longer has these rights; then no call of SendMsg begins to send
 	sends  atomic.Bool   // true while SendMsg runs
 	ended  chan struct{} // closed when the handler has returned
+	// note tells a learner what the stream uses. It is nil if the handler has called noteStream not yet or never.
+	note atomic.Pointer[func(*learner)]
 }
 
 // Context returns the context of the stream. It ends when the rights of the caller change.

@@ -34,6 +34,9 @@ func (a adminService) SetOverride(ctx context.Context, req *pb.SetOverrideReques
 	if err != nil {
 		return nil, wire.GRPC(err)
 	}
+	if l := a.cfg.Access.learning(); l != nil {
+		l.allowed(rights, access.Observation{Verb: access.VerbOverride, Longest: length}, name)
+	}
 	return &pb.SetOverrideResponse{}, nil
 }
 
@@ -63,6 +66,9 @@ func (a adminService) ClearOverride(ctx context.Context, req *pb.ClearOverrideRe
 	})
 	if err != nil {
 		return nil, wire.GRPC(err)
+	}
+	if l := a.cfg.Access.learning(); l != nil {
+		l.allowed(rights, access.Observation{Verb: access.VerbOverride}, name)
 	}
 	return &pb.ClearOverrideResponse{}, nil
 }

@@ -40,6 +40,9 @@ func (r registryService) Register(ctx context.Context, req *pb.RegisterRequest) 
 	resp := &pb.RegisterResponse{}
 	for i, spec := range specs {
 		resp.Leases = append(resp.Leases, leaseOf(regs[i].ID, spec))
+		if l := r.cfg.Access.learning(); l != nil {
+			l.registered(r.cfg.Access.Rights(ctx), regs[i].ID, spec, regs[i].By.Peer)
+		}
 	}
 	return resp, nil
 }
@@ -106,6 +109,11 @@ func (r registryService) Renew(ctx context.Context, req *pb.RenewRequest) (*pb.R
 	if err != nil {
 		return nil, wire.GRPC(err)
 	}
+	if l := r.cfg.Access.learning(); l != nil {
+		if e, ok := r.cfg.Feed.Get(id); ok && e.Spec != nil {
+			l.registered(r.cfg.Access.Rights(ctx), id, e.Spec, callerAddr(ctx))
+		}
+	}
 	return &pb.RenewResponse{Ttl: durationpb.New(ttl), Unreachable: unreachable}, nil
 }
 
@@ -128,6 +136,14 @@ func (r registryService) deregister(ctx context.Context, id health.ID, lease uin
 	rights, name := r.cfg.Access.Rights(ctx), access.Of(id)
 	by := registrantOf(rights, callerAddr(ctx))
 	rule, admin := rights.Allows(access.VerbAdmin, name)
+	if l := r.cfg.Access.learning(); l != nil {
+		e, ok := r.cfg.Feed.Get(id)
+		defer func() {
+			if err == nil && ok && e.Spec != nil {
+				l.deregistered(rights, id, e.Spec, by, lease)
+			}
+		}()
+	}
 	if !admin || lease != 0 {
 		if err := r.cfg.check(ctx, access.VerbRegister, name); err != nil {
 			return false, err

@@ -71,6 +71,8 @@ func (r registryService) Report(stream grpc.ClientStreamingServer[pb.ReportReque
 	if err := r.cfg.check(stream.Context(), access.VerbReport, access.Of(s.id)); err != nil {
 		return err
 	}
+	rights, peer := r.cfg.Access.Rights(stream.Context()), callerAddr(stream.Context())
+	r.cfg.Access.noteStream(stream.Context(), func(l *learner) { l.reported(rights, s.id, peer) })
 	return s.run(first)
 }
 

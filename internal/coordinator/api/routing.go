@@ -29,6 +29,9 @@ func (a adminService) ListRoutes(ctx context.Context, req *pb.ListRoutesRequest)
 	err := rights.Check(access.VerbRoute, name)
 	switch {
 	case err == nil:
+		if l := a.cfg.Access.learning(); l != nil {
+			l.route(rights, name)
+		}
 		r = routesOf(a.cfg, req.GetService())
 	case rights.Detail(name) > access.Hidden: // else the service does not exist for the caller
 		return nil, wire.GRPC(a.cfg.refuse(ctx, rights, access.VerbRoute.String(), name, err))

@@ -47,7 +47,7 @@ func New(cfg Config) *Server {
 	s := &Server{cfg: cfg, tokens: wire.NewTokenCipher()}
 	s.health = grpchealth.New(grpchealth.Config{
 		Feed: cfg.Feed, Figures: cfg.Figures, Build: cfg.Build, Rights: cfg.Access.Rights, StandardRights: cfg.Access.Rights, Instances: true,
-		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer,
+		MaxWatchers: cfg.MaxWatchers, MaxWatchersPerPeer: cfg.MaxWatchersPerPeer, Read: s.cfg.noteReading,
 	})
 	return s
 }
@@ -73,7 +73,7 @@ func (s *Server) register(g *grpc.Server) {
 }
 
 func (s *Server) admin() adminService {
-	return adminService{cfg: &s.cfg, watchers: s.Watchers, tokens: s.tokens}
+	return adminService{cfg: &s.cfg, watchers: s.Watchers, tokens: s.tokens, stopping: s.health.Ended()}
 }
 
 func (s *Server) options() []grpc.ServerOption {
@@ -110,7 +110,11 @@ func (r routedServer) RegisterService(desc *grpc.ServiceDesc, impl any) {
 func (s *Server) MayLocate(ctx context.Context) func(service string) bool {
 	rights := s.cfg.Access.Rights(ctx)
 	return func(service string) bool {
-		_, allowed := rights.Allows(access.VerbRoute, access.Of(health.ID{Service: service}))
+		name := access.Of(health.ID{Service: service})
+		_, allowed := rights.Allows(access.VerbRoute, name)
+		if l := s.cfg.Access.learning(); l != nil && allowed {
+			l.route(rights, name)
+		}
 		return allowed
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	corepb "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discoverypb "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
@@ -22,6 +23,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/dynamicpb"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
@@ -119,6 +121,9 @@ func walks(pay, hidden *pb.Lease) map[string]walk {
 		discoverypb.AggregatedDiscoveryService_DeltaAggregatedResources_FullMethodName: {
 			req: &discoverypb.DeltaDiscoveryRequest{Node: &corepb.Node{Id: "n"}, TypeUrl: clusterURL}, needs: route,
 		},
+		pb.AdminService_LearnAccess_FullMethodName: {
+			req: &pb.LearnAccessRequest{Lasting: durationpb.New(time.Hour)}, needs: []access.Verb{access.VerbAdmin}, general: true,
+		},
 		pb.AdminService_GetCoordinator_FullMethodName:                     {req: &pb.GetCoordinatorRequest{}, needs: read, general: true},
 		reflectionpb.ServerReflection_ServerReflectionInfo_FullMethodName: {req: describe},
 		// Its messages have the same fields.
@@ -181,15 +186,30 @@ func methodsOf(g *grpc.Server) (all []string) {
 	return all
 }
 
-// newWalkedWorld has the instances pay/1 and hidden/1. Both are overridden.
+// newWalkedWorld has the instances pay/1 and hidden/1. Both are overridden. If the policy allows routes, it also
+// has an xDS client.
 func newWalkedWorld(t *testing.T, policy *access.Policy) (w *world, pay, hidden *pb.Lease) {
+	t.Helper()
+	w, pay, hidden = newCalmWorld(t, policy)
+	if policy.Rules != nil && policy.Rules[0].Route != nil {
+		w.subscribe("walker")
+	}
+	return w, pay, hidden
+}
+
+// newCalmWorld is a newWalkedWorld without an xDS client.
+func newCalmWorld(t *testing.T, policy *access.Policy) (w *world, pay, hidden *pb.Lease) {
 	t.Helper()
 	w = newWorld(t, func(s *setup) { s.access, s.Reflection, s.routing = policy, true, true })
 	regs := []*pb.Registration{instance("pay/1"), instance("hidden/1")}
 	for _, r := range regs {
 		r.Zone = "eu-1"
 	}
-	specs, err := w.registry.Register(t.Context(), must(wire.Registrations(&pb.RegisterRequest{Registrations: regs})))
+	all := must(wire.Registrations(&pb.RegisterRequest{Registrations: regs}))
+	for i := range all {
+		all[i].Spec.Traffic.Address = wire.TrafficAddress(all[i].Spec.Traffic.Address, all[i].Spec.Address)
+	}
+	specs, err := w.registry.Register(t.Context(), all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,9 +218,6 @@ func newWalkedWorld(t *testing.T, policy *access.Policy) (w *world, pay, hidden 
 		if err := w.registry.SetOverride(t.Context(), scope, o); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if policy.Rules != nil && policy.Rules[0].Route != nil {
-		w.subscribe("walker")
 	}
 	return w, leaseOf(must(wire.ParseInstance("pay/1")), specs[0]), leaseOf(must(wire.ParseInstance("hidden/1")), specs[1])
 }

@@ -3,6 +3,7 @@ package xds
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -87,6 +88,39 @@ func (s *Server) allResources(client string, behindOnly bool) (all []*pb.XDSReso
 
 func compareResources(a, b *pb.XDSResource) int {
 	return cmp.Or(strings.Compare(a.GetTypeUrl(), b.GetTypeUrl()), strings.Compare(a.GetName(), b.GetName()))
+}
+
+// AskAgain calls what Config.May returned for each stream, once for each service to which the stream
+// subscribes. It does not hold the lock of the server meanwhile.
+func (s *Server) AskAgain() {
+	s.mu.Lock()
+	ids := slices.Sorted(maps.Keys(s.streams))
+	s.mu.Unlock()
+	for _, id := range ids {
+		may, services := s.subscribed(id)
+		for service := range services {
+			may(service)
+		}
+	}
+}
+
+// subscribed returns the services to which a stream subscribes. There are none if the stream has ended.
+func (s *Server) subscribed(id uint64) (may func(string) bool, services map[string]bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.streams[id]
+	if st == nil {
+		return nil, nil
+	}
+	services = map[string]bool{}
+	for _, sub := range st.session.subscriptions {
+		for r := range sub.entries {
+			if r.service != nil {
+				services[r.service.name] = true
+			}
+		}
+	}
+	return st.session.may, services
 }
 
 // find returns the session of a client.

@@ -53,7 +53,7 @@ type Config struct {
 	CompleteAfter time.Duration
 	// May returns a function that reports whether the caller of a stream may see the addresses of a
 	// service. A service that the caller may not see does not exist for it. The function is called
-	// while the server holds its lock, so it must be fast. nil allows every caller to see everything.
+	// while the server holds its lock, so it must be fast. It may also be called concurrently, by AskAgain. nil allows every caller to see everything.
 	May func(ctx context.Context) func(service string) bool
 	// Certificates names the certificates for services that speak TLS.
 	Certificates Certificates
