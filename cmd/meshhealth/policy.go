@@ -14,13 +14,13 @@ import (
 
 func policyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "policy", Short: "Check and explain an access policy",
-		Long: `Check an access policy, and explain what it allows to whom. The commands read the file and
-ask no coordinator.`,
+		Use: "policy", Short: "Check, explain and learn an access policy",
+		Long: `Check an access policy, and explain what it allows to whom. check and explain read the file
+and ask no coordinator. learn writes a policy from what a coordinator observes.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(policyCheckCommand(a), policyExplainCommand(a))
+	cmd.AddCommand(policyCheckCommand(a), policyExplainCommand(a), policyLearnCommand(a))
 	return cmd
 }
 

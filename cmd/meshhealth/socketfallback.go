@@ -61,3 +61,47 @@ func isOurSocket(path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.Mode()&os.ModeSocket != 0 && ownedByUs(info)
 }
+
+// stream does the same as unary for a stream with one request. It repeats the call if the first answer is the
+// refusal.
+func (s *socketFallback) stream(ctx context.Context, desc *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	first, err := open(ctx, desc, cc, method, opts...)
+	if err != nil || desc.ClientStreams {
+		return first, err
+	}
+	return &fallbackStream{ClientStream: first, again: func(path string) (grpc.ClientStream, error) {
+		conn, err := s.dial(path)
+		if err != nil {
+			return nil, err
+		}
+		return conn.NewStream(ctx, desc, method, opts...)
+	}}, nil
+}
+
+// fallbackStream is a stream with one request, which may be opened again over a unix socket.
+type fallbackStream struct {
+	grpc.ClientStream
+	again func(path string) (grpc.ClientStream, error) // nil after the first answer
+	req   any
+}
+
+func (f *fallbackStream) SendMsg(m any) error {
+	f.req = m
+	return f.ClientStream.SendMsg(m)
+}
+
+func (f *fallbackStream) RecvMsg(m any) error {
+	err := f.ClientStream.RecvMsg(m)
+	again := f.again
+	f.again = nil
+	path := wire.SocketOf(err)
+	if again == nil || path == "" || !isOurSocket(path) {
+		return err
+	}
+	next, openErr := again(path)
+	if openErr != nil || next.SendMsg(f.req) != nil || next.CloseSend() != nil {
+		return err
+	}
+	f.ClientStream = next
+	return next.RecvMsg(m)
+}

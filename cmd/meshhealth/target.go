@@ -155,7 +155,7 @@ func (t *target) dial() (conn *grpc.ClientConn, closeConn func(), err error) {
 	}
 	s := &socketFallback{target: t}
 	if !t.overSocket() && t.plaintext() && wire.IsLoopback(t.address) {
-		opts = append(opts, grpc.WithChainUnaryInterceptor(s.unary))
+		opts = append(opts, grpc.WithChainUnaryInterceptor(s.unary), grpc.WithChainStreamInterceptor(s.stream))
 	}
 	conn, err = grpc.NewClient(t.address, opts...)
 	if err != nil {

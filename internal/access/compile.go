@@ -47,7 +47,7 @@ func (c *Compiled) TokenIdentity(h TokenHash) (identity string, ok bool) {
 
 // TokenValues returns the hashes of a token, by its identity. It returns none for another kind of identity.
 func (c *Compiled) TokenValues(identity string) []TokenHash {
-	name, is := strings.CutPrefix(identity, tokenPrefix)
+	name, is := TokenName(identity)
 	if !is {
 		return nil
 	}

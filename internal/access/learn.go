@@ -32,7 +32,7 @@ func (s *Observations) Learn(base *Policy) (p *Policy, leftOut []string) {
 	rules := map[string]*Rule{} // by all that they allow
 	var order []*Rule
 	for _, identity := range slices.Sorted(maps.Keys(l.byIdentity)) {
-		if name, is := strings.CutPrefix(identity, tokenPrefix); is {
+		if name, is := TokenName(identity); is {
 			p.Tokens[name] = base.Tokens[name]
 		}
 		for _, r := range l.rules(identity, s.instances[identity]) {

@@ -202,6 +202,11 @@ func (c *Compiled) spiffeIdentity(uri string) (string, error) {
 	return uri, nil
 }
 
+// TokenName returns the name of the token whose identity is given. is is false for another kind of identity.
+func TokenName(identity string) (name string, is bool) {
+	return strings.CutPrefix(identity, tokenPrefix)
+}
+
 // External returns the identity of a caller that another program has identified.
 func External(text string) string { return extPrefix + text }
 

@@ -194,7 +194,7 @@ func (x *LearnAccessRequest) GetNetworks() []string {
 }
 
 // LearnAccessResponse has what was observed since the message before. The first message comes at
-// once.
+// once, and then at least one each second.
 type LearnAccessResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The trust_domain of the access policy in use. Only in the first message.

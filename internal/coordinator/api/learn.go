@@ -2,8 +2,6 @@ package api
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -85,41 +83,37 @@ func (l *learner) serve(stream grpc.ServerStreamingServer[pb.LearnAccessResponse
 	}
 }
 
-// send sends what is new, in messages of about wire.ChunkBytes.
+// send sends what is new, in messages of about wire.ChunkBytes. It always sends a message, so that a client knows
+// that everything from before was sent.
 func (l *learner) send(stream grpc.ServerStreamingServer[pb.LearnAccessResponse]) error {
 	l.mu.Lock()
 	observed, instances := l.set.Take()
-	dropped := l.set.Dropped
+	m := &pb.LearnAccessResponse{Dropped: l.set.Dropped}
 	l.mu.Unlock()
-	slices.SortFunc(observed, func(a, b access.Observation) int { return strings.Compare(a.Identity, b.Identity) })
-	m, size := &pb.LearnAccessResponse{Dropped: dropped}, 0
-	flush := func(more int) error {
-		if size += more; size < wire.ChunkBytes {
-			return nil
+	size := 0
+	makeRoom := func(part proto.Message) (err error) {
+		if size += proto.Size(part); size > wire.ChunkBytes {
+			err = stream.Send(m)
+			m, size = &pb.LearnAccessResponse{Dropped: m.GetDropped()}, proto.Size(part)
 		}
-		full := m
-		m, size = &pb.LearnAccessResponse{Dropped: dropped}, 0
-		return stream.Send(full)
+		return err
 	}
 	for identity, n := range instances {
 		c := &pb.AccessCaller{Identity: identity, Instances: uint32(n)}
 		for _, h := range l.cfg.Access.Policy().TokenValues(identity) {
 			c.TokenHashes = append(c.TokenHashes, h[:])
 		}
-		m.Callers = append(m.Callers, c)
-		if err := flush(proto.Size(c)); err != nil {
+		if err := makeRoom(c); err != nil {
 			return err
 		}
+		m.Callers = append(m.Callers, c)
 	}
 	for i := range observed {
 		u := wire.AccessUse(&observed[i])
-		m.Uses = append(m.Uses, u)
-		if err := flush(proto.Size(u)); err != nil {
+		if err := makeRoom(u); err != nil {
 			return err
 		}
-	}
-	if size == 0 {
-		return nil
+		m.Uses = append(m.Uses, u)
 	}
 	return stream.Send(m)
 }

@@ -25,6 +25,7 @@ export const commands = {
   "override set": ["coordinator", "for", "insecure", "reason", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "token-file"],
   "policy check": ["output"],
   "policy explain": ["output"],
+  "policy learn": ["coordinator", "for", "insecure", "network", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "token-file"],
   "probe": [],
   "register": ["address", "coordinator", "critical", "file", "health-name", "insecure", "instance-server-name", "label", "min-available", "optional", "output", "protocol", "region", "rule", "server-name", "source", "timeout", "tls-ca", "tls-cert", "tls-key", "tls-name", "token-file", "traffic-address", "version", "weight", "zone"],
   "routes": ["color", "coordinator", "insecure", "output", "server-name", "timeout", "tls-ca", "tls-cert", "tls-key", "token-file"],

@@ -71,7 +71,7 @@ export const LearnAccessRequestSchema: GenMessage<LearnAccessRequest, {jsonType:
 
 /**
  * LearnAccessResponse has what was observed since the message before. The first message comes at
- * once.
+ * once, and then at least one each second.
  *
  * @generated from message meshhealth.v1.LearnAccessResponse
  */
@@ -115,7 +115,7 @@ export type LearnAccessResponse = Message<"meshhealth.v1.LearnAccessResponse"> &
 
 /**
  * LearnAccessResponse has what was observed since the message before. The first message comes at
- * once.
+ * once, and then at least one each second.
  *
  * @generated from message meshhealth.v1.LearnAccessResponse
  */
