@@ -77,8 +77,8 @@ func parseAccessWithin(t *testing.T, text string) (*access.Policy, error) {
 	return p, err
 }
 
-// FuzzAccessPolicy checks that no file causes a panic or needs memory out of proportion, and that each fault of a
-// refused file has the form FILE:LINE: KEY: TEXT. An accepted file is the same policy after it was written and read
+// FuzzAccessPolicy checks that no file causes a panic or needs memory out of proportion. Each fault of a refused file
+// has the form FILE:LINE: KEY: TEXT. An accepted file is the same policy after it was written and read
 // again.
 func FuzzAccessPolicy(f *testing.F) {
 	for _, text := range policiesOf(f) {

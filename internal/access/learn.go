@@ -17,8 +17,8 @@ import (
 // Learn makes a policy that allows what was observed. base has the trust domain, the tokens and AllowDNSNames of
 // the policy; its rules are not used. The result compiles.
 //
-// There is no generalisation: services have their exact names, a registration needs the port and the network or the
-// peer that was observed for the same service, and identities share a rule only if they do the same. Two things
+// There is no generalisation. Services have their exact names. A registration needs the port, and the network or the
+// peer, that was observed for the same service. Identities share a rule only if they do the same. Two things
 // are wider than the observations. The numbers of instances are rounded up. And what a caller without an identity
 // does is allowed to everybody, because a rule for anyone includes all callers.
 //
