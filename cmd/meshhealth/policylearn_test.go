@@ -57,6 +57,16 @@ func (l *learner) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// begins waits until the command has begun to learn.
+func (l *learner) begins() {
+	l.t.Helper()
+	select {
+	case <-l.begun:
+	case <-l.stopped:
+		l.t.Fatalf("it has ended: %s", l.err.String())
+	}
+}
+
 // ends waits for the end, and returns the policy that was printed, one line for each rule.
 func (l *learner) ends(code int) (rules, text, stderr string) {
 	l.t.Helper()
@@ -85,7 +95,7 @@ func TestPolicyLearn(t *testing.T) {
 	}
 	live := newLive(t, coordinator.Config{DataDir: t.TempDir()})
 	l := learns(t, live.at, "--for", "1h", "--network", "127.0.0.0/30")
-	<-l.begun
+	l.begins()
 	live.does(exitOK, "register", "pay/a", "--address", "127.0.0.2:60000")
 	live.does(exitOK, "register", "pay/b", "--address", "127.0.0.77:60000")
 	l.stop()
@@ -121,7 +131,7 @@ func TestPolicyLearnEnds(t *testing.T) {
 	ran := make(chan error, 1)
 	go func() { ran <- c.Run(ctx) }()
 	stopped := learns(t, c.Addr().String())
-	<-stopped.begun
+	stopped.begins()
 	stop()
 	if err := <-ran; err != nil {
 		t.Error(err)
