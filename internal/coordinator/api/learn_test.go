@@ -242,6 +242,25 @@ func TestLearnOpenStreams(t *testing.T) {
 	})
 }
 
+// TestLearnOpenXDS checks that the subscriptions of xDS clients are observed: those from before, and new ones.
+func TestLearnOpenXDS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(s *setup) { s.routing = true })
+		register := func(name string) {
+			regs := must(wire.Registrations(&pb.RegisterRequest{Registrations: []*pb.Registration{instance(name)}}))
+			_ = must(w.registry.Register(t.Context(), regs))
+		}
+		register("pay/1")
+		synctest.Wait()
+		w.subscribe("walker")
+		l := w.learn(5 * time.Second)
+		register("shop/1")
+		if got, want := describe(l.policy()), []string{"anyone: route pay, shop"}; !slices.Equal(got, want) {
+			t.Errorf("learnt %q, want %q", got, want)
+		}
+	})
+}
+
 // TestLearnAddresses checks which addresses are learnt: of instances elsewhere, in given networks, and of hosts with
 // names.
 func TestLearnAddresses(t *testing.T) {
