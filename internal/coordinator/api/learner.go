@@ -274,8 +274,8 @@ func (a *Access) noteStream(ctx context.Context, note func(*learner)) {
 // noteReading tells the learner what a call of one of the health services reads.
 func (c *Config) noteReading(ctx context.Context, r grpchealth.Reading) {
 	if r.Stays {
-		rights := c.Access.Rights(ctx)
-		c.Access.noteStream(ctx, func(l *learner) { l.reading(rights, &r) })
+		rights, kept := c.Access.Rights(ctx), r // only a stream needs memory for it
+		c.Access.noteStream(ctx, func(l *learner) { l.reading(rights, &kept) })
 	} else if l := c.Access.learning(); l != nil {
 		l.reading(c.Access.Rights(ctx), &r)
 	}
