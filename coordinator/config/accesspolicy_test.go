@@ -22,13 +22,14 @@ tokens:
 rules:
   - name: all
     who: ["spiffe://example.org/ns/*/sa/a", "dns:*.example.org", "token:ops.cli", "unix:uid=0", "ext:somebody", authenticated]
-    register: {services: [a.*], addresses: [peer, 10.0.0.0/8, "fd00::/8"], ports: [443, "7000-7999"], instances: 200}
+    register: {services: [a.*], addresses: [peer, 10.0.0.0/8, "fd00::/8"], proven_addresses: [172.16.0.0/12], ports: [443, "7000-7999"], instances: 200}
     report: {services: [b]}
     read: {services: ["*"], detail: reason}
     route: {services: ["*.c"]}
     override: {services: [a, b], max: 1h30m}
     admin: true
   - {name: some, who: [anyone], register: {services: [d], addresses: [192.0.2.0/24]}}
+  - {name: proven, who: [anyone], register: {services: [e], addresses: [], proven_addresses: [192.0.2.0/24]}}
 `
 
 // policiesOf returns the access policies in docs/security.md and in the test data of the command.

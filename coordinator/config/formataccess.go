@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"maps"
+	"net/netip"
 	"slices"
 	"strconv"
 
@@ -89,6 +90,9 @@ func formatRegister(g *access.Register) *yaml.Node {
 		addresses = append(addresses, n.String())
 	}
 	m.add("addresses", texts(addresses))
+	if len(g.ProvenAddresses) > 0 {
+		m.add("proven_addresses", inline(list(g.ProvenAddresses, func(n netip.Prefix) *yaml.Node { return text(n.String()) })))
+	}
 	if len(g.Ports) > 0 {
 		m.add("ports", inline(list(g.Ports, func(p access.Ports) *yaml.Node {
 			first, last := strconv.Itoa(int(p.First)), strconv.Itoa(int(p.Last))

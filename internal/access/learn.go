@@ -67,18 +67,8 @@ func (s *Observations) sorted() []Observation {
 }
 
 func (p Place) compare(q Place) int {
-	return cmp.Or(cmp.Compare(p.Port, q.Port), strings.Compare(p.Host, q.Host), p.Network.Compare(q.Network), strings.Compare(p.text(), q.text()))
-}
-
-// text returns the entry of register.addresses for the place. It is empty if the address is not known.
-func (p Place) text() string {
-	switch {
-	case p.Peer:
-		return "peer"
-	case p.Network.IsValid():
-		return p.Network.String()
-	}
-	return ""
+	return cmp.Or(cmp.Compare(p.Port, q.Port), strings.Compare(p.Host, q.Host), p.Network.Compare(q.Network),
+		strings.Compare(fmt.Sprint(p.Peer, p.Proven), fmt.Sprint(q.Peer, q.Proven)))
 }
 
 // learning sorts observations by identity.
@@ -214,6 +204,7 @@ const shortestOverride = time.Second
 type site struct {
 	peer     bool
 	networks []netip.Prefix
+	proven   []netip.Prefix
 	ports    []Ports
 	services []string
 }
@@ -244,15 +235,20 @@ func sitesOf(places map[uint16][]Place) (all []*site) {
 	for _, port := range slices.Sorted(maps.Keys(places)) {
 		s := &site{}
 		for _, at := range places[port] {
-			s.peer = s.peer || at.Peer
-			if at.Network.IsValid() && !slices.Contains(s.networks, at.Network) {
+			switch {
+			case at.Peer:
+				s.peer = true
+			case at.Network.IsValid() && at.Proven:
+				s.proven = append(s.proven, at.Network)
+			case at.Network.IsValid():
 				s.networks = append(s.networks, at.Network)
 			}
 		}
-		if !s.peer && s.networks == nil {
+		if !s.peer && s.networks == nil && s.proven == nil {
 			continue
 		}
-		slices.SortFunc(s.networks, netip.Prefix.Compare)
+		s.proven = slices.DeleteFunc(s.proven, func(n netip.Prefix) bool { return slices.Contains(s.networks, n) })
+		s.networks, s.proven = sortedNetworks(s.networks), sortedNetworks(s.proven)
 		key := fmt.Sprint(*s)
 		if same[key] == nil {
 			same[key] = s
@@ -266,6 +262,12 @@ func sitesOf(places map[uint16][]Place) (all []*site) {
 		}
 	}
 	return all
+}
+
+// sortedNetworks returns networks in their order, each once. It changes the list.
+func sortedNetworks(all []netip.Prefix) []netip.Prefix {
+	slices.SortFunc(all, netip.Prefix.Compare)
+	return slices.Compact(all)
 }
 
 // unknownHosts returns the hosts, with their ports, of which no address is known.
@@ -284,14 +286,18 @@ func unknownHosts(places map[uint16][]Place) (all []string) {
 // registers yields grants that together allow the site. A list in a grant has at most MaxPatterns entries.
 func (s *site) registers(instances int) iter.Seq[*Register] {
 	return func(yield func(*Register) bool) {
-		networks := slices.Collect(slices.Chunk(s.networks, MaxPatterns))
-		if networks == nil {
-			networks = [][]netip.Prefix{nil}
-		}
+		networks, proven := slices.Collect(slices.Chunk(s.networks, MaxPatterns)), slices.Collect(slices.Chunk(s.proven, MaxPatterns))
 		for services := range slices.Chunk(s.services, MaxPatterns) {
 			for ports := range slices.Chunk(s.ports, MaxPatterns) {
-				for i, part := range networks {
-					if !yield(&Register{Services: services, Addresses: part, Peer: s.peer && i == 0, Ports: ports, Instances: instances}) {
+				for i := range max(1, len(networks), len(proven)) {
+					r := &Register{Services: services, Peer: s.peer && i == 0, Ports: ports, Instances: instances}
+					if i < len(networks) {
+						r.Addresses = networks[i]
+					}
+					if i < len(proven) {
+						r.ProvenAddresses = proven[i]
+					}
+					if !yield(r) {
 						return
 					}
 				}

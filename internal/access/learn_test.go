@@ -32,6 +32,7 @@ func (s source) observation() Observation {
 		default:
 			o.Place.Network, o.Place.Host = netip.PrefixFrom(s.addr(), 31).Masked(), s.one("", "db")
 		}
+		o.Place.Proven = !o.Place.Peer && s.IntN(3) == 0
 	case VerbRead:
 		o.Detail = Detail(1 + s.IntN(3))
 	case VerbOverride:
@@ -44,7 +45,7 @@ func (s source) observation() Observation {
 }
 
 // observed decides as the oracle does, from observations instead of rules.
-func observed(all []Observation, identity, service string, e Endpoint) (d Detail, allowed [numVerbs]bool, longest time.Duration) {
+func observed(all []Observation, identity, service string, e Endpoint) (d Detail, allowed [numVerbs]bool, longest time.Duration, placed Placement) {
 	for _, o := range all {
 		if o.Identity != "" && o.Identity != identity || o.Service != "" && o.Service != service && o.Service != health.MeshName {
 			continue
@@ -52,9 +53,17 @@ func observed(all []Observation, identity, service string, e Endpoint) (d Detail
 		switch o.Verb {
 		case VerbRegister:
 			allowed[VerbReport] = true
-			if e.Port != o.Place.Port || !(o.Place.Peer && e.IP == e.Peer || o.Place.Network.IsValid() && o.Place.Network.Contains(e.IP)) {
-				continue
+			switch inside := o.Place.Network.IsValid() && o.Place.Network.Contains(e.IP); {
+			case e.Port != o.Place.Port:
+			case o.Place.Peer && e.IP == e.Peer:
+				placed = PlacedAtPeer
+			case inside && !o.Place.Proven:
+				placed = max(placed, PlacedInNetwork)
+			case inside:
+				placed = max(placed, PlacedIfProven)
 			}
+			allowed[VerbRegister] = placed > NotPlaced
+			continue
 		case VerbRead:
 			d = max(d, o.Detail)
 		case VerbRoute:
@@ -64,7 +73,7 @@ func observed(all []Observation, identity, service string, e Endpoint) (d Detail
 		}
 		allowed[o.Verb] = true
 	}
-	return d, allowed, longest
+	return d, allowed, longest, placed
 }
 
 // TestLearntIsObserved checks for random observations that a learnt policy allows what was observed, and
@@ -97,17 +106,18 @@ func TestLearntIsObserved(t *testing.T) {
 			done++
 			identity, service := s.identity(), s.one(s.service(), s.service(), s.service(), "*")
 			e := Endpoint{IP: s.addr(), Peer: s.addr(), Port: uint16(1 + s.IntN(5))}
-			detail, allowed, longest := observed(all, identity, service, e)
+			detail, allowed, longest, placed := observed(all, identity, service, e)
 			rights, name := c.For(identity), Of(health.ID{Service: service})
 			var got [numVerbs]bool
 			for _, verb := range Verbs() {
 				_, got[verb] = rights.Allows(verb, name)
 			}
-			_, got[VerbRegister] = rights.MayRegister(name, e)
+			_, gotPlaced := rights.MayRegister(name, e)
+			got[VerbRegister] = gotPlaced > NotPlaced
 			allowed[VerbRead] = detail > Hidden
-			if d := rights.Detail(name); got != allowed || d != detail || rights.LongestOverride(name) != longest {
-				t.Fatalf("%+v\n%s\n%q on %v at %+v: %v, %v, %v, want %v, %v, %v", all, describePolicy(p), identity, service, e,
-					got, d, rights.LongestOverride(name), allowed, detail, longest)
+			if d := rights.Detail(name); got != allowed || d != detail || rights.LongestOverride(name) != longest || gotPlaced != placed {
+				t.Fatalf("%+v\n%s\n%q on %v at %+v: %v, %v, %v, %v, want %v, %v, %v, %v", all, describePolicy(p), identity, service, e,
+					got, d, rights.LongestOverride(name), gotPlaced, allowed, detail, longest, placed)
 			}
 			if slices.Contains(got[:], true) {
 				yes++
@@ -152,6 +162,7 @@ func TestLearn(t *testing.T) {
 	register(b, "db", Place{Network: network("10.0.0.2/32"), Port: 1})
 	register(b, "db", Place{Network: network("10.0.0.1/32"), Port: 1})
 	register(b, "db", Place{Peer: true, Port: 2})
+	register(b, "db", Place{Network: network("10.0.0.1/32"), Port: 2, Proven: true})
 	register("token:one", "legacy", Place{Host: "old.internal", Port: 9})
 	register("token:one", "legacy", Place{Host: "new.internal", Port: 9})
 	register("token:one", "legacy", Place{Host: "new.internal", Port: 9, Network: network("fd00::1/128")})
@@ -175,7 +186,7 @@ func TestLearn(t *testing.T) {
 	const want = `anyone: anyone may route pay
 a: spiffe://d/ns/a, spiffe://d/ns/b may register orders, pay (at the address that you call from, with the ports 7000-7001; up to 20 instances)
 b: spiffe://d/ns/b may register db (at 10.0.0.1/32, 10.0.0.2/32, with the ports 1; up to 20 instances)
-b-2: spiffe://d/ns/b may register db (at the address that you call from, with the ports 2; up to 20 instances)
+b-2: spiffe://d/ns/b may register db (at the address that you call from, 10.0.0.1/32 (proven), with the ports 2; up to 20 instances)
 token-one: token:one may register legacy (at fd00::1/128, with the ports 9; up to 10 instances)
 token-two: token:two may read pay (detail evidence); override db (up to 1h30m); admin
 token-two-2: token:two may read * (detail status); override pay (up to 1h)

@@ -24,8 +24,10 @@ type Place struct {
 	// Network contains the IP address. It is not valid if Peer is true, or if the name of the host was not
 	// resolved yet.
 	Network netip.Prefix
-	Host    string // name of the host; empty for an IP address
-	Port    uint16
+	// Proven means that the policy in use allows the network only with a proof (see Register.ProvenAddresses).
+	Proven bool
+	Host   string // name of the host; empty for an IP address
+	Port   uint16
 }
 
 // Observations is a set of observations. It has at most one observation for each key, which is all that is

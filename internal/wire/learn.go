@@ -52,7 +52,7 @@ func ParseNetwork(text string) (netip.Prefix, error) {
 func AccessUse(o *access.Observation) *pb.AccessUse {
 	m := &pb.AccessUse{
 		Identity: o.Identity, Verb: o.Verb.String(), Service: o.Service,
-		Peer: o.Place.Peer, Host: o.Place.Host, Port: uint32(o.Place.Port),
+		Peer: o.Place.Peer, Host: o.Place.Host, Port: uint32(o.Place.Port), Proven: o.Place.Proven,
 	}
 	if o.Detail > access.Hidden {
 		m.Detail = o.Detail.String()
@@ -86,7 +86,7 @@ func AccessUseFrom(m *pb.AccessUse) (access.Observation, error) {
 	if m.GetPort() == 0 || m.GetPort() > 65535 {
 		return o, fmt.Errorf("port: is %d; allowed: 1 to 65535", m.GetPort())
 	}
-	o.Place = access.Place{Peer: m.GetPeer(), Host: m.GetHost(), Port: uint16(m.GetPort())} // #nosec G115 -- checked above
+	o.Place = access.Place{Peer: m.GetPeer(), Host: m.GetHost(), Proven: m.GetProven(), Port: uint16(m.GetPort())} // #nosec G115 -- checked above
 	if m.GetNetwork() != "" {
 		n, err := ParseNetwork(m.GetNetwork())
 		if err != nil {

@@ -25,7 +25,7 @@ func TestAccessUse(t *testing.T) {
 		{Verb: access.VerbReport, Service: "pay"},
 		{Verb: access.VerbRegister, Service: "pay", Place: access.Place{Peer: true, Port: 1}},
 		{Verb: access.VerbRegister, Service: "pay", Place: access.Place{Host: "db", Port: 65535}},
-		{Verb: access.VerbRegister, Service: "pay", Place: access.Place{Host: "db", Port: 1, Network: netip.MustParsePrefix("fd00::1/128")}},
+		{Verb: access.VerbRegister, Service: "pay", Place: access.Place{Host: "db", Port: 1, Network: netip.MustParsePrefix("fd00::1/128"), Proven: true}},
 	} {
 		b, err := proto.Marshal(AccessUse(&o))
 		m := &pb.AccessUse{}

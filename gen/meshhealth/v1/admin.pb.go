@@ -299,7 +299,9 @@ type AccessUse struct {
 	// For the verb register: the name of the host. Empty for an IP address.
 	Host string `protobuf:"bytes,8,opt,name=host,proto3" json:"host,omitempty"`
 	// For the verb register: the port.
-	Port          uint32 `protobuf:"varint,9,opt,name=port,proto3" json:"port,omitempty"`
+	Port uint32 `protobuf:"varint,9,opt,name=port,proto3" json:"port,omitempty"`
+	// For the verb register: the access policy allows the network only with a proof of the endpoint.
+	Proven        bool `protobuf:"varint,10,opt,name=proven,proto3" json:"proven,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,6 +397,13 @@ func (x *AccessUse) GetPort() uint32 {
 		return x.Port
 	}
 	return 0
+}
+
+func (x *AccessUse) GetProven() bool {
+	if x != nil {
+		return x.Proven
+	}
+	return false
 }
 
 // AccessCaller is a caller that was observed.
@@ -3175,7 +3184,7 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\x0fallow_dns_names\x18\x02 \x01(\bR\rallowDnsNames\x12,\n" +
 	"\x04uses\x18\x03 \x03(\v2\x18.meshhealth.v1.AccessUseR\x04uses\x125\n" +
 	"\acallers\x18\x04 \x03(\v2\x1b.meshhealth.v1.AccessCallerR\acallers\x12\x18\n" +
-	"\adropped\x18\x05 \x01(\x04R\adropped\"\xf8\x01\n" +
+	"\adropped\x18\x05 \x01(\x04R\adropped\"\x90\x02\n" +
 	"\tAccessUse\x12\x1a\n" +
 	"\bidentity\x18\x01 \x01(\tR\bidentity\x12\x12\n" +
 	"\x04verb\x18\x02 \x01(\tR\x04verb\x12\x18\n" +
@@ -3185,7 +3194,9 @@ const file_meshhealth_v1_admin_proto_rawDesc = "" +
 	"\x04peer\x18\x06 \x01(\bR\x04peer\x12\x18\n" +
 	"\anetwork\x18\a \x01(\tR\anetwork\x12\x12\n" +
 	"\x04host\x18\b \x01(\tR\x04host\x12\x12\n" +
-	"\x04port\x18\t \x01(\rR\x04port\"k\n" +
+	"\x04port\x18\t \x01(\rR\x04port\x12\x16\n" +
+	"\x06proven\x18\n" +
+	" \x01(\bR\x06proven\"k\n" +
 	"\fAccessCaller\x12\x1a\n" +
 	"\bidentity\x18\x01 \x01(\tR\bidentity\x12\x1c\n" +
 	"\tinstances\x18\x02 \x01(\rR\tinstances\x12!\n" +

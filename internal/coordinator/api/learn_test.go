@@ -261,13 +261,13 @@ func TestLearnOpenXDS(t *testing.T) {
 	})
 }
 
-// TestLearnAddresses checks which addresses are learnt: of instances elsewhere, in given networks, and of hosts with
-// names.
+// TestLearnAddresses checks which addresses are learnt: of instances elsewhere, in given networks, of hosts with
+// names, and in networks that need a proof.
 func TestLearnAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, func(s *setup) {
-			s.access = access.Open([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")})
-		})
+		policy := access.Open([]netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24")})
+		policy.Rules[0].Register.ProvenAddresses = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24")}
+		w := newWorld(t, func(s *setup) { s.access = policy })
 		l := w.learn(30*time.Second, "198.51.100.0/24", "198.51.100.0/25")
 		at := func(name, address, traffic string) *pb.Registration {
 			r := instance(name)
@@ -276,7 +276,7 @@ func TestLearnAddresses(t *testing.T) {
 		}
 		_, err := w.leases.Register(t.Context(), &pb.RegisterRequest{Registrations: []*pb.Registration{
 			at("a/1", home+":1", ":2"), at("a/2", "192.0.2.77:1", ""), at("b/1", "198.51.100.1:1", ""), at("b/2", "198.51.100.200:1", ""),
-			at("c/1", "db.internal:5", ""), at("d/1", "gone.internal:6", ""),
+			at("c/1", "db.internal:5", ""), at("d/1", "gone.internal:6", ""), at("e/1", "203.0.113.5:7", ""),
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -284,7 +284,7 @@ func TestLearnAddresses(t *testing.T) {
 		time.Sleep(time.Second)
 		c, _ := w.registry.Feed().Get(health.ID{Service: "c", Instance: "1"})
 		if err := w.registry.Observe(t.Context(), mesh.Event{
-			Kind: mesh.EventConnected, ID: c.ID, Lease: c.Spec.Lease, Spec: c.Spec, Peer: netip.MustParseAddr("192.0.2.9"),
+			Kind: mesh.EventConnected, ID: c.ID, Lease: c.Spec.Lease, Spec: c.Spec, Peer: netip.MustParseAddr("192.0.2.9"), Proof: health.ProofRule,
 		}, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
@@ -297,6 +297,7 @@ func TestLearnAddresses(t *testing.T) {
 			"anyone: register a (at the address that you call from, with the ports 2; up to 10 instances)",
 			"anyone: register b (at 198.51.100.0/24, 198.51.100.0/25, with the ports 1; up to 10 instances)",
 			"anyone: register c (at 192.0.2.9/32, with the ports 5; up to 10 instances)",
+			"anyone: register e (at 203.0.113.5/32 (proven), with the ports 7; up to 10 instances)",
 		}
 		if got := describe(p); !slices.Equal(got, want) {
 			t.Errorf("learnt %q, want %q", got, want)

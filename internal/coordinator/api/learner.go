@@ -152,15 +152,21 @@ func (l *learner) registered(rights *access.Rights, id health.ID, spec *health.S
 		place := access.Place{Port: at.Port}
 		switch {
 		case !ip.IsValid():
-			place.Host, place.Network = host, l.resolved(id, spec)
+			place.Host = host
+			if found, ok := l.resolved(id, spec); ok {
+				at.IP, at.Peer = found, netip.Addr{}
+				place.Network = l.networkOf(found)
+			}
 		case at.IP == peer:
 			place.Peer = true
 		default:
 			place.Network = l.networkOf(at.IP)
 		}
-		if _, ok := rights.MayRegister(access.Of(id), at); !ok {
+		_, placed := rights.MayRegister(access.Of(id), at)
+		if placed == access.NotPlaced {
 			continue
 		}
+		place.Proven = place.Network.IsValid() && placed == access.PlacedIfProven
 		l.use(rights, access.Observation{Verb: access.VerbRegister, Service: id.Service, Place: place})
 		l.noteRegistrant(rights, id, peer, !place.Peer && !place.Network.IsValid())
 	}
@@ -204,18 +210,17 @@ func (l *learner) networkOf(ip netip.Addr) netip.Prefix {
 	return best
 }
 
-// resolved returns the network with the address to which the host of an instance was resolved. It is not valid if
-// the address is not known.
-func (l *learner) resolved(id health.ID, spec *health.Spec) netip.Prefix {
+// resolved returns the address to which the host of an instance was resolved. ok is false if it is not known.
+func (l *learner) resolved(id health.ID, spec *health.Spec) (ip netip.Addr, ok bool) {
 	e, ok := l.cfg.Feed.Get(id)
 	if !ok || !e.Endpoint.IsValid() {
-		return netip.Prefix{}
+		return netip.Addr{}, false
 	}
 	host, _, _ := net.SplitHostPort(spec.Address)
 	if traffic, _, err := net.SplitHostPort(spec.Traffic.Address); err == nil && traffic != host {
-		return netip.Prefix{} // the endpoint is another host
+		return netip.Addr{}, false // the endpoint is another host
 	}
-	return l.networkOf(e.Endpoint.Addr().Unmap())
+	return e.Endpoint.Addr().Unmap(), true
 }
 
 // reported notes that a caller reports for an instance. If the caller has registered it, this needs no other right.
