@@ -79,8 +79,9 @@ type request struct {
 	done chan error // receives the result; has a buffer of one
 }
 
-// Open opens the log in a folder, which it makes if there is none. It refuses a folder to which
-// another process writes. If a file is damaged, Open succeeds, and Stats says what is damaged.
+// Open opens the log in a folder, which it makes if there is none. The folder above it must exist. Open
+// refuses a folder to which another process writes. If a file is damaged, Open succeeds, and Stats says
+// what is damaged.
 func Open(dir string, opts Options) (*Log, error) {
 	if err := opts.complete(); err != nil {
 		return nil, err

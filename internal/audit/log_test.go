@@ -15,7 +15,7 @@ import (
 )
 
 func TestAppend(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data", "audit")
+	dir := filepath.Join(t.TempDir(), "audit")
 	l := start(t, dir, Options{Detail: "version 1"})
 	l.add(t, "a", "b")
 	equal(t, "the objects before the end", objects(t, dir, Write), []string{"a", "b"})
@@ -33,7 +33,7 @@ func TestAppend(t *testing.T) {
 
 // TestModes: only the user can read what the log makes.
 func TestModes(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data", "audit")
+	dir := filepath.Join(t.TempDir(), "audit")
 	l := start(t, dir, Options{})
 	l.add(t, "a")
 	l.Note(refusal("b"))

@@ -9,15 +9,14 @@ import (
 	"slices"
 )
 
-// openFolder makes and locks the folder of a log.
+// openFolder makes and locks the folder of a log. The folder above it must exist, and its name must be durable.
 func openFolder(dir string) (*os.File, error) {
-	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return nil, fmt.Errorf("audit: %s: cannot be made: %w; give a folder that this user may write to", dir, err)
-		}
-		if err := syncFolder(filepath.Dir(dir)); err != nil {
-			return nil, fmt.Errorf("audit: %s: %w", dir, err)
-		}
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("audit: %s: cannot be made: %w; give a folder that this user may write to", dir, err)
+	}
+	// A process that made the folder may have been killed before it synced the name.
+	if err := syncFolder(filepath.Dir(dir)); err != nil {
+		return nil, fmt.Errorf("audit: %s: %w", dir, err)
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -39,6 +39,12 @@ func Open(path string, opts Options) (*Store, error) {
 		}
 	case err != nil:
 		return nil, noPlaceError(path, err)
+	default:
+		// The process that made the file may have been killed before it synced the name. A user that may not
+		// read the folder cannot sync it.
+		if err := syncFolder(filepath.Dir(path)); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return nil, err
+		}
 	}
 	s := &Store{path: path, maxTransitions: store.JournalBound(opts.MaxTransitions), indeterminate: true}
 	if err := examineFile(path, &s.times); err != nil {
@@ -58,7 +64,7 @@ func Open(path string, opts Options) (*Store, error) {
 // same store at the same time, both use the file of the first process.
 func createFile(path string) error {
 	folder := filepath.Dir(path)
-	if err := os.MkdirAll(folder, 0o700); err != nil {
+	if err := makeFolder(folder); err != nil {
 		return noPlaceError(path, err)
 	}
 	f, err := os.CreateTemp(folder, "."+filepath.Base(path)+".new-*")
@@ -74,6 +80,30 @@ func createFile(path string) error {
 		return fmt.Errorf("store: %s: cannot make an empty store: %w", path, err)
 	}
 	return syncFolder(folder)
+}
+
+// makeFolder makes a folder and the folders above it, and syncs each name before it makes the next folder.
+// So only the name of the lowest folder that exists may not be durable, if a process was killed before.
+func makeFolder(path string) error {
+	above := filepath.Dir(path)
+	if isFolder(path) {
+		_ = syncFolder(above) // this user may have no right to read it, and then has not made the name
+		return nil
+	}
+	if above != path {
+		if err := makeFolder(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o700); err != nil && !isFolder(path) { // another process may have made it
+		return err
+	}
+	return syncFolder(above)
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func noPlaceError(path string, err error) error {
