@@ -151,6 +151,33 @@ func flipAll(t *testing.T, image []byte, want content, stride int, with byte) {
 	}
 }
 
+// TestOldMetaPage replaces the newest meta page by one of an earlier commit, as a disk that has lost writes may do.
+// bbolt would use the other meta page, and the last commit would be lost without an error.
+func TestOldMetaPage(t *testing.T) {
+	path, size := fileIn(t.TempDir()), os.Getpagesize()
+	s, err := Open(path, Options{MaxTransitions: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var images [][]byte
+	for n := range 8 {
+		if err := s.Commit(context.Background(), sampleBatch(n)); err != nil {
+			t.Fatal(err)
+		}
+		images = append(images, mustRead(t, path))
+	}
+	image := images[len(images)-1]
+	newest := int(newestMeta(t, image).txid % 2)
+	for age := 4; age < len(images); age += 2 {
+		b := bytes.Clone(image)
+		copy(b[newest*size:(newest+1)*size], images[len(images)-1-age][newest*size:])
+		if err := openDamaged(t, fileIn(t.TempDir()), b, content{}); !errors.Is(err, ErrDamaged) {
+			t.Errorf("a meta page that is %d commits old: %v", age, err)
+		}
+	}
+}
+
 func TestTruncated(t *testing.T) {
 	image, want := sample(t)
 	path := fileIn(t.TempDir())

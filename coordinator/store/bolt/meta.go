@@ -50,6 +50,8 @@ type examiner struct {
 // readMetaPages reads and compares both meta pages, and returns an error unless both are valid.
 // bbolt needs only one valid meta page. If bbolt used the older one, the last commit would be
 // lost without an error. A crash cannot damage a meta page, because its content is in one sector.
+// Commits write the pages in turn and wait for the disk. So the pages are of two successive commits,
+// unless one of them is old: then the last commit would be lost without an error, too.
 func (e *examiner) readMetaPages() error {
 	first, err := e.readMetaPage(0, 0)
 	if err != nil {
@@ -59,8 +61,11 @@ func (e *examiner) readMetaPages() error {
 	if err != nil {
 		return err
 	}
-	if first.pageSize != second.pageSize || first.txid == second.txid {
+	switch {
+	case first.pageSize != second.pageSize:
 		return &corruption{"the two meta pages", errors.New("they contradict each other")}
+	case first.txid+1 != second.txid && second.txid+1 != first.txid:
+		return &corruption{"the two meta pages", fmt.Errorf("they are of the commits %d and %d, which do not follow each other", first.txid, second.txid)}
 	}
 	e.meta = first
 	if second.txid > first.txid {
