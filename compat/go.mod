@@ -9,6 +9,7 @@ replace github.com/meshhealth/meshhealth => ../
 require (
 	github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus v1.1.1
 	github.com/grpc-ecosystem/go-grpc-prometheus v1.2.0
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/meshhealth/meshhealth v0.0.0
 	github.com/nats-io/nats.go v1.55.0
