@@ -3,13 +3,11 @@
 package storefaults
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -72,11 +70,7 @@ func (c *child) audit(path string) (err error) {
 // appendLine appends a line and prints its number when it is acknowledged. A patient child repeats it
 // until then.
 func appendLine(l *audit.Log, n int) {
-	r := audit.Record{
-		Kind: audit.Write, Identity: "unix:uid=0", Source: audit.Socket, Verb: "override", Object: strconv.Itoa(n),
-		Detail: strings.Repeat("x", 1000), Rule: "operators", Outcome: audit.Accepted,
-	}
-	for {
+	for r := auditRecord(n); ; {
 		if os.Getenv(auditOneFileEnv) == "" {
 			l.Note(r)
 		}
@@ -89,6 +83,14 @@ func appendLine(l *audit.Log, n int) {
 		if os.Getenv(patientEnv) == "" {
 			return
 		}
+	}
+}
+
+// auditRecord is the record of the line with this number.
+func auditRecord(n int) audit.Record {
+	return audit.Record{
+		Kind: audit.Write, Identity: "unix:uid=0", Source: audit.Socket, Verb: "override", Object: strconv.Itoa(n),
+		Detail: strings.Repeat("x", 1000), Rule: "operators", Outcome: audit.Accepted,
 	}
 }
 
@@ -105,37 +107,50 @@ func auditUnderStrace(path string, patient bool, options ...string) *run {
 // is opened again, it may take no kill for damage.
 func (r *run) checkAudit() error {
 	for range 2 {
-		report, err := audit.Verify(r.path, audit.Noted{})
-		if err != nil {
-			if len(r.acked) == 0 { // the child was killed before it had made a file
+		if err := auditSound(r.path); err != nil {
+			if errors.Is(err, errNoAudit) && len(r.acked) == 0 { // the child was killed before it had made a file
 				return nil
 			}
 			return err
 		}
-		for _, c := range report.Chains {
-			for _, f := range c.Faults {
-				return fmt.Errorf("the log is damaged: %v", f)
-			}
-		}
-		if err := errors.Join(r.hasLines(), reopenAudit(r.path)); err != nil {
+		if err := errors.Join(auditHas(r.path, r.acked), reopenAudit(r.path)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// hasLines checks that each acknowledged line is there.
-func (r *run) hasLines() error { return auditHas(r.path, r.acked) }
+var errNoAudit = errors.New("there is no audit log")
 
-// auditHas checks that a log has these lines.
+// auditSound checks that the chains of a log have no fault.
+func auditSound(path string) error {
+	report, err := audit.Verify(path, audit.Noted{})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoAudit, err)
+	}
+	for _, c := range report.Chains {
+		for _, f := range c.Faults {
+			return fmt.Errorf("the log is damaged: %v", f)
+		}
+	}
+	return nil
+}
+
+// auditHas checks that a log has the lines of the script of the audit log with these numbers.
 func auditHas(path string, acked map[int]bool) error {
+	return auditHasLines(path, acked, strconv.Itoa, func(l *audit.Line) string { return l.Object })
+}
+
+// auditHasLines checks that a log has the line of each acknowledged step. want names the line of a step, or
+// is empty if there is none. name names a line that is there.
+func auditHasLines(path string, acked map[int]bool, want func(n int) string, name func(*audit.Line) string) error {
 	have := map[string]bool{}
-	if _, err := audit.Read(path, func(l *audit.Line) bool { have[l.Object] = true; return true }); err != nil {
+	if _, err := audit.Read(path, func(l *audit.Line) bool { have[name(l)] = true; return true }); err != nil {
 		return err
 	}
 	for n := range acked {
-		if !have[strconv.Itoa(n)] {
-			return fmt.Errorf("the line %d was acknowledged and is lost", n)
+		if line := want(n); line != "" && !have[line] {
+			return fmt.Errorf("the line of step %d (%s) was acknowledged and is lost", n, line)
 		}
 	}
 	return nil
@@ -203,8 +218,8 @@ func killAudit(t *testing.T, kills int) {
 		if i%100 == 99 { // so that checks stay short
 			path += "x"
 		}
-		r := &run{path: path, acked: map[int]bool{}, refused: map[int]string{}}
-		if err := r.kill(1 + rand.IntN(60)); err != nil {
+		r := newRun(path)
+		if err := r.kill([]string{fmt.Sprint(auditEnv, "=", auditEndless)}, 1+rand.IntN(60), 0); err != nil {
 			t.Fatal(r.explain(err))
 		}
 		if err := r.checkAudit(); err != nil {
@@ -212,28 +227,5 @@ func killAudit(t *testing.T, kills int) {
 		}
 		acked += len(r.acked)
 	}
-	t.Logf("%d kills, %d lines acknowledged, 0 lost", kills, acked)
-}
-
-// kill starts a child that appends without an end, and kills it after so many acknowledged lines.
-func (r *run) kill(after int) error {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), childEnv+"="+r.path, fmt.Sprint(auditEnv, "=", auditEndless))
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	for s := bufio.NewScanner(out); s.Scan(); {
-		r.says = append(r.says, s.Text())
-		if r.read(s.Text()); len(r.acked) == after {
-			_ = cmd.Process.Kill() // the child may have ended by itself, which is an error below
-		}
-	}
-	if r.err = cmd.Wait(); len(r.acked) < after {
-		return fmt.Errorf("the child has ended after %d lines", len(r.acked))
-	}
-	return nil
+	t.Logf("%d kills, %d lines acknowledged", kills, acked)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,9 @@ import (
 // the store.
 const childEnv = "MESHHEALTH_STOREFAULTS_CHILD"
 
+// scriptEnv is the number of steps of longScript that the child executes. It executes shortScript without it.
+const scriptEnv = "MESHHEALTH_STOREFAULTS_SCRIPT"
+
 // patientEnv makes the child repeat each step until it is not refused.
 const patientEnv = "MESHHEALTH_STOREFAULTS_PATIENT"
 
@@ -43,7 +47,9 @@ func TestMain(m *testing.M) {
 	c := &child{calls: make(chan func())}
 	go func() {
 		defer close(c.calls)
-		c.err = c.work(path)
+		if c.script, c.err = scriptOf(os.Getenv(scriptEnv)); c.err == nil {
+			c.err = c.work(path)
+		}
 	}()
 	for call := range c.calls {
 		call()
@@ -55,10 +61,23 @@ func TestMain(m *testing.M) {
 	fmt.Println("done")
 }
 
-// child executes the script.
+// scriptOf returns the script for a value of scriptEnv.
+func scriptOf(value string) (script, error) {
+	if value == "" {
+		return shortScript, nil
+	}
+	n, err := strconv.Atoi(value)
+	if err != nil {
+		return nil, err
+	}
+	return longScript[:n], nil
+}
+
+// child executes a script.
 type child struct {
-	calls chan func() // executed by the main thread
-	err   error
+	calls  chan func() // executed by the main thread
+	err    error
+	script script
 	*registry.Registry
 }
 
@@ -97,6 +116,10 @@ func (c *child) work(path string) (err error) {
 		return c.upgrade(path)
 	case os.Getenv(auditEnv) != "":
 		return c.audit(path)
+	case os.Getenv(coordinatorEnv) != "":
+		return c.coordinator(path)
+	case os.Getenv(openerEnv) != "":
+		return openAll(os.Stdin, os.Stdout)
 	}
 	var s *bolt.Store
 	c.call(func() { s, err = bolt.Open(path, bolt.Options{}) })
@@ -125,9 +148,9 @@ func (c *child) run() error {
 	wg.Go(func() { _ = c.Run(ctx) })
 	defer wg.Wait()
 	defer stop()
-	for i := range script {
+	for i := range c.script {
 		c.waitForStore()
-		if err := c.step(i, &script[i]); err != nil {
+		if err := c.step(i, &c.script[i]); err != nil {
 			return err
 		}
 	}
@@ -170,7 +193,7 @@ func (c *child) ask(s *step) (err error) {
 	case "deregister":
 		_, err = c.Deregister(ctx, s.ids[0], 0, false, wire.Registrant{})
 	case "clear":
-		err = c.ClearOverride(ctx, health.ScopeOf(s.ids[0]), "eve", "done")
+		err = c.ClearOverride(ctx, health.ScopeOf(s.ids[0]), "eve", s.text)
 	default:
 		err = c.SetOverride(ctx, health.ScopeOf(s.ids[0]), s.override())
 	}

@@ -12,6 +12,12 @@
 // Power cuts are simulated (disk_test.go). strace records the writes of the child, and the
 // tests open each content of the file that a power cut could leave.
 //
+// Whole coordinators are tested too (coordinator_test.go). They are killed at random moments. On a file system that
+// keeps only what was synced, they are killed and their power is cut at chosen calls (syncedcut_test.go). The
+// program compat/syncedfs serves this file system.
+//
+// Damaged files (damage_test.go) are opened by processes that may neither crash nor hang (opener_test.go).
+//
 // # Concurrency
 //
 // The package has only tests. Runs with different files run at the same time.

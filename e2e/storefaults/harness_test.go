@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/meshhealth/meshhealth/coordinator/store"
 	"github.com/meshhealth/meshhealth/coordinator/store/bolt"
@@ -31,35 +33,104 @@ func needStrace(t *testing.T) {
 // run is one run of the child.
 type run struct {
 	path    string // of the store
+	script  script
 	calls   string // file with the output of strace
 	acked   map[int]bool
 	refused map[int]string
 	says    []string
 	done    bool // the child has completed the script
+	killed  bool // the child was killed; unknown under strace
 	err     error
 }
 
-// work runs the child under strace on the store at path.
-func work(path string, patient bool, options ...string) *run {
+func newRun(path string) *run {
+	return &run{path: path, script: shortScript, acked: map[int]bool{}, refused: map[int]string{}}
+}
+
+// work runs the child under strace on the store at path. The child executes the script s.
+func work(s script, path string, patient bool, options ...string) *run {
+	r := newRun(path)
+	r.script = s
+	env := []string{fmt.Sprint(scriptEnv, "=", len(s))}
 	if patient {
-		return runChild(path, []string{patientEnv + "=1"}, options...)
+		env = append(env, patientEnv+"=1")
 	}
-	return runChild(path, nil, options...)
+	r.strace(env, options...)
+	return r
 }
 
 // runChild runs the child under strace on the store at path, with these variables.
 func runChild(path string, env []string, options ...string) *run {
-	r := &run{path: path, calls: path + ".calls", acked: map[int]bool{}, refused: map[int]string{}}
-	cmd := exec.Command("strace", append(append([]string{"-q", "-o", r.calls}, options...), os.Args[0])...)
-	cmd.Env = append(append(os.Environ(), childEnv+"="+path), env...)
+	r := newRun(path)
+	r.strace(env, options...)
+	return r
+}
+
+// strace runs the child under strace, with these variables.
+func (r *run) strace(env []string, options ...string) {
+	r.calls = r.path + ".calls"
+	r.execute(env, "strace", append(append([]string{"-q", "-o", r.calls}, options...), os.Args[0])...)
+}
+
+// execute runs a program that is or becomes the child, with these variables.
+func (r *run) execute(env []string, program string, args ...string) {
+	cmd := exec.Command(program, args...)
+	cmd.Env = append(append(os.Environ(), childEnv+"="+r.path), env...)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
-	r.err = cmd.Run()
+	r.ended(cmd.Run(), cmd)
 	for s := bufio.NewScanner(strings.NewReader(out.String())); s.Scan(); {
 		r.says = append(r.says, s.Text())
 		r.read(s.Text())
 	}
-	return r
+}
+
+// ended notes how the process has ended.
+func (r *run) ended(err error, cmd *exec.Cmd) {
+	r.err = err
+	if s := cmd.ProcessState; s != nil {
+		status, ok := s.Sys().(syscall.WaitStatus)
+		r.killed = ok && status.Signal() == syscall.SIGKILL
+	}
+}
+
+// kill starts a child with these variables, and kills it some time after so many acknowledgements. The child may
+// complete its script before.
+func (r *run) kill(env []string, after int, later time.Duration) error {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(append(os.Environ(), childEnv+"="+r.path), env...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	var timer *time.Timer
+	kill := func() { _ = cmd.Process.Kill() } // the child may have ended by itself
+	if after == 0 {
+		timer = time.AfterFunc(later, kill)
+	}
+	for s := bufio.NewScanner(out); s.Scan(); {
+		r.says = append(r.says, s.Text())
+		if r.read(s.Text()); timer == nil && len(r.acked) >= after {
+			timer = time.AfterFunc(later, kill)
+		}
+	}
+	r.ended(cmd.Wait(), cmd)
+	if timer != nil {
+		timer.Stop()
+	}
+	return r.killedOrDone()
+}
+
+// killedOrDone checks that the child has not ended because of a fault.
+func (r *run) killedOrDone() error {
+	if r.killed || r.done && r.err == nil {
+		return nil
+	}
+	return errors.New("the child has ended by itself")
 }
 
 func (r *run) read(line string) {
@@ -99,27 +170,8 @@ func (r *run) checkRecords(s store.Store) error {
 	if err != nil {
 		return err
 	}
-	return fits(held(&state), r.acked)
-}
-
-// fits checks that the records are the result of the acknowledged steps and at most one
-// more step.
-func fits(held records, acked map[int]bool) error {
-	for _, may := range allowed(acked) {
-		if same(held, may) {
-			return nil
-		}
-	}
-	return fmt.Errorf("the store has %v; the acknowledged steps are %v", held, acked)
-}
-
-func same(a, b records) bool {
-	for id, text := range a {
-		if other, there := b[id]; !there || other != text {
-			return false
-		}
-	}
-	return len(a) == len(b)
+	_, err = r.script.fits(held(&state), r.acked)
+	return err
 }
 
 // checkHistory checks that the journal has each transition at most once.

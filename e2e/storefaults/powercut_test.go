@@ -35,7 +35,7 @@ func record(path string, options ...string) (*recorded, error) {
 	if r.image, err = os.ReadFile(path); err != nil {
 		return nil, err
 	}
-	r.run = work(path, true, append(traced, options...)...)
+	r.run = work(shortScript, path, true, append(traced, options...)...)
 	r.events, err = events(r.calls)
 	return r, r.explain(errors.Join(err, r.check()))
 }
@@ -67,7 +67,7 @@ func (c *cuts) play(r *recorded) (disks int, bad []error) {
 		}
 		for k, pick := range picks(uint64(i), c.byChance) {
 			disks++
-			if err := left(r.path+".cut", d.cut(pick), acked); err != nil {
+			if err := openCut(r.path+".cut", d.cut(pick), acked); err != nil {
 				bad = append(bad, fmt.Errorf("power cut after call %d (%s), the %d-th: %w", i, e.call, k, err))
 			}
 		}
@@ -75,8 +75,8 @@ func (c *cuts) play(r *recorded) (disks int, bad []error) {
 	return disks, bad
 }
 
-// left opens an image that a power cut has left.
-func left(path string, image []byte, acked map[int]bool) error {
+// openCut opens an image that a power cut has left.
+func openCut(path string, image []byte, acked map[int]bool) error {
 	if err := overwrite(path, image); err != nil {
 		return err
 	}
@@ -88,7 +88,8 @@ func left(path string, image []byte, acked map[int]bool) error {
 	if err := errors.Join(err, s.Close()); err != nil {
 		return err
 	}
-	return fits(held(&state), acked)
+	_, err = shortScript.fits(held(&state), acked)
+	return err
 }
 
 // overwrite does not empty the file first: after that, some file systems wait for the disk.
@@ -127,7 +128,7 @@ func TestPowerCut(t *testing.T) {
 // that follow.
 func TestPowerCutAfterFailedSync(t *testing.T) {
 	needStrace(t)
-	syncs := counted(t)["fdatasync"]
+	syncs := counted(t, shortScript)["fdatasync"]
 	sweep(t, syncs, func(path string, n int) error {
 		r, err := record(path, "-e", fmt.Sprintf("inject=fdatasync:error=EIO:when=%d", n))
 		if err != nil {

@@ -15,11 +15,11 @@ import (
 var calls = []string{"pwrite64", "fdatasync", "fsync", "ftruncate"}
 
 // counted runs the script without faults and returns how often it makes each call.
-func counted(t *testing.T) map[string]int {
+func counted(t *testing.T, s script) map[string]int {
 	t.Helper()
-	r := work(filepath.Join(t.TempDir(), "store.db"), true, "-e", "trace="+strings.Join(calls, ","))
-	if err := errors.Join(r.err, r.check()); err != nil || len(r.acked) != len(script) {
-		t.Fatal(r.explain(fmt.Errorf("without faults: %d of %d steps: %w", len(r.acked), len(script), err)))
+	r := work(s, filepath.Join(t.TempDir(), "store.db"), true, "-e", "trace="+strings.Join(calls, ","))
+	if err := errors.Join(r.err, r.check()); err != nil || len(r.acked) != len(s) {
+		t.Fatal(r.explain(fmt.Errorf("without faults: %d of %d steps: %w", len(r.acked), len(s), err)))
 	}
 	return r.counts(t)
 }
@@ -45,12 +45,15 @@ type fault struct {
 	patient               bool // the fault ends, and the registry must recover
 }
 
+// kill is the fault that ends the process.
+const kill = "signal=SIGKILL"
+
 // faults has all faults. n is inserted into when.
 var faults = []fault{
-	{"killed while writing", "pwrite64", "signal=SIGKILL", "when=%d", false},
-	{"killed while syncing", "fdatasync", "signal=SIGKILL", "when=%d", false},
-	{"killed while growing", "ftruncate", "signal=SIGKILL", "when=%d", false},
-	{"killed while syncing growth", "fsync", "signal=SIGKILL", "when=%d", false},
+	{"killed while writing", "pwrite64", kill, "when=%d", false},
+	{"killed while syncing", "fdatasync", kill, "when=%d", false},
+	{"killed while growing", "ftruncate", kill, "when=%d", false},
+	{"killed while syncing growth", "fsync", kill, "when=%d", false},
 	{"one write fails", "pwrite64", "error=EIO", "when=%d", true},
 	{"one sync fails", "fdatasync", "error=EIO", "when=%d", true},
 	{"one growth fails", "ftruncate", "error=ENOSPC", "when=%d", true},
@@ -72,17 +75,17 @@ func (f *fault) inject(n int) string {
 // TestEveryCall makes every call of the script fail, in every way.
 func TestEveryCall(t *testing.T) {
 	needStrace(t)
-	n := counted(t)
+	n := counted(t, shortScript)
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
-			sweep(t, n[f.call], func(path string, n int) error { return f.check(path, n) })
+			sweep(t, n[f.call], func(path string, n int) error { return f.check(shortScript, path, n) })
 		})
 	}
 }
 
-// check runs the script with a fault at the n-th call.
-func (f *fault) check(path string, n int) error {
-	r := work(path, f.patient, "-e", "trace="+f.call, "-e", f.inject(n))
+// check runs the script s with a fault at the n-th call.
+func (f *fault) check(s script, path string, n int) error {
+	r := work(s, path, f.patient, "-e", "trace="+f.call, "-e", f.inject(n))
 	if !r.injected() {
 		// The texts of times differ in length, so a run may make fewer calls.
 		return r.explain(errors.Join(r.err, r.check()))
@@ -90,7 +93,7 @@ func (f *fault) check(path string, n int) error {
 	if err := r.check(); err != nil {
 		return r.explain(err)
 	}
-	if f.patient && r.opened() && (!r.done || len(r.acked) != len(script)) {
+	if f.patient && r.opened() && (!r.done || len(r.acked) != len(s)) {
 		return r.explain(errors.New("the fault has ended, and the registry has not recovered"))
 	}
 	return nil
