@@ -51,13 +51,14 @@ race: ## Run unit tests with the race detector; needs a C compiler
 
 # The tests that only stop coordinators, and close no port of a target, run beside each other.
 # The tests of storefaults start one process for each system call of the store. They run
-# without the race detector, because it makes each start several times slower.
+# without the race detector, because it makes each start several times slower. Those on a file
+# system of their own need FUSE.
 .PHONY: e2e
 e2e: grpcurl grpchealthprobe strace grpcjs grpccore ## Run the tests over real sockets and processes
 	GRPCURL=$(CURDIR)/$(BIN)/grpcurl GRPC_HEALTH_PROBE=$(CURDIR)/$(BIN)/grpc-health-probe \
 		$(GO) test -tags e2e -count=1 -timeout 20m -race -parallel 4 $$($(GO) list -tags e2e ./e2e/... | grep -Ev '/(storefaults|xds)$$')
 	$(GO) test -tags e2e -count=1 -timeout 20m -race ./e2e/xds
-	$(GO) test -tags e2e -count=1 ./e2e/storefaults
+	$(GO) test -tags e2e -count=1 -timeout 20m ./e2e/storefaults
 
 # The tests of the page run it in real browsers. UITESTS selects test files of e2e/ui.
 UITESTS ?= *.test.mjs
