@@ -165,7 +165,7 @@ func (p *inProcess) flipAll(leases []*health.Spec, round int) (time.Duration, er
 	}
 	// The registry handles inputs in order. When it has answered this renewal, it has
 	// handled all reports. So the history that is read below contains all flips.
-	_, _, _ = p.registry.Renew(p.ctx, health.ID{}, 0)
+	_, _, _ = p.registry.Renew(p.ctx, health.ID{}, 0, wire.Registrant{})
 	last := idOf(len(leases) - 1)
 	page, err := p.registry.Transitions(p.ctx, store.Query{ID: last, Limit: 1})
 	if err == nil && (len(page.Transitions) != 1 || page.Transitions[0].To != to) {

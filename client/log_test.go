@@ -128,6 +128,27 @@ func TestLimitIsLoggedAtOnce(t *testing.T) {
 	})
 }
 
+// TestRefusedRenewals: an instance whose identity may not renew its lease says once what to do, and asks as often as with
+// an accepted lease. When the coordinator has removed it, it registers again.
+func TestRefusedRenewals(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var out logtest.Record
+		out.AsDefault(t)
+		w := newWorld(t)
+		w.up()
+		r := mustRegister(t, w.clientOf(nil), instance())
+		w.registry.set(failing(domain.ErrNotAllowed, "Renew"))
+		settle(10 * time.Minute)
+		wantCount(t, "renewals in 10 min", w.registry.came("Renew"), 60, 75)
+		out.Want(t, "WARN", "the coordinator refuses to renew the lease; use the identity that has registered the instance", "name=payments/a:1", ErrNotAllowed.Error())
+		w.registry.set(nil)
+		w.registry.do(func() { clear(w.registry.leases) })
+		settle(11 * time.Second)
+		wantCount(t, "registrations", w.registry.came("Register"), 2, 2)
+		wantEqual(t, "state", r.State(), StateRegistered)
+	})
+}
+
 // TestRefusedReportsAreLogged checks the log of an instance that cannot be reached, and whose
 // reports are refused.
 func TestRefusedReportsAreLogged(t *testing.T) {

@@ -135,6 +135,12 @@ func (r *Registration) keepRenewed(lease *pb.Lease) error {
 			pause = renewPause(ttl)
 		case errors.Is(err, ErrLeaseUnknown), errors.Is(err, ErrSuperseded):
 			return err
+		case isRefusal(err):
+			// Only a change of the policy or of the own identity helps, so there is no hurry. If the coordinator
+			// removes the instance before, the lease is unknown, and the instance registers again.
+			failing.warn(r, "the coordinator refuses to renew the lease; use the identity that has registered the instance, "+
+				"or change the access policy; trying again", err)
+			pause = renewPause(ttl)
 		default:
 			failing.warn(r, "cannot renew; trying again", err)
 			pause = back.pauseAfter(err)

@@ -142,6 +142,7 @@ func policyAnswer(q *policyQuestion, e *access.Explanation) string {
 	fmt.Fprintf(&b, "yes: %s may %s\n", who, action)
 	for _, line := range [][2]string{
 		{"rule", e.Rule}, {"detail", detailText(e)}, {"at", e.Endpoints}, {"instances", instancesText(e)}, {"longest", longestText(e)},
+		{"of", ownText(e)},
 	} {
 		if line[1] != "" {
 			fmt.Fprintf(&b, "  %s  %s\n", pad(line[0], len("instances")), line[1])
@@ -188,6 +189,13 @@ func instancesText(e *access.Explanation) string {
 	return fmt.Sprintf("at most %d of one identity", e.NumInstances)
 }
 
+func ownText(e *access.Explanation) string {
+	if !e.OwnOnly {
+		return ""
+	}
+	return "only instances that this identity has registered, or nobody with an identity"
+}
+
 func longestText(e *access.Explanation) string {
 	if e.Longest == 0 {
 		return ""
@@ -213,10 +221,11 @@ func policyAnswerJSON(q *policyQuestion, e *access.Explanation) ([]byte, error) 
 		Endpoints     string   `json:"endpoints,omitempty"`
 		Instances     int      `json:"instances,omitempty"`
 		Longest       string   `json:"longest,omitempty"`
+		OwnOnly       bool     `json:"ownOnly,omitempty"`
 		ForOthers     []string `json:"forOthers"`
 		ForOtherNames []string `json:"forOtherNames"`
 	}{
-		q.identity, q.verb.String(), q.text, e.Allowed, e.Rule, detailText(e), e.Endpoints, e.NumInstances, longestText(e),
+		q.identity, q.verb.String(), q.text, e.Allowed, e.Rule, detailText(e), e.Endpoints, e.NumInstances, longestText(e), e.OwnOnly,
 		names(e.ForOthers), names(e.ForOtherNames),
 	})
 	return append(escaped(text), '\n'), err

@@ -225,7 +225,7 @@ func (c *child) says(i int, s *step) error {
 
 // published waits until the owner has published the evidence that it was given.
 func (c *child) published() {
-	_, _, _ = c.Renew(context.Background(), health.ParseID("no/body"), 0)
+	_, _, _ = c.Renew(context.Background(), health.ParseID("no/body"), 0, wire.Registrant{})
 }
 
 func (c *child) self() health.State {

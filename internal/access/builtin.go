@@ -31,6 +31,7 @@ func OpenLocal(addresses []netip.Prefix, uids ...int) *Policy {
 		Register: &Register{Services: everyService, Addresses: addresses, Instances: MaxInstances},
 		Read:     &Read{Services: everyService, Detail: Evidence},
 		Route:    &Services{everyService},
+		Report:   &Services{everyService},
 	}}}
 	if who := unixUsers(uids); len(who) > 0 {
 		p.Rules = append(p.Rules, Rule{Name: ruleLocalUser, Who: who, Override: &Override{Services: everyService}, Admin: true})
@@ -54,6 +55,7 @@ func Open(addresses []netip.Prefix) *Policy {
 		Register: &Register{Services: everyService, Addresses: addresses, Peer: len(addresses) == 0, Instances: MaxInstances},
 		Read:     &Read{Services: everyService, Detail: Evidence},
 		Route:    &Services{everyService},
+		Report:   &Services{everyService},
 		Override: &Override{Services: everyService},
 		Admin:    true,
 	}}}

@@ -22,6 +22,9 @@ type Explanation struct {
 	NumInstances int
 	// Longest is the longest time of an override. It is 0 for other verbs than VerbOverride.
 	Longest time.Duration
+	// OwnOnly means that the verb is allowed only on instances that the identity itself has registered. It is false for
+	// other verbs than VerbReport.
+	OwnOnly bool
 	// ForOthers are the rules that allow the verb on the name, but not to this identity. ForOtherNames are those
 	// that allow the verb to the identity, but not on this name. Both are empty if the verb is allowed.
 	ForOthers, ForOtherNames []*Rule
@@ -40,6 +43,8 @@ func (c *Compiled) Explain(identity string, verb Verb, name Name) Explanation {
 		if e.Allowed {
 			e.Endpoints, e.NumInstances = r.Endpoints(name, netip.Addr{}), r.Instances()
 		}
+	case VerbReport:
+		e.OwnOnly = e.Allowed && !r.ReportsOthers(name)
 	case VerbOverride:
 		e.Longest = r.LongestOverride(name)
 	}

@@ -53,7 +53,8 @@ func TestExplain(t *testing.T) {
 		{"spiffe://d/pay", VerbRegister, "db", Explanation{}, "", "pay"},
 		{"spiffe://d/db", VerbRegister, "pay.v1", Explanation{}, "pay", ""},
 		{"", VerbRegister, "*", Explanation{}, "", ""},
-		{"spiffe://d/pay", VerbReport, "pay.v1", Explanation{Allowed: true, Rule: "pay"}, "", ""},
+		{"spiffe://d/pay", VerbReport, "pay.v1", Explanation{Allowed: true, Rule: "pay", OwnOnly: true}, "", ""},
+		{"spiffe://d/pay", VerbReport, "db", Explanation{Allowed: true, Rule: "reports"}, "", ""},
 		{"spiffe://d/x", VerbReport, "pay.v1", Explanation{}, "pay", "reports"},
 		{"spiffe://d/x", VerbRead, "*", Explanation{Allowed: true, Rule: "all", Detail: Status}, "", ""},
 		{"spiffe://d/pay", VerbRead, "pay.v1", Explanation{Allowed: true, Rule: "why", Detail: Reason}, "", ""},
@@ -73,7 +74,7 @@ func TestExplain(t *testing.T) {
 		}
 		got.ForOthers, got.ForOtherNames = nil, nil
 		if got.Allowed != q.want.Allowed || got.Rule != q.want.Rule || got.Detail != q.want.Detail || got.Endpoints != q.want.Endpoints ||
-			got.NumInstances != q.want.NumInstances || got.Longest != q.want.Longest {
+			got.NumInstances != q.want.NumInstances || got.Longest != q.want.Longest || got.OwnOnly != q.want.OwnOnly {
 			t.Errorf("%q %v %q: %+v, want %+v", q.identity, q.verb, q.name, got, q.want)
 		}
 	}

@@ -85,7 +85,8 @@ func (o *oracle) decide(identity, service string, e Endpoint) (d Detail, allowed
 			}
 			allowed[VerbRegister] = placed > NotPlaced
 		}
-		allowed[VerbReport] = allowed[VerbReport] || r.Report != nil && o.any(r.Report.Services, service)
+		allowed[verbReportOthers] = allowed[verbReportOthers] || r.Report != nil && o.any(r.Report.Services, service)
+		allowed[VerbReport] = allowed[VerbReport] || allowed[verbReportOthers]
 		if r.Route != nil && o.any(r.Route.Services, service) {
 			d = max(d, Status)
 		}
@@ -232,7 +233,7 @@ func TestDecideIsOracle(t *testing.T) {
 				if got := rights.LongestOverride(name); got != longest {
 					t.Fatalf("%+v: %q overrides %v for %v, want %v", p, identity, name, got, longest)
 				}
-				for _, verb := range []Verb{VerbReport, VerbRoute, VerbOverride, VerbAdmin} {
+				for _, verb := range []Verb{VerbReport, verbReportOthers, VerbRoute, VerbOverride, VerbAdmin} {
 					if _, got := rights.Allows(verb, name); got != allowed[verb] {
 						t.Fatalf("%+v: %q, %v of %v: %v, want %v", p, identity, verb, name, got, allowed[verb])
 					}
@@ -251,7 +252,7 @@ func TestDecideIsOracle(t *testing.T) {
 			}
 		}
 	}
-	for _, verb := range Verbs() {
+	for _, verb := range append(Verbs(), verbReportOthers) {
 		if seen[verb] < cases/100 {
 			t.Errorf("%v was allowed %d times of %d: too few to compare", verb, seen[verb], cases)
 		}

@@ -70,8 +70,8 @@ type Services struct {
 	Services []string
 }
 
-// Register allows to register instances, to renew and deregister what was registered by the same
-// identity, and to report for it.
+// Register allows to register instances, and to renew, report for and deregister what was registered by the same
+// identity.
 type Register struct {
 	Services []string
 	// Addresses are the networks in which the addresses of the instances may be.

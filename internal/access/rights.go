@@ -226,6 +226,13 @@ func (r *Rights) Allows(verb Verb, name Name) (rule string, allowed bool) {
 	return f.best.rule.Name, true
 }
 
+// ReportsOthers reports whether the identity may report the status of instances of a name that other identities have
+// registered. Otherwise VerbReport is only for its own, and for those that were registered without an identity.
+func (r *Rights) ReportsOthers(name Name) bool {
+	_, allowed := r.Allows(verbReportOthers, name)
+	return allowed
+}
+
 // LongestOverride returns how long an override of a name may last; 0 means that none may be set.
 func (r *Rights) LongestOverride(name Name) time.Duration {
 	f := finder{verb: VerbOverride}

@@ -69,14 +69,14 @@ type verbGrant struct {
 	register *Register
 }
 
-// grants returns what a rule allows on services. The verb register includes report, and route includes
-// read with the detail status.
+// grants returns what a rule allows on services. The verb register includes report for own instances, and route
+// includes read with the detail status.
 func (r *Rule) grants() (all []verbGrant) {
 	if g := r.Register; g != nil {
 		all = append(all, verbGrant{verb: VerbRegister, services: g.Services, register: g}, verbGrant{verb: VerbReport, services: g.Services})
 	}
 	if g := r.Report; g != nil {
-		all = append(all, verbGrant{verb: VerbReport, services: g.Services})
+		all = append(all, verbGrant{verb: VerbReport, services: g.Services}, verbGrant{verb: verbReportOthers, services: g.Services})
 	}
 	if g := r.Read; g != nil {
 		all = append(all, verbGrant{verb: VerbRead, services: g.Services, detail: max(Status, g.Detail)})

@@ -9,7 +9,8 @@ type Verb uint8
 const (
 	// VerbRegister registers an instance, renews its lease or deregisters it.
 	VerbRegister Verb = iota
-	// VerbReport reports the status of an instance. VerbRegister includes it.
+	// VerbReport reports the status of an instance. VerbRegister includes it for the instances that the same identity
+	// has registered, see Rights.ReportsOthers.
 	VerbReport
 	// VerbRead reads the state of a name.
 	VerbRead
@@ -19,10 +20,13 @@ const (
 	VerbOverride
 	// VerbAdmin manages the coordinator: it deregisters what others registered.
 	VerbAdmin
+	// verbReportOthers reports the status of an instance that another identity has registered. Only Rule.Report allows
+	// it.
+	verbReportOthers
 	numVerbs
 )
 
-var verbTexts = [...]string{"register", "report", "read", "route", "override", "admin"}
+var verbTexts = [...]string{"register", "report", "read", "route", "override", "admin", "report for others"}
 
 // String returns the word for v in a policy file.
 func (v Verb) String() string { return verbTexts[v] }
@@ -40,7 +44,7 @@ func (v Verb) Action(name Name) string {
 	return v.String() + " " + name.String()
 }
 
-// Verbs returns all verbs.
+// Verbs returns all verbs that a policy file names.
 func Verbs() []Verb {
 	return []Verb{VerbRegister, VerbReport, VerbRead, VerbRoute, VerbOverride, VerbAdmin}
 }

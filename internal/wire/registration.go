@@ -19,15 +19,15 @@ type Registration struct {
 	By   Registrant
 }
 
-// Registrant is who registers an instance, or removes it. The zero value is the coordinator itself, which has
-// no limits.
+// Registrant is who registers an instance, renews it or removes it. The zero value is the coordinator itself, which
+// has no limits.
 type Registrant struct {
 	// Identity is who calls, as in the access policy. It is empty for a caller without an identity.
 	Identity string
 	// Peer is the address from which the caller calls. It is not valid if it is not an IP address.
 	Peer netip.Addr
-	// OwnOnly means that the caller may replace and remove only what the same identity has registered. With the
-	// lease of a registration, everybody may remove it.
+	// OwnOnly means that the caller may replace, renew and remove only what the same identity has registered. What was
+	// registered without an identity may be replaced by everybody, and renewed and removed with its lease.
 	OwnOnly bool
 	// Most is the largest number of instances that the identity may have registered; 0 means no limit.
 	Most int

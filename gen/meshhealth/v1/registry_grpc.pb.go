@@ -36,6 +36,7 @@ type RegistryServiceClient interface {
 	Register(ctx context.Context, in *RegisterRequest, opts ...grpc.CallOption) (*RegisterResponse, error)
 	// Renew extends a lease. NOT_FOUND (reason LEASE_UNKNOWN) means: register again.
 	// FAILED_PRECONDITION (reason SUPERSEDED) means: another process has the name.
+	// PERMISSION_DENIED (reason NOT_ALLOWED) means: another identity has registered the instance.
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
 	// Deregister removes an instance.
 	Deregister(ctx context.Context, in *DeregisterRequest, opts ...grpc.CallOption) (*DeregisterResponse, error)
@@ -105,6 +106,7 @@ type RegistryServiceServer interface {
 	Register(context.Context, *RegisterRequest) (*RegisterResponse, error)
 	// Renew extends a lease. NOT_FOUND (reason LEASE_UNKNOWN) means: register again.
 	// FAILED_PRECONDITION (reason SUPERSEDED) means: another process has the name.
+	// PERMISSION_DENIED (reason NOT_ALLOWED) means: another identity has registered the instance.
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
 	// Deregister removes an instance.
 	Deregister(context.Context, *DeregisterRequest) (*DeregisterResponse, error)

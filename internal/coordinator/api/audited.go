@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os/user"
 	"strings"
@@ -54,6 +55,15 @@ func (c *Config) refuse(ctx context.Context, rights *access.Rights, verb string,
 		r := recordOf(ctx, rights, verb, name)
 		r.Outcome = audit.Denied
 		c.Audit.Note(r)
+	}
+	return err
+}
+
+// noteDenied notes the refusal of a caller if err is one by the registry, which knows who has registered an instance. It
+// returns err.
+func (c *Config) noteDenied(ctx context.Context, rights *access.Rights, verb access.Verb, name access.Name, err error) error {
+	if errors.Is(err, domain.ErrNotAllowed) {
+		return c.refuse(ctx, rights, verb.String(), name, err)
 	}
 	return err
 }

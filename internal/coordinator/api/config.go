@@ -27,7 +27,7 @@ type Registry interface {
 	Overrides(ctx context.Context) ([]mesh.ActiveOverride, error)
 	Inspect(ctx context.Context, id health.ID, members []health.ID) (v mesh.Inspection, ok bool, err error)
 	Transitions(ctx context.Context, q store.Query) (store.Page, error)
-	Renew(ctx context.Context, id health.ID, lease uint64) (ttl time.Duration, unreachable bool, err error)
+	Renew(ctx context.Context, id health.ID, lease uint64, by wire.Registrant) (ttl time.Duration, unreachable bool, err error)
 	Observe(ctx context.Context, ev mesh.Event, since time.Time) error
 }
 

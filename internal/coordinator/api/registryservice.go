@@ -12,7 +12,6 @@ import (
 	pb "github.com/meshhealth/meshhealth/gen/meshhealth/v1"
 	"github.com/meshhealth/meshhealth/health"
 	"github.com/meshhealth/meshhealth/internal/access"
-	"github.com/meshhealth/meshhealth/internal/domain"
 	"github.com/meshhealth/meshhealth/internal/wire"
 )
 
@@ -102,12 +101,13 @@ func (r registryService) Renew(ctx context.Context, req *pb.RenewRequest) (*pb.R
 	if err != nil {
 		return nil, err
 	}
-	if err := r.cfg.check(ctx, access.VerbRegister, access.Of(id)); err != nil {
+	name, rights := access.Of(id), r.cfg.Access.Rights(ctx)
+	if err := r.cfg.check(ctx, access.VerbRegister, name); err != nil {
 		return nil, err
 	}
-	ttl, unreachable, err := r.cfg.Registry.Renew(ctx, id, lease)
+	ttl, unreachable, err := r.cfg.Registry.Renew(ctx, id, lease, registrantOf(rights, callerAddr(ctx)))
 	if err != nil {
-		return nil, wire.GRPC(err)
+		return nil, wire.GRPC(r.cfg.noteDenied(ctx, rights, access.VerbRegister, name, err))
 	}
 	if l := r.cfg.Access.learning(); l != nil {
 		if e, ok := r.cfg.Feed.Get(id); ok && e.Spec != nil {
@@ -130,8 +130,8 @@ func (r registryService) Deregister(ctx context.Context, req *pb.DeregisterReque
 	return &pb.DeregisterResponse{Returns: returns}, nil
 }
 
-// deregister removes an instance. The process of the instance needs its lease, and other callers need the
-// identity that has registered it, or the right VerbAdmin. Only the removal by another identity is audited.
+// deregister removes an instance. A caller needs the identity that has registered it, or the right VerbAdmin. For an
+// instance that was registered without an identity, its lease is enough. Only the removal by VerbAdmin is audited.
 func (r registryService) deregister(ctx context.Context, id health.ID, lease uint64, force bool) (returns bool, err error) {
 	rights, name := r.cfg.Access.Rights(ctx), access.Of(id)
 	by := registrantOf(rights, callerAddr(ctx))
@@ -149,10 +149,7 @@ func (r registryService) deregister(ctx context.Context, id health.ID, lease uin
 			return false, err
 		}
 		returns, err = r.cfg.Registry.Deregister(ctx, id, lease, force, by)
-		if errors.Is(err, domain.ErrNotAllowed) {
-			err = r.cfg.refuse(ctx, rights, access.VerbAdmin.String(), name, err)
-		}
-		return returns, err
+		return returns, r.cfg.noteDenied(ctx, rights, access.VerbAdmin, name, err)
 	}
 	detail := "deregister"
 	if force {
@@ -165,7 +162,7 @@ func (r registryService) deregister(ctx context.Context, id health.ID, lease uin
 	return returns, err
 }
 
-// registrantOf returns who registers or deregisters.
+// registrantOf returns who registers, renews or deregisters.
 func registrantOf(rights *access.Rights, peer netip.Addr) wire.Registrant {
 	_, admin := rights.Allows(access.VerbAdmin, access.Name{})
 	return wire.Registrant{Identity: rights.Identity(), Peer: peer, OwnOnly: !admin, Most: rights.Instances()}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 
@@ -36,6 +37,9 @@ type reportStream struct {
 	stream   grpc.ClientStreamingServer[pb.ReportRequest, pb.ReportResponse]
 	messages chan received
 	ended    error // error with which the stream has ended while limitRate read from it; otherwise nil
+
+	rights *access.Rights  // of the caller; the stream ends when they change
+	by     wire.Registrant // the caller, with OwnOnly as its right to report says
 
 	// The first message of the stream contains the name and the lease of the instance.
 	id      health.ID
@@ -71,8 +75,11 @@ func (r registryService) Report(stream grpc.ClientStreamingServer[pb.ReportReque
 	if err := r.cfg.check(stream.Context(), access.VerbReport, access.Of(s.id)); err != nil {
 		return err
 	}
-	rights, peer := r.cfg.Access.Rights(stream.Context()), callerAddr(stream.Context())
-	r.cfg.Access.noteStream(stream.Context(), func(l *learner) { l.reported(rights, s.id, peer) })
+	peer := callerAddr(stream.Context())
+	s.rights = r.cfg.Access.Rights(stream.Context())
+	s.by = registrantOf(s.rights, peer)
+	s.by.OwnOnly = s.by.OwnOnly && !s.rights.ReportsOthers(access.Of(s.id))
+	r.cfg.Access.noteStream(stream.Context(), func(l *learner) { l.reported(s.rights, s.id, peer) })
 	return s.run(first)
 }
 
@@ -212,9 +219,13 @@ func (s *reportStream) checkSame(m *pb.ReportRequest) error {
 	return v.Err()
 }
 
+// renew renews the lease of the instance. It returns an error if the caller may not report for the instance.
 func (s *reportStream) renew(ctx context.Context) error {
-	_, _, err := s.cfg.Registry.Renew(ctx, s.id, s.lease)
-	return err
+	_, _, err := s.cfg.Registry.Renew(ctx, s.id, s.lease, s.by)
+	if errors.Is(err, domain.ErrNotAllowed) {
+		err = fmt.Errorf("%w, or report in a rule for %s", err, s.id.Service)
+	}
+	return s.cfg.noteDenied(ctx, s.rights, access.VerbReport, access.Of(s.id), err)
 }
 
 // apply passes the status in a message to the registry, as evidence about the instance.

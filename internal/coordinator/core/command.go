@@ -60,7 +60,10 @@ type Deregistration struct {
 
 // owns reports whether the caller may remove a registration.
 func (d *Deregistration) owns(reg *store.Registration) bool {
-	return !d.By.OwnOnly || d.Lease != 0 && d.Lease == reg.Lease || reg.Registrant != "" && reg.Registrant == d.By.Identity
+	if reg.Registrant == "" {
+		return !d.By.OwnOnly || d.Lease != 0 && d.Lease == reg.Lease
+	}
+	return checkOwner(reg.ID, reg.Registrant, &d.By) == nil
 }
 
 // OverrideChange sets the override of a scope, or clears it if Override is nil.

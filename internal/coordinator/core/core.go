@@ -91,14 +91,15 @@ type Input struct {
 type Renewal struct {
 	ID    health.ID
 	Lease uint64
+	By    wire.Registrant
 
 	// TTL is how long the lease lasts from now.
 	TTL time.Duration
 	// Unreachable is true if the coordinator cannot reach the instance. The instance should
 	// then push its status.
 	Unreachable bool
-	// Err says why the lease was not renewed. It wraps domain.ErrLeaseUnknown or
-	// domain.ErrSuperseded.
+	// Err says why the lease was not renewed. It wraps domain.ErrLeaseUnknown,
+	// domain.ErrSuperseded or domain.ErrNotAllowed.
 	Err error
 }
 
@@ -304,6 +305,9 @@ func (c *Core) renew(now time.Time, r *Renewal) {
 		return
 	case s.Spec.Lease != r.Lease:
 		r.Err = fmt.Errorf("%s: %w", r.ID, domain.ErrSuperseded)
+		return
+	}
+	if r.Err = checkOwner(r.ID, s.Spec.Registrant, &r.By); r.Err != nil {
 		return
 	}
 	c.renewal = mesh.Event{Kind: mesh.EventRenew, ID: r.ID, Lease: r.Lease}

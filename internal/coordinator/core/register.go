@@ -25,7 +25,7 @@ func (c *Command) register(d *draft) error {
 			added++
 			continue
 		}
-		if err := checkOwner(old, &r.By); err != nil {
+		if err := checkOwner(old.ID, old.Registrant, &r.By); err != nil {
 			return fmt.Errorf("registrations[%d]: %w", i, err)
 		}
 		if err := checkKey(old, &r.Spec); err != nil {
@@ -63,13 +63,13 @@ func (c *Command) registerInstance(d *draft, r *wire.Registration) {
 	c.events = append(c.events, mesh.Event{Kind: mesh.EventRegister, ID: r.ID, Lease: spec.Lease, Spec: &spec})
 }
 
-// checkOwner returns an error if the caller may not replace a registration, because another identity has
-// registered it.
-func checkOwner(old *store.Registration, by *wire.Registrant) error {
-	if !by.OwnOnly || old.Registrant == "" || old.Registrant == by.Identity {
+// checkOwner returns an error if the caller may not replace or renew an instance, because another identity has
+// registered it. A registration without a registrant is from a caller without an identity, or of an earlier release.
+func checkOwner(id health.ID, registrant string, by *wire.Registrant) error {
+	if !by.OwnOnly || registrant == "" || registrant == by.Identity {
 		return nil
 	}
-	return fmt.Errorf("%w: somebody else has registered %s; allowed: the same identity, or the right to admin", domain.ErrNotAllowed, old.ID)
+	return fmt.Errorf("%w: another identity has registered %s; allowed: the same identity, or the right to admin", domain.ErrNotAllowed, id)
 }
 
 // checkQuota returns an error if the caller would have too many instances. own is the number of registrations
@@ -121,7 +121,7 @@ func (c *Command) deregister(d *draft) error {
 	case !reg.Static && want.Lease != 0 && reg.Lease != want.Lease:
 		return fmt.Errorf("instance %s: %w", id, domain.ErrSuperseded)
 	case !want.owns(reg):
-		return fmt.Errorf("%w: instance %s: you have not registered it; allowed: the lease_id of its registration, the same identity, or the right to admin", domain.ErrNotAllowed, id)
+		return fmt.Errorf("%w: instance %s: you have not registered it; allowed: the same identity, the lease_id of what was registered without an identity, or the right to admin", domain.ErrNotAllowed, id)
 	case reg.Static:
 	case want.Lease == 0 && !want.Force && reg.Lease != want.notRenewed:
 		return fmt.Errorf("force: is false; allowed: true, or the lease_id of the process (instance %s: %w)", id, domain.ErrLeased)

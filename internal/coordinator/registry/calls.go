@@ -130,9 +130,10 @@ func (r *Registry) SetTrouble(ctx context.Context, reason string) error {
 }
 
 // Renew renews a lease, and returns the new duration of the lease as ttl. unreachable is
-// true if the coordinator cannot reach the instance, so that it should push its status.
-func (r *Registry) Renew(ctx context.Context, id health.ID, lease uint64) (ttl time.Duration, unreachable bool, err error) {
-	q := &core.Renewal{ID: id, Lease: lease}
+// true if the coordinator cannot reach the instance, so that it should push its status. The error wraps
+// domain.ErrNotAllowed if by may renew only its own instances, and another identity has registered this one.
+func (r *Registry) Renew(ctx context.Context, id health.ID, lease uint64, by wire.Registrant) (ttl time.Duration, unreachable bool, err error) {
+	q := &core.Renewal{ID: id, Lease: lease, By: by}
 	if err := r.ask(ctx, core.Input{Renewal: q}); err != nil {
 		return 0, false, err
 	}

@@ -41,7 +41,7 @@ func TestDeregisterByHand(t *testing.T) {
 					r := run(t, Config{Store: d, Epoch: 1, Policy: policy})
 					lease := r.register(leased("pay/a", "i")).Lease
 					renew := func() {
-						if _, _, err := r.Renew(t.Context(), payA, lease); err != nil {
+						if _, _, err := r.Renew(t.Context(), payA, lease, wire.Registrant{}); err != nil {
 							t.Fatal(err)
 						}
 					}
@@ -91,7 +91,7 @@ func TestForcedOutComesBack(t *testing.T) {
 		if returns, err := r.Deregister(t.Context(), payA, 0, true, wire.Registrant{}); err != nil || !returns {
 			t.Errorf("%v, %v", returns, err)
 		}
-		_, _, err := r.Renew(t.Context(), payA, lease)
+		_, _, err := r.Renew(t.Context(), payA, lease, wire.Registrant{})
 		wantError(t, err, domain.ErrLeaseUnknown)
 		r.register(leased("pay/a", "i"))
 		r.is("pay/a", health.Starting)

@@ -41,7 +41,7 @@ func TestHangingStore(t *testing.T) {
 		r.says("pay/a", lease, health.Serving)
 		r.is("pay/a", health.Serving)
 		time.Sleep(10 * time.Second)
-		if _, _, err := r.Renew(t.Context(), payA, lease); err != nil {
+		if _, _, err := r.Renew(t.Context(), payA, lease, wire.Registrant{}); err != nil {
 			t.Error(err)
 		}
 		if again := r.entry(""); again.Revision != e.Revision {

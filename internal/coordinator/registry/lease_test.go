@@ -50,13 +50,13 @@ func TestNewIncarnation(t *testing.T) {
 		r.is("pay/a", health.Starting)
 		r.says("pay/a", old.Lease, health.NotServing)
 		r.is("pay/a", health.Starting)
-		_, _, err := r.Renew(t.Context(), id, old.Lease)
+		_, _, err := r.Renew(t.Context(), id, old.Lease, wire.Registrant{})
 		wantError(t, err, domain.ErrSuperseded)
 		wantError(t, r.deregister("pay/a", old.Lease), domain.ErrSuperseded)
-		if ttl, _, err := r.Renew(t.Context(), id, young.Lease); err != nil || ttl != 30*time.Second {
+		if ttl, _, err := r.Renew(t.Context(), id, young.Lease, wire.Registrant{}); err != nil || ttl != 30*time.Second {
 			t.Errorf("the new one renews for %v, %v", ttl, err)
 		}
-		_, _, err = r.Renew(t.Context(), health.ParseID("pay/nobody"), 1)
+		_, _, err = r.Renew(t.Context(), health.ParseID("pay/nobody"), 1, wire.Registrant{})
 		wantError(t, err, domain.ErrLeaseUnknown)
 		wantError(t, r.deregister("pay/nobody", 1), domain.ErrNotFound)
 		wantError(t, r.deregister("pay/a", 0), domain.ErrLeased)
@@ -132,7 +132,7 @@ func TestRestart(t *testing.T) {
 				if e := r.entry("pay/b"); e.Override == nil || e.Override.Author != "x" || e.Override.Reason != "y" {
 					t.Errorf("override %+v", e.Override)
 				}
-				if _, _, err := r.Renew(t.Context(), health.ParseID("pay/a"), lease); err != nil {
+				if _, _, err := r.Renew(t.Context(), health.ParseID("pay/a"), lease, wire.Registrant{}); err != nil {
 					t.Errorf("the lease is lost: %v", err)
 				}
 				r.says("pay/a", lease, health.Serving)
@@ -193,7 +193,7 @@ func TestShutdown(t *testing.T) {
 			t.Errorf("statuses %+v, %v", s.Statuses, err)
 		}
 		wantError(t, r.tryRegister(leased("pay/c", "i")), domain.ErrStopping)
-		_, _, err = r.Renew(t.Context(), health.ParseID("pay/a"), lease)
+		_, _, err = r.Renew(t.Context(), health.ParseID("pay/a"), lease, wire.Registrant{})
 		wantError(t, err, domain.ErrStopping)
 	})
 }

@@ -924,6 +924,7 @@ export const RegistryService: GenService<{
   /**
    * Renew extends a lease. NOT_FOUND (reason LEASE_UNKNOWN) means: register again.
    * FAILED_PRECONDITION (reason SUPERSEDED) means: another process has the name.
+   * PERMISSION_DENIED (reason NOT_ALLOWED) means: another identity has registered the instance.
    *
    * @generated from rpc meshhealth.v1.RegistryService.Renew
    */
