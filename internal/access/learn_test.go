@@ -18,7 +18,7 @@ var learningBase = &Policy{TrustDomain: "d", Tokens: map[string][]TokenHash{"one
 
 // observation returns a random observation.
 func (s source) observation() Observation {
-	o := Observation{Identity: s.identity(), Verb: Verb(s.IntN(int(numVerbs))), Service: s.service()}
+	o := Observation{Identity: s.identity(), Verb: Verbs()[s.IntN(len(Verbs()))], Service: s.service()}
 	switch o.Verb {
 	case VerbAdmin:
 		o.Service = ""
@@ -70,6 +70,8 @@ func observed(all []Observation, identity, service string, e Endpoint) (d Detail
 			d = max(d, Status)
 		case VerbOverride:
 			longest = max(longest, o.Longest)
+		case VerbReport: // what was observed was for an instance of another identity
+			allowed[verbReportOthers] = true
 		}
 		allowed[o.Verb] = true
 	}
@@ -109,7 +111,7 @@ func TestLearntIsObserved(t *testing.T) {
 			detail, allowed, longest, placed := observed(all, identity, service, e)
 			rights, name := c.For(identity), Of(health.ID{Service: service})
 			var got [numVerbs]bool
-			for _, verb := range Verbs() {
+			for _, verb := range append(Verbs(), verbReportOthers) {
 				_, got[verb] = rights.Allows(verb, name)
 			}
 			_, gotPlaced := rights.MayRegister(name, e)
