@@ -141,7 +141,11 @@ func policyAnswer(q *policyQuestion, e *access.Explanation) string {
 	}
 	fmt.Fprintf(&b, "yes: %s may %s\n", who, action)
 	for _, line := range [][2]string{
-		{"rule", e.Rule}, {"detail", detailText(e)}, {"at", e.Endpoints}, {"instances", instancesText(e)}, {"longest", longestText(e)},
+		{"rule", e.Rule},
+		{"detail", detailText(e)},
+		{"at", e.Endpoints},
+		{"instances", instancesText(e)},
+		{"longest", longestText(e)},
 		{"of", ownText(e)},
 	} {
 		if line[1] != "" {
